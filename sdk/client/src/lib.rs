@@ -1,0 +1,2 @@
+//! API.
+#![forbid(unsafe_code)]
