@@ -1,2 +1,21 @@
-//! daemon.
+//! The clinical NER daemon: text comes in over a Unix socket, entities go out, nothing leaves the
+//! host. [`run::serve`] is the daemon, [`run::validate`] the check of a configuration; `main.rs` only
+//! parses the command line.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod access;
+mod app;
+pub mod config;
+mod generation;
+mod health;
+pub mod http;
+mod logging;
+mod metrics;
+mod models;
+mod notify;
+pub mod run;
+mod scheduler;
+mod server;
+mod sync;
+mod wire;

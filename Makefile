@@ -1,0 +1,51 @@
+# Entry points. `make test` is all that CI runs; `make demo` is the two-minute tour.
+# Everything is built in one profile and one target directory outside the checkout.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mednerd/target
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+CARGO := cargo
+RELEASE := --release --locked
+BIN := $(CARGO_TARGET_DIR)/release
+
+.PHONY: help setup build bin-dir demo test lint unit bench soak
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make demo        build, start mednerd on a private socket, annotate a sample note, stop
+demo: build
+	@packaging/scripts/demo.sh $(BIN)
+
+## make test        everything that CI runs: format, lints, documentation, every test that needs no GPU
+test: setup lint unit
+
+## make build       release binaries for the CPU
+build: setup
+	$(CARGO) build $(RELEASE) --workspace --bins
+
+## make -s bin-dir  the folder that holds the binaries
+bin-dir:
+	@echo $(BIN)
+
+## make lint        format, clippy and documentation, warnings denied
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(RELEASE) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(RELEASE) --workspace --no-deps --lib
+
+## make unit        unit, property, golden and end-to-end tests
+unit: build
+	MEDNERD_BIN_DIR=$(BIN) $(CARGO) test $(RELEASE) --workspace
+
+## make bench       side by side with ONNX Runtime on this machine; prints a table (needs Python 3)
+bench: build
+	$(CARGO) build $(RELEASE) --package mednerd-engine-tract --examples
+	tests/bench/run.sh $(BIN)
+
+## make soak        100,000 requests of random length; prints the resident memory on the way
+soak: build
+	tests/bench/soak.py --bin $(BIN)
+
+## make setup       install what is missing: Debian packages, a Rust toolchain
+setup:
+	@packaging/scripts/setup.sh

@@ -1,0 +1,198 @@
+//! Who is at the other end of a socket, and what the configuration lets them do.
+
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use nix::unistd::{Group, Uid, User};
+use tokio::net::UnixStream;
+
+use crate::config::{Access, Place, Principal, Problem};
+
+/// The process at the other end, as the kernel saw it when it connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Effective user.
+    pub uid: u32,
+    /// Effective and supplementary groups.
+    pub gids: Arc<[u32]>,
+}
+
+impl Peer {
+    /// The peer of a connected socket.
+    ///
+    /// # Errors
+    /// What the kernel says; the connection should then be closed.
+    pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
+        let credentials = stream.peer_cred()?;
+        let mut gids = mednerd_sys::peer_groups(stream.as_fd())?;
+        gids.push(credentials.gid());
+        Ok(Self {
+            uid: credentials.uid(),
+            gids: gids.into(),
+        })
+    }
+}
+
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// `server.socket`
+    Client,
+    /// `server.admin_socket`
+    Admin,
+}
+
+/// `[access]` with every name resolved to a number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    users: HashSet<u32>,
+    groups: HashSet<u32>,
+    admins: HashSet<u32>,
+}
+
+impl Policy {
+    /// Asks the system's user database for every name.
+    ///
+    /// Root and the daemon's own user may always call: the first could anyhow, the second checks the
+    /// daemon's health. The built-in group may be absent; one that the administrator wrote may not.
+    ///
+    /// # Errors
+    /// Every name that the system does not know, with its line.
+    pub fn resolve(access: &Access) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let own = [Uid::effective().as_raw(), 0];
+        let mut ids = |kind, list: &[Principal], look_up: &dyn Fn(&str) -> nix::Result<Option<u32>>| {
+            list.iter()
+                .filter_map(|principal| resolve(kind, principal, look_up, &mut problems))
+                .collect::<HashSet<u32>>()
+        };
+        let user = |name: &str| User::from_name(name).map(|found| found.map(|user| user.uid.as_raw()));
+        let group = |name: &str| Group::from_name(name).map(|found| found.map(|group| group.gid.as_raw()));
+        let mut policy = Self {
+            users: ids("user", &access.users, &user),
+            groups: ids("group", &access.groups, &group),
+            admins: ids("user", &access.admin_users, &user),
+        };
+        policy.users.extend(own);
+        policy.admins.extend(own);
+        if problems.is_empty() {
+            Ok(policy)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether `peer` may call through `door`.
+    pub fn allows(&self, peer: &Peer, door: Door) -> bool {
+        match door {
+            Door::Client => {
+                self.users.contains(&peer.uid) || peer.gids.iter().any(|gid| self.groups.contains(gid))
+            }
+            Door::Admin => self.admins.contains(&peer.uid),
+        }
+    }
+
+    /// A group that should own the client socket: the only one, or the lowest, so that it is stable.
+    pub fn socket_group(&self) -> Option<u32> {
+        self.groups.iter().min().copied()
+    }
+}
+
+fn resolve(
+    kind: &str,
+    principal: &Principal,
+    look_up: &dyn Fn(&str) -> nix::Result<Option<u32>>,
+    problems: &mut Vec<Problem>,
+) -> Option<u32> {
+    let mut problem = |place: &Place, message| problems.push(Problem::at(place, message));
+    match (look_up(&principal.name), &principal.place) {
+        (Ok(Some(id)), _) => Some(id),
+        // A name wins over a number, as with chown.
+        (Ok(None), place) => principal.name.parse().ok().or_else(|| {
+            if let Some(place) = place {
+                let message = format!("there is no {kind} named \"{}\" on this system", principal.name);
+                problem(place, message);
+            }
+            None
+        }),
+        (Err(error), Some(place)) => {
+            problem(
+                place,
+                format!("cannot look up {kind} \"{}\": {error}", principal.name),
+            );
+            None
+        }
+        (Err(_), None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn principal(name: &str) -> Principal {
+        let place = Place {
+            file: "mednerd.toml".into(),
+            line: Some(7),
+        };
+        Principal {
+            name: name.to_owned(),
+            place: Some(place),
+        }
+    }
+
+    fn peer(uid: u32, gids: &[u32]) -> Peer {
+        Peer {
+            uid,
+            gids: gids.into(),
+        }
+    }
+
+    #[test]
+    fn users_groups_and_supplementary_groups_count() {
+        let policy = Policy::resolve(&Access {
+            groups: vec![principal("4001")],
+            users: vec![principal("daemon")],
+            admin_users: vec![principal("4002")],
+        })
+        .unwrap();
+        assert!(policy.allows(&peer(1, &[1]), Door::Client), "by user name");
+        assert!(
+            policy.allows(&peer(9999, &[5, 4001]), Door::Client),
+            "by supplementary group"
+        );
+        assert!(!policy.allows(&peer(9999, &[5]), Door::Client));
+        assert!(
+            !policy.allows(&peer(4002, &[5]), Door::Client),
+            "an administrator is no EHR system"
+        );
+        assert!(policy.allows(&peer(4002, &[5]), Door::Admin));
+        assert!(!policy.allows(&peer(1, &[4001]), Door::Admin));
+        assert!(policy.allows(&peer(0, &[0]), Door::Admin), "root");
+        assert_eq!(policy.socket_group(), Some(4001));
+    }
+
+    #[test]
+    fn names_that_nobody_bears_are_told_with_their_line() {
+        let problems = Policy::resolve(&Access {
+            groups: vec![principal("no-such-group")],
+            users: vec![principal("no-such-user")],
+            admin_users: vec![],
+        })
+        .unwrap_err();
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "mednerd.toml:7: there is no user named \"no-such-user\" on this system",
+                "mednerd.toml:7: there is no group named \"no-such-group\" on this system",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_built_in_group_may_be_absent() {
+        assert!(Policy::resolve(&Access::default()).is_ok());
+    }
+}

@@ -1,0 +1,196 @@
+//! What all connections share: the generation in force, the workers, the gates, the counters.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use mednerd_client::api::{self, ReloadResponse, ServiceState};
+
+use crate::config::Problem;
+use crate::generation::Generation;
+use crate::health::Health;
+use crate::metrics::{Metrics, Now, ReloadLabels};
+use crate::scheduler::Scheduler;
+use crate::sync::{Gate, lock};
+
+/// The daemon behind its sockets.
+pub struct App {
+    file: PathBuf,
+    generation: ArcSwap<Generation>,
+    reloading: tokio::sync::Mutex<()>,
+    rejected: Mutex<Vec<String>>,
+    started: Instant,
+    started_at: Timestamp,
+    /// Moving mean of the computing time of a document, in nanoseconds.
+    cost: AtomicU64,
+    /// The workers.
+    pub scheduler: Scheduler,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Whether it works.
+    pub health: Health,
+    /// Documents admitted.
+    pub documents: Arc<Gate>,
+    /// Bytes of bodies held.
+    pub bytes: Arc<Gate>,
+    /// Batches under way.
+    pub batches: Arc<Gate>,
+    /// Open connections.
+    pub connections: Arc<Gate>,
+}
+
+impl App {
+    /// The daemon that serves `generation`, which was read from `file`.
+    pub fn new(file: PathBuf, generation: Generation, scheduler: Scheduler) -> Self {
+        let started_at = Timestamp::now();
+        Self {
+            file,
+            generation: ArcSwap::from_pointee(generation),
+            reloading: tokio::sync::Mutex::default(),
+            rejected: Mutex::default(),
+            started: Instant::now(),
+            started_at,
+            cost: AtomicU64::new(0),
+            scheduler,
+            metrics: Metrics::new(started_at),
+            health: Health::default(),
+            documents: Arc::default(),
+            bytes: Arc::default(),
+            batches: Arc::default(),
+            connections: Arc::default(),
+        }
+    }
+
+    /// The generation in force.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Checks the configuration on disk as a whole, then puts it in force. One at a time.
+    ///
+    /// # Errors
+    /// Every problem; the old generation serves on.
+    pub async fn reload(&self) -> Result<ReloadResponse, Vec<Problem>> {
+        let _one = self.reloading.lock().await;
+        let (file, previous) = (self.file.clone(), self.generation());
+        let loaded = tokio::task::spawn_blocking(move || Generation::load(&file, Some(&previous))).await;
+        let loaded = loaded.unwrap_or_else(|_| {
+            Err(vec![Problem {
+                place: None,
+                message: "reading it failed with an internal error; the journal has the place".to_owned(),
+            }])
+        });
+        let result = if loaded.is_ok() { "accepted" } else { "rejected" };
+        self.metrics.reloads.get_or_create(&ReloadLabels { result }).inc();
+        match loaded {
+            Ok((generation, response)) => {
+                self.generation.store(Arc::new(generation));
+                lock(&self.rejected).clear();
+                tracing::info!(
+                    loaded = ?response.loaded, kept = ?response.kept, unloaded = ?response.unloaded,
+                    "the new configuration is in force"
+                );
+                Ok(response)
+            }
+            Err(problems) => {
+                for problem in &problems {
+                    tracing::error!("reload refused, the old configuration serves on: {problem}");
+                }
+                *lock(&self.rejected) = problems.iter().map(ToString::to_string).collect();
+                Err(problems)
+            }
+        }
+    }
+
+    /// Notes how long a document took to compute.
+    pub fn note_cost(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        // A lost update costs an estimate nothing.
+        let mean = self.cost.load(Ordering::Relaxed);
+        let moved = if mean == 0 {
+            nanoseconds
+        } else {
+            mean - mean / 16 + nanoseconds / 16
+        };
+        self.cost.store(moved, Ordering::Relaxed);
+    }
+
+    /// When what waits now should be done: the answer to whoever comes too many.
+    pub fn retry_after(&self) -> Duration {
+        let waiting = self.documents.inside() as u64 / self.scheduler.threads().max(1) as u64;
+        let nanoseconds = self.cost.load(Ordering::Relaxed).saturating_mul(waiting);
+        Duration::from_secs(Duration::from_nanos(nanoseconds).as_secs().clamp(1, 60))
+    }
+
+    /// What is true now, for a scrape.
+    pub fn now(&self) -> Now {
+        Now {
+            documents: self.documents.inside(),
+            bytes: self.bytes.inside(),
+            connections: self.connections.inside(),
+            healthy: self.health.state() == ServiceState::Ready,
+            models: self.generation().entries.len(),
+            resident_bytes: resident_bytes(),
+        }
+    }
+
+    /// What `GET /v1/status` says.
+    pub fn status(&self) -> api::StatusResponse {
+        let generation = self.generation();
+        let server = &generation.config.server;
+        let counted = |outcome| self.metrics.counted(outcome);
+        api::StatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            state: self.health.state(),
+            pid: std::process::id(),
+            started_at: self.started_at.to_string(),
+            uptime_s: self.started.elapsed().as_secs(),
+            engine: api::EngineStatus {
+                name: api::Engine::Tract,
+                reason: "this version computes on the CPU only".to_owned(),
+                threads: self.scheduler.threads() as u64,
+                precision: generation.config.engine.precision.name().to_owned(),
+            },
+            queue: api::QueueStatus {
+                documents: self.documents.inside() as u64,
+                capacity: server.max_queued_documents as u64,
+                bytes: self.bytes.inside() as u64,
+                bytes_capacity: server.max_queued_bytes as u64,
+                connections: self.connections.inside() as u64,
+            },
+            requests: api::RequestCounts {
+                ok: counted("ok"),
+                partial: counted("partial"),
+                failed: counted("failed"),
+                abandoned: counted("abandoned"),
+            },
+            resident_bytes: resident_bytes(),
+            models: generation.names(),
+            plugins: Vec::new(),
+            configuration: api::ConfigurationStatus {
+                files: generation
+                    .config
+                    .files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect(),
+                loaded_at: generation.loaded_at.to_string(),
+                rejected: lock(&self.rejected).clone(),
+            },
+        }
+    }
+}
+
+/// Resident memory of this process; 0 where the kernel does not tell.
+fn resident_bytes() -> u64 {
+    std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            kilobytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        })
+        .map_or(0, |kilobytes| kilobytes * 1024)
+}

@@ -1,0 +1,509 @@
+//! What the administrator wrote, checked as a whole: `mednerd.toml`, then `conf.d/*.toml` beside it
+//! in the order of their names. Later files override single keys; lists of models and plugins grow.
+//! Nothing is opened here but the configuration files themselves.
+
+mod reader;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reader::{Document, Section};
+
+/// The file that the package installs.
+pub const DEFAULT_FILE: &str = "/etc/mednerd/mednerd.toml";
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The files it was read from, in order.
+    pub files: Vec<PathBuf>,
+    /// `[server]`
+    pub server: Server,
+    /// `[access]`
+    pub access: Access,
+    /// `[engine]`
+    pub engine: Engine,
+    /// `[[models]]`
+    pub models: Vec<Model>,
+}
+
+/// `[server]`: sockets and limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The socket for EHR systems.
+    pub socket: PathBuf,
+    /// The socket for administrators.
+    pub admin_socket: PathBuf,
+    /// A longer text is refused with 413.
+    pub max_text_bytes: usize,
+    /// Documents admitted and not yet answered; one more is refused with 429.
+    pub max_queued_documents: usize,
+    /// Bytes of request bodies held at once; more are refused with 429.
+    pub max_queued_bytes: usize,
+    /// Open connections; one more waits to be accepted.
+    pub max_connections: usize,
+    /// The deadline of a request that names none.
+    pub default_deadline: Duration,
+    /// The longest deadline that a request may name.
+    pub max_deadline: Duration,
+    /// How long a client may take to send a request head, or to be idle between requests.
+    pub idle_timeout: Duration,
+    /// How long a client may pause while it sends a body or reads an answer.
+    pub stall_timeout: Duration,
+    /// How long requests under way may take after SIGTERM.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            socket: mednerd_client::DEFAULT_SOCKET.into(),
+            admin_socket: mednerd_client::DEFAULT_ADMIN_SOCKET.into(),
+            max_text_bytes: 4_000_000,
+            max_queued_documents: 64,
+            max_queued_bytes: 128 << 20,
+            max_connections: 512,
+            default_deadline: Duration::from_secs(60),
+            max_deadline: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[access]`: who may call, by user and group name or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Members may annotate.
+    pub groups: Vec<Principal>,
+    /// May annotate.
+    pub users: Vec<Principal>,
+    /// May use the admin socket, beside root.
+    pub admin_users: Vec<Principal>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            groups: vec![Principal::unplaced("mednerd")],
+            users: Vec::new(),
+            admin_users: Vec::new(),
+        }
+    }
+}
+
+/// A user or group and where it was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Name or number.
+    pub name: String,
+    /// Where it stands; `None` for the built-in default.
+    pub place: Option<Place>,
+}
+
+impl Principal {
+    fn unplaced(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            place: None,
+        }
+    }
+}
+
+/// `[engine]`: what computes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Engine {
+    /// Which engine.
+    pub device: Device,
+    /// Worker threads; 0 means one for each core.
+    pub threads: usize,
+    /// In what precision the CPU computes.
+    pub precision: Precision,
+}
+
+/// `engine.device`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The GPU where there is a worker for it, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+}
+
+/// `engine.precision`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    Fp32,
+}
+
+impl Precision {
+    /// The name in configuration and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+        }
+    }
+}
+
+/// `[[models]]`: one model directory and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// What requests call it.
+    pub name: String,
+    /// A Hugging Face checkpoint directory.
+    pub path: PathBuf,
+    /// Whether requests that name no model get it.
+    pub default: bool,
+    /// Where its table stands.
+    pub place: Place,
+}
+
+/// A place in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// From 1; `None` where the file as a whole is meant.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.file.display()),
+            None => write!(f, "{}", self.file.display()),
+        }
+    }
+}
+
+/// One thing that is wrong with the configuration or with what it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands, where that can be told.
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        Self {
+            place: Some(place.clone()),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Config {
+    /// Reads `file` and `conf.d/*.toml` beside it.
+    ///
+    /// # Errors
+    /// Every problem of every file, each with its line.
+    pub fn load(file: &Path) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut config = Self {
+            files: Vec::new(),
+            server: Server::default(),
+            access: Access::default(),
+            engine: Engine::default(),
+            models: Vec::new(),
+        };
+        for path in files(file, &mut problems) {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => config.overlay(&Document::parse(&path, &text, &mut problems), &mut problems),
+                Err(error) => problems.push(Problem {
+                    place: Some(Place {
+                        file: path.clone(),
+                        line: None,
+                    }),
+                    message: format!("cannot be read: {error}"),
+                }),
+            }
+            config.files.push(path);
+        }
+        config.check_names(&mut problems);
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    fn overlay(&mut self, document: &Document<'_>, problems: &mut Vec<Problem>) {
+        let mut root = document.root(problems);
+        if let Some(section) = root.table("server") {
+            self.server.overlay(section);
+        }
+        if let Some(section) = root.table("access") {
+            self.access.overlay(section);
+        }
+        if let Some(section) = root.table("engine") {
+            self.engine.overlay(section);
+        }
+        root.each_table("models", |section| self.models.extend(Model::read(section)));
+        root.each_table("plugins", |mut section| {
+            section.refuse("plugins cannot be loaded by this version of mednerd; take this table out");
+        });
+        root.finish();
+    }
+
+    fn check_names(&self, problems: &mut Vec<Problem>) {
+        let mut seen: HashMap<&str, &Place> = HashMap::new();
+        for model in &self.models {
+            if let Some(first) = seen.insert(&model.name, &model.place) {
+                problems.push(Problem::at(
+                    &model.place,
+                    format!(
+                        "a model named \"{}\" is already defined at {first}; rename one",
+                        model.name
+                    ),
+                ));
+            }
+        }
+        if self.server.socket == self.server.admin_socket {
+            problems.push(Problem {
+                place: None,
+                message: "server.socket and server.admin_socket must be different paths".to_owned(),
+            });
+        }
+    }
+}
+
+impl Server {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.path("socket", &mut self.socket);
+        section.path("admin_socket", &mut self.admin_socket);
+        section.size("max_text_bytes", 1..=1 << 30, &mut self.max_text_bytes);
+        section.size(
+            "max_queued_documents",
+            1..=100_000,
+            &mut self.max_queued_documents,
+        );
+        section.size("max_queued_bytes", 1 << 10..=1 << 40, &mut self.max_queued_bytes);
+        section.size("max_connections", 1..=100_000, &mut self.max_connections);
+        section.milliseconds("default_deadline_ms", &mut self.default_deadline);
+        section.milliseconds("max_deadline_ms", &mut self.max_deadline);
+        section.milliseconds("idle_timeout_ms", &mut self.idle_timeout);
+        section.milliseconds("stall_timeout_ms", &mut self.stall_timeout);
+        section.milliseconds("drain_timeout_ms", &mut self.drain_timeout);
+        section.finish();
+    }
+}
+
+impl Access {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.principals("groups", &mut self.groups);
+        section.principals("users", &mut self.users);
+        section.principals("admin_users", &mut self.admin_users);
+        section.finish();
+    }
+}
+
+impl Engine {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.choice("device", &mut self.device, |name| match name {
+            "auto" => Ok(Device::Auto),
+            "cpu" => Ok(Device::Cpu),
+            "cuda" => Err("there is no GPU engine in this version of mednerd; use \"auto\" or \"cpu\""),
+            _ => Err("must be \"auto\", \"cpu\" or \"cuda\""),
+        });
+        section.size("threads", 0..=1024, &mut self.threads);
+        section.choice("precision", &mut self.precision, |name| match name {
+            "fp32" => Ok(Precision::Fp32),
+            "int8" => Err("int8 is not there in this version of mednerd; use \"fp32\""),
+            _ => Err("must be \"fp32\" or \"int8\""),
+        });
+        section.finish();
+    }
+
+    /// Worker threads, with 0 resolved to the cores this process may use.
+    pub fn worker_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
+impl Model {
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
+        let named = section.required("name", |section| section.name("name", &mut name));
+        let placed = section.required("path", |section| section.path("path", &mut path));
+        section.boolean("default", &mut default);
+        section.each_table("adapters", |mut adapter| {
+            adapter.refuse("task adapters cannot be loaded by this version of mednerd; take this table out");
+        });
+        let place = section.place();
+        section.finish();
+        (named && placed).then_some(Self {
+            name,
+            path,
+            default,
+            place,
+        })
+    }
+}
+
+fn files(main: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut files = vec![main.to_owned()];
+    let folder = main.with_file_name("conf.d");
+    match std::fs::read_dir(&folder) {
+        Ok(entries) => {
+            let mut found: Vec<PathBuf> = entries
+                .filter_map(Result::ok)
+                .map(|entry| entry.path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+                .collect();
+            found.sort();
+            files.append(&mut found);
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => problems.push(Problem {
+            place: Some(Place {
+                file: folder,
+                line: None,
+            }),
+            message: format!("cannot be listed: {error}"),
+        }),
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let prefix = format!("{}/", folder.path().display());
+        Config::load(&folder.path().join("mednerd.toml")).map_err(|problems| {
+            problems
+                .iter()
+                .map(|problem| problem.to_string().replace(&prefix, ""))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        let config = load(&[("mednerd.toml", "")]).unwrap();
+        assert_eq!(config.server, Server::default());
+        assert_eq!(config.access, Access::default());
+        assert_eq!(config.engine, Engine::default());
+        assert_eq!(config.models, []);
+    }
+
+    #[test]
+    fn later_files_override_keys_and_add_models() {
+        let config = load(&[
+            (
+                "mednerd.toml",
+                "[server]\nmax_text_bytes = 10\nidle_timeout_ms = 5\n[[models]]\nname = \"a\"\npath = \"/a\"\n",
+            ),
+            ("conf.d/20.toml", "[server]\nmax_text_bytes = 30\n"),
+            ("conf.d/10.toml", "[server]\nmax_text_bytes = 20\n[[models]]\nname = \"b\"\npath = \"b\"\ndefault = true\n"),
+            ("conf.d/ignored.txt", "]["),
+        ])
+        .unwrap();
+        assert_eq!(config.server.max_text_bytes, 30);
+        assert_eq!(config.server.idle_timeout, Duration::from_millis(5));
+        let models: Vec<_> = config.models.iter().map(|m| (&*m.name, m.default)).collect();
+        assert_eq!(models, [("a", false), ("b", true)]);
+        assert!(config.models[1].path.ends_with("conf.d/b"));
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_with_its_line() {
+        let problems = load(&[(
+            "mednerd.toml",
+            "[server]\nsokcet = \"/x\"\nmax_text_bytes = \"many\"\nmax_connections = 0\n\n[engine]\ndevice = \"tpu\"\n\
+             [[models]]\nname = \"a\"\n[[models]]\nname = \"bad name\"\npath = 3\n[extra]\n",
+        )])
+        .unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                "mednerd.toml:3: server.max_text_bytes must be a whole number, not a string",
+                "mednerd.toml:4: server.max_connections must be between 1 and 100000",
+                "mednerd.toml:2: unknown key server.sokcet; known here: socket, admin_socket, max_text_bytes, \
+                 max_queued_documents, max_queued_bytes, max_connections, default_deadline_ms, max_deadline_ms, \
+                 idle_timeout_ms, stall_timeout_ms, drain_timeout_ms",
+                "mednerd.toml:7: engine.device must be \"auto\", \"cpu\" or \"cuda\"",
+                "mednerd.toml:8: models.path is missing",
+                "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
+                "mednerd.toml:12: models.path must be a string, not an integer",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, models, plugins",
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_toml_names_every_line() {
+        let problems = load(&[("mednerd.toml", "[server\n\nmax_text_bytes = = 3\n")]).unwrap_err();
+        assert!(
+            problems.iter().any(|p| p.starts_with("mednerd.toml:1: ")),
+            "{problems:?}"
+        );
+        assert!(
+            problems.iter().any(|p| p.starts_with("mednerd.toml:3: ")),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let problems = Config::load(Path::new("/nowhere/mednerd.toml")).unwrap_err();
+        assert!(
+            problems[0]
+                .to_string()
+                .starts_with("/nowhere/mednerd.toml: cannot be read")
+        );
+    }
+
+    #[test]
+    fn what_this_version_cannot_do_is_refused_by_name() {
+        let problems = load(&[(
+            "mednerd.toml",
+            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[models]]\nname = \"a\"\npath = \"/a\"\n\
+             [[models.adapters]]\nname = \"b\"\npath = \"/b\"\n[[plugins]]\npath = \"/p\"\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(
+            problems.iter().all(|p| p.contains("this version")),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn two_models_of_one_name_are_refused() {
+        let table = "[[models]]\nname = \"a\"\npath = \"/a\"\n";
+        let problems = load(&[("mednerd.toml", &format!("{table}{table}"))]).unwrap_err();
+        assert_eq!(
+            problems,
+            ["mednerd.toml:4: a model named \"a\" is already defined at mednerd.toml:1; rename one"]
+        );
+    }
+}

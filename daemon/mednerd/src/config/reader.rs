@@ -1,0 +1,314 @@
+//! Reads TOML tables key by key and notes every problem with its line instead of stopping at the
+//! first one. A key that nobody read is unknown.
+
+use std::borrow::Borrow;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Place, Principal, Problem};
+
+/// A parsed file.
+pub(super) struct Document<'i> {
+    file: PathBuf,
+    text: &'i str,
+    table: Spanned<DeTable<'i>>,
+    broken: bool,
+}
+
+impl<'i> Document<'i> {
+    /// Parses `text`; what is not TOML goes to `problems`.
+    pub(super) fn parse(file: &Path, text: &'i str, problems: &mut Vec<Problem>) -> Self {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let document = Self {
+            file: file.to_owned(),
+            text,
+            table,
+            broken: !errors.is_empty(),
+        };
+        for error in errors {
+            let at = error.span().map_or(0, |span| span.start);
+            problems.push(Problem::at(&document.place(at), error.message()));
+        }
+        document
+    }
+
+    /// The table that holds all others. Where the file is not TOML it is empty: what is in the
+    /// recovered rest would only be told wrongly.
+    pub(super) fn root<'d>(&'d self, problems: &'d mut Vec<Problem>) -> Section<'d, 'i> {
+        Section {
+            document: self,
+            table: (!self.broken).then(|| self.table.get_ref()),
+            at: 0,
+            name: String::new(),
+            known: Vec::new(),
+            problems,
+        }
+    }
+
+    fn place(&self, at: usize) -> Place {
+        let before = self.text.as_bytes().iter().take(at);
+        Place {
+            file: self.file.clone(),
+            line: Some(1 + before.filter(|&&byte| byte == b'\n').count()),
+        }
+    }
+}
+
+/// A table being read.
+pub(super) struct Section<'d, 'i> {
+    document: &'d Document<'i>,
+    table: Option<&'d DeTable<'i>>,
+    at: usize,
+    name: String,
+    known: Vec<&'static str>,
+    problems: &'d mut Vec<Problem>,
+}
+
+impl<'d, 'i> Section<'d, 'i> {
+    /// Where the table begins.
+    pub(super) fn place(&self) -> Place {
+        self.document.place(self.at)
+    }
+
+    /// Notes that the table as a whole cannot be used.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.problem(self.at, why.to_owned());
+    }
+
+    /// The table under `key`.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
+        let value = self.value(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(self.inner(key, table, value.span().start)),
+            other => {
+                self.wrong_type(key, value, "a table", other);
+                None
+            }
+        }
+    }
+
+    /// Each table of the array under `key`.
+    pub(super) fn each_table(&mut self, key: &'static str, mut read: impl FnMut(Section<'_, 'i>)) {
+        let Some(value) = self.value(key) else { return };
+        let DeValue::Array(array) = value.get_ref() else {
+            return self.wrong_type(key, value, "an array of tables", value.get_ref());
+        };
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::Table(table) => read(self.inner(key, table, item.span().start)),
+                other => self.wrong_type(key, item, "a table", other),
+            }
+        }
+    }
+
+    /// Reads a key by `read` and notes where it is missing. True where it was there and right.
+    pub(super) fn required(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> bool) -> bool {
+        if self.find(key).is_none() {
+            self.known.push(key);
+            self.problem(self.at, format!("{} is missing", self.full(key)));
+            return false;
+        }
+        read(self)
+    }
+
+    /// A path; a relative one starts at the folder of the file.
+    pub(super) fn path(&mut self, key: &'static str, target: &mut PathBuf) -> bool {
+        self.string(key, |section, text, at| {
+            if text.is_empty() || text.contains('\0') {
+                section.problem(at, format!("{} must be a path", section.full(key)));
+                return false;
+            }
+            let folder = section.document.file.parent().unwrap_or(Path::new(""));
+            *target = folder.join(text);
+            true
+        })
+    }
+
+    /// A name that may stand in requests and metrics.
+    pub(super) fn name(&mut self, key: &'static str, target: &mut String) -> bool {
+        self.string(key, |section, text, at| {
+            let right = (1..=64).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            if right {
+                text.clone_into(target);
+            } else {
+                let full = section.full(key);
+                section.problem(
+                    at,
+                    format!("{full} may hold letters, digits, '.', '_' and '-', at most 64"),
+                );
+            }
+            right
+        })
+    }
+
+    /// One of several words.
+    pub(super) fn choice<T>(
+        &mut self,
+        key: &'static str,
+        target: &mut T,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) {
+        self.string(key, |section, text, at| match parse(text) {
+            Ok(value) => {
+                *target = value;
+                true
+            }
+            Err(why) => {
+                section.problem(at, format!("{} {why}", section.full(key)));
+                false
+            }
+        });
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, key: &'static str, target: &mut bool) {
+        let Some(value) = self.value(key) else { return };
+        match value.get_ref() {
+            DeValue::Boolean(flag) => *target = *flag,
+            other => self.wrong_type(key, value, "true or false", other),
+        }
+    }
+
+    /// A whole number within `range`.
+    pub(super) fn size(&mut self, key: &'static str, range: RangeInclusive<usize>, target: &mut usize) {
+        let Some(value) = self.value(key) else { return };
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return self.wrong_type(key, value, "a whole number", value.get_ref());
+        };
+        match usize::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if range.contains(&number) => *target = number,
+            _ => self.problem(
+                value.span().start,
+                format!(
+                    "{} must be between {} and {}",
+                    self.full(key),
+                    range.start(),
+                    range.end()
+                ),
+            ),
+        }
+    }
+
+    /// A time in milliseconds, from 1 to a day.
+    pub(super) fn milliseconds(&mut self, key: &'static str, target: &mut Duration) {
+        let mut number = usize::try_from(target.as_millis()).unwrap_or(usize::MAX);
+        self.size(key, 1..=86_400_000, &mut number);
+        *target = Duration::from_millis(number as u64);
+    }
+
+    /// A list of user or group names or numbers.
+    pub(super) fn principals(&mut self, key: &'static str, target: &mut Vec<Principal>) {
+        let Some(value) = self.value(key) else { return };
+        let DeValue::Array(array) = value.get_ref() else {
+            return self.wrong_type(key, value, "an array of strings", value.get_ref());
+        };
+        let mut found = Vec::new();
+        for item in array.iter() {
+            match item.get_ref() {
+                DeValue::String(name) => found.push(Principal {
+                    name: name.to_string(),
+                    place: Some(self.document.place(item.span().start)),
+                }),
+                other => self.wrong_type(key, item, "a string in each place", other),
+            }
+        }
+        *target = found;
+    }
+
+    /// Notes every key that was not asked for.
+    pub(super) fn finish(self) {
+        let Some(table) = self.table else { return };
+        let mut unknown: Vec<_> = table
+            .keys()
+            .filter(|key| !self.known.contains(&key_text(key)))
+            .collect();
+        unknown.sort_by_key(|key| key.span().start);
+        for key in unknown {
+            self.problems.push(Problem::at(
+                &self.document.place(key.span().start),
+                format!(
+                    "unknown key {}; known here: {}",
+                    full(&self.name, key_text(key)),
+                    self.known.join(", ")
+                ),
+            ));
+        }
+    }
+
+    fn string(&mut self, key: &'static str, take: impl FnOnce(&mut Self, &str, usize) -> bool) -> bool {
+        let Some(value) = self.value(key) else {
+            return false;
+        };
+        match value.get_ref() {
+            DeValue::String(text) => take(self, text, value.span().start),
+            other => {
+                self.wrong_type(key, value, "a string", other);
+                false
+            }
+        }
+    }
+
+    fn inner<'s>(&'s mut self, key: &'static str, table: &'d DeTable<'i>, at: usize) -> Section<'s, 'i>
+    where
+        'd: 's,
+    {
+        Section {
+            document: self.document,
+            table: Some(table),
+            at,
+            name: self.full(key),
+            known: Vec::new(),
+            problems: self.problems,
+        }
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'i>>> {
+        self.known.push(key);
+        self.find(key)
+    }
+
+    fn find(&self, key: &str) -> Option<&'d Spanned<DeValue<'i>>> {
+        self.table?
+            .iter()
+            .find_map(|(name, value)| (key_text(name) == key).then_some(value))
+    }
+
+    fn full(&self, key: &str) -> String {
+        full(&self.name, key)
+    }
+
+    fn wrong_type(&mut self, key: &str, value: &Spanned<DeValue<'i>>, expected: &str, found: &DeValue<'i>) {
+        let found = match found {
+            DeValue::Integer(_) | DeValue::Array(_) => format!("an {}", found.type_str()),
+            _ => format!("a {}", found.type_str()),
+        };
+        self.problem(
+            value.span().start,
+            format!("{} must be {expected}, not {found}", self.full(key)),
+        );
+    }
+
+    fn problem(&mut self, at: usize, message: String) {
+        let place = self.document.place(at);
+        self.problems.push(Problem::at(&place, message));
+    }
+}
+
+fn key_text<'k>(key: &'k Spanned<toml::de::DeString<'_>>) -> &'k str {
+    key.get_ref().borrow()
+}
+
+fn full(section: &str, key: &str) -> String {
+    if section.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{section}.{key}")
+    }
+}

@@ -1,0 +1,235 @@
+//! `POST /v1/annotate`: one document in, its entities out. The way of one document is here for the
+//! batch as well: [`Plan::new`], [`Plan::run`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
+use mednerd_pipeline::{Aggregation, OffsetUnit};
+use serde_json::value::RawValue;
+
+use super::request::Request;
+use super::{ApiError, body, respond};
+use crate::app::App;
+use crate::generation::{Entry, Generation};
+use crate::metrics::EntityLabels;
+use crate::scheduler::{Job, JobError, Outcome};
+
+/// An answer with the request's context exactly as it came.
+pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
+
+/// The handler.
+pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
+    let count = Count::new(&app);
+    let answer = serve(&app, body, Instant::now()).await;
+    count.done(if answer.is_ok() { "ok" } else { "failed" });
+    Ok(respond::json(StatusCode::OK, &answer?))
+}
+
+async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiError> {
+    let generation = app.generation();
+    let server = &generation.config.server;
+    let (bytes, _share) = body::whole(app, server, body).await?;
+    let request = Request::parse(&bytes)?;
+    drop(bytes);
+    let plan = Plan::new(&generation, request, arrived)?;
+    let _admitted = app
+        .documents
+        .try_enter(1, server.max_queued_documents)
+        .ok_or_else(|| ApiError::Busy {
+            retry_after: app.retry_after(),
+        })?;
+    plan.run(app).await
+}
+
+/// Counts a document once: as told, or as abandoned where the client went away and the future that
+/// holds this was dropped.
+pub struct Count<'a> {
+    app: &'a App,
+    outcome: &'static str,
+}
+
+impl<'a> Count<'a> {
+    /// A document begins.
+    pub fn new(app: &'a App) -> Self {
+        Self {
+            app,
+            outcome: "abandoned",
+        }
+    }
+
+    /// It has ended.
+    pub fn done(mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.app.metrics.count(self.outcome);
+    }
+}
+
+/// A document that can be served: its models are loaded and its text is not too long.
+pub struct Plan {
+    job: Job,
+    echo: Echo,
+}
+
+/// What of a request comes back in its answer.
+#[derive(Clone)]
+pub struct Echo {
+    /// As in the request.
+    pub document_id: Option<String>,
+    /// As in the request.
+    pub offset_unit: api::OffsetUnit,
+    /// As in the request, to the letter.
+    pub context: Option<Box<RawValue>>,
+}
+
+impl Plan {
+    /// Checks a request against what is loaded.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub fn new(generation: &Generation, request: Request, arrived: Instant) -> Result<Self, ApiError> {
+        let server = &generation.config.server;
+        if request.text.len() > server.max_text_bytes {
+            return Err(ApiError::TextTooLong {
+                length: request.text.len(),
+                limit: server.max_text_bytes,
+            });
+        }
+        let models = generation
+            .select(request.models.as_deref())
+            .ok_or_else(|| ApiError::UnknownModel {
+                known: generation.names(),
+            })?;
+        if models.is_empty() {
+            return Err(ApiError::NoDefaultModel);
+        }
+        let wished = request.deadline_ms.map(Duration::from_millis);
+        let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
+        Ok(Self {
+            job: Job {
+                text: request.text,
+                models,
+                aggregation: aggregation(request.aggregation),
+                threshold: request.threshold,
+                offset_unit: unit(request.offset_unit),
+                arrived,
+                allowed,
+            },
+            echo: Echo {
+                document_id: request.document_id,
+                offset_unit: request.offset_unit,
+                context: request.context,
+            },
+        })
+    }
+
+    /// Computes the answer. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub async fn run(self, app: &App) -> Result<Answer, ApiError> {
+        let Self { job, echo } = self;
+        let (arrived, allowed) = (job.arrived, job.allowed);
+        let late = || ApiError::DeadlinePassed {
+            deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
+        };
+        let models = job.models.clone();
+        let ticket = app.scheduler.submit(job);
+        let outcome = tokio::time::timeout_at((arrived + allowed).into(), ticket.outcome()).await;
+        let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
+            JobError::DeadlinePassed => late(),
+            JobError::Stopped => ApiError::Stopping,
+            JobError::Panicked => ApiError::Internal,
+            JobError::Stage { model, error } => {
+                tracing::error!(%model, "a document could not be processed: {error}");
+                ApiError::Inference {
+                    model,
+                    stage: error.stage,
+                }
+            }
+        })?;
+        let total = arrived.elapsed();
+        note(app, &outcome, total);
+        Ok(answer(echo, &models, outcome, total))
+    }
+}
+
+fn note(app: &App, outcome: &Outcome, total: Duration) {
+    let metrics = &app.metrics;
+    metrics.tokens.inc_by(outcome.tokens as u64);
+    metrics.windows.inc_by(outcome.windows as u64);
+    metrics.observe("queue", outcome.queued);
+    metrics.observe("inference", outcome.computed);
+    metrics.observe("total", total);
+    for entity in &outcome.entities {
+        let labels = EntityLabels {
+            model: entity.model.clone(),
+            label: entity.label.clone(),
+        };
+        metrics.entities.get_or_create(&labels).inc();
+    }
+    app.note_cost(outcome.computed);
+}
+
+fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) -> Answer {
+    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    Answer {
+        document_id: echo.document_id,
+        status: Status::Ok,
+        degraded: Vec::new(),
+        offset_unit: echo.offset_unit,
+        text_sha256: outcome.text_sha256,
+        text_length: outcome.text_length,
+        entities: outcome.entities,
+        versions: versions(models),
+        engine: Some(api::Engine::Tract),
+        timing_ms: Timing {
+            queue: milliseconds(outcome.queued),
+            inference: milliseconds(outcome.computed),
+            linking: 0.0,
+            total: milliseconds(total),
+        },
+        context: echo.context,
+        error: None,
+    }
+}
+
+/// What the given models are.
+pub fn versions(models: &[Arc<Entry>]) -> Versions {
+    Versions {
+        mednerd: env!("CARGO_PKG_VERSION").to_owned(),
+        models: models
+            .iter()
+            .map(|entry| (entry.name.clone(), entry.model.facts.digest.clone()))
+            .collect(),
+        plugins: BTreeMap::new(),
+        vocabularies: BTreeMap::new(),
+    }
+}
+
+fn aggregation(wanted: api::Aggregation) -> Aggregation {
+    match wanted {
+        api::Aggregation::Simple => Aggregation::Simple,
+        api::Aggregation::First => Aggregation::First,
+        api::Aggregation::Average => Aggregation::Average,
+        api::Aggregation::Max => Aggregation::Max,
+    }
+}
+
+fn unit(wanted: api::OffsetUnit) -> OffsetUnit {
+    match wanted {
+        api::OffsetUnit::UnicodeCodePoint => OffsetUnit::UnicodeCodePoint,
+        api::OffsetUnit::Utf16CodeUnit => OffsetUnit::Utf16CodeUnit,
+        api::OffsetUnit::Utf8Byte => OffsetUnit::Utf8Byte,
+    }
+}

@@ -1,0 +1,268 @@
+//! `POST /v1/annotate/batch`: NDJSON in, NDJSON out, one line per document, written as they finish.
+//! The body is read no faster than documents are done, so a batch of any length takes little memory.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use http_body::Frame;
+use mednerd_client::api::{BatchLine, Status, TextLength, Timing};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::annotate::{Answer, Count, Echo, Plan, versions};
+use super::request::Request;
+use super::{ApiError, body};
+use crate::app::App;
+use crate::generation::Generation;
+use crate::sync::Pass;
+
+/// Batches at once; one more is told to come again.
+const MAX_BATCHES: usize = 8;
+
+/// The handler.
+pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
+    let place = app
+        .batches
+        .try_enter(1, MAX_BATCHES)
+        .ok_or_else(|| ApiError::Busy {
+            retry_after: app.retry_after(),
+        })?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(drive(app, body, sender, place));
+    let mut response = Body::new(Lines(receiver)).into_response();
+    let media = HeaderValue::from_static("application/x-ndjson");
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    Ok(response)
+}
+
+/// The answer's body: lines as they come.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl http_body::Body for Lines {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0
+            .poll_recv(context)
+            .map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+/// Reads lines and hands out documents until the body ends or the client has gone; then the set is
+/// dropped and with it what is under way.
+async fn drive(app: Arc<App>, body: Body, sender: mpsc::Sender<Bytes>, _place: Pass) {
+    let mut documents = JoinSet::new();
+    let all = async {
+        let generation = app.generation();
+        // Enough that no worker waits for a line to be read.
+        let at_once = 2 * app.scheduler.threads() + 2;
+        let server = &generation.config.server;
+        let mut lines = Splitter::new(body, body::largest(server), server.stall_timeout);
+        while let Some((index, line)) = lines.next().await {
+            while documents.len() >= at_once {
+                documents.join_next().await;
+            }
+            let (app, sender) = (Arc::clone(&app), sender.clone());
+            documents.spawn(async move {
+                let line = serve(&app, index, line).await;
+                // Where the client has gone, `drive` ends.
+                let _ = sender.send(line).await;
+            });
+        }
+        while documents.join_next().await.is_some() {}
+    };
+    tokio::select! {
+        () = all => {}
+        () = sender.closed() => {}
+    }
+}
+
+async fn serve(app: &App, index: u64, line: Result<Vec<u8>, ApiError>) -> Bytes {
+    let count = Count::new(app);
+    let generation = app.generation();
+    let mut echo = None;
+    let answer = document(app, &generation, line, &mut echo).await;
+    count.done(if answer.is_ok() { "ok" } else { "failed" });
+    let response = answer.unwrap_or_else(|error| failed(echo, &error));
+    let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes.into()
+}
+
+async fn document(
+    app: &App,
+    generation: &Generation,
+    line: Result<Vec<u8>, ApiError>,
+    echo: &mut Option<Echo>,
+) -> Result<Answer, ApiError> {
+    let arrived = Instant::now();
+    let line = line?;
+    let server = &generation.config.server;
+    // A batch takes half of what there is, so that a clinician's single note still gets in.
+    let share = (server.max_queued_bytes / 2).max(line.len());
+    let _share = app.bytes.enter(line.len(), share).await;
+    let _admitted = app
+        .documents
+        .enter(1, (server.max_queued_documents / 2).max(1))
+        .await;
+    let request = Request::parse(&line)?;
+    drop(line);
+    *echo = Some(Echo {
+        document_id: request.document_id.clone(),
+        offset_unit: request.offset_unit,
+        context: request.context.clone(),
+    });
+    Plan::new(generation, request, arrived)?.run(app).await
+}
+
+fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
+    let echo = echo.unwrap_or(Echo {
+        document_id: None,
+        offset_unit: Default::default(),
+        context: None,
+    });
+    Answer {
+        document_id: echo.document_id,
+        status: Status::Failed,
+        degraded: Vec::new(),
+        offset_unit: echo.offset_unit,
+        text_sha256: String::new(),
+        text_length: TextLength::default(),
+        entities: Vec::new(),
+        versions: versions(&[]),
+        engine: None,
+        timing_ms: Timing::default(),
+        context: echo.context,
+        error: Some(error.detail()),
+    }
+}
+
+/// Splits a body into lines. A line that is too long becomes an error and is skipped; the ones after
+/// it are read.
+struct Splitter {
+    body: Body,
+    limit: usize,
+    pause: std::time::Duration,
+    rest: Bytes,
+    line: Vec<u8>,
+    skipping: bool,
+    ended: bool,
+    index: u64,
+}
+
+impl Splitter {
+    fn new(body: Body, limit: usize, pause: std::time::Duration) -> Self {
+        Self {
+            body,
+            limit,
+            pause,
+            rest: Bytes::new(),
+            line: Vec::new(),
+            skipping: false,
+            ended: false,
+            index: 0,
+        }
+    }
+
+    /// The next line that is not blank, with its number from 0, blank lines counted.
+    async fn next(&mut self) -> Option<(u64, Result<Vec<u8>, ApiError>)> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+                let line = self.rest.split_to(end + 1);
+                self.keep(&line);
+                if let Some(done) = self.finish() {
+                    return Some(done);
+                }
+                continue;
+            }
+            let rest = std::mem::take(&mut self.rest);
+            self.keep(&rest);
+            if self.ended {
+                return self.finish();
+            }
+            match body::piece(&mut self.body, self.pause).await {
+                Ok(Some(data)) => self.rest = data,
+                Ok(None) => self.ended = true,
+                Err(error) => {
+                    // What came of the line cannot be told from a whole one: it is not processed.
+                    self.ended = true;
+                    self.line.clear();
+                    self.skipping = false;
+                    return Some((self.index, Err(error)));
+                }
+            }
+        }
+    }
+
+    fn keep(&mut self, data: &[u8]) {
+        if self.line.len() + data.len() > self.limit {
+            self.skipping = true;
+            self.line = Vec::new();
+        }
+        if !self.skipping {
+            self.line.extend_from_slice(data);
+        }
+    }
+
+    fn finish(&mut self) -> Option<(u64, Result<Vec<u8>, ApiError>)> {
+        let index = self.index;
+        self.index += 1;
+        let line = std::mem::take(&mut self.line);
+        if std::mem::take(&mut self.skipping) {
+            let limit = self.limit;
+            Some((index, Err(ApiError::BodyTooLarge { limit })))
+        } else if line.iter().all(u8::is_ascii_whitespace) {
+            None
+        } else {
+            Some((index, Ok(line)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn split(text: &str, limit: usize) -> Vec<(u64, Option<String>)> {
+        let mut splitter = Splitter::new(
+            Body::from(text.to_owned()),
+            limit,
+            std::time::Duration::from_secs(1),
+        );
+        let mut lines = Vec::new();
+        while let Some((index, line)) = splitter.next().await {
+            lines.push((
+                index,
+                line.ok()
+                    .map(|line| String::from_utf8(line).unwrap().trim().to_owned()),
+            ));
+        }
+        lines
+    }
+
+    #[tokio::test]
+    async fn lines_are_numbered_and_blank_ones_skipped() {
+        let lines = split("a\r\n\n  \nb\nc", 100).await;
+        let expected = [(0, "a"), (3, "b"), (4, "c")].map(|(i, t)| (i, Some(t.to_owned())));
+        assert_eq!(lines, expected);
+        assert_eq!(split("", 100).await, []);
+        assert_eq!(split("\n", 100).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_told_and_the_next_is_read() {
+        let lines = split("aaaaaaaaaaaa\nb\ncccccccccccc", 8).await;
+        assert_eq!(lines, [(0, None), (1, Some("b".to_owned())), (2, None)]);
+    }
+}

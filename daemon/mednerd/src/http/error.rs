@@ -1,0 +1,252 @@
+//! Everything a request can be refused for, and the one table from there to status and code. No
+//! message ever quotes the request: it may hold note text anywhere.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use mednerd_client::api::{ErrorBody, ErrorDetail};
+use serde_json::{Map, Value, json};
+
+use super::respond;
+use crate::config::Problem;
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ApiError {
+    /// The body is not JSON.
+    #[error("the body is not valid JSON at line {line}, column {column}")]
+    MalformedJson {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+    },
+    /// The body is not UTF-8.
+    #[error("the body is not valid UTF-8 at byte {position}; send JSON in UTF-8")]
+    InvalidUtf8 {
+        /// The first byte that is wrong.
+        position: usize,
+    },
+    /// The body is JSON but not an object.
+    #[error("the body must be a JSON object with the field \"text\"")]
+    NotAnObject,
+    /// A field of another type than it must have.
+    #[error("the field \"{field}\" must be {expected}")]
+    InvalidField {
+        /// Its name.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A field that is not there.
+    #[error("the field \"{field}\" is missing")]
+    MissingField {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A field that appears twice.
+    #[error("the field \"{field}\" appears twice")]
+    DuplicateField {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A field that nobody knows. Its name is the client's words and is not repeated.
+    #[error("the body has an unknown field; known are {known}")]
+    UnknownField {
+        /// The fields there are.
+        known: &'static str,
+    },
+    /// The user at the other end is not listed.
+    #[error(
+        "user {uid} may not use this socket; an administrator can add the user, or one of its groups, to [access] in the configuration"
+    )]
+    PeerNotAllowed {
+        /// Who asked.
+        uid: u32,
+    },
+    /// No such route.
+    #[error("there is no such route; /openapi.json lists them")]
+    RouteNotFound,
+    /// The route exists for other methods.
+    #[error("the route does not take this method; /openapi.json lists them")]
+    MethodNotAllowed,
+    /// The request names a model that is not loaded. The name is the client's and is not repeated.
+    #[error("the request names a model that is not loaded; loaded are: {}", known.join(", "))]
+    UnknownModel {
+        /// The loaded ones.
+        known: Vec<String>,
+    },
+    /// The deadline passed before the answer was ready.
+    #[error("the deadline of {deadline_ms} ms passed before the answer was ready")]
+    DeadlinePassed {
+        /// The deadline.
+        deadline_ms: u64,
+    },
+    /// The client paused too long in the middle of the body.
+    #[error("the rest of the body did not arrive within {waited_ms} ms")]
+    BodyTimeout {
+        /// How long it was waited for.
+        waited_ms: u64,
+    },
+    /// The connection broke in the middle of the body.
+    #[error("the body ended before it was complete")]
+    BodyIncomplete,
+    /// The body, or a line of a batch, is too large to be read.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The text is longer than the configuration allows.
+    #[error("the text has {length} bytes and the limit is {limit}; split it, or raise server.max_text_bytes")]
+    TextTooLong {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A field of the right type with a value that cannot be used.
+    #[error("the field \"{field}\" {problem}")]
+    Unusable {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with the value.
+        problem: &'static str,
+    },
+    /// The request names no model and no model is a default one.
+    #[error("no model is loaded as default; name one in \"models\"")]
+    NoDefaultModel,
+    /// A reload that was refused; the old configuration serves on.
+    #[error(
+        "the new configuration was refused and the old one serves on: {}",
+        joined(problems)
+    )]
+    ReloadRejected {
+        /// What is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// Too much work is waiting.
+    #[error("too much work is waiting; try again in {} s", retry_after.as_secs())]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The daemon is about to end.
+    #[error("mednerd is stopping; try again in a moment")]
+    Stopping,
+    /// The self-check fails.
+    #[error("mednerd is not ready: {reason}")]
+    NotReady {
+        /// Why.
+        reason: String,
+    },
+    /// The model's tokenizer, engine or decoder could not deal with the text: a defect of model or code.
+    #[error("model \"{model}\" could not process this text ({stage}); the journal has the details")]
+    Inference {
+        /// The model.
+        model: String,
+        /// Where it failed.
+        stage: &'static str,
+    },
+    /// A bug.
+    #[error("mednerd met an internal error; the journal has the place")]
+    Internal,
+}
+
+impl ApiError {
+    /// The status, and the code that programs hold on to.
+    pub fn status(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
+            Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
+            Self::NotAnObject => (StatusCode::BAD_REQUEST, "not_an_object"),
+            Self::InvalidField { .. } => (StatusCode::BAD_REQUEST, "invalid_field"),
+            Self::MissingField { .. } => (StatusCode::BAD_REQUEST, "missing_field"),
+            Self::DuplicateField { .. } => (StatusCode::BAD_REQUEST, "duplicate_field"),
+            Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
+            Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "body_incomplete"),
+            Self::PeerNotAllowed { .. } => (StatusCode::FORBIDDEN, "peer_not_allowed"),
+            Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),
+            Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::DeadlinePassed { .. } => (StatusCode::REQUEST_TIMEOUT, "deadline_passed"),
+            Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
+            Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
+            Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
+            Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
+            Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::Inference { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// What goes into the body.
+    pub fn detail(&self) -> ErrorDetail {
+        ErrorDetail {
+            code: self.status().1.to_owned(),
+            message: self.to_string(),
+            details: self.details(),
+        }
+    }
+
+    fn details(&self) -> Map<String, Value> {
+        let details = match self {
+            Self::MalformedJson { line, column } => json!({"line": line, "column": column}),
+            Self::InvalidUtf8 { position } => json!({"position": position}),
+            Self::InvalidField { field, .. }
+            | Self::MissingField { field }
+            | Self::DuplicateField { field }
+            | Self::Unusable { field, .. } => json!({"field": field}),
+            Self::PeerNotAllowed { uid } => json!({"uid": uid}),
+            Self::UnknownModel { known } => json!({"loaded": known}),
+            Self::DeadlinePassed { deadline_ms } => json!({"deadline_ms": deadline_ms}),
+            Self::BodyTooLarge { limit } => json!({"limit": limit}),
+            Self::TextTooLong { length, limit } => json!({"length": length, "limit": limit}),
+            Self::ReloadRejected { problems } => {
+                json!({"problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>()})
+            }
+            Self::Busy { retry_after } => json!({"retry_after_s": retry_after.as_secs()}),
+            _ => Value::Null,
+        };
+        match details {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::Busy { retry_after } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
+            Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
+            // The rest of the body was not read: the connection cannot be used again.
+            Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {
+                Some((header::CONNECTION, HeaderValue::from_static("close")))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = ErrorBody { error: self.detail() };
+        let mut response = respond::json(self.status().0, &body);
+        if let Some((name, value)) = self.header() {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+fn joined(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}

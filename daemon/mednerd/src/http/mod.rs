@@ -1,0 +1,130 @@
+//! The routes of the two sockets. Every answer here is JSON, OpenMetrics or NDJSON; every refusal is
+//! an [`ApiError`].
+
+mod annotate;
+mod batch;
+mod body;
+mod error;
+mod openapi;
+mod request;
+mod respond;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode, header};
+use mednerd_client::api::{HealthResponse, ModelsResponse, PluginsResponse, ServiceState};
+
+use crate::access::{Door, Peer};
+use crate::app::App;
+use crate::metrics::{self, RequestLabels};
+pub use error::ApiError;
+pub use openapi::document as openapi;
+
+/// The routes behind `door`. Requests must carry their [`Peer`] as an extension.
+pub fn router(app: Arc<App>, door: Door) -> Router {
+    let common = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .route("/openapi.json", get(openapi_json))
+        .route("/v1/models", get(models))
+        .route("/v1/plugins", get(plugins))
+        .route("/v1/status", get(status));
+    let routes = match door {
+        Door::Client => common
+            .route("/v1/annotate", post(annotate::annotate))
+            .route("/v1/annotate/batch", post(batch::annotate)),
+        Door::Admin => common.route("/v1/reload", post(reload)),
+    };
+    routes
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .fallback(|| async { ApiError::RouteNotFound })
+        .layer(middleware::from_fn_with_state((Arc::clone(&app), door), admit))
+        .with_state(app)
+}
+
+/// Lets in who may come in, and counts every request with its status.
+async fn admit(
+    State((app, door)): State<(Arc<App>, Door)>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let response = if app.generation().policy.allows(&peer, door) {
+        next.run(request).await
+    } else {
+        tracing::warn!(
+            uid = peer.uid,
+            ?door,
+            "a user that is not listed in [access] was refused"
+        );
+        ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
+    };
+    let status = response.status().as_u16();
+    app.metrics
+        .requests
+        .get_or_create(&RequestLabels { route, status })
+        .inc();
+    response
+}
+
+async fn healthz() -> Response {
+    let status = "ok".to_owned();
+    respond::json(StatusCode::OK, &HealthResponse { status })
+}
+
+async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    match app.health.state() {
+        ServiceState::Ready => Ok(healthz().await),
+        ServiceState::Stopping => Err(ApiError::Stopping),
+        ServiceState::Unhealthy => Err(ApiError::NotReady {
+            reason: app.health.failure().unwrap_or_default(),
+        }),
+    }
+}
+
+async fn scrape(State(app): State<Arc<App>>) -> Response {
+    let mut response = app.metrics.encode(app.now()).into_response();
+    let media = HeaderValue::from_static(metrics::CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, media);
+    response
+}
+
+async fn openapi_json() -> Response {
+    respond::json(StatusCode::OK, &openapi::document())
+}
+
+async fn models(State(app): State<Arc<App>>) -> Response {
+    let generation = app.generation();
+    let precision = generation.config.engine.precision;
+    let models = generation
+        .entries
+        .iter()
+        .map(|entry| entry.info(precision))
+        .collect();
+    respond::json(StatusCode::OK, &ModelsResponse { models })
+}
+
+async fn plugins() -> Response {
+    respond::json(StatusCode::OK, &PluginsResponse { plugins: Vec::new() })
+}
+
+async fn status(State(app): State<Arc<App>>) -> Response {
+    respond::json(StatusCode::OK, &app.status())
+}
+
+async fn reload(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let reloaded = app.reload().await;
+    reloaded
+        .map(|response| respond::json(StatusCode::OK, &response))
+        .map_err(|problems| ApiError::ReloadRejected { problems })
+}

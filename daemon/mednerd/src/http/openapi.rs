@@ -1,0 +1,126 @@
+//! The API as an OpenAPI 3.1 document, with the schemas of the very types that are served.
+
+use mednerd_client::api;
+use schemars::JsonSchema;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use serde_json::{Map, Value, json};
+
+/// The document behind `GET /openapi.json`.
+pub fn document() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    settings.meta_schema = None;
+    let mut schemas = settings.into_generator();
+    let paths = paths(&mut schemas);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mednerd",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
+                call is decided by the user and groups of the calling process. No error ever quotes a request.",
+        },
+        "paths": paths,
+        "components": { "schemas": Value::Object(schemas.take_definitions(true)) },
+    })
+}
+
+fn paths(schemas: &mut SchemaGenerator) -> Value {
+    let annotate = post::<api::AnnotateRequest, api::AnnotateResponse>(
+        schemas,
+        "Finds the entities of one document.",
+        "application/json",
+        &[400, 403, 404, 408, 413, 422, 429, 500, 503],
+    );
+    let batch = post::<api::AnnotateRequest, api::BatchLine>(
+        schemas,
+        "One document a line in, one answer a line out, as they finish. A document that fails is a line with status `failed`.",
+        "application/x-ndjson",
+        &[403, 429],
+    );
+    let mut reload = get::<api::ReloadResponse>(
+        schemas,
+        "Admin socket only. Reads and checks the configuration as a whole and puts it in force, or keeps the old one.",
+        &[403, 422],
+    );
+    reload = json!({ "post": reload["get"] });
+    json!({
+        "/v1/annotate": annotate,
+        "/v1/annotate/batch": batch,
+        "/v1/models": get::<api::ModelsResponse>(schemas, "The loaded models.", &[403]),
+        "/v1/plugins": get::<api::PluginsResponse>(schemas, "The loaded plugins.", &[403]),
+        "/v1/status": get::<api::StatusResponse>(schemas, "What runs, and how busy it is.", &[403]),
+        "/v1/reload": reload,
+        "/healthz": get::<api::HealthResponse>(schemas, "It is alive.", &[403]),
+        "/readyz": get::<api::HealthResponse>(schemas, "It can serve.", &[403, 503]),
+        "/metrics": { "get": {
+            "summary": "OpenMetrics.",
+            "responses": { "200": {
+                "description": "Metrics.",
+                "content": { "application/openmetrics-text": { "schema": { "type": "string" } } },
+            } },
+        } },
+        "/openapi.json": { "get": {
+            "summary": "This document.",
+            "responses": { "200": {
+                "description": "OpenAPI.",
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            } },
+        } },
+    })
+}
+
+fn get<Answer: JsonSchema>(schemas: &mut SchemaGenerator, summary: &str, errors: &[u16]) -> Value {
+    json!({ "get": {
+        "summary": summary,
+        "responses": responses::<Answer>(schemas, "application/json", errors),
+    } })
+}
+
+fn post<Body: JsonSchema, Answer: JsonSchema>(
+    schemas: &mut SchemaGenerator,
+    summary: &str,
+    media: &str,
+    errors: &[u16],
+) -> Value {
+    json!({ "post": {
+        "summary": summary,
+        "requestBody": { "required": true, "content": { media: { "schema": schemas.subschema_for::<Body>() } } },
+        "responses": responses::<Answer>(schemas, media, errors),
+    } })
+}
+
+fn responses<Answer: JsonSchema>(schemas: &mut SchemaGenerator, media: &str, errors: &[u16]) -> Value {
+    let mut responses = Map::new();
+    responses.insert(
+        "200".to_owned(),
+        json!({
+            "description": "The answer.",
+            "content": { media: { "schema": schemas.subschema_for::<Answer>() } },
+        }),
+    );
+    for status in errors {
+        responses.insert(
+            status.to_string(),
+            json!({
+                "description": describe(*status),
+                "content": { "application/json": { "schema": schemas.subschema_for::<api::ErrorBody>() } },
+            }),
+        );
+    }
+    Value::Object(responses)
+}
+
+fn describe(status: u16) -> &'static str {
+    match status {
+        400 => "The request is malformed.",
+        403 => "The calling user may not use this socket.",
+        404 => "A model that is not loaded.",
+        408 => "The deadline passed, or the client paused too long.",
+        413 => "The text or body is too large.",
+        422 => "Well-formed, but of no use as things are.",
+        429 => "Busy; come again after `Retry-After` seconds.",
+        503 => "Not ready, or stopping.",
+        _ => "A bug; the journal has the place.",
+    }
+}

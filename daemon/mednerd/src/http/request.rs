@@ -1,0 +1,272 @@
+//! The body of an annotation request: read field by field, so that an error names the field and
+//! never what was in it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use mednerd_client::api::{Aggregation, Link, OffsetUnit};
+use serde::Deserializer as _;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::ApiError;
+
+const FIELDS: [&str; 10] = [
+    "text",
+    "document_id",
+    "models",
+    "threshold",
+    "aggregation",
+    "labels",
+    "offset_unit",
+    "link",
+    "deadline_ms",
+    "context",
+];
+const KNOWN: &str =
+    "text, document_id, models, threshold, aggregation, labels, offset_unit, link, deadline_ms, context";
+
+/// A request that is well-formed. Whether it can be served depends on what is loaded.
+#[derive(Debug)]
+pub struct Request {
+    /// The note.
+    pub text: String,
+    /// Comes back in the answer.
+    pub document_id: Option<String>,
+    /// Names of models; `None` for the default ones.
+    pub models: Option<Vec<String>>,
+    /// The lowest score to report.
+    pub threshold: f32,
+    /// How pieces become entities.
+    pub aggregation: Aggregation,
+    /// The unit of offsets in the answer.
+    pub offset_unit: OffsetUnit,
+    /// As the client wishes; `None` for the configuration's default.
+    pub deadline_ms: Option<u64>,
+    /// Comes back exactly as it came.
+    pub context: Option<Box<RawValue>>,
+}
+
+impl Request {
+    /// Parses one JSON object.
+    ///
+    /// # Errors
+    /// The field that is wrong, or the place where the JSON is.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let body = std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 {
+            position: error.valid_up_to(),
+        })?;
+        let mut fields = Fields::parse(body)?;
+        let request = Self {
+            text: fields
+                .take("text", "a string")?
+                .ok_or(ApiError::MissingField { field: "text" })?,
+            document_id: fields.take("document_id", "a string")?,
+            models: fields.take("models", "an array of strings")?,
+            threshold: fields.take("threshold", "a number")?.unwrap_or(0.0),
+            aggregation: fields
+                .take(
+                    "aggregation",
+                    "one of \"simple\", \"first\", \"average\", \"max\"",
+                )?
+                .unwrap_or_default(),
+            offset_unit: fields
+                .take(
+                    "offset_unit",
+                    "one of \"unicode_code_point\", \"utf16_code_unit\", \"utf8_byte\"",
+                )?
+                .unwrap_or_default(),
+            deadline_ms: fields.take("deadline_ms", "a whole number of milliseconds")?,
+            context: fields.raw("context"),
+        };
+        request.check()?;
+        check_labels(fields.take("labels", "an array of strings")?)?;
+        check_link(fields.take(
+            "link",
+            "true, false, or an object with \"top_k\" and \"vocabularies\"",
+        )?)?;
+        Ok(request)
+    }
+
+    fn check(&self) -> Result<(), ApiError> {
+        let unusable = |field, problem| Err(ApiError::Unusable { field, problem });
+        if !(0.0..=1.0).contains(&self.threshold) {
+            return unusable("threshold", "must be between 0 and 1");
+        }
+        if self.models.as_ref().is_some_and(Vec::is_empty) {
+            return unusable("models", "is empty; leave it out for the default models");
+        }
+        if self.deadline_ms == Some(0) {
+            return unusable("deadline_ms", "must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+// Every model that can be loaded has labels of its own.
+fn check_labels(labels: Option<Vec<String>>) -> Result<(), ApiError> {
+    match labels {
+        None => Ok(()),
+        Some(_) => Err(ApiError::Unusable {
+            field: "labels",
+            problem: "is for zero-shot models, and none is loaded; leave it out",
+        }),
+    }
+}
+
+// A normaliser plugin is what links, and none can be loaded.
+fn check_link(link: Option<Link>) -> Result<(), ApiError> {
+    match link {
+        None | Some(Link::All(false)) => Ok(()),
+        Some(_) => Err(ApiError::Unusable {
+            field: "link",
+            problem: "asks for concepts, and no normaliser plugin is loaded; leave it out",
+        }),
+    }
+}
+
+struct Fields<'b>([Option<&'b RawValue>; FIELDS.len()]);
+
+impl<'b> Fields<'b> {
+    fn parse(body: &'b str) -> Result<Self, ApiError> {
+        let mut deserializer = serde_json::Deserializer::from_str(body);
+        let pairs = deserializer
+            .deserialize_map(Pairs)
+            .and_then(|pairs| deserializer.end().map(|()| pairs))
+            .map_err(|error| match error.classify() {
+                serde_json::error::Category::Data => ApiError::NotAnObject,
+                _ => ApiError::MalformedJson {
+                    line: error.line(),
+                    column: error.column(),
+                },
+            })?;
+        let mut fields = [None; FIELDS.len()];
+        for (name, value) in pairs {
+            let known = FIELDS.iter().zip(&mut fields).find(|(field, _)| **field == name);
+            let (field, place) = known.ok_or(ApiError::UnknownField { known: KNOWN })?;
+            if place.replace(value).is_some() {
+                return Err(ApiError::DuplicateField { field });
+            }
+        }
+        Ok(Self(fields))
+    }
+
+    fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.find(name).map(ToOwned::to_owned)
+    }
+
+    // An explicit null is an absent field.
+    fn take<T: DeserializeOwned>(
+        &mut self,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ApiError> {
+        match self.find(field) {
+            None => Ok(None),
+            Some(raw) => {
+                serde_json::from_str(raw.get()).map_err(|_| ApiError::InvalidField { field, expected })
+            }
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Option<&'b RawValue> {
+        let index = FIELDS.iter().position(|field| *field == name)?;
+        self.0.get_mut(index)?.take()
+    }
+}
+
+struct Pairs;
+
+impl<'b> Visitor<'b> for Pairs {
+    type Value = Vec<(Cow<'b, str>, &'b RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::with_capacity(FIELDS.len());
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(body: &[u8]) -> &'static str {
+        Request::parse(body).unwrap_err().status().1
+    }
+
+    #[test]
+    fn every_field_is_read() {
+        let request = Request::parse(
+            br#"{"text":"a\u0000\ud83d\ude00","document_id":"d","models":["m"],"threshold":0.5,"aggregation":"max",
+                "offset_unit":"utf16_code_unit","deadline_ms":7,"link":false,"labels":null,
+                "context":{"b":1.000000000000000000001,"a":[]}}"#,
+        )
+        .unwrap();
+        assert_eq!(request.text, "a\0\u{1f600}");
+        assert_eq!(request.document_id.as_deref(), Some("d"));
+        assert_eq!(request.models.as_deref(), Some(&["m".to_owned()][..]));
+        assert_eq!(request.aggregation, Aggregation::Max);
+        assert_eq!(request.offset_unit, OffsetUnit::Utf16CodeUnit);
+        assert_eq!(request.deadline_ms, Some(7));
+        let context = request.context.unwrap();
+        assert_eq!(
+            context.get(),
+            r#"{"b":1.000000000000000000001,"a":[]}"#,
+            "as it came"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_code() {
+        let cases: [(&[u8], &str); 18] = [
+            (b"", "malformed_json"),
+            (b"{\"text\":\"a\"", "malformed_json"),
+            (b"{\"text\":\"a\"} x", "malformed_json"),
+            (b"{\"text\":\"\\ud800\"}", "invalid_field"),
+            (b"{\"text\":\"\xff\"}", "invalid_utf8"),
+            (b"[]", "not_an_object"),
+            (b"\"text\"", "not_an_object"),
+            (b"{}", "missing_field"),
+            (b"{\"text\":null}", "missing_field"),
+            (b"{\"text\":7}", "invalid_field"),
+            (b"{\"text\":\"a\",\"text\":\"b\"}", "duplicate_field"),
+            (b"{\"text\":\"a\",\"txet\":\"b\"}", "unknown_field"),
+            (b"{\"text\":\"a\",\"models\":\"m\"}", "invalid_field"),
+            (b"{\"text\":\"a\",\"models\":[]}", "unusable_field"),
+            (b"{\"text\":\"a\",\"threshold\":1.5}", "unusable_field"),
+            (b"{\"text\":\"a\",\"aggregation\":\"best\"}", "invalid_field"),
+            (b"{\"text\":\"a\",\"deadline_ms\":0}", "unusable_field"),
+            (b"{\"text\":\"a\",\"link\":{\"top_k\":3}}", "unusable_field"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn no_message_quotes_the_request() {
+        let secret = "Zyxgard";
+        for body in [
+            format!("{{\"text\":\"{secret}\",\"{secret}\":1}}"),
+            format!("{{\"text\":[\"{secret}\"]}}"),
+            format!("{{\"text\":\"{secret}\" \"{secret}\""),
+            format!("{{\"text\":\"a\",\"aggregation\":\"{secret}\"}}"),
+            format!("{{\"text\":\"a\",\"threshold\":\"{secret}\"}}"),
+            format!("\"{secret}\""),
+            secret.to_owned(),
+        ] {
+            let error = Request::parse(body.as_bytes()).unwrap_err();
+            assert!(
+                !format!("{error} {:?}", error.detail()).contains(secret),
+                "{body}"
+            );
+        }
+    }
+}

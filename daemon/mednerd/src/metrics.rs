@@ -1,0 +1,214 @@
+//! What monitoring sees: OpenMetrics counters, gauges and histograms. No label ever comes from a
+//! request but a route that exists and a model that is loaded.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A request by route and status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The route's pattern; `unknown` where there is none.
+    pub route: String,
+    /// HTTP status.
+    pub status: u16,
+}
+
+/// A document by what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    /// `ok`, `partial`, `failed` or `abandoned`.
+    pub outcome: &'static str,
+}
+
+/// An entity by model and type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EntityLabels {
+    /// The model's name.
+    pub model: String,
+    /// The entity type.
+    pub label: String,
+}
+
+/// A stage of a document's way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StageLabels {
+    /// `queue`, `inference` or `total`.
+    pub stage: &'static str,
+}
+
+/// A reload by result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReloadLabels {
+    /// `accepted` or `rejected`.
+    pub result: &'static str,
+}
+
+/// What is true at the moment of the scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Documents admitted and not yet answered.
+    pub documents: usize,
+    /// Bytes of request bodies held.
+    pub bytes: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Whether the self-check passes.
+    pub healthy: bool,
+    /// Loaded models.
+    pub models: usize,
+    /// Resident memory.
+    pub resident_bytes: u64,
+}
+
+/// All metrics of one daemon.
+pub struct Metrics {
+    registry: Registry,
+    /// HTTP requests.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Documents by outcome.
+    pub documents: Family<OutcomeLabels, Counter>,
+    /// Tokens computed.
+    pub tokens: Counter,
+    /// Windows computed.
+    pub windows: Counter,
+    /// Entities reported.
+    pub entities: Family<EntityLabels, Counter>,
+    /// Seconds in each stage.
+    pub stages: Family<StageLabels, Histogram>,
+    /// Reloads by result.
+    pub reloads: Family<ReloadLabels, Counter>,
+    waiting: Gauge,
+    held: Gauge,
+    connections: Gauge,
+    healthy: Gauge,
+    models: Gauge,
+    resident: Gauge,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new(started: jiff::Timestamp) -> Self {
+        let mut registry = Registry::default();
+        let stages = Family::<StageLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 2.0, 17))
+        });
+        let metrics = Self {
+            requests: Family::default(),
+            documents: Family::default(),
+            tokens: Counter::default(),
+            windows: Counter::default(),
+            entities: Family::default(),
+            stages,
+            reloads: Family::default(),
+            waiting: Gauge::default(),
+            held: Gauge::default(),
+            connections: Gauge::default(),
+            healthy: Gauge::default(),
+            models: Gauge::default(),
+            resident: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let start: Gauge = Gauge::default();
+        start.set(started.as_second());
+        registry.register_with_unit(
+            "process_start_time",
+            "Start of the process since 1970",
+            Unit::Seconds,
+            start,
+        );
+        registry.register_with_unit(
+            "process_resident_memory",
+            "Resident memory",
+            Unit::Bytes,
+            metrics.resident.clone(),
+        );
+        let own = registry.sub_registry_with_prefix("mednerd");
+        own.register(
+            "build",
+            "The version that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        own.register(
+            "requests",
+            "HTTP requests by route and status",
+            metrics.requests.clone(),
+        );
+        own.register("documents", "Documents by outcome", metrics.documents.clone());
+        own.register("tokens", "Tokens computed", metrics.tokens.clone());
+        own.register("windows", "Windows computed", metrics.windows.clone());
+        own.register(
+            "entities",
+            "Entities reported by model and type",
+            metrics.entities.clone(),
+        );
+        own.register_with_unit(
+            "stage",
+            "Time of a document in each stage",
+            Unit::Seconds,
+            metrics.stages.clone(),
+        );
+        own.register("reloads", "Reloads by result", metrics.reloads.clone());
+        own.register(
+            "documents_waiting",
+            "Documents admitted and not yet answered",
+            metrics.waiting.clone(),
+        );
+        own.register_with_unit(
+            "bodies_held",
+            "Request bodies held",
+            Unit::Bytes,
+            metrics.held.clone(),
+        );
+        own.register("connections", "Open connections", metrics.connections.clone());
+        own.register(
+            "healthy",
+            "1 where the self-check passes",
+            metrics.healthy.clone(),
+        );
+        own.register("models", "Loaded models", metrics.models.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a document.
+    pub fn count(&self, outcome: &'static str) {
+        self.documents.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// How many documents ended so.
+    pub fn counted(&self, outcome: &'static str) -> u64 {
+        self.documents.get_or_create(&OutcomeLabels { outcome }).get()
+    }
+
+    /// Notes the time of one stage.
+    pub fn observe(&self, stage: &'static str, time: Duration) {
+        self.stages
+            .get_or_create(&StageLabels { stage })
+            .observe(time.as_secs_f64());
+    }
+
+    /// The text that a scraper reads.
+    pub fn encode(&self, now: Now) -> String {
+        let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.waiting.set(whole(now.documents));
+        self.held.set(whole(now.bytes));
+        self.connections.set(whole(now.connections));
+        self.healthy.set(now.healthy.into());
+        self.models.set(whole(now.models));
+        self.resident
+            .set(i64::try_from(now.resident_bytes).unwrap_or(i64::MAX));
+        let mut page = String::new();
+        // Writing to a String does not fail.
+        let _ = text::encode(&mut page, &self.registry);
+        page
+    }
+}

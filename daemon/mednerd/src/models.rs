@@ -1,0 +1,252 @@
+//! A model that is loaded and ready: tokenizer, labels, engine, and the sessions that workers borrow.
+//! From a text to its spans in three calls: [`Model::prepare`], [`Model::forward`] for each window,
+//! [`Model::decode`].
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use mednerd_engine_tract::{Options, Session, TractModel};
+use mednerd_model::Checkpoint;
+use mednerd_pipeline::{
+    Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
+};
+
+use crate::sync::lock;
+
+/// What the self-check computes; also the first thing that a freshly loaded model sees.
+const PROBE: &str = "Metformin 500 mg was started for type 2 diabetes mellitus.";
+
+/// Tokens that neighbouring windows share where the context is large enough.
+const OVERLAP: usize = 64;
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The directory is not a checkpoint that can be used.
+    #[error(transparent)]
+    Checkpoint(#[from] mednerd_model::ModelError),
+    /// Its label map is not one of entities.
+    #[error("{}: {source}", path.display())]
+    Labels {
+        /// The checkpoint directory.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: mednerd_pipeline::LabelError,
+    },
+    /// Its tokenizer cannot be used.
+    #[error("{}: {source}", path.display())]
+    Tokenizer {
+        /// The checkpoint directory.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: mednerd_pipeline::TokenError,
+    },
+    /// The engine refused it.
+    #[error("{}: {source}", path.display())]
+    Engine {
+        /// The checkpoint directory.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        source: mednerd_engine_tract::EngineError,
+    },
+    /// Its first sentence failed.
+    #[error("{}: the model failed on a first sentence: {source}", path.display())]
+    Probe {
+        /// The checkpoint directory.
+        path: std::path::PathBuf,
+        /// Where.
+        source: StageError,
+    },
+}
+
+/// Which stage failed on a text, without any of the text.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage}: {message}")]
+pub struct StageError {
+    /// `tokeniser`, `windows`, `engine` or `decoder`.
+    pub stage: &'static str,
+    /// The stage's own words; these never quote the text.
+    pub message: String,
+}
+
+fn failed<E: std::fmt::Display>(stage: &'static str) -> impl Fn(E) -> StageError {
+    move |error| StageError {
+        stage,
+        message: error.to_string(),
+    }
+}
+
+/// A loaded model. Shared by all workers.
+pub struct Model {
+    /// What it is, for `GET /v1/models`.
+    pub facts: Facts,
+    tokenizer: TextTokenizer,
+    scheme: LabelScheme,
+    engine: TractModel,
+    idle: Mutex<Vec<Session>>,
+    /// What the engine said to [`PROBE`] when the model was loaded.
+    expected: Logits,
+}
+
+/// What a model is.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// SHA-256 over its files.
+    pub digest: String,
+    /// The encoder family.
+    pub family: &'static str,
+    /// Entity types.
+    pub labels: Vec<String>,
+    /// Tokens in a window, special tokens included.
+    pub context: usize,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// From the model card.
+    pub languages: Vec<String>,
+    /// From the model card.
+    pub license: Option<String>,
+    /// What its weights take in memory.
+    pub memory_bytes: u64,
+    /// When it was loaded.
+    pub loaded_at: Timestamp,
+}
+
+/// A text cut into the windows of one model.
+pub struct Prepared {
+    tokens: Tokens,
+    windows: Vec<Window>,
+}
+
+impl Prepared {
+    /// How many windows there are; none for a text without tokens.
+    pub fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// How many tokens the text has.
+    pub fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+impl Model {
+    /// Lowers a checkpoint and runs one sentence through it.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file.
+    pub fn load(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        let path = || checkpoint.dir().to_owned();
+        let scheme = LabelScheme::from_labels(checkpoint.labels())
+            .map_err(|source| LoadError::Labels { path: path(), source })?;
+        let tokenizer = TextTokenizer::new(checkpoint.tokenizer().clone())
+            .map_err(|source| LoadError::Tokenizer { path: path(), source })?;
+        let engine = TractModel::load(checkpoint, &Options::default())
+            .map_err(|source| LoadError::Engine { path: path(), source })?;
+        let mut model = Self {
+            facts: Facts {
+                digest: checkpoint.digest().to_owned(),
+                family: checkpoint.family(),
+                labels: scheme.entity_types().iter().map(ToString::to_string).collect(),
+                context: checkpoint.context(),
+                parameters: checkpoint.parameters(),
+                languages: checkpoint.languages().to_vec(),
+                license: checkpoint.license().map(ToOwned::to_owned),
+                memory_bytes: engine.memory_bytes() as u64,
+                loaded_at: Timestamp::now(),
+            },
+            tokenizer,
+            scheme,
+            engine,
+            idle: Mutex::new(Vec::new()),
+            expected: Logits::new(1, Vec::new())
+                .map_err(failed("engine"))
+                .map_err(|source| LoadError::Probe { path: path(), source })?,
+        };
+        model.expected = model
+            .probe()
+            .map_err(|source| LoadError::Probe { path: path(), source })?;
+        Ok(model)
+    }
+
+    /// Opens and loads the checkpoint at `path`.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        Self::load(&Checkpoint::open(path)?)
+    }
+
+    /// Tokenises a text and cuts it into windows.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn prepare(&self, text: &str) -> Result<Prepared, StageError> {
+        let tokens = self.tokenizer.tokenise(text).map_err(failed("tokeniser"))?;
+        let capacity = self.facts.context.saturating_sub(self.tokenizer.special_count());
+        let windows =
+            windows(text, &tokens, capacity, OVERLAP.min(capacity / 4)).map_err(failed("windows"))?;
+        Ok(Prepared { tokens, windows })
+    }
+
+    /// The logits of one window, without its special tokens.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn forward(&self, prepared: &Prepared, window: usize) -> Result<Logits, StageError> {
+        let ids = prepared
+            .windows
+            .get(window)
+            .and_then(|window| prepared.tokens.ids().get(window.tokens.clone()))
+            .ok_or("no such window")
+            .map_err(failed("windows"))?;
+        let sequence = self.tokenizer.sequence(ids);
+        // A session that failed is not used again: it is dropped with the error.
+        let mut session = match lock(&self.idle).pop() {
+            Some(session) => session,
+            None => self.engine.session().map_err(failed("engine"))?,
+        };
+        let values = session.forward(&sequence.ids).map_err(failed("engine"))?;
+        lock(&self.idle).push(session);
+        Logits::new(self.scheme.len(), values)
+            .and_then(|logits| {
+                logits.without_specials(self.tokenizer.prefix().len(), self.tokenizer.suffix().len())
+            })
+            .map_err(failed("engine"))
+    }
+
+    /// The entities of a text from the logits of all its windows, in order.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn decode(
+        &self,
+        text: &str,
+        prepared: &Prepared,
+        parts: &[&Logits],
+        aggregation: Aggregation,
+    ) -> Result<Vec<Span>, StageError> {
+        let probabilities = stitch(self.scheme.len(), &prepared.windows, parts.iter().copied())
+            .and_then(Logits::softmax)
+            .map_err(failed("decoder"))?;
+        decode(text, &prepared.tokens, &probabilities, &self.scheme, aggregation).map_err(failed("decoder"))
+    }
+
+    /// Computes the probe sentence again and compares it bit for bit with what it was at load.
+    ///
+    /// # Errors
+    /// [`StageError`] where it fails or differs: then memory, processor or code is broken.
+    pub fn self_check(&self) -> Result<(), StageError> {
+        if self.probe()?.values() == self.expected.values() {
+            Ok(())
+        } else {
+            Err(failed("engine")(
+                "the self-check sentence no longer gives the logits it gave at load",
+            ))
+        }
+    }
+
+    fn probe(&self) -> Result<Logits, StageError> {
+        self.forward(&self.prepare(PROBE)?, 0)
+    }
+}

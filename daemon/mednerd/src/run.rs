@@ -1,0 +1,172 @@
+//! The daemon from start to end, and the check of a configuration without serving it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::{Mode, umask};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::config::Problem;
+use crate::generation::Generation;
+use crate::scheduler::Scheduler;
+use crate::{health, logging, notify, server};
+
+/// How often the daemon checks itself where no watchdog asks for it.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// As it should.
+    Fine = 0,
+    /// The system refused something; the log says what.
+    Failure = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The configuration, or something that it names, is wrong. `EX_CONFIG` of sysexits.h.
+    Configuration = 78,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn serve(file: &Path) -> Exit {
+    let begun = Instant::now();
+    let inherited = mednerd_sys::inherited_sockets();
+    logging::init();
+    umask(Mode::from_bits_truncate(0o077));
+    let inherited = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            tracing::error!("the sockets that systemd passed cannot be used: {error}");
+            return Exit::Failure;
+        }
+    };
+    let generation = match Generation::load(file, None) {
+        Ok((generation, _)) => generation,
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!(
+                "not started; `mednerd validate --config {}` shows the same",
+                file.display()
+            );
+            return Exit::Configuration;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(until_stopped(file, generation, inherited, begun)));
+    match ended {
+        Ok(()) => Exit::Fine,
+        Err(error) => {
+            tracing::error!("{error}");
+            Exit::Failure
+        }
+    }
+}
+
+async fn until_stopped(
+    file: &Path,
+    generation: Generation,
+    inherited: Vec<std::os::fd::OwnedFd>,
+    begun: Instant,
+) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the sockets: a signal from here on is heard.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let server = generation.config.server.clone();
+    let sockets = server::open(&server, inherited, generation.policy.socket_group())?;
+    let scheduler = Scheduler::start(generation.config.engine.worker_threads())?;
+    let app = Arc::new(App::new(file.to_owned(), generation, scheduler));
+    let (stop, stopped) = watch::channel(false);
+    let mut serving = tokio::task::JoinSet::new();
+    for socket in sockets {
+        serving.spawn(server::serve(Arc::clone(&app), socket, stopped.clone()));
+    }
+    health::check(&app, &server.socket).await?;
+    let watchdog = notify::watchdog_interval();
+    let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
+    let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        models = %app.generation().names().join(", "),
+        threads = app.scheduler.threads(),
+        "ready on {} after {} ms; computing on the CPU",
+        server.socket.display(),
+        begun.elapsed().as_millis(),
+    );
+    notify::ready(&status_line(&app));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                notify::reloading();
+                // Told in the log and kept for `status`; the old state serves on.
+                let _ = app.reload().await;
+                notify::ready(&status_line(&app));
+            }
+        }
+    }
+    tracing::info!(
+        documents = app.documents.inside(),
+        "stopping: finishing the requests under way"
+    );
+    notify::stopping();
+    app.health.stop();
+    watch.abort();
+    // Nobody is left to hear it only where both sockets have ended by themselves.
+    let _ = stop.send(true);
+    let drained = tokio::time::timeout(server.drain_timeout, async {
+        while serving.join_next().await.is_some() {}
+    });
+    if drained.await.is_err() {
+        tracing::warn!(
+            "some requests did not finish within {} s",
+            server.drain_timeout.as_secs()
+        );
+    }
+    tokio::task::spawn_blocking(move || app.scheduler.stop()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn status_line(app: &App) -> String {
+    format!("serving {} on the CPU", app.generation().names().join(", "))
+}
+
+/// Checks a configuration with all it names: every file, user, group and model; each model reads one
+/// sentence.
+///
+/// # Errors
+/// Every problem.
+pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
+    let (generation, _) = Generation::load(file, None)?;
+    Ok(generation
+        .entries
+        .iter()
+        .map(|entry| {
+            let facts = &entry.model.facts;
+            format!(
+                "model \"{}\": {} with {} parameters, finds {}",
+                entry.name,
+                facts.family,
+                facts.parameters,
+                facts.labels.join(", ")
+            )
+        })
+        .collect())
+}

@@ -1,0 +1,420 @@
+//! Worker threads and the order in which they work: windows, not documents, are what takes turns. A
+//! worker takes the document at the head of the line, leaves it at the end of the line for the next
+//! worker while windows remain, and computes one window of it. So a long note uses every idle core,
+//! and a short one behind it waits for one window and not for the whole note.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mednerd_client::api::{self, TextLength};
+use mednerd_pipeline::{Aggregation, Logits, Mention, OffsetMap, OffsetUnit, merge, retain_confident};
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use crate::generation::Entry;
+use crate::models::{Model, Prepared, StageError};
+use crate::sync::lock;
+
+/// One document to annotate.
+pub struct Job {
+    /// The text, exactly as received.
+    pub text: String,
+    /// The models to run.
+    pub models: Vec<Arc<Entry>>,
+    /// How pieces become entities.
+    pub aggregation: Aggregation,
+    /// The lowest score to report.
+    pub threshold: f32,
+    /// The unit of offsets in the answer.
+    pub offset_unit: OffsetUnit,
+    /// When the request arrived.
+    pub arrived: Instant,
+    /// So long after its arrival the answer is of no use.
+    pub allowed: Duration,
+}
+
+/// What came of a document.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer's entities.
+    pub entities: Vec<api::Entity>,
+    /// SHA-256 of the text, in hexadecimal.
+    pub text_sha256: String,
+    /// The text's length.
+    pub text_length: TextLength,
+    /// From arrival until a worker began.
+    pub queued: Duration,
+    /// Computing, summed over windows.
+    pub computed: Duration,
+    /// Tokens, summed over models.
+    pub tokens: usize,
+    /// Windows, summed over models.
+    pub windows: usize,
+}
+
+/// Why nothing came of a document.
+#[derive(Debug)]
+pub enum JobError {
+    /// It was not finished in time.
+    DeadlinePassed,
+    /// A model failed on it.
+    Stage {
+        /// The model's name.
+        model: String,
+        /// Where and why.
+        error: StageError,
+    },
+    /// The code panicked; the journal has the place.
+    Panicked,
+    /// The workers have ended.
+    Stopped,
+}
+
+/// A document that was handed in. Dropping it cancels what is left to do.
+pub struct Ticket {
+    task: Arc<Task>,
+    answer: oneshot::Receiver<Result<Outcome, JobError>>,
+}
+
+impl Ticket {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    /// [`JobError`]
+    pub async fn outcome(mut self) -> Result<Outcome, JobError> {
+        (&mut self.answer).await.unwrap_or(Err(JobError::Stopped))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.task.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Task {
+    job: Job,
+    cancelled: AtomicBool,
+    work: OnceLock<Work>,
+    answer: Mutex<Option<oneshot::Sender<Result<Outcome, JobError>>>>,
+}
+
+/// A document cut into windows, one unit of work each.
+struct Work {
+    queued: Duration,
+    prepared: Vec<Prepared>,
+    units: Vec<Unit>,
+    /// The first unit that nobody took.
+    next: AtomicUsize,
+    unfinished: AtomicUsize,
+    nanoseconds: AtomicU64,
+}
+
+struct Unit {
+    model: usize,
+    window: usize,
+    logits: OnceLock<Logits>,
+}
+
+enum Item {
+    Document(Arc<Task>),
+    Check(Arc<Model>, oneshot::Sender<Result<(), StageError>>),
+}
+
+#[derive(Default)]
+struct Line {
+    items: VecDeque<Item>,
+    stopping: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    line: Mutex<Line>,
+    changed: Condvar,
+}
+
+/// The worker threads.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    threads: usize,
+}
+
+impl Scheduler {
+    /// Starts `threads` workers.
+    ///
+    /// # Errors
+    /// What the system says where it has no more threads.
+    pub fn start(threads: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let scheduler = Self {
+            shared: Arc::clone(&shared),
+            workers: Mutex::default(),
+            threads,
+        };
+        for index in 0..threads {
+            let shared = Arc::clone(&shared);
+            let worker = std::thread::Builder::new()
+                .name(format!("worker-{index}"))
+                .spawn(move || work(&shared))?;
+            lock(&scheduler.workers).push(worker);
+        }
+        Ok(scheduler)
+    }
+
+    /// How many workers there are.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Hands in a document. The line has no limit of its own: callers admit documents first.
+    pub fn submit(&self, job: Job) -> Ticket {
+        let (sender, answer) = oneshot::channel();
+        let task = Arc::new(Task {
+            job,
+            cancelled: AtomicBool::new(false),
+            work: OnceLock::new(),
+            answer: Mutex::new(Some(sender)),
+        });
+        self.shared.push(Item::Document(Arc::clone(&task)));
+        Ticket { task, answer }
+    }
+
+    /// Has a worker run a model's self-check, before anything that waits.
+    ///
+    /// # Errors
+    /// What the check says; `None` where the workers are gone.
+    pub async fn check(&self, model: Arc<Model>) -> Option<Result<(), StageError>> {
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut line = lock(&self.shared.line);
+            if line.stopping {
+                return None;
+            }
+            line.items.push_front(Item::Check(model, sender));
+        }
+        self.shared.changed.notify_one();
+        answer.await.ok()
+    }
+
+    /// Ends the workers after what they are computing; whatever waits is answered with
+    /// [`JobError::Stopped`].
+    pub fn stop(&self) {
+        {
+            let mut line = lock(&self.shared.line);
+            line.stopping = true;
+            line.items.clear();
+        }
+        self.shared.changed.notify_all();
+        for worker in lock(&self.workers).drain(..) {
+            // A worker catches panics; were one to end by one all the same, there is nothing to do.
+            drop(worker.join());
+        }
+    }
+}
+
+impl Shared {
+    fn push(&self, item: Item) {
+        {
+            let mut line = lock(&self.line);
+            if line.stopping {
+                return;
+            }
+            line.items.push_back(item);
+        }
+        self.changed.notify_one();
+    }
+
+    fn next(&self) -> Option<Item> {
+        let mut line = lock(&self.line);
+        loop {
+            if line.stopping {
+                return None;
+            }
+            if let Some(item) = line.items.pop_front() {
+                return Some(item);
+            }
+            line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn work(shared: &Shared) {
+    while let Some(item) = shared.next() {
+        match item {
+            Item::Check(model, sender) => {
+                let checked = catch_unwind(AssertUnwindSafe(|| model.self_check()));
+                let checked = checked.unwrap_or_else(|_| {
+                    Err(StageError {
+                        stage: "engine",
+                        message: "the self-check panicked".to_owned(),
+                    })
+                });
+                // Nobody listens any more where the check took too long.
+                drop(sender.send(checked));
+            }
+            Item::Document(task) => {
+                let step = catch_unwind(AssertUnwindSafe(|| task.step(shared)));
+                match step {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => task.finish(Err(error)),
+                    Err(_) => task.finish(Err(JobError::Panicked)),
+                }
+            }
+        }
+    }
+}
+
+impl Task {
+    /// One turn: cut the text into windows if that is not done, then compute one window.
+    fn step(self: &Arc<Self>, shared: &Shared) -> Result<(), JobError> {
+        if self.cancelled.load(Ordering::Relaxed) || lock(&self.answer).is_none() {
+            return Ok(());
+        }
+        if self.job.arrived.elapsed() >= self.job.allowed {
+            return Err(JobError::DeadlinePassed);
+        }
+        let work = match self.work.get() {
+            Some(work) => work,
+            // Until its work is there, a document stands in the line once: no other worker is here.
+            None => {
+                let work = Work::new(&self.job)?;
+                self.work.get_or_init(|| work)
+            }
+        };
+        let index = work.next.fetch_add(1, Ordering::Relaxed);
+        if index + 1 < work.units.len() {
+            shared.push(Item::Document(Arc::clone(self)));
+        }
+        let last = match work.units.get(index) {
+            None => work.units.is_empty(),
+            Some(unit) => {
+                let begun = Instant::now();
+                let logits = work.compute(&self.job, unit)?;
+                work.spend(begun.elapsed());
+                // Each unit is taken once, so it is empty.
+                let _ = unit.logits.set(logits);
+                work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
+            }
+        };
+        if last {
+            self.finish(work.outcome(&self.job));
+        }
+        Ok(())
+    }
+
+    fn finish(&self, outcome: Result<Outcome, JobError>) {
+        if let Some(sender) = lock(&self.answer).take() {
+            // The client may have gone.
+            drop(sender.send(outcome));
+        }
+    }
+}
+
+impl Work {
+    fn new(job: &Job) -> Result<Self, JobError> {
+        let begun = Instant::now();
+        let mut prepared = Vec::with_capacity(job.models.len());
+        let mut units = Vec::new();
+        for (index, entry) in job.models.iter().enumerate() {
+            let text = entry.model.prepare(&job.text).map_err(of_model(entry))?;
+            units.extend((0..text.windows()).map(|window| Unit {
+                model: index,
+                window,
+                logits: OnceLock::new(),
+            }));
+            prepared.push(text);
+        }
+        let work = Self {
+            queued: begun.saturating_duration_since(job.arrived),
+            prepared,
+            next: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(units.len()),
+            units,
+            nanoseconds: AtomicU64::new(0),
+        };
+        work.spend(begun.elapsed());
+        Ok(work)
+    }
+
+    fn compute(&self, job: &Job, unit: &Unit) -> Result<Logits, JobError> {
+        match (job.models.get(unit.model), self.prepared.get(unit.model)) {
+            (Some(entry), Some(prepared)) => entry
+                .model
+                .forward(prepared, unit.window)
+                .map_err(of_model(entry)),
+            _ => Err(JobError::Panicked),
+        }
+    }
+
+    fn spend(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    fn outcome(&self, job: &Job) -> Result<Outcome, JobError> {
+        let begun = Instant::now();
+        let mut mentions = Vec::new();
+        for (task, (entry, prepared)) in job.models.iter().zip(&self.prepared).enumerate() {
+            let units = self.units.iter().filter(|unit| unit.model == task);
+            let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()).collect();
+            let mut spans = entry
+                .model
+                .decode(&job.text, prepared, &parts, job.aggregation)
+                .map_err(of_model(entry))?;
+            retain_confident(&mut spans, job.threshold);
+            mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
+        }
+        let offsets = OffsetMap::new(&job.text);
+        let entities = merge(mentions)
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, mention)| entity(index, &mention, job, &offsets))
+            .collect();
+        self.spend(begun.elapsed());
+        let length = |unit| offsets.length(unit) as u64;
+        Ok(Outcome {
+            entities,
+            text_sha256: hexadecimal(&Sha256::digest(job.text.as_bytes())),
+            text_length: TextLength {
+                utf8_byte: length(OffsetUnit::Utf8Byte),
+                utf16_code_unit: length(OffsetUnit::Utf16CodeUnit),
+                unicode_code_point: length(OffsetUnit::UnicodeCodePoint),
+            },
+            queued: self.queued,
+            computed: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
+            tokens: self.prepared.iter().map(Prepared::tokens).sum(),
+            windows: self.units.len(),
+        })
+    }
+}
+
+fn entity(index: usize, mention: &Mention, job: &Job, offsets: &OffsetMap<'_>) -> Option<api::Entity> {
+    let span = &mention.span;
+    Some(api::Entity {
+        id: format!("e{}", index + 1),
+        begin: offsets.convert(span.begin, job.offset_unit) as u64,
+        end: offsets.convert(span.end, job.offset_unit) as u64,
+        text: job.text.get(span.begin..span.end)?.to_owned(),
+        label: span.label.to_string(),
+        score: span.score,
+        model: job.models.get(mention.task)?.name.clone(),
+        concepts: Vec::new(),
+    })
+}
+
+fn of_model(entry: &Entry) -> impl Fn(StageError) -> JobError {
+    let model = entry.name.clone();
+    move |error| JobError::Stage {
+        model: model.clone(),
+        error,
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,326 @@
+//! The two sockets: bound here or inherited from systemd, accepted from, and drained at the end.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use crate::access::{Door, Peer};
+use crate::app::App;
+use crate::config::Server;
+use crate::wire::{Control, Wire};
+
+/// Why a socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    /// Another process answers there.
+    #[error("{}: another process serves this socket; stop it, or configure another path", .0.display())]
+    InUse(PathBuf),
+    /// The system refused.
+    #[error("{}: the socket cannot be {action}: {source}", path.display())]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// systemd passed a socket that the configuration does not name.
+    #[error(
+        "systemd passed the socket {found}, and the configuration has {} and {}; make the .socket units and the configuration agree",
+        client.display(),
+        admin.display()
+    )]
+    Unknown {
+        /// What was passed.
+        found: String,
+        /// `server.socket`
+        client: PathBuf,
+        /// `server.admin_socket`
+        admin: PathBuf,
+    },
+}
+
+/// A socket that listens.
+pub struct Listening {
+    listener: UnixListener,
+    door: Door,
+    /// To be removed at the end, where this process made it.
+    made: Option<PathBuf>,
+}
+
+/// Both sockets: taken from what systemd passed where it did, else bound.
+///
+/// # Errors
+/// [`SocketError`]
+pub fn open(
+    server: &Server,
+    inherited: Vec<OwnedFd>,
+    group: Option<u32>,
+) -> Result<Vec<Listening>, SocketError> {
+    let mut sockets = Vec::with_capacity(2);
+    for fd in inherited {
+        sockets.push(adopt(server, fd)?);
+    }
+    for (door, path, mode, group) in [
+        (Door::Client, &server.socket, 0o660, group),
+        (Door::Admin, &server.admin_socket, 0o600, None),
+    ] {
+        if !sockets.iter().any(|socket| socket.door == door) {
+            sockets.push(bind(door, path, mode, group)?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn adopt(server: &Server, fd: OwnedFd) -> Result<Listening, SocketError> {
+    let listener = StdListener::from(fd);
+    let address = listener.local_addr().ok();
+    let path = address.as_ref().and_then(|address| address.as_pathname());
+    let door = match path {
+        Some(path) if path == server.socket => Door::Client,
+        Some(path) if path == server.admin_socket => Door::Admin,
+        other => {
+            return Err(SocketError::Unknown {
+                found: other.map_or_else(|| "without a path".to_owned(), |path| path.display().to_string()),
+                client: server.socket.clone(),
+                admin: server.admin_socket.clone(),
+            });
+        }
+    };
+    let path = path.unwrap_or(&server.socket).to_owned();
+    Ok(Listening {
+        listener: listen(listener, &path)?,
+        door,
+        made: None,
+    })
+}
+
+fn bind(door: Door, path: &Path, mode: u32, group: Option<u32>) -> Result<Listening, SocketError> {
+    let failed = |action| {
+        move |source| SocketError::Io {
+            path: path.to_owned(),
+            action,
+            source,
+        }
+    };
+    clear_stale(path)?;
+    // The process has a umask that keeps everybody else out until the mode is set.
+    let listener = StdListener::bind(path).map_err(failed("bound"))?;
+    if let Some(group) = group {
+        // Works for root and for members of the group; otherwise the mode alone decides.
+        if let Err(error) = chown(path, None, Some(group)) {
+            tracing::warn!(
+                "{}: cannot be given to group {group} ({error}); only this user and root can open it",
+                path.display()
+            );
+        }
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(failed("opened to its group"))?;
+    Ok(Listening {
+        listener: listen(listener, path)?,
+        door,
+        made: Some(path.to_owned()),
+    })
+}
+
+/// Removes a socket that a killed process left. Anything else at the path stays.
+fn clear_stale(path: &Path) -> Result<(), SocketError> {
+    match StdStream::connect(path) {
+        Ok(_) => Err(SocketError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|source| SocketError::Io {
+                path: path.to_owned(),
+                action: "replaced",
+                source,
+            })
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+fn listen(listener: StdListener, path: &Path) -> Result<UnixListener, SocketError> {
+    listener
+        .set_nonblocking(true)
+        .and_then(|()| UnixListener::from_std(listener))
+        .map_err(|source| SocketError::Io {
+            path: path.to_owned(),
+            action: "listened on",
+            source,
+        })
+}
+
+/// Serves one socket until `stop` becomes true; then takes what already knocked, lets every request
+/// under way finish, and returns.
+pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<bool>) {
+    let router = crate::http::router(Arc::clone(&app), socket.door);
+    let mut connections = JoinSet::new();
+    loop {
+        let limit = app.generation().config.server.max_connections;
+        let pass = tokio::select! {
+            pass = app.connections.enter(1, limit) => pass,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let accepted = tokio::select! {
+            accepted = socket.listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(Arc::clone(&app), router.clone(), stream, stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(pass);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors or memory: time may help, a busy loop does not.
+                tracing::error!("a connection could not be accepted: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    while let Ok(Ok((stream, _))) =
+        tokio::time::timeout(Duration::from_millis(10), socket.listener.accept()).await
+    {
+        connections.spawn(connection(Arc::clone(&app), router.clone(), stream, stop.clone()));
+    }
+    drop(socket.listener);
+    if let Some(path) = socket.made
+        && let Err(error) = std::fs::remove_file(&path)
+    {
+        tracing::warn!("{}: cannot be removed: {error}", path.display());
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop: watch::Receiver<bool>) {
+    let generation = app.generation();
+    let server = &generation.config.server;
+    let (wire, control) = Wire::new(stream, server.stall_timeout);
+    let peer = match Peer::of(control.stream()) {
+        Ok(peer) => peer,
+        Err(error) => {
+            tracing::warn!("a connection whose peer is not known was closed: {error}");
+            return;
+        }
+    };
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        let (router, control) = (router.clone(), Arc::clone(&control));
+        async move {
+            let response = router.oneshot(request.map(Body::new)).await;
+            response.map(|response| response.map(|body| Tracked { body, control }))
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(server.idle_timeout);
+    let idle = Arc::clone(&control);
+    drop(generation);
+    let mut http = pin!(http.serve_connection(TokioIo::new(wire), service));
+    // What ends a connection early (a client that hung up or stalled) is the client's affair.
+    tokio::select! {
+        _ = http.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    if idle.cut_off() {
+        // A request is there that nobody read yet: it was sent in time and is served.
+        let taken = async {
+            while !idle.is_busy() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = http.as_mut() => return,
+            _ = tokio::time::timeout(Duration::from_secs(1), taken) => {}
+        }
+    }
+    http.as_mut().graceful_shutdown();
+    let _ = http.await;
+}
+
+/// An answer's body that tells the connection when all of it was handed over.
+struct Tracked {
+    body: Body,
+    control: Arc<Control>,
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        pin!(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.control.idle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(StdListener::bind(&path).unwrap());
+        let bound = bind(Door::Client, &path, 0o660, None).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o660
+        );
+        let again = bind(Door::Client, &path, 0o660, None)
+            .err()
+            .map(|error| error.to_string());
+        assert!(again.is_some_and(|error| error.contains("another process serves")));
+        drop(bound);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("precious");
+        std::fs::write(&path, "data").unwrap();
+        assert!(bind(Door::Client, &path, 0o660, None).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+    }
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Starts mednerd on a private socket with the shipped model, annotates a sample note, prints what it
+# found, and stops. $1 is the folder that holds the binaries; further arguments are notes to annotate.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bin=$1
+shift
+notes=("$@")
+[ ${#notes[@]} -gt 0 ] || notes=(configs/samples/discharge.txt)
+
+place=$(mktemp -d)
+daemon=
+cleanup() {
+    if [ -n "$daemon" ]; then
+        kill -TERM "$daemon" 2>/dev/null || true
+        wait "$daemon" || true
+    fi
+    rm -rf "$place"
+}
+trap cleanup EXIT
+
+cat >"$place/mednerd.toml" <<TOML
+[server]
+socket = "mednerd.sock"
+admin_socket = "admin.sock"
+[access]
+groups = []
+[[models]]
+name = "biomed-small"
+path = "$PWD/packaging/models/biomed-small"
+default = true
+TOML
+
+echo "Starting mednerd on $place/mednerd.sock"
+"$bin/mednerd" --config "$place/mednerd.toml" 2>"$place/log" &
+daemon=$!
+for _ in $(seq 100); do
+    curl -sf --unix-socket "$place/mednerd.sock" http://localhost/readyz >/dev/null 2>&1 && break
+    if ! kill -0 "$daemon" 2>/dev/null; then
+        echo "mednerd did not start:" >&2
+        cat "$place/log" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+sed 's/^/  /' "$place/log"
+echo
+echo "The note:"
+sed 's/^/  | /' "${notes[@]}"
+echo
+"$bin/mednerctl" --socket "$place/mednerd.sock" annotate "${notes[@]}"
+echo
+echo "Stopping mednerd"

@@ -1,0 +1,497 @@
+//! The JSON of the socket API as Rust types. Every field of an answer is always present in the
+//! JSON; in a request only `text` must be. Nothing here talks to a socket.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The unit in which `begin` and `end` count from the start of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetUnit {
+    /// Unicode code points: what Python's `str` counts.
+    #[default]
+    UnicodeCodePoint,
+    /// UTF-16 code units: what Java, JavaScript and C# strings count.
+    #[serde(rename = "utf16_code_unit")]
+    Utf16CodeUnit,
+    /// Bytes of the UTF-8 text: what Rust and Go count.
+    #[serde(rename = "utf8_byte")]
+    Utf8Byte,
+}
+
+impl OffsetUnit {
+    /// The names a request may use.
+    pub const NAMES: [&'static str; 3] = ["unicode_code_point", "utf16_code_unit", "utf8_byte"];
+}
+
+/// How word pieces become entities, as the Hugging Face token classification pipeline defines
+/// the names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregation {
+    /// Adjacent pieces of one label.
+    #[default]
+    Simple,
+    /// A word takes the label of its first piece.
+    First,
+    /// A word takes the label with the highest mean over its pieces.
+    Average,
+    /// A word takes the label of its most certain piece.
+    Max,
+}
+
+impl Aggregation {
+    /// The names a request may use.
+    pub const NAMES: [&'static str; 4] = ["simple", "first", "average", "max"];
+}
+
+/// Whether and how entities are linked to concepts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Link {
+    /// With every vocabulary, or not at all.
+    All(bool),
+    /// With a choice of how many candidates from which vocabularies.
+    Choice(LinkChoice),
+}
+
+/// The details of a linking request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct LinkChoice {
+    /// At most this many concepts for each entity.
+    pub top_k: Option<u32>,
+    /// Only these vocabularies.
+    pub vocabularies: Option<Vec<String>>,
+}
+
+/// The body of `POST /v1/annotate`, and each line of `POST /v1/annotate/batch`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AnnotateRequest {
+    /// The note.
+    pub text: String,
+    /// Comes back in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_id: Option<String>,
+    /// Names of models; the configuration's default models where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+    /// Entities with a lower score are left out; 0 to 1, default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+    /// Default `simple`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregation: Option<Aggregation>,
+    /// What a zero-shot model shall look for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Default `unicode_code_point`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset_unit: Option<OffsetUnit>,
+    /// Default `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
+    /// Milliseconds from the arrival of the request; the configuration's default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Any JSON; comes back as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
+}
+
+impl AnnotateRequest {
+    /// A request for one text with every setting at its default.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether an answer is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Every stage ran.
+    Ok,
+    /// The stages named in `degraded` did not run; what is there is right.
+    Partial,
+    /// There is no answer; `error` says why. Only in batch lines.
+    Failed,
+}
+
+/// Which engine computed the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// A GPU worker.
+    Cuda,
+    /// The CPU.
+    Tract,
+}
+
+/// The answer to one document. `C` is how `context` is held: parsed, or, in the daemon, as it came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AnnotateResponse<C = Value> {
+    /// As in the request.
+    pub document_id: Option<String>,
+    /// Whether the answer is whole.
+    pub status: Status,
+    /// Names of the stages that did not run, such as `normalizer:umls`.
+    pub degraded: Vec<String>,
+    /// The unit of every `begin` and `end` here.
+    pub offset_unit: OffsetUnit,
+    /// SHA-256 of the text's UTF-8 bytes, in hexadecimal.
+    pub text_sha256: String,
+    /// The length of the text in every unit, so that a client can check its own count.
+    pub text_length: TextLength,
+    /// By `begin`, then longer first. Entities of different tasks may overlap and nest.
+    pub entities: Vec<Entity>,
+    /// What made this answer.
+    pub versions: Versions,
+    /// Which engine computed it; `null` where none ran.
+    pub engine: Option<Engine>,
+    /// Where the time went.
+    pub timing_ms: Timing,
+    /// As in the request; `null` where it had none.
+    pub context: C,
+    /// Why there is no answer; `null` unless `status` is `failed`.
+    pub error: Option<ErrorDetail>,
+}
+
+/// One line of the answer to `POST /v1/annotate/batch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct BatchLine<C = Value> {
+    /// The line of the request that this answers, from 0. Lines come as they finish.
+    pub index: u64,
+    /// The answer.
+    #[serde(flatten)]
+    pub response: AnnotateResponse<C>,
+}
+
+/// The length of a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TextLength {
+    /// In UTF-8 bytes.
+    pub utf8_byte: u64,
+    /// In UTF-16 code units.
+    pub utf16_code_unit: u64,
+    /// In Unicode code points.
+    pub unicode_code_point: u64,
+}
+
+/// A mention found in the text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Entity {
+    /// Unique within the answer.
+    pub id: String,
+    /// First unit of the mention.
+    pub begin: u64,
+    /// One past the last unit of the mention.
+    pub end: u64,
+    /// The text between `begin` and `end`, exactly.
+    pub text: String,
+    /// The entity type as the model names it.
+    pub label: String,
+    /// The model's probability, 0 to 1.
+    pub score: f32,
+    /// The name of the model that found it.
+    pub model: String,
+    /// Best first; empty where linking was not asked for or found nothing.
+    pub concepts: Vec<Concept>,
+}
+
+/// A concept that a mention was linked to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Concept {
+    /// Identifier within the vocabulary, such as a UMLS CUI.
+    pub id: String,
+    /// The vocabulary's name.
+    pub vocabulary: String,
+    /// The preferred name.
+    pub name: String,
+    /// Semantic types, such as `T047`.
+    pub semantic_types: Vec<String>,
+    /// The linker's confidence, 0 to 1.
+    pub score: f32,
+    /// How it was found, such as `exact`.
+    #[serde(rename = "match")]
+    pub match_kind: String,
+    /// Codes of the concept in other code systems.
+    pub codings: Vec<Coding>,
+}
+
+/// A code, as FHIR's `Coding`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Coding {
+    /// URI of the code system.
+    pub system: String,
+    /// The code.
+    pub code: String,
+    /// What the code system calls it.
+    pub display: String,
+}
+
+/// What made an answer; enough to make it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Versions {
+    /// The daemon's version.
+    pub mednerd: String,
+    /// Model name to the digest of its files.
+    pub models: BTreeMap<String, String>,
+    /// Plugin id to version.
+    pub plugins: BTreeMap<String, String>,
+    /// Vocabulary name to version.
+    pub vocabularies: BTreeMap<String, String>,
+}
+
+/// Milliseconds spent in each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Timing {
+    /// From arrival until a worker began.
+    pub queue: f64,
+    /// In tokeniser, model and decoder, summed over the windows of the note.
+    pub inference: f64,
+    /// In normalisers.
+    pub linking: f64,
+    /// From arrival until the answer was ready.
+    pub total: f64,
+}
+
+/// The body of every error answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong. Never holds note text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ErrorDetail {
+    /// For programs; stable.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// Figures that belong to the code, such as a limit.
+    pub details: serde_json::Map<String, Value>,
+}
+
+/// The body of `GET /v1/models`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ModelsResponse {
+    /// In the order of the configuration.
+    pub models: Vec<ModelInfo>,
+}
+
+/// A loaded model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ModelInfo {
+    /// The name that requests use.
+    pub name: String,
+    /// Whether requests that name no model get this one.
+    pub default: bool,
+    /// The encoder family, such as `bert`.
+    pub family: String,
+    /// The engine that runs it.
+    pub engine: Engine,
+    /// The precision it runs in.
+    pub precision: String,
+    /// Entity types it finds.
+    pub labels: Vec<String>,
+    /// Tokens in a window, special tokens included.
+    pub context_tokens: u64,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// Languages, where the model card names them.
+    pub languages: Vec<String>,
+    /// Licence, where the model card names one.
+    pub license: Option<String>,
+    /// SHA-256 over the model's files.
+    pub digest: String,
+    /// Memory that its weights take.
+    pub memory_bytes: u64,
+    /// When it was loaded, RFC 3339.
+    pub loaded_at: String,
+    /// Names of the task adapters on it.
+    pub adapters: Vec<String>,
+}
+
+/// The body of `GET /v1/plugins`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PluginsResponse {
+    /// In the order of the configuration.
+    pub plugins: Vec<PluginInfo>,
+}
+
+/// A loaded plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PluginInfo {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// What the daemon is doing as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// It answers.
+    Ready,
+    /// It answers, but its self-check failed; the journal says why.
+    Unhealthy,
+    /// It finishes what it has and takes nothing new.
+    Stopping,
+}
+
+/// The body of `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StatusResponse {
+    /// The daemon's version.
+    pub version: String,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Process id.
+    pub pid: u32,
+    /// When it was started, RFC 3339.
+    pub started_at: String,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// The engine in use.
+    pub engine: EngineStatus,
+    /// How busy it is.
+    pub queue: QueueStatus,
+    /// Counts since the start.
+    pub requests: RequestCounts,
+    /// Resident memory of the daemon.
+    pub resident_bytes: u64,
+    /// Names of the models.
+    pub models: Vec<String>,
+    /// Names of the plugins.
+    pub plugins: Vec<String>,
+    /// Which configuration is in force.
+    pub configuration: ConfigurationStatus,
+}
+
+/// The engine in use and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EngineStatus {
+    /// Which one.
+    pub name: Engine,
+    /// Why this one, in a sentence.
+    pub reason: String,
+    /// Number of worker threads.
+    pub threads: u64,
+    /// The precision.
+    pub precision: String,
+}
+
+/// How busy the daemon is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct QueueStatus {
+    /// Documents admitted and not yet answered.
+    pub documents: u64,
+    /// At most so many are admitted.
+    pub capacity: u64,
+    /// Bytes of request bodies held.
+    pub bytes: u64,
+    /// At most so many are held.
+    pub bytes_capacity: u64,
+    /// Open connections.
+    pub connections: u64,
+}
+
+/// Documents by outcome since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RequestCounts {
+    /// Answered in full.
+    pub ok: u64,
+    /// Answered in part.
+    pub partial: u64,
+    /// Refused or failed.
+    pub failed: u64,
+    /// Dropped because the client had gone.
+    pub abandoned: u64,
+}
+
+/// Which configuration is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ConfigurationStatus {
+    /// The files it was read from.
+    pub files: Vec<String>,
+    /// When it was put in force, RFC 3339.
+    pub loaded_at: String,
+    /// Problems of the last reload that was refused; empty where the last one was taken.
+    pub rejected: Vec<String>,
+}
+
+/// The body of `POST /v1/reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ReloadResponse {
+    /// Models read from disk.
+    pub loaded: Vec<String>,
+    /// Models that were there and did not change.
+    pub kept: Vec<String>,
+    /// Models that are gone.
+    pub unloaded: Vec<String>,
+}
+
+/// The body of `GET /healthz` and `GET /readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct HealthResponse {
+    /// `ok`.
+    pub status: String,
+}

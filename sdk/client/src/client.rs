@@ -1,0 +1,282 @@
+//! HTTP/1.1 over a Unix socket, one connection kept alive and opened again when it has closed.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::api::{
+    AnnotateRequest, AnnotateResponse, BatchLine, ErrorBody, ErrorDetail, ModelsResponse, PluginsResponse,
+    ReloadResponse, StatusResponse,
+};
+
+/// Why a call had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers on the socket, or this user may not open it.
+    #[error(
+        "cannot reach mednerd on {}: {source}; is the service running, and may this user open the socket?",
+        path.display()
+    )]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The daemon answered with an error.
+    #[error("mednerd refused ({status}): {}", detail.message)]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The daemon's own words.
+        detail: ErrorDetail,
+        /// Seconds after which to try again, where the daemon said so.
+        retry_after: Option<u64>,
+    },
+    /// The connection broke while a request was under way.
+    #[error("the connection to mednerd broke: {0}")]
+    Connection(#[from] hyper::Error),
+    /// The answer is not of this API.
+    #[error("mednerd's answer does not follow the API ({0}); are client and daemon of one version?")]
+    Protocol(String),
+}
+
+/// A client of one daemon. Not shared between tasks: open one for each.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// A client for the socket at `path`. Connects at the first call.
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            connection: None,
+        }
+    }
+
+    /// The socket this client talks to.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `POST /v1/annotate`.
+    ///
+    /// # Errors
+    /// As every call here: [`ClientError`].
+    pub async fn annotate(&mut self, request: &AnnotateRequest) -> Result<AnnotateResponse, ClientError> {
+        self.post("/v1/annotate", json(request)?).await
+    }
+
+    /// `POST /v1/annotate/batch`: the answers come as they finish.
+    ///
+    /// # Errors
+    /// [`ClientError`], where the batch as a whole was refused; a document that failed is a line
+    /// with status `failed`.
+    pub async fn annotate_batch(&mut self, requests: &[AnnotateRequest]) -> Result<Batch, ClientError> {
+        let mut body = Vec::new();
+        for request in requests {
+            body.extend_from_slice(&json(request)?);
+            body.push(b'\n');
+        }
+        let response = self
+            .send(Method::POST, "/v1/annotate/batch", Bytes::from(body))
+            .await?;
+        let response = accepted(response).await?;
+        Ok(Batch {
+            body: response.into_body(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// `GET /v1/models`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn models(&mut self) -> Result<ModelsResponse, ClientError> {
+        self.get("/v1/models").await
+    }
+
+    /// `GET /v1/plugins`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn plugins(&mut self) -> Result<PluginsResponse, ClientError> {
+        self.get("/v1/plugins").await
+    }
+
+    /// `GET /v1/status`.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn status(&mut self) -> Result<StatusResponse, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// `POST /v1/reload`, on the admin socket.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn reload(&mut self) -> Result<ReloadResponse, ClientError> {
+        self.post("/v1/reload", Bytes::new()).await
+    }
+
+    /// Sends one request and gives status and body as they came; for routes without a method of
+    /// their own and for tests.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`] and [`ClientError::Connection`]; an error status is no error here.
+    pub async fn raw(
+        &mut self,
+        method: Method,
+        route: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, Bytes), ClientError> {
+        let response = self.send(method, route, body.into()).await?;
+        let status = response.status().as_u16();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, route: &str) -> Result<T, ClientError> {
+        let response = self.send(Method::GET, route, Bytes::new()).await?;
+        decode(accepted(response).await?).await
+    }
+
+    async fn post<T: DeserializeOwned>(&mut self, route: &str, body: Bytes) -> Result<T, ClientError> {
+        let response = self.send(Method::POST, route, body).await?;
+        decode(accepted(response).await?).await
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        route: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(route)
+            .header("host", "mednerd")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| ClientError::Protocol(error.to_string()))?;
+        let request = match self.connection.take() {
+            // The daemon may close a kept connection just as the request goes out: a request that
+            // was never sent comes back, and goes out once more on a new connection.
+            Some(mut kept) => match kept.try_send_request(request).await {
+                Ok(response) => {
+                    self.connection = Some(kept);
+                    return Ok(response);
+                }
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) => unsent,
+                    None => return Err(failed.into_error().into()),
+                },
+            },
+            None => request,
+        };
+        let mut connection = connect(&self.path).await?;
+        let response = connection.send_request(request).await?;
+        self.connection = Some(connection);
+        Ok(response)
+    }
+}
+
+/// The answers of a batch, as they finish.
+#[derive(Debug)]
+pub struct Batch {
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl Batch {
+    /// The next answer, `None` after the last.
+    ///
+    /// # Errors
+    /// [`ClientError::Connection`] where the daemon went away, [`ClientError::Protocol`] where a
+    /// line is not of this API.
+    pub async fn next(&mut self) -> Result<Option<BatchLine>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return parse(&line).map(Some);
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    if let Ok(data) = frame?.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                None if self.buffer.is_empty() => return Ok(None),
+                None => {
+                    return Err(ClientError::Protocol(
+                        "the batch ends in the middle of a line".to_owned(),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+async fn connect(path: &Path) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let stream = UnixStream::connect(path)
+        .await
+        .map_err(|source| ClientError::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Ends by itself when the sender is dropped or the daemon closes; its error reaches the sender.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn accepted(response: Response<Incoming>) -> Result<Response<Incoming>, ClientError> {
+    if response.status() == StatusCode::OK {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse().ok());
+    let body = response.into_body().collect().await?.to_bytes();
+    let ErrorBody { error: detail } = parse(&body)?;
+    Err(ClientError::Refused {
+        status,
+        detail,
+        retry_after,
+    })
+}
+
+async fn decode<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, ClientError> {
+    parse(&response.into_body().collect().await?.to_bytes())
+}
+
+// The words of serde_json may quote the answer, which may hold note text: only the place is told.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        ClientError::Protocol(format!(
+            "unexpected JSON at line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<Bytes, ClientError> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|error| ClientError::Protocol(error.to_string()))
+}
