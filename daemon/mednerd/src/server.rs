@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -145,10 +145,13 @@ fn bind(door: Door, path: &Path, mode: u32, group: Option<u32>) -> Result<Listen
     })
 }
 
-/// Removes a socket that a killed process left. Anything else at the path stays.
+/// Removes a socket that a killed process left. Anything else at the path stays, and binding fails.
 fn clear_stale(path: &Path) -> Result<(), SocketError> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if !is_socket {
+        return Ok(());
+    }
     match StdStream::connect(path) {
-        Ok(_) => Err(SocketError::InUse(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(|source| SocketError::Io {
                 path: path.to_owned(),
@@ -156,7 +159,8 @@ fn clear_stale(path: &Path) -> Result<(), SocketError> {
                 source,
             })
         }
-        Err(_) => Ok(()),
+        // Whether it takes connections now or not: somebody listens there.
+        _ => Err(SocketError::InUse(path.to_owned())),
     }
 }
 

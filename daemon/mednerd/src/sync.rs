@@ -24,6 +24,14 @@ impl Gate {
         self.inside.load(Ordering::Relaxed)
     }
 
+    /// A pass with nothing inside yet, to be grown.
+    pub fn pass(self: &Arc<Self>) -> Pass {
+        Pass {
+            gate: Arc::clone(self),
+            weight: 0,
+        }
+    }
+
     /// Lets `weight` in where that keeps the total within `limit`.
     pub fn try_enter(self: &Arc<Self>, weight: usize, limit: usize) -> Option<Pass> {
         self.inside

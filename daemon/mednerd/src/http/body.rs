@@ -1,7 +1,6 @@
 //! Request bodies: read within a size, a pause between two pieces, and the daemon's budget of bytes
 //! held at once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,7 +10,7 @@ use http_body_util::BodyExt;
 use super::ApiError;
 use crate::app::App;
 use crate::config::Server;
-use crate::sync::{Gate, Pass};
+use crate::sync::Pass;
 
 /// A JSON string may spell each byte of a text as `\u00xx`; the other fields are small.
 pub fn largest(server: &Server) -> usize {
@@ -50,10 +49,7 @@ pub async fn piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, Ap
 /// As [`piece`], and [`ApiError::BodyTooLarge`], [`ApiError::Busy`].
 pub async fn whole(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8>, Pass), ApiError> {
     let limit = largest(server);
-    let gate = Arc::clone(&app.bytes);
-    let Some(mut share) = Gate::try_enter(&gate, 0, usize::MAX) else {
-        return Err(ApiError::Internal);
-    };
+    let mut share = app.bytes.pass();
     let mut bytes = Vec::new();
     while let Some(data) = piece(&mut body, server.stall_timeout).await? {
         let error = if bytes.len() + data.len() > limit {
