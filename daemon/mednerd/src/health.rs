@@ -1,4 +1,4 @@
-//! Whether the daemon works, found out by trying: its own socket must answer, and a worker must
+//! Whether the daemon works, found out by trying: its admin socket must answer, and a worker must
 //! compute each model's self-check sentence to the very logits it had at load. Only a check that
 //! passed feeds systemd's watchdog.
 
@@ -69,7 +69,7 @@ pub async fn check(app: &App, socket: &Path) -> Result<(), String> {
 
 /// Checks for ever, and feeds the watchdog after each check that passed.
 pub async fn watch(app: Arc<App>, interval: Duration, watched: bool) {
-    let socket = app.generation().config.server.socket.clone();
+    let socket = app.generation().config.server.admin_socket.clone();
     loop {
         if check(&app, &socket).await.is_ok() && watched {
             crate::notify::watchdog();
@@ -86,9 +86,9 @@ async fn try_all(app: &App, socket: &Path) -> Result<(), String> {
     });
     match answer.await {
         Ok(Ok((200, _))) => {}
-        Ok(Ok((status, _))) => return Err(format!("its own socket answered with status {status}")),
-        Ok(Err(error)) => return Err(format!("its own socket does not answer: {error}")),
-        Err(_) => return Err("its own socket does not answer in time".to_owned()),
+        Ok(Ok((status, _))) => return Err(format!("its admin socket answered with status {status}")),
+        Ok(Err(error)) => return Err(format!("its admin socket does not answer: {error}")),
+        Err(_) => return Err("its admin socket does not answer in time".to_owned()),
     }
     for entry in &app.generation().entries {
         let checked = tokio::time::timeout(PATIENCE, app.scheduler.check(Arc::clone(&entry.model))).await;

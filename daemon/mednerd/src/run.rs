@@ -96,7 +96,7 @@ async fn until_stopped(
     for socket in sockets {
         serving.spawn(server::serve(Arc::clone(&app), socket, stopped.clone()));
     }
-    health::check(&app, &server.socket).await?;
+    health::check(&app, &server.admin_socket).await?;
     let watchdog = notify::watchdog_interval();
     let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
     let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));

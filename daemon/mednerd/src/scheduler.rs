@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::generation::Entry;
 use crate::models::{Model, Prepared, StageError};
-use crate::sync::lock;
+use crate::sync::{Pass, lock};
 
 /// One document to annotate.
 pub struct Job {
@@ -35,6 +35,8 @@ pub struct Job {
     pub arrived: Instant,
     /// So long after its arrival the answer is of no use.
     pub allowed: Duration,
+    /// Its places in the gates, left when the last worker has let go of the document.
+    pub places: Vec<Pass>,
 }
 
 /// What came of a document.

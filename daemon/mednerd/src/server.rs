@@ -180,12 +180,12 @@ fn listen(listener: StdListener, path: &Path) -> Result<UnixListener, SocketErro
 pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<bool>) {
     let router = crate::http::router(Arc::clone(&app), socket.door);
     let mut connections = JoinSet::new();
+    let gate = match socket.door {
+        Door::Client => Arc::clone(&app.connections),
+        // Of its own: however many clients there are, an administrator and the health check get in.
+        Door::Admin => Arc::default(),
+    };
     loop {
-        let limit = app.generation().config.server.max_connections;
-        let pass = tokio::select! {
-            pass = app.connections.enter(1, limit) => pass,
-            _ = stop.wait_for(|stop| *stop) => break,
-        };
         let accepted = tokio::select! {
             accepted = socket.listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
@@ -193,6 +193,11 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => {
+                let limit = app.generation().config.server.max_connections;
+                let pass = tokio::select! {
+                    pass = gate.enter(1, limit) => Some(pass),
+                    _ = stop.wait_for(|stop| *stop) => None,
+                };
                 let connection = connection(Arc::clone(&app), router.clone(), stream, stop.clone());
                 connections.spawn(async move {
                     connection.await;

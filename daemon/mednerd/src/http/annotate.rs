@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::generation::{Entry, Generation};
 use crate::metrics::EntityLabels;
 use crate::scheduler::{Job, JobError, Outcome};
+use crate::sync::Pass;
 
 /// An answer with the request's context exactly as it came.
 pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
@@ -34,17 +35,17 @@ pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Respons
 async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiError> {
     let generation = app.generation();
     let server = &generation.config.server;
-    let (bytes, _share) = body::whole(app, server, body).await?;
+    let (bytes, share) = body::whole(app, server, body).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
     let plan = Plan::new(&generation, request, arrived)?;
-    let _admitted = app
+    let admitted = app
         .documents
         .try_enter(1, server.max_queued_documents)
         .ok_or_else(|| ApiError::Busy {
             retry_after: app.retry_after(),
         })?;
-    plan.run(app).await
+    plan.run(app, vec![share, admitted]).await
 }
 
 /// Counts a document once: as told, or as abandoned where the client went away and the future that
@@ -124,6 +125,7 @@ impl Plan {
                 offset_unit: unit(request.offset_unit),
                 arrived,
                 allowed,
+                places: Vec::new(),
             },
             echo: Echo {
                 document_id: request.document_id,
@@ -133,12 +135,14 @@ impl Plan {
         })
     }
 
-    /// Computes the answer. Dropping the future cancels it.
+    /// Computes the answer and holds `places` until then. Dropping the future cancels it; the places
+    /// are left when no worker holds the document any more.
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn run(self, app: &App) -> Result<Answer, ApiError> {
-        let Self { job, echo } = self;
+    pub async fn run(self, app: &App, places: Vec<Pass>) -> Result<Answer, ApiError> {
+        let Self { mut job, echo } = self;
+        job.places = places;
         let (arrived, allowed) = (job.arrived, job.allowed);
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),

@@ -110,9 +110,9 @@ async fn document(
     let line = line?;
     let server = &generation.config.server;
     // A batch takes half of what there is, so that a clinician's single note still gets in.
-    let share = (server.max_queued_bytes / 2).max(line.len());
-    let _share = app.bytes.enter(line.len(), share).await;
-    let _admitted = app
+    let half = (server.max_queued_bytes / 2).max(line.len());
+    let share = app.bytes.enter(line.len(), half).await;
+    let admitted = app
         .documents
         .enter(1, (server.max_queued_documents / 2).max(1))
         .await;
@@ -123,7 +123,9 @@ async fn document(
         offset_unit: request.offset_unit,
         context: request.context.clone(),
     });
-    Plan::new(generation, request, arrived)?.run(app).await
+    Plan::new(generation, request, arrived)?
+        .run(app, vec![share, admitted])
+        .await
 }
 
 fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
