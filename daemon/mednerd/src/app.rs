@@ -45,7 +45,7 @@ pub struct App {
 impl App {
     /// The daemon that serves `generation`, which was read from `file`.
     pub fn new(file: PathBuf, generation: Generation, scheduler: Scheduler) -> Self {
-        let started_at = Timestamp::now();
+        let started_at = now();
         Self {
             file,
             generation: ArcSwap::from_pointee(generation),
@@ -193,4 +193,10 @@ fn resident_bytes() -> u64 {
             kilobytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
         })
         .map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+/// The time, to the second: what people and logs compare.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -10,6 +10,7 @@ use mednerd_client::api::{self, ReloadResponse};
 use mednerd_model::Checkpoint;
 
 use crate::access::Policy;
+use crate::app::now;
 use crate::config::{self, Config, Problem};
 use crate::models::{LoadError, Model};
 
@@ -82,7 +83,7 @@ impl Generation {
             config,
             policy,
             entries,
-            loaded_at: Timestamp::now(),
+            loaded_at: now(),
         };
         let response = change.response(previous, &generation);
         Ok((generation, response))

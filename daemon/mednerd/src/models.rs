@@ -12,6 +12,7 @@ use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
 };
 
+use crate::app::now;
 use crate::sync::lock;
 
 /// What the self-check computes; also the first thing that a freshly loaded model sees.
@@ -153,7 +154,7 @@ impl Model {
                 languages: checkpoint.languages().to_vec(),
                 license: checkpoint.license().map(ToOwned::to_owned),
                 memory_bytes: engine.memory_bytes() as u64,
-                loaded_at: Timestamp::now(),
+                loaded_at: now(),
             },
             tokenizer,
             scheme,

@@ -1,5 +1,6 @@
 //! The JSON of the socket API as Rust types. Every field of an answer is always present in the
-//! JSON; in a request only `text` must be. Nothing here talks to a socket.
+//! JSON; in a request only `text` must be. A request with an unknown field is refused; in an answer one
+//! is ignored, so that an older client reads a newer daemon. Nothing here talks to a socket.
 
 use std::collections::BTreeMap;
 
@@ -144,7 +145,6 @@ pub enum Engine {
 /// The answer to one document. `C` is how `context` is held: parsed, or, in the daemon, as it came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct AnnotateResponse<C = Value> {
     /// As in the request.
     pub document_id: Option<String>,
@@ -186,7 +186,6 @@ pub struct BatchLine<C = Value> {
 /// The length of a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct TextLength {
     /// In UTF-8 bytes.
     pub utf8_byte: u64,
@@ -199,7 +198,6 @@ pub struct TextLength {
 /// A mention found in the text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Entity {
     /// Unique within the answer.
     pub id: String,
@@ -222,7 +220,6 @@ pub struct Entity {
 /// A concept that a mention was linked to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Concept {
     /// Identifier within the vocabulary, such as a UMLS CUI.
     pub id: String,
@@ -244,7 +241,6 @@ pub struct Concept {
 /// A code, as FHIR's `Coding`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Coding {
     /// URI of the code system.
     pub system: String,
@@ -257,7 +253,6 @@ pub struct Coding {
 /// What made an answer; enough to make it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Versions {
     /// The daemon's version.
     pub mednerd: String,
@@ -272,7 +267,6 @@ pub struct Versions {
 /// Milliseconds spent in each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct Timing {
     /// From arrival until a worker began.
     pub queue: f64,
@@ -287,7 +281,6 @@ pub struct Timing {
 /// The body of every error answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ErrorDetail,
@@ -296,7 +289,6 @@ pub struct ErrorBody {
 /// What went wrong. Never holds note text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ErrorDetail {
     /// For programs; stable.
     pub code: String,
@@ -309,7 +301,6 @@ pub struct ErrorDetail {
 /// The body of `GET /v1/models`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ModelsResponse {
     /// In the order of the configuration.
     pub models: Vec<ModelInfo>,
@@ -318,7 +309,6 @@ pub struct ModelsResponse {
 /// A loaded model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ModelInfo {
     /// The name that requests use.
     pub name: String,
@@ -353,7 +343,6 @@ pub struct ModelInfo {
 /// The body of `GET /v1/plugins`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct PluginsResponse {
     /// In the order of the configuration.
     pub plugins: Vec<PluginInfo>,
@@ -362,7 +351,6 @@ pub struct PluginsResponse {
 /// A loaded plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct PluginInfo {
     /// Its id.
     pub id: String,
@@ -386,7 +374,6 @@ pub enum ServiceState {
 /// The body of `GET /v1/status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct StatusResponse {
     /// The daemon's version.
     pub version: String,
@@ -417,7 +404,6 @@ pub struct StatusResponse {
 /// The engine in use and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct EngineStatus {
     /// Which one.
     pub name: Engine,
@@ -432,7 +418,6 @@ pub struct EngineStatus {
 /// How busy the daemon is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct QueueStatus {
     /// Documents admitted and not yet answered.
     pub documents: u64,
@@ -449,7 +434,6 @@ pub struct QueueStatus {
 /// Documents by outcome since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct RequestCounts {
     /// Answered in full.
     pub ok: u64,
@@ -464,7 +448,6 @@ pub struct RequestCounts {
 /// Which configuration is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ConfigurationStatus {
     /// The files it was read from.
     pub files: Vec<String>,
@@ -477,7 +460,6 @@ pub struct ConfigurationStatus {
 /// The body of `POST /v1/reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct ReloadResponse {
     /// Models read from disk.
     pub loaded: Vec<String>,
@@ -490,7 +472,6 @@ pub struct ReloadResponse {
 /// The body of `GET /healthz` and `GET /readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
 pub struct HealthResponse {
     /// `ok`.
     pub status: String,

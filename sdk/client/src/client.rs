@@ -123,6 +123,17 @@ impl Client {
         self.get("/v1/status").await
     }
 
+    /// `GET /metrics`: OpenMetrics text.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn metrics(&mut self) -> Result<String, ClientError> {
+        let response = self.send(Method::GET, "/metrics", Bytes::new()).await?;
+        let body = accepted(response).await?.into_body().collect().await?;
+        String::from_utf8(body.to_bytes().into())
+            .map_err(|_| ClientError::Protocol("metrics that are not UTF-8".to_owned()))
+    }
+
     /// `POST /v1/reload`, on the admin socket.
     ///
     /// # Errors

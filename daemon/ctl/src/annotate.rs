@@ -1,0 +1,510 @@
+//! `annotate`: reads notes, asks the daemon over a few connections at once, checks that each answer
+//! fits its note, and writes the answers in the order of the files.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mednerd_client::api::{AnnotateRequest, AnnotateResponse, Link, OffsetUnit, Status};
+use mednerd_client::{Client, ClientError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::cli::{self, AnnotateOptions, Format};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::format::{Document, Writer, count};
+use crate::input::Input;
+use crate::output::Output;
+use crate::{progress_is_welcome, warn, within};
+
+/// A note is sent at most this often while the daemon is busy.
+const ATTEMPTS: u32 = 6;
+/// Where the daemon asks for a longer wait, the person decides.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Answers per connection that may wait for an earlier file.
+const AHEAD: usize = 4;
+
+/// Annotates what the options name.
+pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) -> Result<Exit, Error> {
+    let inputs = inputs(&options, std::io::stdin().is_terminal())?;
+    if let Some(output) = &options.output {
+        refuse_overwriting(output, &inputs)?;
+    }
+    let bar = progress(inputs.len());
+    let several = inputs.len() > 1;
+    let output = Output::new(options.output.clone());
+    let writer = Writer::new(options.format, output, several);
+    let job = Job {
+        socket: socket.to_owned(),
+        patience,
+        template: template(&options),
+    };
+    let outcome = annotate_all(Arc::new(job), inputs, usize::from(options.jobs), writer, &bar).await;
+    bar.finish_and_clear();
+    outcome
+}
+
+/// What every connection needs to know.
+struct Job {
+    socket: PathBuf,
+    patience: Duration,
+    /// The request without text and name.
+    template: AnnotateRequest,
+}
+
+type Answered = Result<(Document, AnnotateResponse), Error>;
+
+async fn annotate_all(
+    job: Arc<Job>,
+    inputs: Vec<Input>,
+    jobs: usize,
+    mut writer: Writer,
+    bar: &ProgressBar,
+) -> Result<Exit, Error> {
+    let jobs = jobs.min(inputs.len());
+    let inputs = Arc::new(inputs);
+    let next = Arc::new(AtomicUsize::new(0));
+    // A permit goes with each file from before it is read until it is written, so that memory is
+    // bounded; they are taken in the order of the files, so the one that is waited for has one.
+    let window = Arc::new(Semaphore::new(jobs * AHEAD));
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let mut connections = JoinSet::new();
+    for _ in 0..jobs {
+        connections.spawn(serve(
+            Arc::clone(&job),
+            Arc::clone(&inputs),
+            Arc::clone(&next),
+            Arc::clone(&window),
+            sender.clone(),
+        ));
+    }
+    drop(sender);
+
+    let mut tally = Tally::default();
+    let mut early: BTreeMap<usize, Answered> = BTreeMap::new();
+    let mut due = 0;
+    while let Some((at, answered)) = receiver.recv().await {
+        early.insert(at, answered);
+        while let Some(answered) = early.remove(&due) {
+            let name = inputs.get(due).map(Input::name).unwrap_or_default();
+            due += 1;
+            let hopeless = match answered {
+                Ok((document, answer)) => {
+                    tally.answered(&answer);
+                    bar.suspend(|| {
+                        if answer.status == Status::Partial {
+                            let stages = answer.degraded.join(", ");
+                            warn(&format!("{name}: answered in part, without {stages}"));
+                        }
+                        writer.document(document, answer)
+                    })?;
+                    false
+                }
+                Err(error) => {
+                    tally.failures.push(error.exit());
+                    let hopeless = error.concerns_every_document();
+                    bar.suspend(|| warn(&format!("{name}: {error}")));
+                    hopeless
+                }
+            };
+            bar.inc(1);
+            window.add_permits(1);
+            if hopeless {
+                let rest = inputs.len() - due;
+                if rest > 0 {
+                    let rest = count(rest, "more file was", "more files were");
+                    bar.suspend(|| warn(&format!("stopped here; {rest} not tried")));
+                }
+                writer.finish()?;
+                return Ok(tally.exit());
+            }
+        }
+    }
+    writer.finish()?;
+    Ok(tally.exit())
+}
+
+/// Works off files over one connection until there are none left or nobody wants the answers.
+async fn serve(
+    job: Arc<Job>,
+    inputs: Arc<Vec<Input>>,
+    next: Arc<AtomicUsize>,
+    window: Arc<Semaphore>,
+    answers: mpsc::UnboundedSender<(usize, Answered)>,
+) {
+    let mut client = Client::new(&job.socket);
+    while let Ok(permit) = window.acquire().await {
+        permit.forget();
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let Some(input) = inputs.get(at) else { break };
+        let answered = annotate_one(&job, &mut client, input).await;
+        if answers.send((at, answered)).is_err() {
+            break;
+        }
+    }
+}
+
+async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered {
+    let mut request = AnnotateRequest {
+        document_id: Some(input.name()),
+        text: input.read().await?,
+        ..job.template.clone()
+    };
+    let mut attempt = 1;
+    let answer = loop {
+        match within(job.patience, client.annotate(&request)).await {
+            Err(Error::Client(refusal)) => {
+                let wait = retry_after(&refusal, attempt).ok_or(refusal)?;
+                tokio::time::sleep(wait).await;
+                attempt += 1;
+            }
+            other => break other?,
+        }
+    };
+    let unit = request.offset_unit.unwrap_or_default();
+    check(&request.text, unit, &answer)?;
+    let document = Document {
+        name: input.name(),
+        text: std::mem::take(&mut request.text),
+    };
+    Ok((document, answer))
+}
+
+/// How long to wait before the next attempt, if there is to be one: as long as the daemon says,
+/// else a second that doubles each time.
+fn retry_after(error: &ClientError, attempt: u32) -> Option<Duration> {
+    let ClientError::Refused {
+        status, retry_after, ..
+    } = error
+    else {
+        return None;
+    };
+    // A daemon that starts or drains names a time too.
+    let busy = *status == 429 || (*status == 503 && retry_after.is_some());
+    let seconds = retry_after.unwrap_or_else(|| 1 << (attempt - 1).min(6));
+    let wait = Duration::from_secs(seconds).max(Duration::from_millis(100));
+    (busy && attempt < ATTEMPTS && wait <= LONGEST_WAIT).then_some(wait)
+}
+
+/// Whether the answer is about this text: its length is right, every entity lies inside, and where
+/// offsets are bytes each mention is what stands there.
+fn check(text: &str, unit: OffsetUnit, answer: &AnnotateResponse) -> Result<(), Error> {
+    if answer.status == Status::Failed {
+        let (code, message) = match &answer.error {
+            Some(error) => (error.code.clone(), error.message.clone()),
+            None => ("unknown".to_owned(), "it gave no reason".to_owned()),
+        };
+        return Err(Error::Failed { code, message });
+    }
+    let misfit = |what: String| Err(Error::Misfit { what });
+    if answer.offset_unit != unit {
+        return misfit("its offsets are in another unit than was asked for".to_owned());
+    }
+    let lengths = answer.text_length;
+    if lengths.utf8_byte != text.len() as u64 {
+        return misfit(format!(
+            "it is about {} bytes, not {}",
+            lengths.utf8_byte,
+            text.len()
+        ));
+    }
+    let length = match unit {
+        OffsetUnit::UnicodeCodePoint => lengths.unicode_code_point,
+        OffsetUnit::Utf16CodeUnit => lengths.utf16_code_unit,
+        OffsetUnit::Utf8Byte => lengths.utf8_byte,
+    };
+    for (at, entity) in answer.entities.iter().enumerate() {
+        let (begin, end) = (entity.begin, entity.end);
+        let inside = begin <= end && end <= length;
+        let same = unit != OffsetUnit::Utf8Byte || slice(text, begin, end) == Some(&entity.text);
+        if !inside || !same {
+            return misfit(format!("entity {} from {begin} to {end} of {length}", at + 1));
+        }
+    }
+    Ok(())
+}
+
+fn slice(text: &str, begin: u64, end: u64) -> Option<&str> {
+    text.get(usize::try_from(begin).ok()?..usize::try_from(end).ok()?)
+}
+
+/// What became of the documents.
+#[derive(Debug, Default)]
+struct Tally {
+    whole: usize,
+    partial: usize,
+    failures: Vec<Exit>,
+}
+
+impl Tally {
+    fn answered(&mut self, answer: &AnnotateResponse) {
+        match answer.status {
+            Status::Ok => self.whole += 1,
+            Status::Partial | Status::Failed => self.partial += 1,
+        }
+    }
+
+    /// One kind of failure and nothing else keeps its own code; any mixture is "partly".
+    fn exit(&self) -> Exit {
+        let all_alike = self
+            .failures
+            .first()
+            .filter(|first| self.failures.iter().all(|exit| exit == *first));
+        match all_alike {
+            Some(&exit) if self.whole + self.partial == 0 => exit,
+            None if self.failures.is_empty() && self.partial == 0 => Exit::Fine,
+            _ => Exit::Partly,
+        }
+    }
+}
+
+/// The inputs that were named, or standard input where none was and it is not the keyboard.
+fn inputs(options: &AnnotateOptions, stdin_is_terminal: bool) -> Result<Vec<Input>, Error> {
+    if options.format == Format::Html
+        && options
+            .offset_unit()
+            .is_some_and(|unit| unit != OffsetUnit::Utf8Byte)
+    {
+        return usage(
+            ErrorKind::ArgumentConflict,
+            "--format html always uses --offset-unit utf8_byte",
+        );
+    }
+    if options.files.is_empty() {
+        return if stdin_is_terminal {
+            usage(
+                ErrorKind::MissingRequiredArgument,
+                "no note: name a FILE, or pipe one to standard input",
+            )
+        } else {
+            Ok(vec![Input::Stdin])
+        };
+    }
+    let inputs: Vec<Input> = options.files.iter().map(|file| Input::named(file)).collect();
+    if inputs.iter().filter(|input| **input == Input::Stdin).count() > 1 {
+        return usage(
+            ErrorKind::ArgumentConflict,
+            "standard input (-) can be read only once",
+        );
+    }
+    Ok(inputs)
+}
+
+/// `--output note.txt note.txt` would cost the note.
+fn refuse_overwriting(output: &Path, inputs: &[Input]) -> Result<(), Error> {
+    let Ok(target) = output.canonicalize() else {
+        return Ok(());
+    };
+    let same = |input: &Input| match input {
+        Input::Stdin => false,
+        Input::File(path) => path.canonicalize().is_ok_and(|path| path == target),
+    };
+    if inputs.iter().any(same) {
+        return usage(
+            ErrorKind::ArgumentConflict,
+            "--output names one of the notes and would overwrite it",
+        );
+    }
+    Ok(())
+}
+
+fn usage<T>(kind: ErrorKind, sentence: &str) -> Result<T, Error> {
+    let mut command = cli::command();
+    // For the usage line of the sub-command.
+    command.build();
+    let error = match command.find_subcommand_mut("annotate") {
+        Some(annotate) => annotate.error(kind, sentence),
+        None => command.error(kind, sentence),
+    };
+    Err(Error::Usage(error))
+}
+
+fn template(options: &AnnotateOptions) -> AnnotateRequest {
+    AnnotateRequest {
+        models: options.models.clone(),
+        threshold: options.threshold,
+        aggregation: options.aggregation(),
+        labels: options.labels.clone(),
+        offset_unit: match options.format {
+            Format::Html => Some(OffsetUnit::Utf8Byte),
+            _ => options.offset_unit(),
+        },
+        link: options.link.then_some(Link::All(true)),
+        deadline_ms: options.deadline_ms,
+        ..AnnotateRequest::default()
+    }
+}
+
+fn progress(files: usize) -> ProgressBar {
+    if files < 2 || !progress_is_welcome() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos} of {len} notes, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use mednerd_client::api::{Entity, ErrorDetail, TextLength, Timing, Versions};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn options(line: &str) -> AnnotateOptions {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Annotate(options) => *options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(text: &str, begin: u64, end: u64, mention: &str) -> AnnotateResponse {
+        AnnotateResponse {
+            document_id: None,
+            status: Status::Ok,
+            degraded: Vec::new(),
+            offset_unit: OffsetUnit::Utf8Byte,
+            text_sha256: String::new(),
+            text_length: TextLength {
+                utf8_byte: text.len() as u64,
+                utf16_code_unit: text.encode_utf16().count() as u64,
+                unicode_code_point: text.chars().count() as u64,
+            },
+            entities: vec![Entity {
+                id: "e1".to_owned(),
+                begin,
+                end,
+                text: mention.to_owned(),
+                label: "DISEASE".to_owned(),
+                score: 1.0,
+                model: "m".to_owned(),
+                concepts: Vec::new(),
+            }],
+            versions: Versions::default(),
+            engine: None,
+            timing_ms: Timing::default(),
+            context: serde_json::Value::Null,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_read_and_a_keyboard_is_not() {
+        let nothing = options("mednerctl annotate");
+        assert_eq!(inputs(&nothing, false).unwrap(), [Input::Stdin]);
+        assert_eq!(inputs(&nothing, true).unwrap_err().exit(), Exit::Usage);
+        let twice = options("mednerctl annotate - a -");
+        assert_eq!(inputs(&twice, true).unwrap_err().exit(), Exit::Usage);
+        let unit = options("mednerctl annotate a -f html --offset-unit utf16_code_unit");
+        assert_eq!(inputs(&unit, true).unwrap_err().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn html_asks_for_bytes_and_the_rest_for_what_was_said() {
+        assert_eq!(
+            template(&options("mednerctl annotate a -f html")).offset_unit,
+            Some(OffsetUnit::Utf8Byte)
+        );
+        assert_eq!(template(&options("mednerctl annotate a")).offset_unit, None);
+    }
+
+    #[test]
+    fn an_answer_must_fit_its_text() {
+        let text = "é flu";
+        let bytes = OffsetUnit::Utf8Byte;
+        check(text, bytes, &answer(text, 3, 6, "flu")).unwrap();
+        for wrong in [
+            answer(text, 2, 5, "flu"),
+            answer(text, 3, 7, "flu"),
+            answer(text, 1, 3, "?"),
+            answer(text, 6, 3, ""),
+            answer("another", 3, 6, "flu"),
+        ] {
+            let error = check(text, bytes, &wrong).unwrap_err();
+            assert!(matches!(error, Error::Misfit { .. }), "{error}");
+            assert!(!error.to_string().contains("flu"));
+        }
+        let points = OffsetUnit::UnicodeCodePoint;
+        assert!(check(text, points, &answer(text, 2, 5, "flu")).is_err());
+    }
+
+    #[test]
+    fn a_failed_document_is_no_empty_answer() {
+        let mut failed = answer("flu", 0, 3, "flu");
+        failed.status = Status::Failed;
+        let error = check("flu", OffsetUnit::Utf8Byte, &failed).unwrap_err();
+        assert_eq!(error.exit(), Exit::Refused);
+    }
+
+    #[test]
+    fn a_busy_daemon_is_asked_again_as_it_says() {
+        let refused = |status, retry_after| ClientError::Refused {
+            status,
+            detail: ErrorDetail {
+                code: "busy".to_owned(),
+                message: "busy".to_owned(),
+                details: serde_json::Map::new(),
+            },
+            retry_after,
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(retry_after(&refused(429, Some(7)), 1), Some(seconds(7)));
+        assert_eq!(retry_after(&refused(429, None), 3), Some(seconds(4)));
+        assert_eq!(retry_after(&refused(503, Some(2)), 1), Some(seconds(2)));
+        assert_eq!(
+            retry_after(&refused(429, Some(0)), 1),
+            Some(Duration::from_millis(100))
+        );
+        for (error, attempt) in [
+            (refused(429, Some(1)), ATTEMPTS),
+            (refused(429, Some(3_600)), 1),
+            (refused(503, None), 1),
+            (refused(403, Some(1)), 1),
+            (ClientError::Protocol(String::new()), 1),
+        ] {
+            assert_eq!(retry_after(&error, attempt), None, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_exit_code_tells_all_from_some() {
+        let exit = |whole, partial, failures: &[Exit]| {
+            Tally {
+                whole,
+                partial,
+                failures: failures.to_vec(),
+            }
+            .exit()
+        };
+        assert_eq!(exit(3, 0, &[]), Exit::Fine);
+        assert_eq!(exit(2, 1, &[]), Exit::Partly);
+        assert_eq!(exit(0, 0, &[Exit::Refused; 2]), Exit::Refused);
+        assert_eq!(exit(0, 0, &[Exit::Unreachable]), Exit::Unreachable);
+        assert_eq!(exit(0, 0, &[Exit::Partly]), Exit::Partly);
+        assert_eq!(exit(1, 0, &[Exit::Refused]), Exit::Partly);
+        assert_eq!(exit(0, 0, &[Exit::Partly, Exit::Unreachable]), Exit::Partly);
+    }
+
+    #[test]
+    fn a_note_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let note = folder.path().join("note.txt");
+        std::fs::write(&note, "flu").unwrap();
+        let roundabout = folder.path().join(".").join("note.txt");
+        let inputs = [Input::File(note)];
+        assert_eq!(
+            refuse_overwriting(&roundabout, &inputs).unwrap_err().exit(),
+            Exit::Usage
+        );
+        refuse_overwriting(&folder.path().join("new"), &inputs).unwrap();
+    }
+}

@@ -1,0 +1,367 @@
+//! The command line, defined once: the parser, the help, the completions and the man pages are all
+//! made from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use mednerd_client::api::{Aggregation, OffsetUnit};
+use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
+
+use crate::exit::Exit;
+
+/// How long a question about the daemon itself may take.
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the work on a note, or a reload, may take.
+pub const LONG_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Finds biomedical entities in clinical notes through a running mednerd daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mednerctl",
+    version,
+    after_long_help = exit_codes(),
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Socket of the daemon.
+    #[arg(
+        long,
+        global = true,
+        env = "MEDNERD_SOCKET",
+        hide_env_values = true,
+        value_name = "PATH",
+        default_value = DEFAULT_SOCKET,
+        value_hint = ValueHint::FilePath
+    )]
+    pub socket: PathBuf,
+
+    /// Give up on an answer after so many seconds [default: 10 for status, models and plugins, else 600].
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find the entities in notes.
+    #[command(after_long_help = exit_codes())]
+    Annotate(Box<AnnotateOptions>),
+    /// Show what the daemon is doing and how busy it is.
+    #[command(after_long_help = exit_codes())]
+    Status(InfoOptions),
+    /// List the loaded models.
+    #[command(after_long_help = exit_codes())]
+    Models(InfoOptions),
+    /// List the loaded plugins.
+    #[command(after_long_help = exit_codes())]
+    Plugins(InfoOptions),
+    /// Make the daemon read its configuration again.
+    ///
+    /// The daemon checks the whole configuration first. Where it finds a problem it changes nothing
+    /// and each problem is printed. Needs the admin socket.
+    #[command(after_long_help = exit_codes())]
+    Reload(ReloadOptions),
+    /// Measure the daemon through its socket.
+    ///
+    /// Each connection sends the same note again as soon as it has the answer. A latency is the time
+    /// from sending a request to having read its answer, so it holds the socket, the queue, the
+    /// model and the parsing of the answer. Rates count answered notes over the whole run; that of
+    /// tokens is the daemon's own count and includes other clients' notes. Each connection first
+    /// sends one note that is not counted.
+    #[command(after_long_help = exit_codes())]
+    Bench(BenchOptions),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write the man pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// The directory; made where it is not there.
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+}
+
+/// What `annotate` can be told.
+#[derive(Debug, Args)]
+pub struct AnnotateOptions {
+    /// Notes as UTF-8 text; `-` is standard input, which is also read where no file is named.
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// How to print the answers.
+    #[arg(long, short, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+
+    /// Names of the models to ask, comma between [default: the daemon's default models].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub models: Option<Vec<String>>,
+
+    /// Leave out entities with a lower score, 0 to 1.
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    pub threshold: Option<f32>,
+
+    /// How word pieces become entities, as Hugging Face defines the names [default: simple].
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Aggregation::NAMES))]
+    pub aggregation: Option<String>,
+
+    /// What a zero-shot model shall look for, comma between.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub labels: Option<Vec<String>>,
+
+    /// What begin and end count [default: unicode_code_point; html always uses utf8_byte].
+    #[arg(long, value_name = "UNIT", value_parser = PossibleValuesParser::new(OffsetUnit::NAMES))]
+    pub offset_unit: Option<String>,
+
+    /// Link entities to the concepts of the daemon's vocabularies.
+    #[arg(long)]
+    pub link: bool,
+
+    /// Milliseconds that the daemon may spend on one note [default: the daemon's].
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub deadline_ms: Option<u64>,
+
+    /// Write to a file; a new one is readable by its owner alone, since it holds note text.
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Connections to use at once for many files.
+    #[arg(long, short, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+}
+
+impl AnnotateOptions {
+    /// The aggregation that was asked for.
+    pub fn aggregation(&self) -> Option<Aggregation> {
+        self.aggregation.as_deref().and_then(by_api_name)
+    }
+
+    /// The offset unit that was asked for.
+    pub fn offset_unit(&self) -> Option<OffsetUnit> {
+        self.offset_unit.as_deref().and_then(by_api_name)
+    }
+}
+
+/// What `status`, `models` and `plugins` can be told.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct InfoOptions {
+    /// Print the daemon's answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `reload` can be told.
+#[derive(Debug, Args)]
+pub struct ReloadOptions {
+    /// Admin socket of the daemon.
+    #[arg(
+        long,
+        env = "MEDNERD_ADMIN_SOCKET",
+        hide_env_values = true,
+        value_name = "PATH",
+        default_value = DEFAULT_ADMIN_SOCKET,
+        value_hint = ValueHint::FilePath
+    )]
+    pub admin_socket: PathBuf,
+
+    /// Print the daemon's answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `bench` can be told.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// The model to ask [default: the daemon's default models].
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// The note to send [default: a short built-in one].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub text: Option<PathBuf>,
+
+    /// Stop after so many requests.
+    #[arg(long, value_name = "N", conflicts_with = "seconds",
+          value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub requests: Option<u64>,
+
+    /// Stop after so many seconds [default: 10].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub seconds: Option<u64>,
+
+    /// Connections to use at once.
+    #[arg(long, short, value_name = "C", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub connections: u16,
+
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    Table,
+    /// The daemon's answer, indented; an array where there are several files.
+    Json,
+    /// The daemon's answer, one line for each file.
+    Ndjson,
+    /// One page that shows the notes with their entities; needs nothing else to be viewed.
+    Html,
+}
+
+/// The shells with completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+/// The whole definition, for completions, man pages and tests.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// A value by the name it has in the API.
+fn by_api_name<T: DeserializeOwned>(name: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<ValueError>::new(name)).ok()
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:");
+    for exit in Exit::ALL {
+        text.push_str(&format!("\n  {}  {}", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("must be a number of seconds above 0, at most 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    fn annotate(line: &str) -> AnnotateOptions {
+        match parse(line).unwrap().command {
+            Command::Annotate(options) => *options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn sockets_default_to_those_of_the_package() {
+        let cli = parse("mednerctl reload").unwrap();
+        assert_eq!(cli.socket, PathBuf::from(DEFAULT_SOCKET));
+        let Command::Reload(options) = cli.command else {
+            panic!()
+        };
+        assert_eq!(options.admin_socket, PathBuf::from(DEFAULT_ADMIN_SOCKET));
+    }
+
+    #[test]
+    fn the_socket_may_stand_before_or_after_the_command() {
+        for line in [
+            "mednerctl --socket /tmp/s status",
+            "mednerctl status --socket /tmp/s",
+        ] {
+            assert_eq!(parse(line).unwrap().socket, PathBuf::from("/tmp/s"));
+        }
+    }
+
+    #[test]
+    fn annotate_takes_lists_and_names_of_the_api() {
+        let options = annotate(
+            "mednerctl annotate a.txt - --models x,y --labels drug,dose --threshold 0.5 \
+             --aggregation max --offset-unit utf16_code_unit --deadline-ms 250 --link -f ndjson -j 8",
+        );
+        assert_eq!(options.files, [PathBuf::from("a.txt"), PathBuf::from("-")]);
+        assert_eq!(options.models.as_deref().unwrap(), ["x", "y"]);
+        assert_eq!(options.labels.as_deref().unwrap(), ["drug", "dose"]);
+        assert_eq!(options.threshold, Some(0.5));
+        assert_eq!(options.aggregation(), Some(Aggregation::Max));
+        assert_eq!(options.offset_unit(), Some(OffsetUnit::Utf16CodeUnit));
+        assert_eq!(options.deadline_ms, Some(250));
+        assert!(options.link);
+        assert_eq!(options.format, Format::Ndjson);
+        assert_eq!(options.jobs, 8);
+    }
+
+    #[test]
+    fn every_name_of_the_api_is_understood() {
+        for name in OffsetUnit::NAMES {
+            assert!(by_api_name::<OffsetUnit>(name).is_some(), "{name}");
+        }
+        for name in Aggregation::NAMES {
+            assert!(by_api_name::<Aggregation>(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error() {
+        for line in [
+            "mednerctl",
+            "mednerctl frobnicate",
+            "mednerctl annotate --threshold 1.5 a",
+            "mednerctl annotate --threshold NaN a",
+            "mednerctl annotate --aggregation median a",
+            "mednerctl annotate --jobs 0 a",
+            "mednerctl annotate --deadline-ms 0 a",
+            "mednerctl annotate --timeout 0 a",
+            "mednerctl bench --requests 5 --seconds 5",
+            "mednerctl bench --requests 0",
+            "mednerctl completions tcsh",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_exit_code() {
+        let help = command().render_long_help().to_string();
+        for exit in Exit::ALL {
+            assert!(help.contains(&format!("  {}  ", exit.code())), "{help}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Where notes come from: files and standard input, read whole, and only as UTF-8.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+/// No note comes near this; it keeps a device or a disk image from filling the memory.
+const LIMIT: u64 = 256 * 1024 * 1024;
+
+/// One input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// The input that an argument names.
+    pub fn named(argument: &Path) -> Self {
+        if argument == Path::new("-") {
+            Self::Stdin
+        } else {
+            Self::File(argument.to_owned())
+        }
+    }
+
+    /// Its name, as the person gave it; it is the `document_id` of the request.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Stdin => "-".to_owned(),
+            Self::File(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Reads it on a thread that may block, exactly as it is: no line end and no byte order mark is
+    /// touched, so that offsets are those of the file.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::NotUtf8`], [`Error::TooLarge`]
+    pub async fn read(&self) -> Result<String, Error> {
+        let input = self.clone();
+        tokio::task::spawn_blocking(move || match input {
+            Self::Stdin => read_text(io::stdin().lock(), LIMIT),
+            Self::File(path) => read_text(std::fs::File::open(path).map_err(Error::Read)?, LIMIT),
+        })
+        .await
+        .map_err(|error| Error::Read(io::Error::other(error)))?
+    }
+}
+
+fn read_text(source: impl Read, limit: u64) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let read = source
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Error::Read)?;
+    if read as u64 > limit {
+        return Err(Error::TooLarge { limit });
+    }
+    String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
+        position: error.utf8_error().valid_up_to(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_comes_exactly_as_it_is() {
+        let text = "\u{feff}a\r\nb\0é\n";
+        assert_eq!(read_text(text.as_bytes(), 100).unwrap(), text);
+    }
+
+    #[test]
+    fn the_first_wrong_byte_is_told() {
+        let error = read_text(&b"caf\xe9 noir"[..], 100).unwrap_err();
+        assert!(matches!(error, Error::NotUtf8 { position: 3 }), "{error}");
+        assert!(!error.to_string().contains("noir"));
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        let error = read_text(io::repeat(b'x'), 10).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 10 }), "{error}");
+        assert_eq!(read_text(&b"0123456789"[..], 10).unwrap().len(), 10);
+    }
+}
