@@ -1,2 +1,16 @@
-//! See Cargo.toml.
+//! Runs token-classification encoders on the CPU: an `Architecture` is lowered straight to a tract plan made of our own
+//! operators, with weights packed once at load. One plan is shared; each worker thread has a session of its own.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod error;
+mod kernels;
+mod lower;
+mod model;
+mod onnx;
+mod ops;
+#[cfg(test)]
+mod testing;
+
+pub use error::EngineError;
+pub use model::{Options, Precision, Session, TractModel};

@@ -251,3 +251,70 @@ impl Model {
         self.forward(&self.prepare(PROBE)?, 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Checkpoints and answers of the Python reference, made by tests/fixtures/make_goldens.py.
+    const CHECKPOINTS: [&str; 4] = ["fp32", "bf16", "fp16-sharded", "vocab-only"];
+
+    #[test]
+    fn the_entities_are_those_of_the_reference_pipeline() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert");
+        let mut compared = 0;
+        for name in CHECKPOINTS {
+            let model = Model::open(&folder.join(name)).unwrap();
+            let golden = std::fs::read(folder.join(name).join("golden.json")).unwrap();
+            let golden: Value = serde_json::from_slice(&golden).unwrap();
+            // The other cases are there for their tokens.
+            for case in golden["cases"].as_array().unwrap() {
+                let Some(expected) = case["entities"].as_array() else {
+                    continue;
+                };
+                let text = case["text"].as_str().unwrap();
+                let prepared = model.prepare(text).unwrap();
+                let parts: Vec<Logits> = (0..prepared.windows())
+                    .map(|window| model.forward(&prepared, window).unwrap())
+                    .collect();
+                let parts: Vec<&Logits> = parts.iter().collect();
+                let spans = model
+                    .decode(text, &prepared, &parts, Aggregation::Simple)
+                    .unwrap();
+                let places = |span: &Span| (span.label.to_string(), span.begin as u64, span.end as u64);
+                let wanted = |entity: &Value| {
+                    let label = entity["label"].as_str().unwrap().to_owned();
+                    (
+                        label,
+                        entity["begin"].as_u64().unwrap(),
+                        entity["end"].as_u64().unwrap(),
+                    )
+                };
+                assert_eq!(
+                    spans.iter().map(places).collect::<Vec<_>>(),
+                    expected.iter().map(wanted).collect::<Vec<_>>(),
+                    "{name}: {text:?}"
+                );
+                for (span, entity) in spans.iter().zip(expected) {
+                    let score = entity["score"].as_f64().unwrap();
+                    assert!((f64::from(span.score) - score).abs() < 1e-4, "{name}: {text:?}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 50, "only {compared} entities in the goldens");
+    }
+
+    #[test]
+    fn a_model_whose_answer_changes_fails_its_self_check() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
+        let mut model = Model::open(&folder).unwrap();
+        model.self_check().unwrap();
+        let mut values = model.expected.values().to_vec();
+        values[0] = f32::from_bits(values[0].to_bits() ^ 1);
+        model.expected = Logits::new(model.expected.classes(), values).unwrap();
+        assert!(model.self_check().is_err());
+    }
+}

@@ -35,7 +35,7 @@ impl Gate {
     /// Lets `weight` in where that keeps the total within `limit`.
     pub fn try_enter(self: &Arc<Self>, weight: usize, limit: usize) -> Option<Pass> {
         self.inside
-            .try_update(Ordering::AcqRel, Ordering::Relaxed, |inside| {
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |inside| {
                 inside.checked_add(weight).filter(|&sum| sum <= limit)
             })
             .ok()

@@ -1,2 +1,28 @@
-//! See Cargo.toml.
+//! A Hugging Face token-classification checkpoint, opened and checked: its [`Architecture`], its tensors, its labels
+//! and its tokenizer. No backend lives here; engines lower the `Architecture` without knowing the model family.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod architecture;
+mod card;
+mod checkpoint;
+mod digest;
+mod error;
+mod families;
+mod files;
+mod json;
+mod labels;
+mod tokenizer;
+mod weights;
+
+pub use architecture::{
+    Activation, Architecture, Attention, Embeddings, FeedForward, Head, Layer, Linear, Norm, NormPlacement,
+    Positions, Table, TensorSpec,
+};
+pub use checkpoint::Checkpoint;
+pub use error::ModelError;
+pub use families::known as known_families;
+pub use weights::{Dtype, Weights};
+
+/// The tokenizer type that [`Checkpoint::tokenizer`] gives.
+pub use tokenizers::Tokenizer;

@@ -118,10 +118,7 @@ pub enum ApiError {
     #[error("no model is loaded as default; name one in \"models\"")]
     NoDefaultModel,
     /// A reload that was refused; the old configuration serves on.
-    #[error(
-        "the new configuration was refused and the old one serves on: {}",
-        joined(problems)
-    )]
+    #[error("the new configuration was refused and the old one serves on; problems found: {}", problems.len())]
     ReloadRejected {
         /// What is wrong with it.
         problems: Vec<Problem>,
@@ -241,12 +238,4 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-fn joined(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
 }

@@ -1,0 +1,64 @@
+//! Why a model could not be loaded or a sequence not be run. Messages never hold text of a note.
+
+use std::path::PathBuf;
+
+use mednerd_model::ModelError;
+
+/// Why a model could not be loaded or a sequence not be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A tensor could not be read from the checkpoint.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The precision asked for is not there on this engine.
+    #[error(
+        "precision \"int8\" is not available on the CPU engine yet; set precision = \"fp32\" in [engine]"
+    )]
+    Precision,
+    /// The ONNX file cannot be run.
+    #[error("{}: {problem}", path.display())]
+    Onnx {
+        /// The ONNX file.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+    /// tract refused the plan or failed while running it: a fault of ours, not of the checkpoint or the note.
+    #[error("{}: the CPU engine failed while {step}: {problem}. Please report this", path.display())]
+    Internal {
+        /// The checkpoint directory.
+        path: PathBuf,
+        /// What was being done.
+        step: &'static str,
+        /// What tract said.
+        problem: String,
+    },
+    /// A sequence without tokens.
+    #[error("the sequence has no tokens; at least 1 is expected")]
+    Empty,
+    /// A sequence longer than the model can take.
+    #[error("the sequence has {length} tokens; the model takes at most {context}")]
+    TooLong {
+        /// Tokens in the sequence, special ones included.
+        length: usize,
+        /// The model's context.
+        context: usize,
+    },
+    /// A token id that the word embedding has no row for.
+    #[error("the token at position {position} has an id outside the vocabulary; ids from 0 to {} are expected", rows.saturating_sub(1))]
+    Token {
+        /// Position in the sequence.
+        position: usize,
+        /// Rows of the word embedding.
+        rows: usize,
+    },
+    /// The logits hold NaN or an infinity, so the answer cannot be used.
+    #[error(
+        "the model's logits for the token at position {position} are not finite; the checkpoint overflows in fp32"
+    )]
+    NotFinite {
+        /// Position in the sequence.
+        position: usize,
+    },
+}

@@ -1,0 +1,94 @@
+//! The tract operators that a lowered model is made of. Each checks its inputs' shapes, so that the kernels below it,
+//! which index, cannot be reached with shapes that do not fit. Weights are shared by all sessions of a plan.
+
+mod attention;
+mod embed;
+mod linear;
+mod norm;
+
+pub(crate) use attention::Attend;
+pub(crate) use embed::{Embed, EmbedWeights};
+pub(crate) use linear::{Product, ProductWeights};
+pub(crate) use norm::{AddNorm, Normalize};
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tract_onnx::tract_core::internal::*;
+
+use crate::kernels::attention::Scratch;
+
+thread_local! {
+    /// Buffers for packed blocks and scores: one set per thread, reused by every operator that runs on it.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Runs `work` with this thread's buffers. Operators do not nest, so they are never in use already.
+fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> TractResult<T> {
+    SCRATCH.with(|scratch| Ok(work(&mut *scratch.try_borrow_mut()?)))
+}
+
+/// Weights that all sessions share. Two are equal where they are the same; comparing the values would be of no use.
+pub(crate) struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    pub(crate) fn new(weights: T) -> Self {
+        Self(Arc::new(weights))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> PartialEq for Shared<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Eq for Shared<T> {}
+
+impl<T> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("weights")
+    }
+}
+
+/// The fact of an output with as many rows as the first input and `columns` columns.
+fn rows_like(inputs: &[&TypedFact], columns: usize) -> TractResult<TVec<TypedFact>> {
+    let first = inputs.first().context("an input is missing")?;
+    let rows = first.shape.first().context("the input has no rows")?;
+    Ok(tvec!(f32::fact([rows.clone(), columns.to_dim()])))
+}
+
+/// The rows of a row-major f32 matrix that must have `columns` columns.
+fn matrix(tensor: &Tensor, columns: usize) -> TractResult<(usize, &[f32])> {
+    let &[rows, found] = tensor.shape() else {
+        bail!("a matrix is expected, found shape {:?}", tensor.shape());
+    };
+    ensure!(found == columns, "{columns} columns are expected, found {found}");
+    Ok((rows, tensor.try_as_plain_ram()?.as_slice::<f32>()?))
+}
+
+/// A zeroed matrix filled by `fill`.
+fn filled(
+    rows: usize,
+    columns: usize,
+    fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
+) -> TractResult<TVec<TValue>> {
+    let mut out = Tensor::zero::<f32>(&[rows, columns])?;
+    fill(out.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
+    Ok(tvec!(out.into_tvalue()))
+}

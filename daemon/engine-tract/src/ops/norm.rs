@@ -1,0 +1,80 @@
+//! Layer normalisation, alone or after adding a residual.
+
+use tract_onnx::tract_core::internal::*;
+
+use super::{Shared, matrix, rows_like};
+use crate::kernels::norm::{Affine, layer_norm};
+
+/// `norm(x + residual)`: inputs `x` and `residual`, both `[length, width]`; output `[length, width]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AddNorm {
+    pub(crate) affine: Shared<Affine>,
+}
+
+/// `norm(x)`: input and output `[length, width]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Normalize {
+    pub(crate) affine: Shared<Affine>,
+}
+
+/// Normalises `x` where it lies; it is copied only if something else still needs it.
+fn normalized(x: TValue, residual: Option<&TValue>, affine: &Affine) -> TractResult<TVec<TValue>> {
+    let width = affine.weight.len();
+    let (rows, _) = matrix(&x, width)?;
+    let residual = residual.map(|r| matrix(r, width)).transpose()?;
+    if let Some((found, _)) = residual {
+        ensure!(found == rows, "{rows} rows are expected, found {found}");
+    }
+    let mut x = x.into_tensor();
+    layer_norm(
+        x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
+        residual.map(|(_, values)| values),
+        affine,
+    );
+    Ok(tvec!(x.into_tvalue()))
+}
+
+impl Op for AddNorm {
+    fn name(&self) -> StaticName {
+        "MednerdAddNorm".into()
+    }
+    op_as_typed_op!();
+}
+
+impl EvalOp for AddNorm {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let (x, residual) = args_2!(inputs);
+        normalized(x, Some(&residual), &self.affine)
+    }
+}
+
+impl TypedOp for AddNorm {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        rows_like(inputs, self.affine.weight.len())
+    }
+    as_op!();
+}
+
+impl Op for Normalize {
+    fn name(&self) -> StaticName {
+        "MednerdNormalize".into()
+    }
+    op_as_typed_op!();
+}
+
+impl EvalOp for Normalize {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        normalized(args_1!(inputs), None, &self.affine)
+    }
+}
+
+impl TypedOp for Normalize {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        rows_like(inputs, self.affine.weight.len())
+    }
+    as_op!();
+}

@@ -1,0 +1,249 @@
+//! Opening a checkpoint directory: every file found, every claim checked against the others, no weight held.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use tokenizers::Tokenizer;
+
+use crate::architecture::Architecture;
+use crate::card::Card;
+use crate::digest::Hasher;
+use crate::error::ModelError;
+use crate::families::{self, Source};
+use crate::files::{self, JSON_LIMIT, Small};
+use crate::json::Object;
+use crate::labels;
+use crate::tokenizer::TokenizerFiles;
+use crate::weights::Weights;
+
+/// An opened Hugging Face token-classification checkpoint. `Send + Sync`.
+///
+/// Holds the descriptions, the tokenizer and open weight files, but no weights: [`Weights::read`] fetches them one
+/// tensor at a time. Dropping it after an engine has lowered it frees everything else.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    family: &'static str,
+    architecture: Architecture,
+    weights: Weights,
+    onnx: Option<Onnx>,
+    labels: Vec<String>,
+    tokenizer: Tokenizer,
+    context: usize,
+    card: Card,
+    digest: String,
+}
+
+/// An ONNX export lying beside the weights or instead of them.
+#[derive(Debug)]
+struct Onnx {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Checkpoint {
+    /// Opens an unmodified Hugging Face directory: `config.json`; `tokenizer.json`, or `vocab.txt` with
+    /// `tokenizer_config.json`; `model.safetensors`, or `model.safetensors.index.json` with its shards; optionally
+    /// `model.onnx`, which then may stand alone.
+    ///
+    /// Every tensor of the architecture is checked by the weight files' headers: present, of the right shape, of a
+    /// type that can be read. Values are checked when they are read.
+    ///
+    /// # Errors
+    /// Any file that is missing, unreadable, oversized, malformed or at odds with another; the message names the file,
+    /// the key or tensor and what was expected.
+    pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        let config_file = read_config(dir)?;
+        let config = Object::parse(&config_file.path, &config_file.bytes)?;
+        let family = families::find(&config)?;
+        let onnx = Onnx::find(dir)?;
+        let weights = open_weights(dir, onnx.is_some())?;
+        let labels = labels::read(&config)?;
+        let architecture = (family.describe)(&Source {
+            config: &config,
+            weights: weights.as_ref(),
+            labels: labels.len(),
+        })?;
+        if let Some(weights) = &weights {
+            for tensor in architecture.tensors() {
+                weights.expect(&tensor.name, &tensor.shape)?;
+            }
+        }
+        let files = TokenizerFiles::read(dir)?;
+        let tokenizer = files.tokenizer(family.tokenizer, architecture.embeddings.words.rows)?;
+        let context = context(&architecture, &files, &tokenizer)?;
+        let digest = digest(&config_file, &files, weights.as_ref(), onnx.as_ref())?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            family: family.name,
+            architecture,
+            weights: weights.unwrap_or_else(|| Weights::none(dir)),
+            onnx,
+            labels,
+            tokenizer,
+            context,
+            card: Card::read(dir),
+            digest,
+        })
+    }
+
+    /// The directory it was opened from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The family, as `model_type` in `config.json` names it: `bert`, ….
+    pub fn family(&self) -> &'static str {
+        self.family
+    }
+
+    /// What the model computes.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The tensors. [Empty](Weights::is_empty) where the checkpoint has only `model.onnx`.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The ONNX export, where there is one.
+    pub fn onnx(&self) -> Option<&Path> {
+        self.onnx.as_ref().map(|onnx| onnx.path.as_path())
+    }
+
+    /// The labels in the order of the logits.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The tokenizer. It neither truncates nor pads, and every id it can give has a row in the word embedding.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Longest sequence, in tokens including the special ones: what the positions allow or, where that is smaller,
+    /// `model_max_length` of `tokenizer_config.json`.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Number of parameters of the architecture, head included.
+    pub fn parameters(&self) -> u64 {
+        self.architecture.parameters()
+    }
+
+    /// Bytes of the files that the weights are read from.
+    pub fn weight_bytes(&self) -> u64 {
+        match &self.onnx {
+            Some(onnx) if self.weights.is_empty() => onnx.bytes,
+            _ => self.weights.file_bytes(),
+        }
+    }
+
+    /// SHA-256 over the contents of the files the model was opened from, as 64 hexadecimal digits: `config.json`;
+    /// `tokenizer.json` or else `vocab.txt`; `tokenizer_config.json`; `special_tokens_map.json`; the safetensors files
+    /// in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
+    /// length of its content (lengths as 8 bytes, little-endian) and its content; absent files do not enter. External
+    /// data of an ONNX file does not either.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The languages that the model card names, as it writes them; empty where it names none.
+    pub fn languages(&self) -> &[String] {
+        &self.card.languages
+    }
+
+    /// The licence that the model card names.
+    pub fn license(&self) -> Option<&str> {
+        self.card.license.as_deref()
+    }
+}
+
+impl Onnx {
+    /// `model.onnx`, or `onnx/model.onnx`, where the Hub keeps it.
+    fn find(dir: &Path) -> Result<Option<Self>, ModelError> {
+        for name in ["model.onnx", "onnx/model.onnx"] {
+            let path = dir.join(name);
+            if let Some((file, bytes)) = files::open(&path)? {
+                return Ok(Some(Self { path, file, bytes }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read_config(dir: &Path) -> Result<Small, ModelError> {
+    // Asked for itself, so that a wrong path in the configuration is called that.
+    std::fs::read_dir(dir).map_err(|e| files::io_error(dir, e))?;
+    files::read(dir, "config.json", JSON_LIMIT)?.ok_or_else(|| ModelError::MissingFile {
+        dir: dir.to_owned(),
+        wanted: "config.json",
+        advice: "Point to the directory of a Hugging Face checkpoint, the one that save_pretrained wrote",
+    })
+}
+
+/// The safetensors files. They may be absent only where there is an ONNX export.
+fn open_weights(dir: &Path, onnx: bool) -> Result<Option<Weights>, ModelError> {
+    if let Some(weights) = Weights::open(dir)? {
+        return Ok(Some(weights));
+    }
+    if onnx {
+        return Ok(None);
+    }
+    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        let path = dir.join(name);
+        if path.exists() {
+            return Err(ModelError::Pickle { path });
+        }
+    }
+    Err(ModelError::MissingFile {
+        dir: dir.to_owned(),
+        wanted: "model.safetensors (or model.safetensors.index.json with its shards, or model.onnx)",
+        advice: "Copy the weights from the original checkpoint",
+    })
+}
+
+/// The longest sequence, and that a note fits into it beside the special tokens.
+fn context(
+    architecture: &Architecture,
+    files: &TokenizerFiles,
+    tokenizer: &Tokenizer,
+) -> Result<usize, ModelError> {
+    let context = files
+        .max_length()
+        .map_or(architecture.context, |n| n.min(architecture.context));
+    let specials = tokenizer.encode("", true).map_or(0, |encoding| encoding.len());
+    if context <= specials {
+        return Err(ModelError::Value {
+            path: files.config.path().to_owned(),
+            key: "model_max_length".to_owned(),
+            expected: format!(
+                "with \"max_position_embeddings\" of config.json, room for more than the {specials} special tokens"
+            ),
+            found: context.to_string(),
+        });
+    }
+    Ok(context)
+}
+
+fn digest(
+    config: &Small,
+    tokenizer: &TokenizerFiles,
+    weights: Option<&Weights>,
+    onnx: Option<&Onnx>,
+) -> Result<String, ModelError> {
+    let mut hasher = Hasher::new();
+    for small in std::iter::once(config).chain(tokenizer.all()) {
+        let name = small.path.file_name().unwrap_or_default();
+        hasher.bytes(&name.to_string_lossy(), &small.bytes);
+    }
+    match (weights, onnx) {
+        (Some(weights), _) => weights.digest(&mut hasher)?,
+        (None, Some(onnx)) => hasher.file("model.onnx", &onnx.path, &onnx.file, onnx.bytes)?,
+        (None, None) => {}
+    }
+    Ok(hasher.finish())
+}

@@ -1,0 +1,82 @@
+//! The model families: each is one file that maps `config.json` and tensor names to an [`Architecture`] and knows how
+//! to build its tokenizer from vocabulary files. A family is added by its file and a line in [`FAMILIES`].
+
+mod bert;
+
+use tokenizers::Tokenizer;
+
+use crate::architecture::Architecture;
+use crate::error::ModelError;
+use crate::json::Object;
+use crate::tokenizer::TokenizerFiles;
+use crate::weights::Weights;
+
+/// What a family has to know.
+pub(crate) struct Family {
+    /// The value of `model_type` in `config.json`.
+    pub(crate) name: &'static str,
+    /// Reads the architecture.
+    pub(crate) describe: fn(&Source<'_>) -> Result<Architecture, ModelError>,
+    /// Builds the tokenizer where there is no `tokenizer.json`.
+    pub(crate) tokenizer: fn(&TokenizerFiles) -> Result<Tokenizer, ModelError>,
+}
+
+/// Every family there is.
+static FAMILIES: [Family; 1] = [bert::FAMILY];
+
+/// Where a family reads from.
+pub(crate) struct Source<'a> {
+    pub(crate) config: &'a Object,
+    /// `None` where the checkpoint came as ONNX only, so that there are no names to look at.
+    pub(crate) weights: Option<&'a Weights>,
+    /// Number of labels in the label map.
+    pub(crate) labels: usize,
+}
+
+impl Source<'_> {
+    /// Whether the weight files have this tensor; `false` where there are none.
+    pub(crate) fn has(&self, tensor: &str) -> bool {
+        self.weights.is_some_and(|weights| weights.contains(tensor))
+    }
+
+    /// Refuses a checkpoint that has no classification head: no such tensor in the weights or, where there are no
+    /// weights to look at, no `…ForTokenClassification` in `architectures`.
+    pub(crate) fn require_head(&self, tensor: &str) -> Result<(), ModelError> {
+        let architectures = self.config.get("architectures");
+        let named = architectures.is_some_and(|list| {
+            list.as_array().is_some_and(|names| {
+                names
+                    .iter()
+                    .filter_map(|name| name.as_str())
+                    .any(|name| name.ends_with("ForTokenClassification"))
+            })
+        });
+        // A name without the tensor is a damaged file, which the check of all tensors reports better.
+        if named || self.has(tensor) {
+            return Ok(());
+        }
+        Err(ModelError::NoHead {
+            path: self.config.path().to_owned(),
+            architectures: architectures.map_or_else(|| "absent".to_owned(), ToString::to_string),
+            tensor: tensor.to_owned(),
+        })
+    }
+}
+
+/// The `model_type` names of all families, comma-separated.
+pub fn known() -> String {
+    FAMILIES.each_ref().map(|family| family.name).join(", ")
+}
+
+/// The family that `config.json` names.
+pub(crate) fn find(config: &Object) -> Result<&'static Family, ModelError> {
+    let found = config.string("model_type")?.unwrap_or_default();
+    FAMILIES
+        .iter()
+        .find(|family| family.name == found)
+        .ok_or_else(|| ModelError::UnknownFamily {
+            path: config.path().to_owned(),
+            found: found.chars().take(80).collect(),
+            known: known(),
+        })
+}
