@@ -2,7 +2,7 @@
 //! From a text to its spans in three calls: [`Model::prepare`], [`Model::forward`] for each window,
 //! [`Model::decode`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -24,41 +24,23 @@ const OVERLAP: usize = 64;
 /// Why a model could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The directory is not a checkpoint that can be used.
+    /// The directory is not a checkpoint that can be used; names the file.
     #[error(transparent)]
-    Checkpoint(#[from] mednerd_model::ModelError),
-    /// Its label map is not one of entities.
+    Checkpoint(Box<mednerd_model::ModelError>),
+    /// Its labels, its tokenizer, the engine or the first sentence say that it does not work.
     #[error("{}: {source}", path.display())]
-    Labels {
+    Unusable {
         /// The checkpoint directory.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// What is wrong.
-        source: mednerd_pipeline::LabelError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Its tokenizer cannot be used.
-    #[error("{}: {source}", path.display())]
-    Tokenizer {
-        /// The checkpoint directory.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        source: mednerd_pipeline::TokenError,
-    },
-    /// The engine refused it.
-    #[error("{}: {source}", path.display())]
-    Engine {
-        /// The checkpoint directory.
-        path: std::path::PathBuf,
-        /// What is wrong.
-        source: mednerd_engine_tract::EngineError,
-    },
-    /// Its first sentence failed.
-    #[error("{}: the model failed on a first sentence: {source}", path.display())]
-    Probe {
-        /// The checkpoint directory.
-        path: std::path::PathBuf,
-        /// Where.
-        source: StageError,
-    },
+}
+
+impl From<mednerd_model::ModelError> for LoadError {
+    fn from(error: mednerd_model::ModelError) -> Self {
+        Self::Checkpoint(Box::new(error))
+    }
 }
 
 /// Which stage failed on a text, without any of the text.
@@ -137,13 +119,16 @@ impl Model {
     /// # Errors
     /// [`LoadError`], which names the file.
     pub fn load(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
-        let path = || checkpoint.dir().to_owned();
-        let scheme = LabelScheme::from_labels(checkpoint.labels())
-            .map_err(|source| LoadError::Labels { path: path(), source })?;
-        let tokenizer = TextTokenizer::new(checkpoint.tokenizer().clone())
-            .map_err(|source| LoadError::Tokenizer { path: path(), source })?;
-        let engine = TractModel::load(checkpoint, &Options::default())
-            .map_err(|source| LoadError::Engine { path: path(), source })?;
+        Self::lower(checkpoint).map_err(|source| LoadError::Unusable {
+            path: checkpoint.dir().to_owned(),
+            source,
+        })
+    }
+
+    fn lower(checkpoint: &Checkpoint) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let scheme = LabelScheme::from_labels(checkpoint.labels())?;
+        let tokenizer = TextTokenizer::new(checkpoint.tokenizer().clone())?;
+        let engine = TractModel::load(checkpoint, &Options::default())?;
         let mut model = Self {
             facts: Facts {
                 digest: checkpoint.digest().to_owned(),
@@ -156,17 +141,13 @@ impl Model {
                 memory_bytes: engine.memory_bytes() as u64,
                 loaded_at: now(),
             },
+            expected: Logits::new(scheme.len(), Vec::new())?,
             tokenizer,
             scheme,
             engine,
             idle: Mutex::new(Vec::new()),
-            expected: Logits::new(1, Vec::new())
-                .map_err(failed("engine"))
-                .map_err(|source| LoadError::Probe { path: path(), source })?,
         };
-        model.expected = model
-            .probe()
-            .map_err(|source| LoadError::Probe { path: path(), source })?;
+        model.expected = model.probe()?;
         Ok(model)
     }
 
