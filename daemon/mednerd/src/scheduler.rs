@@ -88,7 +88,8 @@ impl Ticket {
     /// # Errors
     /// [`JobError`]
     pub async fn outcome(mut self) -> Result<Outcome, JobError> {
-        (&mut self.answer).await.unwrap_or(Err(JobError::Stopped))
+        // The sender is in the task, which this ticket keeps: it is used, not dropped.
+        (&mut self.answer).await.unwrap_or(Err(JobError::Panicked))
     }
 }
 
@@ -125,6 +126,17 @@ struct Unit {
 enum Item {
     Document(Arc<Task>),
     Check(Arc<Model>, oneshot::Sender<Result<(), StageError>>),
+}
+
+impl Item {
+    /// Tells whoever waits that nobody will work on it any more.
+    fn give_up(self) {
+        match self {
+            Self::Document(task) => task.finish(Err(JobError::Stopped)),
+            // Dropping the sender tells it.
+            Self::Check(..) => {}
+        }
+    }
 }
 
 #[derive(Default)]
@@ -206,12 +218,13 @@ impl Scheduler {
     /// Ends the workers after what they are computing; whatever waits is answered with
     /// [`JobError::Stopped`].
     pub fn stop(&self) {
-        {
+        let waiting = {
             let mut line = lock(&self.shared.line);
             line.stopping = true;
-            line.items.clear();
-        }
+            std::mem::take(&mut line.items)
+        };
         self.shared.changed.notify_all();
+        waiting.into_iter().for_each(Item::give_up);
         for worker in lock(&self.workers).drain(..) {
             // A worker catches panics; were one to end by one all the same, there is nothing to do.
             drop(worker.join());
@@ -221,13 +234,13 @@ impl Scheduler {
 
 impl Shared {
     fn push(&self, item: Item) {
-        {
-            let mut line = lock(&self.line);
-            if line.stopping {
-                return;
-            }
-            line.items.push_back(item);
+        let mut line = lock(&self.line);
+        if line.stopping {
+            drop(line);
+            return item.give_up();
         }
+        line.items.push_back(item);
+        drop(line);
         self.changed.notify_one();
     }
 
@@ -419,4 +432,127 @@ fn of_model(entry: &Entry) -> impl Fn(StageError) -> JobError {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::sync::Gate;
+
+    fn entry() -> Arc<Entry> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
+        let checkpoint = mednerd_model::Checkpoint::open(&folder).unwrap();
+        Arc::new(Entry {
+            name: "tiny".to_owned(),
+            default: true,
+            model: Arc::new(Model::load(&checkpoint).unwrap()),
+        })
+    }
+
+    fn job(entry: &Arc<Entry>, text: &str) -> Job {
+        Job {
+            text: text.to_owned(),
+            models: vec![Arc::clone(entry)],
+            aggregation: Aggregation::Simple,
+            threshold: 0.0,
+            offset_unit: OffsetUnit::Utf8Byte,
+            arrived: Instant::now(),
+            allowed: Duration::from_secs(60),
+            places: Vec::new(),
+        }
+    }
+
+    fn note(sentences: usize) -> String {
+        (0..sentences)
+            .map(|n| format!("Pt {n} has acute pneumonia on amoxicillin {n} mg.\n"))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn answers_do_not_depend_on_threads_or_neighbours() {
+        let entry = entry();
+        let lengths = [1, 40, 3, 200, 0, 7, 90, 1, 25];
+        let alone = Scheduler::start(1).unwrap();
+        let mut expected = Vec::new();
+        for length in lengths {
+            let outcome = alone.submit(job(&entry, &note(length))).outcome().await.unwrap();
+            assert_eq!(outcome.entities.is_empty(), length == 0);
+            expected.push(outcome.entities);
+        }
+        alone.stop();
+        let crowd = Scheduler::start(4).unwrap();
+        for _ in 0..5 {
+            let tickets = lengths.map(|length| crowd.submit(job(&entry, &note(length))));
+            for (ticket, expected) in tickets.into_iter().zip(&expected) {
+                assert_eq!(ticket.outcome().await.unwrap().entities, *expected);
+            }
+        }
+        crowd.stop();
+    }
+
+    #[tokio::test]
+    async fn a_short_note_does_not_wait_for_the_whole_of_a_long_one() {
+        let entry = entry();
+        let scheduler = Scheduler::start(1).unwrap();
+        let long = scheduler.submit(job(&entry, &note(20_000)));
+        let short = scheduler.submit(job(&entry, &note(1)));
+        tokio::select! {
+            biased;
+            _ = long.outcome() => panic!("the long note was done first"),
+            outcome = short.outcome() => assert_eq!(outcome.unwrap().windows, 1),
+        }
+        scheduler.stop();
+    }
+
+    #[tokio::test]
+    async fn a_document_that_nobody_waits_for_is_dropped_with_its_places() {
+        let entry = entry();
+        let gate = Arc::new(Gate::default());
+        let scheduler = Scheduler::start(1).unwrap();
+        let tickets: Vec<Ticket> = (0..20)
+            .map(|_| {
+                let mut job = job(&entry, &note(2_000));
+                job.places.push(gate.try_enter(1, 20).unwrap());
+                scheduler.submit(job)
+            })
+            .collect();
+        assert_eq!(gate.inside(), 20);
+        drop(tickets);
+        // All 20 at once fit in again only when no worker holds any of them.
+        gate.enter(20, 20).await;
+        scheduler.stop();
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_has_passed_is_told() {
+        let entry = entry();
+        let scheduler = Scheduler::start(1).unwrap();
+        let mut late = job(&entry, &note(1));
+        late.allowed = Duration::ZERO;
+        assert!(matches!(
+            scheduler.submit(late).outcome().await,
+            Err(JobError::DeadlinePassed)
+        ));
+        scheduler.stop();
+    }
+
+    #[tokio::test]
+    async fn whatever_waits_when_the_workers_end_is_told() {
+        let entry = entry();
+        let scheduler = Scheduler::start(1).unwrap();
+        let tickets: Vec<Ticket> = (0..50)
+            .map(|_| scheduler.submit(job(&entry, &note(500))))
+            .collect();
+        scheduler.stop();
+        let after = scheduler.submit(job(&entry, "x"));
+        let mut stopped = 0;
+        for ticket in tickets {
+            stopped += usize::from(matches!(ticket.outcome().await, Err(JobError::Stopped)));
+        }
+        assert!(stopped > 0);
+        assert!(matches!(after.outcome().await, Err(JobError::Stopped)));
+        assert!(scheduler.check(Arc::clone(&entry.model)).await.is_none());
+    }
 }

@@ -211,17 +211,20 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
             }
         }
     }
-    while let Ok(Ok((stream, _))) =
-        tokio::time::timeout(Duration::from_millis(10), socket.listener.accept()).await
-    {
-        connections.spawn(connection(Arc::clone(&app), router.clone(), stream, stop.clone()));
+    // A socket that systemd passed stays: who knocks there from now on is served by the next daemon.
+    if let Some(path) = socket.made {
+        // First of all, so that those who knocked already are a number that ends, and so that a
+        // daemon started in the meantime keeps the socket it makes there.
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!("{}: cannot be removed: {error}", path.display());
+        }
+        while let Ok(Ok((stream, _))) =
+            tokio::time::timeout(Duration::from_millis(10), socket.listener.accept()).await
+        {
+            connections.spawn(connection(Arc::clone(&app), router.clone(), stream, stop.clone()));
+        }
     }
     drop(socket.listener);
-    if let Some(path) = socket.made
-        && let Err(error) = std::fs::remove_file(&path)
-    {
-        tracing::warn!("{}: cannot be removed: {error}", path.display());
-    }
     while connections.join_next().await.is_some() {}
 }
 
@@ -246,7 +249,9 @@ async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop:
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(server.idle_timeout);
+        .header_read_timeout(server.idle_timeout)
+        // For each connection; the default is 400 KiB.
+        .max_buf_size(64 << 10);
     let idle = Arc::clone(&control);
     drop(generation);
     let mut http = pin!(http.serve_connection(TokioIo::new(wire), service));

@@ -5,13 +5,25 @@ use schemars::JsonSchema;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
+/// What a client may send and what it must be ready to read are two things: a request may leave out
+/// fields and must not add any, an answer has every field and may one day have more.
+struct Schemas {
+    requests: SchemaGenerator,
+    answers: SchemaGenerator,
+}
+
 /// The document behind `GET /openapi.json`.
 pub fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
-    let mut schemas = settings.into_generator();
+    let mut schemas = Schemas {
+        requests: settings.clone().for_deserialize().into_generator(),
+        answers: settings.for_serialize().into_generator(),
+    };
     let paths = paths(&mut schemas);
+    let mut definitions = schemas.requests.take_definitions(true);
+    definitions.extend(schemas.answers.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -21,11 +33,11 @@ pub fn document() -> Value {
                 call is decided by the user and groups of the calling process. No error ever quotes a request.",
         },
         "paths": paths,
-        "components": { "schemas": Value::Object(schemas.take_definitions(true)) },
+        "components": { "schemas": Value::Object(definitions) },
     })
 }
 
-fn paths(schemas: &mut SchemaGenerator) -> Value {
+fn paths(schemas: &mut Schemas) -> Value {
     let annotate = post::<api::AnnotateRequest, api::AnnotateResponse>(
         schemas,
         "Finds the entities of one document.",
@@ -70,7 +82,7 @@ fn paths(schemas: &mut SchemaGenerator) -> Value {
     })
 }
 
-fn get<Answer: JsonSchema>(schemas: &mut SchemaGenerator, summary: &str, errors: &[u16]) -> Value {
+fn get<Answer: JsonSchema>(schemas: &mut Schemas, summary: &str, errors: &[u16]) -> Value {
     json!({ "get": {
         "summary": summary,
         "responses": responses::<Answer>(schemas, "application/json", errors),
@@ -78,25 +90,25 @@ fn get<Answer: JsonSchema>(schemas: &mut SchemaGenerator, summary: &str, errors:
 }
 
 fn post<Body: JsonSchema, Answer: JsonSchema>(
-    schemas: &mut SchemaGenerator,
+    schemas: &mut Schemas,
     summary: &str,
     media: &str,
     errors: &[u16],
 ) -> Value {
     json!({ "post": {
         "summary": summary,
-        "requestBody": { "required": true, "content": { media: { "schema": schemas.subschema_for::<Body>() } } },
+        "requestBody": { "required": true, "content": { media: { "schema": schemas.requests.subschema_for::<Body>() } } },
         "responses": responses::<Answer>(schemas, media, errors),
     } })
 }
 
-fn responses<Answer: JsonSchema>(schemas: &mut SchemaGenerator, media: &str, errors: &[u16]) -> Value {
+fn responses<Answer: JsonSchema>(schemas: &mut Schemas, media: &str, errors: &[u16]) -> Value {
     let mut responses = Map::new();
     responses.insert(
         "200".to_owned(),
         json!({
             "description": "The answer.",
-            "content": { media: { "schema": schemas.subschema_for::<Answer>() } },
+            "content": { media: { "schema": schemas.answers.subschema_for::<Answer>() } },
         }),
     );
     for status in errors {
@@ -104,7 +116,7 @@ fn responses<Answer: JsonSchema>(schemas: &mut SchemaGenerator, media: &str, err
             status.to_string(),
             json!({
                 "description": describe(*status),
-                "content": { "application/json": { "schema": schemas.subschema_for::<api::ErrorBody>() } },
+                "content": { "application/json": { "schema": schemas.answers.subschema_for::<api::ErrorBody>() } },
             }),
         );
     }
