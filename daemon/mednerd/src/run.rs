@@ -17,6 +17,9 @@ use crate::{health, logging, notify, server};
 /// How often the daemon checks itself where no watchdog asks for it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
+/// How long after `drain_timeout` the answers to requests that were given up may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -140,6 +143,9 @@ async fn until_stopped(
         );
     }
     tokio::task::spawn_blocking(move || app.scheduler.stop()).await?;
+    // Who was given up is told so: their answers are ready now.
+    let told = async { while serving.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_WORDS, told).await;
     tracing::info!("stopped");
     Ok(())
 }

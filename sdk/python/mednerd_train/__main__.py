@@ -1,0 +1,5 @@
+"""`python -m mednerd_train`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,244 @@
+//! Who may call: decided by the peer's user and groups, whatever the socket's mode lets through.
+//! Other users' requests are made by `curl`, which also proves that it can be used.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+
+use mednerd_client::api::ErrorBody;
+use mednerd_tests::notes::SENTENCE;
+use mednerd_tests::{Config, Daemon};
+use nix::unistd::geteuid;
+use serde_json::json;
+
+/// A user and a group that are nobody's.
+const USER: u32 = 65_534;
+const GROUP: u32 = 4_242;
+
+/// Becoming another user takes root; who is not root sees that a test said nothing.
+fn not_root() -> bool {
+    if geteuid().is_root() {
+        return false;
+    }
+    eprintln!("skipped: only root can call as another user");
+    true
+}
+
+/// Calls as [`USER`] with these supplementary groups, and gives status and body.
+fn call(socket: &Path, groups: &str, arguments: &[&str], route: &str) -> (u16, String) {
+    let user = USER.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &user]);
+    match groups {
+        "" => command.arg("--clear-groups"),
+        groups => command.args(["--groups", groups]),
+    };
+    command.args([
+        "curl",
+        "--silent",
+        "--show-error",
+        "--write-out",
+        "\n%{http_code}",
+        "--unix-socket",
+    ]);
+    let output = command
+        .arg(socket)
+        .args(arguments)
+        .arg(format!("http://localhost{route}"))
+        .output()
+        .expect("setpriv and curl are installed; `make setup` sees to that");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = printed.rsplit_once('\n').unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    (
+        status.parse().unwrap_or_else(|_| panic!("{told}")),
+        body.to_owned() + &told,
+    )
+}
+
+/// As a careless administrator might: now only the daemon itself keeps anybody out.
+fn open_wide(daemon: &Daemon) {
+    for socket in [daemon.site().socket(), daemon.site().admin_socket()] {
+        fs::set_permissions(socket, PermissionsExt::from_mode(0o666)).unwrap();
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_client_socket_is_for_its_group_and_the_admin_socket_for_its_owner() {
+    let daemon = Daemon::start(&Config::tiny());
+    assert_eq!(mode(&daemon.site().socket()), 0o660);
+    assert_eq!(mode(&daemon.site().admin_socket()), 0o600);
+    if not_root() {
+        return;
+    }
+    let daemon = Daemon::start(&Config::tiny().access(&format!("groups = [\"{GROUP}\"]\n")));
+    let client = fs::metadata(daemon.site().socket()).unwrap();
+    assert_eq!(
+        (client.gid(), client.uid(), mode(&daemon.site().socket())),
+        (GROUP, 0, 0o660)
+    );
+    let admin = fs::metadata(daemon.site().admin_socket()).unwrap();
+    assert_eq!((admin.gid(), mode(&daemon.site().admin_socket())), (0, 0o600));
+}
+
+#[test]
+fn a_user_that_is_not_listed_is_refused_on_every_route_of_both_sockets() {
+    if not_root() {
+        return;
+    }
+    let daemon = Daemon::start(&Config::tiny());
+    open_wide(&daemon);
+    let body = json!({"text": SENTENCE}).to_string();
+    let post = ["--data", &body];
+    let (client, admin) = (daemon.site().socket(), daemon.site().admin_socket());
+    for (socket, arguments, route) in [
+        (&client, &post[..], "/v1/annotate"),
+        (&client, &post, "/v1/annotate/batch"),
+        (&client, &[], "/v1/models"),
+        (&client, &[], "/v1/status"),
+        (&client, &[], "/metrics"),
+        (&client, &[], "/healthz"),
+        (&client, &[], "/openapi.json"),
+        (&client, &[], "/nothing"),
+        (&admin, &["--request", "POST"], "/v1/reload"),
+        (&admin, &[], "/v1/status"),
+        (&admin, &[], "/healthz"),
+    ] {
+        let (status, answer) = call(socket, "", arguments, route);
+        assert_eq!(status, 403, "{route}: {answer}");
+        let ErrorBody { error } = serde_json::from_str(&answer).unwrap();
+        assert_eq!(
+            (&*error.code, &error.details["uid"]),
+            ("peer_not_allowed", &json!(USER))
+        );
+    }
+    assert_eq!(daemon.status().requests.ok, 0, "nothing was annotated");
+    let warned = daemon
+        .log()
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains("65534"))
+        .count();
+    assert_eq!(warned, 11, "the journal tells the administrator");
+}
+
+#[test]
+fn the_mode_of_the_socket_already_keeps_strangers_out() {
+    if not_root() {
+        return;
+    }
+    let daemon = Daemon::start(&Config::tiny());
+    for socket in [daemon.site().socket(), daemon.site().admin_socket()] {
+        let (status, answer) = call(&socket, "", &[], "/healthz");
+        assert_eq!(status, 0, "not even connected: {answer}");
+    }
+}
+
+#[test]
+fn a_member_by_supplementary_group_may_annotate_but_not_administrate() {
+    if not_root() {
+        return;
+    }
+    let daemon = Daemon::start(&Config::tiny().access(&format!("groups = [\"{GROUP}\"]\n")));
+    let body = json!({"text": SENTENCE}).to_string();
+    let groups = format!("9001,{GROUP},9002");
+    let socket = daemon.site().socket();
+    let (status, answer) = call(&socket, &groups, &["--data", &body], "/v1/annotate");
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("\"entities\":["), "{answer}");
+    open_wide(&daemon);
+    let (status, answer) = call(
+        &daemon.site().admin_socket(),
+        &groups,
+        &["--request", "POST"],
+        "/v1/reload",
+    );
+    assert_eq!(status, 403, "{answer}");
+    let (status, answer) = call(&socket, "9001,9002", &["--data", &body], "/v1/annotate");
+    assert_eq!(status, 403, "of other groups: {answer}");
+}
+
+#[test]
+fn listed_users_and_administrators_get_in_at_their_own_door() {
+    if not_root() {
+        return;
+    }
+    let user = Daemon::start(&Config::tiny().access(&format!("groups = []\nusers = [\"{USER}\"]\n")));
+    open_wide(&user);
+    assert_eq!(call(&user.site().socket(), "", &[], "/v1/models").0, 200);
+    assert_eq!(call(&user.site().admin_socket(), "", &[], "/v1/status").0, 403);
+    let admin = Daemon::start(&Config::tiny().access(&format!("groups = []\nadmin_users = [\"{USER}\"]\n")));
+    open_wide(&admin);
+    assert_eq!(call(&admin.site().socket(), "", &[], "/v1/models").0, 403);
+    assert_eq!(
+        call(
+            &admin.site().admin_socket(),
+            "",
+            &["--request", "POST"],
+            "/v1/reload"
+        )
+        .0,
+        200
+    );
+}
+
+#[test]
+fn a_reload_changes_who_may_call() {
+    if not_root() {
+        return;
+    }
+    let daemon = Daemon::start(&Config::tiny());
+    open_wide(&daemon);
+    let socket = daemon.site().socket();
+    assert_eq!(call(&socket, "", &[], "/healthz").0, 403);
+    let listed = Config::tiny().access(&format!("groups = []\nusers = [\"{USER}\"]\n"));
+    daemon.site().configure(&listed);
+    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    assert_eq!(call(&socket, "", &[], "/healthz").0, 200);
+    daemon.site().configure(&Config::tiny());
+    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    assert_eq!(call(&socket, "", &[], "/healthz").0, 403);
+}
+
+#[test]
+fn each_socket_has_its_own_routes() {
+    let daemon = Daemon::start(&Config::tiny());
+    daemon
+        .request("POST", "/v1/reload", "")
+        .refused(404, "route_not_found");
+    daemon
+        .admin("POST", "/v1/annotate")
+        .refused(404, "route_not_found");
+    daemon
+        .admin("POST", "/v1/annotate/batch")
+        .refused(404, "route_not_found");
+    for route in ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/models"] {
+        assert_eq!(daemon.admin("GET", route).status, 200, "{route}");
+    }
+}
+
+#[test]
+fn curl_annotates_as_on_the_interface_page() {
+    let daemon = Daemon::start(&Config::default());
+    let output = Command::new("curl")
+        .args(["--silent", "--fail", "--unix-socket"])
+        .arg(daemon.site().socket())
+        .args([
+            "--data",
+            &json!({"text": SENTENCE}).to_string(),
+            "http://localhost/v1/annotate",
+        ])
+        .output()
+        .expect("curl is installed");
+    assert!(output.status.success());
+    let answer: mednerd_client::api::AnnotateResponse = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(
+        answer.entities.iter().any(|entity| entity.text == "metformin"),
+        "{answer:?}"
+    );
+}

@@ -1,0 +1,242 @@
+//! No note text leaves the daemon by any way but its answer: not in logs, metrics, errors or files.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+
+use mednerd_client::api::{BatchLine, Status};
+use mednerd_tests::http::{batch_head, chunk, head, message};
+use mednerd_tests::notes::{SENTENCE, long_note};
+use mednerd_tests::{Config, Daemon, Reply, eventually};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+/// A name that a patient might have and that nothing else here does.
+const CANARY: &str = "Zyxgardquist";
+
+fn has_canary(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_lowercase();
+    // In whole or in part: a truncated quotation is one as well.
+    text.contains("zyxg") || text.contains("gardq") || text.contains("quist")
+}
+
+/// Counts what was answered, and looks into everything that is not an answer.
+#[derive(Default)]
+struct Watch {
+    answered: usize,
+    refused: usize,
+    echoed: usize,
+}
+
+impl Watch {
+    fn see(&mut self, reply: &Reply) {
+        if reply.status == 200 {
+            self.answered += 1;
+            self.echoed += usize::from(has_canary(&reply.body));
+        } else {
+            self.refused += 1;
+            assert!(
+                !has_canary(&reply.body),
+                "{} quotes the note: {}",
+                reply.status,
+                reply.text()
+            );
+        }
+        for (name, value) in &reply.headers {
+            assert!(
+                !has_canary(name.as_bytes()) && !has_canary(value.as_bytes()),
+                "{name}: {value}"
+            );
+        }
+    }
+
+    fn see_line(&mut self, line: &[u8]) {
+        let line: BatchLine = serde_json::from_slice(line).unwrap();
+        if line.response.status == Status::Ok {
+            self.answered += 1;
+        } else {
+            self.refused += 1;
+            let error = json!(line.response.error).to_string();
+            assert!(!has_canary(error.as_bytes()), "{error}");
+        }
+    }
+}
+
+/// One note for each way a request can go, all with the canary wherever there is room for it.
+fn requests(number: usize) -> Vec<Vec<u8>> {
+    let note = format!("{CANARY} {number} was given metformin for diabetes. {CANARY}");
+    let annotate = |body: Value| message("POST", "/v1/annotate", body.to_string());
+    let raw = |body: &str| message("POST", "/v1/annotate", body);
+    vec![
+        annotate(json!({"text": note, "document_id": CANARY, "context": {CANARY: CANARY}})),
+        annotate(json!({"text": note, "models": [CANARY]})),
+        annotate(json!({"text": note, CANARY: 1})),
+        annotate(json!({"text": [note]})),
+        annotate(json!({"text": note, "offset_unit": CANARY})),
+        annotate(json!({"text": note, "aggregation": CANARY, "threshold": CANARY})),
+        annotate(json!({"text": note, "labels": [CANARY]})),
+        annotate(json!({"text": note, "link": {"vocabularies": [CANARY]}})),
+        annotate(json!({"text": note, "link": {CANARY: CANARY}})),
+        annotate(json!({"text": note, "deadline_ms": CANARY})),
+        annotate(json!({"text": note.repeat(30)})),
+        annotate(json!({"text": note.repeat(2_000)})),
+        raw(&format!("{{\"text\":\"{note}\",\"text\":\"{note}\"}}")),
+        raw(&format!("{{\"text\":\"{note}\" \"{CANARY}\"")),
+        raw(&format!("{{\"text\":\"{note}")),
+        raw(&note),
+        raw(&format!("\"{note}\"")),
+        raw(&format!("{{\"text\":\"{note}\"}} {CANARY}")),
+        message("POST", "/v1/annotate", [note.as_bytes(), b"\xff"].concat()),
+        message("POST", &format!("/v1/{CANARY}"), &note),
+        message("GET", &format!("/healthz?{CANARY}={CANARY}"), ""),
+        message("PUT", "/v1/annotate", &note),
+        message(CANARY, "/v1/annotate", &note),
+    ]
+}
+
+fn look_into_files(folder: &Path) -> usize {
+    let mut files = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files += look_into_files(&entry.path());
+        } else if kind.is_file() {
+            files += 1;
+            let bytes = fs::read(entry.path()).unwrap();
+            assert!(!has_canary(&bytes), "{} holds note text", entry.path().display());
+        }
+    }
+    files
+}
+
+fn look_at_what_operators_see(daemon: &Daemon) {
+    for route in [
+        "/metrics",
+        "/v1/status",
+        "/v1/models",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+    ] {
+        let reply = daemon.admin("GET", route);
+        assert!(!has_canary(&reply.body), "{route}: {}", reply.text());
+    }
+    let log = daemon.log();
+    let line = log.lines().find(|line| has_canary(line.as_bytes()));
+    assert_eq!(line, None, "the log quotes a note");
+}
+
+#[test]
+fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
+    let config = Config::tiny()
+        .server("max_text_bytes", 20_000)
+        .server("max_queued_documents", 4)
+        .server("stall_timeout_ms", 300);
+    let mut daemon = {
+        let site = mednerd_tests::Site::new(&config);
+        let mut command = site.command();
+        // Temporary files, were there any, would be here.
+        command
+            .env("TMPDIR", site.path(""))
+            .current_dir(site.path(""))
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        site.start_by(&mut command)
+    };
+    let mut watch = Watch::default();
+
+    for number in 0..40 {
+        for request in requests(number) {
+            let mut client = daemon.connect();
+            client.send(&request).unwrap();
+            watch.see(&client.reply().unwrap());
+            // The next one hangs up without waiting.
+            daemon.connect().send(&request).unwrap();
+        }
+        if number % 10 == 5 {
+            daemon.site().write("mednerd.toml", "broken = [");
+            watch.see(&daemon.admin("POST", "/v1/reload"));
+            daemon.site().configure(&config);
+            watch.see(&daemon.admin("POST", "/v1/reload"));
+        }
+    }
+
+    let lines: Vec<String> = (0..100)
+        .flat_map(|number| {
+            let note = format!("{CANARY} {number} {SENTENCE}");
+            [
+                json!({"text": note}).to_string(),
+                json!({"text": note, "models": [CANARY]}).to_string(),
+                format!("{{\"text\": {note}"),
+                json!({"text": note, CANARY: CANARY}).to_string(),
+                json!({"text": note.repeat(400)}).to_string(),
+            ]
+        })
+        .collect();
+    let reply = daemon.batch(lines.join("\n"));
+    let answers: Vec<&str> = reply.text().lines().collect();
+    assert_eq!(answers.len(), lines.len());
+    for answer in answers {
+        watch.see_line(answer.as_bytes());
+    }
+
+    // Overload, a body that stalls, a batch that is cut off.
+    let long = json!({"text": format!("{CANARY} {}", long_note(15_000).0)}).to_string();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..40)
+            .map(|_| scope.spawn(|| daemon.request("POST", "/v1/annotate", &long)))
+            .collect();
+        for client in clients {
+            watch.see(&client.join().unwrap());
+        }
+    });
+    let mut stalled = daemon.connect();
+    stalled.send(head("POST", "/v1/annotate", 1_000)).unwrap();
+    stalled.send(format!("{{\"text\":\"{CANARY}")).unwrap();
+    watch.see(&stalled.reply().unwrap());
+    let mut batch = daemon.connect();
+    batch.send(batch_head()).unwrap();
+    batch
+        .send(chunk(format!("{{\"text\":\"{CANARY}").as_bytes()))
+        .unwrap();
+    assert_eq!(batch.reply_head().unwrap().status, 200);
+    watch.see_line(&batch.reply_chunk().unwrap().unwrap());
+    drop((stalled, batch));
+
+    daemon.wait_idle();
+    look_at_what_operators_see(&daemon);
+    let metrics = daemon.admin("GET", "/metrics");
+    assert!(
+        metrics.text().contains("status=\"429\""),
+        "there was an overload: {}",
+        metrics.text()
+    );
+
+    // And at the end, with a note under way.
+    let mut last = daemon.connect();
+    last.send(message("POST", "/v1/annotate", &long)).unwrap();
+    eventually("a last note is under way", || {
+        let status = daemon.status();
+        status.queue.documents > 0 || status.requests.ok > 0
+    });
+    daemon.signal(Signal::SIGTERM);
+    watch.see(&last.reply().unwrap());
+    assert_eq!(daemon.wait().code(), Some(0));
+
+    let log = daemon.log();
+    assert!(
+        log.contains("reload refused") && log.contains("stopped"),
+        "the log is there: {log}"
+    );
+    assert_eq!(log.lines().find(|line| has_canary(line.as_bytes())), None);
+    let files = look_into_files(&daemon.site().path(""));
+    assert!(files >= 2, "configuration and log were looked into");
+    assert!(watch.refused > 900, "{} were refused", watch.refused);
+    assert!(watch.answered > 150, "{} were answered", watch.answered);
+    assert!(
+        watch.echoed >= 40,
+        "the canary can be seen where it must be: {}",
+        watch.echoed
+    );
+}

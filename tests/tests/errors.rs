@@ -1,0 +1,361 @@
+//! What is refused, how it is told, and that nothing a client does wrong harms the next one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use mednerd_client::api::ErrorBody;
+use mednerd_tests::http::{head, message};
+use mednerd_tests::notes::{SENTENCE, long_note};
+use mednerd_tests::{Config, Connection, Daemon, Reply, eventually};
+use serde_json::{Value, json};
+
+/// Both small: a slow client is given up while a test waits.
+fn impatient() -> Config {
+    Config::tiny()
+        .server("idle_timeout_ms", 400)
+        .server("stall_timeout_ms", 400)
+}
+
+#[test]
+fn each_malformed_request_has_its_code_and_leaves_the_connection_usable() {
+    let daemon = Daemon::start(&Config::tiny());
+    let mut client = daemon.connect();
+    let cases: [(&[u8], &str); 24] = [
+        (b"", "malformed_json"),
+        (b"{", "malformed_json"),
+        (b"{\"text\":\"a\"", "malformed_json"),
+        (b"{\"text\":\"a\"}{}", "malformed_json"),
+        (b"{'text':'a'}", "malformed_json"),
+        (b"{\"text\":\"a\x01\"}", "malformed_json"),
+        (b"text=a", "malformed_json"),
+        (b"{\"text\":\"\\ud800\"}", "invalid_field"),
+        (b"{\"text\":\"\xc3\x28\"}", "invalid_utf8"),
+        (b"{\"text\":\"\xed\xa0\x80\"}", "invalid_utf8"),
+        (b"\xff\xfe{\0}\0", "invalid_utf8"),
+        (b"[]", "not_an_object"),
+        (b"null", "not_an_object"),
+        (b"\"a\"", "not_an_object"),
+        (b"{}", "missing_field"),
+        (b"{\"text\":null}", "missing_field"),
+        (b"{\"text\":[\"a\"]}", "invalid_field"),
+        (b"{\"text\":\"a\",\"document_id\":1}", "invalid_field"),
+        (b"{\"text\":\"a\",\"offset_unit\":\"bytes\"}", "invalid_field"),
+        (b"{\"text\":\"a\",\"deadline_ms\":-1}", "invalid_field"),
+        (b"{\"text\":\"a\",\"deadline_ms\":1.5}", "invalid_field"),
+        (b"{\"text\":\"a\",\"threshold\":\"high\"}", "invalid_field"),
+        (b"{\"text\":\"a\",\"text\":\"b\"}", "duplicate_field"),
+        (b"{\"text\":\"a\",\"Text\":\"b\"}", "unknown_field"),
+    ];
+    for (body, code) in cases {
+        let reply = client.request("POST", "/v1/annotate", body).unwrap();
+        let error = reply.refused(400, code);
+        match code {
+            "malformed_json" => assert!(error.details["line"].as_u64() >= Some(1), "{error:?}"),
+            "invalid_utf8" => assert!(error.details["position"].is_u64(), "{error:?}"),
+            "invalid_field" | "duplicate_field" | "missing_field" => {
+                let field = error.details["field"].as_str().unwrap();
+                assert!(error.message.contains(field), "{error:?}");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(client.request("GET", "/healthz", "").unwrap().status, 200);
+}
+
+#[test]
+fn deeply_nested_json_is_refused_or_echoed_and_never_fatal() {
+    let daemon = Daemon::start(&Config::tiny());
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    for body in [
+        deep.clone(),
+        format!("{{\"text\":\"a\",\"context\":{deep}}}"),
+        format!("{{\"text\":{deep}}}"),
+    ] {
+        let reply = daemon.request("POST", "/v1/annotate", body);
+        assert!([200, 400].contains(&reply.status), "{}", reply.status);
+    }
+    assert_eq!(daemon.request("GET", "/readyz", "").status, 200);
+}
+
+#[test]
+fn well_formed_but_unusable_requests_are_422_and_name_the_field() {
+    let daemon = Daemon::start(&Config::tiny());
+    let cases = [
+        ("labels", json!({"text": "a", "labels": ["dose"]})),
+        ("link", json!({"text": "a", "link": true})),
+        ("link", json!({"text": "a", "link": {"top_k": 3}})),
+        ("threshold", json!({"text": "a", "threshold": 1.01})),
+        ("threshold", json!({"text": "a", "threshold": -0.01})),
+        ("models", json!({"text": "a", "models": []})),
+        ("deadline_ms", json!({"text": "a", "deadline_ms": 0})),
+    ];
+    for (field, request) in cases {
+        let reply = daemon.request("POST", "/v1/annotate", request.to_string());
+        assert_eq!(
+            reply.refused(422, "unusable_field").details["field"],
+            field,
+            "{request}"
+        );
+    }
+    daemon.ask(&json!({"text": "a", "link": false, "labels": null}));
+
+    let none =
+        Daemon::start(&Config::without_models().model("tiny", &mednerd_tests::daemon::tiny_model(), false));
+    let reply = none.request("POST", "/v1/annotate", json!({"text": "a"}).to_string());
+    reply.refused(422, "no_default_model");
+    none.ask(&json!({"text": "a", "models": ["tiny"]}));
+}
+
+#[test]
+fn an_unknown_model_is_404_and_the_loaded_ones_are_named() {
+    let daemon = Daemon::start(&Config::tiny());
+    for models in [json!(["nobody"]), json!(["tiny", "TINY"]), json!([""])] {
+        let reply = daemon.request(
+            "POST",
+            "/v1/annotate",
+            json!({"text": "a", "models": models}).to_string(),
+        );
+        assert_eq!(
+            reply.refused(404, "unknown_model").details["loaded"],
+            json!(["tiny"])
+        );
+    }
+}
+
+#[test]
+fn a_wrong_method_is_405_and_an_unknown_route_404() {
+    let daemon = Daemon::start(&Config::tiny());
+    for (method, route) in [
+        ("GET", "/v1/annotate"),
+        ("PUT", "/v1/annotate"),
+        ("DELETE", "/v1/annotate/batch"),
+        ("POST", "/v1/models"),
+        ("POST", "/metrics"),
+        ("BREW", "/healthz"),
+    ] {
+        let reply = daemon.request(method, route, "");
+        reply.refused(405, "method_not_allowed");
+    }
+    daemon
+        .request("GET", "/v1/nothing", "")
+        .refused(404, "route_not_found");
+    daemon
+        .request("POST", "/v1/annotatE", "{}")
+        .refused(404, "route_not_found");
+    assert_eq!(daemon.admin("GET", "/v1/reload").status, 405);
+}
+
+#[test]
+fn a_text_one_byte_too_long_is_413_and_one_of_the_very_limit_is_served() {
+    let daemon = Daemon::start(&Config::tiny().server("max_text_bytes", 1_000));
+    let fits = "é".repeat(500);
+    daemon.annotate(&fits);
+    // Spelled out as escapes, which take six bytes for one of the text, it fits as well.
+    let escaped = format!("{{\"text\":\"{}\"}}", "\\u0061".repeat(1_000));
+    daemon.request("POST", "/v1/annotate", escaped).ok();
+    let reply = daemon.request("POST", "/v1/annotate", json!({"text": fits + "a"}).to_string());
+    let error = reply.refused(413, "text_too_long");
+    assert_eq!(
+        (&error.details["length"], &error.details["limit"]),
+        (&json!(1_001), &json!(1_000))
+    );
+}
+
+/// Writes all of it, or until the daemon takes no more, and only then reads.
+fn write_then_read(daemon: &Daemon, body: &str) -> Reply {
+    let mut client = daemon.connect();
+    if let Err(error) = client.send(message("POST", "/v1/annotate", body)) {
+        assert!(
+            [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()),
+            "{error}"
+        );
+    }
+    client
+        .reply()
+        .unwrap_or_else(|error| panic!("no answer to {} bytes: {error}", body.len()))
+}
+
+#[test]
+fn a_client_that_writes_a_body_too_large_before_it_reads_gets_its_answer() {
+    let daemon = Daemon::start(&Config::tiny().server("max_text_bytes", 1_000));
+    for length in [80_000, 130_000, 1_000_000, 20_000_000] {
+        let reply = write_then_read(&daemon, &json!({"text": "a".repeat(length)}).to_string());
+        reply.refused(413, "body_too_large");
+    }
+    daemon.wait_idle();
+    daemon.annotate(SENTENCE);
+}
+
+#[test]
+fn a_deadline_that_passes_is_408() {
+    let daemon = Daemon::start(&Config::default().server("max_deadline_ms", 5));
+    let (text, _) = long_note(100_000);
+    for request in [
+        json!({"text": text, "deadline_ms": 1}),
+        json!({ "text": text }),
+        json!({"text": text, "deadline_ms": 600_000}),
+    ] {
+        let reply = daemon.request("POST", "/v1/annotate", request.to_string());
+        let error = reply.refused(408, "deadline_passed");
+        let told = error.details["deadline_ms"].as_u64().unwrap();
+        assert!(
+            told <= 5,
+            "no request gets more than the configuration allows, {told}"
+        );
+    }
+    daemon.wait_idle();
+    assert_eq!(daemon.status().requests.failed, 3);
+}
+
+#[test]
+fn a_client_that_trickles_its_head_is_cut_off() {
+    let daemon = Daemon::start(&impatient());
+    let mut slow = daemon.connect();
+    let mut bytes = head("POST", "/v1/annotate", 10).into_iter().cycle();
+    let _ = slow.send("GET /healthz HTTP/1.1\r\nx-slow: ");
+    // A byte now and then for as long as the daemon takes them.
+    eventually("the daemon closes", || {
+        std::thread::sleep(Duration::from_millis(20));
+        slow.send([bytes.next().filter(u8::is_ascii_alphanumeric).unwrap_or(b'a')])
+            .is_err()
+    });
+    drop(slow);
+    daemon.wait_idle();
+    daemon.annotate(SENTENCE);
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed_in_the_end() {
+    let daemon = Daemon::start(&impatient());
+    let mut silent = daemon.connect();
+    assert_eq!(silent.until_closed().unwrap(), b"");
+    let mut idle = daemon.connect();
+    idle.request("GET", "/healthz", "").unwrap().ok();
+    assert_eq!(idle.until_closed().unwrap(), b"", "nothing unasked for is said");
+    daemon.wait_idle();
+}
+
+#[test]
+fn a_body_that_stalls_is_408_and_the_connection_closes() {
+    let daemon = Daemon::start(&impatient());
+    let body = json!({"text": SENTENCE}).to_string();
+    for sent in [0, 1, body.len() - 1] {
+        let mut slow = daemon.connect();
+        slow.send(head("POST", "/v1/annotate", body.len())).unwrap();
+        slow.send(&body[..sent]).unwrap();
+        slow.reply().unwrap().refused(408, "body_timeout");
+        assert_eq!(slow.until_closed().unwrap(), b"");
+    }
+    daemon.wait_idle();
+    assert_eq!(daemon.status().requests.failed, 3);
+}
+
+#[test]
+fn a_body_that_comes_slowly_but_steadily_is_served() {
+    let daemon = Daemon::start(&Config::tiny().server("stall_timeout_ms", 5_000));
+    let body = json!({"text": SENTENCE}).to_string();
+    let mut slow = daemon.connect();
+    for byte in message("POST", "/v1/annotate", &body) {
+        slow.send([byte]).unwrap();
+    }
+    slow.reply().unwrap().ok();
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_given_up() {
+    let daemon = Daemon::start(&impatient().model("shipped", &mednerd_tests::daemon::shipped_model(), false));
+    // The context comes back: an answer far larger than a socket's buffer.
+    let body = json!({"text": SENTENCE, "context": "x".repeat(4_000_000)}).to_string();
+    let mut deaf = daemon.connect();
+    deaf.send(message("POST", "/v1/annotate", body)).unwrap();
+    eventually("the daemon has given up", || {
+        let status = daemon.status();
+        status.requests.ok == 1 && status.queue.connections == 0
+    });
+    let error = deaf.reply().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_harms_nobody() {
+    let daemon = Daemon::start(&Config::tiny());
+    let cases: [&[u8]; 7] = [
+        b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03",
+        b"GET /healthz\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /v1/annotate HTTP/1.1\r\ncontent-length: -5\r\n\r\n",
+        b"POST /v1/annotate HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
+        b"POST /v1/annotate HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ];
+    for case in cases {
+        let mut client = daemon.connect();
+        client.send(case).unwrap();
+        let told = String::from_utf8_lossy(&client.until_closed().unwrap()).into_owned();
+        assert!(
+            told.is_empty() || told.starts_with("HTTP/1.1 400 "),
+            "{:?} is answered {told:?}",
+            String::from_utf8_lossy(case)
+        );
+    }
+    let header = format!("GET /healthz HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(1_000_000));
+    let mut client = daemon.connect();
+    let _ = client.send(header);
+    let told = String::from_utf8_lossy(&client.until_closed().unwrap()).into_owned();
+    assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
+    daemon.wait_idle();
+    daemon.annotate(SENTENCE);
+}
+
+#[test]
+fn one_connection_more_than_allowed_waits_for_its_turn() {
+    let daemon = Daemon::start(&Config::tiny().server("max_connections", 2));
+    let mut first = daemon.connect();
+    let mut second = daemon.connect();
+    first.request("GET", "/healthz", "").unwrap().ok();
+    second.request("GET", "/healthz", "").unwrap().ok();
+    let mut third = daemon.connect();
+    third.send(message("GET", "/healthz", "")).unwrap();
+    first.request("GET", "/healthz", "").unwrap().ok();
+    assert_eq!(daemon.status().queue.connections, 2);
+    drop(first);
+    third.reply().unwrap().ok();
+}
+
+#[test]
+fn every_error_answer_has_code_message_and_details() {
+    let daemon = Daemon::start(&Config::tiny());
+    for (method, route, body) in [
+        ("GET", "/nothing", ""),
+        ("GET", "/v1/annotate", ""),
+        ("POST", "/v1/annotate", "["),
+        ("POST", "/v1/annotate", "{\"text\":\"a\",\"link\":true}"),
+        ("POST", "/v1/annotate", "{\"text\":\"a\",\"models\":[\"x\"]}"),
+    ] {
+        let reply = daemon.request(method, route, body);
+        let parsed: Value = reply.json();
+        let mut keys: Vec<_> = parsed["error"].as_object().unwrap().keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["code", "details", "message"]);
+        assert_eq!(parsed.as_object().unwrap().len(), 1);
+        let _: ErrorBody = reply.decode();
+    }
+}
+
+#[test]
+fn a_request_in_two_parts_across_a_pause_is_one_request() {
+    let daemon = Daemon::start(&Config::tiny());
+    let whole = message("POST", "/v1/annotate", json!({"text": SENTENCE}).to_string());
+    for cut in [1, 20, whole.len() / 2, whole.len() - 1] {
+        let mut client = Connection::open(&daemon.site().socket()).unwrap();
+        client.send(&whole[..cut]).unwrap();
+        eventually("the daemon has read the first part", || {
+            daemon.status().queue.connections == 1
+        });
+        client.send(&whole[cut..]).unwrap();
+        client.reply().unwrap().ok();
+        drop(client);
+        daemon.wait_idle();
+    }
+}

@@ -1,0 +1,187 @@
+//! Too much at once, and clients that leave: bounded work, bounded memory, nothing left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Barrier;
+
+use mednerd_client::api::{AnnotateResponse, Status};
+use mednerd_tests::http::{head, message};
+use mednerd_tests::notes::{SENTENCE, flaw, long_note};
+use mednerd_tests::{Config, Connection, Daemon, Reply, eventually};
+use serde_json::json;
+
+fn check_busy(reply: &Reply) {
+    let error = reply.refused(429, "busy");
+    let seconds: u64 = reply
+        .header("retry-after")
+        .expect("429 says when")
+        .parse()
+        .unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    assert_eq!(error.details["retry_after_s"], json!(seconds));
+}
+
+#[test]
+fn ten_times_the_capacity_is_answered_in_full_or_told_to_come_again() {
+    let capacity = 4;
+    let daemon = Daemon::start(&Config::default().server("max_queued_documents", capacity));
+    let (text, _) = long_note(12_000);
+    let expected = daemon.annotate(&text).entities;
+    daemon.wait_idle();
+    let clients = 10 * capacity;
+    let together = Barrier::new(clients);
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = daemon.connect();
+                    together.wait();
+                    client
+                        .request("POST", "/v1/annotate", json!({"text": text}).to_string())
+                        .unwrap()
+                })
+            })
+            .collect();
+        while !clients.iter().all(|client| client.is_finished()) {
+            assert!(daemon.status().queue.documents <= capacity as u64);
+        }
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let (served, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert!(served.len() >= capacity, "{} were served", served.len());
+    assert!(!refused.is_empty(), "all {clients} were let in at once");
+    for reply in served {
+        let answer: AnnotateResponse = reply.decode();
+        assert_eq!(flaw(&text, &answer), None);
+        assert_eq!(answer.entities, expected, "under load as without");
+    }
+    refused.into_iter().for_each(check_busy);
+    daemon.wait_idle();
+    assert_eq!(
+        daemon.annotate(SENTENCE).status,
+        Status::Ok,
+        "and then all is as before"
+    );
+}
+
+#[test]
+fn bodies_beyond_the_budget_are_refused_and_take_no_memory() {
+    let megabyte = 1 << 20;
+    let daemon = Daemon::start(&Config::tiny().server("max_queued_bytes", 2 * megabyte));
+    // Blank: what counts here is what is held, not what is computed.
+    let body = json!({"text": " ".repeat(megabyte)}).to_string();
+    let (most, last) = body.split_at(body.len() - 1);
+    daemon.request("POST", "/v1/annotate", &body).ok();
+    let before = daemon.memory("VmHWM");
+    let clients = 150;
+    let all_sent = Barrier::new(clients);
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = daemon.connect();
+                    client.send(head("POST", "/v1/annotate", body.len())).unwrap();
+                    client.send(most).unwrap();
+                    // Here all of them have sent a megabyte and wait for an answer.
+                    all_sent.wait();
+                    client.send(last).unwrap();
+                    client.reply().unwrap()
+                })
+            })
+            .collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let (served, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 200);
+    assert!(
+        served.len() <= 2,
+        "{} bodies of 1 MiB were held within 2 MiB",
+        served.len()
+    );
+    assert!(refused.len() >= clients - 2);
+    refused.into_iter().for_each(check_busy);
+    let grown = (daemon.memory("VmHWM") - before) / megabyte as u64;
+    assert!(grown < 48, "{grown} MiB more for 150 MiB that clients sent");
+    daemon.wait_idle();
+    daemon.request("POST", "/v1/annotate", &body).ok();
+}
+
+#[test]
+fn what_one_client_holds_counts_for_all_and_is_given_back() {
+    let daemon = Daemon::start(&Config::tiny().server("max_queued_bytes", 1_000_000));
+    let body = json!({"text": " ".repeat(600_000)}).to_string();
+    let mut first = daemon.connect();
+    first.send(head("POST", "/v1/annotate", body.len())).unwrap();
+    first.send(&body[..600_000]).unwrap();
+    eventually("its bytes are counted", || daemon.status().queue.bytes == 600_000);
+    check_busy(&daemon.request("POST", "/v1/annotate", &body));
+    first.send(&body[600_000..]).unwrap();
+    first.reply().unwrap().ok();
+    drop(first);
+    daemon.wait_idle();
+    daemon.request("POST", "/v1/annotate", &body).ok();
+}
+
+#[test]
+fn work_of_clients_that_hang_up_is_dropped() {
+    let daemon = Daemon::start(&Config::default().threads(1));
+    let (text, _) = long_note(40_000);
+    let request = message("POST", "/v1/annotate", json!({"text": text}).to_string());
+    daemon.annotate(&text);
+    let begun = daemon.cpu_ticks();
+    daemon.annotate(&text);
+    let cost = daemon.cpu_ticks() - begun;
+
+    let begun = daemon.cpu_ticks();
+    let mut clients: Vec<Connection> = (0..8).map(|_| daemon.connect()).collect();
+    for client in &mut clients {
+        client.send(&request).unwrap();
+    }
+    eventually("all are admitted", || daemon.status().queue.documents == 8);
+    drop(clients);
+    daemon.wait_idle();
+    let counts = daemon.status().requests;
+    assert_eq!((counts.ok, counts.abandoned), (2, 8), "{counts:?}");
+    let spent = daemon.cpu_ticks() - begun;
+    assert!(
+        spent < 4 * cost,
+        "{spent} ticks for eight dropped notes where one takes {cost}"
+    );
+    assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_its_body_is_forgotten() {
+    let daemon = Daemon::start(&Config::tiny());
+    let body = json!({"text": SENTENCE}).to_string();
+    let request = message("POST", "/v1/annotate", &body);
+    for sent in [1, 30, request.len() - body.len(), request.len() - 1] {
+        let mut client = daemon.connect();
+        client.send(&request[..sent]).unwrap();
+    }
+    daemon.wait_idle();
+    let counts = daemon.status().requests;
+    assert_eq!(counts.ok, 0, "{counts:?}");
+    assert_eq!(
+        counts.failed + counts.abandoned,
+        2,
+        "the two whose head was whole: {counts:?}"
+    );
+}
+
+#[test]
+fn a_short_note_does_not_wait_for_a_whole_long_one() {
+    let daemon = Daemon::start(&Config::default().threads(1));
+    let (text, _) = long_note(60_000);
+    let mut long = daemon.connect();
+    long.send(message("POST", "/v1/annotate", json!({"text": text}).to_string()))
+        .unwrap();
+    eventually("the long note is under way", || {
+        daemon.status().queue.documents == 1
+    });
+    daemon.annotate(SENTENCE);
+    let counts = daemon.status().requests;
+    assert_eq!(
+        counts.ok, 1,
+        "the long note, which came first, is still under way"
+    );
+    long.reply().unwrap().ok();
+}
