@@ -1,8 +1,9 @@
 //! Who may call: decided by the peer's user and groups, whatever the socket's mode lets through.
 //! Other users' requests are made by `curl`, which also proves that it can be used.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,8 @@ fn not_root() -> bool {
     if geteuid().is_root() {
         return false;
     }
-    eprintln!("skipped: only root can call as another user");
+    // Past the capture of the test harness: a test that says nothing must not look like one that passed.
+    let _ = writeln!(std::io::stderr(), "\nskipped: only root can call as another user");
     true
 }
 

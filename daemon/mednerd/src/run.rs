@@ -43,6 +43,7 @@ impl From<Exit> for std::process::ExitCode {
 pub fn serve(file: &Path) -> Exit {
     let begun = Instant::now();
     let inherited = mednerd_sys::inherited_sockets();
+    mednerd_sys::share_one_heap();
     logging::init();
     umask(Mode::from_bits_truncate(0o077));
     let inherited = match inherited {

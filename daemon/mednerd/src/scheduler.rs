@@ -35,7 +35,8 @@ pub struct Job {
     pub arrived: Instant,
     /// So long after its arrival the answer is of no use.
     pub allowed: Duration,
-    /// Its places in the gates, left when the last worker has let go of the document.
+    /// Its places in the gates: left just before the answer is given, or else when the last worker has
+    /// let go of the document.
     pub places: Vec<Pass>,
 }
 
@@ -101,6 +102,7 @@ impl Drop for Ticket {
 
 struct Task {
     job: Job,
+    places: Mutex<Vec<Pass>>,
     cancelled: AtomicBool,
     work: OnceLock<Work>,
     answer: Mutex<Option<oneshot::Sender<Result<Outcome, JobError>>>>,
@@ -186,9 +188,10 @@ impl Scheduler {
     }
 
     /// Hands in a document. The line has no limit of its own: callers admit documents first.
-    pub fn submit(&self, job: Job) -> Ticket {
+    pub fn submit(&self, mut job: Job) -> Ticket {
         let (sender, answer) = oneshot::channel();
         let task = Arc::new(Task {
+            places: Mutex::new(std::mem::take(&mut job.places)),
             job,
             cancelled: AtomicBool::new(false),
             work: OnceLock::new(),
@@ -324,6 +327,8 @@ impl Task {
 
     fn finish(&self, outcome: Result<Outcome, JobError>) {
         if let Some(sender) = lock(&self.answer).take() {
+            // First, so that a client which asks again at once finds its place free.
+            lock(&self.places).clear();
             // The client may have gone.
             drop(sender.send(outcome));
         }

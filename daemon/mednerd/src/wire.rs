@@ -26,6 +26,8 @@ pub struct Wire {
 pub struct Control {
     stream: UnixStream,
     busy: AtomicBool,
+    /// The request under way is to be the last.
+    last: AtomicBool,
     cut: AtomicBool,
 }
 
@@ -35,6 +37,7 @@ impl Wire {
         let control = Arc::new(Control {
             stream,
             busy: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         });
         let wire = Self {
@@ -63,34 +66,39 @@ impl Control {
         &self.stream
     }
 
-    /// A request's answer was handed over: between requests again.
+    /// A request's answer was handed over: between requests again. Its end is not written yet, so the
+    /// client has not sent the next one.
     pub fn idle(&self) {
-        self.busy.store(false, Ordering::Release);
+        self.busy.store(false, Ordering::SeqCst);
+        if self.last.load(Ordering::SeqCst) {
+            self.cut_reading();
+        }
     }
 
     /// Whether a request is being read or answered.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Acquire)
+        self.busy.load(Ordering::SeqCst)
     }
 
-    /// Where no request is under way, cuts reading off: what the client sent before is still there
-    /// to be read, what it sends from now on fails with `EPIPE` at its side. Tells whether something
-    /// is there.
+    /// Cuts reading off, at once where no request is under way, else after it: what the client sent
+    /// before is still there to be read, what it sends from then on fails with `EPIPE` at its side.
+    /// Tells whether a request is there that nobody has read.
     pub fn cut_off(&self) -> bool {
+        self.last.store(true, Ordering::SeqCst);
         if self.is_busy() {
             return false;
         }
-        self.cut.store(true, Ordering::Release);
-        let fd = self.stream.as_raw_fd();
-        // Both fail only where the client has gone: then nothing is there.
-        if shutdown(fd, Shutdown::Read).is_err() {
-            return false;
-        }
+        self.cut_reading();
         let mut byte = [0];
-        matches!(
-            recv(fd, &mut byte, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT),
-            Ok(1..)
-        )
+        let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        // Fails only where the client has gone: then nothing is there.
+        matches!(recv(self.stream.as_raw_fd(), &mut byte, peek), Ok(1..))
+    }
+
+    fn cut_reading(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        // Fails only where the client has gone: then there is nothing to cut.
+        let _ = shutdown(self.stream.as_raw_fd(), Shutdown::Read);
     }
 }
 
@@ -105,10 +113,10 @@ impl AsyncRead for Wire {
             ready!(control.stream.poll_read_ready(context))?;
             match control.stream.try_read(buffer.initialize_unfilled()) {
                 // The end that we made ourselves is not the client's: it still waits for its answer.
-                Ok(0) if control.cut.load(Ordering::Acquire) => return Poll::Pending,
+                Ok(0) if control.cut.load(Ordering::SeqCst) => return Poll::Pending,
                 Ok(count) => {
                     if count > 0 {
-                        control.busy.store(true, Ordering::Release);
+                        control.busy.store(true, Ordering::SeqCst);
                     }
                     buffer.advance(count);
                     return Poll::Ready(Ok(()));
@@ -172,6 +180,21 @@ mod tests {
         assert!(end.is_err(), "our own end of reading is not told as the client's");
         wire.write_all(b"answer").await.unwrap();
         assert_eq!(client.read(&mut buffer).await.unwrap(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_finished_and_then_the_last() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let (mut wire, control) = Wire::new(server, Duration::from_secs(5));
+        let mut buffer = [0; 16];
+        client.write_all(b"half of a").await.unwrap();
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 9);
+        assert!(!control.cut_off());
+        client.write_all(b" request").await.unwrap();
+        assert_eq!(wire.read(&mut buffer).await.unwrap(), 8);
+        control.idle();
+        let error = client.write_all(b"another").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[tokio::test]

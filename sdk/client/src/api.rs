@@ -142,7 +142,8 @@ pub enum Engine {
     Tract,
 }
 
-/// The answer to one document. `C` is how `context` is held: parsed, or, in the daemon, as it came.
+/// The answer to one document.
+// `C` is how `context` is held: parsed, or, in the daemon, to the letter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnnotateResponse<C = Value> {
