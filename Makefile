@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test lint unit bench soak
+.PHONY: help setup build bin-dir demo test lint unit bench soak deny
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -45,6 +45,10 @@ bench: build
 ## make soak        100,000 requests of random length; prints the resident memory on the way
 soak: build
 	tests/bench/soak.py --bin $(BIN)
+
+## make deny        licences, sources, bans and advisories of all dependencies (needs cargo-deny and its network)
+deny:
+	$(CARGO) deny --locked check
 
 ## make setup       install what is missing: Debian packages, a Rust toolchain
 setup:
