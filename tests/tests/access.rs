@@ -190,21 +190,32 @@ fn listed_users_and_administrators_get_in_at_their_own_door() {
 }
 
 #[test]
-fn a_reload_changes_who_may_call() {
+fn a_reload_changes_who_may_call_and_the_socket_file_follows() {
     if not_root() {
         return;
     }
     let daemon = Daemon::start(&Config::tiny());
-    open_wide(&daemon);
-    let socket = daemon.site().socket();
-    assert_eq!(call(&socket, "", &[], "/healthz").0, 403);
-    let listed = Config::tiny().access(&format!("groups = []\nusers = [\"{USER}\"]\n"));
-    daemon.site().configure(&listed);
-    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
-    assert_eq!(call(&socket, "", &[], "/healthz").0, 200);
-    daemon.site().configure(&Config::tiny());
-    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
-    assert_eq!(call(&socket, "", &[], "/healthz").0, 403);
+    // What `mktemp` made is for its owner alone; the question is the socket's own mode.
+    let folder = daemon.site().socket();
+    fs::set_permissions(folder.parent().unwrap(), PermissionsExt::from_mode(0o755)).unwrap();
+    let asked = |access: &str, expected_mode: u32, status: u16| {
+        daemon.site().configure(&Config::tiny().access(access));
+        assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+        let socket = daemon.site().socket();
+        assert_eq!(mode(&socket), expected_mode, "{access}");
+        assert_eq!(call(&socket, "", &[], "/healthz").0, status, "{access}");
+    };
+    // 0 is curl's word for a socket that it cannot open.
+    asked("groups = []\n", 0o660, 0);
+    asked(&format!("groups = []\nusers = [\"{USER}\"]\n"), 0o666, 200);
+    asked("groups = []\nusers = [\"1\"]\n", 0o666, 403);
+    asked(&format!("groups = [\"{USER}\", \"{GROUP}\"]\n"), 0o666, 200);
+    asked(&format!("groups = [\"{USER}\"]\n"), 0o660, 200);
+    asked(&format!("groups = [\"{GROUP}\"]\n"), 0o660, 0);
+    assert_eq!(mode(&daemon.site().admin_socket()), 0o600);
+    asked("groups = []\nadmin_users = [\"1\"]\n", 0o660, 0);
+    assert_eq!(mode(&daemon.site().admin_socket()), 0o666);
+    assert_eq!(call(&daemon.site().admin_socket(), "", &[], "/healthz").0, 403);
 }
 
 #[test]

@@ -27,9 +27,8 @@ fn ctl(site: &Site, arguments: &[&str]) -> Told {
 
 fn ctl_with_input(site: &Site, arguments: &[&str], input: &str) -> Told {
     let mut child = Command::new(binary("mednerctl"))
-        .arg("--socket")
-        .arg(site.socket())
         .args(arguments)
+        .env("MEDNERD_SOCKET", site.socket())
         .env("MEDNERD_ADMIN_SOCKET", site.admin_socket())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -344,6 +344,20 @@ fn every_error_answer_has_code_message_and_details() {
 }
 
 #[test]
+fn a_compressed_body_is_415_and_says_so() {
+    let daemon = Daemon::start(&Config::tiny());
+    for route in ["/v1/annotate", "/v1/annotate/batch"] {
+        let mut client = daemon.connect();
+        let head = format!(
+            "POST {route} HTTP/1.1\r\nhost: x\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n"
+        );
+        client.send(head + "\x1f_").unwrap();
+        client.reply().unwrap().refused(415, "content_encoding");
+    }
+    daemon.annotate(SENTENCE);
+}
+
+#[test]
 fn a_request_in_two_parts_across_a_pause_is_one_request() {
     let daemon = Daemon::start(&Config::tiny());
     let whole = message("POST", "/v1/annotate", json!({"text": SENTENCE}).to_string());

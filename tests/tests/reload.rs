@@ -325,7 +325,8 @@ fn a_daemon_without_a_model_or_with_a_broken_one_does_not_start() {
 #[test]
 fn validate_prints_every_problem_at_once_and_ends_with_78() {
     let site = Site::with_toml(
-        "[server]\nsokcet = \"x\"\nmax_connections = 0\n[engine]\ndevice = \"tpu\"\n[[models]]\nname = \"a\"\n[extra]\n",
+        "[server]\nsokcet = \"x\"\nmax_connections = 0\n[engine]\ndevice = \"tpu\"\n[[models]]\nname = \"a\"\n[extra]\n\
+         [[models]]\nname = \"b\"\npath = \"/nowhere\"\n[access]\nusers = [\"nobody-of-this-name\"]\n",
     );
     fs::create_dir(site.path("conf.d")).unwrap();
     site.write("conf.d/site.toml", "[access]\ngroups = 7\n");
@@ -339,6 +340,8 @@ fn validate_prints_every_problem_at_once_and_ends_with_78() {
         (&main, 5, "engine.device must be"),
         (&main, 6, "models.path is missing"),
         (&main, 8, "unknown key extra"),
+        (&main, 9, "model \"b\": /nowhere"),
+        (&main, 13, "there is no user named \"nobody-of-this-name\""),
         (&more, 2, "access.groups must be an array"),
     ] {
         let expected = format!("{}:{line}: {message}", file.display());

@@ -1,11 +1,14 @@
 //! The command line, defined once: the parser, the help, the completions and the man pages are all
 //! made from it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use mednerd_client::api::{Aggregation, OffsetUnit};
 use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
 use serde::de::DeserializeOwned;
@@ -164,6 +167,23 @@ pub struct InfoOptions {
     pub json: bool,
 }
 
+/// Parses one command line, program name first.
+///
+/// # Errors
+/// What clap says; and `--socket` is refused for `reload`, which goes to the admin socket and would
+/// otherwise reach another daemon than the one that was meant.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    if let Some(("reload", reload)) = matches.subcommand()
+        && reload.value_source("socket") == Some(ValueSource::CommandLine)
+    {
+        let why = "reload goes to the admin socket: use --admin-socket in place of --socket";
+        return Err(command.error(ErrorKind::ArgumentConflict, why));
+    }
+    Cli::from_arg_matches(&matches)
+}
+
 /// What `reload` can be told.
 #[derive(Debug, Args)]
 pub struct ReloadOptions {
@@ -274,7 +294,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
+        super::parse(line.split(' ').map(OsString::from))
     }
 
     fn annotate(line: &str) -> AnnotateOptions {
@@ -307,6 +327,19 @@ mod tests {
         ] {
             assert_eq!(parse(line).unwrap().socket, PathBuf::from("/tmp/s"));
         }
+    }
+
+    #[test]
+    fn reload_takes_the_admin_socket_alone() {
+        for line in [
+            "mednerctl --socket /tmp/s reload",
+            "mednerctl reload --socket /tmp/s",
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+            assert!(error.to_string().contains("--admin-socket"), "{error}");
+        }
+        assert!(parse("mednerctl reload --admin-socket /tmp/s").is_ok());
     }
 
     #[test]

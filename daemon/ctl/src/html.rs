@@ -513,7 +513,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A carriage return survives only as a reference, since a parser turns a bare one into a line feed;
-/// NUL does not survive at all and is shown as its picture.
+/// NUL does not survive at all, and ESC would speak to a terminal that shows the page: both are shown as their pictures.
 fn characters(out: &mut String, text: &str) {
     for character in text.chars() {
         match character {
@@ -524,6 +524,7 @@ fn characters(out: &mut String, text: &str) {
             '\'' => out.push_str("&#39;"),
             '\r' => out.push_str("&#13;"),
             '\0' => out.push_str("<span class=\"nul\" title=\"NUL\">\u{2400}</span>"),
+            '\u{1b}' => out.push_str("<span class=\"nul\" title=\"ESC\">\u{241b}</span>"),
             _ => out.push(character),
         }
     }
@@ -769,7 +770,7 @@ mod tests {
                 .collect();
             let mut out = String::new();
             note(&mut out, 1, &text, &entities, &mut Labels::default());
-            prop_assert_eq!(plain(&out), text.replace('\0', "\u{2400}"));
+            prop_assert_eq!(plain(&out), text.replace('\0', "\u{2400}").replace('\u{1b}', "\u{241b}"));
             prop_assert_eq!(out.matches("<mark").count(), out.matches("</mark>").count());
             // Every entity with a place is labelled exactly once.
             let placed = entities.iter().filter(|e| span(&text, e).is_some()).count();

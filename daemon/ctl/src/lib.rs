@@ -24,8 +24,6 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use clap::Parser;
-
 use cli::{Cli, Command};
 use error::Error;
 use exit::Exit;
@@ -33,7 +31,7 @@ use exit::Exit;
 /// Runs one command line, program name first, and says how it ended. Writes to the process's
 /// standard output and error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match cli::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => return say_usage(&error),
     };

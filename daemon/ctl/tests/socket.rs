@@ -17,11 +17,9 @@ const NOTE: &str = "Known diabetes, on metformin.\nNew: lung cancer 😷 (cancer
 fn ctl(socket: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mednerctl"));
     command
-        .env_remove("MEDNERD_SOCKET")
+        .env("MEDNERD_SOCKET", socket)
         .env_remove("MEDNERD_ADMIN_SOCKET")
         .env_remove("NO_COLOR")
-        .arg("--socket")
-        .arg(socket)
         .stdin(Stdio::null());
     command
 }

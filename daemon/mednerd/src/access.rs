@@ -93,9 +93,21 @@ impl Policy {
         }
     }
 
-    /// A group that should own the client socket: the only one, or the lowest, so that it is stable.
-    pub fn socket_group(&self) -> Option<u32> {
-        self.groups.iter().min().copied()
+    /// Mode and group of a socket's file, such that everybody who is listed can open it. One group is
+    /// what a file's mode can say; where more are listed, or users, the file lets everybody knock and
+    /// [`Policy::allows`] alone decides.
+    pub fn file_mode(&self, door: Door) -> (u32, Option<u32>) {
+        let own = |uid: &u32| [Uid::effective().as_raw(), 0].contains(uid);
+        let (users, groups) = match door {
+            Door::Client => (&self.users, self.groups.len()),
+            Door::Admin => (&self.admins, 0),
+        };
+        match (users.iter().all(own), groups, door) {
+            (false, ..) | (_, 2.., _) => (0o666, None),
+            (true, 1, _) => (0o660, self.groups.iter().next().copied()),
+            (true, 0, Door::Client) => (0o660, None),
+            (true, 0, Door::Admin) => (0o600, None),
+        }
     }
 }
 
@@ -170,7 +182,27 @@ mod tests {
         assert!(policy.allows(&peer(4002, &[5]), Door::Admin));
         assert!(!policy.allows(&peer(1, &[4001]), Door::Admin));
         assert!(policy.allows(&peer(0, &[0]), Door::Admin), "root");
-        assert_eq!(policy.socket_group(), Some(4001));
+        assert_eq!(policy.file_mode(Door::Client), (0o666, None));
+        assert_eq!(policy.file_mode(Door::Admin), (0o666, None));
+    }
+
+    #[test]
+    fn the_socket_file_is_as_open_as_the_list_needs() {
+        let mode = |groups: &[&str], users: &[&str]| {
+            let all = |names: &[&str]| names.iter().map(|name| principal(name)).collect();
+            let access = Access {
+                groups: all(groups),
+                users: all(users),
+                admin_users: vec![principal("0")],
+            };
+            let policy = Policy::resolve(&access).unwrap();
+            assert_eq!(policy.file_mode(Door::Admin), (0o600, None));
+            policy.file_mode(Door::Client)
+        };
+        assert_eq!(mode(&[], &[]), (0o660, None));
+        assert_eq!(mode(&["4001"], &["0"]), (0o660, Some(4001)));
+        assert_eq!(mode(&["4001", "4002"], &[]), (0o666, None));
+        assert_eq!(mode(&["4001"], &["4002"]), (0o666, None));
     }
 
     #[test]

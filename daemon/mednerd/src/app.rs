@@ -14,6 +14,7 @@ use crate::generation::Generation;
 use crate::health::Health;
 use crate::metrics::{Metrics, Now, ReloadLabels};
 use crate::scheduler::Scheduler;
+use crate::server::SocketFile;
 use crate::sync::{Gate, lock};
 
 /// The daemon behind its sockets.
@@ -22,6 +23,7 @@ pub struct App {
     generation: ArcSwap<Generation>,
     reloading: tokio::sync::Mutex<()>,
     rejected: Mutex<Vec<String>>,
+    sockets: Vec<SocketFile>,
     started: Instant,
     started_at: Timestamp,
     /// Moving mean of the computing time of a document, in nanoseconds.
@@ -43,14 +45,20 @@ pub struct App {
 }
 
 impl App {
-    /// The daemon that serves `generation`, which was read from `file`.
-    pub fn new(file: PathBuf, generation: Generation, scheduler: Scheduler) -> Self {
+    /// The daemon that serves `generation`, which was read from `file`, on `sockets`.
+    pub fn new(
+        file: PathBuf,
+        generation: Generation,
+        scheduler: Scheduler,
+        sockets: Vec<SocketFile>,
+    ) -> Self {
         let started_at = now();
         Self {
             file,
             generation: ArcSwap::from_pointee(generation),
             reloading: tokio::sync::Mutex::default(),
             rejected: Mutex::default(),
+            sockets,
             started: Instant::now(),
             started_at,
             cost: AtomicU64::new(0),
@@ -87,6 +95,13 @@ impl App {
         self.metrics.reloads.get_or_create(&ReloadLabels { result }).inc();
         match loaded {
             Ok((generation, response)) => {
+                generation
+                    .warnings()
+                    .iter()
+                    .for_each(|warning| tracing::warn!("{warning}"));
+                self.sockets
+                    .iter()
+                    .for_each(|socket| socket.follow(&generation.policy));
                 self.generation.store(Arc::new(generation));
                 lock(&self.rejected).clear();
                 tracing::info!(

@@ -43,12 +43,12 @@ impl Generation {
     /// # Errors
     /// Every problem that was found.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<(Self, ReloadResponse), Vec<Problem>> {
-        let config = Config::load(file)?;
-        let mut problems = Vec::new();
+        let (config, mut problems) = Config::load(file);
+        let readable = problems.is_empty();
         if let Some(previous) = previous {
             problems.extend(previous.config.needs_restart(&config));
         }
-        if config.models.is_empty() {
+        if readable && config.models.is_empty() {
             problems.push(Problem {
                 place: None,
                 message: format!(
@@ -77,6 +77,7 @@ impl Generation {
             })
             .collect();
         if !problems.is_empty() {
+            config.sort(&mut problems);
             return Err(problems);
         }
         let generation = Self {
@@ -108,6 +109,16 @@ impl Generation {
             }
         }
         Some(selected)
+    }
+
+    /// What is allowed and probably not meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.entries.iter().any(|entry| entry.default) {
+            warnings
+                .push("no model has default = true: requests that name no model will be refused".to_owned());
+        }
+        warnings
     }
 
     /// The names of all models.

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::config::Problem;
 use crate::generation::Generation;
 use crate::scheduler::Scheduler;
+use crate::server::Listening;
 use crate::{health, logging, notify, server};
 
 /// How often the daemon checks itself where no watchdog asks for it.
@@ -41,6 +42,8 @@ impl From<Exit> for std::process::ExitCode {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn serve(file: &Path) -> Exit {
+    // For `status`: who asks stands elsewhere.
+    let file = &std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let begun = Instant::now();
     let inherited = mednerd_sys::inherited_sockets();
     mednerd_sys::share_one_heap();
@@ -54,7 +57,13 @@ pub fn serve(file: &Path) -> Exit {
         }
     };
     let generation = match Generation::load(file, None) {
-        Ok((generation, _)) => generation,
+        Ok((generation, _)) => {
+            generation
+                .warnings()
+                .iter()
+                .for_each(|warning| tracing::warn!("{warning}"));
+            generation
+        }
         Err(problems) => {
             for problem in problems {
                 tracing::error!("{problem}");
@@ -92,9 +101,10 @@ async fn until_stopped(
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let server = generation.config.server.clone();
-    let sockets = server::open(&server, inherited, generation.policy.socket_group())?;
+    let sockets = server::open(&server, inherited, &generation.policy)?;
     let scheduler = Scheduler::start(generation.config.engine.worker_threads())?;
-    let app = Arc::new(App::new(file.to_owned(), generation, scheduler));
+    let files = sockets.iter().filter_map(Listening::file).collect();
+    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, files));
     let (stop, stopped) = watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
     for socket in sockets {
@@ -162,18 +172,19 @@ fn status_line(app: &App) -> String {
 /// Every problem.
 pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
     let (generation, _) = Generation::load(file, None)?;
-    Ok(generation
-        .entries
-        .iter()
-        .map(|entry| {
-            let facts = &entry.model.facts;
-            format!(
-                "model \"{}\": {} with {} parameters, finds {}",
-                entry.name,
-                facts.family,
-                facts.parameters,
-                facts.labels.join(", ")
-            )
-        })
-        .collect())
+    let warnings = generation
+        .warnings()
+        .into_iter()
+        .map(|warning| format!("warning: {warning}"));
+    let models = generation.entries.iter().map(|entry| {
+        let facts = &entry.model.facts;
+        format!(
+            "model \"{}\": {} with {} parameters, finds {}",
+            entry.name,
+            facts.family,
+            facts.parameters,
+            facts.labels.join(", ")
+        )
+    });
+    Ok(models.chain(warnings).collect())
 }

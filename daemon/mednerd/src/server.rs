@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::access::{Door, Peer};
+use crate::access::{Door, Peer, Policy};
 use crate::app::App;
 use crate::config::Server;
 use crate::wire::{Control, Wire};
@@ -69,6 +69,32 @@ pub struct Listening {
     made: Option<PathBuf>,
 }
 
+impl Listening {
+    /// The file that this process made for the socket, if it made one.
+    pub fn file(&self) -> Option<SocketFile> {
+        let path = self.made.clone()?;
+        Some(SocketFile {
+            door: self.door,
+            path,
+        })
+    }
+}
+
+/// A socket's file, whose mode follows the policy in force.
+pub struct SocketFile {
+    door: Door,
+    path: PathBuf,
+}
+
+impl SocketFile {
+    /// Gives it the mode that a new policy asks for.
+    pub fn follow(&self, policy: &Policy) {
+        if let Err(error) = admit(self.door, &self.path, policy) {
+            tracing::error!("{}: its mode cannot be changed: {error}", self.path.display());
+        }
+    }
+}
+
 /// Both sockets: taken from what systemd passed where it did, else bound.
 ///
 /// # Errors
@@ -76,18 +102,18 @@ pub struct Listening {
 pub fn open(
     server: &Server,
     inherited: Vec<OwnedFd>,
-    group: Option<u32>,
+    policy: &Policy,
 ) -> Result<Vec<Listening>, SocketError> {
     let mut sockets = Vec::with_capacity(2);
     for fd in inherited {
         sockets.push(adopt(server, fd)?);
     }
-    for (door, path, mode, group) in [
-        (Door::Client, &server.socket, 0o660, group),
-        (Door::Admin, &server.admin_socket, 0o600, None),
+    for (door, path) in [
+        (Door::Client, &server.socket),
+        (Door::Admin, &server.admin_socket),
     ] {
         if !sockets.iter().any(|socket| socket.door == door) {
-            sockets.push(bind(door, path, mode, group)?);
+            sockets.push(bind(door, path, policy)?);
         }
     }
     Ok(sockets)
@@ -116,7 +142,7 @@ fn adopt(server: &Server, fd: OwnedFd) -> Result<Listening, SocketError> {
     })
 }
 
-fn bind(door: Door, path: &Path, mode: u32, group: Option<u32>) -> Result<Listening, SocketError> {
+fn bind(door: Door, path: &Path, policy: &Policy) -> Result<Listening, SocketError> {
     let failed = |action| {
         move |source| SocketError::Io {
             path: path.to_owned(),
@@ -127,6 +153,20 @@ fn bind(door: Door, path: &Path, mode: u32, group: Option<u32>) -> Result<Listen
     clear_stale(path)?;
     // The process has a umask that keeps everybody else out until the mode is set.
     let listener = StdListener::bind(path).map_err(failed("bound"))?;
+    admit(door, path, policy).map_err(failed("opened to those who may call"))?;
+    Ok(Listening {
+        listener: listen(listener, path)?,
+        door,
+        made: Some(path.to_owned()),
+    })
+}
+
+/// Gives a socket's file the mode and group that `policy` asks for.
+///
+/// # Errors
+/// What the system says where the mode cannot be set.
+fn admit(door: Door, path: &Path, policy: &Policy) -> io::Result<()> {
+    let (mode, group) = policy.file_mode(door);
     if let Some(group) = group {
         // Works for root and for members of the group; otherwise the mode alone decides.
         if let Err(error) = chown(path, None, Some(group)) {
@@ -137,12 +177,6 @@ fn bind(door: Door, path: &Path, mode: u32, group: Option<u32>) -> Result<Listen
         }
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(failed("opened to its group"))?;
-    Ok(Listening {
-        listener: listen(listener, path)?,
-        door,
-        made: Some(path.to_owned()),
-    })
 }
 
 /// Removes a socket that a killed process left. Anything else at the path stays, and binding fails.
@@ -317,12 +351,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         drop(StdListener::bind(&path).unwrap());
-        let bound = bind(Door::Client, &path, 0o660, None).unwrap_or_else(|error| panic!("{error}"));
+        let bound = bind(Door::Client, &path, &Policy::default()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o660
         );
-        let again = bind(Door::Client, &path, 0o660, None)
+        let again = bind(Door::Client, &path, &Policy::default())
             .err()
             .map(|error| error.to_string());
         assert!(again.is_some_and(|error| error.contains("another process serves")));
@@ -334,7 +368,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert!(bind(Door::Client, &path, 0o660, None).is_err());
+        assert!(bind(Door::Client, &path, &Policy::default()).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
     }
 }

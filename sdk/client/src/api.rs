@@ -100,7 +100,8 @@ pub struct AnnotateRequest {
     /// Default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<Link>,
-    /// Milliseconds from the arrival of the request; the configuration's default where absent.
+    /// Milliseconds from the arrival of the request, at least 1 and at most the configuration's
+    /// `max_deadline_ms`, which holds where more is asked for; its default where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     /// Any JSON; comes back as it came.
@@ -155,9 +156,10 @@ pub struct AnnotateResponse<C = Value> {
     pub degraded: Vec<String>,
     /// The unit of every `begin` and `end` here.
     pub offset_unit: OffsetUnit,
-    /// SHA-256 of the text's UTF-8 bytes, in hexadecimal.
+    /// SHA-256 of the text's UTF-8 bytes, in hexadecimal; empty where `status` is `failed`.
     pub text_sha256: String,
-    /// The length of the text in every unit, so that a client can check its own count.
+    /// The length of the text in every unit, so that a client can check its own count; 0 where
+    /// `status` is `failed`.
     pub text_length: TextLength,
     /// By `begin`, then longer first. Entities of different tasks may overlap and nest.
     pub entities: Vec<Entity>,

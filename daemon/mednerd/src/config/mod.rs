@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use reader::{Document, Section};
 
+/// `sun_path` of `unix(7)` without its final NUL.
+const LONGEST_SOCKET_PATH: usize = 107;
+
 /// The file that the package installs.
 pub const DEFAULT_FILE: &str = "/etc/mednerd/mednerd.toml";
 
@@ -213,9 +216,9 @@ impl fmt::Display for Problem {
 impl Config {
     /// Reads `file` and `conf.d/*.toml` beside it.
     ///
-    /// # Errors
-    /// Every problem of every file, each with its line.
-    pub fn load(file: &Path) -> Result<Self, Vec<Problem>> {
+    /// Gives what could be read, and every problem of every file with its line: where there are any, the
+    /// rest is good for finding more and for nothing else.
+    pub fn load(file: &Path) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut config = Self {
             files: Vec::new(),
@@ -238,11 +241,16 @@ impl Config {
             config.files.push(path);
         }
         config.check_names(&mut problems);
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(problems)
-        }
+        (config, problems)
+    }
+
+    /// Sorts problems by file in the order of reading, then by line; those without a place come last.
+    pub fn sort(&self, problems: &mut [Problem]) {
+        problems.sort_by_key(|problem| {
+            let place = problem.place.as_ref();
+            let file = place.and_then(|place| self.files.iter().position(|file| *file == place.file));
+            (file.unwrap_or(usize::MAX), place.and_then(|place| place.line))
+        });
     }
 
     fn overlay(&mut self, document: &Document<'_>, problems: &mut Vec<Problem>) {
@@ -282,6 +290,18 @@ impl Config {
                 message: "server.socket and server.admin_socket must be different paths".to_owned(),
             });
         }
+        for (key, path) in [
+            ("server.socket", &self.server.socket),
+            ("server.admin_socket", &self.server.admin_socket),
+        ] {
+            let length = path.as_os_str().len();
+            if length > LONGEST_SOCKET_PATH {
+                let message = format!(
+                    "{key} has a path of {length} bytes, and a Unix socket's may have {LONGEST_SOCKET_PATH}"
+                );
+                problems.push(Problem { place: None, message });
+            }
+        }
     }
 }
 
@@ -320,14 +340,14 @@ impl Engine {
         section.choice("device", &mut self.device, |name| match name {
             "auto" => Ok(Device::Auto),
             "cpu" => Ok(Device::Cpu),
-            "cuda" => Err("there is no GPU engine in this version of mednerd; use \"auto\" or \"cpu\""),
-            _ => Err("must be \"auto\", \"cpu\" or \"cuda\""),
+            "cuda" => Err("cannot be \"cuda\" in this version of mednerd; use \"auto\" or \"cpu\""),
+            _ => Err("must be \"auto\" or \"cpu\""),
         });
         section.size("threads", 0..=1024, &mut self.threads);
         section.choice("precision", &mut self.precision, |name| match name {
             "fp32" => Ok(Precision::Fp32),
-            "int8" => Err("int8 is not there in this version of mednerd; use \"fp32\""),
-            _ => Err("must be \"fp32\" or \"int8\""),
+            "int8" => Err("cannot be \"int8\" in this version of mednerd; use \"fp32\""),
+            _ => Err("must be \"fp32\""),
         });
         section.finish();
     }
@@ -398,12 +418,13 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let prefix = format!("{}/", folder.path().display());
-        Config::load(&folder.path().join("mednerd.toml")).map_err(|problems| {
-            problems
-                .iter()
-                .map(|problem| problem.to_string().replace(&prefix, ""))
-                .collect()
-        })
+        let (config, mut problems) = Config::load(&folder.path().join("mednerd.toml"));
+        config.sort(&mut problems);
+        let told = |problem: &Problem| problem.to_string().replace(&prefix, "");
+        match problems.is_empty() {
+            true => Ok(config),
+            false => Err(problems.iter().map(told).collect()),
+        }
     }
 
     #[test]
@@ -445,12 +466,12 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "mednerd.toml:3: server.max_text_bytes must be a whole number, not a string",
-                "mednerd.toml:4: server.max_connections must be between 1 and 100000",
                 "mednerd.toml:2: unknown key server.sokcet; known here: socket, admin_socket, max_text_bytes, \
                  max_queued_documents, max_queued_bytes, max_connections, default_deadline_ms, max_deadline_ms, \
                  idle_timeout_ms, stall_timeout_ms, drain_timeout_ms",
-                "mednerd.toml:7: engine.device must be \"auto\", \"cpu\" or \"cuda\"",
+                "mednerd.toml:3: server.max_text_bytes must be a whole number, not a string",
+                "mednerd.toml:4: server.max_connections must be between 1 and 100000",
+                "mednerd.toml:7: engine.device must be \"auto\" or \"cpu\"",
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
@@ -474,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let problems = Config::load(Path::new("/nowhere/mednerd.toml")).unwrap_err();
+        let (_, problems) = Config::load(Path::new("/nowhere/mednerd.toml"));
         assert!(
             problems[0]
                 .to_string()

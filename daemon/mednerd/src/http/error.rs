@@ -89,6 +89,9 @@ pub enum ApiError {
         /// How long it was waited for.
         waited_ms: u64,
     },
+    /// The body is compressed.
+    #[error("a Content-Encoding is not supported; send the body as it is")]
+    ContentEncoding,
     /// The connection broke in the middle of the body.
     #[error("the body ended before it was complete")]
     BodyIncomplete,
@@ -171,6 +174,7 @@ impl ApiError {
             Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
+            Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),

@@ -59,8 +59,12 @@ async fn admit(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
     let response = if app.generation().policy.allows(&peer, door) {
-        next.run(request).await
+        match encoding {
+            Some(encoding) if encoding != "identity" => ApiError::ContentEncoding.into_response(),
+            _ => next.run(request).await,
+        }
     } else {
         tracing::warn!(
             uid = peer.uid,

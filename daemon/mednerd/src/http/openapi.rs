@@ -42,13 +42,13 @@ fn paths(schemas: &mut Schemas) -> Value {
         schemas,
         "Finds the entities of one document.",
         "application/json",
-        &[400, 403, 404, 408, 413, 422, 429, 500, 503],
+        &[400, 403, 404, 408, 413, 415, 422, 429, 500, 503],
     );
     let batch = post::<api::AnnotateRequest, api::BatchLine>(
         schemas,
         "One document a line in, one answer a line out, as they finish. A document that fails is a line with status `failed`.",
         "application/x-ndjson",
-        &[403, 429],
+        &[403, 415, 429],
     );
     let mut reload = get::<api::ReloadResponse>(
         schemas,
@@ -130,6 +130,7 @@ fn describe(status: u16) -> &'static str {
         404 => "A model that is not loaded.",
         408 => "The deadline passed, or the client paused too long.",
         413 => "The text or body is too large.",
+        415 => "The body is compressed.",
         422 => "Well-formed, but of no use as things are.",
         429 => "Busy; come again after `Retry-After` seconds.",
         503 => "Not ready, or stopping.",

@@ -56,10 +56,11 @@ impl Request {
         let body = std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 {
             position: error.valid_up_to(),
         })?;
-        let mut fields = Fields::parse(body)?;
+        // RFC 8259 lets a receiver ignore it, and Windows tools send it.
+        let mut fields = Fields::parse(body.strip_prefix('\u{feff}').unwrap_or(body))?;
         let request = Self {
             text: fields
-                .take("text", "a string")?
+                .take("text", "a string without unpaired surrogates")?
                 .ok_or(ApiError::MissingField { field: "text" })?,
             document_id: fields.take("document_id", "a string")?,
             models: fields.take("models", "an array of strings")?,
@@ -225,11 +226,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_by_its_code() {
-        let cases: [(&[u8], &str); 18] = [
+        let cases: [(&[u8], &str); 19] = [
             (b"", "malformed_json"),
             (b"{\"text\":\"a\"", "malformed_json"),
             (b"{\"text\":\"a\"} x", "malformed_json"),
             (b"{\"text\":\"\\ud800\"}", "invalid_field"),
+            (b"\xef\xbb\xbf{\"txet\":1}", "unknown_field"),
             (b"{\"text\":\"\xff\"}", "invalid_utf8"),
             (b"[]", "not_an_object"),
             (b"\"text\"", "not_an_object"),
