@@ -350,7 +350,7 @@ fn validate_prints_every_problem_at_once_and_ends_with_78() {
             "no {expected} in\n{printed}"
         );
     }
-    assert_eq!(printed.lines().count(), 6, "{printed}");
+    assert_eq!(printed.lines().count(), 8, "{printed}");
 }
 
 #[test]

@@ -44,8 +44,9 @@ impl Generation {
     /// Every problem that was found.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<(Self, ReloadResponse), Vec<Problem>> {
         let (config, mut problems) = Config::load(file);
+        // What could not be read is at its default, which says nothing.
         let readable = problems.is_empty();
-        if let Some(previous) = previous {
+        if let (true, Some(previous)) = (readable, previous) {
             problems.extend(previous.config.needs_restart(&config));
         }
         if readable && config.models.is_empty() {
