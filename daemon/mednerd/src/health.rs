@@ -67,14 +67,15 @@ pub async fn check(app: &App, socket: &Path) -> Result<(), String> {
     result
 }
 
-/// Checks for ever, and feeds the watchdog after each check that passed.
+/// Checks for ever, each time after `interval`, and feeds the watchdog after each check that passed. The
+/// caller has just checked.
 pub async fn watch(app: Arc<App>, interval: Duration, watched: bool) {
     let socket = app.generation().config.server.admin_socket.clone();
     loop {
+        tokio::time::sleep(interval).await;
         if check(&app, &socket).await.is_ok() && watched {
             crate::notify::watchdog();
         }
-        tokio::time::sleep(interval).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! From a text to its spans in three calls: [`Model::prepare`], [`Model::forward`] for each window,
 //! [`Model::decode`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use jiff::Timestamp;
@@ -151,14 +151,6 @@ impl Model {
         Ok(model)
     }
 
-    /// Opens and loads the checkpoint at `path`.
-    ///
-    /// # Errors
-    /// [`LoadError`], which names the file.
-    pub fn open(path: &Path) -> Result<Self, LoadError> {
-        Self::load(&Checkpoint::open(path)?)
-    }
-
     /// Tokenises a text and cuts it into windows.
     ///
     /// # Errors
@@ -235,9 +227,15 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::Value;
 
     use super::*;
+
+    fn open(path: &Path) -> Model {
+        Model::load(&Checkpoint::open(path).unwrap()).unwrap()
+    }
 
     /// Checkpoints and answers of the Python reference, made by tests/fixtures/make_goldens.py.
     const CHECKPOINTS: [&str; 4] = ["fp32", "bf16", "fp16-sharded", "vocab-only"];
@@ -247,7 +245,7 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert");
         let mut compared = 0;
         for name in CHECKPOINTS {
-            let model = Model::open(&folder.join(name)).unwrap();
+            let model = open(&folder.join(name));
             let golden = std::fs::read(folder.join(name).join("golden.json")).unwrap();
             let golden: Value = serde_json::from_slice(&golden).unwrap();
             // The other cases are there for their tokens.
@@ -291,7 +289,7 @@ mod tests {
     #[test]
     fn a_model_whose_answer_changes_fails_its_self_check() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
-        let mut model = Model::open(&folder).unwrap();
+        let mut model = open(&folder);
         model.self_check().unwrap();
         let mut values = model.expected.values().to_vec();
         values[0] = f32::from_bits(values[0].to_bits() ^ 1);

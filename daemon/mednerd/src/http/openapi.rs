@@ -50,19 +50,18 @@ fn paths(schemas: &mut Schemas) -> Value {
         "application/x-ndjson",
         &[403, 415, 429],
     );
-    let mut reload = get::<api::ReloadResponse>(
+    let reload = bare::<api::ReloadResponse>(
         schemas,
         "Admin socket only. Reads and checks the configuration as a whole and puts it in force, or keeps the old one.",
         &[403, 422],
     );
-    reload = json!({ "post": reload["get"] });
     json!({
         "/v1/annotate": annotate,
         "/v1/annotate/batch": batch,
         "/v1/models": get::<api::ModelsResponse>(schemas, "The loaded models.", &[403]),
         "/v1/plugins": get::<api::PluginsResponse>(schemas, "The loaded plugins.", &[403]),
         "/v1/status": get::<api::StatusResponse>(schemas, "What runs, and how busy it is.", &[403]),
-        "/v1/reload": reload,
+        "/v1/reload": { "post": reload },
         "/healthz": get::<api::HealthResponse>(schemas, "It is alive.", &[403]),
         "/readyz": get::<api::HealthResponse>(schemas, "It can serve.", &[403, 503]),
         "/metrics": { "get": {
@@ -83,10 +82,15 @@ fn paths(schemas: &mut Schemas) -> Value {
 }
 
 fn get<Answer: JsonSchema>(schemas: &mut Schemas, summary: &str, errors: &[u16]) -> Value {
-    json!({ "get": {
+    json!({ "get": bare::<Answer>(schemas, summary, errors) })
+}
+
+/// An operation without a body.
+fn bare<Answer: JsonSchema>(schemas: &mut Schemas, summary: &str, errors: &[u16]) -> Value {
+    json!({
         "summary": summary,
         "responses": responses::<Answer>(schemas, "application/json", errors),
-    } })
+    })
 }
 
 fn post<Body: JsonSchema, Answer: JsonSchema>(
