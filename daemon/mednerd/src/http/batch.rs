@@ -27,13 +27,17 @@ use crate::sync::Pass;
 const MAX_BATCHES: usize = 8;
 
 /// The handler.
-pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
-    let place = app
-        .batches
-        .try_enter(1, MAX_BATCHES)
-        .ok_or_else(|| ApiError::Busy {
-            retry_after: app.retry_after(),
-        })?;
+pub async fn annotate(State(app): State<Arc<App>>, mut body: Body) -> Result<Response, ApiError> {
+    let Some(place) = app.batches.try_enter(1, MAX_BATCHES) else {
+        let retry_after = app.retry_after();
+        // Beside the answer: who writes before it reads sees it, who reads first need not wait.
+        tokio::spawn(async move {
+            let generation = app.generation();
+            let server = &generation.config.server;
+            body::discard(&mut body, server.stall_timeout, body::largest(server)).await;
+        });
+        return Err(ApiError::Busy { retry_after });
+    };
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(drive(app, body, sender, place));
     let mut response = Body::new(Lines(receiver)).into_response();

@@ -71,7 +71,7 @@ pub async fn whole(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8
 
 /// Reads on without keeping anything, so that a client that writes before it reads sees its answer
 /// and not a broken pipe. Bounded: who sends more than another `limit` has its connection closed.
-async fn discard(body: &mut Body, pause: Duration, limit: usize) {
+pub async fn discard(body: &mut Body, pause: Duration, limit: usize) {
     let mut read = 0;
     while let Ok(Some(data)) = piece(body, pause).await {
         read += data.len();
