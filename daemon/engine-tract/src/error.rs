@@ -24,6 +24,17 @@ pub enum EngineError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// A task adapter over a base that came as ONNX.
+    #[error(
+        "{}: the base {} came as model.onnx, whose layers cannot be adapted; copy its model.safetensors beside it",
+        adapter.display(), base.display()
+    )]
+    OnnxBase {
+        /// The adapter's directory.
+        adapter: PathBuf,
+        /// The base's.
+        base: PathBuf,
+    },
     /// tract refused the plan or failed while running it: a fault of ours, not of the checkpoint or the note.
     #[error("{}: the CPU engine failed while {step}: {problem}. Please report this", path.display())]
     Internal {

@@ -1,9 +1,14 @@
-//! From an `Architecture` to a tract model made of our operators. Tensors are read one at a time, packed into the form
-//! the kernels want and dropped, so that every weight is held once.
+//! From an `Architecture` to tract plans made of our operators: one plan for the embeddings, one for each layer, one for
+//! the head. Tensors are read one at a time, packed into the form the kernels want and dropped, so that every weight is
+//! held once. An adapter's plans are made only for the stages that it changes, over the same packed weights.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use mednerd_model::{
-    Activation, Architecture, Attention, Checkpoint, Embeddings, FeedForward, Layer, Linear, ModelError,
-    Norm, NormPlacement, Positions, Table, Weights,
+    Activation, Adapter, Architecture, Attention, AttentionPositions, Checkpoint, Embeddings, FeedForward,
+    Head, Layer, Linear, LowRank, ModelError, Norm, NormPlacement, Positions, Projection, Table, Weights,
 };
 use tract_onnx::tract_core::internal::*;
 
@@ -11,12 +16,32 @@ use crate::error::EngineError;
 use crate::kernels::attention::Heads;
 use crate::kernels::gemm::Packed;
 use crate::kernels::norm::Affine;
-use crate::ops::{AddNorm, Attend, Embed, EmbedWeights, Normalize, Product, ProductWeights, Shared};
+use crate::ops::{Add, AddNorm, Attend, Change, Embed, Normalize, Places, Product, Shared};
 
-/// A model ready to be planned, and the bytes of weights that its operators hold.
+/// One stage of a model: a plan with one input and one output.
+pub(crate) type Stage = Arc<TypedSimplePlan>;
+
+/// A lowered checkpoint: its stages, and its weights as they are packed, for adapters to be lowered over.
 pub(crate) struct Lowered {
-    pub(crate) model: TypedModel,
+    pub(crate) stages: Vec<Stage>,
+    pub(crate) packed: PackedWeights,
+    /// Bytes of weights that the stages hold.
     pub(crate) bytes: usize,
+}
+
+/// An adapter lowered over its base: the base's stages where it changes nothing, its own elsewhere.
+pub(crate) struct Adapted {
+    pub(crate) stages: Vec<Stage>,
+    /// Bytes of weights that the adapter's stages hold on top of the base's.
+    pub(crate) bytes: usize,
+}
+
+/// What operators hold, under the names of the tensors it was made of.
+#[derive(Default)]
+pub(crate) struct PackedWeights {
+    matrices: HashMap<String, Shared<Packed>>,
+    vectors: HashMap<String, Shared<Vec<f32>>>,
+    affines: HashMap<String, Shared<Affine>>,
 }
 
 /// Why lowering stopped: a tensor, or tract itself.
@@ -37,194 +62,443 @@ impl From<TractError> for LowerError {
     }
 }
 
-/// Lowers a checkpoint's safetensors: input `[S]` of u32 token ids, output `[S, labels]` of f32 logits.
-pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
-    let mut lowering = Lowering {
-        weights: checkpoint.weights(),
-        model: TypedModel::default(),
-        bytes: 0,
-    };
-    lowering
-        .whole(checkpoint.architecture())
-        .map_err(|error| match error {
-            LowerError::Tensor(error) => EngineError::Model(error),
-            LowerError::Graph(error) => EngineError::Internal {
-                path: checkpoint.dir().to_owned(),
+impl LowerError {
+    fn of(self, dir: &Path) -> EngineError {
+        match self {
+            Self::Tensor(error) => EngineError::Model(error),
+            Self::Graph(error) => EngineError::Internal {
+                path: dir.to_owned(),
                 step: "building the plan",
                 problem: format!("{error:#}"),
             },
-        })?;
+        }
+    }
+}
+
+/// Lowers a checkpoint's safetensors: the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
+/// logits, and between them are hidden states, `[S, hidden]` of f32.
+pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
+    let mut lowering = Lowering {
+        weights: checkpoint.weights(),
+        adapter: None,
+        packed: PackedWeights::default(),
+        base: &PackedWeights::default(),
+        bytes: 0,
+        changed: false,
+    };
+    let architecture = checkpoint.architecture();
+    let stages: Result<Vec<Stage>, LowerError> = (0..stages(architecture))
+        .map(|index| lowering.stage(architecture, index))
+        .collect();
     Ok(Lowered {
-        model: lowering.model,
+        stages: stages.map_err(|error| error.of(checkpoint.dir()))?,
+        packed: lowering.packed,
         bytes: lowering.bytes,
     })
 }
 
+/// Lowers an adapter over its base, which is `checkpoint` lowered.
+pub(crate) fn adapt(
+    checkpoint: &Checkpoint,
+    base: &[Stage],
+    packed: &PackedWeights,
+    adapter: &Adapter,
+) -> Result<Adapted, EngineError> {
+    let mut lowering = Lowering {
+        weights: checkpoint.weights(),
+        adapter: Some(adapter),
+        packed: PackedWeights::default(),
+        base: packed,
+        bytes: 0,
+        changed: false,
+    };
+    let stages: Result<Vec<Stage>, LowerError> = base
+        .iter()
+        .enumerate()
+        .map(|(index, base)| {
+            lowering.changed = false;
+            let own = lowering.stage(adapter.architecture(), index)?;
+            Ok(if lowering.changed { own } else { Arc::clone(base) })
+        })
+        .collect();
+    Ok(Adapted {
+        stages: stages.map_err(|error| error.of(adapter.dir()))?,
+        bytes: lowering.bytes,
+    })
+}
+
+/// Embeddings, layers, head.
+fn stages(architecture: &Architecture) -> usize {
+    architecture.layers.len() + 2
+}
+
 struct Lowering<'a> {
     weights: &'a Weights,
-    model: TypedModel,
+    adapter: Option<&'a Adapter>,
+    /// What this lowering has packed.
+    packed: PackedWeights,
+    /// What the base has packed, where this is an adapter's.
+    base: &'a PackedWeights,
     bytes: usize,
+    /// Whether the adapter had a part in the current stage.
+    changed: bool,
 }
 
 impl Lowering<'_> {
-    fn whole(&mut self, architecture: &Architecture) -> Result<(), LowerError> {
-        let length = self.model.symbols.sym("S");
-        let ids = self.model.add_source("ids", u32::fact([length.to_dim()]))?;
-        let mut x = self.embeddings(&architecture.embeddings, architecture.context, ids)?;
-        for (index, layer) in architecture.layers.iter().enumerate() {
-            x = self.layer(layer, &format!("layer.{index}"), x)?;
-        }
-        if let Some(norm) = &architecture.final_norm {
-            x = self.normalize("final_norm", norm, x)?;
-        }
-        let logits = self.product("logits", &[&architecture.head.classifier], None, x)?;
-        self.model.select_output_outlets(&[logits])?;
-        Ok(())
+    fn stage(&mut self, architecture: &Architecture, index: usize) -> Result<Stage, LowerError> {
+        let mut graph = Graph::default();
+        let output = if index == 0 {
+            let ids = graph.source(|length| u32::fact([length]))?;
+            self.embeddings(&mut graph, &architecture.embeddings, architecture.context, ids)?
+        } else {
+            let hidden = architecture.hidden.to_dim();
+            let x = graph.source(|length| f32::fact([length, hidden]))?;
+            match architecture.layers.get(index - 1) {
+                Some(layer) => self.layer(&mut graph, layer, x)?,
+                None => self.head(
+                    &mut graph,
+                    architecture.final_norm.as_ref(),
+                    &architecture.head,
+                    x,
+                )?,
+            }
+        };
+        graph.model.select_output_outlets(&[output])?;
+        Ok(TypedSimplePlan::new(graph.model)?)
     }
 
     fn embeddings(
         &mut self,
+        graph: &mut Graph,
         embeddings: &Embeddings,
         context: usize,
         ids: OutletId,
     ) -> Result<OutletId, LowerError> {
         let width = embeddings.words.width;
-        let mut places = match &embeddings.positions {
-            Positions::Absolute { table, first } => {
-                let mut rows = self.table(table)?;
-                rows.drain(..(first * width).min(rows.len()));
-                rows.truncate(context * width);
-                rows
+        let words = self.table(&embeddings.words)?;
+        let types = embeddings.token_types.as_ref();
+        // A note is one segment, so every token gets row 0.
+        let types = types
+            .map(|table| self.tensor(&table.weight, &[table.rows, width]))
+            .transpose()?;
+        let typed = |mut rows: Vec<f32>| {
+            for row in rows.chunks_exact_mut(width) {
+                row.iter_mut()
+                    .zip(types.iter().flatten())
+                    .for_each(|(x, t)| *x += *t);
+            }
+            rows.shrink_to_fit();
+            rows
+        };
+        let places = match &embeddings.positions {
+            Positions::None => Places {
+                rows: typed(vec![0.0; width]),
+                padding: None,
+                everywhere: true,
+            },
+            Positions::Absolute {
+                table,
+                first,
+                padding,
+            } => {
+                let mut rows = self.tensor(&table.weight, &[table.rows, width])?;
+                // With a padding token the row before the first place is its own.
+                let before = if padding.is_some() {
+                    first.saturating_sub(1)
+                } else {
+                    *first
+                };
+                rows.drain(..(before * width).min(rows.len()));
+                rows.truncate((context + first - before) * width);
+                Places {
+                    rows: typed(rows),
+                    padding: *padding,
+                    everywhere: false,
+                }
             }
         };
-        if let Some(types) = &embeddings.token_types {
-            // A note is one segment, so every token gets row 0.
-            let types = self.table(types)?;
-            for place in places.chunks_exact_mut(width) {
-                place.iter_mut().zip(&types).for_each(|(x, t)| *x += *t);
-            }
+        self.bytes += places.rows.capacity() * size_of::<f32>();
+        let places = Shared::new(places);
+        let mut x = graph.wire("embeddings", Embed { words, places, width }, &[ids])?;
+        if let Some(Projection::BeforeNorm(linear)) = &embeddings.projection {
+            x = self.product(graph, "embeddings.projection", &[linear], None, x)?;
         }
-        places.shrink_to_fit();
-        let words = self.table(&embeddings.words)?;
-        self.bytes += (words.capacity() + places.capacity()) * size_of::<f32>();
-        let weights = Shared::new(EmbedWeights { words, places, width });
-        let mut x = self.wire("embeddings", Embed { weights }, &[ids])?;
         if let Some(norm) = &embeddings.norm {
-            x = self.normalize("embeddings.norm", norm, x)?;
+            x = self.normalize(graph, "embeddings.norm", norm, x)?;
         }
-        if let Some(projection) = &embeddings.projection {
-            x = self.product("embeddings.projection", &[projection], None, x)?;
+        if let Some(Projection::AfterNorm(linear)) = &embeddings.projection {
+            x = self.product(graph, "embeddings.projection", &[linear], None, x)?;
         }
         Ok(x)
     }
 
-    fn layer(&mut self, layer: &Layer, name: &str, x: OutletId) -> Result<OutletId, LowerError> {
-        let NormPlacement::Post = layer.placement;
-        let attended = self.attention(&layer.attention, name, x)?;
-        let x = self.add_norm(
-            &format!("{name}.attention.norm"),
-            &layer.attention_norm,
-            attended,
-            x,
-        )?;
-        let fed = self.feed_forward(&layer.feed_forward, name, x)?;
-        self.add_norm(
-            &format!("{name}.feed_forward.norm"),
-            &layer.feed_forward_norm,
-            fed,
-            x,
-        )
+    fn layer(&mut self, graph: &mut Graph, layer: &Layer, x: OutletId) -> Result<OutletId, LowerError> {
+        let attention_norm = layer.attention_norm.as_ref();
+        match layer.placement {
+            NormPlacement::Post => {
+                let attended = self.attention(graph, &layer.attention, x)?;
+                let x = match attention_norm {
+                    Some(norm) => self.add_norm(graph, "attention.norm", norm, attended, x)?,
+                    None => graph.wire("attention.sum", Add, &[attended, x])?,
+                };
+                let fed = self.feed_forward(graph, &layer.feed_forward, x)?;
+                self.add_norm(graph, "feed_forward.norm", &layer.feed_forward_norm, fed, x)
+            }
+            NormPlacement::Pre => {
+                let normal = match attention_norm {
+                    Some(norm) => self.normalize(graph, "attention.norm", norm, x)?,
+                    None => x,
+                };
+                let attended = self.attention(graph, &layer.attention, normal)?;
+                let x = graph.wire("attention.sum", Add, &[attended, x])?;
+                let normal = self.normalize(graph, "feed_forward.norm", &layer.feed_forward_norm, x)?;
+                let fed = self.feed_forward(graph, &layer.feed_forward, normal)?;
+                graph.wire("feed_forward.sum", Add, &[fed, x])
+            }
+        }
     }
 
-    fn attention(&mut self, attention: &Attention, name: &str, x: OutletId) -> Result<OutletId, LowerError> {
-        let Attention::Full {
-            query,
-            key,
-            value,
-            output,
-            heads,
-            head_dim,
-            scale,
-        } = attention;
-        let qkv = self.product(&format!("{name}.qkv"), &[query, key, value], None, x)?;
+    fn attention(
+        &mut self,
+        graph: &mut Graph,
+        attention: &Attention,
+        x: OutletId,
+    ) -> Result<OutletId, LowerError> {
+        let qkv: Vec<&Linear> = attention.qkv.iter().collect();
+        let qkv = self.product(graph, "attention.qkv", &qkv, None, x)?;
         let heads = Heads {
-            count: *heads,
-            width: *head_dim,
-            scale: *scale,
+            count: attention.heads,
+            width: attention.head_dim,
+            scale: attention.scale,
         };
-        let attended = self.wire(&format!("{name}.attention"), Attend { heads }, &[qkv])?;
-        self.product(&format!("{name}.attention.output"), &[output], None, attended)
+        let attended = match &attention.positions {
+            AttentionPositions::None => graph.wire("attention", Attend { heads }, &[qkv])?,
+            AttentionPositions::Rotary { .. } | AttentionPositions::Disentangled(_) => {
+                return Err(format_err!("these attention positions are not lowered").into());
+            }
+        };
+        self.product(graph, "attention.output", &[&attention.output], None, attended)
     }
 
     fn feed_forward(
         &mut self,
+        graph: &mut Graph,
         feed_forward: &FeedForward,
-        name: &str,
         x: OutletId,
     ) -> Result<OutletId, LowerError> {
-        let FeedForward::Mlp { up, activation, down } = feed_forward;
-        let x = self.product(&format!("{name}.up"), &[up], Some(*activation), x)?;
-        self.product(&format!("{name}.down"), &[down], None, x)
+        match feed_forward {
+            FeedForward::Mlp { up, activation, down } => {
+                let x = self.product(graph, "feed_forward.up", &[up], Some(*activation), x)?;
+                self.product(graph, "feed_forward.down", &[down], None, x)
+            }
+            FeedForward::Gated { .. } => Err(format_err!("gated layers are not lowered").into()),
+        }
+    }
+
+    fn head(
+        &mut self,
+        graph: &mut Graph,
+        final_norm: Option<&Norm>,
+        head: &Head,
+        mut x: OutletId,
+    ) -> Result<OutletId, LowerError> {
+        if let Some(norm) = final_norm {
+            x = self.normalize(graph, "final_norm", norm, x)?;
+        }
+        if let Some(dense) = &head.dense {
+            x = self.product(graph, "head.dense", &[&dense.linear], Some(dense.activation), x)?;
+            x = self.normalize(graph, "head.norm", &dense.norm, x)?;
+        }
+        self.product(graph, "head.classifier", &[&head.classifier], None, x)
     }
 
     /// One product for linear layers that share their input: their outputs side by side.
     fn product(
         &mut self,
+        graph: &mut Graph,
         name: &str,
         parts: &[&Linear],
         activation: Option<Activation>,
         x: OutletId,
     ) -> Result<OutletId, LowerError> {
-        let inputs = parts.first().map_or(0, |part| part.inputs);
-        let outputs: usize = parts.iter().map(|part| part.outputs).sum();
-        let mut matrix = Packed::zeros(inputs, outputs);
-        let mut bias = vec![0.0; outputs];
-        let mut first = 0;
-        for part in parts {
-            let rows = self.weights.read(&part.weight, &[part.outputs, part.inputs])?;
-            matrix.fill_transposed(first, &rows, inputs);
-            if let Some(name) = &part.bias {
-                let values = self.weights.read(name, &[part.outputs])?;
-                bias[first..][..part.outputs].copy_from_slice(&values);
-            }
-            first += part.outputs;
-        }
-        let bias = parts.iter().any(|part| part.bias.is_some()).then_some(bias);
-        self.bytes += matrix.bytes() + bias.as_ref().map_or(0, Vec::capacity) * size_of::<f32>();
-        let weights = Shared::new(ProductWeights { matrix, bias });
-        let product = Product { weights, activation };
-        self.wire(name, product, &[x])
+        let product = Product {
+            matrix: self.matrix(parts)?,
+            bias: self.bias(parts)?,
+            change: self.change(parts)?,
+            activation,
+        };
+        graph.wire(name, product, &[x])
     }
 
-    fn normalize(&mut self, name: &str, norm: &Norm, x: OutletId) -> Result<OutletId, LowerError> {
+    /// The weights of linear layers that share their input, side by side.
+    fn matrix(&mut self, parts: &[&Linear]) -> Result<Shared<Packed>, LowerError> {
+        let key = joined(parts.iter().map(|part| part.weight.as_str()));
+        let own = self.replaces(parts.iter().map(|part| part.weight.as_str()));
+        if let Some(held) = self.held(own, |packed| packed.matrices.get(&key)) {
+            return Ok(held);
+        }
+        let inputs = parts.first().map_or(0, |part| part.inputs);
+        let outputs = parts.iter().map(|part| part.outputs).sum();
+        let mut matrix = Packed::zeros(inputs, outputs);
+        let mut first = 0;
+        for part in parts {
+            let rows = self.tensor(&part.weight, &[part.outputs, part.inputs])?;
+            matrix.fill_transposed(first, &rows, inputs);
+            first += part.outputs;
+        }
+        self.bytes += matrix.bytes();
+        let matrix = Shared::new(matrix);
+        self.packed.matrices.insert(key, matrix.clone());
+        Ok(matrix)
+    }
+
+    /// The biases of the same; zero for a layer that has none beside one that has.
+    fn bias(&mut self, parts: &[&Linear]) -> Result<Option<Shared<Vec<f32>>>, LowerError> {
+        let names: Vec<&str> = parts.iter().filter_map(|part| part.bias.as_deref()).collect();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let key = joined(names.iter().copied());
+        let own = self.replaces(names.iter().copied());
+        if let Some(held) = self.held(own, |packed| packed.vectors.get(&key)) {
+            return Ok(Some(held));
+        }
+        let mut bias = Vec::with_capacity(parts.iter().map(|part| part.outputs).sum());
+        for part in parts {
+            match &part.bias {
+                Some(name) => bias.append(&mut self.tensor(name, &[part.outputs])?),
+                None => bias.resize(bias.len() + part.outputs, 0.0),
+            }
+        }
+        Ok(Some(self.vector(key, bias)))
+    }
+
+    /// What the adapter does to linear layers that share their input.
+    fn change(&mut self, parts: &[&Linear]) -> Result<Option<Shared<Change>>, LowerError> {
+        let Some(adapter) = self.adapter else {
+            return Ok(None);
+        };
+        let changes: Result<Vec<Option<LowRank>>, ModelError> =
+            parts.iter().map(|part| adapter.low_rank(part)).collect();
+        let changes = changes?;
+        if changes.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        self.changed = true;
+        let mut change = Change::new(parts.first().map_or(0, |part| part.inputs));
+        for (part, low_rank) in parts.iter().zip(changes) {
+            // The lengths of the rows before the change are the base's.
+            let rows = match &low_rank {
+                Some(LowRank {
+                    magnitude: Some(_), ..
+                }) => Some(self.tensor(&part.weight, &[part.outputs, part.inputs])?),
+                _ => None,
+            };
+            change.push(part.outputs, low_rank, rows.as_deref());
+        }
+        self.bytes += change.bytes();
+        Ok(Some(Shared::new(change)))
+    }
+
+    fn normalize(
+        &mut self,
+        graph: &mut Graph,
+        name: &str,
+        norm: &Norm,
+        x: OutletId,
+    ) -> Result<OutletId, LowerError> {
         let affine = self.affine(norm)?;
-        self.wire(name, Normalize { affine }, &[x])
+        graph.wire(name, Normalize { affine }, &[x])
     }
 
     fn add_norm(
         &mut self,
+        graph: &mut Graph,
         name: &str,
         norm: &Norm,
         x: OutletId,
         residual: OutletId,
     ) -> Result<OutletId, LowerError> {
         let affine = self.affine(norm)?;
-        self.wire(name, AddNorm { affine }, &[x, residual])
+        graph.wire(name, AddNorm { affine }, &[x, residual])
     }
 
     fn affine(&mut self, norm: &Norm) -> Result<Shared<Affine>, LowerError> {
-        let weight = self.weights.read(&norm.weight, &[norm.size])?;
+        let own = self.replaces([norm.weight.as_str()].into_iter().chain(norm.bias.as_deref()));
+        if let Some(held) = self.held(own, |packed| packed.affines.get(&norm.weight)) {
+            return Ok(held);
+        }
+        let weight = self.tensor(&norm.weight, &[norm.size])?;
         let bias = match &norm.bias {
-            Some(name) => self.weights.read(name, &[norm.size])?,
+            Some(name) => self.tensor(name, &[norm.size])?,
             None => vec![0.0; norm.size],
         };
         self.bytes += 2 * norm.size * size_of::<f32>();
         let eps = norm.eps;
-        Ok(Shared::new(Affine { weight, bias, eps }))
+        let affine = Shared::new(Affine { weight, bias, eps });
+        self.packed.affines.insert(norm.weight.clone(), affine.clone());
+        Ok(affine)
     }
 
-    fn table(&self, table: &Table) -> Result<Vec<f32>, LowerError> {
-        Ok(self.weights.read(&table.weight, &[table.rows, table.width])?)
+    fn table(&mut self, table: &Table) -> Result<Shared<Vec<f32>>, LowerError> {
+        let own = self.replaces([table.weight.as_str()]);
+        if let Some(held) = self.held(own, |packed| packed.vectors.get(&table.weight)) {
+            return Ok(held);
+        }
+        let rows = self.tensor(&table.weight, &[table.rows, table.width])?;
+        Ok(self.vector(table.weight.clone(), rows))
+    }
+
+    fn vector(&mut self, key: String, values: Vec<f32>) -> Shared<Vec<f32>> {
+        self.bytes += values.capacity() * size_of::<f32>();
+        let values = Shared::new(values);
+        self.packed.vectors.insert(key, values.clone());
+        values
+    }
+
+    /// What is packed already: by this lowering or, where the adapter has no tensor of its own for it, by the base's.
+    fn held<'b, T: 'b>(
+        &'b self,
+        own: bool,
+        find: impl Fn(&'b PackedWeights) -> Option<&'b Shared<T>>,
+    ) -> Option<Shared<T>> {
+        let base = || if own { None } else { find(self.base) };
+        find(&self.packed).or_else(base).cloned()
+    }
+
+    /// Whether the adapter brings any of these tensors itself; then the stage is its own.
+    fn replaces<'b>(&mut self, names: impl IntoIterator<Item = &'b str>) -> bool {
+        let adapter = self.adapter;
+        let own = names
+            .into_iter()
+            .any(|name| adapter.is_some_and(|adapter| adapter.replaces(name)));
+        self.changed |= own;
+        own
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        match self.adapter {
+            Some(adapter) if adapter.replaces(name) => adapter.read(name, shape),
+            _ => self.weights.read(name, shape),
+        }
+    }
+}
+
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    // No name holds a line break that would make two lists one: the parts come from one architecture in one order.
+    names.collect::<Vec<_>>().join("\n")
+}
+
+/// A tract model under construction.
+#[derive(Default)]
+struct Graph {
+    model: TypedModel,
+}
+
+impl Graph {
+    fn source(&mut self, fact: impl FnOnce(TDim) -> TypedFact) -> Result<OutletId, LowerError> {
+        let length = self.model.symbols.sym("S").to_dim();
+        Ok(self.model.add_source("input", fact(length))?)
     }
 
     fn wire(

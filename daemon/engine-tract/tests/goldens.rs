@@ -54,10 +54,9 @@ fn copy(variant: &str, keep: impl Fn(&str) -> bool) -> TempDir {
 }
 
 fn largest_difference(model: &TractModel, variant: &str) -> f64 {
-    let mut session = model.session().unwrap();
     let mut worst = 0.0_f64;
     for (ids, want) in cases(variant) {
-        let got = session.forward(&ids).unwrap();
+        let got = model.forward(&ids).unwrap();
         assert_eq!(got.len(), want.len());
         for (got, want) in got.iter().zip(want) {
             worst = worst.max((f64::from(*got) - want).abs());
@@ -117,17 +116,15 @@ fn an_onnx_file_that_does_not_fit_is_refused() {
 fn the_answer_depends_on_the_ids_only() {
     let model = load(&fixture("fp32"));
     let all = cases("fp32");
-    let mut session = model.session().unwrap();
-    let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| session.forward(ids).unwrap()).collect();
+    let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| model.forward(ids).unwrap()).collect();
     std::thread::scope(|scope| {
         for turn in 0..4 {
             let (model, all, alone) = (&model, &all, &alone);
             scope.spawn(move || {
-                let mut session = model.session().unwrap();
                 for step in 0..50 {
                     // Every thread takes another order, so that buffers come back with other contents and sizes.
                     let at = (step * (turn * 2 + 1) + turn) % all.len();
-                    let logits = session.forward(&all[at].0).unwrap();
+                    let logits = model.forward(&all[at].0).unwrap();
                     assert!(
                         logits
                             .iter()
@@ -138,34 +135,28 @@ fn the_answer_depends_on_the_ids_only() {
             });
         }
     });
-    let again = load(&fixture("fp32"))
-        .session()
-        .unwrap()
-        .forward(&all[0].0)
-        .unwrap();
+    let again = load(&fixture("fp32")).forward(&all[0].0).unwrap();
     assert_eq!(again, alone[0]);
 }
 
 #[test]
 fn every_length_up_to_the_context_runs() {
     let model = load(&fixture("fp32"));
-    let mut session = model.session().unwrap();
     for length in 1..=model.context() {
         let ids: Vec<u32> = (0..length).map(|i| (i * 7 % 250) as u32).collect();
-        let logits = session.forward(&ids).unwrap();
+        let logits = model.forward(&ids).unwrap();
         assert_eq!(logits.len(), length * model.labels());
     }
 }
 
 #[test]
-fn sequences_that_cannot_run_are_typed_errors_and_the_session_lives_on() {
+fn sequences_that_cannot_run_are_typed_errors_and_the_model_lives_on() {
     let model = load(&fixture("fp32"));
-    let mut session = model.session().unwrap();
-    let good = session.forward(&[2, 9, 3]).unwrap();
-    assert!(matches!(session.forward(&[]), Err(EngineError::Empty)));
+    let good = model.forward(&[2, 9, 3]).unwrap();
+    assert!(matches!(model.forward(&[]), Err(EngineError::Empty)));
     let long = vec![5; model.context() + 1];
     assert!(matches!(
-        session.forward(&long),
+        model.forward(&long),
         Err(EngineError::TooLong {
             length: 113,
             context: 112
@@ -173,14 +164,14 @@ fn sequences_that_cannot_run_are_typed_errors_and_the_session_lives_on() {
     ));
     for id in [263, u32::MAX] {
         assert!(matches!(
-            session.forward(&[2, id, 3]),
+            model.forward(&[2, id, 3]),
             Err(EngineError::Token {
                 position: 1,
                 rows: 263
             })
         ));
     }
-    assert_eq!(session.forward(&[2, 9, 3]).unwrap(), good);
+    assert_eq!(model.forward(&[2, 9, 3]).unwrap(), good);
 }
 
 #[test]
@@ -222,9 +213,7 @@ fn memory_is_the_parameters_once() {
 }
 
 #[test]
-fn plans_are_shared_and_sessions_can_move() {
+fn models_are_shared() {
     fn shared<T: Send + Sync + Clone>() {}
-    fn movable<T: Send>() {}
     shared::<TractModel>();
-    movable::<mednerd_engine_tract::Session>();
 }

@@ -1,19 +1,17 @@
-//! A model that is loaded and ready: tokenizer, labels, engine, and the sessions that workers borrow.
+//! A model that is loaded and ready: tokenizer, labels and engine.
 //! From a text to its spans in three calls: [`Model::prepare`], [`Model::forward`] for each window,
 //! [`Model::decode`].
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use jiff::Timestamp;
-use mednerd_engine_tract::{Options, Session, TractModel};
+use mednerd_engine_tract::{Options, TractModel};
 use mednerd_model::Checkpoint;
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
 };
 
 use crate::app::now;
-use crate::sync::lock;
 
 /// What the self-check computes; also the first thing that a freshly loaded model sees.
 const PROBE: &str = "Metformin 500 mg was started for type 2 diabetes mellitus.";
@@ -67,7 +65,6 @@ pub struct Model {
     tokenizer: TextTokenizer,
     scheme: LabelScheme,
     engine: TractModel,
-    idle: Mutex<Vec<Session>>,
     /// What the engine said to [`PROBE`] when the model was loaded.
     expected: Logits,
 }
@@ -145,7 +142,6 @@ impl Model {
             tokenizer,
             scheme,
             engine,
-            idle: Mutex::new(Vec::new()),
         };
         model.expected = model.probe()?;
         Ok(model)
@@ -175,13 +171,7 @@ impl Model {
             .ok_or("no such window")
             .map_err(failed("windows"))?;
         let sequence = self.tokenizer.sequence(ids);
-        // A session that failed is not used again: it is dropped with the error.
-        let mut session = match lock(&self.idle).pop() {
-            Some(session) => session,
-            None => self.engine.session().map_err(failed("engine"))?,
-        };
-        let values = session.forward(&sequence.ids).map_err(failed("engine"))?;
-        lock(&self.idle).push(session);
+        let values = self.engine.forward(&sequence.ids).map_err(failed("engine"))?;
         Logits::new(self.scheme.len(), values)
             .and_then(|logits| {
                 logits.without_specials(self.tokenizer.prefix().len(), self.tokenizer.suffix().len())

@@ -67,13 +67,14 @@ fn a_checkpoint_says_what_it_is() {
     let words = &architecture.embeddings.words;
     assert_eq!(checkpoint.weights().dtype(&words.weight), Some(Dtype::F32));
     assert!(checkpoint.parameters() * 4 < checkpoint.weight_bytes());
-    let FeedForward::Mlp { activation, .. } = architecture.layers[0].feed_forward;
-    assert_eq!(activation, Activation::Gelu);
+    let activation = |checkpoint: &Checkpoint| match checkpoint.architecture().layers[0].feed_forward {
+        FeedForward::Mlp { activation, .. } | FeedForward::Gated { activation, .. } => activation,
+    };
+    assert_eq!(activation(&checkpoint), Activation::Gelu);
 
     let onnx = Checkpoint::open(&fixture("vocab-only")).unwrap();
     assert!(onnx.onnx().is_some() && !onnx.weights().is_empty());
-    let FeedForward::Mlp { activation, .. } = onnx.architecture().layers[0].feed_forward;
-    assert_eq!(activation, Activation::GeluTanh);
+    assert_eq!(activation(&onnx), Activation::GeluTanh);
 }
 
 #[test]

@@ -537,7 +537,10 @@ fn old_spellings_of_the_tensors_are_read() {
         Some((name, d, s, b))
     });
     let checkpoint = Checkpoint::open(copy.path()).unwrap();
-    let norm = &checkpoint.architecture().layers[0].attention_norm;
+    let norm = checkpoint.architecture().layers[0]
+        .attention_norm
+        .as_ref()
+        .unwrap();
     assert_eq!(norm.weight, "encoder.layer.0.attention.output.LayerNorm.gamma");
 }
 

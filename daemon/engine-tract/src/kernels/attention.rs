@@ -18,7 +18,10 @@ pub(crate) struct Heads {
 /// Buffers that a thread keeps between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    /// Packed blocks of a product's rows.
     pub(crate) tiles: Vec<f32>,
+    /// Rows between the two products of a low-rank change.
+    pub(crate) ranks: Vec<f32>,
     keys: Packed,
     values: Packed,
     scores: Vec<f32>,
@@ -38,6 +41,7 @@ pub(crate) fn attend(qkv: &[f32], length: usize, heads: Heads, out: &mut [f32], 
         keys,
         values,
         scores,
+        ..
     } = scratch;
     for head in 0..heads.count {
         let first = head * width;

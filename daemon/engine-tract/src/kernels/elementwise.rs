@@ -7,6 +7,14 @@ use pulp::Arch;
 /// Lanes of a sum or maximum. The order of additions is part of the result, so it does not follow the register width.
 const LANES: usize = 16;
 
+/// `rows += other`, element by element.
+pub(crate) fn add_all(rows: &mut [f32], other: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || add(rows, other),
+    );
+}
+
 /// `row += other`, element by element.
 #[inline(always)]
 pub(crate) fn add(row: &mut [f32], other: &[f32]) {
@@ -26,6 +34,34 @@ pub(crate) fn activate(activation: Activation, row: &mut [f32]) {
         Activation::Silu => map(row, |x| x * sigmoid(x)),
         Activation::Tanh => map(row, tanh),
     }
+}
+
+/// `row = activation(gain * row + biases)` for each row of `width` values in `rows`.
+pub(crate) fn finish_rows(
+    rows: &mut [f32],
+    width: usize,
+    gain: Option<&[f32]>,
+    biases: [Option<&[f32]>; 2],
+    activation: Option<Activation>,
+) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(width) {
+                if let Some(gain) = gain {
+                    for (x, gain) in row.iter_mut().zip(gain) {
+                        *x *= *gain;
+                    }
+                }
+                for bias in biases.into_iter().flatten() {
+                    add(row, bias);
+                }
+                if let Some(activation) = activation {
+                    activate(activation, row);
+                }
+            }
+        },
+    );
 }
 
 #[inline(always)]

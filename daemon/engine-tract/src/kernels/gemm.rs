@@ -121,6 +121,8 @@ pub(crate) struct Finish<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// Applied after the bias.
     pub(crate) activation: Option<Activation>,
+    /// Whether the product is added to what is in `C` instead of replacing it.
+    pub(crate) onto: bool,
 }
 
 impl Finish<'_> {
@@ -135,7 +137,7 @@ impl Finish<'_> {
     }
 }
 
-/// `C = finish(A B)`, where the rows of `c` are `stride` apart. `scratch` is for the packed blocks of `A`.
+/// `C = finish(A B)` or `C = finish(C + A B)`, where the rows of `c` are `stride` apart. `scratch` is for the packed blocks of `A`.
 ///
 /// # Panics
 /// Where the slices are shorter than the shapes claim; the operators check the shapes.
@@ -202,7 +204,7 @@ impl Product<'_> {
                             stride: self.stride,
                             columns,
                             rows: TILE.min(top + rows - row),
-                            fresh: from == 0,
+                            fresh: from == 0 && !self.finish.onto,
                         };
                         if out.rows > SOME {
                             out.add::<S, TILE, TILE>(simd, packed, part);
@@ -230,7 +232,7 @@ struct Tile<'a> {
     stride: usize,
     columns: usize,
     rows: usize,
-    /// Whether this is the first block of the depth, so that what is there is replaced.
+    /// Whether what is there is replaced: this is the first block of the depth.
     fresh: bool,
 }
 
@@ -319,6 +321,7 @@ mod tests {
         let finish = Finish {
             bias: Some(&bias),
             activation: Some(Activation::Relu),
+            onto: false,
         };
         let a_rows = Rows {
             values: &a,

@@ -7,9 +7,9 @@ mod linear;
 mod norm;
 
 pub(crate) use attention::Attend;
-pub(crate) use embed::{Embed, EmbedWeights};
-pub(crate) use linear::{Product, ProductWeights};
-pub(crate) use norm::{AddNorm, Normalize};
+pub(crate) use embed::{Embed, Places};
+pub(crate) use linear::{Change, Product};
+pub(crate) use norm::{Add, AddNorm, Normalize};
 
 use std::cell::RefCell;
 use std::fmt;

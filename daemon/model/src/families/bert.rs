@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::{Family, Source};
 use crate::architecture::{
-    Activation, Architecture, Attention, Embeddings, FeedForward, Head, Layer, Linear, Norm, NormPlacement,
-    Positions, Table,
+    Activation, Architecture, Attention, AttentionPositions, Embeddings, FeedForward, Head, Layer, Linear,
+    Norm, NormKind, NormPlacement, Positions, Table,
 };
 use crate::error::ModelError;
 use crate::tokenizer;
@@ -53,6 +53,7 @@ fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
             positions: Positions::Absolute {
                 table: table("position_embeddings", context),
                 first: 0,
+                padding: None,
             },
             token_types: Some(table(
                 "token_type_embeddings",
@@ -64,6 +65,7 @@ fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
         layers: (0..sizes.layers).map(|i| layer(&names, &sizes, i)).collect(),
         final_norm: None,
         head: Head {
+            dense: None,
             classifier: Linear {
                 weight: "classifier.weight".to_owned(),
                 bias: Some("classifier.bias".to_owned()),
@@ -129,16 +131,17 @@ fn layer(names: &Names<'_>, sizes: &Sizes, index: usize) -> Layer {
     #[allow(clippy::cast_precision_loss)] // A width of at most 65,536 is exact in f32.
     let scale = 1.0 / (sizes.head_dim as f32).sqrt();
     Layer {
-        attention: Attention::Full {
-            query: square("self.query"),
-            key: square("self.key"),
-            value: square("self.value"),
+        attention: Attention {
+            qkv: ["self.query", "self.key", "self.value"].map(square).to_vec(),
             output: square("output.dense"),
             heads: sizes.heads,
+            key_value_heads: sizes.heads,
             head_dim: sizes.head_dim,
             scale,
+            reach: None,
+            positions: AttentionPositions::None,
         },
-        attention_norm: names.norm(&at("attention.output.LayerNorm"), sizes),
+        attention_norm: Some(names.norm(&at("attention.output.LayerNorm"), sizes)),
         feed_forward: FeedForward::Mlp {
             up: names.linear(&at("intermediate.dense"), sizes.hidden, sizes.intermediate),
             activation: sizes.activation,
@@ -146,6 +149,7 @@ fn layer(names: &Names<'_>, sizes: &Sizes, index: usize) -> Layer {
         },
         feed_forward_norm: names.norm(&at("output.LayerNorm"), sizes),
         placement: NormPlacement::Post,
+        convolution: None,
     }
 }
 
@@ -189,6 +193,7 @@ impl<'a> Names<'a> {
             }
         };
         Norm {
+            kind: NormKind::Layer,
             weight: pick("weight", "gamma"),
             bias: Some(pick("bias", "beta")),
             size: sizes.hidden,
