@@ -35,6 +35,12 @@ pub enum EngineError {
         /// The base's.
         base: PathBuf,
     },
+    /// A base without a classification head was asked for logits.
+    #[error("{} has no classification head; only adapters over it can be run", path.display())]
+    Headless {
+        /// The checkpoint directory.
+        path: PathBuf,
+    },
     /// tract refused the plan or failed while running it: a fault of ours, not of the checkpoint or the note.
     #[error("{}: the CPU engine failed while {step}: {problem}. Please report this", path.display())]
     Internal {

@@ -75,7 +75,7 @@ impl LowerError {
     }
 }
 
-/// Lowers a checkpoint's safetensors: the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
+/// Lowers a checkpoint's safetensors, the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
 /// logits, and between them are hidden states, `[S, hidden]` of f32.
 pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
     let mut lowering = Lowering {
@@ -87,7 +87,9 @@ pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
         changed: false,
     };
     let architecture = checkpoint.architecture();
-    let stages: Result<Vec<Stage>, LowerError> = (0..stages(architecture))
+    // The embeddings, the layers and, where the checkpoint has one, the head.
+    let count = architecture.layers.len() + 1 + usize::from(!checkpoint.headless());
+    let stages: Result<Vec<Stage>, LowerError> = (0..count)
         .map(|index| lowering.stage(architecture, index))
         .collect();
     Ok(Lowered {
@@ -112,24 +114,19 @@ pub(crate) fn adapt(
         bytes: 0,
         changed: false,
     };
-    let stages: Result<Vec<Stage>, LowerError> = base
-        .iter()
-        .enumerate()
-        .map(|(index, base)| {
+    let architecture = adapter.architecture();
+    let stages: Result<Vec<Stage>, LowerError> = (0..architecture.layers.len() + 2)
+        .map(|index| {
             lowering.changed = false;
-            let own = lowering.stage(adapter.architecture(), index)?;
-            Ok(if lowering.changed { own } else { Arc::clone(base) })
+            let own = lowering.stage(architecture, index)?;
+            let base = base.get(index).filter(|_| !lowering.changed);
+            Ok(base.map_or(own, Arc::clone))
         })
         .collect();
     Ok(Adapted {
         stages: stages.map_err(|error| error.of(adapter.dir()))?,
         bytes: lowering.bytes,
     })
-}
-
-/// Embeddings, layers, head.
-fn stages(architecture: &Architecture) -> usize {
-    architecture.layers.len() + 2
 }
 
 struct Lowering<'a> {

@@ -118,7 +118,7 @@ impl TractModel {
         })
     }
 
-    /// Number of labels: logits per token.
+    /// Number of labels: logits per token. None for a base without a head, which only adapters can be run over.
     pub fn labels(&self) -> usize {
         self.shared.labels
     }
@@ -139,7 +139,7 @@ impl TractModel {
     /// 0. The answer is row-major, `ids.len()` rows of [`labels`](Self::labels) columns. Runs on the calling thread.
     ///
     /// # Errors
-    /// No ids, more than the [`context`](Self::context), one outside the vocabulary; logits that are not finite.
+    /// The model has no head; no ids, more than the [`context`](Self::context), one outside the vocabulary; logits that are not finite.
     pub fn forward(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
         let mut logits = Self::forward_each(&[self], ids)?;
         Ok(logits.pop().unwrap_or_default())
@@ -238,6 +238,11 @@ fn run(stage: &Stage, inputs: TVec<TValue>) -> TractResult<TValue> {
 impl Shared {
     fn check(&self, ids: &[u32]) -> Result<(), EngineError> {
         let Self { rows, context, .. } = *self;
+        if self.labels == 0 {
+            return Err(EngineError::Headless {
+                path: self.dir.clone(),
+            });
+        }
         if ids.is_empty() {
             return Err(EngineError::Empty);
         }

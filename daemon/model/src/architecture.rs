@@ -331,11 +331,7 @@ impl Architecture {
         }
         self.layers.iter().for_each(|layer| list.layer(layer));
         self.final_norm.iter().for_each(|n| list.norm(n));
-        if let Some(dense) = &self.head.dense {
-            list.linear(&dense.linear);
-            list.norm(&dense.norm);
-        }
-        list.linear(&self.head.classifier);
+        list.head(&self.head);
         list.specs
     }
 
@@ -359,15 +355,25 @@ impl Architecture {
 
     /// Number of parameters: the elements of all tensors. Saturates at `u64::MAX`.
     pub fn parameters(&self) -> u64 {
-        self.tensors()
-            .iter()
-            .map(|tensor| {
-                tensor
-                    .shape
-                    .iter()
-                    .fold(1_u64, |n, &d| n.saturating_mul(d as u64))
-            })
-            .fold(0, u64::saturating_add)
+        parameters(&self.tensors())
+    }
+}
+
+/// The elements of some tensors together. Saturates at `u64::MAX`.
+pub(crate) fn parameters<'a>(tensors: impl IntoIterator<Item = &'a TensorSpec>) -> u64 {
+    let elements = |tensor: &TensorSpec| {
+        let sizes = tensor.shape.iter();
+        sizes.fold(1_u64, |n, &d| n.saturating_mul(d as u64))
+    };
+    tensors.into_iter().map(elements).fold(0, u64::saturating_add)
+}
+
+impl Head {
+    /// The tensors that it is made of.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let mut list = Tensors::default();
+        list.head(self);
+        list.specs
     }
 }
 
@@ -423,6 +429,14 @@ impl Tensors {
             .bias
             .iter()
             .for_each(|b| self.push(b, vec![linear.outputs]));
+    }
+
+    fn head(&mut self, head: &Head) {
+        if let Some(dense) = &head.dense {
+            self.linear(&dense.linear);
+            self.norm(&dense.norm);
+        }
+        self.linear(&head.classifier);
     }
 
     fn layer(&mut self, layer: &Layer) {

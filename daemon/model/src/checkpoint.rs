@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, parameters};
 use crate::card::Card;
 use crate::digest::Hasher;
 use crate::error::ModelError;
@@ -28,6 +28,7 @@ pub struct Checkpoint {
     weights: Weights,
     onnx: Option<Onnx>,
     labels: Vec<String>,
+    headless: bool,
     tokenizer: Tokenizer,
     context: usize,
     card: Card,
@@ -54,6 +55,19 @@ impl Checkpoint {
     /// Any file that is missing, unreadable, oversized, malformed or at odds with another; the message names the file,
     /// the key or tensor and what was expected.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        Self::open_with(dir, true)
+    }
+
+    /// Opens a directory as the base of task adapters: as [`open`](Self::open), but the classification head may be
+    /// missing, because every adapter can bring its own. Then there are no labels.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_base(dir: &Path) -> Result<Self, ModelError> {
+        Self::open_with(dir, false)
+    }
+
+    fn open_with(dir: &Path, head_needed: bool) -> Result<Self, ModelError> {
         let config_file = read_config(dir)?;
         let config = Object::parse(&config_file.path, &config_file.bytes)?;
         let family = families::find(&config)?;
@@ -64,10 +78,16 @@ impl Checkpoint {
             config: &config,
             weights: weights.as_ref(),
             labels: labels.len(),
+            head_needed,
         })?;
+        let mut headless = false;
         if let Some(weights) = &weights {
+            let head = architecture.head.tensors();
+            headless = !head_needed && head.iter().any(|tensor| !weights.contains(&tensor.name));
             for tensor in architecture.tensors() {
-                weights.expect(&tensor.name, &tensor.shape)?;
+                if !(headless && head.contains(&tensor)) {
+                    weights.expect(&tensor.name, &tensor.shape)?;
+                }
             }
         }
         let files = TokenizerFiles::read(dir)?;
@@ -80,7 +100,8 @@ impl Checkpoint {
             architecture,
             weights: weights.unwrap_or_else(|| Weights::none(dir)),
             onnx,
-            labels,
+            labels: if headless { Vec::new() } else { labels },
+            headless,
             tokenizer,
             context,
             card: Card::read(dir),
@@ -113,7 +134,12 @@ impl Checkpoint {
         self.onnx.as_ref().map(|onnx| onnx.path.as_path())
     }
 
-    /// The labels in the order of the logits.
+    /// Whether there is no classification head: it is good as a base of adapters only.
+    pub fn headless(&self) -> bool {
+        self.headless
+    }
+
+    /// The labels in the order of the logits; none without a head.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -129,9 +155,15 @@ impl Checkpoint {
         self.context
     }
 
-    /// Number of parameters of the architecture, head included.
+    /// Number of parameters of the architecture, its head included where there is one.
     pub fn parameters(&self) -> u64 {
-        self.architecture.parameters()
+        let head = if self.headless {
+            self.architecture.head.tensors()
+        } else {
+            Vec::new()
+        };
+        let tensors = self.architecture.tensors();
+        parameters(tensors.iter().filter(|tensor| !head.contains(tensor)))
     }
 
     /// Bytes of the files that the weights are read from.

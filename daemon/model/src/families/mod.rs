@@ -31,6 +31,8 @@ pub(crate) struct Source<'a> {
     pub(crate) weights: Option<&'a Weights>,
     /// Number of labels in the label map.
     pub(crate) labels: usize,
+    /// Whether it must have a classification head. A base of adapters need not.
+    pub(crate) head_needed: bool,
 }
 
 impl Source<'_> {
@@ -52,7 +54,7 @@ impl Source<'_> {
             })
         });
         // A name without the tensor is a damaged file, which the check of all tensors reports better.
-        if named || self.has(tensor) {
+        if !self.head_needed || named || self.has(tensor) {
             return Ok(());
         }
         Err(ModelError::NoHead {
