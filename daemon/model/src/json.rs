@@ -56,14 +56,23 @@ impl Object {
 
     /// An integer within `1..=limit`, or `default` where the key is absent.
     pub(crate) fn count(&self, key: &str, default: usize, limit: usize) -> Result<usize, ModelError> {
+        self.integer(key, default, 1, limit)
+    }
+
+    /// An integer within `0..=limit`, or `default` where the key is absent.
+    pub(crate) fn index(&self, key: &str, default: usize, limit: usize) -> Result<usize, ModelError> {
+        self.integer(key, default, 0, limit)
+    }
+
+    fn integer(&self, key: &str, default: usize, least: usize, limit: usize) -> Result<usize, ModelError> {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
         value
             .as_u64()
             .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| (1..=limit).contains(n))
-            .ok_or_else(|| self.wrong(key, format!("an integer from 1 to {limit}"), value))
+            .filter(|n| (least..=limit).contains(n))
+            .ok_or_else(|| self.wrong(key, format!("an integer from {least} to {limit}"), value))
     }
 
     /// A finite number above zero, or `default` where the key is absent.

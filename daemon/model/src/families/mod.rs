@@ -2,6 +2,10 @@
 //! to build its tokenizer from vocabulary files. A family is added by its file and a line in [`FAMILIES`].
 
 mod bert;
+mod distilbert;
+mod electra;
+mod post_norm;
+mod roberta;
 
 use tokenizers::Tokenizer;
 
@@ -10,6 +14,11 @@ use crate::error::ModelError;
 use crate::json::Object;
 use crate::tokenizer::TokenizerFiles;
 use crate::weights::Weights;
+
+/// Limits far above any real model, so that no product of sizes can overflow.
+const WIDTH_LIMIT: usize = 1 << 16;
+const ROW_LIMIT: usize = 1 << 24;
+const LAYER_LIMIT: usize = 1 << 10;
 
 /// What a family has to know.
 pub(crate) struct Family {
@@ -22,7 +31,14 @@ pub(crate) struct Family {
 }
 
 /// Every family there is.
-static FAMILIES: [Family; 1] = [bert::FAMILY];
+static FAMILIES: &[Family] = &[
+    bert::FAMILY,
+    electra::FAMILY,
+    roberta::FAMILY,
+    roberta::XLM_ROBERTA,
+    roberta::CAMEMBERT,
+    distilbert::FAMILY,
+];
 
 /// Where a family reads from.
 pub(crate) struct Source<'a> {
@@ -67,7 +83,8 @@ impl Source<'_> {
 
 /// The `model_type` names of all families, comma-separated.
 pub fn known() -> String {
-    FAMILIES.each_ref().map(|family| family.name).join(", ")
+    let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+    names.join(", ")
 }
 
 /// The family that `config.json` names.
