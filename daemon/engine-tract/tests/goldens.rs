@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 21] = [
+const VARIANTS: [&str; 28] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -27,6 +27,13 @@ const VARIANTS: [&str; 21] = [
     "distilbert/fp32",
     "distilbert/bf16",
     "distilbert/vocab-only",
+    "deberta-v2/v3-fp32",
+    "deberta-v2/v3-bf16-sharded",
+    "deberta-v2/v3-tokenizer-4",
+    "deberta-v2/v2-xlarge",
+    "deberta-v2/own-projections",
+    "deberta-v2/c2p-only",
+    "deberta-v2/absolute",
     "modernbert/fp32",
     "modernbert/bf16",
     "modernbert/biases",

@@ -79,6 +79,15 @@ impl Object {
             .ok_or_else(|| self.wrong(key, format!("an integer from {least} to {limit}"), value))
     }
 
+    /// An integer up to `limit`; `None` where the key is absent or holds a number below 1, which then means "none".
+    pub(crate) fn size(&self, key: &str, limit: usize) -> Result<Option<usize>, ModelError> {
+        match self.get(key) {
+            Some(value) if value.as_i64().is_some_and(|n| n < 1) => Ok(None),
+            Some(_) => self.count(key, 0, limit).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// A finite number above zero, or `default` where the key is absent.
     pub(crate) fn positive(&self, key: &str, default: f32) -> Result<f32, ModelError> {
         let Some(value) = self.get(key) else {

@@ -4,11 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mednerd_model::{Activation, Checkpoint, Dtype, FeedForward, Positions, Projection};
+use mednerd_model::{
+    Activation, AttentionPositions, Checkpoint, Dtype, FeedForward, Linear, Positions, Projection,
+};
 use serde_json::Value;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 21] = [
+const VARIANTS: [&str; 28] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -24,6 +26,13 @@ const VARIANTS: [&str; 21] = [
     "distilbert/fp32",
     "distilbert/bf16",
     "distilbert/vocab-only",
+    "deberta-v2/v3-fp32",
+    "deberta-v2/v3-bf16-sharded",
+    "deberta-v2/v3-tokenizer-4",
+    "deberta-v2/v2-xlarge",
+    "deberta-v2/own-projections",
+    "deberta-v2/c2p-only",
+    "deberta-v2/absolute",
     "modernbert/fp32",
     "modernbert/bf16",
     "modernbert/biases",
@@ -90,6 +99,37 @@ fn a_checkpoint_says_what_it_is() {
 }
 
 #[test]
+fn deberta_has_its_relative_places() {
+    let places = |variant: &str, layer: usize| {
+        let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
+        match &checkpoint.architecture().layers[layer].attention.positions {
+            AttentionPositions::Disentangled(places) => Some(*places.clone()),
+            _ => None,
+        }
+    };
+    let name = |linear: &Option<Linear>| linear.as_ref().map(|linear| linear.weight.clone());
+    let at = |part: &str| Some(format!("deberta.encoder.layer.1.attention.self.{part}.weight"));
+    let shared = places("deberta-v2/v3-fp32", 1).unwrap();
+    assert_eq!(
+        (shared.table.rows, shared.buckets, shared.longest),
+        (16, Some(8), 112)
+    );
+    assert!(shared.norm.is_some());
+    assert_eq!(name(&shared.content_to_position), at("key_proj"));
+    assert_eq!(name(&shared.position_to_content), at("query_proj"));
+    let own = places("deberta-v2/own-projections", 1).unwrap();
+    assert_eq!((own.table.rows, own.buckets, own.longest), (40, None, 20));
+    assert!(own.norm.is_none());
+    assert_eq!(name(&own.content_to_position), at("pos_key_proj"));
+    assert_eq!(name(&own.position_to_content), at("pos_query_proj"));
+    assert_eq!(
+        places("deberta-v2/c2p-only", 1).unwrap().position_to_content,
+        None
+    );
+    assert_eq!(places("deberta-v2/absolute", 1), None);
+}
+
+#[test]
 fn every_family_has_its_embeddings() {
     let open = |variant: &str| Checkpoint::open(&fixture(variant)).unwrap();
     let embeddings = |variant: &str| open(variant).architecture().embeddings.clone();
@@ -101,6 +141,11 @@ fn every_family_has_its_embeddings() {
     assert!(matches!(electra.projection, Some(Projection::AfterNorm(_))));
     assert_eq!(embeddings("electra/vocab-only").projection, None);
     assert_eq!(embeddings("distilbert/fp32").token_types, None);
+    let deberta = embeddings("deberta-v2/absolute");
+    assert!(matches!(deberta.projection, Some(Projection::BeforeNorm(_))));
+    assert!(deberta.token_types.is_some() && deberta.positions != Positions::None);
+    let deberta = embeddings("deberta-v2/v3-fp32");
+    assert!(deberta.token_types.is_none() && deberta.positions == Positions::None);
     for (variant, padding) in [
         ("roberta/fp32", 1),
         ("roberta/fp16-sharded", 3),

@@ -284,6 +284,57 @@ fn what_the_families_ask_of_their_own_keys() {
             ["\"max_position_embeddings\"", "more than the 114 rows"],
         ),
         (
+            "deberta-v2/v3-fp32",
+            "pos_att_type",
+            json!(["c2p", "p2p"]),
+            ["\"pos_att_type\"", "\"c2p\" and \"p2c\""],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "position_buckets",
+            json!(1),
+            ["\"position_buckets\"", "2 to 221"],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "max_relative_positions",
+            json!(5),
+            [
+                "\"position_buckets\"",
+                "2 to 7, because relative positions end at 5",
+            ],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "norm_rel_ebd",
+            json!("rms_norm"),
+            ["\"norm_rel_ebd\"", "\"layer_norm\" or \"none\""],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "attention_head_size",
+            json!(7),
+            ["\"attention_head_size\"", "which is 6"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_kernel_size",
+            json!(4),
+            ["\"conv_kernel_size\"", "an odd number"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_groups",
+            json!(5),
+            ["\"conv_groups\"", "a divisor of \"hidden_size\", which is 24"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_act",
+            json!("linear"),
+            ["\"conv_act\"", "tanh"],
+        ),
+        (
             "xlm-roberta/fp32",
             "is_decoder",
             json!(true),
@@ -293,6 +344,25 @@ fn what_the_families_ask_of_their_own_keys() {
         let copy = Copy::of(variant);
         copy.config(key, value);
         copy.refused(&["config.json", parts[0], parts[1]]);
+    }
+    // The same terms, written as version 3's files have them.
+    let copy = Copy::of("deberta-v2/v3-fp32");
+    copy.config("pos_att_type", json!("P2C | c2p"));
+    assert!(Checkpoint::open(copy.path()).is_ok());
+    for (key, value, tensor) in [
+        (
+            "position_buckets",
+            json!(10),
+            "deberta.encoder.rel_embeddings.weight",
+        ),
+        ("share_att_key", json!(false), "self.pos_key_proj.weight"),
+        ("position_biased_input", json!(true), "position_embeddings.weight"),
+        ("type_vocab_size", json!(2), "token_type_embeddings.weight"),
+        ("conv_kernel_size", json!(3), "encoder.conv.conv.weight"),
+    ] {
+        let copy = Copy::of("deberta-v2/v3-fp32");
+        copy.config(key, value);
+        copy.refused(&["model.safetensors", tensor]);
     }
     // With as many columns as the hidden states there would be no projection.
     let copy = Copy::of("electra/fp32");

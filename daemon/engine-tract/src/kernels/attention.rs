@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
+use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
 
@@ -51,17 +52,27 @@ pub(crate) struct Scratch {
     pub(crate) tiles: Vec<f32>,
     /// Rows between the two products of a low-rank change.
     pub(crate) ranks: Vec<f32>,
+    /// The input of a convolution.
+    pub(super) padded: Vec<f32>,
     keys: Packed,
     values: Packed,
     scores: Vec<f32>,
+    relative: Buffers,
 }
 
-/// `out = softmax(scale * Q K^T) V` per head, over the keys within reach of each query. `qkv` has `length` rows of
+/// `out = softmax(scale * (Q K^T + relative)) V` per head, over the keys within reach of each query. `qkv` has `length` rows of
 /// queries, keys and values side by side, each head by head; `out` has `length` rows of the joined heads.
 ///
 /// # Panics
 /// Where the slices are shorter than the shapes claim; the operator checks the shapes.
-pub(crate) fn attend(qkv: &[f32], length: usize, heads: Heads, out: &mut [f32], scratch: &mut Scratch) {
+pub(crate) fn attend(
+    qkv: &[f32],
+    length: usize,
+    heads: Heads,
+    relative: Option<Relative<'_>>,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
     let (width, joined, stride) = (heads.width, heads.joined(), heads.columns());
     let local = heads.reach.is_some_and(|reach| reach < length);
     let block = if local { LOCAL_QUERIES } else { QUERIES };
@@ -71,6 +82,7 @@ pub(crate) fn attend(qkv: &[f32], length: usize, heads: Heads, out: &mut [f32], 
         keys,
         values,
         scores,
+        relative: buffers,
         ..
     } = scratch;
     for head in 0..heads.count {
@@ -85,12 +97,28 @@ pub(crate) fn attend(qkv: &[f32], length: usize, heads: Heads, out: &mut [f32], 
             let seen = heads.seen(top, top + count - 1, length);
             let (keys, held) = keys.some_columns(seen.clone());
             scores.resize(count * held.len(), 0.0);
-            let queries = Rows {
-                values: &qkv[top * stride + first..],
-                stride,
-                count,
-            };
-            multiply(queries, keys, scores, held.len(), Finish::default(), tiles);
+            match &relative {
+                None => {
+                    let queries = Rows {
+                        values: &qkv[top * stride + first..],
+                        stride,
+                        count,
+                    };
+                    multiply(queries, keys, scores, held.len(), Finish::default(), tiles);
+                }
+                Some(relative) => {
+                    let block = Block {
+                        qkv,
+                        stride,
+                        head,
+                        width,
+                        key: joined + head / group * width,
+                        queries: top..top + count,
+                        keys: held.clone(),
+                    };
+                    relative.score(&block, &keys, scores, buffers, tiles);
+                }
+            }
             softmax(scores, held.len(), heads.scale, |row| {
                 let Range { start, end } = heads.seen(top + row, top + row, length);
                 start - held.start..end - held.start
@@ -223,7 +251,7 @@ mod tests {
     fn check(length: usize, heads: Heads, seed: u64) {
         let qkv = random(length * heads.columns(), 2.0, seed);
         let mut got = vec![f32::NAN; length * heads.joined()];
-        attend(&qkv, length, heads, &mut got, &mut Scratch::default());
+        attend(&qkv, length, heads, None, &mut got, &mut Scratch::default());
         for (got, want) in got.iter().zip(naive(&qkv, length, heads)) {
             assert!((got - want).abs() < 2e-5, "{heads:?} {length}: {got} {want}");
         }
@@ -295,7 +323,7 @@ mod tests {
         let qkv = random(length * heads.columns(), 2.0, 9);
         let run = |qkv: &[f32]| {
             let mut out = vec![f32::NAN; length * heads.joined()];
-            attend(qkv, length, heads, &mut out, &mut Scratch::default());
+            attend(qkv, length, heads, None, &mut out, &mut Scratch::default());
             out
         };
         let mut other = qkv.clone();

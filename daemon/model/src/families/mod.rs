@@ -2,6 +2,7 @@
 //! to build its tokenizer from vocabulary files. A family is added by its file and a line in [`FAMILIES`].
 
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod eurobert;
@@ -42,6 +43,7 @@ static FAMILIES: &[Family] = &[
     roberta::XLM_ROBERTA,
     roberta::CAMEMBERT,
     distilbert::FAMILY,
+    deberta_v2::FAMILY,
     modernbert::FAMILY,
     eurobert::FAMILY,
 ];

@@ -19,7 +19,7 @@ pub(super) struct Keys {
     pub(super) intermediate: (&'static str, usize),
     pub(super) activation: &'static str,
     /// `None` where the reference has the number 1e-12 in its code.
-    pub(super) eps: Option<&'static str>,
+    pub(super) eps: Option<(&'static str, f32)>,
     /// The default of `vocab_size`.
     pub(super) vocabulary: usize,
 }
@@ -31,7 +31,7 @@ pub(super) const BERT_KEYS: Keys = Keys {
     heads: ("num_attention_heads", 12),
     intermediate: ("intermediate_size", 3072),
     activation: "hidden_act",
-    eps: Some("layer_norm_eps"),
+    eps: Some(("layer_norm_eps", 1e-12)),
     vocabulary: 30_522,
 };
 
@@ -105,22 +105,20 @@ impl<'a> PostNorm<'a> {
             heads,
             intermediate: count(keys.intermediate, WIDTH_LIMIT)?,
             activation: activation(config, keys.activation, "gelu")?,
-            eps: keys.eps.map_or(Ok(1e-12), |key| config.positive(key, 1e-12))?,
+            eps: keys
+                .eps
+                .map_or(Ok(1e-12), |(key, default)| config.positive(key, default))?,
         })
     }
 
     /// BERT's embeddings: words, places counted from 0, one row per segment, and a norm, all of this width.
     pub(super) fn embeddings(&self, width: usize) -> Result<Embeddings, ModelError> {
         let config = self.source.config;
-        let table = |part: &str, rows| Table {
-            weight: self.name(&format!("embeddings.{part}.weight")),
-            rows,
-            width,
-        };
+        let table = |part, rows| self.table(part, rows, width);
         let places = config.count("max_position_embeddings", 512, ROW_LIMIT)?;
         let segments = config.count("type_vocab_size", 2, ROW_LIMIT)?;
         Ok(Embeddings {
-            words: table("word_embeddings", self.vocabulary),
+            words: self.words(width),
             positions: Positions::Absolute {
                 table: table("position_embeddings", places),
                 first: 0,
@@ -130,6 +128,20 @@ impl<'a> PostNorm<'a> {
             norm: Some(self.norm("embeddings.LayerNorm", width)),
             projection: None,
         })
+    }
+
+    /// One row per token id.
+    pub(super) fn words(&self, width: usize) -> Table {
+        self.table("word_embeddings", self.vocabulary, width)
+    }
+
+    /// One of the embeddings' tables.
+    pub(super) fn table(&self, part: &str, rows: usize, width: usize) -> Table {
+        Table {
+            weight: self.name(&format!("embeddings.{part}.weight")),
+            rows,
+            width,
+        }
     }
 
     /// The whole model, on these embeddings.
@@ -196,12 +208,13 @@ impl<'a> PostNorm<'a> {
         }
     }
 
-    fn name(&self, part: &str) -> String {
+    /// A tensor of this name, without the prefix.
+    pub(super) fn name(&self, part: &str) -> String {
         format!("{}{part}", self.prefix)
     }
 
-    /// Conversions from TensorFlow call the weight `gamma` and the bias `beta`.
-    fn norm(&self, part: &str, size: usize) -> Norm {
+    /// A norm of this name, without the prefix. Conversions from TensorFlow call the weight `gamma` and the bias `beta`.
+    pub(super) fn norm(&self, part: &str, size: usize) -> Norm {
         let pick = |new: &str, old: &str| {
             let old = self.name(&format!("{part}.{old}"));
             if self.source.has(&old) {
