@@ -74,6 +74,17 @@ pub enum Command {
     /// and each problem is printed. Needs the admin socket.
     #[command(after_long_help = exit_codes())]
     Reload(ReloadOptions),
+    /// Load a model, or a task adapter over a loaded model, while requests run.
+    ///
+    /// It stays until the next reload or restart, which bring back what the configuration says. Needs the admin socket.
+    #[command(after_long_help = exit_codes())]
+    Load(LoadOptions),
+    /// Unload a model or task adapter while requests run.
+    ///
+    /// It stays away until the next reload or restart, which bring back what the configuration says. Needs the admin
+    /// socket.
+    #[command(after_long_help = exit_codes())]
+    Unload(UnloadOptions),
     /// Measure the daemon through its socket.
     ///
     /// Each connection sends the same note again as soon as it has the answer. A latency is the time
@@ -170,15 +181,15 @@ pub struct InfoOptions {
 /// Parses one command line, program name first.
 ///
 /// # Errors
-/// What clap says; and `--socket` is refused for `reload`, which goes to the admin socket and would
-/// otherwise reach another daemon than the one that was meant.
+/// What clap says; and `--socket` is refused for what goes to the admin socket and would otherwise
+/// reach another daemon than the one that was meant.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(arguments)?;
-    if let Some(("reload", reload)) = matches.subcommand()
-        && reload.value_source("socket") == Some(ValueSource::CommandLine)
+    if let Some((name @ ("reload" | "load" | "unload"), given)) = matches.subcommand()
+        && given.value_source("socket") == Some(ValueSource::CommandLine)
     {
-        let why = "reload goes to the admin socket: use --admin-socket in place of --socket";
+        let why = format!("{name} goes to the admin socket: use --admin-socket in place of --socket");
         return Err(command.error(ErrorKind::ArgumentConflict, why));
     }
     Cli::from_arg_matches(&matches)
@@ -187,6 +198,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 /// What `reload` can be told.
 #[derive(Debug, Args)]
 pub struct ReloadOptions {
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+/// What every command to the admin socket can be told.
+#[derive(Debug, Args)]
+pub struct AdminOptions {
     /// Admin socket of the daemon.
     #[arg(
         long,
@@ -201,6 +220,40 @@ pub struct ReloadOptions {
     /// Print the daemon's answer as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `load` can be told.
+#[derive(Debug, Args)]
+pub struct LoadOptions {
+    /// What requests shall call it.
+    pub name: String,
+
+    /// Its directory: a Hugging Face checkpoint or, with --base, a PEFT adapter. The daemon must be able to read it.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+
+    /// The loaded model that it is an adapter over.
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
+
+    /// Requests that name no model get it.
+    #[arg(long)]
+    pub default: bool,
+
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+/// What `unload` can be told.
+#[derive(Debug, Args)]
+pub struct UnloadOptions {
+    /// The name of the model or adapter.
+    pub name: String,
+
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
 }
 
 /// What `bench` can be told.
@@ -316,7 +369,7 @@ mod tests {
         let Command::Reload(options) = cli.command else {
             panic!()
         };
-        assert_eq!(options.admin_socket, PathBuf::from(DEFAULT_ADMIN_SOCKET));
+        assert_eq!(options.admin.admin_socket, PathBuf::from(DEFAULT_ADMIN_SOCKET));
     }
 
     #[test]
@@ -330,10 +383,12 @@ mod tests {
     }
 
     #[test]
-    fn reload_takes_the_admin_socket_alone() {
+    fn administration_takes_the_admin_socket_alone() {
         for line in [
             "mednerctl --socket /tmp/s reload",
             "mednerctl reload --socket /tmp/s",
+            "mednerctl load a /a --socket /tmp/s",
+            "mednerctl --socket /tmp/s unload a",
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ArgumentConflict);

@@ -164,10 +164,12 @@ mod tests {
                 "mednerctl-annotate.1",
                 "mednerctl-bench.1",
                 "mednerctl-completions.1",
+                "mednerctl-load.1",
                 "mednerctl-models.1",
                 "mednerctl-plugins.1",
                 "mednerctl-reload.1",
                 "mednerctl-status.1",
+                "mednerctl-unload.1",
                 "mednerctl.1"
             ]
         );

@@ -1,16 +1,17 @@
-//! `status`, `models`, `plugins` and `reload`: one question to the daemon, one answer for a person
+//! `status`, `models`, `plugins`, `reload`, `load` and `unload`: one question to the daemon, one answer for a person
 //! or, with `--json`, as it came.
 
 use std::path::Path;
 use std::time::Duration;
 
 use mednerd_client::api::{
-    ErrorDetail, ModelsResponse, PluginsResponse, ReloadResponse, ServiceState, StatusResponse,
+    ErrorDetail, LoadRequest, ModelsResponse, PluginsResponse, ReloadResponse, ServiceState, StatusResponse,
 };
 use mednerd_client::{Client, ClientError};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::{LoadOptions, UnloadOptions};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::{amount, bytes, duration, engine_name, json};
@@ -48,6 +49,30 @@ pub async fn reload(socket: &Path, patience: Duration, raw: bool) -> Result<Exit
         }
     }
     print(&answer?, raw, reload_page)
+}
+
+/// `mednerctl load`
+pub async fn load(patience: Duration, options: LoadOptions) -> Result<Exit, Error> {
+    let path = std::path::absolute(&options.path).unwrap_or(options.path);
+    let request = LoadRequest {
+        name: options.name,
+        path: path.to_string_lossy().into_owned(),
+        base: options.base,
+        default: options.default,
+    };
+    let mut client = Client::new(&options.admin.admin_socket);
+    let answer = within(patience, client.load(&request)).await?;
+    print(&answer, options.admin.json, |model, style| {
+        let models = vec![model.clone()];
+        models_page(&ModelsResponse { models }, style)
+    })
+}
+
+/// `mednerctl unload`
+pub async fn unload(patience: Duration, options: UnloadOptions) -> Result<Exit, Error> {
+    let mut client = Client::new(&options.admin.admin_socket);
+    let answer = within(patience, client.unload(&options.name)).await?;
+    print(&answer, options.admin.json, reload_page)
 }
 
 fn print<T: Serialize>(answer: &T, raw: bool, page: impl Fn(&T, Style) -> String) -> Result<Exit, Error> {
@@ -123,8 +148,10 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
     }
     let mut table = Table::new([
         Column::text("name"),
+        Column::text("over"),
         Column::text("default"),
         Column::text("family"),
+        Column::text("languages"),
         Column::text("engine"),
         Column::text("precision"),
         Column::elastic("labels"),
@@ -138,8 +165,10 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
         let short: String = model.digest.chars().take(DIGEST).collect();
         table.row([
             model.name.as_str().into(),
+            model.base.as_deref().unwrap_or("-").into(),
             if model.default { "yes" } else { "no" }.into(),
             model.family.as_str().into(),
+            list(&model.languages).into(),
             engine_name(model.engine).into(),
             model.precision.as_str().into(),
             list(&model.labels).into(),
@@ -150,16 +179,7 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
             model.loaded_at.as_str().into(),
         ]);
     }
-    let mut page = table.render(style);
-    for model in answer.models.iter().filter(|m| !m.adapters.is_empty()) {
-        let mut adapters = Table::pairs();
-        adapters.row([
-            format!("adapters of {}", model.name).into(),
-            list(&model.adapters).into(),
-        ]);
-        page.push_str(&adapters.render(style));
-    }
-    page
+    table.render(style)
 }
 
 fn plugins_page(answer: &PluginsResponse, style: Style) -> String {

@@ -66,10 +66,12 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
             wait_for(info::plugins(&socket, patience(cli::SHORT_TIMEOUT), options.json))
         }
         Command::Reload(options) => wait_for(info::reload(
-            &options.admin_socket,
+            &options.admin.admin_socket,
             patience(cli::LONG_TIMEOUT),
-            options.json,
+            options.admin.json,
         )),
+        Command::Load(options) => wait_for(info::load(patience(cli::LONG_TIMEOUT), options)),
+        Command::Unload(options) => wait_for(info::unload(patience(cli::LONG_TIMEOUT), options)),
         Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),

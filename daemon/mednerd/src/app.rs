@@ -120,6 +120,22 @@ impl App {
         }
     }
 
+    /// Puts a state in force that differs from the present one in its models. One at a time, and not during a reload.
+    ///
+    /// # Errors
+    /// What `change` says; the present state serves on.
+    pub async fn change_models<E: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Generation) -> Result<Generation, E> + Send + 'static,
+    ) -> Result<Arc<Generation>, Option<E>> {
+        let _one = self.reloading.lock().await;
+        let present = self.generation();
+        let changed = tokio::task::spawn_blocking(move || change(&present)).await;
+        let changed = Arc::new(changed.map_err(|_| None)?.map_err(Some)?);
+        self.generation.store(Arc::clone(&changed));
+        Ok(changed)
+    }
+
     /// Notes how long a document took to compute.
     pub fn note_cost(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

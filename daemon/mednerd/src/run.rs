@@ -176,15 +176,19 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
         .warnings()
         .into_iter()
         .map(|warning| format!("warning: {warning}"));
-    let models = generation.entries.iter().map(|entry| {
-        let facts = &entry.model.facts;
-        format!(
-            "model \"{}\": {} with {} parameters, finds {}",
-            entry.name,
-            facts.family,
-            facts.parameters,
-            facts.labels.join(", ")
-        )
+    let models = generation.models().into_iter().map(|info| {
+        let finds = match info.labels.is_empty() {
+            true => "no head of its own".to_owned(),
+            false => format!("finds {}", info.labels.join(", ")),
+        };
+        let (name, parameters) = (info.name, info.parameters);
+        match info.base {
+            None => format!(
+                "model \"{name}\": {} with {parameters} parameters, {finds}",
+                info.family
+            ),
+            Some(base) => format!("adapter \"{name}\" over \"{base}\": {parameters} parameters, {finds}"),
+        }
     });
     Ok(models.chain(warnings).collect())
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::Checkpoint;
 use crate::architecture::{Architecture, Linear};
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -56,6 +57,32 @@ pub struct LowRank {
 }
 
 impl Adapter {
+    /// Opens a PEFT directory as an adapter over `base`.
+    ///
+    /// # Errors
+    /// Always, so far.
+    pub fn open(dir: &Path, _base: &Checkpoint) -> Result<Self, ModelError> {
+        Err(ModelError::Adapter {
+            path: dir.to_owned(),
+            problem: "adapters cannot be opened yet".to_owned(),
+        })
+    }
+
+    /// Number of parameters that it brings.
+    pub fn parameters(&self) -> u64 {
+        0
+    }
+
+    /// The languages that its card names.
+    pub fn languages(&self) -> &[String] {
+        &[]
+    }
+
+    /// The licence that its card names.
+    pub fn license(&self) -> Option<&str> {
+        None
+    }
+
     /// The directory it was opened from.
     pub fn dir(&self) -> &Path {
         &self.dir

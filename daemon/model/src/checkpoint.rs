@@ -44,7 +44,8 @@ struct Onnx {
 }
 
 impl Checkpoint {
-    /// Opens an unmodified Hugging Face directory: `config.json`; `tokenizer.json`, or `vocab.txt` with
+    /// Opens an unmodified Hugging Face directory: `config.json`; `tokenizer.json`, or the family's vocabulary files
+    /// (`vocab.txt`; `vocab.json` with `merges.txt`; `sentencepiece.bpe.model`; `spm.model`) with
     /// `tokenizer_config.json`; `model.safetensors`, or `model.safetensors.index.json` with its shards; optionally
     /// `model.onnx`, which then may stand alone.
     ///
@@ -175,8 +176,9 @@ impl Checkpoint {
     }
 
     /// SHA-256 over the contents of the files the model was opened from, as 64 hexadecimal digits: `config.json`;
-    /// `tokenizer.json` or else `vocab.txt`; `tokenizer_config.json`; `special_tokens_map.json`; the safetensors files
-    /// in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
+    /// `tokenizer.json`, or else `vocab.txt`, `vocab.json`, `merges.txt`, `sentencepiece.bpe.model`, `spm.model`;
+    /// `tokenizer_config.json`; `special_tokens_map.json`; `added_tokens.json`, unless there is `tokenizer.json`; the
+    /// safetensors files in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
     /// length of its content (lengths as 8 bytes, little-endian) and its content; absent files do not enter. External
     /// data of an ONNX file does not either.
     pub fn digest(&self) -> &str {

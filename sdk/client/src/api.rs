@@ -259,7 +259,7 @@ pub struct Coding {
 pub struct Versions {
     /// The daemon's version.
     pub mednerd: String,
-    /// Model name to the digest of its files.
+    /// Model name to the digest of its files; the bases of adapters are among them.
     pub models: BTreeMap<String, String>,
     /// Plugin id to version.
     pub plugins: BTreeMap<String, String>,
@@ -323,11 +323,11 @@ pub struct ModelInfo {
     pub engine: Engine,
     /// The precision it runs in.
     pub precision: String,
-    /// Entity types it finds.
+    /// Entity types it finds; none for a base that has no head and is there for its adapters alone.
     pub labels: Vec<String>,
     /// Tokens in a window, special tokens included.
     pub context_tokens: u64,
-    /// Number of parameters.
+    /// Number of parameters; for an adapter, its own.
     pub parameters: u64,
     /// Languages, where the model card names them.
     pub languages: Vec<String>,
@@ -335,12 +335,31 @@ pub struct ModelInfo {
     pub license: Option<String>,
     /// SHA-256 over the model's files.
     pub digest: String,
-    /// Memory that its weights take.
+    /// Memory that its weights take; for an adapter, on top of its base's.
     pub memory_bytes: u64,
     /// When it was loaded, RFC 3339.
     pub loaded_at: String,
-    /// Names of the task adapters on it.
+    /// Names of the task adapters over it.
     pub adapters: Vec<String>,
+    /// The base that it is an adapter over; `null` for a model of its own.
+    pub base: Option<String>,
+}
+
+/// The body of `POST /v1/models`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LoadRequest {
+    /// What requests shall call it.
+    pub name: String,
+    /// Absolute path of its directory: a Hugging Face checkpoint or, with `base`, a PEFT adapter.
+    pub path: String,
+    /// The loaded model that it is an adapter over.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// Whether requests that name no model get it.
+    #[serde(default)]
+    pub default: bool,
 }
 
 /// The body of `GET /v1/plugins`.

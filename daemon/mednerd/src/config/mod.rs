@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reader::{Document, Section};
+pub(crate) use reader::{NAME_RULE, is_name};
 
 /// `sun_path` of `unix(7)` without its final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -163,6 +164,21 @@ pub struct Model {
     pub path: PathBuf,
     /// Whether requests that name no model get it.
     pub default: bool,
+    /// `[[models.adapters]]`
+    pub adapters: Vec<Adapter>,
+    /// Where its table stands.
+    pub place: Place,
+}
+
+/// `[[models.adapters]]`: one task adapter over the model and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// What requests call it.
+    pub name: String,
+    /// A PEFT directory.
+    pub path: PathBuf,
+    /// Whether requests that name no model get it.
+    pub default: bool,
     /// Where its table stands.
     pub place: Place,
 }
@@ -274,14 +290,16 @@ impl Config {
     fn check_names(&self, problems: &mut Vec<Problem>) {
         let mut seen: HashMap<&str, &Place> = HashMap::new();
         for model in &self.models {
-            if let Some(first) = seen.insert(&model.name, &model.place) {
-                problems.push(Problem::at(
-                    &model.place,
-                    format!(
-                        "a model named \"{}\" is already defined at {first}; rename one",
-                        model.name
-                    ),
-                ));
+            let adapters = model
+                .adapters
+                .iter()
+                .map(|adapter| (&adapter.name, &adapter.place));
+            for (name, place) in std::iter::once((&model.name, &model.place)).chain(adapters) {
+                if let Some(first) = seen.insert(name, place) {
+                    let message =
+                        format!("a model named \"{name}\" is already defined at {first}; rename one");
+                    problems.push(Problem::at(place, message));
+                }
             }
         }
         if self.server.socket == self.server.admin_socket {
@@ -363,13 +381,26 @@ impl Engine {
 
 impl Model {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let mut adapters = Vec::new();
+        section.each_table("adapters", |section| adapters.extend(Adapter::read(section)));
+        let adapter = Adapter::read(section)?;
+        Some(Self {
+            name: adapter.name,
+            path: adapter.path,
+            default: adapter.default,
+            adapters,
+            place: adapter.place,
+        })
+    }
+}
+
+impl Adapter {
+    /// The keys that models and adapters have alike.
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
         let named = section.required("name", |section| section.name("name", &mut name));
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.boolean("default", &mut default);
-        section.each_table("adapters", |mut adapter| {
-            adapter.refuse("task adapters cannot be loaded by this version of mednerd; take this table out");
-        });
         let place = section.place();
         section.finish();
         (named && placed).then_some(Self {
@@ -507,15 +538,52 @@ mod tests {
     fn what_this_version_cannot_do_is_refused_by_name() {
         let problems = load(&[(
             "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[models]]\nname = \"a\"\npath = \"/a\"\n\
-             [[models.adapters]]\nname = \"b\"\npath = \"/b\"\n[[plugins]]\npath = \"/p\"\n",
+            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[plugins]]\npath = \"/p\"\n",
         )])
         .unwrap_err();
-        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn adapters_belong_to_their_model() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[[models]]\nname = \"a\"\npath = \"/a\"\n[[models.adapters]]\nname = \"b\"\npath = \"/b\"\ndefault = true\n\
+             [[models.adapters]]\nname = \"c\"\npath = \"c\"\n[[models]]\nname = \"d\"\npath = \"/d\"\n",
+        )])
+        .unwrap();
+        let adapters: Vec<Vec<(&str, bool)>> = config
+            .models
+            .iter()
+            .map(|model| {
+                model
+                    .adapters
+                    .iter()
+                    .map(|a| (a.name.as_str(), a.default))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(adapters, [vec![("b", true), ("c", false)], vec![]]);
+        let problems = load(&[(
+            "mednerd.toml",
+            "[[models]]\nname = \"a\"\npath = \"/a\"\n[[models.adapters]]\nname = \"a\"\npath = \"/b\"\n\
+             [[models.adapters]]\nname = \"c\"\nrank = 3\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(
+            problems.iter().any(|p| p.contains("a model named \"a\"")),
+            "{problems:?}"
+        );
+        assert!(
+            problems.iter().any(|p| p.contains("path is missing")),
+            "{problems:?}"
+        );
+        assert!(problems.iter().any(|p| p.contains("rank")), "{problems:?}");
     }
 
     #[test]

@@ -131,18 +131,12 @@ impl<'d, 'i> Section<'d, 'i> {
     /// A name that may stand in requests and metrics.
     pub(super) fn name(&mut self, key: &'static str, target: &mut String) -> bool {
         self.string(key, |section, text, at| {
-            let right = (1..=64).contains(&text.len())
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            let right = is_name(text);
             if right {
                 text.clone_into(target);
             } else {
                 let full = section.full(key);
-                section.problem(
-                    at,
-                    format!("{full} may hold letters, digits, '.', '_' and '-', at most 64"),
-                );
+                section.problem(at, format!("{full} may hold {NAME_RULE}"));
             }
             right
         })
@@ -299,6 +293,15 @@ impl<'d, 'i> Section<'d, 'i> {
         let place = self.document.place(at);
         self.problems.push(Problem::at(&place, message));
     }
+}
+
+/// What [`is_name`] asks for, in words.
+pub(crate) const NAME_RULE: &str = "letters, digits, '.', '_' and '-', at most 64";
+
+/// Whether a name may stand in requests, paths and metrics.
+pub(crate) fn is_name(text: &str) -> bool {
+    let right = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=64).contains(&text.len()) && text.bytes().all(right)
 }
 
 fn key_text<'k>(key: &'k Spanned<toml::de::DeString<'_>>) -> &'k str {

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::request::Request;
 use super::{ApiError, body, respond};
 use crate::app::App;
-use crate::generation::{Entry, Generation};
+use crate::generation::Generation;
 use crate::metrics::EntityLabels;
 use crate::scheduler::{Job, JobError, Outcome};
 use crate::sync::Pass;
@@ -80,6 +80,7 @@ impl Drop for Count<'_> {
 pub struct Plan {
     job: Job,
     echo: Echo,
+    digests: BTreeMap<String, String>,
 }
 
 /// What of a request comes back in its answer.
@@ -114,6 +115,7 @@ impl Plan {
         if models.is_empty() {
             return Err(ApiError::NoDefaultModel);
         }
+        let digests = generation.digests(&models);
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
@@ -132,6 +134,7 @@ impl Plan {
                 offset_unit: request.offset_unit,
                 context: request.context,
             },
+            digests,
         })
     }
 
@@ -141,13 +144,16 @@ impl Plan {
     /// # Errors
     /// [`ApiError`]
     pub async fn run(self, app: &App, places: Vec<Pass>) -> Result<Answer, ApiError> {
-        let Self { mut job, echo } = self;
+        let Self {
+            mut job,
+            echo,
+            digests,
+        } = self;
         job.places = places;
         let (arrived, allowed) = (job.arrived, job.allowed);
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
         };
-        let models = job.models.clone();
         let ticket = app.scheduler.submit(job);
         let outcome = tokio::time::timeout_at((arrived + allowed).into(), ticket.outcome()).await;
         let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
@@ -164,7 +170,7 @@ impl Plan {
         })?;
         let total = arrived.elapsed();
         note(app, &outcome, total);
-        Ok(answer(echo, &models, outcome, total))
+        Ok(answer(echo, digests, outcome, total))
     }
 }
 
@@ -185,7 +191,7 @@ fn note(app: &App, outcome: &Outcome, total: Duration) {
     app.note_cost(outcome.computed);
 }
 
-fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) -> Answer {
+fn answer(echo: Echo, digests: BTreeMap<String, String>, outcome: Outcome, total: Duration) -> Answer {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     Answer {
         document_id: echo.document_id,
@@ -195,7 +201,7 @@ fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) 
         text_sha256: outcome.text_sha256,
         text_length: outcome.text_length,
         entities: outcome.entities,
-        versions: versions(models),
+        versions: versions(digests),
         engine: Some(api::Engine::Tract),
         timing_ms: Timing {
             queue: milliseconds(outcome.queued),
@@ -208,14 +214,11 @@ fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) 
     }
 }
 
-/// What the given models are.
-pub fn versions(models: &[Arc<Entry>]) -> Versions {
+/// What made an answer, with the digests of its models.
+pub fn versions(models: BTreeMap<String, String>) -> Versions {
     Versions {
         mednerd: env!("CARGO_PKG_VERSION").to_owned(),
-        models: models
-            .iter()
-            .map(|entry| (entry.name.clone(), entry.model.facts.digest.clone()))
-            .collect(),
+        models,
         plugins: BTreeMap::new(),
         vocabularies: BTreeMap::new(),
     }

@@ -1,6 +1,7 @@
 //! `POST /v1/annotate/batch`: NDJSON in, NDJSON out, one line per document, written as they finish.
 //! The body is read no faster than documents are done, so a batch of any length takes little memory.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -146,7 +147,7 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
         text_sha256: String::new(),
         text_length: TextLength::default(),
         entities: Vec::new(),
-        versions: versions(&[]),
+        versions: versions(BTreeMap::new()),
         engine: None,
         timing_ms: Timing::default(),
         context: echo.context,

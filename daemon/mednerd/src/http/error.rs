@@ -120,6 +120,17 @@ pub enum ApiError {
     /// The request names no model and no model is a default one.
     #[error("no model is loaded as default; name one in \"models\"")]
     NoDefaultModel,
+    /// The body of `POST /v1/models` has other fields than it must.
+    #[error(
+        "the body must be a JSON object with the strings \"name\" and \"path\" and, where they are wanted, \"base\" (a string) and \"default\" (true or false)"
+    )]
+    LoadFields,
+    /// A model cannot be loaded, or not be unloaded; what was there serves on. Told to administrators alone.
+    #[error("{problem}")]
+    ModelRejected {
+        /// Why.
+        problem: String,
+    },
     /// A reload that was refused; the old configuration serves on.
     #[error("the new configuration was refused and the old one serves on; problems found: {}", problems.len())]
     ReloadRejected {
@@ -165,6 +176,8 @@ impl ApiError {
             Self::MissingField { .. } => (StatusCode::BAD_REQUEST, "missing_field"),
             Self::DuplicateField { .. } => (StatusCode::BAD_REQUEST, "duplicate_field"),
             Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
+            Self::LoadFields => (StatusCode::BAD_REQUEST, "invalid_field"),
+            Self::ModelRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected"),
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "body_incomplete"),
             Self::PeerNotAllowed { .. } => (StatusCode::FORBIDDEN, "peer_not_allowed"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),

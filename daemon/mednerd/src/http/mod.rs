@@ -5,6 +5,7 @@ mod annotate;
 mod batch;
 mod body;
 mod error;
+mod models;
 mod openapi;
 mod request;
 mod respond;
@@ -15,9 +16,9 @@ use axum::Router;
 use axum::extract::{Extension, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::{HeaderValue, StatusCode, header};
-use mednerd_client::api::{HealthResponse, ModelsResponse, PluginsResponse, ServiceState};
+use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
 use crate::access::{Door, Peer};
 use crate::app::App;
@@ -32,14 +33,17 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .route("/openapi.json", get(openapi_json))
-        .route("/v1/models", get(models))
+        .route("/v1/models", get(models::list))
         .route("/v1/plugins", get(plugins))
         .route("/v1/status", get(status));
     let routes = match door {
         Door::Client => common
             .route("/v1/annotate", post(annotate::annotate))
             .route("/v1/annotate/batch", post(batch::annotate)),
-        Door::Admin => common.route("/v1/reload", post(reload)),
+        Door::Admin => common
+            .route("/v1/reload", post(reload))
+            .route("/v1/models", post(models::load))
+            .route("/v1/models/{name}", delete(models::unload)),
     };
     routes
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
@@ -105,17 +109,6 @@ async fn scrape(State(app): State<Arc<App>>) -> Response {
 
 async fn openapi_json() -> Response {
     respond::json(StatusCode::OK, &openapi::document())
-}
-
-async fn models(State(app): State<Arc<App>>) -> Response {
-    let generation = app.generation();
-    let precision = generation.config.engine.precision;
-    let models = generation
-        .entries
-        .iter()
-        .map(|entry| entry.info(precision))
-        .collect();
-    respond::json(StatusCode::OK, &ModelsResponse { models })
 }
 
 async fn plugins() -> Response {

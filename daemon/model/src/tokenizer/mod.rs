@@ -54,13 +54,13 @@ pub(crate) struct TokenizerFiles {
 impl TokenizerFiles {
     pub(crate) fn read(dir: &Path) -> Result<Self, ModelError> {
         let json = files::read(dir, "tokenizer.json", VOCABULARY_LIMIT)?;
+        let alone = json.is_some();
         let mut vocabulary = Vec::new();
-        if json.is_none() {
+        if !alone {
             for name in VOCABULARY_FILES {
                 vocabulary.extend(files::read(dir, name, VOCABULARY_LIMIT)?);
             }
         }
-        let json_absent = json.is_none();
         let mut raw = Vec::new();
         let mut object = |name: &str| match files::read(dir, name, JSON_LIMIT)? {
             Some(small) => {
@@ -76,9 +76,10 @@ impl TokenizerFiles {
             vocabulary,
             config: object("tokenizer_config.json")?,
             special: object("special_tokens_map.json")?,
-            added: match json_absent {
-                true => object("added_tokens.json")?,
-                false => Object::empty(&dir.join("added_tokens.json")),
+            added: if alone {
+                Object::empty(&dir.join("added_tokens.json"))
+            } else {
+                object("added_tokens.json")?
             },
             raw,
         })
@@ -143,11 +144,15 @@ impl TokenizerFiles {
     /// A vocabulary file that a builder needs.
     fn vocabulary(&self, name: &str, wanted: &'static str) -> Result<&Small, ModelError> {
         let found = self.vocabulary.iter().find(|file| file.path.ends_with(name));
-        found.ok_or_else(|| ModelError::MissingFile {
+        found.ok_or_else(|| self.missing(wanted))
+    }
+
+    fn missing(&self, wanted: &'static str) -> ModelError {
+        ModelError::MissingFile {
             dir: self.dir.clone(),
             wanted,
             advice: "Copy the tokenizer's files from the original checkpoint",
-        })
+        }
     }
 
     /// What the tokenizer classes of `transformers` for BERT and RoBERTa build from `tokenizer_config.json`, whatever
@@ -192,6 +197,11 @@ fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
     catch_unwind(|| Tokenizer::from_bytes(&file.bytes))
         .map_err(|_| fault(&"a part of it is of no known kind"))?
         .map_err(|e| fault(&e))
+}
+
+/// For families that come with a `tokenizer.json` only.
+pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
+    Err(files.missing("tokenizer.json"))
 }
 
 fn fault(path: &Path, source: &dyn std::fmt::Display) -> ModelError {
