@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 21] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -27,6 +27,12 @@ const VARIANTS: [&str; 15] = [
     "distilbert/fp32",
     "distilbert/bf16",
     "distilbert/vocab-only",
+    "modernbert/fp32",
+    "modernbert/bf16",
+    "modernbert/biases",
+    "eurobert/fp32",
+    "eurobert/bf16-sharded",
+    "eurobert/biases",
 ];
 
 /// The largest difference of a logit from the reference that is accepted.

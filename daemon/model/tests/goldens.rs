@@ -8,7 +8,7 @@ use mednerd_model::{Activation, Checkpoint, Dtype, FeedForward, Positions, Proje
 use serde_json::Value;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 15] = [
+const VARIANTS: [&str; 21] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -24,6 +24,12 @@ const VARIANTS: [&str; 15] = [
     "distilbert/fp32",
     "distilbert/bf16",
     "distilbert/vocab-only",
+    "modernbert/fp32",
+    "modernbert/bf16",
+    "modernbert/biases",
+    "eurobert/fp32",
+    "eurobert/bf16-sharded",
+    "eurobert/biases",
 ];
 
 fn fixture(variant: &str) -> PathBuf {

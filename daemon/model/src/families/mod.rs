@@ -4,12 +4,16 @@
 mod bert;
 mod distilbert;
 mod electra;
+mod eurobert;
+mod modernbert;
 mod post_norm;
+mod pre_norm;
 mod roberta;
 
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Activation, Architecture};
 use crate::error::ModelError;
 use crate::json::Object;
 use crate::tokenizer::TokenizerFiles;
@@ -41,6 +45,8 @@ static FAMILIES: &[Family] = &[
     roberta::XLM_ROBERTA,
     roberta::CAMEMBERT,
     distilbert::FAMILY,
+    modernbert::FAMILY,
+    eurobert::FAMILY,
 ];
 
 /// Where a family reads from.
@@ -82,6 +88,15 @@ impl Source<'_> {
             tensor: tensor.to_owned(),
         })
     }
+}
+
+/// The activation that `key` names.
+fn activation(config: &Object, key: &str, default: &str) -> Result<Activation, ModelError> {
+    let name = config.string(key)?.unwrap_or(default);
+    Activation::from_name(name).ok_or_else(|| {
+        let expected = format!("one of {}", Activation::known());
+        config.wrong(key, expected, &Value::from(name))
+    })
 }
 
 /// The `model_type` names of all families, comma-separated.

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{LAYER_LIMIT, ROW_LIMIT, Source, WIDTH_LIMIT};
+use super::{LAYER_LIMIT, ROW_LIMIT, Source, WIDTH_LIMIT, activation};
 use crate::architecture::{
     Activation, Architecture, Attention, AttentionPositions, Embeddings, FeedForward, Head, Layer, Linear,
     Norm, NormKind, NormPlacement, Positions, Table,
@@ -94,11 +94,6 @@ impl<'a> PostNorm<'a> {
             let expected = format!("a divisor of \"{}\", which is {hidden}", keys.hidden.0);
             return Err(config.wrong(keys.heads.0, expected, &Value::from(heads)));
         }
-        let name = config.string(keys.activation)?.unwrap_or("gelu");
-        let activation = Activation::from_name(name).ok_or_else(|| {
-            let expected = format!("one of {}", Activation::known());
-            config.wrong(keys.activation, expected, &Value::from(name))
-        })?;
         let bare = source.has("embeddings.word_embeddings.weight");
         Ok(Self {
             source,
@@ -109,7 +104,7 @@ impl<'a> PostNorm<'a> {
             layers: count(keys.layers, LAYER_LIMIT)?,
             heads,
             intermediate: count(keys.intermediate, WIDTH_LIMIT)?,
-            activation,
+            activation: activation(config, keys.activation, "gelu")?,
             eps: keys.eps.map_or(Ok(1e-12), |key| config.positive(key, 1e-12))?,
         })
     }
