@@ -13,10 +13,10 @@ use mednerd_model::{
 use tract_onnx::tract_core::internal::*;
 
 use crate::error::EngineError;
-use crate::kernels::attention::Heads;
+use crate::kernels::attention::{Heads, Turns};
 use crate::kernels::gemm::Packed;
 use crate::kernels::norm::Affine;
-use crate::ops::{Add, AddNorm, Attend, Change, Embed, Normalize, Places, Product, Shared};
+use crate::ops::{Add, AddNorm, Attend, Change, Embed, Gate, Normalize, Places, Product, Shared};
 
 /// One stage of a model: a plan with one input and one output.
 pub(crate) type Stage = Arc<TypedSimplePlan>;
@@ -42,6 +42,8 @@ pub(crate) struct PackedWeights {
     matrices: HashMap<String, Shared<Packed>>,
     vectors: HashMap<String, Shared<Vec<f32>>>,
     affines: HashMap<String, Shared<Affine>>,
+    /// By the bits of the base, and the width of the heads.
+    turns: HashMap<(u32, usize), Shared<Turns>>,
 }
 
 /// Why lowering stopped: a tensor, or tract itself.
@@ -80,6 +82,7 @@ impl LowerError {
 pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
     let mut lowering = Lowering {
         weights: checkpoint.weights(),
+        context: checkpoint.context(),
         adapter: None,
         packed: PackedWeights::default(),
         base: &PackedWeights::default(),
@@ -108,6 +111,7 @@ pub(crate) fn adapt(
 ) -> Result<Adapted, EngineError> {
     let mut lowering = Lowering {
         weights: checkpoint.weights(),
+        context: checkpoint.context(),
         adapter: Some(adapter),
         packed: PackedWeights::default(),
         base: packed,
@@ -131,6 +135,8 @@ pub(crate) fn adapt(
 
 struct Lowering<'a> {
     weights: &'a Weights,
+    /// Longest sequence.
+    context: usize,
     adapter: Option<&'a Adapter>,
     /// What this lowering has packed.
     packed: PackedWeights,
@@ -265,15 +271,19 @@ impl Lowering<'_> {
         let qkv = self.product(graph, "attention.qkv", &qkv, None, x)?;
         let heads = Heads {
             count: attention.heads,
+            shared: attention.key_value_heads,
             width: attention.head_dim,
             scale: attention.scale,
+            reach: attention.reach,
         };
-        let attended = match &attention.positions {
-            AttentionPositions::None => graph.wire("attention", Attend { heads }, &[qkv])?,
-            AttentionPositions::Rotary { .. } | AttentionPositions::Disentangled(_) => {
+        let turns = match &attention.positions {
+            AttentionPositions::None => None,
+            AttentionPositions::Rotary { theta } => Some(self.turns(*theta, attention.head_dim)),
+            AttentionPositions::Disentangled(_) => {
                 return Err(format_err!("these attention positions are not lowered").into());
             }
         };
+        let attended = graph.wire("attention", Attend { heads, turns }, &[qkv])?;
         self.product(graph, "attention.output", &[&attention.output], None, attended)
     }
 
@@ -288,7 +298,16 @@ impl Lowering<'_> {
                 let x = self.product(graph, "feed_forward.up", &[up], Some(*activation), x)?;
                 self.product(graph, "feed_forward.down", &[down], None, x)
             }
-            FeedForward::Gated { .. } => Err(format_err!("gated layers are not lowered").into()),
+            FeedForward::Gated { up, activation, down } => {
+                let up: Vec<&Linear> = up.iter().collect();
+                let x = self.product(graph, "feed_forward.up", &up, None, x)?;
+                let gate = Gate {
+                    activation: *activation,
+                    width: down.inputs,
+                };
+                let x = graph.wire("feed_forward.gate", gate, &[x])?;
+                self.product(graph, "feed_forward.down", &[down], None, x)
+            }
         }
     }
 
@@ -431,10 +450,27 @@ impl Lowering<'_> {
             None => vec![0.0; norm.size],
         };
         self.bytes += 2 * norm.size * size_of::<f32>();
-        let eps = norm.eps;
-        let affine = Shared::new(Affine { weight, bias, eps });
+        let affine = Shared::new(Affine {
+            kind: norm.kind,
+            weight,
+            bias,
+            eps: norm.eps,
+        });
         self.packed.affines.insert(norm.weight.clone(), affine.clone());
         Ok(affine)
+    }
+
+    /// The angles of rotary positions, which no adapter changes.
+    fn turns(&mut self, theta: f32, width: usize) -> Shared<Turns> {
+        let key = (theta.to_bits(), width);
+        if let Some(held) = self.held(false, |packed| packed.turns.get(&key)) {
+            return held;
+        }
+        let turns = Turns::new(theta, width, self.context);
+        self.bytes += turns.bytes();
+        let turns = Shared::new(turns);
+        self.packed.turns.insert(key, turns.clone());
+        turns
     }
 
     fn table(&mut self, table: &Table) -> Result<Shared<Vec<f32>>, LowerError> {

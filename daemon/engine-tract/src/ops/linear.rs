@@ -152,7 +152,7 @@ impl EvalOp for Product {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
-        let weights = &self.matrix;
+        let weights: &Packed = &self.matrix;
         let (depth, columns) = (weights.depth(), weights.columns());
         let (count, values) = matrix(&x, depth)?;
         let rows = Rows {

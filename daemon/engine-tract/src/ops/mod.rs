@@ -3,11 +3,13 @@
 
 mod attention;
 mod embed;
+mod gate;
 mod linear;
 mod norm;
 
 pub(crate) use attention::Attend;
 pub(crate) use embed::{Embed, Places};
+pub(crate) use gate::Gate;
 pub(crate) use linear::{Change, Product};
 pub(crate) use norm::{Add, AddNorm, Normalize};
 
