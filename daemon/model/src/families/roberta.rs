@@ -12,6 +12,7 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "roberta",
+    prefix: "roberta.",
     describe: |source| {
         let keys = Keys {
             vocabulary: 50_265,
@@ -24,18 +25,20 @@ pub(super) const FAMILY: Family = Family {
 
 pub(super) const XLM_ROBERTA: Family = Family {
     name: "xlm-roberta",
+    prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS),
     tokenizer: tokenizer::xlm_roberta_unigram,
 };
 
 pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
+    prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS),
     tokenizer: tokenizer::json_only,
 };
 
 fn describe(source: &Source<'_>, keys: &Keys) -> Result<Architecture, ModelError> {
-    let encoder = PostNorm::read(source, keys, &BERT_LAYER, "roberta.")?;
+    let encoder = PostNorm::read(source, keys, &BERT_LAYER, FAMILY.prefix)?;
     let mut embeddings = encoder.embeddings(encoder.hidden)?;
     if let Positions::Absolute {
         table,
