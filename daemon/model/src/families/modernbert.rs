@@ -11,8 +11,9 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "modernbert",
+    prefix: "model.",
     describe,
-    tokenizer: tokenizer::json_only,
+    tokenizer: tokenizer::only_json,
 };
 
 const KEYS: Keys = Keys {

@@ -34,7 +34,7 @@ pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
     prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS),
-    tokenizer: tokenizer::json_only,
+    tokenizer: tokenizer::only_json,
 };
 
 fn describe(source: &Source<'_>, keys: &Keys) -> Result<Architecture, ModelError> {

@@ -179,16 +179,6 @@ impl TokenizerFiles {
     }
 }
 
-/// For a family whose tokenizer is built from no other file.
-pub(crate) fn json_only(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
-    Err(ModelError::MissingFile {
-        dir: files.dir.clone(),
-        wanted: "tokenizer.json",
-        advice: "Write it once, on any machine with Python: python -c \"from transformers import AutoTokenizer as T; \
-                 T.from_pretrained('DIR').save_pretrained('DIR')\", then copy it here",
-    })
-}
-
 /// Parses `tokenizer.json`. The crate behind it panics on some malformed files instead of returning its error, so the
 /// syntax is checked before it, and a panic of its is caught and becomes the error it should have been.
 fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
