@@ -8,7 +8,7 @@ use mednerd_model::{Activation, Checkpoint, Dtype, FeedForward, Positions, Proje
 use serde_json::Value;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 21] = [
+const VARIANTS: [&str; 23] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -30,6 +30,8 @@ const VARIANTS: [&str; 21] = [
     "eurobert/fp32",
     "eurobert/bf16-sharded",
     "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
 ];
 
 fn fixture(variant: &str) -> PathBuf {

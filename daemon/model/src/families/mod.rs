@@ -5,6 +5,7 @@ mod bert;
 mod distilbert;
 mod electra;
 mod eurobert;
+mod longformer;
 mod modernbert;
 mod post_norm;
 mod pre_norm;
@@ -44,6 +45,7 @@ static FAMILIES: &[Family] = &[
     distilbert::FAMILY,
     modernbert::FAMILY,
     eurobert::FAMILY,
+    longformer::FAMILY,
 ];
 
 /// Where a family reads from.
