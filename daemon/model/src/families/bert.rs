@@ -9,11 +9,12 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "bert",
+    prefix: "bert.",
     describe,
     tokenizer: tokenizer::bert_wordpiece,
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
-    let encoder = PostNorm::read(source, &BERT_KEYS, &BERT_LAYER, "bert.")?;
+    let encoder = PostNorm::read(source, &BERT_KEYS, &BERT_LAYER, FAMILY.prefix)?;
     Ok(encoder.architecture(encoder.embeddings(encoder.hidden)?))
 }

@@ -9,6 +9,7 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "distilbert",
+    prefix: "distilbert.",
     describe,
     tokenizer: tokenizer::bert_wordpiece,
 };
@@ -50,7 +51,7 @@ fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
             return Err(config.wrong(alias, expected, value));
         }
     }
-    let encoder = PostNorm::read(source, &KEYS, &LAYER, "distilbert.")?;
+    let encoder = PostNorm::read(source, &KEYS, &LAYER, FAMILY.prefix)?;
     Ok(encoder.architecture(Embeddings {
         token_types: None,
         ..encoder.embeddings(encoder.hidden)?

@@ -9,6 +9,7 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "electra",
+    prefix: "electra.",
     describe,
     tokenizer: tokenizer::bert_wordpiece,
 };
@@ -21,7 +22,7 @@ const KEYS: Keys = Keys {
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
-    let encoder = PostNorm::read(source, &KEYS, &BERT_LAYER, "electra.")?;
+    let encoder = PostNorm::read(source, &KEYS, &BERT_LAYER, FAMILY.prefix)?;
     let width = source.config.count("embedding_size", 128, WIDTH_LIMIT)?;
     let mut embeddings = encoder.embeddings(width)?;
     if width != encoder.hidden {

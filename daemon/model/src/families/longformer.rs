@@ -16,12 +16,13 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "longformer",
+    prefix: "longformer.",
     describe,
     tokenizer: tokenizer::byte_level_bpe,
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {
-    let mut architecture = roberta::describe(source, &BERT_KEYS, "longformer.")?;
+    let mut architecture = roberta::describe(source, &BERT_KEYS, FAMILY.prefix)?;
     let windows = windows(source, architecture.layers.len())?;
     for (layer, window) in architecture.layers.iter_mut().zip(windows) {
         layer.attention.reach = Some(window / 2);

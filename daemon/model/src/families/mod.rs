@@ -26,9 +26,12 @@ const ROW_LIMIT: usize = 1 << 24;
 const LAYER_LIMIT: usize = 1 << 10;
 
 /// What a family has to know.
+#[derive(Debug)]
 pub(crate) struct Family {
     /// The value of `model_type` in `config.json`.
     pub(crate) name: &'static str,
+    /// What the names of the encoder's tensors begin with, unless it was saved alone.
+    pub(crate) prefix: &'static str,
     /// Reads the architecture.
     pub(crate) describe: fn(&Source<'_>) -> Result<Architecture, ModelError>,
     /// Builds the tokenizer where there is no `tokenizer.json`.

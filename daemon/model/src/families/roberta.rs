@@ -12,6 +12,7 @@ use crate::tokenizer;
 
 pub(super) const FAMILY: Family = Family {
     name: "roberta",
+    prefix: "roberta.",
     describe: |source| {
         let keys = Keys {
             vocabulary: 50_265,
@@ -24,12 +25,14 @@ pub(super) const FAMILY: Family = Family {
 
 pub(super) const XLM_ROBERTA: Family = Family {
     name: "xlm-roberta",
+    prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: tokenizer::xlm_roberta_unigram,
 };
 
 pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
+    prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: tokenizer::json_only,
 };
