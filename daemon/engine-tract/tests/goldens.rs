@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 28] = [
+const VARIANTS: [&str; 30] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -40,6 +40,8 @@ const VARIANTS: [&str; 28] = [
     "eurobert/fp32",
     "eurobert/bf16-sharded",
     "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
 ];
 
 /// The largest difference of a logit from the reference that is accepted.

@@ -10,7 +10,7 @@ use mednerd_model::{
 use serde_json::Value;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 28] = [
+const VARIANTS: [&str; 30] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
@@ -39,6 +39,8 @@ const VARIANTS: [&str; 28] = [
     "eurobert/fp32",
     "eurobert/bf16-sharded",
     "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
 ];
 
 fn fixture(variant: &str) -> PathBuf {

@@ -6,6 +6,7 @@ mod deberta_v2;
 mod distilbert;
 mod electra;
 mod eurobert;
+mod longformer;
 mod modernbert;
 mod post_norm;
 mod pre_norm;
@@ -49,6 +50,7 @@ static FAMILIES: &[Family] = &[
     deberta_v2::FAMILY,
     modernbert::FAMILY,
     eurobert::FAMILY,
+    longformer::FAMILY,
 ];
 
 /// Where a family reads from.

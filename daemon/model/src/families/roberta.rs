@@ -18,7 +18,7 @@ pub(super) const FAMILY: Family = Family {
             vocabulary: 50_265,
             ..BERT_KEYS
         };
-        describe(source, &keys)
+        describe(source, &keys, "roberta.")
     },
     tokenizer: tokenizer::byte_level_bpe,
 };
@@ -26,19 +26,24 @@ pub(super) const FAMILY: Family = Family {
 pub(super) const XLM_ROBERTA: Family = Family {
     name: "xlm-roberta",
     prefix: "roberta.",
-    describe: |source| describe(source, &BERT_KEYS),
+    describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: tokenizer::xlm_roberta_unigram,
 };
 
 pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
     prefix: "roberta.",
-    describe: |source| describe(source, &BERT_KEYS),
+    describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: tokenizer::only_json,
 };
 
-fn describe(source: &Source<'_>, keys: &Keys) -> Result<Architecture, ModelError> {
-    let encoder = PostNorm::read(source, keys, &BERT_LAYER, FAMILY.prefix)?;
+/// Also what Longformer has in common with them.
+pub(super) fn describe(
+    source: &Source<'_>,
+    keys: &Keys,
+    prefix: &'static str,
+) -> Result<Architecture, ModelError> {
+    let encoder = PostNorm::read(source, keys, &BERT_LAYER, prefix)?;
     let mut embeddings = encoder.embeddings(encoder.hidden)?;
     if let Positions::Absolute {
         table,
