@@ -189,11 +189,6 @@ fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
         .map_err(|e| fault(&e))
 }
 
-/// For families that come with a `tokenizer.json` only.
-pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
-    Err(files.missing("tokenizer.json"))
-}
-
 fn fault(path: &Path, source: &dyn std::fmt::Display) -> ModelError {
     ModelError::Tokenizer {
         path: path.to_owned(),
