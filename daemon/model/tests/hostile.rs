@@ -371,6 +371,115 @@ fn what_the_families_ask_of_their_own_keys() {
 }
 
 #[test]
+fn variants_of_rotary_and_local_attention() {
+    let (modern, euro, long) = ("modernbert/biases", "eurobert/fp32", "longformer/fp32");
+    let scaled = json!({"rope_type": "yarn", "factor": 4.0});
+    for (variant, key, value, parts) in [
+        (
+            modern,
+            "layer_types",
+            json!(["full_attention"]),
+            ["\"layer_types\"", "each of the 3 layers"],
+        ),
+        (
+            modern,
+            "layer_types",
+            json!(["full_attention", "full_attention", "chunked"]),
+            ["sliding", "3 layers"],
+        ),
+        (
+            modern,
+            "rope_parameters",
+            json!({"full_attention": scaled}),
+            ["rope_parameters.full_attention.rope_type", "\"default\""],
+        ),
+        (
+            modern,
+            "rope_scaling",
+            scaled.clone(),
+            ["\"rope_scaling.rope_type\"", "yarn"],
+        ),
+        (
+            modern,
+            "rope_parameters",
+            json!([1]),
+            ["\"rope_parameters\"", "an object"],
+        ),
+        (
+            modern,
+            "global_attn_every_n_layers",
+            json!(0),
+            ["global_attn_every_n_layers", "1 to"],
+        ),
+        (
+            modern,
+            "local_rope_theta",
+            json!(null),
+            ["\"local_rope_theta\"", "above 0"],
+        ),
+        (
+            modern,
+            "num_attention_heads",
+            json!(8),
+            ["\"num_attention_heads\"", "even width"],
+        ),
+        (
+            modern,
+            "classifier_activation",
+            json!("gelu_10"),
+            ["classifier_activation", "gelu_new"],
+        ),
+        (
+            modern,
+            "max_position_embeddings",
+            json!(1 << 24),
+            ["max_position_embeddings", "1 to 131072"],
+        ),
+        (
+            euro,
+            "rope_scaling",
+            scaled.clone(),
+            ["\"rope_scaling.rope_type\"", "yarn"],
+        ),
+        (
+            euro,
+            "rope_parameters",
+            json!({"partial_rotary_factor": 0.5}),
+            ["partial_rotary_factor", "found 0.5"],
+        ),
+        (
+            euro,
+            "num_key_value_heads",
+            json!(3),
+            ["num_key_value_heads", "a divisor"],
+        ),
+        (euro, "head_dim", json!(7), ["\"head_dim\"", "even width"]),
+        (
+            long,
+            "attention_window",
+            json!(7),
+            ["\"attention_window\"", "an even number"],
+        ),
+        (
+            long,
+            "attention_window",
+            json!([8]),
+            ["\"attention_window\"", "each of the 2 layers"],
+        ),
+        (
+            long,
+            "attention_window",
+            json!([8, 0]),
+            ["\"attention_window\"", "from 2"],
+        ),
+    ] {
+        let copy = Copy::of(variant);
+        copy.config(key, value);
+        copy.refused(&["config.json", parts[0], parts[1]]);
+    }
+}
+
+#[test]
 fn vocabulary_files_that_no_tokenizer_is_built_from() {
     let copy = Copy::of("roberta/fp32");
     copy.config("model_type", json!("camembert"));
