@@ -165,7 +165,7 @@ fn adapters_come_and_go_while_requests_run() {
 #[test]
 fn what_cannot_be_loaded_or_unloaded_says_why_and_the_rest_serves_on() {
     let daemon = Daemon::start(&Config::tiny().adapter("lora", &adapter("lora")));
-    let load = |body: Value| daemon.admin_with("POST", "/v1/models", &body.to_string());
+    let load = |body: Value| daemon.admin_with("POST", "/v1/models", body.to_string());
     let dora = adapter("dora");
     for (body, status, part) in [
         (json!({"name": "a"}), 400, "\"path\""),

@@ -20,8 +20,8 @@ const FAMILIES: [(&str, Build); 9] = [
     ("longformer", byte_level_bpe),
     ("xlm-roberta", xlm_roberta_unigram),
     ("deberta-v2", deberta_unigram),
-    ("modernbert", json_only),
-    ("eurobert", json_only),
+    ("modernbert", only_json),
+    ("eurobert", only_json),
 ];
 
 fn fixtures() -> PathBuf {
