@@ -17,6 +17,7 @@ const KERNEL_LIMIT: usize = 1 << 10;
 
 pub(super) const FAMILY: Family = Family {
     name: "deberta-v2",
+    prefix: "deberta.",
     describe,
     tokenizer: tokenizer::deberta_unigram,
 };
