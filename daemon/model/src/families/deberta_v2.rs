@@ -208,7 +208,7 @@ fn convolution(config: &Object, encoder: &PostNorm<'_>) -> Result<Option<Convolu
         return Err(config.wrong("conv_kernel_size", expected, &Value::from(kernel)));
     }
     let groups = config.count("conv_groups", 1, WIDTH_LIMIT)?;
-    if width % groups != 0 {
+    if !width.is_multiple_of(groups) {
         let expected = format!("a divisor of \"hidden_size\", which is {width}");
         return Err(config.wrong("conv_groups", expected, &Value::from(groups)));
     }
