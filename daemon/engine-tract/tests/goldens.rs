@@ -22,6 +22,7 @@ const VARIANTS: [&str; 30] = [
     "roberta/fp32",
     "roberta/bf16-vocab-only",
     "roberta/fp16-sharded",
+    "camembert/fp32",
     "xlm-roberta/fp32",
     "xlm-roberta/bf16-vocab-only",
     "distilbert/fp32",
