@@ -132,9 +132,14 @@ pub(crate) fn adapt(
     let architecture = adapter.architecture();
     let stages: Result<Vec<Stage>, LowerError> = (0..architecture.layers.len() + 2)
         .map(|index| {
+            let held = lowering.bytes;
             lowering.changed = false;
             let own = lowering.stage(architecture, index)?;
             let base = base.get(index).filter(|_| !lowering.changed);
+            if base.is_some() {
+                // What was made for the stage goes with it.
+                lowering.bytes = held;
+            }
             Ok(base.map_or(own, Arc::clone))
         })
         .collect();

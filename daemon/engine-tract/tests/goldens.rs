@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 30] = [
+const VARIANTS: [&str; 31] = [
     "bert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",

@@ -140,11 +140,12 @@ fn ranks_and_scales_are_those_of_the_first_pattern() {
     let path = copy.path("adapter_config.json");
     let text = fs::read_to_string(&path).unwrap();
     let order = |first: &str, second: &str| {
+        assert!(text.contains("\"alpha_pattern\":{}"));
         fs::write(
             &path,
             text.replace(
-                "\"alpha_pattern\": {}",
-                &format!("\"alpha_pattern\": {{{first}, {second}}}"),
+                "\"alpha_pattern\":{}",
+                &format!("\"alpha_pattern\":{{{first},{second}}}"),
             ),
         )
         .unwrap();

@@ -10,8 +10,9 @@ use mednerd_model::{
 use serde_json::Value;
 
 /// Family and variant of each checkpoint.
-const VARIANTS: [&str; 30] = [
+const VARIANTS: [&str; 31] = [
     "bert/fp32",
+    "camembert/fp32",
     "bert/bf16",
     "bert/fp16-sharded",
     "bert/vocab-only",

@@ -19,7 +19,7 @@ const FAMILIES: [(&str, Build); 10] = [
     ("roberta", byte_level_bpe),
     ("longformer", byte_level_bpe),
     ("xlm-roberta", xlm_roberta_unigram),
-    ("camembert", json_only),
+    ("camembert", only_json),
     ("deberta-v2", deberta_unigram),
     ("modernbert", only_json),
     ("eurobert", only_json),
