@@ -31,6 +31,9 @@ def main(resources: Path, out: Path) -> None:
         if disease or any(tree.startswith("F03") for tree in trees.split("|")):
             for each in [name, *synonyms.split("|")]:
                 add(f"MESH:{identifier}", each, "MeSH")
+    # The gold is older than the headings with nine digits, and so is the MEDIC that it was made with.
+    for identifier in [each for each in names if len(each) > len("MESH:D000000")]:
+        del names[identifier]
     diseases = set(names)
     for row in (resources / "mesh_supp_id_label_mappings.tsv").open(encoding="utf-8"):
         identifier, name, synonyms, mapped = (row.rstrip("\n").split("\t") + ["", "", ""])[:4]
@@ -38,18 +41,23 @@ def main(resources: Path, out: Path) -> None:
         if heading and identifier >= "C531" and len(identifier) in (7, 10):
             for each in [name, *synonyms.split("|")]:
                 add(f"MESH:{identifier}", each, "MeSH")
-    for file in ("doid.json", "mondo.json"):
+    # Terms of the ontologies that stand for exactly one heading lend it their names; those that stand for a number
+    # of OMIM alone, and have no name that a heading has, get a row of their own, as in MEDIC.
+    headings = {name.lower(): identifier for identifier, rows in reversed(names.items()) for name, _ in rows}
+    for file in ("doid.json", "mondo.json", "efo.json", "hp.json"):
         for term in json.loads((resources / file).read_text(encoding="utf-8")):
             references = term.get("xrefs", [])
-            mesh = [f"MESH:{x['id']}" for x in references if x["namespace"] in ("MESH", "MSH")]
-            omim = [f"OMIM:{x['id']}" for x in references if x["namespace"] in ("MIM", "OMIM") and x["id"].isdigit()]
-            ids = [each for each in mesh if each in names] or omim
-            # OMIM's names are joined to a heading where both stand for one thing; else OMIM has its own row.
-            if len(ids) == 1 and len(omim) <= 1:
-                source = "OMIM" if omim else "MeSH"
-                if omim:
-                    for each in [term["name"], *term.get("synonyms", [])]:
-                        add(ids[0], each, source)
+            mesh = {f"MESH:{x['id']}" for x in references if x["namespace"] in ("MESH", "MSH")} & set(names)
+            omim = {f"OMIM:{x['id']}" for x in references if x["namespace"] in ("MIM", "OMIM") and x["id"].isdigit()}
+            own = [term["name"], *term.get("synonyms", [])]
+            if not mesh:
+                mesh = {headings[name.lower()] for name in own if name.lower() in headings}
+            ids = mesh or (omim if file in ("doid.json", "mondo.json") else set())
+            if len(ids) == 1:
+                for name in own:
+                    if mesh and headings.get(name.lower(), *ids) not in ids:
+                        continue
+                    add(*ids, name, "OMIM" if omim else "MeSH")
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "name", "semantic_type", "source"])

@@ -59,7 +59,12 @@ enum Command {
 #[derive(Debug, Args)]
 struct BuildOptions {
     /// META folder of a UMLS release, or rrf folder of an RxNorm release.
-    #[arg(long, value_name = "META", required_unless_present = "csv", conflicts_with = "csv")]
+    #[arg(
+        long,
+        value_name = "META",
+        required_unless_present = "csv",
+        conflicts_with = "csv"
+    )]
     rrf: Option<PathBuf>,
     /// Dictionary with the header id,name,semantic_type,source.
     #[arg(long, value_name = "FILE")]
@@ -262,10 +267,18 @@ fn query(options: QueryOptions) -> Result<String, Error> {
         }
         for candidate in candidates {
             let types = candidate.semantic_types.join(",");
-            let _ = writeln!(out, "  {:.2}  {:<12} {}  [{types}]", candidate.score, candidate.id, candidate.name);
+            let _ = writeln!(
+                out,
+                "  {:.2}  {:<12} {}  [{types}]",
+                candidate.score, candidate.id, candidate.name
+            );
             let _ = writeln!(out, "        {}", candidate.reason);
             for coding in candidate.codings.iter().filter(|_| !options.codes.is_empty()) {
-                let _ = writeln!(out, "        {} {} {}", coding.system, coding.code, coding.display);
+                let _ = writeln!(
+                    out,
+                    "        {} {} {}",
+                    coding.system, coding.code, coding.display
+                );
             }
         }
     }
@@ -282,8 +295,10 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
     let parts = index.parts();
     let size: u64 = std::fs::metadata(index.path()).map_or(0, |file| file.len());
     if options.json {
-        let parts: serde_json::Map<String, serde_json::Value> =
-            parts.iter().map(|(name, bytes)| ((*name).to_owned(), (*bytes).into())).collect();
+        let parts: serde_json::Map<String, serde_json::Value> = parts
+            .iter()
+            .map(|(name, bytes)| ((*name).to_owned(), (*bytes).into()))
+            .collect();
         return json(&serde_json::json!({
             "digest": index.digest(), "bytes": size, "record": record, "parts": parts, "verified": true
         }));
@@ -311,7 +326,11 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
     }
     let _ = writeln!(out, "\n{:<18}{:>12}  version", "vocabulary", "rows");
     for source in &record.vocabularies {
-        let _ = writeln!(out, "{}", format!("{:<18}{:>12}  {}", source.name, source.rows, source.version).trim_end());
+        let _ = writeln!(
+            out,
+            "{}",
+            format!("{:<18}{:>12}  {}", source.name, source.rows, source.version).trim_end()
+        );
     }
     let _ = writeln!(out, "\n{:<34}{:>14}", "part", "bytes");
     for (name, bytes) in parts {
@@ -326,7 +345,12 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
         synonyms: options.synonyms,
         ..Settings::default()
     })?;
-    let map = options.map.as_deref().map(eval::read_map).transpose()?.unwrap_or_default();
+    let map = options
+        .map
+        .as_deref()
+        .map(eval::read_map)
+        .transpose()?
+        .unwrap_or_default();
     let documents = eval::pubtator::read(&options.gold)?;
     let evaluation = eval::evaluate(&linker, &documents, &map, &options.types);
     let write = |path: &PathBuf, text: String| {
@@ -383,7 +407,11 @@ impl Watch for Bar {
             return;
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
-        let unit = if what.starts_with("Reading") { "{bytes}/{total_bytes} {bytes_per_sec}" } else { "{pos}/{len} {per_sec}" };
+        let unit = if what.starts_with("Reading") {
+            "{bytes}/{total_bytes} {bytes_per_sec}"
+        } else {
+            "{pos}/{len} {per_sec}"
+        };
         let style = ProgressStyle::with_template(&format!("{{msg:<22}} [{{bar:30}}] {unit}, {{eta}} left"));
         if let Ok(style) = style {
             bar.set_style(style);

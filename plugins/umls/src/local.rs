@@ -61,7 +61,8 @@ impl Local {
                 line: i as u64 + 1,
                 problem,
             };
-            let row = std::str::from_utf8(row).map_err(|_| wrong("not UTF-8; save the file as UTF-8".to_owned()))?;
+            let row = std::str::from_utf8(row)
+                .map_err(|_| wrong("not UTF-8; save the file as UTF-8".to_owned()))?;
             let row = row.trim_start_matches('\u{feff}').trim_end_matches('\r');
             if row.trim().is_empty() || row.starts_with('#') {
                 continue;
@@ -69,11 +70,14 @@ impl Local {
             let cells: Vec<&str> = row.split('\t').map(str::trim).collect();
             if std::mem::take(&mut first) {
                 let column = |names: &[&str]| {
-                    cells.iter().position(|cell| names.iter().any(|name| cell.eq_ignore_ascii_case(name)))
+                    cells
+                        .iter()
+                        .position(|cell| names.iter().any(|name| cell.eq_ignore_ascii_case(name)))
                 };
-                if let (Some(name), Some(id)) =
-                    (column(&["name", "synonym", "mention", "text"]), column(&["id", "cui", "concept", "concept_id"]))
-                {
+                if let (Some(name), Some(id)) = (
+                    column(&["name", "synonym", "mention", "text"]),
+                    column(&["id", "cui", "concept", "concept_id"]),
+                ) {
                     (name_at, id_at) = (name, id);
                     action_at = column(&["action"]).unwrap_or(usize::MAX);
                     continue;
@@ -87,7 +91,9 @@ impl Local {
             let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
             let (name, ids) = (cell(name_at), cell(id_at));
             if name.is_empty() || ids.is_empty() {
-                return Err(wrong("a line is: name, tab, concept id, optionally tab and add or block".to_owned()));
+                return Err(wrong(
+                    "a line is: name, tab, concept id, optionally tab and add or block".to_owned(),
+                ));
             }
             let block = match cell(action_at).to_ascii_lowercase().as_str() {
                 "" | "add" => false,
@@ -98,9 +104,16 @@ impl Local {
             if forms.exact.is_empty() {
                 return Err(wrong("the name has no letter or digit".to_owned()));
             }
-            for id in ids.split(['|', '+', ';']).map(str::trim).filter(|id| !id.is_empty()) {
+            for id in ids
+                .split(['|', '+', ';'])
+                .map(str::trim)
+                .filter(|id| !id.is_empty())
+            {
                 local.lines += 1;
-                match resolve(index, id).map(Some).unwrap_or_else(|| (!block).then(|| local.own_concept(id, name))) {
+                match resolve(index, id)
+                    .map(Some)
+                    .unwrap_or_else(|| (!block).then(|| local.own_concept(id, name)))
+                {
                     Some(concept) if block => drop(local.blocked.insert((forms.exact.clone(), concept))),
                     Some(concept) => local.add(name, &forms, concept),
                     // Blocking what is not there.
@@ -108,14 +121,18 @@ impl Local {
                 }
             }
         }
-        for entries in [&mut local.exact, &mut local.key, &mut local.stem].into_iter().flat_map(HashMap::values_mut) {
+        for entries in [&mut local.exact, &mut local.key, &mut local.stem]
+            .into_iter()
+            .flat_map(HashMap::values_mut)
+        {
             entries.sort_by_key(|entry| (std::cmp::Reverse(entry.count), entry.name));
         }
         Ok(local)
     }
 
     fn known(&self, ids: &str, index: &Index) -> bool {
-        ids.split(['|', '+', ';']).any(|id| resolve(index, id.trim()).is_some())
+        ids.split(['|', '+', ';'])
+            .any(|id| resolve(index, id.trim()).is_some())
     }
 
     fn own_concept(&mut self, id: &str, name: &str) -> u32 {
@@ -127,7 +144,10 @@ impl Local {
     }
 
     fn add(&mut self, name: &str, forms: &Forms, concept: u32) {
-        let known = self.exact.get(&forms.exact).and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
+        let known = self
+            .exact
+            .get(&forms.exact)
+            .and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
             self.names.push((name.to_owned(), forms.clone(), concept));
@@ -135,9 +155,11 @@ impl Local {
                 self.by_word.entry(stem.clone()).or_default().push(number);
             }
         }
-        for (table, form) in
-            [(&mut self.exact, &forms.exact), (&mut self.key, &forms.key), (&mut self.stem, &forms.stem_key)]
-        {
+        for (table, form) in [
+            (&mut self.exact, &forms.exact),
+            (&mut self.key, &forms.key),
+            (&mut self.stem, &forms.stem_key),
+        ] {
             let entries = table.entry(form.clone()).or_default();
             match entries.iter_mut().find(|entry| entry.concept == concept) {
                 Some(entry) => entry.count += 1,
@@ -156,7 +178,10 @@ impl Local {
     }
 
     pub(crate) fn exact(&self, forms: &Forms) -> &[Entry] {
-        self.exact.get(&forms.exact).map(Vec::as_slice).unwrap_or_default()
+        self.exact
+            .get(&forms.exact)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     pub(crate) fn key(&self, forms: &Forms) -> &[Entry] {
@@ -164,7 +189,10 @@ impl Local {
     }
 
     pub(crate) fn stem(&self, forms: &Forms) -> &[Entry] {
-        self.stem.get(&forms.stem_key).map(Vec::as_slice).unwrap_or_default()
+        self.stem
+            .get(&forms.stem_key)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     pub(crate) fn with_word(&self, stem: &str) -> &[u32] {
@@ -178,7 +206,9 @@ impl Local {
     /// Id and name of a concept of the hospital's own.
     pub(crate) fn own(&self, concept: u32) -> Option<(&str, &str)> {
         let at = concept.checked_sub(self.concepts)?;
-        self.own.get(at as usize).map(|(id, name)| (id.as_str(), name.as_str()))
+        self.own
+            .get(at as usize)
+            .map(|(id, name)| (id.as_str(), name.as_str()))
     }
 }
 
@@ -186,7 +216,11 @@ impl Local {
 pub(crate) fn resolve(index: &Index, id: &str) -> Option<u32> {
     let id = id.trim();
     index.concept(id).or_else(|| match id.split_once(':') {
-        Some((prefix, code)) => index.concept(&format!("{}:{code}", prefix.to_uppercase())).or_else(|| index.concept(code)),
-        None => ["MESH", "OMIM", "UMLS"].iter().find_map(|prefix| index.concept(&format!("{prefix}:{id}"))),
+        Some((prefix, code)) => index
+            .concept(&format!("{}:{code}", prefix.to_uppercase()))
+            .or_else(|| index.concept(code)),
+        None => ["MESH", "OMIM", "UMLS"]
+            .iter()
+            .find_map(|prefix| index.concept(&format!("{prefix}:{id}"))),
     })
 }

@@ -7,7 +7,12 @@ use std::path::Path;
 use super::{Builder, Filters, Watch};
 use crate::error::Error;
 
-pub(super) fn read(path: &Path, filters: &Filters, builder: &mut Builder, watch: &mut dyn Watch) -> Result<(), Error> {
+pub(super) fn read(
+    path: &Path,
+    filters: &Filters,
+    builder: &mut Builder,
+    watch: &mut dyn Watch,
+) -> Result<(), Error> {
     let line = |line: u64, problem: String| Error::Line {
         path: path.to_owned(),
         line,
@@ -30,7 +35,10 @@ pub(super) fn read(path: &Path, filters: &Filters, builder: &mut Builder, watch:
         let at = error.position().map_or(1, csv::Position::line);
         let problem = match error.kind() {
             csv::ErrorKind::Utf8 { err, .. } => {
-                format!("column {} is not UTF-8; convert the file, with iconv for instance", err.field() + 1)
+                format!(
+                    "column {} is not UTF-8; convert the file, with iconv for instance",
+                    err.field() + 1
+                )
             }
             csv::ErrorKind::Io(_) => "cannot be read".to_owned(),
             other => format!("{other:?}"),
@@ -39,11 +47,18 @@ pub(super) fn read(path: &Path, filters: &Filters, builder: &mut Builder, watch:
     };
     let header = reader.headers().map_err(|error| describe(&error))?.clone();
     let column = |wanted: &str| {
-        let same = |name: &str| name.trim_start_matches('\u{feff}').trim().eq_ignore_ascii_case(wanted);
+        let same = |name: &str| {
+            name.trim_start_matches('\u{feff}')
+                .trim()
+                .eq_ignore_ascii_case(wanted)
+        };
         header.iter().position(same)
     };
     let (Some(id), Some(name)) = (column("id"), column("name")) else {
-        return Err(line(1, "the header must have the columns id and name: id,name,semantic_type,source".to_owned()));
+        return Err(line(
+            1,
+            "the header must have the columns id and name: id,name,semantic_type,source".to_owned(),
+        ));
     };
     let (kind, source) = (column("semantic_type"), column("source"));
     builder.record.kind = "csv".to_owned();
@@ -57,16 +72,26 @@ pub(super) fn read(path: &Path, filters: &Filters, builder: &mut Builder, watch:
             watch.at(position.map_or(0, csv::Position::byte));
         }
         if row.len() <= id.max(name) {
-            return Err(line(at, format!("{} columns where the header has {}", row.len(), header.len())));
+            return Err(line(
+                at,
+                format!("{} columns where the header has {}", row.len(), header.len()),
+            ));
         }
-        let cell = |column: Option<usize>| column.and_then(|column| row.get(column)).unwrap_or_default().trim();
+        let cell = |column: Option<usize>| {
+            column
+                .and_then(|column| row.get(column))
+                .unwrap_or_default()
+                .trim()
+        };
         let (id, name) = (cell(Some(id)), cell(Some(name)));
         if id.is_empty() || id.len() > 255 {
             return Err(line(at, "the id is empty or longer than 255 bytes".to_owned()));
         }
         let (kind, source) = (cell(kind), cell(source));
         let wanted = filters.semantic_types.is_empty()
-            || kind.split('|').any(|kind| filters.semantic_types.iter().any(|wanted| wanted == kind));
+            || kind
+                .split('|')
+                .any(|kind| filters.semantic_types.iter().any(|wanted| wanted == kind));
         if !wanted || !filters.takes_vocabulary(source) {
             continue;
         }

@@ -143,7 +143,6 @@ impl Build {
 /// Collects what the readers find and writes it.
 struct Builder {
     folder: PathBuf,
-    memory: usize,
     record: Record,
     ids: HashMap<Box<str>, u32>,
     id_offsets: Vec<u32>,
@@ -164,7 +163,6 @@ impl Builder {
     fn new(folder: &Path, memory: usize) -> Self {
         Self {
             folder: folder.to_owned(),
-            memory,
             record: Record {
                 builder: env!("CARGO_PKG_VERSION").to_owned(),
                 ..Record::default()
@@ -213,7 +211,8 @@ impl Builder {
         if let Some(&vocabulary) = self.vocabularies.get(name) {
             return Ok(vocabulary);
         }
-        let vocabulary = u16::try_from(self.vocabularies.len()).map_err(|_| Error::TooMuch("vocabularies"))?;
+        let vocabulary =
+            u16::try_from(self.vocabularies.len()).map_err(|_| Error::TooMuch("vocabularies"))?;
         self.vocabularies.insert(name.to_owned(), vocabulary);
         self.record.vocabularies.push(Source {
             name: name.to_owned(),
@@ -226,7 +225,8 @@ impl Builder {
         let kind = match self.types.get(name) {
             Some(&kind) => kind,
             None => {
-                let kind = u16::try_from(self.type_names.len()).map_err(|_| Error::TooMuch("semantic types"))?;
+                let kind =
+                    u16::try_from(self.type_names.len()).map_err(|_| Error::TooMuch("semantic types"))?;
                 self.types.insert(name.to_owned(), kind);
                 self.type_names.push(name.to_owned());
                 kind
@@ -258,7 +258,14 @@ impl Builder {
         ])
     }
 
-    fn code(&mut self, concept: u32, vocabulary: u16, code: &str, display: &str, quality: u16) -> Result<(), Error> {
+    fn code(
+        &mut self,
+        concept: u32,
+        vocabulary: u16,
+        code: &str,
+        display: &str,
+        quality: u16,
+    ) -> Result<(), Error> {
         if code.is_empty() || code.contains('\0') {
             return Ok(());
         }
@@ -275,7 +282,6 @@ impl Builder {
     fn finish(self, out: &Path, watch: &mut dyn Watch) -> Result<Record, Error> {
         let Self {
             folder,
-            memory: _,
             mut record,
             ids,
             id_offsets,
@@ -312,21 +318,49 @@ impl Builder {
 
         watch.begin("Writing the index", 10);
         let names = index.name_offsets.len() as u64;
-        file.numbers(Section::NameOffsets, [0].into_iter().chain(index.name_offsets.drain(..)))?;
-        file.numbers(Section::LinkOffsets, [0].into_iter().chain(index.link_offsets.drain(..)))?;
+        file.numbers(
+            Section::NameOffsets,
+            [0].into_iter().chain(index.name_offsets.drain(..)),
+        )?;
+        file.numbers(
+            Section::LinkOffsets,
+            [0].into_iter().chain(index.link_offsets.drain(..)),
+        )?;
         file.section(Section::Links, &std::mem::take(&mut index.links))?;
         record.links = index.link_count;
-        for (i, section) in [Section::ExactTable, Section::KeyTable, Section::StemTable].into_iter().enumerate() {
+        for (i, section) in [Section::ExactTable, Section::KeyTable, Section::StemTable]
+            .into_iter()
+            .enumerate()
+        {
             file.section(section, &table(std::mem::take(&mut index.hashes[i])))?;
         }
         watch.at(3);
         let words = index.words_in_order();
-        file.strings(Section::WordOffsets, Section::Words, words.iter().map(|word| &**word))?;
-        let hashes = words.iter().enumerate().map(|(i, word)| (text::hash(word), i as u32)).collect();
+        file.strings(
+            Section::WordOffsets,
+            Section::Words,
+            words.iter().map(|word| &**word),
+        )?;
+        let hashes = words
+            .iter()
+            .enumerate()
+            .map(|(i, word)| (text::hash(word), i as u32))
+            .collect();
         file.section(Section::WordTable, &table(hashes))?;
         file.numbers(Section::WordCounts, index.postings.counts.iter().copied())?;
-        let weights: Vec<u16> = index.postings.counts.iter().map(|&count| weight(names, count)).collect();
-        let sum = |words: &[u32]| words.iter().map(|&word| u32::from(weights[word as usize])).sum::<u32>();
+        let weights: Vec<u16> = index
+            .postings
+            .counts
+            .iter()
+            .zip(&words)
+            .map(|(&count, word)| weight(names, count, word))
+            .collect();
+        let sum = |words: &[u32]| {
+            words
+                .iter()
+                .map(|&word| u32::from(weights[word as usize]))
+                .sum::<u32>()
+        };
         let name_weights: Vec<u8> = index
             .postings
             .documents()
@@ -365,7 +399,11 @@ impl Builder {
             }
             before.clear();
             before.extend(key);
-            let number = |at: usize, length: usize| key[at..at + length].iter().fold(0_u32, |n, b| n << 8 | u32::from(*b));
+            let number = |at: usize, length: usize| {
+                key[at..at + length]
+                    .iter()
+                    .fold(0_u32, |n, b| n << 8 | u32::from(*b))
+            };
             coding_starts[number(0, 4) as usize + 1] += 1;
             codings.extend(number(4, 2).to_le_bytes());
             for part in [&key[6..], display, &[]] {
@@ -394,20 +432,37 @@ impl Builder {
             let set: Vec<u16> = typed[..own].iter().map(|(_, kind)| *kind).collect();
             typed = &typed[own..];
             let set = *sets.entry(set).or_insert_with_key(|set| {
-                let names: Vec<&str> = set.iter().map(|kind| type_names[usize::from(*kind)].as_str()).collect();
+                let names: Vec<&str> = set
+                    .iter()
+                    .map(|kind| type_names[usize::from(*kind)].as_str())
+                    .collect();
                 set_names.push(names.join("|"));
                 set_names.len() as u32 - 1
             });
             let has = defined.partition_point(|at| *at as usize <= concept);
             let preferred = index.best.get(concept).map_or(u32::MAX, |(_, name)| *name);
-            let count = index.counts.get(concept).copied().unwrap_or_default().min(0xff_ffff);
-            for field in [preferred, set, coding_starts[concept], count << 8 | u32::from(has > 0)] {
+            let count = index
+                .counts
+                .get(concept)
+                .copied()
+                .unwrap_or_default()
+                .min(0xff_ffff);
+            for field in [
+                preferred,
+                set,
+                coding_starts[concept],
+                count << 8 | u32::from(has > 0),
+            ] {
                 bytes.extend(field.to_le_bytes());
             }
             defined = &defined[has..];
         }
         file.section(Section::Concepts, &bytes)?;
-        file.strings(Section::TypeSetOffsets, Section::TypeSets, set_names.iter().map(String::as_str))?;
+        file.strings(
+            Section::TypeSetOffsets,
+            Section::TypeSets,
+            set_names.iter().map(String::as_str),
+        )?;
         let ids = id_offsets.windows(2).enumerate().map(|(i, bounds)| {
             let id = &id_text[bounds[0] as usize..bounds[1] as usize];
             (text::hash(std::str::from_utf8(id).unwrap_or_default()), i as u32)
@@ -418,7 +473,10 @@ impl Builder {
         retired.sort_unstable();
         retired.dedup_by_key(|(cui, _)| *cui);
         record.retired = retired.len() as u64;
-        file.numbers(Section::Retired, retired.iter().flat_map(|(cui, concept)| [*cui, *concept]))?;
+        file.numbers(
+            Section::Retired,
+            retired.iter().flat_map(|(cui, concept)| [*cui, *concept]),
+        )?;
 
         record.concepts = concepts as u64;
         record.names = names;
@@ -440,12 +498,31 @@ const MAX_NAME: usize = 400;
 /// A name without the tags that vocabularies add to it: "(disorder)", ", NOS".
 fn without_tag(name: &str) -> &str {
     const TAGS: &[&str] = &[
-        "(disorder)", "(finding)", "(procedure)", "(morphologic abnormality)", "(body structure)", "(substance)",
-        "(organism)", "(situation)", "(event)", "(observable entity)", "(qualifier value)", "(product)", "(disease)",
-        "(regime/therapy)", "(physical object)", "(medicinal product)", ", NOS", " NOS", "[Disease/Finding]",
+        "(disorder)",
+        "(finding)",
+        "(procedure)",
+        "(morphologic abnormality)",
+        "(body structure)",
+        "(substance)",
+        "(organism)",
+        "(situation)",
+        "(event)",
+        "(observable entity)",
+        "(qualifier value)",
+        "(product)",
+        "(disease)",
+        "(regime/therapy)",
+        "(physical object)",
+        "(medicinal product)",
+        ", NOS",
+        " NOS",
+        "[Disease/Finding]",
     ];
     let trimmed = name.trim();
-    let short = TAGS.iter().find_map(|tag| trimmed.strip_suffix(tag)).map_or(trimmed, str::trim_end);
+    let short = TAGS
+        .iter()
+        .find_map(|tag| trimmed.strip_suffix(tag))
+        .map_or(trimmed, str::trim_end);
     if short.is_empty() { trimmed } else { short }
 }
 
@@ -481,7 +558,11 @@ struct Names {
 }
 
 impl Names {
-    fn take(&mut self, sorted: &[u8], write: &mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    fn take(
+        &mut self,
+        sorted: &[u8],
+        write: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let Some(end) = sorted.iter().position(|&byte| byte == 0) else {
             return Ok(());
         };
@@ -529,7 +610,11 @@ impl Names {
         self.link_offsets.push(offset(self.links.len() / 8, "links")?);
         self.last_concept = None;
         let mut forms = Forms::of(&name);
-        for (hashes, form) in self.hashes.iter_mut().zip([&forms.exact, &forms.key, &forms.stem_key]) {
+        for (hashes, form) in self
+            .hashes
+            .iter_mut()
+            .zip([&forms.exact, &forms.key, &forms.stem_key])
+        {
             hashes.push((text::hash(form), number));
         }
         forms.stems.sort_unstable();
@@ -571,7 +656,10 @@ fn grams(words: &[Box<str>]) -> (Vec<u32>, Vec<u8>, Postings) {
         text::trigrams(word, &mut own);
         counts.extend((own.len() as u16).to_le_bytes());
         features.clear();
-        features.extend(own.iter().filter_map(|gram| Some(all.binary_search(gram).ok()? as u32)));
+        features.extend(
+            own.iter()
+                .filter_map(|gram| Some(all.binary_search(gram).ok()? as u32)),
+        );
         postings.push(&features);
     }
     (all, counts, postings)
@@ -585,7 +673,10 @@ fn table(mut entries: Vec<(u64, u32)>) -> Vec<u8> {
     bytes.extend(bits.to_le_bytes());
     let mut at = 0_usize;
     for bucket in 0..=1_u64 << bits {
-        while entries.get(at).is_some_and(|(hash, _)| hash.checked_shr(64 - bits).unwrap_or_default() < bucket) {
+        while entries
+            .get(at)
+            .is_some_and(|(hash, _)| hash.checked_shr(64 - bits).unwrap_or_default() < bucket)
+        {
             at += 1;
         }
         bytes.extend((at as u32).to_le_bytes());
@@ -612,7 +703,10 @@ impl Writer {
             path: out.to_owned(),
             source,
         };
-        let file = tempfile::Builder::new().prefix(".mednerd-umls-").tempfile_in(folder).map_err(failed)?;
+        let file = tempfile::Builder::new()
+            .prefix(".mednerd-umls-")
+            .tempfile_in(folder)
+            .map_err(failed)?;
         let mut writer = Self {
             out: out.to_owned(),
             file: BufWriter::with_capacity(1 << 20, file),
@@ -641,7 +735,10 @@ impl Writer {
     fn begin(&mut self, section: Section) -> Result<(), Error> {
         let gap = self.at.next_multiple_of(format::ALIGN) - self.at;
         self.raw(&vec![0; gap as usize])?;
-        let slot = Section::ALL.iter().position(|at| *at == section).unwrap_or_default();
+        let slot = Section::ALL
+            .iter()
+            .position(|at| *at == section)
+            .unwrap_or_default();
         self.extents[slot].offset = self.at;
         self.open = Some((slot, Sha256::new()));
         Ok(())
@@ -704,10 +801,16 @@ impl Writer {
     fn persist(mut self) -> Result<(), Error> {
         let header = format::encode(&self.extents, self.at);
         let out = self.out.clone();
-        let failed = |source| Error::Write { path: out.clone(), source };
+        let failed = |source| Error::Write {
+            path: out.clone(),
+            source,
+        };
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.file.write_all(&header).map_err(failed)?;
-        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let file = self
+            .file
+            .into_inner()
+            .map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
         readable(file.as_file()).map_err(failed)?;
         file.persist(&out).map_err(|error| failed(error.error))?;

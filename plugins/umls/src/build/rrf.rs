@@ -64,15 +64,21 @@ impl Table {
                     .to_owned(),
             });
         }
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         watch.begin(&format!("Reading {}", name.unwrap_or_default()), self.length);
         loop {
             self.bytes.clear();
             self.line += 1;
-            let bytes = self.reader.read_until(b'\n', &mut self.bytes).map_err(|source| Error::Read {
-                path: self.path.clone(),
-                source,
-            })?;
+            let bytes = self
+                .reader
+                .read_until(b'\n', &mut self.bytes)
+                .map_err(|source| Error::Read {
+                    path: self.path.clone(),
+                    source,
+                })?;
             if bytes == 0 {
                 return Ok(self.line - 1);
             }
@@ -85,7 +91,10 @@ impl Table {
             };
             let row = row.strip_suffix(b"\r").unwrap_or(row);
             let row = std::str::from_utf8(row).map_err(|error| {
-                self.wrong(format!("byte {} is not UTF-8; unpack the release again", error.valid_up_to() + 1))
+                self.wrong(format!(
+                    "byte {} is not UTF-8; unpack the release again",
+                    error.valid_up_to() + 1
+                ))
             })?;
             // Every cell, the last one too, ends with a bar.
             let cells: Vec<&str> = row.strip_suffix('|').unwrap_or(row).split('|').collect();
@@ -117,7 +126,9 @@ impl Layout {
         let (mut columns, mut rows) = (HashMap::new(), HashMap::new());
         table.rows(&mut (), |cells, wrong| {
             let names = cells[2].split(',').map(|name| name.trim().to_owned()).collect();
-            let count = cells[4].parse::<u64>().map_err(|_| wrong("the number of rows is not a number"))?;
+            let count = cells[4]
+                .parse::<u64>()
+                .map_err(|_| wrong("the number of rows is not a number"))?;
             columns.insert(cells[0].to_owned(), names);
             rows.insert(cells[0].to_owned(), count);
             Ok(())
@@ -144,7 +155,10 @@ impl Layout {
             ),
         ];
         let columns = FILES.iter().map(|(file, columns)| {
-            ((*file).to_owned(), columns.split(',').map(str::to_owned).collect::<Vec<String>>())
+            (
+                (*file).to_owned(),
+                columns.split(',').map(str::to_owned).collect::<Vec<String>>(),
+            )
         });
         Self {
             folder: folder.to_owned(),
@@ -169,7 +183,10 @@ impl Layout {
             path: self.folder.join("MRFILES.RRF"),
             problem,
         };
-        let names = self.columns.get(file).ok_or_else(|| missing(format!("{file} is not listed")))?;
+        let names = self
+            .columns
+            .get(file)
+            .ok_or_else(|| missing(format!("{file} is not listed")))?;
         let find = |column: &&str| {
             let at = names.iter().position(|name| name == column);
             at.ok_or_else(|| missing(format!("{file} has no column {column}")))
@@ -194,9 +211,18 @@ impl Layout {
     }
 }
 
-pub(super) fn read(folder: &Path, filters: &Filters, builder: &mut Builder, watch: &mut dyn Watch) -> Result<(), Error> {
+pub(super) fn read(
+    folder: &Path,
+    filters: &Filters,
+    builder: &mut Builder,
+    watch: &mut dyn Watch,
+) -> Result<(), Error> {
     let rxnorm = folder.join("RXNCONSO.RRF").is_file();
-    let layout = if rxnorm { Layout::rxnorm(folder) } else { Layout::umls(folder)? };
+    let layout = if rxnorm {
+        Layout::rxnorm(folder)
+    } else {
+        Layout::umls(folder)?
+    };
     let (prefix, id) = if rxnorm { ("RXN", "RXCUI") } else { ("MR", "CUI") };
     let file = |name: &str| format!("{prefix}{name}.RRF");
     builder.record.kind = if rxnorm { "rxnorm" } else { "umls" }.to_owned();
@@ -220,9 +246,23 @@ pub(super) fn read(folder: &Path, filters: &Filters, builder: &mut Builder, watc
     defined.sort_unstable();
     defined.dedup();
 
-    let columns = [id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS"];
+    let columns = [
+        id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS",
+    ];
     layout.read(&file("CONSO"), &columns, watch, |cells, wrong| {
-        let &[cui, language, status, string_type, preferred, vocabulary, term_type, code, name, suppress] = cells else {
+        let &[
+            cui,
+            language,
+            status,
+            string_type,
+            preferred,
+            vocabulary,
+            term_type,
+            code,
+            name,
+            suppress,
+        ] = cells
+        else {
             return Ok(());
         };
         builder.record.rows += 1;
@@ -253,7 +293,11 @@ pub(super) fn read(folder: &Path, filters: &Filters, builder: &mut Builder, watc
             }
         }
         let source = builder.vocabulary(vocabulary)?;
-        let rank = ranks.get(vocabulary).and_then(|terms| terms.get(term_type)).copied().unwrap_or(0);
+        let rank = ranks
+            .get(vocabulary)
+            .and_then(|terms| terms.get(term_type))
+            .copied()
+            .unwrap_or(0);
         let quality = rank.min(4094) * 16
             + u16::from(status == "P") * 8
             + u16::from(string_type == "PF") * 4
@@ -288,7 +332,9 @@ pub(super) fn read(folder: &Path, filters: &Filters, builder: &mut Builder, watc
 /// The digits of a CUI ("C0011849") or RXCUI ("161").
 fn number(id: &str, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
     let digits = id.strip_prefix('C').unwrap_or(id);
-    digits.parse().map_err(|_| wrong("the concept id is not a CUI such as C0011849"))
+    digits
+        .parse()
+        .map_err(|_| wrong("the concept id is not a CUI such as C0011849"))
 }
 
 /// The versions of the vocabularies; the release is the version of the Metathesaurus' own.
@@ -308,7 +354,10 @@ fn versions(
         };
         if matches!(root, "MTH" | "RXNORM") && current != "N" {
             let release = if version.is_empty() { full } else { version };
-            builder.record.release = release.trim_start_matches(root).trim_start_matches('_').to_owned();
+            builder.record.release = release
+                .trim_start_matches(root)
+                .trim_start_matches('_')
+                .to_owned();
         }
         versions.insert(root.to_owned(), version.to_owned());
         Ok(())
@@ -320,8 +369,13 @@ fn versions(
 fn ranks(layout: &Layout, watch: &mut dyn Watch) -> Result<HashMap<String, HashMap<String, u16>>, Error> {
     let mut ranks: HashMap<String, HashMap<String, u16>> = HashMap::new();
     layout.read("MRRANK.RRF", &["RANK", "SAB", "TTY"], watch, |cells, wrong| {
-        let rank = cells[0].parse().map_err(|_| wrong("the rank is not a number up to 65535"))?;
-        ranks.entry(cells[1].to_owned()).or_default().insert(cells[2].to_owned(), rank);
+        let rank = cells[0]
+            .parse()
+            .map_err(|_| wrong("the rank is not a number up to 65535"))?;
+        ranks
+            .entry(cells[1].to_owned())
+            .or_default()
+            .insert(cells[2].to_owned(), rank);
         Ok(())
     })?;
     Ok(ranks)
@@ -340,7 +394,8 @@ fn types(
         return Ok(types);
     }
     layout.read(file, &[id, "TUI"], watch, |cells, wrong| {
-        if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1]) {
+        if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1])
+        {
             types.push((number(cells[0], wrong)?, Box::from(cells[1])));
         }
         Ok(())

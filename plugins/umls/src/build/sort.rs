@@ -34,7 +34,8 @@ impl Sorter {
 
     pub(super) fn push(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        if self.bytes.len() + length + 8 * (self.records.len() + 1) > self.budget && !self.records.is_empty() {
+        if self.bytes.len() + length + 8 * (self.records.len() + 1) > self.budget && !self.records.is_empty()
+        {
             let spilt = self.spill();
             spilt.map_err(|source| self.failed(source))?;
         }
@@ -87,17 +88,19 @@ impl Sorter {
             each(record)
         };
         if self.runs.is_empty() {
-            return self
-                .records
-                .iter()
-                .try_for_each(|&(start, length)| once(&self.bytes[start as usize..start as usize + length as usize]));
+            return self.records.iter().try_for_each(|&(start, length)| {
+                once(&self.bytes[start as usize..start as usize + length as usize])
+            });
         }
         let spilt = self.spill();
         spilt.map_err(|source| self.failed(source))?;
         self.bytes = Vec::new();
         self.records = Vec::new();
         let runs = std::mem::take(&mut self.runs);
-        let mut runs: Vec<BufReader<File>> = runs.into_iter().map(|run| BufReader::with_capacity(1 << 18, run)).collect();
+        let mut runs: Vec<BufReader<File>> = runs
+            .into_iter()
+            .map(|run| BufReader::with_capacity(1 << 18, run))
+            .collect();
         let mut heap = BinaryHeap::new();
         for (i, run) in runs.iter_mut().enumerate() {
             if let Some(record) = next(run).map_err(|source| self.failed(source))? {
@@ -133,7 +136,9 @@ mod tests {
     #[test]
     fn many_runs_give_what_one_gives() {
         let folder = tempfile::tempdir().unwrap();
-        let records: Vec<String> = (0..40_000_u64).map(|i| format!("{}", i.wrapping_mul(2_654_435_761) % 30_011)).collect();
+        let records: Vec<String> = (0..40_000_u64)
+            .map(|i| format!("{}", i.wrapping_mul(2_654_435_761) % 30_011))
+            .collect();
         let sorted = |budget| {
             let mut sorter = Sorter::new(folder.path(), budget);
             for record in &records {

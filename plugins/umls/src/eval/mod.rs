@@ -137,7 +137,12 @@ pub fn evaluate(
         let mentions: Vec<Mention<'_>> = gold
             .mentions
             .iter()
-            .filter(|mention| types.is_empty() || types.iter().any(|wanted| wanted.eq_ignore_ascii_case(&mention.label)))
+            .filter(|mention| {
+                types.is_empty()
+                    || types
+                        .iter()
+                        .any(|wanted| wanted.eq_ignore_ascii_case(&mention.label))
+            })
             .map(|mention| Mention {
                 text: &mention.text,
                 begin: mention.begin,
@@ -147,10 +152,12 @@ pub fn evaluate(
                 section: "",
             })
             .collect();
-        let kept = gold
-            .mentions
-            .iter()
-            .filter(|mention| types.is_empty() || types.iter().any(|wanted| wanted.eq_ignore_ascii_case(&mention.label)));
+        let kept = gold.mentions.iter().filter(|mention| {
+            types.is_empty()
+                || types
+                    .iter()
+                    .any(|wanted| wanted.eq_ignore_ascii_case(&mention.label))
+        });
         let document = Document {
             text: &gold.text,
             mentions: &mentions,
@@ -179,8 +186,15 @@ pub fn evaluate(
 /// What a gold id leads to: what the map says, else itself.
 fn mapped<'a>(map: &'a HashMap<String, Vec<String>>, id: &'a str) -> impl Iterator<Item = &'a str> {
     let bare = id.split_once(':').map_or(id, |(_, code)| code);
-    let found = map.get(id).or_else(|| map.get(bare)).map(Vec::as_slice).unwrap_or_default();
-    found.iter().map(String::as_str).chain(found.is_empty().then_some(id))
+    let found = map
+        .get(id)
+        .or_else(|| map.get(bare))
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    found
+        .iter()
+        .map(String::as_str)
+        .chain(found.is_empty().then_some(id))
 }
 
 /// Reads a map of ids: two columns, gold id and concept id, separated by a tab.
@@ -231,21 +245,36 @@ impl Tally {
             return;
         }
         self.covered += 1;
-        let rank = candidates.iter().position(|candidate| right.contains(&candidate.id));
+        let rank = candidates
+            .iter()
+            .position(|candidate| right.contains(&candidate.id));
         for (at, depth) in self.at.iter_mut().zip([1, 10, DEPTH]) {
             *at += usize::from(rank.is_some_and(|rank| rank < depth));
         }
         let first = rank == Some(0);
         let firsts = &candidates[..candidates.len().min(right.len())];
-        self.strict += usize::from(right.iter().all(|id| firsts.iter().any(|candidate| candidate.id == *id)));
+        self.strict += usize::from(
+            right
+                .iter()
+                .all(|id| firsts.iter().any(|candidate| candidate.id == *id)),
+        );
         let Some(best) = candidates.first() else {
             self.nil += 1;
-            let key = (text.to_owned(), gold.join("|"), String::new(), "nil".to_owned(), 0);
+            let key = (
+                text.to_owned(),
+                gold.join("|"),
+                String::new(),
+                "nil".to_owned(),
+                0,
+            );
             *self.mistakes.entry(key).or_default() += 1;
             return;
         };
         let score = f64::from(best.score);
-        let stage = self.stages.entry((best.matched == "abbreviation", best.stage)).or_default();
+        let stage = self
+            .stages
+            .entry((best.matched == "abbreviation", best.stage))
+            .or_default();
         let bin = &mut self.bins[((score * 10.0) as usize).min(9)];
         for figures in [stage, bin] {
             figures.0 += 1;
@@ -269,14 +298,23 @@ impl Tally {
     }
 
     fn close(self, spent: std::time::Duration) -> Evaluation {
-        let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        let stages = self.stages.iter().map(|((expanded, stage), (mentions, right, confidence))| StageFigures {
-            stage: format!("{}{}", if *expanded { "abbreviation+" } else { "" }, stage.name()),
-            mentions: *mentions,
-            right: *right,
-            precision: share(*right, *mentions),
-            confidence: confidence / (*mentions).max(1) as f64,
-        });
+        let share = |part: usize, whole: usize| {
+            if whole == 0 {
+                0.0
+            } else {
+                part as f64 / whole as f64
+            }
+        };
+        let stages =
+            self.stages.iter().map(
+                |((expanded, stage), (mentions, right, confidence))| StageFigures {
+                    stage: format!("{}{}", if *expanded { "abbreviation+" } else { "" }, stage.name()),
+                    mentions: *mentions,
+                    right: *right,
+                    precision: share(*right, *mentions),
+                    confidence: confidence / (*mentions).max(1) as f64,
+                },
+            );
         let reliability: Vec<Bin> = self
             .bins
             .iter()

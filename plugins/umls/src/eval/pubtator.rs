@@ -53,7 +53,8 @@ pub fn read(path: &Path) -> Result<Vec<GoldDocument>, Error> {
             continue;
         }
         let mut heading = row.splitn(3, '|');
-        if let (Some(id), Some(part @ ("t" | "a")), Some(text)) = (heading.next(), heading.next(), heading.next())
+        if let (Some(id), Some(part @ ("t" | "a")), Some(text)) =
+            (heading.next(), heading.next(), heading.next())
             && !id.contains('\t')
         {
             match documents.last_mut() {
@@ -71,7 +72,9 @@ pub fn read(path: &Path) -> Result<Vec<GoldDocument>, Error> {
             continue;
         }
         let cells: Vec<&str> = row.split('\t').collect();
-        let document = documents.last_mut().ok_or_else(|| wrong("a mention before the first title (id|t|text)"))?;
+        let document = documents
+            .last_mut()
+            .ok_or_else(|| wrong("a mention before the first title (id|t|text)"))?;
         let [id, begin, end, text, label, ids, ..] = cells[..] else {
             // Relations ("CID") have fewer columns and are of no interest.
             if cells.len() >= 4 && cells[1].parse::<usize>().is_err() {
@@ -81,12 +84,18 @@ pub fn read(path: &Path) -> Result<Vec<GoldDocument>, Error> {
                 // A mention without an id.
                 continue;
             }
-            return Err(wrong("neither a title (id|t|text), an abstract (id|a|text), a mention (id, begin, end, text, type, ids) nor a relation"));
+            return Err(wrong(
+                "neither a title (id|t|text), an abstract (id|a|text), a mention (id, begin, end, text, type, ids) nor a relation",
+            ));
         };
         if id != document.id {
             return Err(wrong("a mention of another document than the one above it"));
         }
-        let number = |cell: &str| cell.trim().parse::<usize>().map_err(|_| wrong("an offset is not a number"));
+        let number = |cell: &str| {
+            cell.trim()
+                .parse::<usize>()
+                .map_err(|_| wrong("an offset is not a number"))
+        };
         if offsets.is_empty() {
             offsets.extend(document.text.char_indices().map(|(at, _)| at));
             offsets.push(document.text.len());
@@ -139,14 +148,21 @@ mod tests {
         .unwrap();
         assert_eq!(documents.len(), 2);
         let mention = &documents[0].mentions[0];
-        assert_eq!(&documents[0].text[mention.begin..mention.end], "Ménière's disease");
+        assert_eq!(
+            &documents[0].text[mention.begin..mention.end],
+            "Ménière's disease"
+        );
         assert_eq!(documents[1].mentions[0].ids, ["D1", "D2", "OMIM:3"]);
         assert!(documents[1].mentions[1].ids.is_empty());
     }
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
-        for (text, line) in [("x", 1), ("1|t|a\n1|a|b\n2\t0\t1\ta\tDisease\tD1", 3), ("1|t|a\n1\tx\t1\ta\tDisease\tD1", 2)] {
+        for (text, line) in [
+            ("x", 1),
+            ("1|t|a\n1|a|b\n2\t0\t1\ta\tDisease\tD1", 3),
+            ("1|t|a\n1\tx\t1\ta\tDisease\tD1", 2),
+        ] {
             match parse(text) {
                 Err(Error::Line { line: at, .. }) => assert_eq!(at, line, "{text}"),
                 other => panic!("{other:?}"),

@@ -10,12 +10,21 @@ pub fn table(evaluation: &Evaluation) -> String {
     let mut out = String::new();
     let rows = [
         ("mentions", evaluation.mentions.to_string()),
-        ("covered", format!("{} ({})", evaluation.covered, percent(evaluation.coverage))),
+        (
+            "covered",
+            format!("{} ({})", evaluation.covered, percent(evaluation.coverage)),
+        ),
         ("accuracy at 1", percent(evaluation.accuracy_at_1)),
         ("recall at 10", percent(evaluation.recall_at_10)),
         ("recall at 50", percent(evaluation.recall_at_50)),
-        ("accuracy at 1, of all mentions", percent(evaluation.accuracy_at_1_of_all)),
-        ("accuracy at 1, all of several ids", percent(evaluation.strict_accuracy_at_1)),
+        (
+            "accuracy at 1, of all mentions",
+            percent(evaluation.accuracy_at_1_of_all),
+        ),
+        (
+            "accuracy at 1, all of several ids",
+            percent(evaluation.strict_accuracy_at_1),
+        ),
         ("without a candidate", evaluation.nil.to_string()),
         (
             "auto-accepted",
@@ -25,13 +34,23 @@ pub fn table(evaluation: &Evaluation) -> String {
                 percent(evaluation.auto_accept.precision)
             ),
         ),
-        ("expected calibration error", format!("{:.3}", evaluation.expected_calibration_error)),
-        ("microseconds per mention", format!("{:.0}", evaluation.microseconds_per_mention)),
+        (
+            "expected calibration error",
+            format!("{:.3}", evaluation.expected_calibration_error),
+        ),
+        (
+            "microseconds per mention",
+            format!("{:.0}", evaluation.microseconds_per_mention),
+        ),
     ];
     for (name, value) in rows {
         let _ = writeln!(out, "{name:<34}{value}");
     }
-    let _ = writeln!(out, "\n{:<24}{:>9}{:>8}{:>11}{:>12}", "stage", "mentions", "right", "precision", "confidence");
+    let _ = writeln!(
+        out,
+        "\n{:<24}{:>9}{:>8}{:>11}{:>12}",
+        "stage", "mentions", "right", "precision", "confidence"
+    );
     for stage in &evaluation.stages {
         let _ = writeln!(
             out,

@@ -126,7 +126,8 @@ pub(crate) fn decode(file: &[u8]) -> Result<Vec<Extent>, Damage> {
             sha256,
         };
         let end = extent.offset.checked_add(extent.length);
-        if u32_at(&covered[at..], 0) != Some(*section as u32) || end.is_none_or(|end| end > file.len() as u64) {
+        if u32_at(&covered[at..], 0) != Some(*section as u32) || end.is_none_or(|end| end > file.len() as u64)
+        {
             return Err(Damage::Checksum("header"));
         }
         extents.push(extent);

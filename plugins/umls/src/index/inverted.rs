@@ -111,7 +111,9 @@ thread_local! {
 impl<'a> Inverted<'a> {
     fn cursor(&self, feature: u32, weight: u16) -> Option<Cursor<'a>> {
         let bound = |i: u32| u32_at(self.offsets, i as usize).map(|offset| offset as usize * 2);
-        let bytes = self.postings.get(bound(feature)?..bound(feature.checked_add(1)?)?)?;
+        let bytes = self
+            .postings
+            .get(bound(feature)?..bound(feature.checked_add(1)?)?)?;
         let count = usize::from(u16_at(bytes, 0)?);
         let (blocks, lows) = bytes.get(2..)?.split_at_checked(4 * count)?;
         Some(Cursor {
@@ -153,7 +155,13 @@ impl<'a> Inverted<'a> {
         })
     }
 
-    fn walk(&self, query: &Query, mut cursors: Vec<Cursor<'_>>, count: usize, scratch: &mut Scratch) -> Vec<Hit> {
+    fn walk(
+        &self,
+        query: &Query,
+        mut cursors: Vec<Cursor<'_>>,
+        count: usize,
+        scratch: &mut Scratch,
+    ) -> Vec<Hit> {
         let Scratch { common, touched } = scratch;
         common.resize(BLOCK, 0);
         let mut best: BinaryHeap<Reverse<Hit>> = BinaryHeap::with_capacity(count + 1);

@@ -151,7 +151,10 @@ impl Index {
             offset: self.map.len() as u64,
             ..Extent::default()
         }]) {
-            let gap = self.map.get(end as usize..extent.offset as usize).unwrap_or_default();
+            let gap = self
+                .map
+                .get(end as usize..extent.offset as usize)
+                .unwrap_or_default();
             if gap.iter().any(|&byte| byte != 0) {
                 return Err(Damage::Checksum("padding"));
             }
@@ -173,13 +176,19 @@ impl Index {
     /// What tells this index from every other one: the SHA-256 of its header, which covers the checksums of all
     /// its parts, in hexadecimal.
     pub fn digest(&self) -> String {
-        let header = self.map.get(format::HEADER - 32..format::HEADER).unwrap_or_default();
+        let header = self
+            .map
+            .get(format::HEADER - 32..format::HEADER)
+            .unwrap_or_default();
         header.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The parts of the file with their sizes in bytes.
     pub fn parts(&self) -> Vec<(&'static str, u64)> {
-        Section::ALL.iter().map(|section| (section.what(), self.extent(*section).length)).collect()
+        Section::ALL
+            .iter()
+            .map(|section| (section.what(), self.extent(*section).length))
+            .collect()
     }
 
     fn extent(&self, section: Section) -> Extent {
@@ -340,18 +349,24 @@ impl Index {
 
     /// A word that names are retrieved by.
     pub(crate) fn word(&self, stem: &str) -> Option<u32> {
-        self.bucket(Section::WordTable, text::hash(stem)).find(|&word| self.word_text(word) == stem)
+        self.bucket(Section::WordTable, text::hash(stem))
+            .find(|&word| self.word_text(word) == stem)
+    }
+
+    /// Whether so few names have the word that nothing follows from where it stands.
+    pub(crate) fn rare(&self, word: u32) -> bool {
+        u32_at(self.section(Section::WordCounts), word as usize).is_none_or(|count| count <= 3)
     }
 
     pub(crate) fn word_text(&self, word: u32) -> &str {
         self.string(Section::WordOffsets, Section::Words, word)
     }
 
-    /// What a word weighs: sixteen times the natural logarithm of its rarity. One that no name has weighs what
-    /// one of a single name does.
-    pub(crate) fn weight(&self, word: Option<u32>) -> u16 {
+    /// What a word weighs: sixteen times the natural logarithm of its rarity, less for a word that tells little. One
+    /// that no name has weighs what one of a single name does.
+    pub(crate) fn weight(&self, stem: &str, word: Option<u32>) -> u16 {
         let count = word.and_then(|word| u32_at(self.section(Section::WordCounts), word as usize));
-        weight(self.record.names, count.unwrap_or(1))
+        weight(self.record.names, count.unwrap_or(1), stem)
     }
 
     /// The best names for `query`.
@@ -373,7 +388,10 @@ impl Index {
         text::trigrams(stem, &mut grams);
         let known = self.section(Section::Grams);
         let query = Query {
-            features: grams.iter().filter_map(|gram| Some((position(known, *gram)?, 1))).collect(),
+            features: grams
+                .iter()
+                .filter_map(|gram| Some((position(known, *gram)?, 1)))
+                .collect(),
             weight: grams.len() as u32,
             share: 45,
         };
@@ -383,7 +401,9 @@ impl Index {
             weights: self.section(Section::WordGrams),
         };
         let hits = inverted.search(&query, count);
-        hits.into_iter().map(|hit| (hit.document, hit.rank as f32 / (1 << 20) as f32)).collect()
+        hits.into_iter()
+            .map(|hit| (hit.document, hit.rank as f32 / (1 << 20) as f32))
+            .collect()
     }
 }
 
@@ -402,7 +422,8 @@ fn position(numbers: &[u8], wanted: u32) -> Option<u32> {
 }
 
 /// The weight of a word that `count` of `names` names have.
-pub(crate) fn weight(names: u64, count: u32) -> u16 {
+pub(crate) fn weight(names: u64, count: u32, stem: &str) -> u16 {
     let rarity = (names as f64 + 1.0) / (f64::from(count) + 0.5);
-    (16.0 * rarity.ln()).round().clamp(1.0, 400.0) as u16
+    let weight = 16.0 * rarity.ln() * f64::from(text::words::information(stem));
+    weight.round().clamp(1.0, 400.0) as u16
 }

@@ -1,8 +1,8 @@
 //! Abbreviations that a document defines: "long form (SF)" and "SF (long form)".
 //!
 //! After Schwartz and Hearst, A simple algorithm for identifying abbreviation definitions in biomedical text
-//! (PSB 2003), with three additions: a run of words whose initials are the short form goes before a mere match of
-//! letters; plurals of short forms; square brackets.
+//! (PSB 2003), with additions: a run of words whose initials are the short form goes before a mere match of letters,
+//! and where there is none, initials in another order will do; plurals of short forms; square brackets.
 
 /// A short form and what it stands for, both as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,13 @@ pub fn definitions(text: &str) -> Vec<Definition> {
         let inner = &rest[..length];
         let before = &text[sentence_start(text, open)..open];
         // "(SF; reference)", "(SF, another)": the first part is the short form.
-        let first = inner.split([';', ',']).next().unwrap_or_default().trim().trim_matches('"').trim();
+        let first = inner
+            .split([';', ','])
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('"')
+            .trim();
         if is_short_form(first) {
             if let Some(long) = long_form(first, before.trim_end()) {
                 found.push(Definition {
@@ -83,33 +89,39 @@ fn sentence_start(text: &str, end: usize) -> usize {
     let before = &text[start..end];
     let sentence = before.rmatch_indices(['.', '!', '?', '\n']).find(|(at, mark)| {
         let after = &before[at + mark.len()..];
-        *mark == "\n" || (after.starts_with(' ') && after.trim_start().starts_with(|c: char| c.is_uppercase()))
+        *mark == "\n"
+            || (after.starts_with(' ') && after.trim_start().starts_with(|c: char| c.is_uppercase()))
     });
     start + sentence.map_or(0, |(at, mark)| at + mark.len())
 }
 
-fn is_short_form(text: &str) -> bool {
+pub(super) fn is_short_form(text: &str) -> bool {
     let letters = text.chars().filter(|c| c.is_alphabetic()).count();
     (2..=12).contains(&text.chars().count())
         && letters >= 1
         && text.split_whitespace().count() <= 2
         && text.chars().next().is_some_and(char::is_alphanumeric)
         && text.chars().any(char::is_uppercase)
-        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '/' | ' ' | '.' | '\'' | '&' | '+'))
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '/' | ' ' | '.' | '\'' | '&' | '+'))
 }
 
 /// The part at the end of `before` that `short` stands for.
 fn long_form<'a>(short: &str, before: &'a str) -> Option<&'a str> {
     let stem = without_plural(short);
-    by_initials(stem, before).or_else(|| by_letters(stem, before)).filter(|long| {
-        let words = long.split_whitespace().count();
-        let letters = stem.chars().filter(|c| c.is_alphanumeric()).count();
-        long.chars().count() > stem.chars().count()
-            && words <= (letters + 5).min(2 * letters + 1)
-            && !long.split([' ', '-']).any(|word| word == short)
-            && long.matches('(').count() == long.matches(')').count()
-            && long.matches('[').count() == long.matches(']').count()
-    })
+    by_initials(stem, before)
+        .or_else(|| by_letters(stem, before))
+        .or_else(|| by_any_order(stem, before))
+        .filter(|long| {
+            let words = long.split_whitespace().count();
+            let letters = stem.chars().filter(|c| c.is_alphanumeric()).count();
+            long.chars().count() > stem.chars().count()
+                && words <= (letters + 5).min(2 * letters + 1)
+                && !long.split([' ', '-']).any(|word| word == short)
+                && long.matches('(').count() == long.matches(')').count()
+                && long.matches('[').count() == long.matches(']').count()
+        })
 }
 
 /// "RCCs" is the plural of "RCC".
@@ -122,7 +134,11 @@ pub(super) fn without_plural(short: &str) -> &str {
 
 /// Words from the end whose initials, small words aside, are the letters of the short form.
 fn by_initials<'a>(short: &str, before: &'a str) -> Option<&'a str> {
-    let letters: Vec<char> = short.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let letters: Vec<char> = short
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
     let mut left = letters.len();
     let mut end = before.len();
     let mut start = end;
@@ -132,7 +148,8 @@ fn by_initials<'a>(short: &str, before: &'a str) -> Option<&'a str> {
         if before[head.len()..end].contains(['.', ';', ':', '(', ')']) || head.is_empty() {
             return None;
         }
-        let word = &head[head.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1)..].trim_start_matches(|c: char| !c.is_alphanumeric());
+        let word = &head[head.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1)..]
+            .trim_start_matches(|c: char| !c.is_alphanumeric());
         end = head.len() - word.len();
         let initial = word.chars().next().and_then(|c| c.to_lowercase().next());
         if initial == Some(letters[left - 1]) {
@@ -145,15 +162,44 @@ fn by_initials<'a>(short: &str, before: &'a str) -> Option<&'a str> {
     Some(&before[start..])
 }
 
+/// As many words as the short form has letters, whose initials are its letters in another order, as where it comes
+/// from Latin: "myotonic dystrophy (DM)".
+fn by_any_order<'a>(short: &str, before: &'a str) -> Option<&'a str> {
+    let mut letters: Vec<char> = short.chars().flat_map(char::to_lowercase).collect();
+    if !(2..=4).contains(&letters.len()) || !short.chars().all(char::is_uppercase) {
+        return None;
+    }
+    let words: Vec<&str> = before.split_whitespace().collect();
+    let words = &words[words.len().checked_sub(letters.len())?..];
+    let mut initials: Vec<char> = words
+        .iter()
+        .filter_map(|word| word.chars().next())
+        .flat_map(char::to_lowercase)
+        .collect();
+    letters.sort_unstable();
+    initials.sort_unstable();
+    let start = words.first()?.as_ptr() as usize - before.as_ptr() as usize;
+    (letters == initials).then(|| &before[start..])
+}
+
 fn is_small(word: &str) -> bool {
-    matches!(word, "of" | "the" | "and" | "in" | "for" | "to" | "a" | "with" | "by" | "on" | "s")
+    matches!(
+        word,
+        "of" | "the" | "and" | "in" | "for" | "to" | "a" | "with" | "by" | "on" | "s"
+    )
 }
 
 /// Schwartz and Hearst: the letters of the short form from right to left, the first one at the start of a word.
 fn by_letters<'a>(short: &str, before: &'a str) -> Option<&'a str> {
-    let letters: Vec<char> = short.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    let text: Vec<(usize, char)> =
-        before.char_indices().map(|(at, c)| (at, c.to_lowercase().next().unwrap_or(c))).collect();
+    let letters: Vec<char> = short
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let text: Vec<(usize, char)> = before
+        .char_indices()
+        .map(|(at, c)| (at, c.to_lowercase().next().unwrap_or(c)))
+        .collect();
     let mut at = text.len();
     for (i, &letter) in letters.iter().enumerate().rev() {
         loop {
@@ -166,7 +212,10 @@ fn by_letters<'a>(short: &str, before: &'a str) -> Option<&'a str> {
     }
     // Back to the start of the word, so that "non-X" is not cut.
     let start = text[at].0;
-    let start = before[..start].rfind(char::is_whitespace).map_or(0, |space| space + 1).min(start);
+    let start = before[..start]
+        .rfind(char::is_whitespace)
+        .map_or(0, |space| space + 1)
+        .min(start);
     Some(before[start..].trim_start_matches(|c: char| !c.is_alphanumeric()))
 }
 
@@ -177,19 +226,47 @@ mod tests {
     use proptest::prelude::*;
 
     fn long(text: &str, short: &str) -> Option<String> {
-        definitions(text).into_iter().find(|definition| definition.short == short).map(|definition| definition.long)
+        definitions(text)
+            .into_iter()
+            .find(|definition| definition.short == short)
+            .map(|definition| definition.long)
     }
 
     #[test]
     fn definitions_are_found() {
         for (text, short, expected) in [
-            ("He has Duchenne muscular dystrophy (DMD).", "DMD", "Duchenne muscular dystrophy"),
-            ("with end-stage renal disease (ESRD) and", "ESRD", "end-stage renal disease"),
+            (
+                "He has Duchenne muscular dystrophy (DMD).",
+                "DMD",
+                "Duchenne muscular dystrophy",
+            ),
+            (
+                "with end-stage renal disease (ESRD) and",
+                "ESRD",
+                "end-stage renal disease",
+            ),
             ("shortness of breath (SOB)", "SOB", "shortness of breath"),
-            ("renal cell carcinomas (RCCs) were", "RCCs", "renal cell carcinomas"),
-            ("MI (myocardial infarction) was ruled out", "MI", "myocardial infarction"),
-            ("ataxia-telangiectasia (A-T) patients", "A-T", "ataxia-telangiectasia"),
-            ("in hypertensive crisis. Chronic obstructive pulmonary disease [COPD]", "COPD", "Chronic obstructive pulmonary disease"),
+            (
+                "renal cell carcinomas (RCCs) were",
+                "RCCs",
+                "renal cell carcinomas",
+            ),
+            (
+                "MI (myocardial infarction) was ruled out",
+                "MI",
+                "myocardial infarction",
+            ),
+            (
+                "ataxia-telangiectasia (A-T) patients",
+                "A-T",
+                "ataxia-telangiectasia",
+            ),
+            (
+                "in hypertensive crisis. Chronic obstructive pulmonary disease [COPD]",
+                "COPD",
+                "Chronic obstructive pulmonary disease",
+            ),
+            ("in myotonic dystrophy (DM)", "DM", "myotonic dystrophy"),
             ("a case of thrombocytopenia (TCP)", "TCP", "thrombocytopenia"),
         ] {
             assert_eq!(long(text, short).as_deref(), Some(expected), "{text}");
@@ -198,7 +275,13 @@ mod tests {
 
     #[test]
     fn what_is_no_definition_is_left_alone() {
-        for text in ["pain (see below)", "a dose (5 mg)", "patients (n = 7)", "blood pressure (140/90)", "fever (XYZ)"] {
+        for text in [
+            "pain (see below)",
+            "a dose (5 mg)",
+            "patients (n = 7)",
+            "blood pressure (140/90)",
+            "fever (XYZ)",
+        ] {
             assert_eq!(definitions(text), [], "{text}");
         }
     }

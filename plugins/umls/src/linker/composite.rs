@@ -12,7 +12,9 @@ pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
     // What the last one ends with belongs to all of them: the longest ending first.
     for start in 1..tail.len() {
         let shared = tail[start..].join(" ");
-        let each = segments[..segments.len() - 1].iter().map(|segment| format!("{segment} {shared}"));
+        let each = segments[..segments.len() - 1]
+            .iter()
+            .map(|segment| format!("{segment} {shared}"));
         readings.push(each.chain([last.clone()]).collect());
     }
     // What the first one begins with belongs to all of them.
@@ -34,7 +36,10 @@ fn segments(text: &str) -> Vec<String> {
         .split('\0')
         .map(|part| {
             let part = part.trim();
-            let part = part.strip_prefix("and ").or_else(|| part.strip_prefix("or ")).unwrap_or(part);
+            let part = part
+                .strip_prefix("and ")
+                .or_else(|| part.strip_prefix("or "))
+                .unwrap_or(part);
             part.trim_end_matches('-').trim().to_owned()
         })
         .filter(|part| !part.is_empty())
@@ -51,11 +56,26 @@ mod tests {
 
     #[test]
     fn shared_words_go_to_each() {
-        assert!(reads("breast and ovarian cancer", &["breast cancer", "ovarian cancer"]));
-        assert!(reads("Duchenne/Becker muscular dystrophy", &["Duchenne muscular dystrophy", "Becker muscular dystrophy"]));
-        assert!(reads("cancer of the breast or ovary", &["cancer of the breast", "cancer of the ovary"]));
-        assert!(reads("nausea, vomiting, and fever", &["nausea", "vomiting", "fever"]));
-        assert!(reads("cardiac, renal and hepatic failure", &["cardiac failure", "renal failure", "hepatic failure"]));
+        assert!(reads(
+            "breast and ovarian cancer",
+            &["breast cancer", "ovarian cancer"]
+        ));
+        assert!(reads(
+            "Duchenne/Becker muscular dystrophy",
+            &["Duchenne muscular dystrophy", "Becker muscular dystrophy"]
+        ));
+        assert!(reads(
+            "cancer of the breast or ovary",
+            &["cancer of the breast", "cancer of the ovary"]
+        ));
+        assert!(reads(
+            "nausea, vomiting, and fever",
+            &["nausea", "vomiting", "fever"]
+        ));
+        assert!(reads(
+            "cardiac, renal and hepatic failure",
+            &["cardiac failure", "renal failure", "hepatic failure"]
+        ));
         assert!(readings("breast cancer").is_empty());
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         case,
     } = evidence;
     let mut confidence: f32 = match stage {
-        Stage::Synonym => 0.97,
+        Stage::Synonym => 0.97 * similarity,
         Stage::Exact => 0.97,
         Stage::Key => 0.95,
         Stage::Variant => 0.92,
@@ -53,8 +53,19 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
 
 /// Precision of the fuzzy stage by similarity, between measured points.
 fn fuzzy(similarity: f32) -> f32 {
-    const POINTS: &[(f32, f32)] = &[(0.0, 0.0), (0.5, 0.2), (0.7, 0.45), (0.85, 0.65), (0.95, 0.85), (1.0, 0.88)];
-    let after = POINTS.iter().position(|(at, _)| similarity <= *at).unwrap_or(POINTS.len() - 1).max(1);
+    const POINTS: &[(f32, f32)] = &[
+        (0.0, 0.0),
+        (0.5, 0.2),
+        (0.7, 0.45),
+        (0.85, 0.65),
+        (0.95, 0.85),
+        (1.0, 0.88),
+    ];
+    let after = POINTS
+        .iter()
+        .position(|(at, _)| similarity <= *at)
+        .unwrap_or(POINTS.len() - 1)
+        .max(1);
     let ((x0, y0), (x1, y1)) = (POINTS[after - 1], POINTS[after]);
     (y0 + (y1 - y0) * ((similarity - x0) / (x1 - x0))).clamp(0.0, 1.0)
 }

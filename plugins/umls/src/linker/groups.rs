@@ -15,11 +15,17 @@ pub(super) enum Group {
     Others,
 }
 
-use Group::{Anatomy, Chemicals, Devices, Disorders, Genes, LivingBeings, Others, Phenomena, Physiology, Procedures};
+use Group::{
+    Anatomy, Chemicals, Devices, Disorders, Genes, LivingBeings, Others, Phenomena, Physiology, Procedures,
+};
 
 /// The group of a semantic type given by its TUI; a dictionary's own types have none.
 pub(super) fn of_type(name: &str) -> Option<Group> {
-    let number: u16 = name.strip_prefix('T').filter(|digits| digits.len() == 3)?.parse().ok()?;
+    let number: u16 = name
+        .strip_prefix('T')
+        .filter(|digits| digits.len() == 3)?
+        .parse()
+        .ok()?;
     Some(match number {
         19 | 20 | 33 | 37 | 46..=50 | 184 | 190 | 191 => Disorders,
         103 | 104 | 109..=111 | 114..=116 | 118..=127 | 129..=131 | 192 | 195..=197 | 200 => Chemicals,
@@ -36,14 +42,29 @@ pub(super) fn of_type(name: &str) -> Option<Group> {
 
 /// The groups that a mention with this label may be linked to; none where the label says nothing.
 pub(super) fn of_label(label: &str) -> Option<&'static [Group]> {
-    let label: String = label.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let label: String = label
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .collect();
     Some(match label.as_str() {
-        "disease" | "specificdisease" | "diseaseclass" | "compositemention" | "modifier" | "disorder" | "cancer"
-        | "symptom" | "finding" | "problem" | "diseasedisorder" => &[Disorders, Physiology, Phenomena],
+        "disease" | "specificdisease" | "diseaseclass" | "compositemention" | "modifier" | "disorder"
+        | "cancer" | "symptom" | "finding" | "problem" | "diseasedisorder" => {
+            &[Disorders, Physiology, Phenomena]
+        }
         "chemical" | "simplechemical" | "drug" | "medication" | "aminoacid" => &[Chemicals],
         "gene" | "protein" | "dna" | "rna" | "geneorgeneproduct" => &[Genes, Chemicals],
-        "anatomy" | "organ" | "tissue" | "cell" | "cellline" | "celltype" | "cellularcomponent" | "multitissuestructure"
-        | "organismsubdivision" | "anatomicalsystem" | "immaterialanatomicalentity" => &[Anatomy],
+        "anatomy"
+        | "organ"
+        | "tissue"
+        | "cell"
+        | "cellline"
+        | "celltype"
+        | "cellularcomponent"
+        | "multitissuestructure"
+        | "organismsubdivision"
+        | "anatomicalsystem"
+        | "immaterialanatomicalentity" => &[Anatomy],
         "species" | "organism" => &[LivingBeings],
         "procedure" | "test" | "treatment" => &[Procedures, Physiology, Devices],
         _ => return None,

@@ -115,7 +115,14 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, from strict to loose.
-    pub const ALL: [Self; 6] = [Self::Synonym, Self::Exact, Self::Key, Self::Variant, Self::Composite, Self::Fuzzy];
+    pub const ALL: [Self; 6] = [
+        Self::Synonym,
+        Self::Exact,
+        Self::Key,
+        Self::Variant,
+        Self::Composite,
+        Self::Fuzzy,
+    ];
 
     /// Its name in answers.
     pub fn name(self) -> &'static str {
@@ -187,7 +194,10 @@ impl Linker {
     /// # Errors
     /// As [`Index::open`]; [`Error::Line`] where the TSV is wrong; [`Error::Setting`].
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        if settings.threshold.is_some_and(|threshold| !(0.0..=1.0).contains(&threshold)) {
+        if settings
+            .threshold
+            .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
+        {
             return Err(Error::Setting {
                 name: "threshold",
                 problem: "must be between 0 and 1".to_owned(),
@@ -226,7 +236,12 @@ impl Linker {
     /// The release and digest of the vocabulary, for the answer's `versions`.
     pub fn version(&self) -> String {
         let record = self.index.record();
-        format!("{} {} {}", record.kind, record.release, &self.index.digest()[..12])
+        format!(
+            "{} {} {}",
+            record.kind,
+            record.release,
+            &self.index.digest()[..12]
+        )
     }
 
     /// Links the mentions of one document: a list of candidates for each, best first; an empty one is NIL.
@@ -236,13 +251,20 @@ impl Linker {
             index: &self.index,
             local: &local,
             thorough: options.thorough || options.top_k > 1,
+            ranked: self.index.record().kind == "umls",
         };
-        let threshold = self.settings.threshold.unwrap_or(if options.thorough { 0.0 } else { 0.3 });
+        let threshold = self
+            .settings
+            .threshold
+            .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
         sieve
             .document(document)
             .into_iter()
             .map(|found| {
-                let kept = found.into_iter().filter(|found| found.confidence >= threshold).take(options.top_k);
+                let kept = found
+                    .into_iter()
+                    .filter(|found| found.confidence >= threshold)
+                    .take(options.top_k);
                 kept.map(|found| self.candidate(&local, found, options)).collect()
             })
             .collect()
@@ -251,11 +273,17 @@ impl Linker {
     fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
         let matched_name = match found.name {
             Name::Index(name) => self.index.name(name),
-            Name::Local(name) => local.names.get(name as usize).map_or("", |(name, ..)| name.as_str()),
+            Name::Local(name) => local
+                .names
+                .get(name as usize)
+                .map_or("", |(name, ..)| name.as_str()),
         };
         let own = local.own(found.concept);
         let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
-        let name = own.map_or_else(|| self.index.name(self.index.preferred(found.concept)), |(_, name)| name);
+        let name = own.map_or_else(
+            || self.index.name(self.index.preferred(found.concept)),
+            |(_, name)| name,
+        );
         let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
         if found.stage == Stage::Fuzzy {
             reason.push_str(&format!(", similarity {:.2}", found.similarity));
@@ -268,11 +296,24 @@ impl Linker {
             name: name.to_owned(),
             semantic_types: match own {
                 Some(_) => Vec::new(),
-                None => self.index.semantic_types(found.concept).map(str::to_owned).collect(),
+                None => self
+                    .index
+                    .semantic_types(found.concept)
+                    .map(str::to_owned)
+                    .collect(),
             },
             score: found.confidence,
-            matched: if found.expanded { "abbreviation" } else { found.stage.name() }.to_owned(),
-            codings: if own.is_some() { Vec::new() } else { self.codings(found.concept, id, options) },
+            matched: if found.expanded {
+                "abbreviation"
+            } else {
+                found.stage.name()
+            }
+            .to_owned(),
+            codings: if own.is_some() {
+                Vec::new()
+            } else {
+                self.codings(found.concept, id, options)
+            },
             reason,
             stage: found.stage,
         }
@@ -281,13 +322,20 @@ impl Linker {
     fn codings(&self, concept: u32, id: &str, options: &Options) -> Vec<Coding> {
         let record = self.index.record();
         let wanted = |vocabulary: &str| {
-            options.vocabularies.is_empty() || options.vocabularies.iter().any(|wanted| codings::means(wanted, vocabulary))
+            options.vocabularies.is_empty()
+                || options
+                    .vocabularies
+                    .iter()
+                    .any(|wanted| codings::means(wanted, vocabulary))
         };
         let display = self.index.name(self.index.preferred(concept));
         let own = match record.kind.as_str() {
             "umls" => {
                 let asked = options.vocabularies.is_empty()
-                    || options.vocabularies.iter().any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
+                    || options
+                        .vocabularies
+                        .iter()
+                        .any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
                 asked.then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
             }
             "rxnorm" => wanted("RXNORM").then_some(("http://www.nlm.nih.gov/research/umls/rxnorm", id)),
@@ -319,11 +367,13 @@ struct Sieve<'a> {
     index: &'a Index,
     local: &'a Local,
     thorough: bool,
+    /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
+    ranked: bool,
 }
 
 impl Sieve<'_> {
     fn document(&self, document: &Document<'_>) -> Vec<Vec<Found>> {
-        let definitions = abbreviation::definitions(document.text);
+        let definitions = definitions(document);
         let mut known: HashMap<String, Vec<Found>> = HashMap::new();
         let mut linked: Vec<Vec<Found>> = document
             .mentions
@@ -381,7 +431,8 @@ impl Sieve<'_> {
         known: &mut HashMap<String, Vec<Found>>,
     ) {
         let is_open = |mention: &Mention<'_>| {
-            text::is_acronym(mention.text) && definition(definitions, mention.text.trim(), mention.begin).is_none()
+            text::is_acronym(mention.text)
+                && definition(definitions, mention.text.trim(), mention.begin).is_none()
         };
         if !document.mentions.iter().any(is_open) {
             return;
@@ -391,7 +442,12 @@ impl Sieve<'_> {
             .iter()
             .zip(linked.iter())
             .filter(|(mention, _)| !is_open(mention))
-            .filter_map(|(_, found)| found.first().filter(|best| best.confidence > 0.6).map(|best| best.concept))
+            .filter_map(|(_, found)| {
+                found
+                    .first()
+                    .filter(|best| best.confidence > 0.6)
+                    .map(|best| best.concept)
+            })
             .collect();
         for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
             if !is_open(mention) {
@@ -400,15 +456,24 @@ impl Sieve<'_> {
             if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
                 continue;
             }
-            if let Some(at) = found.iter().position(|found| found.stage < Stage::Fuzzy && spoken.contains(&found.concept)) {
+            if let Some(at) = found
+                .iter()
+                .position(|found| found.stage < Stage::Fuzzy && spoken.contains(&found.concept))
+            {
                 found[..=at].rotate_right(1);
                 found[0].confidence = found[0].confidence.max(0.9);
                 continue;
             }
             // A mention elsewhere whose initials are the short form.
-            let long = document.mentions.iter().find(|other| initials_are(other.text, mention.text));
+            let long = document
+                .mentions
+                .iter()
+                .find(|other| initials_are(other.text, mention.text));
             if let Some(long) = long {
-                let mut expanded = known.entry(long.text.trim().to_owned()).or_insert_with(|| self.surface(long.text.trim())).clone();
+                let mut expanded = known
+                    .entry(long.text.trim().to_owned())
+                    .or_insert_with(|| self.surface(long.text.trim()))
+                    .clone();
                 mark_expanded(&mut expanded);
                 *found = merge(expanded, std::mem::take(found));
             }
@@ -439,15 +504,16 @@ impl Sieve<'_> {
         }
         let acronym = text::is_acronym(text);
         let mut found: Vec<Found> = Vec::new();
-        let stages: [(Option<Table>, &str, &[Entry]); 6] = [
-            (None, "", self.local.exact(&forms)),
-            (Some(Table::Exact), &forms.exact, &[]),
-            (None, "", self.local.key(&forms)),
-            (Some(Table::Key), &forms.key, &[]),
-            (None, "", self.local.stem(&forms)),
-            (Some(Table::Stem), &forms.stem_key, &[]),
+        let stages: [(Table, &str, &[Entry]); 3] = [
+            (Table::Exact, &forms.exact, self.local.exact(&forms)),
+            (Table::Key, &forms.key, self.local.key(&forms)),
+            (Table::Stem, &forms.stem_key, self.local.stem(&forms)),
         ];
         for (table, form, entries) in stages {
+            // A short form is no plural and has no adjective: "AIDS" is not "AID".
+            if acronym && matches!(table, Table::Stem) {
+                continue;
+            }
             let before = found.len();
             for entry in entries {
                 let new = !found.iter().any(|found| found.concept == entry.concept);
@@ -456,7 +522,11 @@ impl Sieve<'_> {
                         concept: entry.concept,
                         name: Name::Local(entry.name),
                         stage: Stage::Synonym,
-                        similarity: 1.0,
+                        similarity: match table {
+                            Table::Exact => 1.0,
+                            Table::Key => 0.98,
+                            Table::Stem => 0.95,
+                        },
                         quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
                         preferred: false,
                         expanded: false,
@@ -464,14 +534,8 @@ impl Sieve<'_> {
                     });
                 }
             }
-            let Some(table) = table else {
-                self.rate(&mut found[before..], text, acronym, false);
-                continue;
-            };
-            // A short form is no plural and has no adjective: "AIDS" is not "AID".
-            if acronym && matches!(table, Table::Stem) {
-                continue;
-            }
+            self.rate(&mut found[before..], text, acronym, false);
+            let before = found.len();
             let stage = match table {
                 Table::Exact => Stage::Exact,
                 Table::Key => Stage::Key,
@@ -485,7 +549,9 @@ impl Sieve<'_> {
                     let one = self.found(name, link, stage, 1.0);
                     match found.iter_mut().find(|found| found.concept == link.concept) {
                         None => found.push(one),
-                        Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => *known = one,
+                        Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
+                            *known = one
+                        }
                         Some(_) => {}
                     }
                 }
@@ -530,7 +596,11 @@ impl Sieve<'_> {
                 rivals: if i == 0 { rivals } else { 0 },
                 case,
             });
-            one.confidence = if i == 0 { best } else { best * 0.5 / (i as f32).sqrt() };
+            one.confidence = if i == 0 {
+                best
+            } else {
+                best * 0.5 / (i as f32).sqrt()
+            };
         }
     }
 
@@ -539,7 +609,12 @@ impl Sieve<'_> {
         for reading in composite::readings(text) {
             let parts: Option<Vec<Found>> = reading
                 .iter()
-                .map(|part| self.strict(part).into_iter().next().filter(|best| best.stage <= Stage::Variant))
+                .map(|part| {
+                    self.strict(part)
+                        .into_iter()
+                        .next()
+                        .filter(|best| best.stage <= Stage::Variant)
+                })
                 .collect();
             if let Some(parts) = parts {
                 let mut found: Vec<Found> = Vec::new();
@@ -569,10 +644,39 @@ impl Sieve<'_> {
 
     /// The names that share rare words with the mention, compared word by word.
     fn retrieve(&self, text: &str) -> Vec<Found> {
-        let mention = Weighed::new(Forms::of(text), self.index);
+        let mut best: HashMap<u32, Found> = HashMap::new();
+        let forms = Forms::of(text);
+        let taken_apart = self.taken_apart(&forms);
+        for forms in [Some(forms), taken_apart].into_iter().flatten() {
+            self.retrieve_into(text, forms, &mut best);
+        }
+        let mut found: Vec<Found> = best.into_values().collect();
+        self.sort(&mut found);
+        found
+    }
+
+    /// The mention with the words that no name has replaced by their parts: "nephrotoxicity" by "kidney toxicity".
+    fn taken_apart(&self, forms: &Forms) -> Option<Forms> {
+        let mut changed = false;
+        let words: Vec<String> = forms
+            .words
+            .iter()
+            .zip(&forms.stems)
+            .map(|(word, stem)| match text::words::parts(word) {
+                Some(parts) if self.index.word(stem).is_none_or(|word| self.index.rare(word)) => {
+                    changed = true;
+                    parts
+                }
+                _ => word.clone(),
+            })
+            .collect();
+        changed.then(|| Forms::of(&words.join(" ")))
+    }
+
+    fn retrieve_into(&self, text: &str, forms: Forms, best: &mut HashMap<u32, Found>) {
+        let mention = Weighed::new(forms, self.index);
         let exact = &mention.forms.exact;
         let query = self.query(&mention.forms);
-        let mut best: HashMap<u32, Found> = HashMap::new();
         let mut offer = |one: Found| {
             if one.similarity < 0.3 || self.local.is_blocked(exact, one.concept) {
                 return;
@@ -619,13 +723,15 @@ impl Sieve<'_> {
                 confidence: rated(alike),
             });
         }
-        let mut found: Vec<Found> = best.into_values().collect();
-        self.sort(&mut found);
-        found
     }
 
     fn local_names(&self, forms: &Forms) -> Vec<u32> {
-        let mut numbers: Vec<u32> = forms.stems.iter().flat_map(|stem| self.local.with_word(stem)).copied().collect();
+        let mut numbers: Vec<u32> = forms
+            .stems
+            .iter()
+            .flat_map(|stem| self.local.with_word(stem))
+            .copied()
+            .collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.truncate(2000);
@@ -638,7 +744,9 @@ impl Sieve<'_> {
         let mut features: HashMap<u32, u16> = HashMap::new();
         let mut add = |word: u32, weight: u16| {
             // A feature may not weigh more than in a name: the search's bound rests on it.
-            let weight = weight.min(self.index.weight(Some(word))).max(1);
+            let weight = weight
+                .min(self.index.weight(self.index.word_text(word), Some(word)))
+                .max(1);
             let known = features.entry(word).or_default();
             *known = weight.max(*known);
         };
@@ -648,7 +756,7 @@ impl Sieve<'_> {
         let mut total = 0;
         for stem in stems {
             let word = self.index.word(stem);
-            let weight = self.index.weight(word);
+            let weight = self.index.weight(stem, word);
             total += u32::from(weight);
             let scaled = |factor: f32| (f32::from(weight) * factor) as u16;
             for (synonym, alike) in text::words::synonyms(stem) {
@@ -681,21 +789,22 @@ impl Sieve<'_> {
                 Reverse((found.confidence * 1e4) as u32),
                 found.stage,
                 Reverse((found.similarity * 1e4) as u32),
+                Reverse(if self.ranked { found.quality } else { 0 }),
+                Reverse(self.index.names_of(found.concept)),
                 Reverse(found.preferred),
                 Reverse(found.quality),
+                Reverse(self.index.defined(found.concept)),
             )
         };
         key(a)
             .cmp(&key(b))
-            .then_with(|| self.names_of(b.concept).cmp(&self.names_of(a.concept)))
-            .then_with(|| self.index.defined(b.concept).cmp(&self.index.defined(a.concept)))
-            .then_with(|| self.index.concept_id(a.concept).cmp(self.index.concept_id(b.concept)))
+            .then_with(|| {
+                self.index
+                    .concept_id(a.concept)
+                    .cmp(self.index.concept_id(b.concept))
+            })
             .then(a.concept.cmp(&b.concept))
             .then(a.name.cmp(&b.name))
-    }
-
-    fn names_of(&self, concept: u32) -> u32 {
-        self.index.names_of(concept)
     }
 
     fn sort(&self, found: &mut [Found]) {
@@ -708,13 +817,57 @@ impl Sieve<'_> {
             return;
         };
         for one in found.iter_mut() {
-            let mut types = self.index.semantic_types(one.concept).filter_map(groups::of_type).peekable();
+            let mut types = self
+                .index
+                .semantic_types(one.concept)
+                .filter_map(groups::of_type)
+                .peekable();
             if types.peek().is_some() && !types.any(|own| group.contains(&own)) {
                 one.confidence *= 0.5;
             }
         }
         self.sort(found);
     }
+}
+
+/// The definitions in the document's text, and those that its mentions make: one right before the bracket that holds
+/// another is its long form, whatever their letters.
+fn definitions(document: &Document<'_>) -> Vec<Definition> {
+    let mut definitions = abbreviation::definitions(document.text);
+    for short in document
+        .mentions
+        .iter()
+        .filter(|mention| abbreviation::is_short_form(mention.text.trim()))
+    {
+        let before = document.text.get(..short.begin).unwrap_or_default().trim_end();
+        let Some(before) = before.strip_suffix(['(', '[']) else {
+            continue;
+        };
+        let end = before.trim_end().len();
+        let Some(long) = document
+            .mentions
+            .iter()
+            .find(|long| long.end == end && long.text.len() > short.text.len())
+        else {
+            continue;
+        };
+        let short = short.text.trim();
+        match definitions
+            .iter_mut()
+            .find(|definition| definition.at == before.len() && definition.short == short)
+        {
+            Some(definition) if long.text.ends_with(&definition.long) => {
+                definition.long = long.text.to_owned()
+            }
+            Some(_) => {}
+            None => definitions.push(Definition {
+                short: short.to_owned(),
+                long: long.text.to_owned(),
+                at: before.len(),
+            }),
+        }
+    }
+    definitions
 }
 
 fn mark_expanded(found: &mut [Found]) {
@@ -746,7 +899,11 @@ fn definition<'a>(definitions: &'a [Definition], short: &str, begin: usize) -> O
         definition.short == short || abbreviation::without_plural(&definition.short) == stem
     };
     let mut all = definitions.iter().filter(same);
-    definitions.iter().filter(same).rfind(|definition| definition.at < begin).or_else(|| all.next())
+    definitions
+        .iter()
+        .filter(same)
+        .rfind(|definition| definition.at < begin)
+        .or_else(|| all.next())
 }
 
 /// The text with its short forms written out, and without a short form that stands in brackets behind its long one;
@@ -763,12 +920,19 @@ fn expand(text: &str, definitions: &[Definition], begin: usize) -> Option<String
         if !definitions.is_empty() {
             let expanded: Vec<String> = word
                 .split('-')
-                .map(|part| match definition(definitions, part.trim_matches(|c: char| !c.is_alphanumeric()), begin) {
-                    Some(definition) if !text.contains(&definition.long) => definition.long.clone(),
-                    _ => part.to_owned(),
+                .map(|part| {
+                    match definition(
+                        definitions,
+                        part.trim_matches(|c: char| !c.is_alphanumeric()),
+                        begin,
+                    ) {
+                        Some(definition) if !text.contains(&definition.long) => definition.long.clone(),
+                        _ => part.to_owned(),
+                    }
                 })
                 .collect();
-            let whole = definition(definitions, bare, begin).filter(|definition| !text.contains(&definition.long));
+            let whole =
+                definition(definitions, bare, begin).filter(|definition| !text.contains(&definition.long));
             let expanded = whole.map_or_else(|| expanded.join("-"), |definition| definition.long.clone());
             if expanded != word {
                 changed = true;
@@ -788,14 +952,24 @@ fn initials_are(long: &str, short: &str) -> bool {
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect();
-    let words: Vec<&str> = long.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = long
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     let initials = |words: &mut dyn Iterator<Item = &&str>| -> Vec<char> {
-        words.filter_map(|word| word.chars().next()).flat_map(char::to_lowercase).collect()
+        words
+            .filter_map(|word| word.chars().next())
+            .flat_map(char::to_lowercase)
+            .collect()
     };
     letters.len() >= 2
         && words.len() >= 2
         && (initials(&mut words.iter()) == letters
-            || initials(&mut words.iter().filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s"))) == letters)
+            || initials(
+                &mut words
+                    .iter()
+                    .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
+            ) == letters)
 }
 
 /// The path of the index, for messages.

@@ -34,7 +34,9 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
                 }
                 Folded::Nothing => {}
                 // Lower-casing may leave a combining mark behind ("İ"), which is dropped like any other.
-                Folded::Other if c.is_alphanumeric() => token.extend(c.to_lowercase().filter(|c| c.is_alphanumeric())),
+                Folded::Other if c.is_alphanumeric() => {
+                    token.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()))
+                }
                 Folded::Other => close(&mut token, &mut tokens),
             },
         }
@@ -53,24 +55,29 @@ enum Folded {
 fn folded(c: char) -> Folded {
     use Folded::{Letters, Nothing, Other, Word};
     match c {
-        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' | 'À' | 'Á' | 'Â' | 'Ã' | 'Å' | 'Ā' | 'Ă' | 'Ą' | 'ä' | 'Ä' => {
-            Letters("a")
-        }
+        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' | 'À' | 'Á' | 'Â' | 'Ã' | 'Å' | 'Ā' | 'Ă' | 'Ą'
+        | 'ä' | 'Ä' => Letters("a"),
         'æ' | 'Æ' => Letters("ae"),
         'ç' | 'ć' | 'č' | 'Ç' | 'Ć' | 'Č' => Letters("c"),
         'ď' | 'đ' | 'ð' | 'Ď' | 'Đ' | 'Ð' => Letters("d"),
-        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' | 'È' | 'É' | 'Ê' | 'Ë' | 'Ē' | 'Ę' | 'Ě' => Letters("e"),
+        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ę' | 'ě' | 'È' | 'É' | 'Ê' | 'Ë' | 'Ē' | 'Ę' | 'Ě' => {
+            Letters("e")
+        }
         'ğ' | 'Ğ' => Letters("g"),
         'ì' | 'í' | 'î' | 'ï' | 'ī' | 'ı' | 'Ì' | 'Í' | 'Î' | 'Ï' | 'Ī' | 'İ' => Letters("i"),
         'ł' | 'Ł' => Letters("l"),
         'ñ' | 'ń' | 'ň' | 'Ñ' | 'Ń' | 'Ň' => Letters("n"),
-        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'ō' | 'ő' | 'Ò' | 'Ó' | 'Ô' | 'Õ' | 'Ö' | 'Ø' | 'Ō' | 'Ő' => Letters("o"),
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'ō' | 'ő' | 'Ò' | 'Ó' | 'Ô' | 'Õ' | 'Ö' | 'Ø' | 'Ō' | 'Ő' => {
+            Letters("o")
+        }
         'œ' | 'Œ' => Letters("oe"),
         'ř' | 'Ř' => Letters("r"),
         'ś' | 'š' | 'ş' | 'Ś' | 'Š' | 'Ş' => Letters("s"),
         'ß' | 'ẞ' => Letters("ss"),
         'ť' | 'ţ' | 'Ť' | 'Ţ' => Letters("t"),
-        'ù' | 'ú' | 'û' | 'ü' | 'ū' | 'ů' | 'ű' | 'Ù' | 'Ú' | 'Û' | 'Ü' | 'Ū' | 'Ů' | 'Ű' => Letters("u"),
+        'ù' | 'ú' | 'û' | 'ü' | 'ū' | 'ů' | 'ű' | 'Ù' | 'Ú' | 'Û' | 'Ü' | 'Ū' | 'Ů' | 'Ű' => {
+            Letters("u")
+        }
         'ý' | 'ÿ' | 'Ý' | 'Ÿ' => Letters("y"),
         'ź' | 'ż' | 'ž' | 'Ź' | 'Ż' | 'Ž' => Letters("z"),
         'α' | 'Α' => Word("alpha"),
@@ -115,7 +122,13 @@ pub(super) fn american(token: &str) -> String {
         return token.to_owned();
     }
     let mut word = token.replace("ae", "e").replace("oe", "e");
-    for (from, to) in [("sulph", "sulf"), ("leuco", "leuko"), ("mould", "mold"), ("faec", "fec"), ("grey", "gray")] {
+    for (from, to) in [
+        ("sulph", "sulf"),
+        ("leuco", "leuko"),
+        ("mould", "mold"),
+        ("faec", "fec"),
+        ("grey", "gray"),
+    ] {
         if word.contains(from) {
             word = word.replace(from, to);
         }

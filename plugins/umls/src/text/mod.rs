@@ -131,7 +131,10 @@ fn unify(tokens: &[String]) -> Vec<String> {
     }
     if unified.is_empty() {
         // "The", "type": a name of stop words alone keeps them.
-        unified = tokens.iter().map(|token| inflect(&fold::american(token))).collect();
+        unified = tokens
+            .iter()
+            .map(|token| inflect(&fold::american(token)))
+            .collect();
     }
     unified
 }
@@ -142,7 +145,10 @@ fn letters_then_digits(token: &str) -> Option<(&str, &str)> {
     let (letters, digits) = token.split_at(split);
     let plain = split >= 2
         && letters.bytes().all(|b| b.is_ascii_lowercase())
-        && digits.trim_end_matches(|c: char| c.is_ascii_lowercase()).bytes().all(|b| b.is_ascii_digit());
+        && digits
+            .trim_end_matches(|c: char| c.is_ascii_lowercase())
+            .bytes()
+            .all(|b| b.is_ascii_digit());
     plain.then_some((letters, digits))
 }
 

@@ -111,19 +111,23 @@ pub fn derive(word: &str) -> String {
         }
     }
     const ENDINGS: &[&str] = &[
-        "ization", "ational", "ations", "ically", "ation", "ative", "ating", "ional", "ement", "ical", "ated", "ment",
-        "ness", "ious", "ion", "ive", "ate", "ous", "ity", "ism", "ing", "ial", "ary", "ic", "al", "ed", "ia", "um", "y",
-        "e", "a",
+        "ization", "ational", "ations", "ically", "ation", "ative", "ating", "ional", "ement", "ical",
+        "ated", "ment", "ness", "ious", "ian", "ion", "ive", "ate", "ous", "ity", "ism", "ing", "ial", "ary",
+        "ic", "al", "ed", "ia", "um", "y", "e", "a",
     ];
     let mut stem = word;
     for _ in 0..2 {
-        let Some(shorter) = ENDINGS
-            .iter()
-            .find_map(|ending| stem.strip_suffix(ending).filter(|stem| stem.len() >= 4))
-        else {
+        let Some((ending, shorter)) = ENDINGS.iter().find_map(|ending| {
+            let shorter = stem.strip_suffix(ending)?;
+            (shorter.len() >= 4).then_some((*ending, shorter))
+        }) else {
             break;
         };
         stem = shorter;
+        // An abstract noun of an adjective: "toxicity" is "toxic" is "tox".
+        if !matches!(ending, "ity" | "ism" | "ness") {
+            break;
+        }
     }
     stem.to_owned()
 }

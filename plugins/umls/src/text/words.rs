@@ -10,8 +10,24 @@ use super::{derive, inflect};
 pub(super) fn is_stop(token: &str) -> bool {
     matches!(
         token,
-        "of" | "the" | "a" | "an" | "in" | "on" | "with" | "and" | "or" | "to" | "by" | "due" | "for" | "from" | "at"
-            | "as" | "nos" | "type" | "types"
+        "of" | "the"
+            | "a"
+            | "an"
+            | "in"
+            | "on"
+            | "with"
+            | "and"
+            | "or"
+            | "to"
+            | "by"
+            | "due"
+            | "for"
+            | "from"
+            | "at"
+            | "as"
+            | "nos"
+            | "type"
+            | "types"
     )
 }
 
@@ -19,8 +35,24 @@ pub(super) fn is_stop(token: &str) -> bool {
 pub(super) fn counts(token: &str) -> bool {
     matches!(
         token,
-        "type" | "types" | "factor" | "stage" | "grade" | "class" | "group" | "phase" | "form" | "subtype" | "variant"
-            | "syndrome" | "disease" | "deficiency" | "mps" | "men" | "collagen" | "complex"
+        "type"
+            | "types"
+            | "factor"
+            | "stage"
+            | "grade"
+            | "class"
+            | "group"
+            | "phase"
+            | "form"
+            | "subtype"
+            | "variant"
+            | "syndrome"
+            | "disease"
+            | "deficiency"
+            | "mps"
+            | "men"
+            | "collagen"
+            | "complex"
     )
 }
 
@@ -28,10 +60,45 @@ pub(super) fn counts(token: &str) -> bool {
 pub(super) fn is_prefix(token: &str) -> bool {
     matches!(
         token,
-        "non" | "anti" | "pre" | "post" | "micro" | "macro" | "hyper" | "hypo" | "sub" | "supra" | "inter" | "intra"
-            | "extra" | "para" | "peri" | "poly" | "pseudo" | "semi" | "auto" | "cardio" | "neuro" | "broncho" | "gastro"
-            | "naso" | "oro" | "mono" | "multi" | "co" | "over" | "under" | "haemo" | "hemo" | "osteo" | "thrombo"
-            | "immuno" | "ante" | "infra" | "hepato" | "cerebro"
+        "non"
+            | "anti"
+            | "pre"
+            | "post"
+            | "micro"
+            | "macro"
+            | "hyper"
+            | "hypo"
+            | "sub"
+            | "supra"
+            | "inter"
+            | "intra"
+            | "extra"
+            | "para"
+            | "peri"
+            | "poly"
+            | "pseudo"
+            | "semi"
+            | "auto"
+            | "cardio"
+            | "neuro"
+            | "broncho"
+            | "gastro"
+            | "naso"
+            | "oro"
+            | "mono"
+            | "multi"
+            | "co"
+            | "over"
+            | "under"
+            | "haemo"
+            | "hemo"
+            | "osteo"
+            | "thrombo"
+            | "immuno"
+            | "ante"
+            | "infra"
+            | "hepato"
+            | "cerebro"
     )
 }
 
@@ -50,7 +117,8 @@ pub fn information(stem: &str) -> f32 {
                  atypical bilateral unilateral left right progressive idiopathic human primary advanced early late new \
                  induced related associated human solid isolated common rare known hereditary familial inherited \
                  genetic congenital onset adult clinical major minor possible significant complete partial symptomatic \
-                 asymptomatic spontaneous treated untreated benign invasive localized diffuse",
+                 asymptomatic spontaneous treated untreated benign invasive localized diffuse autosomal recessive dominant \
+                 linked drug chemical experimental postoperative",
                 0.45,
             ),
             ("stage grade class group phase", 0.6),
@@ -112,10 +180,14 @@ const CLASSES: &[(f32, &str)] = &[
     (0.95, "vessel vascular"),
     (0.95, "duct ductal"),
     (0.9, "hereditary familial inherited genetic heritable"),
+    (0.7, "hereditary inherited genetic recessive dominant"),
     (0.85, "disease disorder illness condition"),
     (0.6, "disease syndrome"),
     (0.85, "abnormality anomaly malformation defect deformity"),
-    (0.7, "dysfunction impairment disturbance disorder disability deterioration"),
+    (
+        0.7,
+        "dysfunction impairment disturbance disorder disability deterioration",
+    ),
     (0.7, "disease dysfunction abnormality impairment"),
     (0.8, "damage injury lesion"),
     (0.6, "damage injury toxicity dysfunction"),
@@ -163,13 +235,109 @@ const CLASSES: &[(f32, &str)] = &[
     (0.85, "induced related caused associated"),
 ];
 
+/// Combining forms at the start of a word, and the word that each stands for.
+const FORMS: &[(&str, &str)] = &[
+    ("nephro", "kidney"),
+    ("reno", "kidney"),
+    ("hepato", "liver"),
+    ("cardio", "heart"),
+    ("myocardio", "heart"),
+    ("neuro", "nervous system"),
+    ("encephalo", "brain"),
+    ("cerebro", "brain"),
+    ("gastro", "stomach"),
+    ("entero", "intestine"),
+    ("dermato", "skin"),
+    ("dermo", "skin"),
+    ("osteo", "bone"),
+    ("arthro", "joint"),
+    ("pneumo", "lung"),
+    ("pulmo", "lung"),
+    ("hemato", "blood"),
+    ("hemo", "blood"),
+    ("angio", "vessel"),
+    ("vasculo", "vessel"),
+    ("oto", "hearing"),
+    ("ophthalmo", "eye"),
+    ("oculo", "eye"),
+    ("retino", "retina"),
+    ("cysto", "bladder"),
+    ("rhino", "nose"),
+    ("vestibulo", "vestibular"),
+    ("uro", "urinary"),
+    ("cholangio", "bile duct"),
+    ("broncho", "bronchi"),
+    ("myelo", "bone marrow"),
+    ("cranio", "skull"),
+    ("chondro", "cartilage"),
+    ("myo", "muscle"),
+    ("adeno", "gland"),
+    ("lympho", "lymph"),
+    ("spleno", "spleen"),
+    ("pancreato", "pancreas"),
+    ("colo", "colon"),
+    ("procto", "rectum"),
+    ("thyro", "thyroid"),
+    ("embryo", "embryo"),
+    ("feto", "fetal"),
+    ("immuno", "immune"),
+    ("geno", "genetic"),
+    ("photo", "light"),
+    ("glomerulo", "glomerular"),
+    ("tubulo", "tubular"),
+    ("veno", "vein"),
+    ("arterio", "artery"),
+    ("thrombo", "thrombus"),
+    ("utero", "uterus"),
+    ("psycho", "mental"),
+];
+
+/// The words that a compound such as "nephrotoxicity" is made of, where its parts are known.
+pub fn parts(word: &str) -> Option<String> {
+    const ENDINGS: &[(&str, &str)] = &[
+        ("toxicity", "toxicity"),
+        ("toxic", "toxicity"),
+        ("pathy", "disease"),
+        ("pathic", "disease"),
+        ("megaly", "enlargement"),
+        ("algia", "pain"),
+        ("dynia", "pain"),
+        ("plegia", "paralysis"),
+        ("rrhagia", "hemorrhage"),
+        ("spasm", "spasm"),
+        ("malacia", "softening"),
+        ("sclerosis", "sclerosis"),
+        ("suppression", "suppression"),
+        ("suppressive", "suppression"),
+        ("protection", "protection"),
+        ("carcinoma", "carcinoma"),
+        ("genesis", "formation"),
+        ("trauma", "injury"),
+        ("stenosis", "stenosis"),
+        ("thrombosis", "thrombosis"),
+        ("ischemia", "ischemia"),
+        ("necrosis", "necrosis"),
+        ("fibrosis", "fibrosis"),
+        ("degeneration", "degeneration"),
+        ("depression", "depression"),
+    ];
+    FORMS.iter().find_map(|(form, organ)| {
+        let rest = word.strip_prefix(form)?;
+        let (_, what) = ENDINGS.iter().find(|(ending, _)| *ending == rest)?;
+        Some(format!("{organ} {what}"))
+    })
+}
+
 /// The stems that mean about the same as `stem`, with how alike they are.
 pub fn synonyms(stem: &str) -> &'static [(String, f32)] {
     static TABLE: OnceLock<HashMap<String, Vec<(String, f32)>>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
         let mut table: HashMap<String, Vec<(String, f32)>> = HashMap::new();
         for (alike, class) in CLASSES {
-            let stems: Vec<String> = class.split_whitespace().map(|word| derive(&inflect(word))).collect();
+            let stems: Vec<String> = class
+                .split_whitespace()
+                .map(|word| derive(&inflect(word)))
+                .collect();
             for a in &stems {
                 for b in stems.iter().filter(|b| *b != a) {
                     let others = table.entry(a.clone()).or_default();
