@@ -258,24 +258,27 @@ impl Builder {
         ])
     }
 
+    /// Adds a code of a concept; `name` is what its vocabulary calls it.
     fn code(
         &mut self,
         concept: u32,
         vocabulary: u16,
         code: &str,
-        display: &str,
+        name: &str,
         quality: u16,
     ) -> Result<(), Error> {
         if code.is_empty() || code.contains('\0') {
             return Ok(());
         }
+        // The name is in the index anyway: its hash finds it there.
+        let name = text::hash(&text::exact_form(without_tag(name)));
         self.codes.push(&[
             &concept.to_be_bytes(),
             &vocabulary.to_be_bytes(),
             code.as_bytes(),
             &[0],
             &(!quality).to_be_bytes(),
-            display.as_bytes(),
+            &name.to_be_bytes(),
         ])
     }
 
@@ -328,6 +331,8 @@ impl Builder {
         )?;
         file.section(Section::Links, &std::mem::take(&mut index.links))?;
         record.links = index.link_count;
+        let mut by_form = index.hashes[0].clone();
+        by_form.sort_unstable();
         for (i, section) in [Section::ExactTable, Section::KeyTable, Section::StemTable]
             .into_iter()
             .enumerate()
@@ -390,7 +395,7 @@ impl Builder {
         let mut coding_starts = vec![0_u32; concepts + 1];
         let mut before: Vec<u8> = Vec::new();
         codes.finish(|sorted| {
-            let Some((key, display)) = split_code(sorted) else {
+            let Some((key, form)) = split_code(sorted) else {
                 return Ok(());
             };
             // The first of a concept's equal codes is the one with the best name.
@@ -399,19 +404,26 @@ impl Builder {
             }
             before.clear();
             before.extend(key);
-            let number = |at: usize, length: usize| {
-                key[at..at + length]
-                    .iter()
-                    .fold(0_u32, |n, b| n << 8 | u32::from(*b))
-            };
-            coding_starts[number(0, 4) as usize + 1] += 1;
-            codings.extend(number(4, 2).to_le_bytes());
-            for part in [&key[6..], display, &[]] {
-                codings.extend(offset(coding_text.len(), "codes")?.to_le_bytes());
-                coding_text.extend(part);
+            let number = |bytes: &[u8]| bytes.iter().fold(0_u32, |n, b| n << 8 | u32::from(*b));
+            let name = by_form.partition_point(|(hash, _)| *hash < form);
+            let name = by_form
+                .get(name)
+                .filter(|(hash, _)| *hash == form)
+                .map_or(u32::MAX, |(_, name)| *name);
+            coding_starts[number(&key[..4]) as usize + 1] += 1;
+            let start = offset(coding_text.len(), "codes")?;
+            coding_text.extend(&key[6..]);
+            for field in [
+                number(&key[4..6]),
+                start,
+                offset(coding_text.len(), "codes")?,
+                name,
+            ] {
+                codings.extend(field.to_le_bytes());
             }
             Ok(())
         })?;
+        drop(by_form);
         for i in 0..concepts {
             coding_starts[i + 1] += coding_starts[i];
         }
@@ -530,10 +542,10 @@ fn offset(length: usize, what: &'static str) -> Result<u32, Error> {
     u32::try_from(length).map_err(|_| Error::TooMuch(what))
 }
 
-/// The key of a code record (concept, vocabulary, code) and its display.
-fn split_code(sorted: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = 6 + sorted.get(6..)?.iter().position(|&byte| byte == 0)?;
-    Some((&sorted[..end], sorted.get(end + 3..)?))
+/// The key of a code record (concept, vocabulary, code) and the hash of its name's form.
+fn split_code(sorted: &[u8]) -> Option<(&[u8], u64)> {
+    let (key, rest) = sorted.split_at_checked(sorted.len().checked_sub(11)?)?;
+    Some((key, u64::from_be_bytes(*rest.last_chunk()?)))
 }
 
 /// Everything that grows with the names while they come in order.

@@ -271,6 +271,19 @@ impl Tally {
             return;
         };
         let score = f64::from(best.score);
+        if std::env::var("DUMP").is_ok() {
+            eprintln!(
+                "DUMP\t{}\t{}\t{:.3}\t{}\t{}\t{}\t{:.3}\t{}",
+                best.matched,
+                best.stage.name(),
+                best.score,
+                u8::from(first),
+                text,
+                best.reason,
+                candidates.get(1).map_or(0.0, |c| c.score),
+                best.name
+            );
+        }
         let stage = self
             .stages
             .entry((best.matched == "abbreviation", best.stage))

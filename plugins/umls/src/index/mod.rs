@@ -79,7 +79,8 @@ pub(crate) enum Table {
 pub(crate) struct Code<'a> {
     pub(crate) vocabulary: usize,
     pub(crate) code: &'a str,
-    pub(crate) display: &'a str,
+    /// Its name in its vocabulary; none where that name was left out of the index.
+    pub(crate) display: Option<&'a str>,
 }
 
 /// An open index. `Send` and `Sync`; all methods may run at the same time.
@@ -282,7 +283,7 @@ impl Index {
             Some(Code {
                 vocabulary: field(0)?,
                 code: part(field(1)?, field(2)?)?,
-                display: part(field(2)?, field(3)?)?,
+                display: Some(self.name(u32_at(codings, 4 * i + 3)?)).filter(|name| !name.is_empty()),
             })
         })
     }

@@ -14,6 +14,8 @@ pub(super) struct Evidence {
     pub(super) undefined: bool,
     /// Other concepts match as well by the same stage.
     pub(super) rivals: usize,
+    /// The name is the concept's preferred one.
+    pub(super) preferred: bool,
     /// Written in capitals on one side alone.
     pub(super) case: bool,
 }
@@ -26,18 +28,22 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         expanded,
         undefined,
         rivals,
+        preferred,
         case,
     } = evidence;
-    let mut confidence: f32 = match stage {
-        Stage::Synonym => 0.97 * similarity,
-        Stage::Exact => 0.97,
-        Stage::Key => 0.95,
-        Stage::Variant => 0.92,
-        Stage::Composite => 0.85,
-        Stage::Fuzzy => fuzzy(similarity),
+    let mut confidence: f32 = match (stage, preferred) {
+        (Stage::Synonym, _) => 0.97 * similarity,
+        (Stage::Exact, true) => 0.975,
+        (Stage::Exact, false) => 0.895,
+        (Stage::Key, true) => 0.9,
+        (Stage::Key, false) => 0.8,
+        (Stage::Variant, true) => 0.88,
+        (Stage::Variant, false) => 0.8,
+        (Stage::Composite, _) => 0.7,
+        (Stage::Fuzzy, _) => fuzzy(similarity),
     };
     if expanded {
-        confidence *= 0.99;
+        confidence *= 1.005;
     }
     if undefined && stage != Stage::Synonym {
         confidence *= 0.8;

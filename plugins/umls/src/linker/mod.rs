@@ -179,8 +179,13 @@ struct Found {
     quality: u16,
     preferred: bool,
     expanded: bool,
+    /// Strict matches go before loose ones whatever their confidence.
+    class: u8,
     confidence: f32,
 }
+
+/// The class of everything that is ordered by confidence alone.
+const LOOSE: u8 = 9;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
@@ -354,7 +359,7 @@ impl Linker {
                 Some(Coding {
                     system: codings::system(vocabulary)?.to_owned(),
                     code: code.code.to_owned(),
-                    display: code.display.to_owned(),
+                    display: code.display.unwrap_or(display).to_owned(),
                 })
             })?
         });
@@ -406,7 +411,13 @@ impl Sieve<'_> {
         if let Some(definition) = definition(definitions, text, mention.begin) {
             let mut expanded = lookup(&definition.long);
             mark_expanded(&mut expanded);
-            let direct = lookup(text);
+            let mut direct = lookup(text);
+            if !expanded.is_empty() {
+                // The document says what it means: what the short form means elsewhere is an afterthought.
+                for one in &mut direct {
+                    one.confidence *= 0.2;
+                }
+            }
             return merge(expanded, direct);
         }
         let expanded = expand(text, definitions, mention.begin);
@@ -530,6 +541,7 @@ impl Sieve<'_> {
                         quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
                         preferred: false,
                         expanded: false,
+                        class: 2 * table as u8,
                         confidence: 0.0,
                     });
                 }
@@ -546,7 +558,10 @@ impl Sieve<'_> {
                     if self.local.is_blocked(&forms.exact, link.concept) {
                         continue;
                     }
-                    let one = self.found(name, link, stage, 1.0);
+                    let one = Found {
+                        class: 2 * table as u8 + 1,
+                        ..self.found(name, link, stage, 1.0)
+                    };
                     match found.iter_mut().find(|found| found.concept == link.concept) {
                         None => found.push(one),
                         Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
@@ -559,6 +574,12 @@ impl Sieve<'_> {
             self.rate(&mut found[before..], text, acronym, true);
         }
         self.sort(&mut found);
+        if let [best, rival, ..] = &mut found[..]
+            && best.class != rival.class
+            && best.stage != Stage::Synonym
+        {
+            best.confidence *= 0.9;
+        }
         found
     }
 
@@ -571,6 +592,7 @@ impl Sieve<'_> {
             quality: link.quality,
             preferred: self.index.preferred(link.concept) == name,
             expanded: false,
+            class: LOOSE,
             confidence: 0.0,
         }
     }
@@ -594,8 +616,12 @@ impl Sieve<'_> {
                 expanded: false,
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
+                preferred: one.preferred,
                 case,
             });
+            if case {
+                one.class = LOOSE;
+            }
             one.confidence = if i == 0 {
                 best
             } else {
@@ -626,10 +652,12 @@ impl Sieve<'_> {
                             expanded: false,
                             undefined: false,
                             rivals: 0,
+                            preferred: false,
                             case: false,
                         };
                         found.push(Found {
                             stage: Stage::Composite,
+                            class: LOOSE,
                             // The order of the parts is the order of the answer.
                             confidence: confidence(evidence) - 0.001 * i as f32,
                             ..part
@@ -694,6 +722,7 @@ impl Sieve<'_> {
                 expanded: false,
                 undefined: text::is_acronym(text),
                 rivals: 0,
+                preferred: false,
                 case: false,
             })
         };
@@ -720,6 +749,7 @@ impl Sieve<'_> {
                 quality: 0,
                 preferred: false,
                 expanded: false,
+                class: LOOSE,
                 confidence: rated(alike),
             });
         }
@@ -786,6 +816,7 @@ impl Sieve<'_> {
     fn order(&self, a: &Found, b: &Found) -> Ordering {
         let key = |found: &Found| {
             (
+                found.class,
                 Reverse((found.confidence * 1e4) as u32),
                 found.stage,
                 Reverse((found.similarity * 1e4) as u32),
@@ -816,6 +847,7 @@ impl Sieve<'_> {
         let Some(group) = groups::of_label(label) else {
             return;
         };
+        let mut foreign = false;
         for one in found.iter_mut() {
             let mut types = self
                 .index
@@ -824,9 +856,12 @@ impl Sieve<'_> {
                 .peekable();
             if types.peek().is_some() && !types.any(|own| group.contains(&own)) {
                 one.confidence *= 0.5;
+                foreign = true;
             }
         }
-        self.sort(found);
+        if foreign {
+            found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        }
     }
 }
 

@@ -130,6 +130,7 @@ fn opposite(a: &str, b: &str) -> bool {
         ("hemi", "para"),
         ("intra", "extra"),
         ("hyper", "nor"),
+        ("in", "de"),
     ];
     let prefixed = PAIRS.iter().any(|(x, y)| {
         let rest = |word: &'_ str, prefix: &str| word.strip_prefix(prefix).map(str::to_owned);
