@@ -141,6 +141,7 @@ fn main() -> io::Result<()> {
         ("LNC", "LN"),
     ];
     let (mut done, mut concept, mut atom) = (0, 0_u64, 0_u64);
+    // Names of earlier concepts that a later one may have too.
     let mut shared = vec!["cold".to_owned()];
     while done < rows {
         concept += 1;
@@ -165,8 +166,11 @@ fn main() -> io::Result<()> {
         if random.below(50) == 0 {
             names.push(shared[random.below(shared.len() as u64) as usize].clone());
         }
-        if random.below(200) == 0 {
+        if shared.len() < 5000 {
             shared.push(names[0].clone());
+        } else {
+            let at = random.below(5000) as usize;
+            shared[at].clone_from(&names[0]);
         }
         let foreign = random.below(5);
         let mut row = |language: &str, (sab, tty): (&str, &str), first: bool, suppress: &str, text: &str| {

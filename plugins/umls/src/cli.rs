@@ -340,17 +340,18 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
 }
 
 fn evaluate(options: EvalOptions) -> Result<String, Error> {
-    let linker = Linker::open(Settings {
-        index: options.index.index,
-        synonyms: options.synonyms,
-        ..Settings::default()
-    })?;
     let map = options
         .map
         .as_deref()
         .map(eval::read_map)
         .transpose()?
         .unwrap_or_default();
+    let settings = Settings {
+        index: options.index.index,
+        synonyms: options.synonyms,
+        ..Settings::default()
+    };
+    let linker = Linker::open_mapped(settings, map.clone())?;
     let documents = eval::pubtator::read(&options.gold)?;
     let evaluation = eval::evaluate(&linker, &documents, &map, &options.types);
     let write = |path: &PathBuf, text: String| {

@@ -43,8 +43,12 @@ pub(crate) struct Entry {
 }
 
 impl Local {
-    /// Reads `path`. The numbers of its own concepts follow those of the index.
-    pub(crate) fn read(path: &Path, index: &Index) -> Result<Self, Error> {
+    /// Reads `path`; `map` leads from other ids to the index's. The numbers of its own concepts follow those of the index.
+    pub(crate) fn read(
+        path: &Path,
+        index: &Index,
+        map: &HashMap<String, Vec<String>>,
+    ) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read {
             path: path.to_owned(),
             source,
@@ -104,11 +108,11 @@ impl Local {
             if forms.exact.is_empty() {
                 return Err(wrong("the name has no letter or digit".to_owned()));
             }
-            for id in ids
+            let ids = ids
                 .split(['|', '+', ';'])
                 .map(str::trim)
-                .filter(|id| !id.is_empty())
-            {
+                .filter(|id| !id.is_empty());
+            for id in ids.flat_map(|id| mapped(map, id)) {
                 local.lines += 1;
                 match resolve(index, id)
                     .map(Some)
@@ -210,6 +214,23 @@ impl Local {
             .get(at as usize)
             .map(|(id, name)| (id.as_str(), name.as_str()))
     }
+}
+
+/// What an id leads to: what the map says, else itself.
+pub(crate) fn mapped<'a>(
+    map: &'a HashMap<String, Vec<String>>,
+    id: &'a str,
+) -> impl Iterator<Item = &'a str> {
+    let bare = id.split_once(':').map_or(id, |(_, code)| code);
+    let found = map
+        .get(id)
+        .or_else(|| map.get(bare))
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    found
+        .iter()
+        .map(String::as_str)
+        .chain(found.is_empty().then_some(id))
 }
 
 /// The concept of an id, whichever way its prefix is written: "D003920", "MESH:D003920", "OMIM:219700", "219700".

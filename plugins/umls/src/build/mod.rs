@@ -640,10 +640,23 @@ impl Names {
         Ok(())
     }
 
+    /// The words, by how many trigrams they have; their numbers in the postings follow.
     fn words_in_order(&mut self) -> Vec<Box<str>> {
-        let mut words: Vec<(Box<str>, u32)> = std::mem::take(&mut self.words).into_iter().collect();
-        words.sort_unstable_by_key(|(_, number)| *number);
-        words.into_iter().map(|(word, _)| word).collect()
+        let mut grams = Vec::new();
+        let mut words: Vec<(usize, Box<str>, u32)> = std::mem::take(&mut self.words)
+            .into_iter()
+            .map(|(word, number)| {
+                text::trigrams(&word, &mut grams);
+                (grams.len(), word, number)
+            })
+            .collect();
+        words.sort_unstable();
+        let mut numbers = vec![0; words.len()];
+        for (new, (.., old)) in words.iter().enumerate() {
+            numbers[*old as usize] = new as u32;
+        }
+        self.postings.renumber(&numbers);
+        words.into_iter().map(|(_, word, _)| word).collect()
     }
 }
 

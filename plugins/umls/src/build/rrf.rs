@@ -345,6 +345,11 @@ fn versions(
     watch: &mut dyn Watch,
 ) -> Result<HashMap<String, String>, Error> {
     let mut versions = HashMap::new();
+    let own = if builder.record.kind == "rxnorm" {
+        "RXNORM"
+    } else {
+        "MTH"
+    };
     if !layout.has(file) {
         return Ok(versions);
     }
@@ -352,7 +357,7 @@ fn versions(
         let &[full, root, version, current] = cells else {
             return Ok(());
         };
-        if matches!(root, "MTH" | "RXNORM") && current != "N" {
+        if root == own && current != "N" {
             let release = if version.is_empty() { full } else { version };
             builder.record.release = release
                 .trim_start_matches(root)

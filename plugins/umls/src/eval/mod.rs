@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::linker::{Candidate, Document, Linker, Mention, Options, Stage};
-use crate::local::resolve;
+use crate::local::{mapped, resolve};
 use pubtator::GoldDocument;
 
 pub use report::{reliability_svg, table};
@@ -183,20 +183,6 @@ pub fn evaluate(
     tally.close(spent)
 }
 
-/// What a gold id leads to: what the map says, else itself.
-fn mapped<'a>(map: &'a HashMap<String, Vec<String>>, id: &'a str) -> impl Iterator<Item = &'a str> {
-    let bare = id.split_once(':').map_or(id, |(_, code)| code);
-    let found = map
-        .get(id)
-        .or_else(|| map.get(bare))
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    found
-        .iter()
-        .map(String::as_str)
-        .chain(found.is_empty().then_some(id))
-}
-
 /// Reads a map of ids: two columns, gold id and concept id, separated by a tab.
 ///
 /// # Errors
@@ -271,19 +257,6 @@ impl Tally {
             return;
         };
         let score = f64::from(best.score);
-        if std::env::var("DUMP").is_ok() {
-            eprintln!(
-                "DUMP\t{}\t{}\t{:.3}\t{}\t{}\t{}\t{:.3}\t{}",
-                best.matched,
-                best.stage.name(),
-                best.score,
-                u8::from(first),
-                text,
-                best.reason,
-                candidates.get(1).map_or(0.0, |c| c.score),
-                best.name
-            );
-        }
         let stage = self
             .stages
             .entry((best.matched == "abbreviation", best.stage))

@@ -44,6 +44,8 @@ pub(crate) struct Query {
     pub(crate) weight: u32,
     /// The least share of `weight`, in percent, that a result must have in common with the query.
     pub(crate) share: u32,
+    /// The least rank of a result.
+    pub(crate) least_rank: u32,
 }
 
 impl Query {
@@ -65,6 +67,8 @@ pub(crate) struct Inverted<'a> {
     pub(crate) postings: &'a [u8],
     /// A 16-bit weight per document.
     pub(crate) weights: &'a [u8],
+    /// Whether documents are in the order of their weights, so that blocks of too light or heavy ones are skipped.
+    pub(crate) by_weight: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -135,6 +139,15 @@ impl<'a> Inverted<'a> {
         u16_at(self.weights, document).map_or(0, u32::from)
     }
 
+    /// The highest rank that a document of a block can have where documents are ordered by weight.
+    fn highest(&self, block: usize, query: u32) -> u32 {
+        let last = (self.weights.len() / 2).saturating_sub(1);
+        let lightest = self.weight(block * BLOCK);
+        let heaviest = self.weight((block * BLOCK + BLOCK - 1).min(last));
+        let nearest = query.clamp(lightest, heaviest.max(lightest));
+        rank(nearest.min(query), query, nearest)
+    }
+
     /// The best `count` documents, best first: exactly those that comparing with every document would give.
     pub(crate) fn search(&self, query: &Query, count: usize) -> Vec<Hit> {
         let mut cursors: Vec<Cursor<'_>> = query
@@ -165,9 +178,18 @@ impl<'a> Inverted<'a> {
         let Scratch { common, touched } = scratch;
         common.resize(BLOCK, 0);
         let mut best: BinaryHeap<Reverse<Hit>> = BinaryHeap::with_capacity(count + 1);
-        let mut least = query.least();
+        let mut least = query.least().max(match query.least_rank {
+            0 => 0,
+            rank => least_for(rank - 1, query.weight),
+        });
         let mut makers = makers(&cursors, least);
         while let Some(block) = cursors[..makers].iter().filter_map(Cursor::block).min() {
+            if self.by_weight && self.highest(block, query.weight) < query.least_rank {
+                for cursor in &mut cursors[..makers] {
+                    cursor.take(block);
+                }
+                continue;
+            }
             for cursor in &mut cursors[..makers] {
                 let weight = cursor.weight;
                 for low in cursor.take(block).chunks_exact(2) {
@@ -206,6 +228,9 @@ impl<'a> Inverted<'a> {
                     rank: rank(sum, query.weight, self.weight(document as usize)),
                     document,
                 };
+                if hit.rank < query.least_rank {
+                    continue;
+                }
                 if best.len() < count {
                     best.push(Reverse(hit));
                 } else if let Some(mut worst) = best.peek_mut()
@@ -295,6 +320,18 @@ impl Postings {
         })
     }
 
+    /// Gives the features new numbers.
+    pub(crate) fn renumber(&mut self, numbers: &[u32]) {
+        let mut counts = vec![0; self.counts.len()];
+        for (old, &count) in self.counts.iter().enumerate() {
+            counts[numbers[old] as usize] = count;
+        }
+        self.counts = counts;
+        for feature in &mut self.features {
+            *feature = numbers[*feature as usize];
+        }
+    }
+
     /// The offsets and the postings as they go into the file.
     pub(crate) fn encode(self) -> (Vec<u8>, Vec<u8>) {
         let mut starts = Vec::with_capacity(self.counts.len() + 1);
@@ -353,10 +390,12 @@ mod tests {
                     .filter(|(feature, _)| features.contains(feature))
                     .map(|(_, weight)| u32::from(*weight))
                     .sum();
-                (common * 100 >= query.weight * query.share && common > 0).then(|| Hit {
+                let hit = Hit {
                     rank: rank(common, query.weight, u32::from(weights[document])),
                     document: document as u32,
-                })
+                };
+                let enough = common * 100 >= query.weight * query.share && hit.rank >= query.least_rank;
+                (enough && common > 0).then_some(hit)
             })
             .collect();
         hits.sort_by(|a, b| b.cmp(a));
@@ -372,7 +411,9 @@ mod tests {
             picked in prop::collection::btree_set(0_u32..45, 1..7),
             unknown in 0_u32..200,
             share in 0_u32..80,
+            least_rank in prop::sample::select(vec![0_u32, 1 << 18, 1 << 19]),
             count in 1_usize..20,
+            by_weight in any::<bool>(),
             spread in prop::sample::select(vec![1_usize, 700]),
         ) {
             // Spread over blocks: empty documents lie between.
@@ -384,6 +425,10 @@ mod tests {
                 }
                 all.push(document.iter().copied().collect::<Vec<_>>());
             }
+            let weigh = |features: &Vec<u32>| features.iter().map(|&f| feature_weights[f as usize]).sum::<u16>();
+            if by_weight {
+                all.sort_by_key(weigh);
+            }
             let weights: Vec<u16> = all
                 .iter()
                 .map(|features| features.iter().map(|&f| feature_weights[f as usize]).sum())
@@ -393,13 +438,13 @@ mod tests {
             }
             let bytes: Vec<u8> = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
             let (offsets, postings) = postings.encode();
-            let inverted = Inverted { offsets: &offsets, postings: &postings, weights: &bytes };
+            let inverted = Inverted { offsets: &offsets, postings: &postings, weights: &bytes, by_weight };
             let features: Vec<(u32, u16)> = picked
                 .iter()
                 .map(|&f| (f, feature_weights.get(f as usize).copied().unwrap_or(50)))
                 .collect();
             let weight = features.iter().map(|(_, w)| u32::from(*w)).sum::<u32>() + unknown;
-            let query = Query { features, weight, share };
+            let query = Query { features, weight, share, least_rank };
             prop_assert_eq!(inverted.search(&query, count), scan(&all, &weights, &query, count));
         }
 

@@ -18,6 +18,9 @@ use inverted::{Hit, Inverted, Query};
 /// An index of at most this many bytes is verified completely when it is opened.
 const SMALL: usize = 32 << 20;
 
+/// More concepts of one name than anybody can tell apart.
+const MAX_LINKS: usize = 64;
+
 /// What an index was made from, and how; it holds no date, so that the same input gives the same bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -288,15 +291,19 @@ impl Index {
         })
     }
 
-    /// The number of names.
-    #[cfg(test)]
-    pub(crate) fn names(&self) -> u32 {
-        self.record.names as u32
-    }
-
     /// A name as its best source writes it.
     pub(crate) fn name(&self, name: u32) -> &str {
         self.string(Section::NameOffsets, Section::Names, name)
+    }
+
+    /// What a name stands for: of many concepts those of the best standing.
+    pub(crate) fn best_links(&self, name: u32) -> Vec<Link> {
+        let mut links: Vec<Link> = self.links(name).collect();
+        if links.len() > MAX_LINKS {
+            links.sort_by_key(|link| (std::cmp::Reverse(link.quality), link.concept));
+            links.truncate(MAX_LINKS);
+        }
+        links
     }
 
     /// What a name stands for, in the order of concepts.
@@ -380,6 +387,7 @@ impl Index {
             offsets: self.section(Section::NamePostingOffsets),
             postings: self.section(Section::NamePostings),
             weights: self.section(Section::NameWeights),
+            by_weight: false,
         }
     }
 
@@ -395,11 +403,14 @@ impl Index {
                 .collect(),
             weight: grams.len() as u32,
             share: 45,
+            // Half of the trigrams.
+            least_rank: 1 << 19,
         };
         let inverted = Inverted {
             offsets: self.section(Section::GramPostingOffsets),
             postings: self.section(Section::GramPostings),
             weights: self.section(Section::WordGrams),
+            by_weight: true,
         };
         let hits = inverted.search(&query, count);
         hits.into_iter()

@@ -40,7 +40,7 @@ fn segments(text: &str) -> Vec<String> {
                 .strip_prefix("and ")
                 .or_else(|| part.strip_prefix("or "))
                 .unwrap_or(part);
-            part.trim_end_matches('-').trim().to_owned()
+            part.trim_end_matches(['-', ',', ' ']).to_owned()
         })
         .filter(|part| !part.is_empty())
         .collect()

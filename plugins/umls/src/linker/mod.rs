@@ -28,8 +28,8 @@ use abbreviation::Definition;
 use confidence::{Evidence, confidence};
 use similarity::{Weighed, similarity};
 
-/// How many names are retrieved and compared with a mention.
-const RETRIEVED: usize = 128;
+/// How many names are retrieved and compared with a mention: where the best candidate is wanted, and where all are.
+const RETRIEVED: [usize; 2] = [64, 128];
 
 /// The settings of a linker, as the daemon's configuration hands them over.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -165,6 +165,7 @@ pub struct Candidate {
 pub struct Linker {
     index: Index,
     settings: Settings,
+    map: HashMap<String, Vec<String>>,
     /// Locked for as long as it takes to copy or swap the pointer.
     local: RwLock<Arc<Local>>,
 }
@@ -199,6 +200,14 @@ impl Linker {
     /// # Errors
     /// As [`Index::open`]; [`Error::Line`] where the TSV is wrong; [`Error::Setting`].
     pub fn open(settings: Settings) -> Result<Self, Error> {
+        Self::open_mapped(settings, HashMap::new())
+    }
+
+    /// As [`Linker::open`], with a map from other ids to the index's for the hospital's own names.
+    ///
+    /// # Errors
+    /// As [`Linker::open`].
+    pub fn open_mapped(settings: Settings, map: HashMap<String, Vec<String>>) -> Result<Self, Error> {
         if settings
             .threshold
             .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
@@ -212,6 +221,7 @@ impl Linker {
         let linker = Self {
             index,
             settings,
+            map,
             local: RwLock::default(),
         };
         linker.reload()?;
@@ -225,7 +235,7 @@ impl Linker {
     /// [`Error::Read`], [`Error::Line`]
     pub fn reload(&self) -> Result<usize, Error> {
         let local = match &self.settings.synonyms {
-            Some(path) => Local::read(path, &self.index)?,
+            Some(path) => Local::read(path, &self.index, &self.map)?,
             None => Local::default(),
         };
         let lines = local.lines();
@@ -554,7 +564,7 @@ impl Sieve<'_> {
                 Table::Stem => Stage::Variant,
             };
             for name in self.index.lookup(table, form) {
-                for link in self.index.links(name) {
+                for link in self.index.best_links(name) {
                     if self.local.is_blocked(&forms.exact, link.concept) {
                         continue;
                     }
@@ -726,10 +736,13 @@ impl Sieve<'_> {
                 case: false,
             })
         };
-        for hit in self.index.search_names(&query, RETRIEVED) {
+        for hit in self
+            .index
+            .search_names(&query, RETRIEVED[usize::from(self.thorough)])
+        {
             let name = Weighed::new(Forms::of(self.index.name(hit.document)), self.index);
             let alike = similarity(&mention, &name);
-            for link in self.index.links(hit.document) {
+            for link in self.index.best_links(hit.document) {
                 offer(Found {
                     confidence: rated(alike),
                     ..self.found(hit.document, link, Stage::Fuzzy, alike)
@@ -796,8 +809,9 @@ impl Sieve<'_> {
             }
             match word {
                 Some(word) => add(word, weight),
+                None if stem.len() < 4 || !stem.bytes().all(|byte| byte.is_ascii_alphabetic()) => {}
                 None => {
-                    for (word, alike) in self.index.similar_words(stem, 12) {
+                    for (word, alike) in self.index.similar_words(stem, 8) {
                         add(word, scaled(alike));
                     }
                 }
@@ -809,6 +823,7 @@ impl Sieve<'_> {
             features,
             weight: total,
             share: 25,
+            least_rank: 0,
         }
     }
 
