@@ -1,10 +1,10 @@
 //! The hospital's own names and blocks: a TSV that is read again without building the index again.
 //!
 //! ```text
-//! name	id	action
-//! heart attack	C0027051
-//! AS	C0003486|C0038454
-//! MS	C0026769	block
+//! name          <tab>  id                   <tab>  action
+//! heart attack  <tab>  C0027051
+//! AS            <tab>  C0003486|C0038454
+//! MS            <tab>  C0026769             <tab>  block
 //! ```
 //!
 //! A header is optional; without one the columns are name, id, action. Several ids are separated by `|`. An id that

@@ -68,7 +68,7 @@ pub(super) fn read(
         let position = row.position();
         let at = position.map_or(0, csv::Position::line);
         builder.record.rows += 1;
-        if builder.record.rows % 4096 == 0 {
+        if builder.record.rows.is_multiple_of(4096) {
             watch.at(position.map_or(0, csv::Position::byte));
         }
         if row.len() <= id.max(name) {

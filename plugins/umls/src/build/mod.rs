@@ -439,7 +439,7 @@ impl Builder {
         let mut set_names = vec![String::new()];
         let mut bytes = Vec::with_capacity(16 * (concepts + 1));
         let (mut typed, mut defined) = (&typed[..], &defined[..]);
-        for concept in 0..=concepts {
+        for (concept, &codings) in coding_starts.iter().enumerate() {
             let own = typed.partition_point(|(at, _)| *at as usize <= concept);
             let set: Vec<u16> = typed[..own].iter().map(|(_, kind)| *kind).collect();
             typed = &typed[own..];
@@ -459,12 +459,7 @@ impl Builder {
                 .copied()
                 .unwrap_or_default()
                 .min(0xff_ffff);
-            for field in [
-                preferred,
-                set,
-                coding_starts[concept],
-                count << 8 | u32::from(has > 0),
-            ] {
+            for field in [preferred, set, codings, count << 8 | u32::from(has > 0)] {
                 bytes.extend(field.to_le_bytes());
             }
             defined = &defined[has..];

@@ -83,7 +83,7 @@ impl Table {
                 return Ok(self.line - 1);
             }
             self.read += bytes as u64;
-            if self.line % 8192 == 0 {
+            if self.line.is_multiple_of(8192) {
                 watch.at(self.read);
             }
             let Some(row) = self.bytes.strip_suffix(b"\n") else {
@@ -329,12 +329,17 @@ pub(super) fn read(
     Ok(())
 }
 
-/// The digits of a CUI ("C0011849") or RXCUI ("161").
+/// The digits of a CUI ("C0011849") or RXCUI ("161"). "L" and digits is a concept of a house's own: no release has it.
 fn number(id: &str, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
-    let digits = id.strip_prefix('C').unwrap_or(id);
-    digits
-        .parse()
-        .map_err(|_| wrong("the concept id is not a CUI such as C0011849"))
+    const OWN: u32 = 1 << 31;
+    let (digits, base) = match id.strip_prefix('L') {
+        Some(digits) => (digits, OWN),
+        None => (id.strip_prefix('C').unwrap_or(id), 0),
+    };
+    let number = digits.parse::<u32>().ok().filter(|number| *number < OWN);
+    number
+        .map(|number| base + number)
+        .ok_or_else(|| wrong("the concept id is not a CUI such as C0011849"))
 }
 
 /// The versions of the vocabularies; the release is the version of the Metathesaurus' own.
@@ -410,7 +415,7 @@ fn types(
     Ok(types)
 }
 
-fn of<'a>(types: &'a [(u32, Box<str>)], cui: u32) -> &'a [(u32, Box<str>)] {
+fn of(types: &[(u32, Box<str>)], cui: u32) -> &[(u32, Box<str>)] {
     let start = types.partition_point(|(at, _)| *at < cui);
     let count = types[start..].partition_point(|(at, _)| *at == cui);
     &types[start..start + count]

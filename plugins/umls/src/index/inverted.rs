@@ -454,8 +454,8 @@ mod tests {
             postings in prop::collection::vec(any::<u8>(), 0..200),
             weights in prop::collection::vec(any::<u8>(), 0..40),
         ) {
-            let inverted = Inverted { offsets: &offsets, postings: &postings, weights: &weights };
-            let query = Query { features: (0..12).map(|f| (f, 9)).collect(), weight: 108, share: 20 };
+            let inverted = Inverted { offsets: &offsets, postings: &postings, weights: &weights, by_weight: true };
+            let query = Query { features: (0..12).map(|f| (f, 9)).collect(), weight: 108, share: 20, least_rank: 1000 };
             inverted.search(&query, 10);
             inverted.documents(3);
         }

@@ -37,15 +37,15 @@ pub fn definitions(text: &str) -> Vec<Definition> {
             .trim()
             .trim_matches('"')
             .trim();
-        if is_short_form(first) {
-            if let Some(long) = long_form(first, before.trim_end()) {
-                found.push(Definition {
-                    short: first.to_owned(),
-                    long: long.to_owned(),
-                    at: open,
-                });
-                continue;
-            }
+        if is_short_form(first)
+            && let Some(long) = long_form(first, before.trim_end())
+        {
+            found.push(Definition {
+                short: first.to_owned(),
+                long: long.to_owned(),
+                at: open,
+            });
+            continue;
         }
         let word = before.trim_end();
         let word = &word[word.rfind([' ', '(', ',', '\n']).map_or(0, |space| space + 1)..];

@@ -963,7 +963,8 @@ fn expand(text: &str, definitions: &[Definition], begin: usize) -> Option<String
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if word.starts_with(['(', '[']) && words.len() > 0 && definition(definitions, bare, begin).is_some() {
+        if word.starts_with(['(', '[']) && !words.is_empty() && definition(definitions, bare, begin).is_some()
+        {
             changed = true;
             continue;
         }
