@@ -39,10 +39,12 @@ fn sample(path: &Path, count: usize, random: &mut Random) -> io::Result<Vec<Stri
     Ok(names)
 }
 
-/// Kilobytes of memory that only this process has.
+/// Kilobytes of memory that only this process has; pages of the index are the system's, which takes them back at will.
 fn private_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    let private = text.lines().filter(|line| line.starts_with("Private_"));
+    let private = text
+        .lines()
+        .filter(|line| line.starts_with("Private_Dirty") || line.starts_with("Swap:"));
     private
         .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
         .sum()

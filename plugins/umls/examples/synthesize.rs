@@ -58,11 +58,11 @@ fn word(rank: u64, common: &[&str], into: &mut String) {
         return;
     }
     let mut left = rank;
-    if rank % 11 == 0 {
+    if rank.is_multiple_of(11) {
         let _ = write!(into, "{}", rank / 11);
         return;
     }
-    if left % 3 != 0 {
+    if !left.is_multiple_of(3) {
         into.push_str(FORMS[(left % FORMS.len() as u64) as usize]);
     }
     loop {
@@ -80,7 +80,11 @@ fn name(random: &mut Random, words: u64, common: &[&str]) -> Vec<String> {
     (0..length)
         .map(|_| {
             // Zipf's law with exponent one.
-            let rank = ((words as f64).ln() * random.unit()).exp() as u64 - 1;
+            // A name of one word is none of the common ones, or thousands of concepts would have it.
+            let rank = match length {
+                1 => words / 2 + random.below(words / 2),
+                _ => ((words as f64).ln() * random.unit()).exp() as u64 - 1,
+            };
             let mut text = String::new();
             word(rank, common, &mut text);
             text

@@ -129,7 +129,7 @@ pub fn read(path: &Path) -> Result<Vec<GoldDocument>, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<GoldDocument>, Error> {

@@ -396,13 +396,16 @@ impl Index {
         let mut grams = Vec::new();
         text::trigrams(stem, &mut grams);
         let known = self.section(Section::Grams);
+        // A wrong letter changes three trigrams; a long word may have two.
+        let grams_of = grams.len().max(1) as u32;
+        let wrong = if grams_of < 12 { 3 } else { 6 };
         let query = Query {
             features: grams
                 .iter()
                 .filter_map(|gram| Some((position(known, *gram)?, 1)))
                 .collect(),
             weight: grams.len() as u32,
-            share: 45,
+            share: (100 * grams_of.saturating_sub(wrong) / grams_of).max(40),
             // Half of the trigrams.
             least_rank: 1 << 19,
         };

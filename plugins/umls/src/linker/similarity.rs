@@ -32,8 +32,9 @@ pub(super) fn similarity(mention: &Weighed, name: &Weighed) -> f32 {
     let (a, b) = (&mention.forms, &name.forms);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {
+        let synonyms = words::synonyms(&a.stems[i]);
         for j in 0..b.words.len() {
-            let alike = words_alike(&a.words[i], &a.stems[i], &b.words[j], &b.stems[j]);
+            let alike = words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]);
             if alike > 0.0 {
                 pairs.push((alike, i, j));
             }
@@ -79,36 +80,52 @@ fn numbers_differ(a: &Forms, of_a: &[f32], b: &Forms, of_b: &[f32]) -> bool {
     unpaired(a, of_a) && unpaired(b, of_b)
 }
 
-fn words_alike(a: &str, a_stem: &str, b: &str, b_stem: &str) -> f32 {
+/// How alike two different words are; `synonyms` are those of the first one's stem.
+fn words_alike(a: &str, a_stem: &str, synonyms: &[(String, f32)], b: &str, b_stem: &str) -> f32 {
     if a == b {
         return 1.0;
     }
     if a_stem == b_stem {
         return 0.97;
     }
-    if let Some((_, alike)) = words::synonyms(a_stem).iter().find(|(other, _)| other == b_stem) {
+    if let Some((_, alike)) = synonyms.iter().find(|(other, _)| other == b_stem) {
         return *alike;
     }
-    if a.len() < 5 || b.len() < 5 || !a.is_ascii() || !b.is_ascii() {
+    let (shortest, longest) = (a.len().min(b.len()), a.len().max(b.len()));
+    if shortest < 5 || longest > MAX_WORD || !a.is_ascii() || !b.is_ascii() {
+        return 0.0;
+    }
+    let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let same_start = common >= 5 && common * 3 >= longest * 2;
+    let same_end = a.ends_with(b) || b.ends_with(a);
+    // A letter that only one of them has costs an edit at least: most pairs need no more than this look.
+    let (in_a, in_b) = (letters(a), letters(b));
+    let least = (in_a & !in_b).count_ones().max((in_b & !in_a).count_ones()) as usize;
+    let hopeless = 10 * least.max(longest - shortest) > 3 * longest;
+    if (hopeless && !same_start && !same_end) || opposite(a, b) {
         return 0.0;
     }
     let distance = edits(a.as_bytes(), b.as_bytes());
-    let longest = a.len().max(b.len());
     let alike = 1.0 - distance as f32 / longest as f32;
-    let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    if opposite(a, b) {
-        return 0.0;
-    }
     if (distance == 1 && longest >= 6) || (distance == 2 && longest >= 9) {
-        return 0.9 * alike + 0.05;
+        0.9 * alike + 0.05
+    } else if same_start {
+        0.75 * alike + 0.1
+    } else if same_end {
+        0.6 * shortest as f32 / longest as f32
+    } else if alike >= 0.7 {
+        0.6 * alike
+    } else {
+        0.0
     }
-    if common >= 5 && common * 3 >= longest * 2 {
-        return 0.75 * alike + 0.1;
-    }
-    if a.ends_with(b) || b.ends_with(a) {
-        return 0.6 * a.len().min(b.len()) as f32 / longest as f32;
-    }
-    if alike >= 0.7 { 0.6 * alike } else { 0.0 }
+}
+
+/// Longer words are not compared letter by letter.
+const MAX_WORD: usize = 63;
+
+/// Which letters a word has, as bits.
+fn letters(word: &str) -> u32 {
+    word.bytes().fold(0, |bits, byte| bits | 1 << (byte & 31))
 }
 
 /// Prefixes that turn a word into its opposite or into another thing.
@@ -132,43 +149,47 @@ fn opposite(a: &str, b: &str) -> bool {
         ("hyper", "nor"),
         ("in", "de"),
     ];
+    let same = |p: Option<&str>, q: Option<&str>| p.is_some() && p == q;
     let prefixed = PAIRS.iter().any(|(x, y)| {
-        let rest = |word: &'_ str, prefix: &str| word.strip_prefix(prefix).map(str::to_owned);
-        let same = |p: Option<String>, q: Option<String>| p.is_some() && p == q;
-        same(rest(a, x), rest(b, y)) || same(rest(a, y), rest(b, x))
+        same(a.strip_prefix(x), b.strip_prefix(y)) || same(a.strip_prefix(y), b.strip_prefix(x))
     });
     let negated = |long: &str, short: &str| {
-        [
-            "non", "un", "in", "im", "a", "an", "dys", "anti", "de", "ir", "dis",
-        ]
-        .iter()
-        .any(|prefix| long.strip_prefix(prefix) == Some(short))
+        let rest = long.strip_suffix(short).unwrap_or_default();
+        matches!(
+            rest,
+            "non" | "un" | "in" | "im" | "a" | "an" | "dys" | "anti" | "de" | "ir" | "dis"
+        )
     };
     prefixed || negated(a, b) || negated(b, a)
 }
 
-/// Edit distance with transpositions of neighbours.
+/// Edit distance with transpositions of neighbours; of words of at most [`MAX_WORD`] bytes.
 fn edits(a: &[u8], b: &[u8]) -> usize {
-    if a.len().abs_diff(b.len()) > 8 {
-        return a.len().max(b.len());
+    let (a, b) = (&a[..a.len().min(MAX_WORD)], &b[..b.len().min(MAX_WORD)]);
+    let mut rows = [[0_u8; MAX_WORD + 1]; 3];
+    for (j, cell) in rows[0].iter_mut().enumerate() {
+        *cell = j as u8;
     }
-    let width = b.len() + 1;
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..width).collect();
     for i in 1..=a.len() {
-        let mut row = Vec::with_capacity(width);
-        row.push(i);
-        for j in 1..width {
-            let change = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+        let [before, above, row] = {
+            let [x, y, z] = &mut rows;
+            match i % 3 {
+                0 => [y, z, x],
+                1 => [z, x, y],
+                _ => [x, y, z],
+            }
+        };
+        row[0] = i as u8;
+        for j in 1..=b.len() {
+            let change = above[j - 1] + u8::from(a[i - 1] != b[j - 1]);
             let mut least = change.min(above[j] + 1).min(row[j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 least = least.min(before[j - 2] + 1);
             }
-            row.push(least);
+            row[j] = least;
         }
-        before = std::mem::replace(&mut above, row);
     }
-    above[b.len()]
+    usize::from(rows[a.len() % 3][b.len()])
 }
 
 #[cfg(test)]

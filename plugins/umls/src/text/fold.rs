@@ -34,8 +34,19 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
                 }
                 Folded::Nothing => {}
                 // Lower-casing may leave a combining mark behind ("İ"), which is dropped like any other.
+                // The small letter of the ohm sign is an omega, and lower-casing may leave a combining mark ("İ").
                 Folded::Other if c.is_alphanumeric() => {
-                    token.extend(c.to_lowercase().filter(|c| c.is_alphanumeric()))
+                    for c in c.to_lowercase() {
+                        match folded(c) {
+                            Folded::Letters(letters) => token.push_str(letters),
+                            Folded::Word(word) => {
+                                close(&mut token, &mut tokens);
+                                tokens.push(word.to_owned());
+                            }
+                            Folded::Other if c.is_alphanumeric() => token.push(c),
+                            Folded::Nothing | Folded::Other => {}
+                        }
+                    }
                 }
                 Folded::Other => close(&mut token, &mut tokens),
             },
