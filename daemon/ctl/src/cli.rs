@@ -94,6 +94,23 @@ pub enum Command {
     /// sends one note that is not counted.
     #[command(after_long_help = exit_codes())]
     Bench(BenchOptions),
+    /// Read the audit trail: verify it, show or export what is in it.
+    ///
+    /// The trail and its key are for root and the daemon alone. The daemon need not run.
+    #[command(after_long_help = exit_codes())]
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Check this installation and print what to do about what is wrong.
+    ///
+    /// Run it as root: others cannot see everything.
+    #[command(after_long_help = exit_codes())]
+    Doctor(DoctorOptions),
+    /// Collect what a supporter asks for, without any note text.
+    #[command(after_long_help = exit_codes())]
+    SupportBundle(BundleOptions),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -254,6 +271,142 @@ pub struct UnloadOptions {
     /// Where to send it.
     #[command(flatten)]
     pub admin: AdminOptions,
+}
+
+/// The sub-commands of `audit`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Find every change that was made to the trail.
+    Verify {
+        /// Where it is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// A chain value noted elsewhere, from the journal say, that must be in the trail: shows that its end was not
+        /// cut off.
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show records as a table.
+    Show {
+        /// Where the trail is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// Which records.
+        #[command(flatten)]
+        filter: AuditFilter,
+    },
+    /// Write records for another program.
+    Export {
+        /// Where the trail is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// Which records.
+        #[command(flatten)]
+        filter: AuditFilter,
+        /// How to write them.
+        #[arg(long, short, value_enum, default_value_t = AuditFormat::Ndjson)]
+        format: AuditFormat,
+        /// Write to a file, readable by its owner alone.
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Where an audit trail is.
+#[derive(Debug, Args)]
+pub struct AuditPlace {
+    /// Its folder; or files of it, oldest first.
+    #[arg(long, value_name = "PATH", default_value = "/var/lib/mednerd/audit", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub path: Vec<PathBuf>,
+
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/audit.key", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
+}
+
+/// Which records of an audit trail.
+#[derive(Debug, Args)]
+pub struct AuditFilter {
+    /// From this time on, such as 2026-11-21 or 2026-11-21T08:00, in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+
+    /// Of this user.
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<u32>,
+
+    /// About the document with this id.
+    #[arg(long, value_name = "ID")]
+    pub document: Option<String>,
+
+    /// About this very text, to the byte.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub text: Option<PathBuf>,
+}
+
+/// How records are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// One JSON object a line.
+    Ndjson,
+    /// For a spreadsheet.
+    Csv,
+}
+
+/// Where an installation is, if not where the package puts it.
+#[derive(Clone, Debug, Args)]
+pub struct InstallationPlace {
+    /// The daemon's configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/mednerd.toml", value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+
+    /// Admin socket of the daemon.
+    #[arg(long, env = "MEDNERD_ADMIN_SOCKET", hide_env_values = true, value_name = "PATH",
+          default_value = DEFAULT_ADMIN_SOCKET, value_hint = ValueHint::FilePath)]
+    pub admin_socket: PathBuf,
+
+    /// Folder of the audit trail.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/mednerd/audit", value_hint = ValueHint::DirPath)]
+    pub audit: PathBuf,
+
+    /// Key of the audit trail.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/audit.key", value_hint = ValueHint::FilePath)]
+    pub audit_key: PathBuf,
+}
+
+/// What `doctor` can be told.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// What to look at.
+    #[command(flatten)]
+    pub place: InstallationPlace,
+
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `support-bundle` can be told.
+#[derive(Debug, Args)]
+pub struct BundleOptions {
+    /// What to look at.
+    #[command(flatten)]
+    pub place: InstallationPlace,
+
+    /// The archive (.tar.gz) or, with any other name, folder to make; it must not exist.
+    #[arg(long, short, value_name = "PATH", default_value = "mednerd-support.tar.gz", value_hint = ValueHint::AnyPath)]
+    pub output: PathBuf,
+
+    /// At most so many lines of the journal.
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub lines: u32,
 }
 
 /// What `bench` can be told.

@@ -74,6 +74,17 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A file of the audit trail cannot be read.
+    #[error("{}: the audit trail cannot be read: {source}; it is for root and the daemon alone", path.display())]
+    Trail {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The audit trail's key.
+    #[error(transparent)]
+    Key(#[from] mednerd_audit::KeyError),
     /// No event loop.
     #[error("cannot start: {0}; are there too many open files?")]
     Runtime(#[source] io::Error),
@@ -91,6 +102,8 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Write { .. }
             | Self::Generate { .. }
+            | Self::Trail { .. }
+            | Self::Key(_)
             | Self::Runtime(_) => Exit::Partly,
         }
     }

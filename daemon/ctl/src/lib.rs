@@ -8,8 +8,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod annotate;
+mod audit;
 mod bench;
+mod bundle;
 pub mod cli;
+mod doctor;
 pub mod error;
 pub mod exit;
 mod format;
@@ -73,6 +76,16 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::Load(options) => wait_for(info::load(patience(cli::LONG_TIMEOUT), options)),
         Command::Unload(options) => wait_for(info::unload(patience(cli::LONG_TIMEOUT), options)),
         Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
+        Command::Audit { command } => audit::run(command),
+        Command::Doctor(options) => wait_for(doctor::run(
+            &socket,
+            patience(cli::SHORT_TIMEOUT),
+            options.place,
+            options.json,
+        )),
+        Command::SupportBundle(options) => {
+            wait_for(bundle::run(&socket, patience(cli::SHORT_TIMEOUT), options))
+        }
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),
     }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use mednerd_client::api::{self, ReloadResponse, ServiceState};
 
+use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
 use crate::health::Health;
@@ -30,6 +31,8 @@ pub struct App {
     cost: AtomicU64,
     /// The workers.
     pub scheduler: Scheduler,
+    /// The audit trail, where one is configured.
+    pub audit: Option<Audit>,
     /// The counters.
     pub metrics: Metrics,
     /// Whether it works.
@@ -50,6 +53,7 @@ impl App {
         file: PathBuf,
         generation: Generation,
         scheduler: Scheduler,
+        audit: Option<Audit>,
         sockets: Vec<SocketFile>,
     ) -> Self {
         let started_at = now();
@@ -63,6 +67,7 @@ impl App {
             started_at,
             cost: AtomicU64::new(0),
             scheduler,
+            audit,
             metrics: Metrics::new(started_at),
             health: Health::default(),
             documents: Arc::default(),

@@ -11,6 +11,7 @@ use mednerd_model::Checkpoint;
 
 use crate::access::Policy;
 use crate::app::now;
+use crate::audit;
 use crate::config::{self, Config, Problem};
 use crate::models::{Base, Facts, LoadError, Model};
 
@@ -70,6 +71,9 @@ impl Generation {
                     file.display()
                 ),
             });
+        }
+        if readable {
+            problems.extend(audit::check(&config.audit));
         }
         let policy = Policy::resolve(&config.access).unwrap_or_else(|found| {
             problems.extend(found);
@@ -431,6 +435,8 @@ impl Config {
                 "server.admin_socket",
                 self.server.admin_socket != new.server.admin_socket,
             ),
+            ("audit.path", self.audit.path != new.audit.path),
+            ("audit.key", self.audit.key != new.audit.key),
             ("engine.threads", self.engine.threads != new.engine.threads),
         ];
         fixed

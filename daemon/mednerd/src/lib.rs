@@ -6,6 +6,7 @@
 
 pub mod access;
 mod app;
+mod audit;
 pub mod config;
 mod generation;
 mod health;

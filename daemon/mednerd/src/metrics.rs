@@ -87,6 +87,8 @@ pub struct Metrics {
     pub stages: Family<StageLabels, Histogram>,
     /// Reloads by result.
     pub reloads: Family<ReloadLabels, Counter>,
+    /// Audit records that could not be written.
+    pub audit_failures: Counter,
     waiting: Gauge,
     held: Gauge,
     connections: Gauge,
@@ -110,6 +112,7 @@ impl Metrics {
             entities: Family::default(),
             stages,
             reloads: Family::default(),
+            audit_failures: Counter::default(),
             waiting: Gauge::default(),
             held: Gauge::default(),
             connections: Gauge::default(),
@@ -158,6 +161,11 @@ impl Metrics {
             metrics.stages.clone(),
         );
         own.register("reloads", "Reloads by result", metrics.reloads.clone());
+        own.register(
+            "audit_failures",
+            "Audit records that could not be written",
+            metrics.audit_failures.clone(),
+        );
         own.register(
             "documents_waiting",
             "Documents admitted and not yet answered",

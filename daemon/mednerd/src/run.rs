@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
 use crate::scheduler::Scheduler;
@@ -103,8 +104,9 @@ async fn until_stopped(
     let server = generation.config.server.clone();
     let sockets = server::open(&server, inherited, &generation.policy)?;
     let scheduler = Scheduler::start(generation.config.engine.worker_threads())?;
+    let audit = Audit::open(&generation.config.audit)?;
     let files = sockets.iter().filter_map(Listening::file).collect();
-    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, files));
+    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, audit, files));
     let (stop, stopped) = watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
     for socket in sockets {

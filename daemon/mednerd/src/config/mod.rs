@@ -29,6 +29,8 @@ pub struct Config {
     pub access: Access,
     /// `[engine]`
     pub engine: Engine,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[[models]]`
     pub models: Vec<Model>,
 }
@@ -155,6 +157,42 @@ impl Precision {
     }
 }
 
+/// `[audit]`: where it is written down who had what annotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The folder of the trail; empty where there is none.
+    pub path: PathBuf,
+    /// The file with the key; systemd's credential `audit.key` comes before it.
+    pub key: PathBuf,
+    /// A file of the trail that would grow beyond this is put aside and a new one begun.
+    pub max_bytes: usize,
+    /// What becomes of a document whose record cannot be written.
+    pub on_failure: OnFailure,
+    /// Whether each record is told in the log as well, document ids aside.
+    pub journal: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            key: "/etc/mednerd/audit.key".into(),
+            max_bytes: 64 << 20,
+            on_failure: OnFailure::Refuse,
+            journal: true,
+        }
+    }
+}
+
+/// `audit.on_failure`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is refused with 503.
+    Refuse,
+    /// It is answered; the log and a counter tell of the record that is missing.
+    Continue,
+}
+
 /// `[[models]]`: one model directory and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -241,6 +279,7 @@ impl Config {
             server: Server::default(),
             access: Access::default(),
             engine: Engine::default(),
+            audit: Audit::default(),
             models: Vec::new(),
         };
         for path in files(file, &mut problems) {
@@ -279,6 +318,9 @@ impl Config {
         }
         if let Some(section) = root.table("engine") {
             self.engine.overlay(section);
+        }
+        if let Some(section) = root.table("audit") {
+            self.audit.overlay(section);
         }
         root.each_table("models", |section| self.models.extend(Model::read(section)));
         root.each_table("plugins", |mut section| {
@@ -379,6 +421,21 @@ impl Engine {
     }
 }
 
+impl Audit {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.path("path", &mut self.path);
+        section.path("key", &mut self.key);
+        section.size("max_bytes", 1 << 16..=1 << 40, &mut self.max_bytes);
+        section.choice("on_failure", &mut self.on_failure, |name| match name {
+            "refuse" => Ok(OnFailure::Refuse),
+            "continue" => Ok(OnFailure::Continue),
+            _ => Err("must be \"refuse\" or \"continue\""),
+        });
+        section.boolean("journal", &mut self.journal);
+        section.finish();
+    }
+}
+
 impl Model {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let mut adapters = Vec::new();
@@ -464,6 +521,7 @@ mod tests {
         assert_eq!(config.server, Server::default());
         assert_eq!(config.access, Access::default());
         assert_eq!(config.engine, Engine::default());
+        assert_eq!(config.audit, Audit::default());
         assert_eq!(config.models, []);
     }
 
@@ -506,7 +564,7 @@ mod tests {
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
-                "mednerd.toml:13: unknown key extra; known here: server, access, engine, models, plugins",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, models, plugins",
             ]
         );
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
@@ -15,7 +15,9 @@ use serde_json::value::RawValue;
 
 use super::request::Request;
 use super::{ApiError, body, respond};
+use crate::access::Peer;
 use crate::app::App;
+use crate::audit::Account;
 use crate::generation::Generation;
 use crate::metrics::EntityLabels;
 use crate::scheduler::{Job, JobError, Outcome};
@@ -25,20 +27,25 @@ use crate::sync::Pass;
 pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
 
 /// The handler.
-pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
-    let count = Count::new(&app);
-    let answer = serve(&app, body, Instant::now()).await;
-    count.done(if answer.is_ok() { "ok" } else { "failed" });
-    Ok(respond::json(StatusCode::OK, &answer?))
+pub async fn annotate(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut account = Account::open(&app, &peer);
+    let answer = serve(&app, body, &mut account).await;
+    Ok(respond::json(StatusCode::OK, &account.close(answer)?))
 }
 
-async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiError> {
+async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
+    account.is_possible()?;
     let generation = app.generation();
     let server = &generation.config.server;
     let (bytes, share) = body::whole(app, server, body).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
-    let plan = Plan::new(&generation, request, arrived)?;
+    account.read(&request);
+    let plan = Plan::new(&generation, request, account.arrived)?;
     let admitted = app
         .documents
         .try_enter(1, server.max_queued_documents)
@@ -46,34 +53,6 @@ async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiErr
             retry_after: app.retry_after(),
         })?;
     plan.run(app, vec![share, admitted]).await
-}
-
-/// Counts a document once: as told, or as abandoned where the client went away and the future that
-/// holds this was dropped.
-pub struct Count<'a> {
-    app: &'a App,
-    outcome: &'static str,
-}
-
-impl<'a> Count<'a> {
-    /// A document begins.
-    pub fn new(app: &'a App) -> Self {
-        Self {
-            app,
-            outcome: "abandoned",
-        }
-    }
-
-    /// It has ended.
-    pub fn done(mut self, outcome: &'static str) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Count<'_> {
-    fn drop(&mut self) {
-        self.app.metrics.count(self.outcome);
-    }
 }
 
 /// A document that can be served: its models are loaded and its text is not too long.

@@ -152,6 +152,11 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// The document's record cannot be written, so there is no answer.
+    #[error(
+        "the audit trail cannot be written and audit.on_failure is \"refuse\"; an administrator finds the reason in the journal"
+    )]
+    AuditUnavailable,
     /// The model's tokenizer, engine or decoder could not deal with the text: a defect of model or code.
     #[error("model \"{model}\" could not process this text ({stage}); the journal has the details")]
     Inference {
@@ -194,6 +199,7 @@ impl ApiError {
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Self::Inference { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -237,6 +243,7 @@ impl ApiError {
         match self {
             Self::Busy { retry_after } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
+            Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),
             // The rest of the body was not read: the connection cannot be used again.
             Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))

@@ -18,13 +18,17 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use http::{HeaderValue, StatusCode, header};
+use mednerd_audit::Event;
 use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
 use crate::access::{Door, Peer};
 use crate::app::App;
+use crate::audit;
 use crate::metrics::{self, RequestLabels};
+pub use annotate::Answer;
 pub use error::ApiError;
 pub use openapi::document as openapi;
+pub use request::Request;
 
 /// The routes behind `door`. Requests must carry their [`Peer`] as an extension.
 pub fn router(app: Arc<App>, door: Door) -> Router {
@@ -64,6 +68,8 @@ async fn admit(
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let action = format!("{} {}", request.method(), request.uri().path());
+    let changes = door == Door::Admin && !request.method().is_safe();
     let response = if app.generation().policy.allows(&peer, door) {
         match encoding {
             Some(encoding) if encoding != "identity" => ApiError::ContentEncoding.into_response(),
@@ -75,9 +81,15 @@ async fn admit(
             ?door,
             "a user that is not listed in [access] was refused"
         );
+        // What it asked for is a stranger's words.
+        audit::note(&app, Event::Denied, &peer, &route, "denied");
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     };
     let status = response.status().as_u16();
+    if changes && status != StatusCode::FORBIDDEN.as_u16() {
+        let outcome = if status == 200 { "ok" } else { "failed" };
+        audit::note(&app, Event::Administration, &peer, &action, outcome);
+    }
     app.metrics
         .requests
         .get_or_create(&RequestLabels { route, status })
