@@ -130,6 +130,11 @@ fn failure(error: Error) -> abi::Failure {
     }
 }
 
+// SAFETY: the ABI demands of every host that any thread may call what it offers.
+unsafe impl Send for Host {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for Host {}
+
 pub(crate) fn cancelled(call: &abi::Call) -> bool {
     // SAFETY: the host gives the state together with the function, for as long as the call lasts.
     unsafe { (call.cancelled)(call.state) }
