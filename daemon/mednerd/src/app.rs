@@ -164,6 +164,12 @@ impl App {
             connections: self.connections.inside(),
             healthy: self.health.state() == ServiceState::Ready,
             models: self.generation().entries.len(),
+            plugins: self
+                .generation()
+                .plugins
+                .iter()
+                .map(|plugin| plugin.figures())
+                .collect(),
             resident_bytes: resident_bytes(),
         }
     }
@@ -200,7 +206,7 @@ impl App {
             },
             resident_bytes: resident_bytes(),
             models: generation.names(),
-            plugins: Vec::new(),
+            plugins: generation.plugins.iter().map(|plugin| plugin.status()).collect(),
             configuration: api::ConfigurationStatus {
                 files: generation
                     .config
@@ -210,6 +216,7 @@ impl App {
                     .collect(),
                 loaded_at: generation.loaded_at.to_string(),
                 rejected: lock(&self.rejected).clone(),
+                plugin_development: generation.config.plugin_policy.development,
             },
         }
     }

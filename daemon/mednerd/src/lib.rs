@@ -14,6 +14,7 @@ mod logging;
 mod metrics;
 mod models;
 mod notify;
+mod plugins;
 pub mod run;
 mod scheduler;
 mod server;

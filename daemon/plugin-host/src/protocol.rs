@@ -15,28 +15,20 @@ pub struct Start {
     pub directory: PathBuf,
     /// What is demanded of it.
     pub policy: Policy,
+    /// The manifest and the library's digest that the daemon verified. Where the files on disk have changed since,
+    /// the host does not start.
+    pub manifest: Manifest,
+    /// SHA-256 of the library.
+    pub sha256: String,
     /// Its table of the configuration, as a JSON object.
     pub settings: String,
-    /// What it may have at most.
-    pub limits: Limits,
-}
-
-/// What any plugin may have at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Megabytes, beside files that it maps.
-    pub memory_mb: u64,
-    /// Milliseconds a call.
-    pub call_ms: u64,
-    /// Bytes of a frame.
+    /// Bytes that a frame may have.
     pub max_frame: usize,
 }
 
 /// The payload of `Event`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// Sent once, before any of the plugin's code runs: after that the host is not to be believed.
-    Verified(Box<Verified>),
     /// The plugin logs. Whether the manifest declares the event, the daemon checks.
     Log {
         /// 1 error to 4 debugging.
@@ -53,17 +45,6 @@ pub enum Event {
         /// By how much it grows.
         add: f64,
     },
-}
-
-/// A plugin that was verified and not yet loaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verified {
-    /// What the vendor says of it.
-    pub manifest: Manifest,
-    /// Who signed that; `None` in development.
-    pub key_id: Option<String>,
-    /// SHA-256 of the library.
-    pub sha256: String,
 }
 
 /// The payload of `Ready`.

@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_plugin::ability;
 use mednerd_plugin::host::{Adapter, Caller, DocumentFormat, Failure, Library, Listener, Normalizer, Told};
-use mednerd_plugin::package::{self, Manifest, PackageError};
-use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start, Verified};
+use mednerd_plugin::package::{self, Manifest, Package, PackageError};
+use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Sandbox, Start};
 use mednerd_worker::child::{Link, Token};
 
 use crate::sandbox::{self, SandboxError};
@@ -25,17 +25,16 @@ const TELL_PER_SECOND: u32 = 100;
 
 /// Why a plugin is not served, for the administrator.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+pub enum Refusal {
+    /// It cannot be trusted.
     #[error("{0}")]
     Package(#[from] PackageError),
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
     #[error("{0}")]
     Plugin(#[from] Failure),
-    #[error("the manifest asks for {asked} MB of memory and max_memory_mb in [plugin_policy] is {limit}")]
-    Memory { asked: u64, limit: u64 },
-    #[error("the manifest asks for {asked} ms a call and max_call_ms in [plugin_policy] is {limit}")]
-    Time { asked: u64, limit: u64 },
+    #[error("the files have changed since mednerd verified them; reload to take the new ones")]
+    Changed,
     #[error("the library says that it is {what} {found:?}, and the manifest says {signed:?}")]
     Identity {
         what: &'static str,
@@ -81,36 +80,14 @@ pub struct Plugin {
 
 fn prepare(link: &Arc<Link>, start: &Start) -> Result<Plugin, Refusal> {
     let package = package::verify(&start.directory, &start.policy)?;
-    let manifest = package.manifest;
-    let limits = start.limits;
-    if manifest.memory_mb > limits.memory_mb {
-        return Err(Refusal::Memory {
-            asked: manifest.memory_mb,
-            limit: limits.memory_mb,
-        });
+    let manifest = package.manifest.clone();
+    if manifest != start.manifest || package.sha256 != start.sha256 {
+        return Err(Refusal::Changed);
     }
-    if manifest.call_ms > limits.call_ms {
-        return Err(Refusal::Time {
-            asked: manifest.call_ms,
-            limit: limits.call_ms,
-        });
-    }
-    let verified = Event::Verified(Box::new(Verified {
-        manifest: manifest.clone(),
-        key_id: package.key_id,
-        sha256: package.sha256,
-    }));
-    link.event(&postcard::to_allocvec(&verified)?)?;
-    let paths = sandbox::named_paths(&start.settings);
-    let memory = (manifest.memory_mb << 20) + OWN_MEMORY + 4 * limits.max_frame as u64;
-    sandbox::limit(memory, sandbox::size(&paths))?;
-    sandbox::allow_cpu(manifest.start_time())?;
-    let sandbox = sandbox::confine(&start.directory, &package.library, &paths)?;
+    let sandbox = confine(&start.directory, &package, &start.settings, start.max_frame)?;
+    // From here on: a thread that is older would not be confined.
     let opened = give_up_after(link, manifest.start_time())?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}", package.library.as_raw_fd()));
-    let library = Library::load(&path, listener(Arc::clone(link)))?;
-    // It stays open as long as the process lives: the loader knows the library by this path.
-    std::mem::forget(package.library);
+    let library = load(package, listener(Arc::clone(link)))?;
     check_identity(&library, &manifest)?;
     let has = |id: &str| manifest.abilities.iter().any(|ability| ability == id);
     let mut ready = Ready {
@@ -142,6 +119,30 @@ fn prepare(link: &Arc<Link>, start: &Start) -> Result<Plugin, Refusal> {
     })
 }
 
+/// Confines this process, which must have this one thread. Only the plugin's own folder, what the settings name
+/// and the system's libraries can be read from now on.
+pub fn confine(
+    directory: &Path,
+    package: &Package,
+    settings: &str,
+    max_frame: usize,
+) -> Result<Sandbox, Refusal> {
+    let paths = sandbox::named_paths(settings);
+    let memory = (package.manifest.memory_mb << 20) + OWN_MEMORY + 4 * max_frame as u64;
+    sandbox::limit(memory, sandbox::size(&paths))?;
+    sandbox::allow_cpu(package.manifest.start_time())?;
+    Ok(sandbox::confine(directory, &package.library, &paths)?)
+}
+
+/// Loads the very file that was verified.
+pub fn load(package: Package, listener: Listener) -> Result<Library, Refusal> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", package.library.as_raw_fd()));
+    let library = Library::load(&path, listener)?;
+    // It stays open as long as the process lives: the loader knows the library by this path.
+    std::mem::forget(package.library);
+    Ok(library)
+}
+
 /// Ends the process where the plugin is not open in time.
 fn give_up_after(link: &Arc<Link>, time: Duration) -> io::Result<Arc<AtomicBool>> {
     let opened = Arc::new(AtomicBool::new(false));
@@ -160,7 +161,7 @@ fn give_up_after(link: &Arc<Link>, time: Duration) -> io::Result<Arc<AtomicBool>
     Ok(opened)
 }
 
-fn check_identity(library: &Library, manifest: &Manifest) -> Result<(), Refusal> {
+pub fn check_identity(library: &Library, manifest: &Manifest) -> Result<(), Refusal> {
     let about = library.about();
     for (what, found, signed) in [
         ("plugin", &about.id, &manifest.id),

@@ -17,7 +17,7 @@ use mednerd_client::api::{BatchLine, Status, TextLength, Timing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::annotate::{Answer, Count, Echo, Plan, versions};
+use super::annotate::{Answer, Count, Echo, Plan, outcome, versions};
 use super::request::Request;
 use super::{ApiError, body};
 use crate::app::App;
@@ -98,7 +98,7 @@ async fn serve(app: &App, index: u64, line: Result<Vec<u8>, ApiError>) -> Bytes 
     let generation = app.generation();
     let mut echo = None;
     let answer = document(app, &generation, line, &mut echo).await;
-    count.done(if answer.is_ok() { "ok" } else { "failed" });
+    count.done(outcome(&answer));
     let response = answer.unwrap_or_else(|error| failed(echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');

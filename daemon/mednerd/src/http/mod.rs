@@ -5,6 +5,7 @@ mod annotate;
 mod batch;
 mod body;
 mod error;
+mod link;
 mod models;
 mod openapi;
 mod request;
@@ -111,8 +112,10 @@ async fn openapi_json() -> Response {
     respond::json(StatusCode::OK, &openapi::document())
 }
 
-async fn plugins() -> Response {
-    respond::json(StatusCode::OK, &PluginsResponse { plugins: Vec::new() })
+async fn plugins(State(app): State<Arc<App>>) -> Response {
+    let generation = app.generation();
+    let plugins = generation.plugins.iter().map(|plugin| plugin.info()).collect();
+    respond::json(StatusCode::OK, &PluginsResponse { plugins })
 }
 
 async fn status(State(app): State<Arc<App>>) -> Response {
