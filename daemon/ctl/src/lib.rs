@@ -18,6 +18,7 @@ mod html;
 mod info;
 mod input;
 mod output;
+mod plugin;
 mod table;
 
 use std::ffi::OsString;
@@ -73,6 +74,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::Load(options) => wait_for(info::load(patience(cli::LONG_TIMEOUT), options)),
         Command::Unload(options) => wait_for(info::unload(patience(cli::LONG_TIMEOUT), options)),
         Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
+        Command::Plugin { command } => plugin::run(command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),
     }
