@@ -56,7 +56,7 @@ pub struct ReloadLabels {
 }
 
 /// What is true at the moment of the scrape.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Now {
     /// Documents admitted and not yet answered.
     pub documents: usize,

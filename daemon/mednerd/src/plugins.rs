@@ -536,6 +536,7 @@ impl Plugin {
 }
 
 /// What is counted of a plugin.
+#[derive(Clone, Debug)]
 pub struct Figures {
     /// Its id.
     pub id: String,

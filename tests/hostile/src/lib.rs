@@ -159,6 +159,7 @@ impl Normalizer for Hostile {
         let mut linked = vec![vec![concept(&gained)]; document.mentions.len()];
         let Some(first) = linked.first_mut() else { return Ok(linked) };
         match &*self.harm {
+            "thousands" => *first = vec![concept("x"); 10_000],
             "million" => *first = vec![concept("x"); 1_000_000],
             "few" => linked.truncate(0),
             "order" => {

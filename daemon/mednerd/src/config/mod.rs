@@ -624,14 +624,42 @@ mod tests {
     fn what_this_version_cannot_do_is_refused_by_name() {
         let problems = load(&[(
             "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[plugins]]\npath = \"/p\"\n",
+            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n",
         )])
         .unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn plugins_get_their_settings_as_they_stand() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\ntrusted_keys = \"keys\"\nmax_call_ms = 7\n[[plugins]]\npath = \"p\"\n[plugins.settings]\n\
+             index = \"/i\"\nnumber = 0x10\nshare = 0.5\nlist = [true, \"é\"]\n[plugins.settings.inner]\nday = 2026-01-02\n\
+             [[plugins]]\npath = \"/q\"\n",
+        )])
+        .unwrap();
+        assert!(config.plugin_policy.trusted_keys.ends_with("keys"));
+        assert_eq!((config.plugin_policy.max_call_ms, config.plugin_policy.development), (7, false));
+        let [first, second] = &*config.plugins else {
+            panic!()
+        };
+        let settings: serde_json::Value = serde_json::from_str(&first.settings).unwrap();
+        let expected = serde_json::json!({
+            "index": "/i", "number": 16, "share": 0.5, "list": [true, "é"], "inner": {"day": "2026-01-02"},
+        });
+        assert_eq!(settings, expected);
+        assert_eq!(second.settings, "{}");
+        let problems = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\nkeys = 1\n[[plugins]]\nsettings = 1\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
     #[test]

@@ -75,11 +75,6 @@ impl<'d, 'i> Section<'d, 'i> {
         self.document.place(self.at)
     }
 
-    /// Notes that the table as a whole cannot be used.
-    pub(super) fn refuse(&mut self, why: &str) {
-        self.problem(self.at, why.to_owned());
-    }
-
     /// The table under `key`.
     pub(super) fn table(&mut self, key: &'static str) -> Option<Section<'_, 'i>> {
         let value = self.value(key)?;
