@@ -141,7 +141,7 @@ impl Separators {
 }
 
 fn hexadecimal(digits: &str) -> Option<String> {
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.is_ascii() {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
     }
     let bytes = (0..digits.len())
