@@ -10,8 +10,9 @@ Run by hand, never by `make test`. Needs torch, transformers and peft.
 Per row: the largest absolute difference of a logit over random token ids of several lengths up to the context and over
 random texts; the same between the reference in single and in double precision, which is what rounding alone does; how
 many of the random texts have the same entities (place, label, and score within 1e-4); how many texts of the torture
-list have the same ids and offsets. Two things that mednerd documents are done to the reference's entities first: white
-space at their ends is taken off, and of two that share a character (a space mark's and its letter's) the first keeps it.
+list have the same ids and offsets. What mednerd documents is done to the reference's entities first: white space at
+their ends is taken off, a space mark before the text gets the first character, and of two that share a character (a
+space mark's and its letter's) the first keeps it.
 """
 
 import argparse
@@ -150,7 +151,7 @@ def reference_entities(pipeline, text, encoding, logits):
     found = pipeline.postprocess([output], aggregation_strategy=simple)
     settled, last = [], 0
     for entity in found:
-        begin, end = trimmed(text, max(entity["start"], last), entity["end"])
+        begin, end = trimmed(text, max(entity["start"], last), entity["end"] or 1)
         if begin < end:
             settled.append((entity["entity_group"], begin, end, float(entity["score"])))
             last = end
