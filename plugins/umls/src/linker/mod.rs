@@ -13,7 +13,7 @@ mod similarity;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -351,7 +351,10 @@ impl Linker {
                         .vocabularies
                         .iter()
                         .any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
-                asked.then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
+                let cui = id
+                    .strip_prefix('C')
+                    .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+                (asked && cui).then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
             }
             "rxnorm" => wanted("RXNORM").then_some(("http://www.nlm.nih.gov/research/umls/rxnorm", id)),
             _ => codings::of_id(id)
@@ -623,7 +626,6 @@ impl Sieve<'_> {
             let best = confidence(Evidence {
                 stage: one.stage,
                 similarity: one.similarity,
-                expanded: false,
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
@@ -659,7 +661,6 @@ impl Sieve<'_> {
                         let evidence = Evidence {
                             stage: Stage::Composite,
                             similarity: 1.0,
-                            expanded: false,
                             undefined: false,
                             rivals: 0,
                             preferred: false,
@@ -729,7 +730,6 @@ impl Sieve<'_> {
             confidence(Evidence {
                 stage: Stage::Fuzzy,
                 similarity,
-                expanded: false,
                 undefined: text::is_acronym(text),
                 rivals: 0,
                 preferred: false,
@@ -1021,12 +1021,4 @@ fn initials_are(long: &str, short: &str) -> bool {
                     .iter()
                     .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
             ) == letters)
-}
-
-/// The path of the index, for messages.
-impl Linker {
-    /// The index file.
-    pub fn path(&self) -> &Path {
-        self.index.path()
-    }
 }
