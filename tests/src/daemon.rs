@@ -96,6 +96,14 @@ impl Config {
         self
     }
 
+    /// Adds a task adapter over the model that was added last.
+    pub fn adapter(mut self, name: &str, path: &Path) -> Self {
+        let path = path.display();
+        let table = format!("[[models.adapters]]\nname = \"{name}\"\npath = \"{path}\"\n");
+        self.models.push_str(&table);
+        self
+    }
+
     /// Sets a number under `[server]`.
     pub fn server(mut self, key: &str, value: usize) -> Self {
         let _ = writeln!(self.server, "{key} = {value}");
@@ -334,11 +342,17 @@ impl Daemon {
         reply.unwrap_or_else(|error| panic!("batch: {error}")).ok()
     }
 
-    /// A request to the admin socket on a connection of its own.
+    /// A request without a body to the admin socket on a connection of its own.
     pub fn admin(&self, method: &str, route: &str) -> Reply {
-        Connection::open(&self.site.admin_socket())
-            .and_then(|mut connection| connection.request(method, route, ""))
-            .unwrap_or_else(|error| panic!("{method} {route} on the admin socket: {error}"))
+        self.admin_with(method, route, "")
+    }
+
+    /// A request to the admin socket on a connection of its own.
+    pub fn admin_with(&self, method: &str, route: &str, body: impl AsRef<[u8]>) -> Reply {
+        let socket = self.site.admin_socket();
+        let connection = Connection::open(&socket);
+        let reply = connection.and_then(|mut connection| connection.request(method, route, body));
+        reply.unwrap_or_else(|error| panic!("{method} {route} on {}: {error}", socket.display()))
     }
 
     /// Annotates a text with the default models.

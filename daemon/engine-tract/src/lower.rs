@@ -7,16 +7,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mednerd_model::{
-    Activation, Adapter, Architecture, Attention, AttentionPositions, Checkpoint, Embeddings, FeedForward,
-    Head, Layer, Linear, LowRank, ModelError, Norm, NormPlacement, Positions, Projection, Table, Weights,
+    Activation, Adapter, Architecture, Attention, AttentionPositions, Checkpoint, Convolution, Disentangled,
+    Embeddings, FeedForward, Head, Layer, Linear, LowRank, ModelError, Norm, NormPlacement, Positions,
+    Projection, Table, Weights,
 };
 use tract_onnx::tract_core::internal::*;
 
 use crate::error::EngineError;
-use crate::kernels::attention::Heads;
-use crate::kernels::gemm::Packed;
-use crate::kernels::norm::Affine;
-use crate::ops::{Add, AddNorm, Attend, Change, Embed, Normalize, Places, Product, Shared};
+use crate::kernels::attention::{Heads, Turns};
+use crate::kernels::convolution::Filters;
+use crate::kernels::disentangled::{Columns, Projected, ProjectedChange};
+use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
+use crate::kernels::norm::{Affine, normalize_rows};
+use crate::ops::{
+    Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Normalize, Places, Product, Relative, Shared, Term,
+    gain,
+};
 
 /// One stage of a model: a plan with one input and one output.
 pub(crate) type Stage = Arc<TypedSimplePlan>;
@@ -42,6 +48,13 @@ pub(crate) struct PackedWeights {
     matrices: HashMap<String, Shared<Packed>>,
     vectors: HashMap<String, Shared<Vec<f32>>>,
     affines: HashMap<String, Shared<Affine>>,
+    /// By the bits of the base, and the width of the heads.
+    turns: HashMap<(u32, usize), Shared<Turns>>,
+    /// By the table of relative places.
+    columns: HashMap<String, Shared<Columns>>,
+    /// By the table of relative places, its norm, and what projects it.
+    projected: HashMap<String, Shared<Projected>>,
+    filters: HashMap<String, Shared<Filters>>,
 }
 
 /// Why lowering stopped: a tensor, or tract itself.
@@ -80,6 +93,7 @@ impl LowerError {
 pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
     let mut lowering = Lowering {
         weights: checkpoint.weights(),
+        context: checkpoint.context(),
         adapter: None,
         packed: PackedWeights::default(),
         base: &PackedWeights::default(),
@@ -108,6 +122,7 @@ pub(crate) fn adapt(
 ) -> Result<Adapted, EngineError> {
     let mut lowering = Lowering {
         weights: checkpoint.weights(),
+        context: checkpoint.context(),
         adapter: Some(adapter),
         packed: PackedWeights::default(),
         base: packed,
@@ -117,9 +132,14 @@ pub(crate) fn adapt(
     let architecture = adapter.architecture();
     let stages: Result<Vec<Stage>, LowerError> = (0..architecture.layers.len() + 2)
         .map(|index| {
+            let held = lowering.bytes;
             lowering.changed = false;
             let own = lowering.stage(architecture, index)?;
             let base = base.get(index).filter(|_| !lowering.changed);
+            if base.is_some() {
+                // What was made for the stage goes with it.
+                lowering.bytes = held;
+            }
             Ok(base.map_or(own, Arc::clone))
         })
         .collect();
@@ -131,6 +151,8 @@ pub(crate) fn adapt(
 
 struct Lowering<'a> {
     weights: &'a Weights,
+    /// Longest sequence.
+    context: usize,
     adapter: Option<&'a Adapter>,
     /// What this lowering has packed.
     packed: PackedWeights,
@@ -230,6 +252,20 @@ impl Lowering<'_> {
     }
 
     fn layer(&mut self, graph: &mut Graph, layer: &Layer, x: OutletId) -> Result<OutletId, LowerError> {
+        let out = self.sub_layers(graph, layer, x)?;
+        let Some(convolution) = &layer.convolution else {
+            return Ok(out);
+        };
+        let convolve = Convolve {
+            filters: self.filters(convolution)?,
+            bias: self.stored(&convolution.bias, &[convolution.width])?,
+            activation: convolution.activation,
+        };
+        let convolved = graph.wire("convolution", convolve, &[x])?;
+        self.add_norm(graph, "convolution.norm", &convolution.norm, convolved, out)
+    }
+
+    fn sub_layers(&mut self, graph: &mut Graph, layer: &Layer, x: OutletId) -> Result<OutletId, LowerError> {
         let attention_norm = layer.attention_norm.as_ref();
         match layer.placement {
             NormPlacement::Post => {
@@ -265,15 +301,22 @@ impl Lowering<'_> {
         let qkv = self.product(graph, "attention.qkv", &qkv, None, x)?;
         let heads = Heads {
             count: attention.heads,
+            shared: attention.key_value_heads,
             width: attention.head_dim,
             scale: attention.scale,
+            reach: attention.reach,
         };
-        let attended = match &attention.positions {
-            AttentionPositions::None => graph.wire("attention", Attend { heads }, &[qkv])?,
-            AttentionPositions::Rotary { .. } | AttentionPositions::Disentangled(_) => {
-                return Err(format_err!("these attention positions are not lowered").into());
-            }
+        let (turns, relative) = match &attention.positions {
+            AttentionPositions::None => (None, None),
+            AttentionPositions::Rotary { theta } => (Some(self.turns(*theta, attention.head_dim)), None),
+            AttentionPositions::Disentangled(places) => (None, Some(self.relative(heads, places)?)),
         };
+        let attend = Attend {
+            heads,
+            turns,
+            relative,
+        };
+        let attended = graph.wire("attention", attend, &[qkv])?;
         self.product(graph, "attention.output", &[&attention.output], None, attended)
     }
 
@@ -288,7 +331,16 @@ impl Lowering<'_> {
                 let x = self.product(graph, "feed_forward.up", &[up], Some(*activation), x)?;
                 self.product(graph, "feed_forward.down", &[down], None, x)
             }
-            FeedForward::Gated { .. } => Err(format_err!("gated layers are not lowered").into()),
+            FeedForward::Gated { up, activation, down } => {
+                let up: Vec<&Linear> = up.iter().collect();
+                let x = self.product(graph, "feed_forward.up", &up, None, x)?;
+                let gate = Gate {
+                    activation: *activation,
+                    width: down.inputs,
+                };
+                let x = graph.wire("feed_forward.gate", gate, &[x])?;
+                self.product(graph, "feed_forward.down", &[down], None, x)
+            }
         }
     }
 
@@ -372,16 +424,12 @@ impl Lowering<'_> {
 
     /// What the adapter does to linear layers that share their input.
     fn change(&mut self, parts: &[&Linear]) -> Result<Option<Shared<Change>>, LowerError> {
-        let Some(adapter) = self.adapter else {
-            return Ok(None);
-        };
         let changes: Result<Vec<Option<LowRank>>, ModelError> =
-            parts.iter().map(|part| adapter.low_rank(part)).collect();
+            parts.iter().map(|part| self.low_rank(part)).collect();
         let changes = changes?;
         if changes.iter().all(Option::is_none) {
             return Ok(None);
         }
-        self.changed = true;
         let mut change = Change::new(parts.first().map_or(0, |part| part.inputs));
         for (part, low_rank) in parts.iter().zip(changes) {
             // The lengths of the rows before the change are the base's.
@@ -431,19 +479,200 @@ impl Lowering<'_> {
             None => vec![0.0; norm.size],
         };
         self.bytes += 2 * norm.size * size_of::<f32>();
-        let eps = norm.eps;
-        let affine = Shared::new(Affine { weight, bias, eps });
+        let affine = Shared::new(Affine {
+            kind: norm.kind,
+            weight,
+            bias,
+            eps: norm.eps,
+        });
         self.packed.affines.insert(norm.weight.clone(), affine.clone());
         Ok(affine)
     }
 
-    fn table(&mut self, table: &Table) -> Result<Shared<Vec<f32>>, LowerError> {
-        let own = self.replaces([table.weight.as_str()]);
-        if let Some(held) = self.held(own, |packed| packed.vectors.get(&table.weight)) {
+    /// The angles of rotary positions, which no adapter changes.
+    fn turns(&mut self, theta: f32, width: usize) -> Shared<Turns> {
+        let key = (theta.to_bits(), width);
+        if let Some(held) = self.held(false, |packed| packed.turns.get(&key)) {
+            return held;
+        }
+        let turns = Turns::new(theta, width, self.context);
+        self.bytes += turns.bytes();
+        let turns = Shared::new(turns);
+        self.packed.turns.insert(key, turns.clone());
+        turns
+    }
+
+    /// The terms for relative places, projected here so that a run finds them ready.
+    fn relative(&mut self, heads: Heads, places: &Disentangled) -> Result<Relative, LowerError> {
+        let table = &places.table;
+        let columns = match self.held(false, |packed| packed.columns.get(&table.weight)) {
+            Some(held) => held,
+            None => {
+                // The vectors lie in the order of the keys, whose distance to a query falls.
+                let column = |distance: i64| table.rows.saturating_sub(1) - places.row(-distance);
+                let columns = Columns::new(self.context, |distance| column(distance) as u32);
+                self.bytes += columns.bytes();
+                let columns = Shared::new(columns);
+                self.packed.columns.insert(table.weight.clone(), columns.clone());
+                columns
+            }
+        };
+        let term = |this: &mut Self, projection: &Option<Linear>| {
+            let projection = projection.as_ref();
+            projection.map(|p| this.term(heads, places, p)).transpose()
+        };
+        Ok(Relative {
+            columns,
+            content_to_position: term(self, &places.content_to_position)?,
+            position_to_content: term(self, &places.position_to_content)?,
+            bias: match &places.position_to_content {
+                Some(linear) => self.changed_bias(linear)?,
+                None => None,
+            },
+        })
+    }
+
+    fn term(&mut self, heads: Heads, places: &Disentangled, linear: &Linear) -> Result<Term, LowerError> {
+        if heads.shared != heads.count || linear.outputs != heads.joined() {
+            return Err(format_err!("relative places need as many heads of keys as of queries").into());
+        }
+        let norm = places.norm.as_ref();
+        let names = || {
+            let norm = norm
+                .into_iter()
+                .flat_map(|norm| [Some(&norm.weight), norm.bias.as_ref()]);
+            let parts = [&places.table.weight, &linear.weight].into_iter();
+            parts.chain(norm.flatten()).map(String::as_str)
+        };
+        let key = joined(names());
+        let own = self.replaces(names());
+        let projected = match self.held(own, |packed| packed.projected.get(&key)) {
+            Some(held) => held,
+            None => {
+                let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
+                let rows = self.project(places, &weight, linear.outputs)?;
+                let projected = Projected::new(&rows, places.table.rows, heads.count, heads.width);
+                self.bytes += projected.bytes();
+                let projected = Shared::new(projected);
+                self.packed.projected.insert(key, projected.clone());
+                projected
+            }
+        };
+        let low_rank = self.low_rank(linear)?;
+        let change = match low_rank {
+            None => None,
+            Some(low_rank) => {
+                let rows = self.project(places, &low_rank.down, low_rank.rank)?;
+                let mut ranks = Packed::default();
+                ranks.pack_transposed(&rows, low_rank.rank, places.table.rows, low_rank.rank);
+                let gain = match &low_rank.magnitude {
+                    Some(_) => {
+                        let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
+                        gain(&weight, &low_rank, linear.inputs)
+                    }
+                    None => None,
+                };
+                let change = ProjectedChange {
+                    gain,
+                    up: low_rank.up,
+                    ranks,
+                };
+                self.bytes += change.bytes();
+                Some(Shared::new(change))
+            }
+        };
+        Ok(Term { projected, change })
+    }
+
+    /// The rows of the table of relative places, last to first, normalised and multiplied with the rows of `weight`.
+    fn project(
+        &mut self,
+        places: &Disentangled,
+        weight: &[f32],
+        outputs: usize,
+    ) -> Result<Vec<f32>, LowerError> {
+        let Table {
+            rows: count, width, ..
+        } = places.table;
+        let table = self.tensor(&places.table.weight, &[count, width])?;
+        let mut rows: Vec<f32> = table.rchunks_exact(width).flatten().copied().collect();
+        if let Some(norm) = &places.norm {
+            let affine = self.affine(norm)?;
+            normalize_rows(&mut rows, None, &affine);
+        }
+        let mut matrix = Packed::zeros(width, outputs);
+        matrix.fill_transposed(0, weight, width);
+        let mut projected = vec![0.0; count * outputs];
+        let rows = Rows {
+            values: &rows,
+            stride: width,
+            count,
+        };
+        multiply(
+            rows,
+            &matrix,
+            &mut projected,
+            outputs,
+            Finish::default(),
+            &mut Vec::new(),
+        );
+        Ok(projected)
+    }
+
+    /// The bias of a layer with what the adapter adds to it.
+    fn changed_bias(&mut self, linear: &Linear) -> Result<Option<Shared<Vec<f32>>>, LowerError> {
+        let bias = self.bias(&[linear])?;
+        let Some(added) = self.low_rank(linear)?.and_then(|low_rank| low_rank.bias) else {
+            return Ok(bias);
+        };
+        let mut sum = bias.map_or_else(|| vec![0.0; linear.outputs], |bias| bias.to_vec());
+        sum.iter_mut().zip(added).for_each(|(x, added)| *x += added);
+        self.bytes += sum.capacity() * size_of::<f32>();
+        Ok(Some(Shared::new(sum)))
+    }
+
+    fn low_rank(&mut self, linear: &Linear) -> Result<Option<LowRank>, ModelError> {
+        let low_rank = match self.adapter {
+            Some(adapter) => adapter.low_rank(linear)?,
+            None => None,
+        };
+        self.changed |= low_rank.is_some();
+        Ok(low_rank)
+    }
+
+    fn filters(&mut self, convolution: &Convolution) -> Result<Shared<Filters>, LowerError> {
+        let own = self.replaces([convolution.weight.as_str()]);
+        if let Some(held) = self.held(own, |packed| packed.filters.get(&convolution.weight)) {
             return Ok(held);
         }
-        let rows = self.tensor(&table.weight, &[table.rows, table.width])?;
-        Ok(self.vector(table.weight.clone(), rows))
+        let Convolution {
+            width,
+            kernel,
+            groups,
+            ..
+        } = *convolution;
+        let weight = self.tensor(&convolution.weight, &[width, width / groups, kernel])?;
+        let filters = Filters::new(&weight, width, groups, kernel);
+        self.bytes += filters.bytes();
+        let filters = Shared::new(filters);
+        self.packed
+            .filters
+            .insert(convolution.weight.clone(), filters.clone());
+        Ok(filters)
+    }
+
+    fn table(&mut self, table: &Table) -> Result<Shared<Vec<f32>>, LowerError> {
+        self.stored(&table.weight, &[table.rows, table.width])
+    }
+
+    /// A tensor as it is in the file.
+    fn stored(&mut self, name: &str, shape: &[usize]) -> Result<Shared<Vec<f32>>, LowerError> {
+        let own = self.replaces([name]);
+        if let Some(held) = self.held(own, |packed| packed.vectors.get(name)) {
+            return Ok(held);
+        }
+        let values = self.tensor(name, shape)?;
+        Ok(self.vector(name.to_owned(), values))
     }
 
     fn vector(&mut self, key: String, values: Vec<f32>) -> Shared<Vec<f32>> {

@@ -10,14 +10,47 @@ use mednerd_model::Checkpoint;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const VARIANTS: [&str; 4] = ["fp32", "bf16", "fp16-sharded", "vocab-only"];
+/// Family and variant of each checkpoint.
+const VARIANTS: [&str; 31] = [
+    "bert/fp32",
+    "bert/bf16",
+    "bert/fp16-sharded",
+    "bert/vocab-only",
+    "electra/fp32",
+    "electra/bf16-sharded",
+    "electra/vocab-only",
+    "roberta/fp32",
+    "roberta/bf16-vocab-only",
+    "roberta/fp16-sharded",
+    "camembert/fp32",
+    "xlm-roberta/fp32",
+    "xlm-roberta/bf16-vocab-only",
+    "distilbert/fp32",
+    "distilbert/bf16",
+    "distilbert/vocab-only",
+    "deberta-v2/v3-fp32",
+    "deberta-v2/v3-bf16-sharded",
+    "deberta-v2/v3-tokenizer-4",
+    "deberta-v2/v2-xlarge",
+    "deberta-v2/own-projections",
+    "deberta-v2/c2p-only",
+    "deberta-v2/absolute",
+    "modernbert/fp32",
+    "modernbert/bf16",
+    "modernbert/biases",
+    "eurobert/fp32",
+    "eurobert/bf16-sharded",
+    "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
+];
 
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
 
 fn fixture(variant: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/bert")
+        .join("../../tests/fixtures")
         .join(variant)
 }
 
@@ -76,17 +109,17 @@ fn logits_equal_the_reference() {
 
 #[test]
 fn an_onnx_export_alone_gives_the_same_logits() {
-    let dir = copy("vocab-only", |name| name != "model.safetensors");
+    let dir = copy("bert/vocab-only", |name| name != "model.safetensors");
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     assert!(checkpoint.weights().is_empty());
     let model = TractModel::load(&checkpoint, &Options::default()).unwrap();
-    let worst = largest_difference(&model, "vocab-only");
+    let worst = largest_difference(&model, "bert/vocab-only");
     assert!(worst < TOLERANCE, "{worst}");
 }
 
 #[test]
 fn an_onnx_file_that_does_not_fit_is_refused() {
-    let dir = copy("vocab-only", |name| name != "model.safetensors");
+    let dir = copy("bert/vocab-only", |name| name != "model.safetensors");
     let config = fs::read_to_string(dir.path().join("config.json")).unwrap();
     let fewer = config
         .replace("\"3\": \"B-Chemical\",", "\"3\": \"B-Chemical\"")
@@ -114,8 +147,8 @@ fn an_onnx_file_that_does_not_fit_is_refused() {
 
 #[test]
 fn the_answer_depends_on_the_ids_only() {
-    let model = load(&fixture("fp32"));
-    let all = cases("fp32");
+    let model = load(&fixture("bert/fp32"));
+    let all = cases("bert/fp32");
     let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| model.forward(ids).unwrap()).collect();
     std::thread::scope(|scope| {
         for turn in 0..4 {
@@ -135,13 +168,13 @@ fn the_answer_depends_on_the_ids_only() {
             });
         }
     });
-    let again = load(&fixture("fp32")).forward(&all[0].0).unwrap();
+    let again = load(&fixture("bert/fp32")).forward(&all[0].0).unwrap();
     assert_eq!(again, alone[0]);
 }
 
 #[test]
 fn every_length_up_to_the_context_runs() {
-    let model = load(&fixture("fp32"));
+    let model = load(&fixture("bert/fp32"));
     for length in 1..=model.context() {
         let ids: Vec<u32> = (0..length).map(|i| (i * 7 % 250) as u32).collect();
         let logits = model.forward(&ids).unwrap();
@@ -151,7 +184,7 @@ fn every_length_up_to_the_context_runs() {
 
 #[test]
 fn sequences_that_cannot_run_are_typed_errors_and_the_model_lives_on() {
-    let model = load(&fixture("fp32"));
+    let model = load(&fixture("bert/fp32"));
     let good = model.forward(&[2, 9, 3]).unwrap();
     assert!(matches!(model.forward(&[]), Err(EngineError::Empty)));
     let long = vec![5; model.context() + 1];
@@ -176,7 +209,7 @@ fn sequences_that_cannot_run_are_typed_errors_and_the_model_lives_on() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    let checkpoint = Checkpoint::open(&fixture("fp32")).unwrap();
+    let checkpoint = Checkpoint::open(&fixture("bert/fp32")).unwrap();
     let options = Options {
         precision: Precision::Int8,
     };
@@ -187,7 +220,7 @@ fn what_is_not_there_yet_says_so() {
 
 #[test]
 fn weights_that_are_not_finite_name_the_tensor() {
-    let dir = copy("fp32", |_| true);
+    let dir = copy("bert/fp32", |_| true);
     let path = dir.path().join("model.safetensors");
     let mut file = fs::read(&path).unwrap();
     let length = file.len();
@@ -205,7 +238,7 @@ fn weights_that_are_not_finite_name_the_tensor() {
 
 #[test]
 fn memory_is_the_parameters_once() {
-    let checkpoint = Checkpoint::open(&fixture("fp32")).unwrap();
+    let checkpoint = Checkpoint::open(&fixture("bert/fp32")).unwrap();
     let model = TractModel::load(&checkpoint, &Options::default()).unwrap();
     let parameters = checkpoint.parameters() as usize * 4;
     // Small matrices are padded to whole panels, so the bound is loose for this tiny model.

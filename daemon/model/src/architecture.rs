@@ -127,26 +127,46 @@ pub enum AttentionPositions {
     Disentangled(Box<Disentangled>),
 }
 
-/// Disentangled attention. With `r(i - j)` the row of `table` for a distance: `content_to_position` adds `Q_i · key(r(i -
-/// j))` to the score of query `i` and key `j`, `position_to_content` adds `K_j · query(r(i - j))`.
-///
-/// The row of a distance is `bucket(distance) + rows / 2`, within the table. Without buckets, `bucket` is the distance
-/// itself. With them, distances below `buckets / 2` keep a row each, and those up to `longest` share the other half by
-/// their logarithm.
+/// Disentangled attention. With `r(i - j)` the [row](Self::row) of `table` for a distance: `content_to_position` adds `Q_i ·
+/// key(r(i - j))` to the score of query `i` and key `j`, `position_to_content` adds `K_j · query(r(i - j))`. Both are scaled
+/// with the rest of the score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disentangled {
     /// One row per relative place.
     pub table: Table,
     /// Normalisation of the rows.
     pub norm: Option<Norm>,
-    /// How many buckets distances fall into; `None`: one for each distance.
+    /// How many buckets there are for the distances to one side; `None`: one for each distance.
     pub buckets: Option<usize>,
-    /// The distance from which on all are the same.
+    /// The distance that the last bucket, or the last row, is for.
     pub longest: usize,
     /// Makes keys of the rows, laid out as the content's keys; the same layer as theirs where they share it.
     pub content_to_position: Option<Linear>,
     /// Makes queries of the rows, laid out as the content's queries.
     pub position_to_content: Option<Linear>,
+}
+
+impl Disentangled {
+    /// The row of a distance: `b(distance) + rows / 2` or, where that is none, the first or last row.
+    ///
+    /// Without buckets, `b(d) = d`. With them and `half = buckets / 2`, distances up to `half` keep a row each, and `b(d) =
+    /// half + ceil(ln(d / half) / ln((longest - 1) / half) * (half - 1))` beyond, in single precision; `b(-d) = -b(d)`.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // Distances are far below 2^24.
+    pub fn row(&self, distance: i64) -> usize {
+        let middle = i64::try_from(self.table.rows / 2).unwrap_or(i64::MAX);
+        let last = i64::try_from(self.table.rows.saturating_sub(1)).unwrap_or(i64::MAX);
+        let half = self.buckets.map_or(i64::MAX, |buckets| (buckets / 2) as i64);
+        let bucket = if distance.abs() <= half {
+            distance
+        } else {
+            // The reference rounds the base before it takes the logarithm, and so does this.
+            let base = (self.longest.saturating_sub(1) as f64 / half as f64) as f32;
+            let places = (distance.abs() as f32 / half as f32).ln() / base.ln() * (half - 1) as f32;
+            (half + places.ceil() as i64) * distance.signum()
+        };
+        let row = bucket.saturating_add(middle).clamp(0, last.max(0));
+        usize::try_from(row).unwrap_or(0)
+    }
 }
 
 /// A convolution along the sequence beside a layer: `norm(layer(x) + activation(convolve(x)))`, zeros around the ends.
@@ -458,5 +478,62 @@ impl Tensors {
             self.push(&convolution.bias, vec![width]);
             self.norm(&convolution.norm);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disentangled(buckets: Option<usize>, longest: usize) -> Disentangled {
+        Disentangled {
+            table: Table {
+                weight: String::new(),
+                rows: 2 * buckets.unwrap_or(longest),
+                width: 1,
+            },
+            norm: None,
+            buckets,
+            longest,
+            content_to_position: None,
+            position_to_content: None,
+        }
+    }
+
+    /// The sums `Σ (d + 1) b(d)` over `0..count`, before rows are kept within the table, are those of
+    /// `make_log_bucket_position` of `transformers` 5.23.
+    #[test]
+    fn buckets_are_those_of_the_reference() {
+        for (buckets, longest, count, want) in [
+            (256, 512, 600, 40_437_407),
+            (256, 1024, 1100, 138_750_169),
+            (8, 112, 130, 60_963),
+            (6, 112, 130, 44_552),
+            (32, 128, 140, 281_049),
+            (64, 2048, 2100, 132_261_843),
+            (7, 50, 60, 9_594),
+        ] {
+            let mut places = disentangled(Some(buckets), longest);
+            places.table.rows = 4 * buckets;
+            let middle = 2 * buckets as i64;
+            let row = |distance: i64| places.row(distance) as i64 - middle;
+            let sum: i64 = (0..count).map(|d| (d + 1) * row(d)).sum();
+            assert_eq!(sum, want, "{buckets} buckets up to {longest}");
+            assert!((0..count).all(|d| row(-d) == -row(d) && row(d) <= row(d + 1)));
+        }
+    }
+
+    #[test]
+    fn rows_end_with_the_table() {
+        let places = disentangled(None, 20);
+        assert_eq!(
+            [-40, -20, -1, 0, 19, 20, 40].map(|d| places.row(d)),
+            [0, 0, 19, 20, 39, 39, 39]
+        );
+        let places = disentangled(Some(8), 112);
+        assert_eq!(
+            [-1000, -111, 0, 5, 111, 1000].map(|d| places.row(d)),
+            [0, 1, 8, 13, 15, 15]
+        );
     }
 }

@@ -9,7 +9,7 @@ use crate::architecture::{Architecture, parameters};
 use crate::card::Card;
 use crate::digest::Hasher;
 use crate::error::ModelError;
-use crate::families::{self, Source};
+use crate::families::{self, Family, Source};
 use crate::files::{self, JSON_LIMIT, Small};
 use crate::json::Object;
 use crate::labels;
@@ -23,7 +23,8 @@ use crate::weights::Weights;
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    family: &'static str,
+    family: &'static Family,
+    name: Option<String>,
     architecture: Architecture,
     weights: Weights,
     onnx: Option<Onnx>,
@@ -97,7 +98,8 @@ impl Checkpoint {
         let digest = digest(&config_file, &files, weights.as_ref(), onnx.as_ref())?;
         Ok(Self {
             dir: dir.to_owned(),
-            family: family.name,
+            family,
+            name: config.string("_name_or_path").ok().flatten().map(str::to_owned),
             architecture,
             weights: weights.unwrap_or_else(|| Weights::none(dir)),
             onnx,
@@ -117,7 +119,17 @@ impl Checkpoint {
 
     /// The family, as `model_type` in `config.json` names it: `bert`, ….
     pub fn family(&self) -> &'static str {
-        self.family
+        self.family.name
+    }
+
+    /// What the names of the encoder's tensors begin with in the complete model, whatever they do in these files.
+    pub(crate) fn prefix(&self) -> &'static str {
+        self.family.prefix
+    }
+
+    /// Where the checkpoint came from, as `config.json` says it: an id on the Hub or a path.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// What the model computes.

@@ -405,10 +405,14 @@ pub(crate) fn trimmed_range(text: &str, range: Range<usize>) -> Option<Range<usi
 
 /// Whether white space parts two neighbours. Tokens that share a character (byte-level) belong together.
 fn space_between(text: &str, left: &RawToken, right: &RawToken) -> bool {
+    let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
+    // A space mark may have the span of the letter behind it; DeBERTa also sets one before punctuation within a word.
+    if left.blank && left.span.begin == right.span.begin {
+        return left.span.begin == 0 || slice(0..left.span.begin).ends_with(char::is_whitespace);
+    }
     if left.blank {
         return true;
     }
-    let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
     right.span.begin >= left.span.end
         && (slice(left.span.range()).ends_with(char::is_whitespace)
             || slice(left.span.end..right.span.begin).contains(char::is_whitespace)

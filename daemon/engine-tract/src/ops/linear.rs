@@ -70,12 +70,9 @@ impl Change {
         let Some(low_rank) = low_rank else {
             return;
         };
-        if let (Some(magnitude), Some(weight)) = (&low_rank.magnitude, weight) {
+        if let Some(values) = weight.and_then(|weight| gain(weight, &low_rank, self.inputs)) {
             let gain = self.gain.get_or_insert_with(|| vec![1.0; first_output + outputs]);
-            let lengths = lengths(weight, &low_rank, self.inputs);
-            for ((gain, magnitude), length) in gain[first_output..].iter_mut().zip(magnitude).zip(lengths) {
-                *gain = magnitude / length;
-            }
+            gain[first_output..].copy_from_slice(&values);
         }
         if let Some(values) = &low_rank.bias {
             let bias = self.bias.get_or_insert_with(|| vec![0.0; first_output + outputs]);
@@ -124,20 +121,21 @@ impl Change {
     }
 }
 
-/// The Euclidean lengths of the rows of `weight + up down`.
-fn lengths(weight: &[f32], low_rank: &LowRank, inputs: usize) -> Vec<f32> {
+/// What gives the rows of `weight + up down` the lengths that the magnitudes say; `None` where there are none.
+pub(crate) fn gain(weight: &[f32], low_rank: &LowRank, inputs: usize) -> Option<Vec<f32>> {
+    let magnitude = low_rank.magnitude.as_ref()?;
     let rows = weight
         .chunks_exact(inputs)
         .zip(low_rank.up.chunks_exact(low_rank.rank));
-    rows.map(|(row, up)| {
+    let gains = rows.zip(magnitude).map(|((row, up), magnitude)| {
         let mut changed = row.to_vec();
         for (down, up) in low_rank.down.chunks_exact(inputs).zip(up) {
             changed.iter_mut().zip(down).for_each(|(x, d)| *x += up * d);
         }
         let squares: f64 = changed.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-        squares.sqrt() as f32
-    })
-    .collect()
+        magnitude / squares.sqrt() as f32
+    });
+    Some(gains.collect())
 }
 
 impl Op for Product {
@@ -152,7 +150,7 @@ impl EvalOp for Product {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
-        let weights = &self.matrix;
+        let weights: &Packed = &self.matrix;
         let (depth, columns) = (weights.depth(), weights.columns());
         let (count, values) = matrix(&x, depth)?;
         let rows = Rows {

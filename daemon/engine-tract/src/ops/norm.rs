@@ -4,7 +4,7 @@ use tract_onnx::tract_core::internal::*;
 
 use super::{Shared, matrix, rows_like};
 use crate::kernels::elementwise::add_all;
-use crate::kernels::norm::{Affine, layer_norm};
+use crate::kernels::norm::{Affine, normalize_rows};
 
 /// `norm(x + residual)`: inputs `x` and `residual`, both `[length, width]`; output `[length, width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ fn normalized(x: TValue, residual: Option<&TValue>, affine: &Affine) -> TractRes
         ensure!(found == rows, "{rows} rows are expected, found {found}");
     }
     let mut x = x.into_tensor();
-    layer_norm(
+    normalize_rows(
         x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
         residual.map(|(_, values)| values),
         affine,

@@ -179,6 +179,11 @@ impl TokenizerFiles {
     }
 }
 
+/// For families that have no vocabulary files: their checkpoints come with `tokenizer.json`.
+pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
+    Err(files.missing("tokenizer.json"))
+}
+
 /// Parses `tokenizer.json`. The crate behind it panics on some malformed files instead of returning its error, so the
 /// syntax is checked before it, and a panic of its is caught and becomes the error it should have been.
 fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
@@ -187,11 +192,6 @@ fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
     catch_unwind(|| Tokenizer::from_bytes(&file.bytes))
         .map_err(|_| fault(&"a part of it is of no known kind"))?
         .map_err(|e| fault(&e))
-}
-
-/// For families that come with a `tokenizer.json` only.
-pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
-    Err(files.missing("tokenizer.json"))
 }
 
 fn fault(path: &Path, source: &dyn std::fmt::Display) -> ModelError {

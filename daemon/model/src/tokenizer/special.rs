@@ -17,16 +17,12 @@ const EXTRA: [&str; 2] = ["extra_special_tokens", "additional_special_tokens"];
 impl TokenizerFiles {
     /// The special token of this key, or `default`.
     pub(super) fn special(&self, key: &str, default: &str) -> Result<AddedToken, ModelError> {
-        let legacy = self.config.get(LISTED).is_none();
-        for object in [&self.special, &self.config] {
-            if let Some(value) = object
-                .get(key)
-                .filter(|_| legacy || !std::ptr::eq(object, &self.special))
-            {
-                return token(value, true).ok_or_else(|| object.wrong(key, "a token", value));
-            }
+        let map = Some(&self.special).filter(|_| self.config.get(LISTED).is_none());
+        let mut places = map.into_iter().chain([&self.config]);
+        match places.find_map(|object| Some((object, object.get(key)?))) {
+            Some((object, value)) => token(value, true).ok_or_else(|| object.wrong(key, "a token", value)),
+            None => Ok(AddedToken::from(default, true)),
         }
-        Ok(AddedToken::from(default, true))
     }
 
     /// The special token of this key with its id, which has to be in the vocabulary.

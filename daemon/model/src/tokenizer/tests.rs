@@ -12,13 +12,14 @@ use super::*;
 
 type Build = fn(&TokenizerFiles) -> Result<Tokenizer, ModelError>;
 
-const FAMILIES: [(&str, Build); 9] = [
+const FAMILIES: [(&str, Build); 10] = [
     ("bert", bert_wordpiece),
     ("electra", bert_wordpiece),
     ("distilbert", bert_wordpiece),
     ("roberta", byte_level_bpe),
     ("longformer", byte_level_bpe),
     ("xlm-roberta", xlm_roberta_unigram),
+    ("camembert", only_json),
     ("deberta-v2", deberta_unigram),
     ("modernbert", only_json),
     ("eurobert", only_json),

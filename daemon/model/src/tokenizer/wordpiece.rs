@@ -32,16 +32,21 @@ pub(crate) fn bert_wordpiece(files: &TokenizerFiles) -> Result<Tokenizer, ModelE
     let cls = files.require(&tokenizer, path, "cls_token", "[CLS]")?;
     let sep = files.require(&tokenizer, path, "sep_token", "[SEP]")?;
     tokenizer.with_post_processor(Some(BertProcessing::new(sep, cls)));
-    files.add_special(
-        &mut tokenizer,
-        &[
-            ("unk_token", "[UNK]"),
-            ("sep_token", "[SEP]"),
-            ("pad_token", "[PAD]"),
-            ("cls_token", "[CLS]"),
-            ("mask_token", "[MASK]"),
-        ],
-    )?;
+    // Some vocabularies lack [PAD] or [MASK], which no note needs.
+    let mut keys = vec![
+        ("unk_token", "[UNK]"),
+        ("sep_token", "[SEP]"),
+        ("cls_token", "[CLS]"),
+    ];
+    for key in [("pad_token", "[PAD]"), ("mask_token", "[MASK]")] {
+        if tokenizer
+            .token_to_id(&files.special(key.0, key.1)?.content)
+            .is_some()
+        {
+            keys.push(key);
+        }
+    }
+    files.add_special(&mut tokenizer, &keys)?;
     Ok(tokenizer)
 }
 

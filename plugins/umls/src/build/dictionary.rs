@@ -1,0 +1,107 @@
+//! Reads a dictionary: CSV with the header `id,name,semantic_type,source`; the last two columns may be missing. The
+//! first row of an id is its preferred name.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::{Builder, Filters, Watch};
+use crate::error::Error;
+
+pub(super) fn read(
+    path: &Path,
+    filters: &Filters,
+    builder: &mut Builder,
+    watch: &mut dyn Watch,
+) -> Result<(), Error> {
+    let line = |line: u64, problem: String| Error::Line {
+        path: path.to_owned(),
+        line,
+        problem,
+    };
+    let cannot = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(cannot)?;
+    let length = file.metadata().map_err(cannot)?.len();
+    if length == 0 {
+        return Err(Error::Input {
+            path: path.to_owned(),
+            problem: "the file is empty; its first line must be id,name,semantic_type,source".to_owned(),
+        });
+    }
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+    let describe = |error: &csv::Error| {
+        let at = error.position().map_or(1, csv::Position::line);
+        let problem = match error.kind() {
+            csv::ErrorKind::Utf8 { err, .. } => {
+                format!(
+                    "column {} is not UTF-8; convert the file, with iconv for instance",
+                    err.field() + 1
+                )
+            }
+            csv::ErrorKind::Io(_) => "cannot be read".to_owned(),
+            other => format!("{other:?}"),
+        };
+        line(at, problem)
+    };
+    let header = reader.headers().map_err(|error| describe(&error))?.clone();
+    let column = |wanted: &str| {
+        let same = |name: &str| {
+            name.trim_start_matches('\u{feff}')
+                .trim()
+                .eq_ignore_ascii_case(wanted)
+        };
+        header.iter().position(same)
+    };
+    let (Some(id), Some(name)) = (column("id"), column("name")) else {
+        return Err(line(
+            1,
+            "the header must have the columns id and name: id,name,semantic_type,source".to_owned(),
+        ));
+    };
+    let (kind, source) = (column("semantic_type"), column("source"));
+    builder.record.kind = "csv".to_owned();
+    watch.begin("Reading the dictionary", length);
+    let mut row = csv::StringRecord::new();
+    while reader.read_record(&mut row).map_err(|error| describe(&error))? {
+        let position = row.position();
+        let at = position.map_or(0, csv::Position::line);
+        builder.record.rows += 1;
+        if builder.record.rows.is_multiple_of(4096) {
+            watch.at(position.map_or(0, csv::Position::byte));
+        }
+        if row.len() <= id.max(name) {
+            return Err(line(
+                at,
+                format!("{} columns where the header has {}", row.len(), header.len()),
+            ));
+        }
+        let cell = |column: Option<usize>| {
+            column
+                .and_then(|column| row.get(column))
+                .unwrap_or_default()
+                .trim()
+        };
+        let (id, name) = (cell(Some(id)), cell(Some(name)));
+        if id.is_empty() || id.len() > 255 {
+            return Err(line(at, "the id is empty or longer than 255 bytes".to_owned()));
+        }
+        let (kind, source) = (cell(kind), cell(source));
+        let wanted = filters.semantic_types.is_empty()
+            || kind
+                .split('|')
+                .any(|kind| filters.semantic_types.iter().any(|wanted| wanted == kind));
+        if !wanted || !filters.takes_vocabulary(source) {
+            continue;
+        }
+        let first = builder.known(id).is_none();
+        let concept = builder.concept(id)?;
+        let vocabulary = builder.vocabulary(source)?;
+        for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
+            builder.semantic_type(concept, kind)?;
+        }
+        builder.name(concept, vocabulary, name, if first { 2 } else { 1 })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! Reads the rich release format: a UMLS release, whose columns MRFILES.RRF tells, or RxNorm's own files.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use super::{Builder, Filters, Watch};
+use crate::codings;
+use crate::error::Error;
+
+/// A table of a release, with the columns that were asked for.
+struct Table {
+    path: PathBuf,
+    reader: BufReader<File>,
+    columns: usize,
+    length: u64,
+    read: u64,
+    line: u64,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    fn open(path: PathBuf, columns: usize) -> Result<Self, Error> {
+        let read = |path: &Path| {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            std::io::Result::Ok((file, length))
+        };
+        let (file, length) = read(&path).map_err(|source| Error::Read {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            path,
+            reader: BufReader::with_capacity(1 << 20, file),
+            columns,
+            length,
+            read: 0,
+            line: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    fn wrong(&self, problem: impl Into<String>) -> Error {
+        Error::Line {
+            path: self.path.clone(),
+            line: self.line,
+            problem: problem.into(),
+        }
+    }
+
+    /// Calls `each` with the cells of every row.
+    fn rows(
+        mut self,
+        watch: &mut dyn Watch,
+        mut each: impl FnMut(&[&str], &dyn Fn(&str) -> Error) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        if self.length == 0 {
+            return Err(Error::Input {
+                path: self.path.clone(),
+                problem: "the file is empty, as MetamorphoSys leaves it when a subset is broken off; make the subset \
+                          again"
+                    .to_owned(),
+            });
+        }
+        let name = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        watch.begin(&format!("Reading {}", name.unwrap_or_default()), self.length);
+        loop {
+            self.bytes.clear();
+            self.line += 1;
+            let bytes = self
+                .reader
+                .read_until(b'\n', &mut self.bytes)
+                .map_err(|source| Error::Read {
+                    path: self.path.clone(),
+                    source,
+                })?;
+            if bytes == 0 {
+                return Ok(self.line - 1);
+            }
+            self.read += bytes as u64;
+            if self.line.is_multiple_of(8192) {
+                watch.at(self.read);
+            }
+            let Some(row) = self.bytes.strip_suffix(b"\n") else {
+                return Err(self.wrong("the file ends within this line: it is cut short; copy it again"));
+            };
+            let row = row.strip_suffix(b"\r").unwrap_or(row);
+            let row = std::str::from_utf8(row).map_err(|error| {
+                self.wrong(format!(
+                    "byte {} is not UTF-8; unpack the release again",
+                    error.valid_up_to() + 1
+                ))
+            })?;
+            // Every cell, the last one too, ends with a bar.
+            let cells: Vec<&str> = row.strip_suffix('|').unwrap_or(row).split('|').collect();
+            if cells.len() != self.columns || !row.ends_with('|') {
+                return Err(self.wrong(format!(
+                    "{} columns where {} are announced: the file is damaged or from another release",
+                    cells.len(),
+                    self.columns
+                )));
+            }
+            each(&cells, &|problem| self.wrong(problem))?;
+        }
+    }
+}
+
+/// The files of a release and their columns.
+struct Layout {
+    folder: PathBuf,
+    columns: HashMap<String, Vec<String>>,
+    /// Rows that the release says each file has.
+    rows: HashMap<String, u64>,
+}
+
+impl Layout {
+    /// Reads MRFILES.RRF. Its own first columns (FIL, DES, FMT, CLS, RWS) are where every release has them: nothing
+    /// else tells them.
+    fn umls(folder: &Path) -> Result<Self, Error> {
+        let table = Table::open(folder.join("MRFILES.RRF"), 6)?;
+        let (mut columns, mut rows) = (HashMap::new(), HashMap::new());
+        table.rows(&mut (), |cells, wrong| {
+            let names = cells[2].split(',').map(|name| name.trim().to_owned()).collect();
+            let count = cells[4]
+                .parse::<u64>()
+                .map_err(|_| wrong("the number of rows is not a number"))?;
+            columns.insert(cells[0].to_owned(), names);
+            rows.insert(cells[0].to_owned(), count);
+            Ok(())
+        })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            columns,
+            rows,
+        })
+    }
+
+    /// RxNorm's files, which come without MRFILES.RRF: the columns of its technical documentation.
+    fn rxnorm(folder: &Path) -> Self {
+        const FILES: &[(&str, &str)] = &[
+            (
+                "RXNCONSO.RRF",
+                "RXCUI,LAT,TS,LUI,STT,SUI,ISPREF,RXAUI,SAUI,SCUI,SDUI,SAB,TTY,CODE,STR,SRL,SUPPRESS,CVF",
+            ),
+            ("RXNSTY.RRF", "RXCUI,TUI,STN,STY,ATUI,CVF"),
+            (
+                "RXNSAB.RRF",
+                "VCUI,RCUI,VSAB,RSAB,SON,SF,SVER,VSTART,VEND,IMETA,RMETA,SLC,SCC,SRL,TFR,CFR,CXTY,TTYL,ATNL,LAT,\
+                 CENC,CURVER,SABIN,SSN,SCIT",
+            ),
+        ];
+        let columns = FILES.iter().map(|(file, columns)| {
+            (
+                (*file).to_owned(),
+                columns.split(',').map(str::to_owned).collect::<Vec<String>>(),
+            )
+        });
+        Self {
+            folder: folder.to_owned(),
+            columns: columns.collect(),
+            rows: HashMap::new(),
+        }
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.columns.contains_key(file) && self.folder.join(file).is_file()
+    }
+
+    /// Reads a file; `each` gets the wanted columns in the wanted order.
+    fn read(
+        &self,
+        file: &str,
+        wanted: &[&str],
+        watch: &mut dyn Watch,
+        mut each: impl FnMut(&[&str], &dyn Fn(&str) -> Error) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let missing = |problem: String| Error::Input {
+            path: self.folder.join("MRFILES.RRF"),
+            problem,
+        };
+        let names = self
+            .columns
+            .get(file)
+            .ok_or_else(|| missing(format!("{file} is not listed")))?;
+        let find = |column: &&str| {
+            let at = names.iter().position(|name| name == column);
+            at.ok_or_else(|| missing(format!("{file} has no column {column}")))
+        };
+        let wanted: Vec<usize> = wanted.iter().map(find).collect::<Result<_, _>>()?;
+        let table = Table::open(self.folder.join(file), names.len())?;
+        let path = table.path.clone();
+        let rows = table.rows(watch, |cells, wrong| {
+            let picked: Vec<&str> = wanted.iter().map(|&at| cells[at]).collect();
+            each(&picked, wrong)
+        })?;
+        match self.rows.get(file) {
+            Some(&announced) if announced != rows => Err(Error::Input {
+                path,
+                problem: format!(
+                    "{rows} rows where MRFILES.RRF announces {announced}: the files are of different releases or \
+                     subsets, or one is cut short"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn read(
+    folder: &Path,
+    filters: &Filters,
+    builder: &mut Builder,
+    watch: &mut dyn Watch,
+) -> Result<(), Error> {
+    let rxnorm = folder.join("RXNCONSO.RRF").is_file();
+    let layout = if rxnorm {
+        Layout::rxnorm(folder)
+    } else {
+        Layout::umls(folder)?
+    };
+    let (prefix, id) = if rxnorm { ("RXN", "RXCUI") } else { ("MR", "CUI") };
+    let file = |name: &str| format!("{prefix}{name}.RRF");
+    builder.record.kind = if rxnorm { "rxnorm" } else { "umls" }.to_owned();
+
+    let versions = versions(&layout, &file("SAB"), builder, watch)?;
+    let ranks = if layout.has("MRRANK.RRF") {
+        ranks(&layout, watch)?
+    } else {
+        HashMap::new()
+    };
+    let types = types(&layout, &file("STY"), id, filters, watch)?;
+    let mut defined = Vec::new();
+    if layout.has("MRDEF.RRF") {
+        layout.read("MRDEF.RRF", &["CUI", "SUPPRESS"], watch, |cells, wrong| {
+            if cells[1] == "N" {
+                defined.push(number(cells[0], wrong)?);
+            }
+            Ok(())
+        })?;
+    }
+    defined.sort_unstable();
+    defined.dedup();
+
+    let columns = [
+        id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS",
+    ];
+    layout.read(&file("CONSO"), &columns, watch, |cells, wrong| {
+        let &[
+            cui,
+            language,
+            status,
+            string_type,
+            preferred,
+            vocabulary,
+            term_type,
+            code,
+            name,
+            suppress,
+        ] = cells
+        else {
+            return Ok(());
+        };
+        builder.record.rows += 1;
+        let cui_number = number(cui, wrong)?;
+        let own_types = of(&types, cui_number);
+        if !filters.takes_vocabulary(vocabulary)
+            || (!filters.suppressed && !matches!(suppress, "N" | ""))
+            || !(filters.languages.is_empty() || filters.languages.iter().any(|at| at == language))
+            || filters.without_term_types.iter().any(|at| at == term_type)
+            || (!filters.semantic_types.is_empty() && own_types.is_empty())
+        {
+            return Ok(());
+        }
+        if !versions.is_empty() && !versions.contains_key(vocabulary) {
+            return Err(wrong(&format!(
+                "vocabulary {vocabulary} is not listed in {}: the files are of different releases",
+                file("SAB")
+            )));
+        }
+        let new = builder.known(cui).is_none();
+        let concept = builder.concept(cui)?;
+        if new {
+            for (_, kind) in own_types {
+                builder.semantic_type(concept, kind)?;
+            }
+            if defined.binary_search(&cui_number).is_ok() {
+                builder.defined.push(concept);
+            }
+        }
+        let source = builder.vocabulary(vocabulary)?;
+        let rank = ranks
+            .get(vocabulary)
+            .and_then(|terms| terms.get(term_type))
+            .copied()
+            .unwrap_or(0);
+        let quality = rank.min(4094) * 16
+            + u16::from(status == "P") * 8
+            + u16::from(string_type == "PF") * 4
+            + u16::from(preferred == "Y") * 2
+            + 1;
+        if codings::is_coded(vocabulary) {
+            builder.code(concept, source, code, name, quality)?;
+        }
+        builder.name(concept, source, name, quality)
+    })?;
+
+    for source in &mut builder.record.vocabularies {
+        if let Some(version) = versions.get(&source.name) {
+            source.version.clone_from(version);
+        }
+    }
+    if layout.has("MRCUI.RRF") && layout.rows.get("MRCUI.RRF").is_none_or(|rows| *rows > 0) {
+        layout.read("MRCUI.RRF", &["CUI1", "REL", "CUI2"], watch, |cells, wrong| {
+            // SY: the same meaning under a new CUI. The others are broader, narrower or gone for good.
+            if cells[1] == "SY"
+                && let Some(concept) = builder.known(cells[2])
+                && builder.known(cells[0]).is_none()
+            {
+                builder.retired.push((number(cells[0], wrong)?, concept));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The digits of a CUI ("C0011849") or RXCUI ("161"). "L" and digits is a concept of a house's own: no release has it.
+fn number(id: &str, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
+    const OWN: u32 = 1 << 31;
+    let (digits, base) = match id.strip_prefix('L') {
+        Some(digits) => (digits, OWN),
+        None => (id.strip_prefix('C').unwrap_or(id), 0),
+    };
+    let number = digits.parse::<u32>().ok().filter(|number| *number < OWN);
+    number
+        .map(|number| base + number)
+        .ok_or_else(|| wrong("the concept id is not a CUI such as C0011849"))
+}
+
+/// The versions of the vocabularies; the release is the version of the Metathesaurus' own.
+fn versions(
+    layout: &Layout,
+    file: &str,
+    builder: &mut Builder,
+    watch: &mut dyn Watch,
+) -> Result<HashMap<String, String>, Error> {
+    let mut versions = HashMap::new();
+    let own = if builder.record.kind == "rxnorm" {
+        "RXNORM"
+    } else {
+        "MTH"
+    };
+    if !layout.has(file) {
+        return Ok(versions);
+    }
+    layout.read(file, &["VSAB", "RSAB", "SVER", "CURVER"], watch, |cells, _| {
+        let &[full, root, version, current] = cells else {
+            return Ok(());
+        };
+        if root == own && current != "N" {
+            let release = if version.is_empty() { full } else { version };
+            builder.record.release = release
+                .trim_start_matches(root)
+                .trim_start_matches('_')
+                .to_owned();
+        }
+        versions.insert(root.to_owned(), version.to_owned());
+        Ok(())
+    })?;
+    Ok(versions)
+}
+
+/// The rank of each term type of each vocabulary; higher is better.
+fn ranks(layout: &Layout, watch: &mut dyn Watch) -> Result<HashMap<String, HashMap<String, u16>>, Error> {
+    let mut ranks: HashMap<String, HashMap<String, u16>> = HashMap::new();
+    layout.read("MRRANK.RRF", &["RANK", "SAB", "TTY"], watch, |cells, wrong| {
+        let rank = cells[0]
+            .parse()
+            .map_err(|_| wrong("the rank is not a number up to 65535"))?;
+        ranks
+            .entry(cells[1].to_owned())
+            .or_default()
+            .insert(cells[2].to_owned(), rank);
+        Ok(())
+    })?;
+    Ok(ranks)
+}
+
+/// The semantic types of each concept, sorted by its number; the wanted ones alone.
+fn types(
+    layout: &Layout,
+    file: &str,
+    id: &str,
+    filters: &Filters,
+    watch: &mut dyn Watch,
+) -> Result<Vec<(u32, Box<str>)>, Error> {
+    let mut types = Vec::new();
+    if !layout.has(file) {
+        return Ok(types);
+    }
+    layout.read(file, &[id, "TUI"], watch, |cells, wrong| {
+        if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1])
+        {
+            types.push((number(cells[0], wrong)?, Box::from(cells[1])));
+        }
+        Ok(())
+    })?;
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
+}
+
+fn of(types: &[(u32, Box<str>)], cui: u32) -> &[(u32, Box<str>)] {
+    let start = types.partition_point(|(at, _)| *at < cui);
+    let count = types[start..].partition_point(|(at, _)| *at == cui);
+    &types[start..start + count]
+}

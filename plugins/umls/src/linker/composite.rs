@@ -1,0 +1,81 @@
+//! Mentions that name several things at once: "breast and ovarian cancer", "cancer of the breast or ovary".
+
+/// The ways in which `text` can be read as several names, the likeliest first; each way has at least two.
+pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
+    let segments = segments(text);
+    let [first, .., last] = &segments[..] else {
+        return Vec::new();
+    };
+    let mut readings = Vec::new();
+    let tail: Vec<&str> = last.split_whitespace().collect();
+    let head: Vec<&str> = first.split_whitespace().collect();
+    // What the last one ends with belongs to all of them: the longest ending first.
+    for start in 1..tail.len() {
+        let shared = tail[start..].join(" ");
+        let each = segments[..segments.len() - 1]
+            .iter()
+            .map(|segment| format!("{segment} {shared}"));
+        readings.push(each.chain([last.clone()]).collect());
+    }
+    // What the first one begins with belongs to all of them.
+    for end in (1..head.len()).rev() {
+        let shared = head[..end].join(" ");
+        let each = segments[1..].iter().map(|segment| format!("{shared} {segment}"));
+        readings.push([first.clone()].into_iter().chain(each).collect());
+    }
+    readings.push(segments);
+    readings
+}
+
+fn segments(text: &str) -> Vec<String> {
+    let mut marked = text.replace("and/or", "\0");
+    for mark in [" and ", " or ", " & ", "/", ", "] {
+        marked = marked.replace(mark, "\0");
+    }
+    marked
+        .split('\0')
+        .map(|part| {
+            let part = part.trim();
+            let part = part
+                .strip_prefix("and ")
+                .or_else(|| part.strip_prefix("or "))
+                .unwrap_or(part);
+            part.trim_end_matches(['-', ',', ' ']).to_owned()
+        })
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reads(text: &str, names: &[&str]) -> bool {
+        readings(text).iter().any(|reading| reading == names)
+    }
+
+    #[test]
+    fn shared_words_go_to_each() {
+        assert!(reads(
+            "breast and ovarian cancer",
+            &["breast cancer", "ovarian cancer"]
+        ));
+        assert!(reads(
+            "Duchenne/Becker muscular dystrophy",
+            &["Duchenne muscular dystrophy", "Becker muscular dystrophy"]
+        ));
+        assert!(reads(
+            "cancer of the breast or ovary",
+            &["cancer of the breast", "cancer of the ovary"]
+        ));
+        assert!(reads(
+            "nausea, vomiting, and fever",
+            &["nausea", "vomiting", "fever"]
+        ));
+        assert!(reads(
+            "cardiac, renal and hepatic failure",
+            &["cardiac failure", "renal failure", "hepatic failure"]
+        ));
+        assert!(readings("breast cancer").is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! From a match to a confidence: the share of such matches that were right on the development splits. How each
+//! number was measured stands in the README; `mednerd-umls eval` prints what it is on other gold.
+
+use super::Stage;
+
+/// What is known of a match when its confidence is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evidence {
+    pub(super) stage: Stage,
+    pub(super) similarity: f32,
+    /// Through a short form that the document defines.
+    pub(super) expanded: bool,
+    /// The mention is a short form that the document does not define.
+    pub(super) undefined: bool,
+    /// Other concepts match as well by the same stage.
+    pub(super) rivals: usize,
+    /// The name is the concept's preferred one.
+    pub(super) preferred: bool,
+    /// Written in capitals on one side alone.
+    pub(super) case: bool,
+}
+
+/// The confidence, between 0 and 1.
+pub(super) fn confidence(evidence: Evidence) -> f32 {
+    let Evidence {
+        stage,
+        similarity,
+        expanded,
+        undefined,
+        rivals,
+        preferred,
+        case,
+    } = evidence;
+    let mut confidence: f32 = match (stage, preferred) {
+        (Stage::Synonym, _) => 0.97 * similarity,
+        (Stage::Exact, true) => 0.975,
+        (Stage::Exact, false) => 0.895,
+        (Stage::Key, true) => 0.9,
+        (Stage::Key, false) => 0.8,
+        (Stage::Variant, true) => 0.88,
+        (Stage::Variant, false) => 0.8,
+        (Stage::Composite, _) => 0.7,
+        (Stage::Fuzzy, _) => fuzzy(similarity),
+    };
+    if expanded {
+        confidence *= 1.005;
+    }
+    if undefined && stage != Stage::Synonym {
+        confidence *= 0.8;
+    }
+    if case {
+        confidence *= 0.6;
+    }
+    if rivals > 0 {
+        confidence *= 0.75;
+    }
+    confidence
+}
+
+/// Precision of the fuzzy stage by similarity, between measured points.
+fn fuzzy(similarity: f32) -> f32 {
+    const POINTS: &[(f32, f32)] = &[
+        (0.0, 0.0),
+        (0.5, 0.2),
+        (0.7, 0.45),
+        (0.85, 0.65),
+        (0.95, 0.85),
+        (1.0, 0.88),
+    ];
+    let after = POINTS
+        .iter()
+        .position(|(at, _)| similarity <= *at)
+        .unwrap_or(POINTS.len() - 1)
+        .max(1);
+    let ((x0, y0), (x1, y1)) = (POINTS[after - 1], POINTS[after]);
+    (y0 + (y1 - y0) * ((similarity - x0) / (x1 - x0))).clamp(0.0, 1.0)
+}

@@ -1,0 +1,1032 @@
+//! The linker: a sieve from strict to loose, over one document at a time.
+//!
+//! Every mention goes through the stages until one answers: the hospital's own names, the exact form, the key
+//! (spelling, plural, word order), the stemmed key, readings of composite mentions, retrieval. A short form that the
+//! document defines is looked up by its long form. Candidates have a total order: the same input gives the same
+//! answer, ties included.
+
+pub mod abbreviation;
+mod composite;
+mod confidence;
+mod groups;
+mod similarity;
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::codings::{self, Coding};
+use crate::error::Error;
+use crate::index::inverted::Query;
+use crate::index::{Index, Link, Table};
+use crate::local::{Entry, Local};
+use crate::text::{self, Forms};
+use abbreviation::Definition;
+use confidence::{Evidence, confidence};
+use similarity::{Weighed, similarity};
+
+/// How many names are retrieved and compared with a mention: where the best candidate is wanted, and where all are.
+const RETRIEVED: [usize; 2] = [64, 128];
+
+/// The settings of a linker, as the daemon's configuration hands them over.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The index file.
+    pub index: PathBuf,
+    /// The hospital's own names and blocks, a TSV.
+    #[serde(default)]
+    pub synonyms: Option<PathBuf>,
+    /// The FHIR system of a UMLS concept's own coding; the default is [`codings::UMLS`].
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Candidates with less confidence are not given; the default is 0.3.
+    #[serde(default)]
+    pub threshold: Option<f32>,
+}
+
+/// A mention in a document.
+#[derive(Clone, Copy, Debug)]
+pub struct Mention<'a> {
+    /// The text of the mention.
+    pub text: &'a str,
+    /// Where it begins in the document, in bytes.
+    pub begin: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// The label that the model gave it, "Disease" for instance; empty where unknown.
+    pub label: &'a str,
+    /// The model's score, between 0 and 1.
+    pub score: f32,
+    /// The section of the note; empty where unknown.
+    pub section: &'a str,
+}
+
+/// A document: its text, which short forms are looked for in, and its mentions.
+#[derive(Clone, Copy, Debug)]
+pub struct Document<'a> {
+    /// The complete text.
+    pub text: &'a str,
+    /// The mentions, in any order.
+    pub mentions: &'a [Mention<'a>],
+}
+
+/// What a request wants.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// At most so many candidates for each mention.
+    pub top_k: usize,
+    /// The vocabularies whose codes are wanted, by UMLS abbreviation, common name or FHIR system; empty: all.
+    pub vocabularies: Vec<String>,
+    /// Look for more candidates even where one is certain: for people who choose among them.
+    pub thorough: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            top_k: 1,
+            vocabularies: Vec::new(),
+            thorough: false,
+        }
+    }
+}
+
+/// The stage of the sieve that found a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// A name that the hospital added.
+    Synonym,
+    /// The same name, case and punctuation aside.
+    Exact,
+    /// The same words in another order, number or spelling.
+    Key,
+    /// The same words by their stems.
+    Variant,
+    /// One of several names in the mention.
+    Composite,
+    /// A name that is alike.
+    Fuzzy,
+}
+
+impl Stage {
+    /// All of them, from strict to loose.
+    pub const ALL: [Self; 6] = [
+        Self::Synonym,
+        Self::Exact,
+        Self::Key,
+        Self::Variant,
+        Self::Composite,
+        Self::Fuzzy,
+    ];
+
+    /// Its name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Synonym => "synonym",
+            Self::Exact => "exact",
+            Self::Key => "key",
+            Self::Variant => "variant",
+            Self::Composite => "composite",
+            Self::Fuzzy => "fuzzy",
+        }
+    }
+}
+
+/// A concept that a mention may stand for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidate {
+    /// The concept's id: a CUI, or the id of the dictionary.
+    pub id: String,
+    /// Its preferred name.
+    pub name: String,
+    /// Its semantic types.
+    pub semantic_types: Vec<String>,
+    /// The confidence: the share of such matches that are right.
+    pub score: f32,
+    /// The stage that found it; `abbreviation` where the document's own definition led to it.
+    #[serde(rename = "match")]
+    pub matched: String,
+    /// Its codes, by vocabulary.
+    pub codings: Vec<Coding>,
+    /// Why it is a candidate, for people: the stage and the name that matched.
+    pub reason: String,
+    /// The stage, also where an abbreviation led there.
+    #[serde(skip)]
+    pub stage: Stage,
+}
+
+/// Links mentions to concepts. `Send` and `Sync`; readers do not wait for each other.
+#[derive(Debug)]
+pub struct Linker {
+    index: Index,
+    settings: Settings,
+    map: HashMap<String, Vec<String>>,
+    /// Locked for as long as it takes to copy or swap the pointer.
+    local: RwLock<Arc<Local>>,
+}
+
+/// A match within the linker.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    concept: u32,
+    name: Name,
+    stage: Stage,
+    similarity: f32,
+    quality: u16,
+    preferred: bool,
+    expanded: bool,
+    /// Strict matches go before loose ones whatever their confidence.
+    class: u8,
+    confidence: f32,
+}
+
+/// The class of everything that is ordered by confidence alone.
+const LOOSE: u8 = 9;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Local(u32),
+    Index(u32),
+}
+
+impl Linker {
+    /// Opens the index and reads the hospital's own names.
+    ///
+    /// # Errors
+    /// As [`Index::open`]; [`Error::Line`] where the TSV is wrong; [`Error::Setting`].
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        Self::open_mapped(settings, HashMap::new())
+    }
+
+    /// As [`Linker::open`], with a map from other ids to the index's for the hospital's own names.
+    ///
+    /// # Errors
+    /// As [`Linker::open`].
+    pub fn open_mapped(settings: Settings, map: HashMap<String, Vec<String>>) -> Result<Self, Error> {
+        if settings
+            .threshold
+            .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
+        {
+            return Err(Error::Setting {
+                name: "threshold",
+                problem: "must be between 0 and 1".to_owned(),
+            });
+        }
+        let index = Index::open(&settings.index)?;
+        let linker = Self {
+            index,
+            settings,
+            map,
+            local: RwLock::default(),
+        };
+        linker.reload()?;
+        Ok(linker)
+    }
+
+    /// Reads the hospital's own names again. Documents that are being linked keep those they began with; where the
+    /// file is wrong, everything stays as it was.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Line`]
+    pub fn reload(&self) -> Result<usize, Error> {
+        let local = match &self.settings.synonyms {
+            Some(path) => Local::read(path, &self.index, &self.map)?,
+            None => Local::default(),
+        };
+        let lines = local.lines();
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(local);
+        Ok(lines)
+    }
+
+    /// The index.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The release and digest of the vocabulary, for the answer's `versions`.
+    pub fn version(&self) -> String {
+        let record = self.index.record();
+        format!(
+            "{} {} {}",
+            record.kind,
+            record.release,
+            &self.index.digest()[..12]
+        )
+    }
+
+    /// Links the mentions of one document: a list of candidates for each, best first; an empty one is NIL.
+    pub fn link(&self, document: &Document<'_>, options: &Options) -> Vec<Vec<Candidate>> {
+        let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
+        let sieve = Sieve {
+            index: &self.index,
+            local: &local,
+            thorough: options.thorough || options.top_k > 1,
+            ranked: self.index.record().kind == "umls",
+        };
+        let threshold = self
+            .settings
+            .threshold
+            .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
+        sieve
+            .document(document)
+            .into_iter()
+            .map(|found| {
+                let kept = found
+                    .into_iter()
+                    .filter(|found| found.confidence >= threshold)
+                    .take(options.top_k);
+                kept.map(|found| self.candidate(&local, found, options)).collect()
+            })
+            .collect()
+    }
+
+    fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
+        let matched_name = match found.name {
+            Name::Index(name) => self.index.name(name),
+            Name::Local(name) => local
+                .names
+                .get(name as usize)
+                .map_or("", |(name, ..)| name.as_str()),
+        };
+        let own = local.own(found.concept);
+        let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
+        let name = own.map_or_else(
+            || self.index.name(self.index.preferred(found.concept)),
+            |(_, name)| name,
+        );
+        let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
+        if found.stage == Stage::Fuzzy {
+            reason.push_str(&format!(", similarity {:.2}", found.similarity));
+        }
+        if found.expanded {
+            reason.push_str(", through a short form that the document defines");
+        }
+        Candidate {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            semantic_types: match own {
+                Some(_) => Vec::new(),
+                None => self
+                    .index
+                    .semantic_types(found.concept)
+                    .map(str::to_owned)
+                    .collect(),
+            },
+            score: found.confidence,
+            matched: if found.expanded {
+                "abbreviation"
+            } else {
+                found.stage.name()
+            }
+            .to_owned(),
+            codings: if own.is_some() {
+                Vec::new()
+            } else {
+                self.codings(found.concept, id, options)
+            },
+            reason,
+            stage: found.stage,
+        }
+    }
+
+    fn codings(&self, concept: u32, id: &str, options: &Options) -> Vec<Coding> {
+        let record = self.index.record();
+        let wanted = |vocabulary: &str| {
+            options.vocabularies.is_empty()
+                || options
+                    .vocabularies
+                    .iter()
+                    .any(|wanted| codings::means(wanted, vocabulary))
+        };
+        let display = self.index.name(self.index.preferred(concept));
+        let own = match record.kind.as_str() {
+            "umls" => {
+                let asked = options.vocabularies.is_empty()
+                    || options
+                        .vocabularies
+                        .iter()
+                        .any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
+                asked.then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
+            }
+            "rxnorm" => wanted("RXNORM").then_some(("http://www.nlm.nih.gov/research/umls/rxnorm", id)),
+            _ => codings::of_id(id)
+                .filter(|(vocabulary, _)| wanted(vocabulary))
+                .and_then(|(vocabulary, code)| Some((codings::system(vocabulary)?, code))),
+        };
+        let own = own.map(|(system, code)| Coding {
+            system: system.to_owned(),
+            code: code.to_owned(),
+            display: display.to_owned(),
+        });
+        let others = self.index.codes(concept).filter_map(|code| {
+            let vocabulary = &record.vocabularies.get(code.vocabulary)?.name;
+            wanted(vocabulary).then(|| {
+                Some(Coding {
+                    system: codings::system(vocabulary)?.to_owned(),
+                    code: code.code.to_owned(),
+                    display: code.display.unwrap_or(display).to_owned(),
+                })
+            })?
+        });
+        own.into_iter().chain(others).collect()
+    }
+}
+
+/// The index and the hospital's own names as they were when a document came in.
+struct Sieve<'a> {
+    index: &'a Index,
+    local: &'a Local,
+    thorough: bool,
+    /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
+    ranked: bool,
+}
+
+impl Sieve<'_> {
+    fn document(&self, document: &Document<'_>) -> Vec<Vec<Found>> {
+        let definitions = definitions(document);
+        let mut known: HashMap<String, Vec<Found>> = HashMap::new();
+        let mut linked: Vec<Vec<Found>> = document
+            .mentions
+            .iter()
+            .map(|mention| {
+                let mut found = self.mention(mention, &definitions, &mut known);
+                self.by_group(&mut found, mention.label);
+                found
+            })
+            .collect();
+        self.undefined(document, &definitions, &mut linked, &mut known);
+        linked
+    }
+
+    fn mention(
+        &self,
+        mention: &Mention<'_>,
+        definitions: &[Definition],
+        known: &mut HashMap<String, Vec<Found>>,
+    ) -> Vec<Found> {
+        let text = mention.text.trim();
+        let mut lookup = |text: &str| {
+            if let Some(found) = known.get(text) {
+                return found.clone();
+            }
+            let found = self.surface(text);
+            known.insert(text.to_owned(), found.clone());
+            found
+        };
+        if let Some(definition) = definition(definitions, text, mention.begin) {
+            let mut expanded = lookup(&definition.long);
+            mark_expanded(&mut expanded);
+            let mut direct = lookup(text);
+            if !expanded.is_empty() {
+                // The document says what it means: what the short form means elsewhere is an afterthought.
+                for one in &mut direct {
+                    one.confidence *= 0.2;
+                }
+            }
+            return merge(expanded, direct);
+        }
+        let expanded = expand(text, definitions, mention.begin);
+        let direct = lookup(text);
+        match expanded {
+            // A name that is in the vocabulary as it stands needs no expansion.
+            Some(expanded) if direct.first().is_none_or(|best| best.stage > Stage::Key) => {
+                let mut expanded = lookup(&expanded);
+                mark_expanded(&mut expanded);
+                merge(expanded, direct)
+            }
+            _ => direct,
+        }
+    }
+
+    /// Short forms that the document uses and does not define: by what else it speaks of.
+    fn undefined(
+        &self,
+        document: &Document<'_>,
+        definitions: &[Definition],
+        linked: &mut [Vec<Found>],
+        known: &mut HashMap<String, Vec<Found>>,
+    ) {
+        let is_open = |mention: &Mention<'_>| {
+            text::is_acronym(mention.text)
+                && definition(definitions, mention.text.trim(), mention.begin).is_none()
+        };
+        if !document.mentions.iter().any(is_open) {
+            return;
+        }
+        let spoken: Vec<u32> = document
+            .mentions
+            .iter()
+            .zip(linked.iter())
+            .filter(|(mention, _)| !is_open(mention))
+            .filter_map(|(_, found)| {
+                found
+                    .first()
+                    .filter(|best| best.confidence > 0.6)
+                    .map(|best| best.concept)
+            })
+            .collect();
+        for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
+            if !is_open(mention) {
+                continue;
+            }
+            if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
+                continue;
+            }
+            if let Some(at) = found
+                .iter()
+                .position(|found| found.stage < Stage::Fuzzy && spoken.contains(&found.concept))
+            {
+                found[..=at].rotate_right(1);
+                found[0].confidence = found[0].confidence.max(0.9);
+                continue;
+            }
+            // A mention elsewhere whose initials are the short form.
+            let long = document
+                .mentions
+                .iter()
+                .find(|other| initials_are(other.text, mention.text));
+            if let Some(long) = long {
+                let mut expanded = known
+                    .entry(long.text.trim().to_owned())
+                    .or_insert_with(|| self.surface(long.text.trim()))
+                    .clone();
+                mark_expanded(&mut expanded);
+                *found = merge(expanded, std::mem::take(found));
+            }
+        }
+    }
+
+    /// All candidates for a text, best first.
+    fn surface(&self, text: &str) -> Vec<Found> {
+        let mut found = self.strict(text);
+        let certain = found.first().is_some_and(|best| best.stage <= Stage::Variant);
+        if !certain {
+            found.extend(self.composite(text));
+        }
+        if !certain || self.thorough {
+            let seen: Vec<u32> = found.iter().map(|found| found.concept).collect();
+            let retrieved = self.retrieve(text);
+            found.extend(retrieved.into_iter().filter(|one| !seen.contains(&one.concept)));
+        }
+        self.sort(&mut found);
+        found
+    }
+
+    /// The stages that need no retrieval.
+    fn strict(&self, text: &str) -> Vec<Found> {
+        let forms = Forms::of(text);
+        if forms.exact.is_empty() {
+            return Vec::new();
+        }
+        let acronym = text::is_acronym(text);
+        let mut found: Vec<Found> = Vec::new();
+        let stages: [(Table, &str, &[Entry]); 3] = [
+            (Table::Exact, &forms.exact, self.local.exact(&forms)),
+            (Table::Key, &forms.key, self.local.key(&forms)),
+            (Table::Stem, &forms.stem_key, self.local.stem(&forms)),
+        ];
+        for (table, form, entries) in stages {
+            // A short form is no plural and has no adjective: "AIDS" is not "AID".
+            if acronym && matches!(table, Table::Stem) {
+                continue;
+            }
+            let before = found.len();
+            for entry in entries {
+                let new = !found.iter().any(|found| found.concept == entry.concept);
+                if new && !self.local.is_blocked(&forms.exact, entry.concept) {
+                    found.push(Found {
+                        concept: entry.concept,
+                        name: Name::Local(entry.name),
+                        stage: Stage::Synonym,
+                        similarity: match table {
+                            Table::Exact => 1.0,
+                            Table::Key => 0.98,
+                            Table::Stem => 0.95,
+                        },
+                        quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
+                        preferred: false,
+                        expanded: false,
+                        class: 2 * table as u8,
+                        confidence: 0.0,
+                    });
+                }
+            }
+            self.rate(&mut found[before..], text, acronym, false);
+            let before = found.len();
+            let stage = match table {
+                Table::Exact => Stage::Exact,
+                Table::Key => Stage::Key,
+                Table::Stem => Stage::Variant,
+            };
+            for name in self.index.lookup(table, form) {
+                for link in self.index.best_links(name) {
+                    if self.local.is_blocked(&forms.exact, link.concept) {
+                        continue;
+                    }
+                    let one = Found {
+                        class: 2 * table as u8 + 1,
+                        ..self.found(name, link, stage, 1.0)
+                    };
+                    match found.iter_mut().find(|found| found.concept == link.concept) {
+                        None => found.push(one),
+                        Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
+                            *known = one
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            self.rate(&mut found[before..], text, acronym, true);
+        }
+        self.sort(&mut found);
+        if let [best, rival, ..] = &mut found[..]
+            && best.class != rival.class
+            && best.stage != Stage::Synonym
+        {
+            best.confidence *= 0.9;
+        }
+        found
+    }
+
+    fn found(&self, name: u32, link: Link, stage: Stage, similarity: f32) -> Found {
+        Found {
+            concept: link.concept,
+            name: Name::Index(name),
+            stage,
+            similarity,
+            quality: link.quality,
+            preferred: self.index.preferred(link.concept) == name,
+            expanded: false,
+            class: LOOSE,
+            confidence: 0.0,
+        }
+    }
+
+    /// Gives the matches of one stage their confidences: the best one that of the stage, its rivals less.
+    fn rate(&self, found: &mut [Found], text: &str, acronym: bool, indexed: bool) {
+        self.sort(found);
+        let rivals = found.len().saturating_sub(1);
+        for (i, one) in found.iter_mut().enumerate() {
+            // "cold" is not "COLD".
+            let case = indexed && {
+                let link = match one.name {
+                    Name::Index(name) => self.index.links(name).find(|link| link.concept == one.concept),
+                    Name::Local(_) => None,
+                };
+                link.is_some_and(|link| link.acronym) && !acronym && text.chars().any(char::is_lowercase)
+            };
+            let best = confidence(Evidence {
+                stage: one.stage,
+                similarity: one.similarity,
+                expanded: false,
+                undefined: acronym,
+                rivals: if i == 0 { rivals } else { 0 },
+                preferred: one.preferred,
+                case,
+            });
+            if case {
+                one.class = LOOSE;
+            }
+            one.confidence = if i == 0 {
+                best
+            } else {
+                best * 0.5 / (i as f32).sqrt()
+            };
+        }
+    }
+
+    /// Readings of a mention that names several things.
+    fn composite(&self, text: &str) -> Vec<Found> {
+        for reading in composite::readings(text) {
+            let parts: Option<Vec<Found>> = reading
+                .iter()
+                .map(|part| {
+                    self.strict(part)
+                        .into_iter()
+                        .next()
+                        .filter(|best| best.stage <= Stage::Variant)
+                })
+                .collect();
+            if let Some(parts) = parts {
+                let mut found: Vec<Found> = Vec::new();
+                for (i, part) in parts.into_iter().enumerate() {
+                    if !found.iter().any(|found| found.concept == part.concept) {
+                        let evidence = Evidence {
+                            stage: Stage::Composite,
+                            similarity: 1.0,
+                            expanded: false,
+                            undefined: false,
+                            rivals: 0,
+                            preferred: false,
+                            case: false,
+                        };
+                        found.push(Found {
+                            stage: Stage::Composite,
+                            class: LOOSE,
+                            // The order of the parts is the order of the answer.
+                            confidence: confidence(evidence) - 0.001 * i as f32,
+                            ..part
+                        });
+                    }
+                }
+                return found;
+            }
+        }
+        Vec::new()
+    }
+
+    /// The names that share rare words with the mention, compared word by word.
+    fn retrieve(&self, text: &str) -> Vec<Found> {
+        let mut best: HashMap<u32, Found> = HashMap::new();
+        let forms = Forms::of(text);
+        let taken_apart = self.taken_apart(&forms);
+        for forms in [Some(forms), taken_apart].into_iter().flatten() {
+            self.retrieve_into(text, forms, &mut best);
+        }
+        let mut found: Vec<Found> = best.into_values().collect();
+        self.sort(&mut found);
+        found
+    }
+
+    /// The mention with the words that no name has replaced by their parts: "nephrotoxicity" by "kidney toxicity".
+    fn taken_apart(&self, forms: &Forms) -> Option<Forms> {
+        let mut changed = false;
+        let words: Vec<String> = forms
+            .words
+            .iter()
+            .zip(&forms.stems)
+            .map(|(word, stem)| match text::words::parts(word) {
+                Some(parts) if self.index.word(stem).is_none_or(|word| self.index.rare(word)) => {
+                    changed = true;
+                    parts
+                }
+                _ => word.clone(),
+            })
+            .collect();
+        changed.then(|| Forms::of(&words.join(" ")))
+    }
+
+    fn retrieve_into(&self, text: &str, forms: Forms, best: &mut HashMap<u32, Found>) {
+        let mention = Weighed::new(forms, self.index);
+        let exact = &mention.forms.exact;
+        let query = self.query(&mention.forms);
+        let mut offer = |one: Found| {
+            if one.similarity < 0.3 || self.local.is_blocked(exact, one.concept) {
+                return;
+            }
+            match best.get_mut(&one.concept) {
+                Some(known) if self.order(&one, known) == Ordering::Less => *known = one,
+                Some(_) => {}
+                None => drop(best.insert(one.concept, one)),
+            }
+        };
+        let rated = |similarity: f32| {
+            confidence(Evidence {
+                stage: Stage::Fuzzy,
+                similarity,
+                expanded: false,
+                undefined: text::is_acronym(text),
+                rivals: 0,
+                preferred: false,
+                case: false,
+            })
+        };
+        for hit in self
+            .index
+            .search_names(&query, RETRIEVED[usize::from(self.thorough)])
+        {
+            let name = Weighed::new(Forms::of(self.index.name(hit.document)), self.index);
+            let alike = similarity(&mention, &name);
+            for link in self.index.best_links(hit.document) {
+                offer(Found {
+                    confidence: rated(alike),
+                    ..self.found(hit.document, link, Stage::Fuzzy, alike)
+                });
+            }
+        }
+        for number in self.local_names(&mention.forms) {
+            let Some((_, forms, concept)) = self.local.names.get(number as usize) else {
+                continue;
+            };
+            let alike = similarity(&mention, &Weighed::new(forms.clone(), self.index));
+            offer(Found {
+                concept: *concept,
+                name: Name::Local(number),
+                stage: Stage::Fuzzy,
+                similarity: alike,
+                quality: 0,
+                preferred: false,
+                expanded: false,
+                class: LOOSE,
+                confidence: rated(alike),
+            });
+        }
+    }
+
+    fn local_names(&self, forms: &Forms) -> Vec<u32> {
+        let mut numbers: Vec<u32> = forms
+            .stems
+            .iter()
+            .flat_map(|stem| self.local.with_word(stem))
+            .copied()
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.truncate(2000);
+        numbers
+    }
+
+    /// What names are retrieved by: the mention's words, words that mean the same, and words spelt like one that is
+    /// not known.
+    fn query(&self, forms: &Forms) -> Query {
+        let mut features: HashMap<u32, u16> = HashMap::new();
+        let mut add = |word: u32, weight: u16| {
+            // A feature may not weigh more than in a name: the search's bound rests on it.
+            let weight = weight
+                .min(self.index.weight(self.index.word_text(word), Some(word)))
+                .max(1);
+            let known = features.entry(word).or_default();
+            *known = weight.max(*known);
+        };
+        let mut stems: Vec<&String> = forms.stems.iter().take(24).collect();
+        stems.sort_unstable();
+        stems.dedup();
+        let mut total = 0;
+        for stem in stems {
+            let word = self.index.word(stem);
+            let weight = self.index.weight(stem, word);
+            total += u32::from(weight);
+            let scaled = |factor: f32| (f32::from(weight) * factor) as u16;
+            for (synonym, alike) in text::words::synonyms(stem) {
+                if let Some(word) = self.index.word(synonym) {
+                    add(word, scaled(*alike * 0.9));
+                }
+            }
+            match word {
+                Some(word) => add(word, weight),
+                None if stem.len() < 4 || !stem.bytes().all(|byte| byte.is_ascii_alphabetic()) => {}
+                None => {
+                    for (word, alike) in self.index.similar_words(stem, 8) {
+                        add(word, scaled(alike));
+                    }
+                }
+            }
+        }
+        let mut features: Vec<(u32, u16)> = features.into_iter().collect();
+        features.sort_unstable();
+        Query {
+            features,
+            weight: total,
+            share: 25,
+            least_rank: 0,
+        }
+    }
+
+    /// Best first; total: no two different matches are equal.
+    fn order(&self, a: &Found, b: &Found) -> Ordering {
+        let key = |found: &Found| {
+            (
+                found.class,
+                Reverse((found.confidence * 1e4) as u32),
+                found.stage,
+                Reverse((found.similarity * 1e4) as u32),
+                Reverse(if self.ranked { found.quality } else { 0 }),
+                Reverse(self.index.names_of(found.concept)),
+                Reverse(found.preferred),
+                Reverse(found.quality),
+                Reverse(self.index.defined(found.concept)),
+            )
+        };
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| {
+                self.index
+                    .concept_id(a.concept)
+                    .cmp(self.index.concept_id(b.concept))
+            })
+            .then(a.concept.cmp(&b.concept))
+            .then(a.name.cmp(&b.name))
+    }
+
+    fn sort(&self, found: &mut [Found]) {
+        found.sort_by(|a, b| self.order(a, b));
+    }
+
+    /// A concept of another semantic group than the mention's label is less likely meant.
+    fn by_group(&self, found: &mut [Found], label: &str) {
+        let Some(group) = groups::of_label(label) else {
+            return;
+        };
+        let mut foreign = false;
+        for one in found.iter_mut() {
+            let mut types = self
+                .index
+                .semantic_types(one.concept)
+                .filter_map(groups::of_type)
+                .peekable();
+            if types.peek().is_some() && !types.any(|own| group.contains(&own)) {
+                one.confidence *= 0.5;
+                foreign = true;
+            }
+        }
+        if foreign {
+            found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+        }
+    }
+}
+
+/// The definitions in the document's text, and those that its mentions make: one right before the bracket that holds
+/// another is its long form, whatever their letters.
+fn definitions(document: &Document<'_>) -> Vec<Definition> {
+    let mut definitions = abbreviation::definitions(document.text);
+    for short in document
+        .mentions
+        .iter()
+        .filter(|mention| abbreviation::is_short_form(mention.text.trim()))
+    {
+        let before = document.text.get(..short.begin).unwrap_or_default().trim_end();
+        let Some(before) = before.strip_suffix(['(', '[']) else {
+            continue;
+        };
+        let end = before.trim_end().len();
+        let Some(long) = document
+            .mentions
+            .iter()
+            .find(|long| long.end == end && long.text.len() > short.text.len())
+        else {
+            continue;
+        };
+        let short = short.text.trim();
+        match definitions
+            .iter_mut()
+            .find(|definition| definition.at == before.len() && definition.short == short)
+        {
+            Some(definition) if long.text.ends_with(&definition.long) => {
+                definition.long = long.text.to_owned()
+            }
+            Some(_) => {}
+            None => definitions.push(Definition {
+                short: short.to_owned(),
+                long: long.text.to_owned(),
+                at: before.len(),
+            }),
+        }
+    }
+    definitions
+}
+
+fn mark_expanded(found: &mut [Found]) {
+    for one in found {
+        one.expanded = true;
+        one.confidence *= 0.99;
+    }
+}
+
+/// Two lists in one, by confidence; of a concept that both have, the better.
+fn merge(first: Vec<Found>, second: Vec<Found>) -> Vec<Found> {
+    let mut merged = first;
+    for one in second {
+        match merged.iter_mut().find(|known| known.concept == one.concept) {
+            Some(known) if known.confidence < one.confidence => *known = one,
+            Some(_) => {}
+            None => merged.push(one),
+        }
+    }
+    // Stable: the first list goes before the second where they are equal.
+    merged.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    merged
+}
+
+/// The definition of a short form: the last one before `begin`, else the first one.
+fn definition<'a>(definitions: &'a [Definition], short: &str, begin: usize) -> Option<&'a Definition> {
+    let stem = abbreviation::without_plural(short);
+    let same = |definition: &&Definition| {
+        definition.short == short || abbreviation::without_plural(&definition.short) == stem
+    };
+    let mut all = definitions.iter().filter(same);
+    definitions
+        .iter()
+        .filter(same)
+        .rfind(|definition| definition.at < begin)
+        .or_else(|| all.next())
+}
+
+/// The text with its short forms written out, and without a short form that stands in brackets behind its long one;
+/// none where nothing changes.
+fn expand(text: &str, definitions: &[Definition], begin: usize) -> Option<String> {
+    let mut changed = false;
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+        if word.starts_with(['(', '[']) && !words.is_empty() && definition(definitions, bare, begin).is_some()
+        {
+            changed = true;
+            continue;
+        }
+        if !definitions.is_empty() {
+            let expanded: Vec<String> = word
+                .split('-')
+                .map(|part| {
+                    match definition(
+                        definitions,
+                        part.trim_matches(|c: char| !c.is_alphanumeric()),
+                        begin,
+                    ) {
+                        Some(definition) if !text.contains(&definition.long) => definition.long.clone(),
+                        _ => part.to_owned(),
+                    }
+                })
+                .collect();
+            let whole =
+                definition(definitions, bare, begin).filter(|definition| !text.contains(&definition.long));
+            let expanded = whole.map_or_else(|| expanded.join("-"), |definition| definition.long.clone());
+            if expanded != word {
+                changed = true;
+                words.push(expanded);
+                continue;
+            }
+        }
+        words.push(word.to_owned());
+    }
+    changed.then(|| words.join(" "))
+}
+
+/// Whether the initials of `long`, small words left out or not, are the letters of `short`.
+fn initials_are(long: &str, short: &str) -> bool {
+    let letters: Vec<char> = abbreviation::without_plural(short.trim())
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let words: Vec<&str> = long
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let initials = |words: &mut dyn Iterator<Item = &&str>| -> Vec<char> {
+        words
+            .filter_map(|word| word.chars().next())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    letters.len() >= 2
+        && words.len() >= 2
+        && (initials(&mut words.iter()) == letters
+            || initials(
+                &mut words
+                    .iter()
+                    .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
+            ) == letters)
+}
+
+/// The path of the index, for messages.
+impl Linker {
+    /// The index file.
+    pub fn path(&self) -> &Path {
+        self.index.path()
+    }
+}

@@ -1,0 +1,266 @@
+//! The forms in which a name is compared, from strict to loose. The same functions run over dictionary
+//! names when the index is built and over mentions when they are linked, so they must never depend on
+//! anything but their input.
+
+mod fold;
+mod stem;
+pub mod words;
+
+use std::fmt::Write as _;
+
+pub use stem::{derive, inflect};
+
+/// The forms of one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forms {
+    /// Folded tokens in their order, joined by a space: the exact form.
+    pub exact: String,
+    /// Spelling variants unified, plurals and stop words removed, sorted, joined by a space.
+    pub key: String,
+    /// The same after derivational stemming.
+    pub stem_key: String,
+    /// Unified tokens in their order: what [`Forms::key`] was sorted from.
+    pub words: Vec<String>,
+    /// Their stems in the same order: what names are retrieved by.
+    pub stems: Vec<String>,
+}
+
+impl Forms {
+    /// Analyses `text`.
+    pub fn of(text: &str) -> Self {
+        let tokens = fold::tokens(text);
+        let exact = tokens.join(" ");
+        let words = unify(&tokens);
+        let stems: Vec<String> = words.iter().map(|word| derive(word)).collect();
+        Self {
+            exact,
+            key: sorted(&words),
+            stem_key: sorted(&stems),
+            words,
+            stems,
+        }
+    }
+}
+
+/// The exact form alone.
+pub fn exact_form(text: &str) -> String {
+    fold::tokens(text).join(" ")
+}
+
+/// Whether a mention or name is written like an acronym: short, one token, at least two capitals (or
+/// one, with digits), and hardly any small letters.
+pub fn is_acronym(text: &str) -> bool {
+    let text = text.trim();
+    let (mut upper, mut lower, mut digit) = (0, 0, 0);
+    for c in text.chars() {
+        match c {
+            c if c.is_uppercase() => upper += 1,
+            c if c.is_lowercase() => lower += 1,
+            c if c.is_ascii_digit() => digit += 1,
+            c if c.is_whitespace() => return false,
+            _ => {}
+        }
+    }
+    (upper >= 2 || (upper == 1 && digit > 0)) && upper > lower && upper + lower + digit <= 10
+}
+
+/// 64-bit FNV-1a with a final mix: the hash of the index's tables. Fixed for ever within a format version.
+pub fn hash(text: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for &byte in text.as_bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+/// The character trigrams of a word with its borders marked, each once, sorted.
+pub fn trigrams(word: &str, into: &mut Vec<u32>) {
+    into.clear();
+    let mut window = [0_u32, u32::from('^')];
+    for c in word.chars().chain(['$']) {
+        let c = u32::from(c);
+        if window[0] != 0 {
+            // 10 bits each: letters of other scripts may collide, which only costs precision of a first filter.
+            into.push((window[0] & 0x3ff) << 20 | (window[1] & 0x3ff) << 10 | (c & 0x3ff));
+        }
+        window = [window[1], c];
+    }
+    into.sort_unstable();
+    into.dedup();
+}
+
+fn sorted(words: &[String]) -> String {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(" ")
+}
+
+/// Unifies spelling, numerals and plurals and leaves stop words out, keeping the order.
+fn unify(tokens: &[String]) -> Vec<String> {
+    let mut unified: Vec<String> = Vec::with_capacity(tokens.len());
+    let mut prefix: Option<&str> = None;
+    for (i, token) in tokens.iter().enumerate() {
+        if prefix.is_none() && i + 1 < tokens.len() && words::is_prefix(token) && tokens[i + 1].len() > 2 {
+            prefix = Some(token);
+            continue;
+        }
+        let prefix = prefix.take();
+        if prefix.is_none() && words::is_stop(token) {
+            continue;
+        }
+        let before = i.checked_sub(1).map(|i| tokens[i].as_str());
+        if let Some(number) = numeral(token, before) {
+            unified.push(number);
+            continue;
+        }
+        if prefix.is_none()
+            && let Some((letters, digits)) = letters_then_digits(token)
+        {
+            if !words::is_stop(letters) {
+                unified.push(inflect(&fold::american(letters)));
+            }
+            unified.push(digits.to_owned());
+            continue;
+        }
+        let mut joined = String::new();
+        let _ = write!(joined, "{}{token}", prefix.unwrap_or_default());
+        unified.push(inflect(&fold::american(&joined)));
+    }
+    if unified.is_empty() {
+        // "The", "type": a name of stop words alone keeps them.
+        unified = tokens
+            .iter()
+            .map(|token| inflect(&fold::american(token)))
+            .collect();
+    }
+    unified
+}
+
+/// "sca1" is "sca 1". One letter before digits stays with them ("c7", "g6pd"), and so do letters after.
+fn letters_then_digits(token: &str) -> Option<(&str, &str)> {
+    let split = token.find(|c: char| c.is_ascii_digit())?;
+    let (letters, digits) = token.split_at(split);
+    let plain = split >= 2
+        && letters.bytes().all(|b| b.is_ascii_lowercase())
+        && digits
+            .trim_end_matches(|c: char| c.is_ascii_lowercase())
+            .bytes()
+            .all(|b| b.is_ascii_digit());
+    plain.then_some((letters, digits))
+}
+
+/// A Roman numeral, with or without a letter behind it ("iia"), as "2" or "2a".
+fn numeral(token: &str, before: Option<&str>) -> Option<String> {
+    let roman = token.trim_end_matches(|c: char| matches!(c, 'a'..='e'));
+    if token.len() - roman.len() > 1 {
+        return None;
+    }
+    let value = match roman {
+        "i" => 1,
+        "ii" => 2,
+        "iii" => 3,
+        "iv" => 4,
+        "v" => 5,
+        "vi" => 6,
+        "vii" => 7,
+        "viii" => 8,
+        "ix" => 9,
+        "x" => 10,
+        "xi" => 11,
+        "xii" => 12,
+        "xiii" => 13,
+        "xiv" => 14,
+        "xv" => 15,
+        _ => return None,
+    };
+    let counted = before.is_some_and(words::counts);
+    // A lone letter is a numeral only where something is counted; "via", "id" and "xe" are words.
+    if (roman.len() == 1 || roman.len() < token.len()) && !counted && !(token == "i" && before.is_some()) {
+        return None;
+    }
+    Some(format!("{value}{}", &token[roman.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn order_plural_and_spelling_do_not_change_the_key() {
+        for (a, b) in [
+            ("Dystrophy, Myotonic", "myotonic dystrophies"),
+            ("oesophageal tumours", "esophageal tumor"),
+            ("Addison's disease", "Addison disease"),
+            ("Addisons disease", "Addison's Disease"),
+            ("diabetes mellitus type II", "Diabetes Mellitus, Type 2"),
+            ("glycogen storage disease type IIa", "glycogen storage disease 2a"),
+            ("α-thalassaemia", "alpha Thalassemia"),
+            ("spinocerebellar ataxia SCA1", "SCA 1 spinocerebellar ataxia"),
+            ("non-insulin dependent diabetes", "noninsulin-dependent diabetes"),
+            ("brain metastases", "Metastasis, brain"),
+            ("Sjögren’s syndrome", "Sjogren syndrome"),
+        ] {
+            assert_eq!(Forms::of(a).key, Forms::of(b).key, "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn adjectives_meet_their_nouns_in_the_stem_key() {
+        for (a, b) in [
+            ("hypertensive", "hypertension"),
+            ("epileptic", "epilepsy"),
+            ("C5-deficient", "C5 deficiency"),
+            ("cirrhotic", "cirrhosis"),
+            ("depressed", "depression"),
+            ("anaemic", "anemia"),
+            ("metastatic", "metastases"),
+            ("malignant", "malignancy"),
+        ] {
+            assert_eq!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn different_things_stay_different() {
+        for (a, b) in [
+            ("hypertension", "hypotension"),
+            ("X-linked ichthyosis", "10 linked ichthyosis"),
+            ("hepatitis", "hepatic"),
+            ("type 1 diabetes", "type 2 diabetes"),
+            ("with complication", "without complication"),
+        ] {
+            assert_ne!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn acronyms_are_told_from_words() {
+        for yes in ["HD", "G6PD", "A-T", "RCCs", "C7D", "MEN1"] {
+            assert!(is_acronym(yes), "{yes}");
+        }
+        for no in ["was", "Cold", "cancer", "MS patients", "a", "B"] {
+            assert!(!is_acronym(no), "{no}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_forms_and_the_exact_form_is_stable(text in "\\PC{0,60}") {
+            let forms = Forms::of(&text);
+            prop_assert_eq!(exact_form(&forms.exact), forms.exact.clone());
+            prop_assert_eq!(forms.words.len(), forms.stems.len());
+            prop_assert!(!forms.exact.contains('\0'));
+        }
+
+        #[test]
+        fn case_and_punctuation_do_not_matter(words in prop::collection::vec("[a-z]{1,9}", 1..6)) {
+            let plain = words.join(" ");
+            prop_assert_eq!(Forms::of(&plain), Forms::of(&words.join("-").to_uppercase()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Two light stemmers for biomedical English: inflection (safe) and derivation (loose). Written for names
+//! of Greek and Latin origin, whose endings the general-purpose stemmers do not know.
+
+/// Singular of a noun, by its ending.
+pub fn inflect(word: &str) -> String {
+    if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
+        return word.to_owned();
+    }
+    const RULES: &[(&str, &str)] = &[
+        ("itides", "itis"),
+        ("mata", "ma"),
+        ("series", "series"),
+        ("species", "species"),
+        ("caries", "caries"),
+        ("rabies", "rabies"),
+        ("scabies", "scabies"),
+        ("herpes", "herpes"),
+        ("facies", "facies"),
+        ("eases", "ease"),
+        ("tases", "tasis"),
+        ("phases", "phase"),
+        ("oses", "osis"),
+        ("yses", "ysis"),
+        ("eses", "esis"),
+        ("praxes", "praxis"),
+        ("pexies", "pexy"),
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("ches", "ch"),
+        ("shes", "sh"),
+        ("uses", "us"),
+        ("omas", "oma"),
+        ("emias", "emia"),
+        ("ias", "ia"),
+        ("ss", "ss"),
+        ("us", "us"),
+        ("is", "is"),
+        ("as", "as"),
+        ("os", "os"),
+        ("s", ""),
+    ];
+    for (from, to) in RULES {
+        if let Some(stem) = word.strip_suffix(from) {
+            if stem.is_empty() && from != to {
+                break;
+            }
+            return format!("{stem}{to}");
+        }
+    }
+    match word {
+        "children" => "child".to_owned(),
+        "teeth" => "tooth".to_owned(),
+        "feet" => "foot".to_owned(),
+        "women" => "woman".to_owned(),
+        "men" => "man".to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+/// The stem that a noun shares with its adjectives, verbs and abstract forms. `word` went through
+/// [`inflect`]. The result need not be a word.
+pub fn derive(word: &str) -> String {
+    if word.len() < 5 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
+        return word.to_owned();
+    }
+    // Endings of Greek nouns and of their adjectives meet in the noun's stem; it keeps what tells them apart
+    // from the bare root (hepatitis is not hepatic).
+    const NOUNS: &[(&str, &str)] = &[
+        ("otically", "os"),
+        ("otic", "os"),
+        ("osis", "os"),
+        ("eptic", "eps"),
+        ("epsy", "eps"),
+        ("emic", "em"),
+        ("emia", "em"),
+        ("itic", "iti"),
+        ("itis", "iti"),
+        ("static", "stas"),
+        ("stasis", "stas"),
+        ("lytic", "lys"),
+        ("lysis", "lys"),
+        ("plastic", "plas"),
+        ("plasia", "plas"),
+        ("esthetic", "esthes"),
+        ("esthesia", "esthes"),
+        ("paretic", "pares"),
+        ("paresis", "pares"),
+        ("phylactic", "phylax"),
+        ("phylaxis", "phylax"),
+        ("spastic", "spas"),
+        ("genetic", "genet"),
+        ("matous", "ma"),
+        ("matosis", "matos"),
+        ("oma", "oma"),
+        ("ency", "en"),
+        ("ent", "en"),
+        ("ancy", "an"),
+        ("ant", "an"),
+        ("plegic", "pleg"),
+        ("plegia", "pleg"),
+        ("ectasis", "ecta"),
+        ("ectatic", "ecta"),
+        ("ectasia", "ecta"),
+    ];
+    for (from, to) in NOUNS {
+        if let Some(stem) = word.strip_suffix(from)
+            && stem.len() >= 2
+        {
+            return format!("{stem}{to}");
+        }
+    }
+    const ENDINGS: &[&str] = &[
+        "ization", "ational", "ations", "ically", "ation", "ative", "ating", "ional", "ement", "ical",
+        "ated", "ment", "ness", "ious", "ian", "ion", "ive", "ate", "ous", "ity", "ism", "ing", "ial", "ary",
+        "ic", "al", "ed", "ia", "um", "y", "e", "a",
+    ];
+    let mut stem = word;
+    for _ in 0..2 {
+        let Some((ending, shorter)) = ENDINGS.iter().find_map(|ending| {
+            let shorter = stem.strip_suffix(ending)?;
+            (shorter.len() >= 4).then_some((*ending, shorter))
+        }) else {
+            break;
+        };
+        stem = shorter;
+        // An abstract noun of an adjective: "toxicity" is "toxic" is "tox".
+        if !matches!(ending, "ity" | "ism" | "ness") {
+            break;
+        }
+    }
+    stem.to_owned()
+}

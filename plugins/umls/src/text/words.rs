@@ -1,0 +1,354 @@
+//! Word lists: what a name can be told apart by, and what not. General medical English; no list was made
+//! from a corpus' answers.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::{derive, inflect};
+
+/// Words that no key contains.
+pub(super) fn is_stop(token: &str) -> bool {
+    matches!(
+        token,
+        "of" | "the"
+            | "a"
+            | "an"
+            | "in"
+            | "on"
+            | "with"
+            | "and"
+            | "or"
+            | "to"
+            | "by"
+            | "due"
+            | "for"
+            | "from"
+            | "at"
+            | "as"
+            | "nos"
+            | "type"
+            | "types"
+    )
+}
+
+/// Words after which a lone letter is a numeral.
+pub(super) fn counts(token: &str) -> bool {
+    matches!(
+        token,
+        "type"
+            | "types"
+            | "factor"
+            | "stage"
+            | "grade"
+            | "class"
+            | "group"
+            | "phase"
+            | "form"
+            | "subtype"
+            | "variant"
+            | "syndrome"
+            | "disease"
+            | "deficiency"
+            | "mps"
+            | "men"
+            | "collagen"
+            | "complex"
+    )
+}
+
+/// Prefixes that are written apart, with a hyphen, or together.
+pub(super) fn is_prefix(token: &str) -> bool {
+    matches!(
+        token,
+        "non"
+            | "anti"
+            | "pre"
+            | "post"
+            | "micro"
+            | "macro"
+            | "hyper"
+            | "hypo"
+            | "sub"
+            | "supra"
+            | "inter"
+            | "intra"
+            | "extra"
+            | "para"
+            | "peri"
+            | "poly"
+            | "pseudo"
+            | "semi"
+            | "auto"
+            | "cardio"
+            | "neuro"
+            | "broncho"
+            | "gastro"
+            | "naso"
+            | "oro"
+            | "mono"
+            | "multi"
+            | "co"
+            | "over"
+            | "under"
+            | "haemo"
+            | "hemo"
+            | "osteo"
+            | "thrombo"
+            | "immuno"
+            | "ante"
+            | "infra"
+            | "hepato"
+            | "cerebro"
+    )
+}
+
+/// How much a word tells names apart, as a factor on its weight by rarity.
+pub fn information(stem: &str) -> f32 {
+    static FACTORS: OnceLock<HashMap<String, f32>> = OnceLock::new();
+    let factors = FACTORS.get_or_init(|| {
+        let groups: [(&str, f32); 3] = [
+            (
+                "disease disorder syndrome condition illness abnormality problem complication patient case subject \
+                 family form variant subtype status unspecified other",
+                0.35,
+            ),
+            (
+                "severe mild moderate acute chronic recurrent persistent transient sporadic classic classical typical \
+                 atypical bilateral unilateral left right progressive idiopathic human primary advanced early late new \
+                 induced related associated human solid isolated common rare known hereditary familial inherited \
+                 genetic congenital onset adult clinical major minor possible significant complete partial symptomatic \
+                 asymptomatic spontaneous treated untreated benign invasive localized diffuse autosomal recessive dominant \
+                 linked drug chemical experimental postoperative",
+                0.45,
+            ),
+            ("stage grade class group phase", 0.6),
+        ];
+        groups
+            .iter()
+            .flat_map(|(words, factor)| words.split_whitespace().map(|word| (derive(&inflect(word)), *factor)))
+            .collect()
+    });
+    factors.get(stem).copied().unwrap_or(1.0)
+}
+
+/// Words that mean the same in the name of a disease; each line is one class. The first number is how alike
+/// two words of the class are.
+const CLASSES: &[(f32, &str)] = &[
+    (0.93, "cancer carcinoma tumor neoplasm neoplasia malignancy"),
+    (0.95, "kidney renal nephric"),
+    (0.95, "liver hepatic"),
+    (0.95, "heart cardiac"),
+    (0.95, "lung pulmonary"),
+    (0.9, "brain cerebral cerebrum"),
+    (0.95, "stomach gastric"),
+    (0.9, "bowel intestine intestinal enteric"),
+    (0.95, "eye ocular ophthalmic"),
+    (0.95, "skin cutaneous dermal"),
+    (0.9, "bone osseous skeletal"),
+    (0.95, "muscle muscular"),
+    (0.9, "nerve neural"),
+    (0.85, "blood hematologic hematological"),
+    (0.95, "breast mammary"),
+    (0.95, "ovary ovarian"),
+    (0.95, "testis testicular testes"),
+    (0.95, "uterus uterine"),
+    (0.95, "prostate prostatic"),
+    (0.95, "pancreas pancreatic"),
+    (0.95, "colon colonic"),
+    (0.95, "rectum rectal"),
+    (0.95, "vein venous"),
+    (0.95, "artery arterial"),
+    (0.95, "tooth dental"),
+    (0.95, "mouth oral"),
+    (0.85, "ear otic aural"),
+    (0.9, "hearing auditory"),
+    (0.9, "vision visual"),
+    (0.95, "nose nasal"),
+    (0.9, "throat pharyngeal pharynx"),
+    (0.95, "joint articular"),
+    (0.9, "spine spinal vertebral"),
+    (0.95, "larynx laryngeal"),
+    (0.95, "trachea tracheal"),
+    (0.95, "esophagus esophageal"),
+    (0.95, "thymus thymic"),
+    (0.95, "cervix cervical"),
+    (0.95, "bladder vesical"),
+    (0.95, "placenta placental"),
+    (0.95, "valve valvular"),
+    (0.95, "ventricle ventricular"),
+    (0.95, "atrium atrial"),
+    (0.95, "vessel vascular"),
+    (0.95, "duct ductal"),
+    (0.9, "hereditary familial inherited genetic heritable"),
+    (0.7, "hereditary inherited genetic recessive dominant"),
+    (0.85, "disease disorder illness condition"),
+    (0.6, "disease syndrome"),
+    (0.85, "abnormality anomaly malformation defect deformity"),
+    (
+        0.7,
+        "dysfunction impairment disturbance disorder disability deterioration",
+    ),
+    (0.7, "disease dysfunction abnormality impairment"),
+    (0.8, "damage injury lesion"),
+    (0.6, "damage injury toxicity dysfunction"),
+    (0.6, "damage injury disease toxicity"),
+    (0.8, "failure insufficiency"),
+    (0.93, "hemorrhage bleeding bleed hemorrhagic"),
+    (0.9, "pain ache"),
+    (0.85, "pain algia"),
+    (0.95, "fever pyrexia"),
+    (0.9, "seizure convulsion"),
+    (0.8, "mental psychiatric"),
+    (0.8, "intellectual mental"),
+    (0.8, "retardation disability handicapped handicap"),
+    (0.9, "itching pruritus itch"),
+    (0.8, "child childhood juvenile pediatric infantile"),
+    (0.8, "infant infantile neonatal newborn"),
+    (0.85, "deficiency deficient lack absence absent"),
+    (0.7, "deficiency loss decreased diminished reduced"),
+    (0.9, "thrombosis thrombus thrombotic"),
+    (0.9, "embolism embolus embolic"),
+    (0.85, "swelling edema"),
+    (0.8, "infarct infarction"),
+    (0.85, "death mortality"),
+    (0.85, "movement motor"),
+    (0.85, "cognition cognitive"),
+    (0.9, "behavior behavioral"),
+    (0.9, "sex sexual"),
+    (0.8, "elevated increased raised"),
+    (0.8, "narrowing stenosis stricture"),
+    (0.8, "enlargement enlarged hypertrophy megaly"),
+    (0.85, "ulcer ulceration"),
+    (0.85, "paralysis palsy"),
+    (0.8, "weakness paresis"),
+    (0.8, "deaf deafness hearing"),
+    (0.85, "blind blindness"),
+    (0.8, "sleep somnolence"),
+    (0.9, "addiction dependence abuse"),
+    (0.8, "alcohol alcoholic ethanol"),
+    (0.85, "migraine headache"),
+    (0.9, "leukemia leukaemic"),
+    (0.85, "immunodeficiency immune"),
+    (0.85, "dwarfism dysplasia"),
+    (0.85, "short dwarf"),
+    (0.9, "calcification calcified"),
+    (0.85, "induced related caused associated"),
+];
+
+/// Combining forms at the start of a word, and the word that each stands for.
+const FORMS: &[(&str, &str)] = &[
+    ("nephro", "kidney"),
+    ("reno", "kidney"),
+    ("hepato", "liver"),
+    ("cardio", "heart"),
+    ("myocardio", "heart"),
+    ("neuro", "nervous system"),
+    ("encephalo", "brain"),
+    ("cerebro", "brain"),
+    ("gastro", "stomach"),
+    ("entero", "intestine"),
+    ("dermato", "skin"),
+    ("dermo", "skin"),
+    ("osteo", "bone"),
+    ("arthro", "joint"),
+    ("pneumo", "lung"),
+    ("pulmo", "lung"),
+    ("hemato", "blood"),
+    ("hemo", "blood"),
+    ("angio", "vessel"),
+    ("vasculo", "vessel"),
+    ("oto", "hearing"),
+    ("ophthalmo", "eye"),
+    ("oculo", "eye"),
+    ("retino", "retina"),
+    ("cysto", "bladder"),
+    ("rhino", "nose"),
+    ("vestibulo", "vestibular"),
+    ("uro", "urinary"),
+    ("cholangio", "bile duct"),
+    ("broncho", "bronchi"),
+    ("myelo", "bone marrow"),
+    ("cranio", "skull"),
+    ("chondro", "cartilage"),
+    ("myo", "muscle"),
+    ("adeno", "gland"),
+    ("lympho", "lymph"),
+    ("spleno", "spleen"),
+    ("pancreato", "pancreas"),
+    ("colo", "colon"),
+    ("procto", "rectum"),
+    ("thyro", "thyroid"),
+    ("embryo", "embryo"),
+    ("feto", "fetal"),
+    ("immuno", "immune"),
+    ("geno", "genetic"),
+    ("photo", "light"),
+    ("glomerulo", "glomerular"),
+    ("tubulo", "tubular"),
+    ("veno", "vein"),
+    ("arterio", "artery"),
+    ("thrombo", "thrombus"),
+    ("utero", "uterus"),
+    ("psycho", "mental"),
+];
+
+/// The words that a compound such as "nephrotoxicity" is made of, where its parts are known.
+pub fn parts(word: &str) -> Option<String> {
+    const ENDINGS: &[(&str, &str)] = &[
+        ("toxicity", "toxicity"),
+        ("toxic", "toxicity"),
+        ("pathy", "disease"),
+        ("pathic", "disease"),
+        ("megaly", "enlargement"),
+        ("algia", "pain"),
+        ("dynia", "pain"),
+        ("plegia", "paralysis"),
+        ("rrhagia", "hemorrhage"),
+        ("spasm", "spasm"),
+        ("malacia", "softening"),
+        ("sclerosis", "sclerosis"),
+        ("suppression", "suppression"),
+        ("suppressive", "suppression"),
+        ("protection", "protection"),
+        ("carcinoma", "carcinoma"),
+        ("genesis", "formation"),
+        ("trauma", "injury"),
+        ("stenosis", "stenosis"),
+        ("thrombosis", "thrombosis"),
+        ("ischemia", "ischemia"),
+        ("necrosis", "necrosis"),
+        ("fibrosis", "fibrosis"),
+        ("degeneration", "degeneration"),
+        ("depression", "depression"),
+    ];
+    FORMS.iter().find_map(|(form, organ)| {
+        let rest = word.strip_prefix(form)?;
+        let (_, what) = ENDINGS.iter().find(|(ending, _)| *ending == rest)?;
+        Some(format!("{organ} {what}"))
+    })
+}
+
+/// The stems that mean about the same as `stem`, with how alike they are.
+pub fn synonyms(stem: &str) -> &'static [(String, f32)] {
+    static TABLE: OnceLock<HashMap<String, Vec<(String, f32)>>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        let mut table: HashMap<String, Vec<(String, f32)>> = HashMap::new();
+        for (alike, class) in CLASSES {
+            let stems: Vec<String> = class
+                .split_whitespace()
+                .map(|word| derive(&inflect(word)))
+                .collect();
+            for a in &stems {
+                for b in stems.iter().filter(|b| *b != a) {
+                    let others = table.entry(a.clone()).or_default();
+                    match others.iter_mut().find(|(other, _)| other == b) {
+                        Some((_, known)) => *known = known.max(*alike),
+                        None => others.push((b.clone(), *alike)),
+                    }
+                }
+            }
+        }
+        table
+    });
+    table.get(stem).map(Vec::as_slice).unwrap_or_default()
+}

@@ -1,0 +1,327 @@
+//! From input files to an index: what is taken, what is refused and with which words.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+
+use common::{Release, dictionary, first, link, open};
+use mednerd_umls::build::{Build, Filters, Input};
+use mednerd_umls::index::Index;
+use mednerd_umls::{Error, linker::Linker, linker::Settings};
+use proptest::prelude::*;
+
+fn message(outcome: Result<impl Sized, Error>) -> String {
+    match outcome {
+        Ok(_) => panic!("was accepted"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn names_that_are_wanted_are_taken() {
+    let release = Release::small();
+    let linker = release.linker();
+    let record = linker.index().record();
+    assert_eq!(
+        (record.kind.as_str(), record.release.as_str()),
+        ("umls", "2026AA")
+    );
+    assert_eq!(record.concepts, 8);
+    assert_eq!(record.retired, 1);
+    assert!(
+        record
+            .vocabularies
+            .iter()
+            .any(|source| source.name == "MSH" && source.version == "2026" && source.rows > 5)
+    );
+    assert_eq!(first(&linker, "heart attack").unwrap().0, "C0000001");
+    // Another language, and a suppressed name.
+    assert!(!record.vocabularies.iter().any(|source| source.name == "MSHSPA"));
+    assert_ne!(first(&linker, "old aspirin name").unwrap().1, "exact");
+}
+
+#[test]
+fn filters_choose() {
+    let release = Release::small();
+    release.write();
+    let with = |change: &dyn Fn(&mut Filters)| {
+        let mut filters = Filters::default();
+        change(&mut filters);
+        release.build(filters, 1 << 20).unwrap()
+    };
+    assert_eq!(
+        with(&|filters| filters.semantic_types = vec!["T121".to_owned()]).concepts,
+        1
+    );
+    assert_eq!(
+        with(&|filters| filters.vocabularies = vec!["RXNORM".to_owned()]).concepts,
+        1
+    );
+    assert_eq!(
+        with(&|filters| filters.without = vec!["MSH".to_owned()]).concepts,
+        2
+    );
+    assert_eq!(
+        with(&|filters| filters.suppressed = true).names,
+        with(&|_| {}).names + 1
+    );
+    assert_eq!(
+        with(&|filters| filters.languages.clear()).names,
+        with(&|_| {}).names + 1
+    );
+    assert!(with(&|filters| filters.without_term_types = vec!["ET".to_owned()]).names < with(&|_| {}).names);
+    let nothing = Filters {
+        vocabularies: vec!["NONE".to_owned()],
+        ..Filters::default()
+    };
+    assert!(message(release.build(nothing, 1 << 20)).contains("no name is left"));
+}
+
+#[test]
+fn columns_are_where_mrfiles_says() {
+    let mut release = Release::small();
+    // CUI goes to the end.
+    let turn = |row: &str, separator: char| {
+        let (cui, rest) = row.split_once(separator).unwrap();
+        (cui.to_owned(), rest.to_owned())
+    };
+    let (cui, rest) = turn(release.columns("MRCONSO.RRF"), ',');
+    *release.columns("MRCONSO.RRF") = format!("{rest},{cui}");
+    let turned: String = release
+        .text("MRCONSO.RRF")
+        .lines()
+        .map(|row| turn(row, '|'))
+        .map(|(cui, rest)| format!("{rest}{cui}|\n"))
+        .collect();
+    *release.text("MRCONSO.RRF") = turned;
+    assert_eq!(first(&release.linker(), "aspirin").unwrap().0, "C0000006");
+}
+
+#[test]
+fn broken_releases_are_named_with_file_and_line() {
+    let broken = |change: &dyn Fn(&mut Release), expected: &[&str]| {
+        let mut release = Release::small();
+        release.write();
+        change(&mut release);
+        let said = message(release.build(Filters::default(), 1 << 20));
+        for part in expected {
+            assert!(said.contains(part), "{said:?} does not say {part:?}");
+        }
+        assert!(!release.path("index").exists());
+        // Nothing is left behind.
+        assert!(
+            !fs::read_dir(release.folder.path())
+                .unwrap()
+                .any(|entry| { entry.unwrap().file_name().to_string_lossy().starts_with('.') })
+        );
+    };
+    let overwrite = |release: &Release, file: &str, text: &[u8]| fs::write(release.path(file), text).unwrap();
+    broken(
+        &|release| overwrite(release, "MRCONSO.RRF", b""),
+        &["MRCONSO.RRF", "empty", "MetamorphoSys"],
+    );
+    broken(
+        &|release| {
+            let text = release.text("MRCONSO.RRF").clone();
+            overwrite(release, "MRCONSO.RRF", &text.as_bytes()[..text.len() - 9]);
+        },
+        &["MRCONSO.RRF:17:", "cut short"],
+    );
+    broken(
+        &|release| {
+            let text = release.text("MRCONSO.RRF").clone();
+            let rows: Vec<&str> = text.lines().take(9).collect();
+            overwrite(release, "MRCONSO.RRF", (rows.join("\n") + "\n").as_bytes());
+        },
+        &[
+            "MRCONSO.RRF",
+            "9 rows where MRFILES.RRF announces 17",
+            "different releases",
+        ],
+    );
+    broken(
+        &|release| {
+            let mut text = release.text("MRCONSO.RRF").clone().into_bytes();
+            text[200] = 0xff;
+            overwrite(release, "MRCONSO.RRF", &text);
+        },
+        &["MRCONSO.RRF:3:", "not UTF-8"],
+    );
+    broken(
+        &|release| {
+            let text = release.text("MRCONSO.RRF").replacen("|0|N|", "|0|", 1);
+            overwrite(release, "MRCONSO.RRF", text.as_bytes());
+        },
+        &["MRCONSO.RRF:1:", "17 columns where 18 are announced"],
+    );
+    broken(
+        &|release| {
+            let text = release.text("MRCONSO.RRF").replace("|RXNORM|", "|NEWSAB|");
+            overwrite(release, "MRCONSO.RRF", text.as_bytes());
+        },
+        &[
+            "MRCONSO.RRF:14:",
+            "NEWSAB is not listed in MRSAB.RRF",
+            "different releases",
+        ],
+    );
+    broken(
+        &|release| {
+            let text = release.text("MRCONSO.RRF").replace("C0000001|", "X1|");
+            overwrite(release, "MRCONSO.RRF", text.as_bytes());
+        },
+        &["MRCONSO.RRF:1:", "not a CUI"],
+    );
+    broken(
+        &|release| fs::remove_file(release.path("MRFILES.RRF")).unwrap(),
+        &["cannot read", "MRFILES.RRF"],
+    );
+    broken(
+        &|release| {
+            let listing = fs::read_to_string(release.path("MRFILES.RRF"))
+                .unwrap()
+                .replace("STR", "STRING");
+            overwrite(release, "MRFILES.RRF", listing.as_bytes());
+        },
+        &["MRFILES.RRF", "MRCONSO.RRF has no column STR"],
+    );
+}
+
+#[test]
+fn rxnorm_has_its_own_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let atom = |id: &str, tty: &str, name: &str| {
+        format!("{id}|ENG||||||A|||{id}|RXNORM|{tty}|{id}|{name}||N|4096|\n")
+    };
+    let text = atom("1191", "IN", "aspirin") + &atom("243670", "SCD", "aspirin 81 MG Oral Tablet");
+    fs::write(folder.path().join("RXNCONSO.RRF"), text).unwrap();
+    fs::write(
+        folder.path().join("RXNSTY.RRF"),
+        "1191|T109|A|Organic Chemical|||\n",
+    )
+    .unwrap();
+    let out = folder.path().join("index");
+    let build = Build {
+        input: Input::Rrf(folder.path().to_owned()),
+        out: out.clone(),
+        filters: Filters::default(),
+        memory: 1 << 20,
+    };
+    assert_eq!(build.run(&mut ()).unwrap().kind, "rxnorm");
+    let candidate = link(&open(&out, None), "Aspirin").remove(0);
+    assert_eq!(
+        (candidate.id.as_str(), candidate.semantic_types.as_slice()),
+        ("1191", &["T109".to_owned()][..])
+    );
+    assert_eq!(
+        candidate.codings[0].system,
+        "http://www.nlm.nih.gov/research/umls/rxnorm"
+    );
+}
+
+#[test]
+fn dictionaries_are_read_as_people_write_them() {
+    let (folder, record) = dictionary(
+        "\u{feff}id,name,semantic_type,source\r\nMESH:D003920,Diabetes Mellitus,Disease,MEDIC\r\n\
+         MESH:D003920,\"Diabetes, \"\"sugar\"\"\",Disease,MEDIC\r\nlocal-1,Ménière's disease,Disease,\r\n",
+    );
+    assert_eq!(record.unwrap().concepts, 2);
+    let linker = open(&folder.path().join("index"), None);
+    assert_eq!(link(&linker, "sugar diabetes")[0].name, "Diabetes Mellitus");
+    assert_eq!(link(&linker, "diabetes mellitus")[0].codings[0].code, "D003920");
+    assert_eq!(first(&linker, "Meniere disease").unwrap().0, "local-1");
+
+    for (text, expected) in [
+        ("", "empty"),
+        ("a,b\n1,2\n", "dictionary.csv:1:"),
+        ("id,name\nD1,\n", "no name is left"),
+        ("id,name\nD1,ok\nD2\n", "dictionary.csv:3:"),
+        ("id,name\n,nameless\n", "dictionary.csv:2: the id is empty"),
+    ] {
+        let said = message(dictionary(text).1);
+        assert!(said.contains(expected), "{text:?}: {said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.csv");
+    fs::write(&path, b"id,name\nD1,caf\xe9\n").unwrap();
+    let build = Build {
+        input: Input::Csv(path),
+        out: folder.path().join("index"),
+        filters: Filters::default(),
+        memory: 1 << 20,
+    };
+    let said = message(build.run(&mut ()));
+    assert!(said.contains("d.csv:2: column 2 is not UTF-8"), "{said}");
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    let release = Release::small();
+    let linker = release.linker();
+    let path = release.path("index");
+    drop(linker);
+    let good = fs::read(&path).unwrap();
+    let damaged = release.path("damaged");
+    let settings = Settings {
+        index: damaged.clone(),
+        ..Settings::default()
+    };
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&damaged, &bytes).unwrap();
+        let opened = Linker::open(settings.clone());
+        assert!(
+            opened.is_err(),
+            "byte {at} of {} was changed and nothing noticed",
+            good.len()
+        );
+    }
+    for length in [0, 10, 100, good.len() / 2, good.len() - 1] {
+        fs::write(&damaged, &good[..length]).unwrap();
+        assert!(Index::open(&damaged).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn a_failed_build_leaves_the_old_index() {
+    let release = Release::small();
+    drop(release.linker());
+    let before = fs::read(release.path("index")).unwrap();
+    fs::write(release.path("MRCONSO.RRF"), "").unwrap();
+    assert!(release.build(Filters::default(), 1 << 20).is_err());
+    assert_eq!(fs::read(release.path("index")).unwrap(), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn bytes_depend_on_the_input_alone(names in prop::collection::vec("[a-zA-Z]{1,8}( [a-z0-9]{1,9}){0,4}", 1..400)) {
+        let rows: String = names.iter().enumerate().map(|(i, name)| format!("D{},{name},T,S{}\n", i / 3, i % 4)).collect();
+        let text = format!("id,name,semantic_type,source\n{rows}");
+        let (first, outcome) = dictionary(&text);
+        outcome.unwrap();
+        let (second, _) = dictionary(&text);
+        let bytes = fs::read(first.path().join("index")).unwrap();
+        prop_assert_eq!(&bytes, &fs::read(second.path().join("index")).unwrap());
+        // Sorted in small runs outside memory, too.
+        let out = second.path().join("small");
+        let build = Build {
+            input: Input::Csv(second.path().join("dictionary.csv")),
+            out: out.clone(),
+            filters: Filters::default(),
+            memory: 0,
+        };
+        build.run(&mut ()).unwrap();
+        prop_assert_eq!(&bytes, &fs::read(out).unwrap());
+        // Every name finds its concept.
+        let linker = open(&first.path().join("index"), None);
+        for (i, name) in names.iter().enumerate() {
+            let found = link(&linker, name);
+            let id = format!("D{}", i / 3);
+            prop_assert!(found.iter().any(|candidate| candidate.id == id) || found.len() == 10, "{}", name);
+        }
+    }
+}

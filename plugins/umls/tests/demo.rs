@@ -1,0 +1,46 @@
+//! The demo vocabulary is what the sample notes need.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{first, link, open};
+use mednerd_umls::build::{Build, Filters, Input};
+
+#[test]
+fn common_clinical_names_are_linked() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("index");
+    let record = Build {
+        input: Input::Rrf(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo")),
+        out: out.clone(),
+        filters: Filters::default(),
+        memory: 1 << 22,
+    }
+    .run(&mut ())
+    .unwrap();
+    assert!(record.concepts > 300, "{}", record.concepts);
+    assert_eq!(record.release, "demo");
+    let linker = open(&out, None);
+    for (text, name) in [
+        ("heart attack", "Myocardial Infarction"),
+        ("Type 2 diabetes mellitus", "Diabetes Mellitus, Type 2"),
+        ("shortness of breath", "Dyspnea"),
+        ("pleural effusions", "Pleural Effusion"),
+        ("HTN", "Hypertension"),
+        ("orthopnoea", "Orthopnea"),
+        ("oedema", "Edema"),
+        ("metastases", "Neoplasm Metastasis"),
+        ("furosemide", "Furosemide"),
+    ] {
+        assert_eq!(link(&linker, text)[0].name, name, "{text}");
+    }
+    let codings = link(&linker, "fibromyalgia").remove(0).codings;
+    assert!(
+        codings
+            .iter()
+            .any(|coding| coding.code == "M79.7" && coding.system.ends_with("icd-10-cm"))
+    );
+    assert_eq!(first(&linker, "zyxwv"), None);
+}

@@ -1,0 +1,237 @@
+//! What is linked to what, and how it is told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs;
+
+use common::{Release, first, link, link_in, open};
+use mednerd_umls::linker::{Candidate, Options};
+
+fn options(vocabularies: &[&str]) -> Options {
+    Options {
+        top_k: 5,
+        vocabularies: vocabularies.iter().map(|name| (*name).to_owned()).collect(),
+        ..Options::default()
+    }
+}
+
+fn id(candidates: &[Candidate]) -> &str {
+    candidates
+        .first()
+        .map_or("NIL", |candidate| candidate.id.as_str())
+}
+
+#[test]
+fn stages_go_from_strict_to_loose() {
+    let linker = Release::small().linker();
+    for (text, id, stage) in [
+        ("Heart Attack", "C0000001", "exact"),
+        ("infarctions, myocardial", "C0000001", "key"),
+        ("hypertensive", "C0000008", "variant"),
+        ("Duchenne's muscular dystrophy", "C0000007", "key"),
+        ("breast tumour", "C0000002", "fuzzy"),
+        ("mycardial infarction", "C0000001", "fuzzy"),
+        ("breast and ovarian cancer", "C0000002", "composite"),
+    ] {
+        assert_eq!(
+            first(&linker, text),
+            Some((id.to_owned(), stage.to_owned())),
+            "{text}"
+        );
+    }
+    let both: Vec<String> = link(&linker, "breast and ovarian cancer")
+        .into_iter()
+        .take(2)
+        .map(|candidate| candidate.id)
+        .collect();
+    assert_eq!(both, ["C0000002", "C0000003"]);
+    for nothing in ["", "?!", "zyxwvu", "the"] {
+        assert_eq!(link(&linker, nothing), [], "{nothing:?}");
+    }
+}
+
+#[test]
+fn a_loose_match_is_never_sure_of_itself() {
+    let linker = Release::small().linker();
+    for text in [
+        "breast tumour",
+        "severe chronic hypertension",
+        "mycardial infarction",
+    ] {
+        let best = link(&linker, text).remove(0);
+        assert!(best.score < 0.9, "{text}: {}", best.score);
+        assert!(best.reason.contains("similarity"), "{}", best.reason);
+    }
+    assert!(link(&linker, "Hypertension")[0].score >= 0.9);
+}
+
+#[test]
+fn case_tells_a_short_form_from_a_word() {
+    let linker = Release::small().linker();
+    assert_eq!(id(&link(&linker, "cold")), "C0000004");
+    let mut both: Vec<String> = link(&linker, "COLD")
+        .into_iter()
+        .map(|candidate| candidate.id)
+        .collect();
+    both.sort();
+    assert_eq!(both, ["C0000004", "C0000005"]);
+}
+
+#[test]
+fn short_forms_mean_what_the_document_says() {
+    let linker = Release::small().linker();
+    let text =
+        "Two boys with Duchenne muscular dystrophy (DMD). DMD is X-linked; carriers of DMD may have an MI.";
+    let linked = link_in(
+        &linker,
+        text,
+        &["Duchenne muscular dystrophy", "DMD", "DMD"],
+        &options(&[]),
+    );
+    for candidates in &linked {
+        assert_eq!(id(candidates), "C0000007");
+    }
+    assert_eq!(linked[1][0].matched, "abbreviation");
+    assert!(linked[1][0].reason.contains("short form"));
+    // Nothing defines it here.
+    assert_eq!(id(&link(&linker, "DMD")), "NIL");
+}
+
+#[test]
+fn codes_come_with_their_fhir_systems() {
+    let linker = Release::small().linker();
+    let codes = |vocabularies: &[&str]| -> Vec<(String, String, String)> {
+        let found = link_in(&linker, "heart attack", &["heart attack"], &options(vocabularies));
+        let codings = found[0][0].codings.clone();
+        codings
+            .into_iter()
+            .map(|coding| (coding.system, coding.code, coding.display))
+            .collect()
+    };
+    let expect = |entries: &[(&str, &str, &str)]| -> Vec<(String, String, String)> {
+        entries
+            .iter()
+            .map(|(a, b, c)| ((*a).to_owned(), (*b).to_owned(), (*c).to_owned()))
+            .collect()
+    };
+    let snomed = ("http://snomed.info/sct", "22298006", "Myocardial Infarction");
+    let icd = (
+        "http://hl7.org/fhir/sid/icd-10-cm",
+        "I21",
+        "Acute myocardial infarction",
+    );
+    assert_eq!(codes(&["SNOMED"]), expect(&[snomed]));
+    assert_eq!(
+        codes(&["http://hl7.org/fhir/sid/icd-10-cm", "SNOMEDCT_US"]),
+        expect(&[snomed, icd])
+    );
+    assert_eq!(codes(&["LOINC"]), []);
+    let all = codes(&[]);
+    assert_eq!(all[0].0, "http://terminology.hl7.org/CodeSystem/umls");
+    assert_eq!(
+        (all[0].1.as_str(), all[0].2.as_str()),
+        ("C0000001", "Heart attack")
+    );
+    assert_eq!(all.len(), 4);
+}
+
+#[test]
+fn the_label_speaks_for_its_kind() {
+    let linker = Release::small().linker();
+    let labelled = |label| {
+        let mention = mednerd_umls::linker::Mention {
+            text: "aspirin",
+            begin: 0,
+            end: 7,
+            label,
+            score: 1.0,
+            section: "",
+        };
+        let document = mednerd_umls::linker::Document {
+            text: "aspirin",
+            mentions: &[mention],
+        };
+        linker.link(&document, &options(&[]))[0][0].score
+    };
+    assert!(labelled("Disease") < labelled("Chemical"));
+    assert_eq!(labelled("Chemical"), labelled(""));
+}
+
+#[test]
+fn the_hospital_adds_and_blocks() {
+    let release = Release::small();
+    drop(release.linker());
+    let tsv = release.path("local.tsv");
+    fs::write(
+        &tsv,
+        "# ours\nname\tid\taction\nticker trouble\tC0000001\nward 7 fever\tLOCAL-1\ncold\tC0000004\tblock\n\
+         old one\tC0000099\n",
+    )
+    .unwrap();
+    let linker = open(&release.path("index"), Some(tsv.clone()));
+    assert_eq!(
+        first(&linker, "Ticker trouble").unwrap(),
+        ("C0000001".to_owned(), "synonym".to_owned())
+    );
+    let own = link(&linker, "ward 7 fever").remove(0);
+    assert_eq!((own.id.as_str(), own.codings.len()), ("LOCAL-1", 0));
+    assert!(
+        !link(&linker, "cold")
+            .iter()
+            .any(|candidate| candidate.id == "C0000004")
+    );
+    // A retired CUI leads to the one that took its place.
+    assert_eq!(first(&linker, "old one").unwrap().0, "C0000001");
+
+    fs::write(&tsv, "C0000002\tlumpy\n").unwrap();
+    assert_eq!(linker.reload().unwrap(), 1);
+    assert_eq!(first(&linker, "lumpy").unwrap().0, "C0000002");
+    assert_eq!(id(&link(&linker, "cold")), "C0000004");
+
+    for (text, expected) in [
+        (
+            &b"fine\tC0000001\nonly a name\n"[..],
+            "local.tsv:2: a line is: name, tab, concept id",
+        ),
+        (
+            b"name\tC0000001\tkeep\n",
+            "local.tsv:1: action \"keep\" is neither add nor block",
+        ),
+        (b"name\tC0000001\n\xff\tC1\n", "local.tsv:2: not UTF-8"),
+        (b"--\tC0000001\n", "local.tsv:1: the name has no letter or digit"),
+    ] {
+        fs::write(&tsv, text).unwrap();
+        let said = linker.reload().unwrap_err().to_string();
+        assert!(said.contains(expected), "{said}");
+        // What was there still serves.
+        assert_eq!(first(&linker, "lumpy").unwrap().0, "C0000002");
+    }
+}
+
+#[test]
+fn many_readers_get_what_one_gets() {
+    let linker = Release::small().linker();
+    let texts = [
+        "heart attack",
+        "breast tumour",
+        "breast and ovarian cancer",
+        "mycardial infarction",
+        "cold",
+    ];
+    let alone: Vec<_> = texts.iter().map(|text| link(&linker, text)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    for (text, expected) in texts.iter().zip(&alone) {
+                        assert_eq!(&link(&linker, text), expected);
+                    }
+                    linker.reload().unwrap();
+                }
+            });
+        }
+    });
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&linker);
+}
