@@ -40,7 +40,7 @@ mednerd ($version-$revision) unstable; urgency=medium
 
   * See /usr/share/doc/mednerd for what is in this version.
 
- -- The mednerd authors <mednerd@localhost>  $(date -R -d "@$SOURCE_DATE_EPOCH")
+ -- The mednerd authors <mednerd@example.org>  $(date -R -d "@$SOURCE_DATE_EPOCH")
 CHANGELOG
 chmod -R u=rwX,go=rX "$stage"
 (cd "$stage" && dpkg-buildpackage --build=binary --no-sign >"$target/deb/log" 2>&1) || {

@@ -8,11 +8,11 @@ old=$1 new=$2 cache=$3
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
-base=$cache/bookworm-1.tar
+base=$cache/bookworm-2.tar
 if [ ! -e "$base" ]; then
     echo "# making a Debian 12 root"
     mmdebstrap --quiet --variant=minbase \
-        --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,iproute2,adduser,python3-minimal,curl bookworm "$base.new"
+        --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,iproute2,adduser,python3,curl bookworm "$base.new"
     mv "$base.new" "$base"
 fi
 
@@ -129,7 +129,7 @@ pass "a crash leaves no core file"
 
 # The daemon's unit with the probe in the daemon's place.
 inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecStartPre=\|^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
-    -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /usr/lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
+    -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
     install -m 644 /root/probe.py /var/lib/mednerd/models/; systemctl daemon-reload'
 inside systemctl start mednerd-probe.service || { inside journalctl -u mednerd-probe -o cat --no-pager; die "the sandbox holds"; }
 held=$(inside journalctl -u mednerd-probe -o cat --no-pager | grep -c '^forbidden\|^holds')

@@ -12,7 +12,7 @@ use mednerd_client::api::Status;
 use crate::access::Peer;
 use crate::app::App;
 use crate::config::{self, OnFailure, Problem};
-use crate::http::{Answer, ApiError, Request};
+use crate::http::{AnnotateRequest, Answer, ApiError};
 use crate::sync::lock;
 
 /// The audit trail of a daemon.
@@ -187,7 +187,7 @@ impl<'a> Account<'a> {
     }
 
     /// The document could be read.
-    pub fn read(&mut self, request: &Request) {
+    pub fn read(&mut self, request: &AnnotateRequest) {
         let Some(audit) = &self.app.audit else { return };
         let id = request.document_id.as_deref();
         self.entry.document_id = id.map(|id| audit.key.document_id(id));

@@ -29,7 +29,7 @@ use crate::metrics::{self, RequestLabels};
 pub use annotate::Answer;
 pub use error::ApiError;
 pub use openapi::document as openapi;
-pub use request::Request;
+pub use request::Request as AnnotateRequest;
 
 /// The routes behind `door`. Requests must carry their [`Peer`] as an extension.
 pub fn router(app: Arc<App>, door: Door) -> Router {
