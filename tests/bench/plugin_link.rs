@@ -34,7 +34,9 @@ impl Caller for Nobody {
 
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    times
+        .get(times.len() / 2)
+        .map_or(0.0, |time| time.as_secs_f64() * 1e6)
 }
 
 fn main() {
@@ -128,10 +130,16 @@ fn main() {
     println!("40 mentions, {ROUNDS} rounds, medians in microseconds");
     println!("direct call                  {direct:8.1}");
     println!("through the host             {whole:8.1}");
-    println!("  overhead                   {:8.1}   (at most 200)", whole - direct);
+    println!(
+        "  overhead                   {:8.1}   (at most 200)",
+        whole - direct
+    );
     println!("  of which: writing          {encoding:8.1}");
     println!("            reading          {decoding:8.1}");
     println!("            plugin           {plugin:8.1}");
-    println!("            wake-ups, copies {:8.1}", whole - encoding - decoding - plugin);
+    println!(
+        "            wake-ups, copies {:8.1}",
+        whole - encoding - decoding - plugin
+    );
     println!("start of a host, ms          {start_time:8.1}   (at most 50)");
 }

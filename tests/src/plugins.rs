@@ -35,7 +35,10 @@ impl Vendor {
     pub fn sign(&self, directory: &Path) {
         let manifest = fs::read(directory.join("plugin.toml")).expect("there is a manifest");
         let signature = minisign::sign(None, &self.0.sk, &*manifest, None, None).expect("it can be signed");
-        write(&directory.join("plugin.toml.minisig"), signature.into_string().as_bytes());
+        write(
+            &directory.join("plugin.toml.minisig"),
+            signature.into_string().as_bytes(),
+        );
     }
 }
 
@@ -71,7 +74,10 @@ impl Site {
         fs::create_dir_all(&directory).expect("the folder can be made");
         fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).expect("the folder is ours");
         let bytes = fs::read(built).expect("the library is built");
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let name = manifest
             .lines()
             .find_map(|line| line.strip_prefix("library = \"")?.strip_suffix('"'))

@@ -31,7 +31,10 @@ fn with_csv() -> (Site, String) {
     let site = Site::with_toml("");
     site.write("terms.csv", TERMS);
     let directory = site.plugin("csv", &example_manifest("csv"), &library("mednerd_example_csv"));
-    let settings = format!("terms = \"{}\"\nversion = \"2026\"", site.path("terms.csv").display());
+    let settings = format!(
+        "terms = \"{}\"\nversion = \"2026\"",
+        site.path("terms.csv").display()
+    );
     let lines = table(&directory, &settings);
     (site, lines)
 }
@@ -53,7 +56,10 @@ fn plugins(daemon: &Daemon) -> PluginsResponse {
 
 fn wait_ready(daemon: &Daemon) {
     eventually("the plugin is ready", || {
-        plugins(daemon).plugins.iter().all(|plugin| plugin.state == PluginState::Ready)
+        plugins(daemon)
+            .plugins
+            .iter()
+            .all(|plugin| plugin.state == PluginState::Ready)
     });
 }
 
@@ -66,7 +72,11 @@ fn units(site: &Site) -> PathBuf {
         .arg(format!("OUT={}", built.display()))
         .output()
         .unwrap();
-    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    assert!(
+        status.status.success(),
+        "{}",
+        String::from_utf8_lossy(&status.stderr)
+    );
     site.plugin("units", &example_manifest("c"), &built.join("libunits.so"))
 }
 
@@ -76,11 +86,24 @@ fn entities_are_linked_and_the_answer_says_by_what() {
     let daemon = start(&site, &(policy(true) + &lines));
     let answer = link(&daemon, SENTENCE);
     assert_eq!((answer.status, answer.degraded.len()), (Status::Ok, 0));
-    let drug = answer.entities.iter().find(|entity| entity.text == "metformin").unwrap();
-    let [concept] = &*drug.concepts else { panic!("{drug:?}") };
+    let drug = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "metformin")
+        .unwrap();
+    let [concept] = &*drug.concepts else {
+        panic!("{drug:?}")
+    };
     assert_eq!((&*concept.id, &*concept.vocabulary), ("C0025598", "TEST"));
-    assert_eq!((&*concept.match_kind, &*concept.semantic_types), ("exact", &["T121".to_owned()][..]));
-    let disease = answer.entities.iter().find(|entity| entity.text.starts_with("type 2")).unwrap();
+    assert_eq!(
+        (&*concept.match_kind, &*concept.semantic_types),
+        ("exact", &["T121".to_owned()][..])
+    );
+    let disease = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text.starts_with("type 2"))
+        .unwrap();
     assert_eq!(disease.concepts.len(), 2);
     assert_eq!(answer.versions.plugins.get("example.csv").unwrap(), "1.0.0");
     assert_eq!(answer.versions.vocabularies.get("TEST").unwrap(), "2026");
@@ -104,7 +127,9 @@ fn entities_are_linked_and_the_answer_says_by_what() {
     let counter = "mednerd_plugin_counter_total{plugin=\"example.csv\",name=\"hits\"}";
     eventually("the counter is there", || daemon.metric(counter) >= 2.0);
     assert!(daemon.log().contains("terms.read"), "{}", daemon.log());
-    let [info] = &*plugins(&daemon).plugins else { panic!() };
+    let [info] = &*plugins(&daemon).plugins else {
+        panic!()
+    };
     assert_eq!((info.state, &info.signed_by), (PluginState::Ready, &None));
     assert_eq!((&*info.sandbox.seccomp, info.deaths), ("full", 0));
     assert!(info.start_ms < 1000.0, "{}", info.start_ms);
@@ -128,11 +153,20 @@ fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
     let mut daemon = start(&site, &lines);
     let answer = link(&daemon, SENTENCE);
     assert_eq!(answer.status, Status::Ok, "{:?}", answer.degraded);
-    let drug = answer.entities.iter().find(|entity| entity.text == "metformin").unwrap();
+    let drug = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "metformin")
+        .unwrap();
     let ids: Vec<&str> = drug.concepts.iter().map(|concept| &*concept.id).collect();
     assert_eq!(ids, ["C0025598", "A10BA02"]);
     assert_eq!(drug.concepts[1].codings[0].system, "http://www.whocc.no/atc");
-    assert!(plugins(&daemon).plugins.iter().all(|plugin| plugin.signed_by.is_some()));
+    assert!(
+        plugins(&daemon)
+            .plugins
+            .iter()
+            .all(|plugin| plugin.signed_by.is_some())
+    );
     daemon.stop();
 
     let refused = |why: &str| {
@@ -141,7 +175,10 @@ fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
         assert_eq!(output.status.code(), Some(78), "{printed}");
         assert!(printed.contains(why), "wanted {why:?} in {printed}");
     };
-    let (manifest, signature) = (csv_folder.join("plugin.toml"), csv_folder.join("plugin.toml.minisig"));
+    let (manifest, signature) = (
+        csv_folder.join("plugin.toml"),
+        csv_folder.join("plugin.toml.minisig"),
+    );
     let library = csv_folder.join("libmednerd_example_csv.so");
     let good = [&manifest, &signature, &library].map(|path| fs::read(path).unwrap());
     let restore = || {
@@ -272,12 +309,22 @@ fn what_harms_one_document_harms_no_other() {
         let poisoned = link(&daemon, POISON);
         assert_eq!(poisoned.status, Status::Partial, "{harm}");
         assert_eq!(poisoned.degraded, ["normalizer:hostile"], "{harm}");
-        assert!(poisoned.entities.iter().all(|entity| entity.concepts.is_empty()), "{harm}");
-        assert!(!poisoned.entities.is_empty(), "{harm}: what the model found stands");
+        assert!(
+            poisoned.entities.iter().all(|entity| entity.concepts.is_empty()),
+            "{harm}"
+        );
+        assert!(
+            !poisoned.entities.is_empty(),
+            "{harm}: what the model found stands"
+        );
         assert_eq!(poisoned.versions.plugins.get("hostile").unwrap(), "1.0.0");
         wait_ready(&daemon);
         let again = link(&daemon, SENTENCE);
-        assert_eq!((again.status, &again.entities), (Status::Ok, &harmless.entities), "{harm}");
+        assert_eq!(
+            (again.status, &again.entities),
+            (Status::Ok, &harmless.entities),
+            "{harm}"
+        );
         let status = daemon.status();
         let [plugin] = &*status.plugins else { panic!() };
         assert_eq!(plugin.deaths > 0, deadly, "{harm}: {plugin:?}");
@@ -342,7 +389,11 @@ fn a_constructor_runs_confined() {
     let site = Site::with_toml("");
     let directory = site.plugin(
         "constructor",
-        &manifest("hostile.constructor", &["mednerd.normalizer/1"], "libconstructor.so"),
+        &manifest(
+            "hostile.constructor",
+            &["mednerd.normalizer/1"],
+            "libconstructor.so",
+        ),
         &library("mednerd_hostile_constructor"),
     );
     let daemon = start(&site, &(policy(true) + &table(&directory, "")));
@@ -361,7 +412,11 @@ fn a_plugin_that_keeps_dying_is_taken_out_of_service() {
     });
     let begun = Instant::now();
     let answer = link(&daemon, SENTENCE);
-    assert_eq!(answer.degraded, ["normalizer:hostile"], "and so for every document");
+    assert_eq!(
+        answer.degraded,
+        ["normalizer:hostile"],
+        "and so for every document"
+    );
     assert!(begun.elapsed() < Duration::from_secs(5), "without waiting for it");
     assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
     let reason = daemon.status().plugins[0].reason.clone().unwrap();
@@ -371,7 +426,9 @@ fn a_plugin_that_keeps_dying_is_taken_out_of_service() {
 
 #[test]
 fn killed_hosts_lose_no_document_and_spoil_none() {
-    let kills: u32 = std::env::var("MEDNERD_KILLS").ok().map_or(30, |kills| kills.parse().unwrap());
+    let kills: u32 = std::env::var("MEDNERD_KILLS")
+        .ok()
+        .map_or(30, |kills| kills.parse().unwrap());
     let (site, lines) = with_csv();
     let daemon = start(&site, &(policy(true) + &lines));
     let expected = link(&daemon, SENTENCE);
@@ -442,12 +499,19 @@ fn a_reload_keeps_a_plugin_that_has_not_changed() {
     site.configure(&config().plugins(&lines.replace("\"2026\"", "\"2027\"")));
     daemon.admin("POST", "/v1/reload").ok();
     assert_ne!(pid(), before);
-    assert_eq!(link(&daemon, SENTENCE).versions.vocabularies.get("TEST").unwrap(), "2027");
+    assert_eq!(
+        link(&daemon, SENTENCE).versions.vocabularies.get("TEST").unwrap(),
+        "2027"
+    );
     site.configure(&config());
     daemon.admin("POST", "/v1/reload").ok();
     let body = json!({"text": SENTENCE, "link": true}).to_string();
-    daemon.request("POST", "/v1/annotate", body).refused(422, "unusable_field");
-    eventually("the host has ended", || !PathBuf::from(format!("/proc/{before}")).exists());
+    daemon
+        .request("POST", "/v1/annotate", body)
+        .refused(422, "unusable_field");
+    eventually("the host has ended", || {
+        !PathBuf::from(format!("/proc/{before}")).exists()
+    });
 }
 
 #[test]
@@ -456,7 +520,9 @@ fn hosts_end_with_the_daemon_however_it_ends() {
     let mut daemon = start(&site, &(policy(true) + &lines));
     let pid = plugins(&daemon).plugins[0].pid.unwrap();
     daemon.kill();
-    eventually("the host has ended", || !PathBuf::from(format!("/proc/{pid}")).exists());
+    eventually("the host has ended", || {
+        !PathBuf::from(format!("/proc/{pid}")).exists()
+    });
 }
 
 #[test]
@@ -515,10 +581,21 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     let settings = json!({"terms": path("terms.csv")}).to_string();
     let keygen = ctl(&["keygen", "--key", &key]);
     assert_eq!(keygen.code, Some(0), "{}", keygen.out);
-    assert_eq!(ctl(&["keygen", "--key", &key]).code, Some(4), "a key is never written over");
+    assert_eq!(
+        ctl(&["keygen", "--key", &key]).code,
+        Some(4),
+        "a key is never written over"
+    );
     let signed = ctl(&["sign", &plugin, "--key", &key]);
     assert_eq!(signed.code, Some(0), "{}", signed.out);
-    let checked = ctl(&["check", &plugin, "--settings", &settings, "--report", &path("report.json")]);
+    let checked = ctl(&[
+        "check",
+        &plugin,
+        "--settings",
+        &settings,
+        "--report",
+        &path("report.json"),
+    ]);
     assert_eq!(checked.code, Some(0), "{}", checked.out);
     let report: Value = serde_json::from_str(&fs::read_to_string(site.path("report.json")).unwrap()).unwrap();
     assert_eq!(report["conforms"], true);
@@ -527,7 +604,10 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     assert_eq!(unknown.code, Some(4));
     assert!(unknown.out.contains("which is not in"), "{}", unknown.out);
     fs::create_dir(site.path("keys")).unwrap();
-    write(&site.path("keys/vendor.pub"), &fs::read(site.path("vendor.pub")).unwrap());
+    write(
+        &site.path("keys/vendor.pub"),
+        &fs::read(site.path("vendor.pub")).unwrap(),
+    );
     let verified = ctl(&["verify", &plugin, "--trusted-keys", &keys]);
     assert_eq!(verified.code, Some(0), "{}", verified.out);
     if !production_can_be_tried() {
@@ -538,7 +618,11 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     let again = ctl(&["install", &plugin, "--into", &into, "--trusted-keys", &keys]);
     assert_eq!(again.code, Some(0), "{}", again.out);
     let list = ctl(&["list", "--into", &into, "--trusted-keys", &keys]);
-    assert!(list.out.contains("example.csv") && list.out.contains("yes"), "{}", list.out);
+    assert!(
+        list.out.contains("example.csv") && list.out.contains("yes"),
+        "{}",
+        list.out
+    );
     let settings = format!("terms = \"{}\"", path("terms.csv"));
     let lines = policy(false) + &table(&site.path("installed/example.csv"), &settings);
     let daemon = start(&site, &lines);
@@ -563,10 +647,18 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
     };
     let conforms = |report: &Value| assert_eq!(report["conforms"], true, "{report:#}");
     conforms(&check(&units(&site), "{}", None));
-    let hl7 = site.plugin("hl7", &example_manifest("hl7v2"), &library("mednerd_example_hl7v2"));
+    let hl7 = site.plugin(
+        "hl7",
+        &example_manifest("hl7v2"),
+        &library("mednerd_example_hl7v2"),
+    );
     let sample = root().join("plugins/examples/hl7v2/sample.hl7");
     conforms(&check(&hl7, "{}", Some(sample)));
-    let peft = site.plugin("peft", &example_manifest("peft"), &library("mednerd_example_peft"));
+    let peft = site.plugin(
+        "peft",
+        &example_manifest("peft"),
+        &library("mednerd_example_peft"),
+    );
     let mut tensors = Vec::new();
     let header = br#"{"base.lora_A.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}"#;
     tensors.extend_from_slice(&(header.len() as u64).to_le_bytes());

@@ -566,7 +566,7 @@ impl Waiting<'_> {
         let result = answer.await;
         self.answer = None;
         // Every item is answered or dropped with its plugin.
-        result.unwrap_or_else(|_| Err(LinkError::Call(CallError::Cancelled)))
+        result.unwrap_or(Err(LinkError::Call(CallError::Cancelled)))
     }
 }
 

@@ -499,7 +499,7 @@ mod tests {
 
     fn job(entry: &Arc<Entry>, text: &str) -> Job {
         Job {
-            text: text.to_owned(),
+            text: text.into(),
             models: vec![Arc::clone(entry)],
             aggregation: Aggregation::Simple,
             threshold: 0.0,

@@ -10,8 +10,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use mednerd_plugin::{
-    Adapter, AdapterFiles, Call, Concept, Decoded, Document, DocumentFormat, Error, Host, Level, NormalizeOptions,
-    Normalizer, Piece, Settings, Span, Task, Vocabulary,
+    Adapter, AdapterFiles, Call, Concept, Decoded, Document, DocumentFormat, Error, Host, Level,
+    NormalizeOptions, Normalizer, Piece, Settings, Span, Task, Vocabulary,
 };
 
 mednerd_plugin::export! {
@@ -61,7 +61,11 @@ impl Hostile {
                     hoard.push(vec![1; 1 << 20]);
                 }
             }
-            "leak" => self.kept.lock().map(|mut kept| kept.extend(vec![1; 1 << 20])).unwrap_or(()),
+            "leak" => self
+                .kept
+                .lock()
+                .map(|mut kept| kept.extend(vec![1; 1 << 20]))
+                .unwrap_or(()),
             "fork" => return outcome(unsafe { libc::fork() }),
             "exec" => return attempt(std::process::Command::new("/bin/true").spawn()),
             "socket" => return outcome(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }),
@@ -157,7 +161,9 @@ impl Normalizer for Hostile {
         }
         let gained = self.harm(document.text);
         let mut linked = vec![vec![concept(&gained)]; document.mentions.len()];
-        let Some(first) = linked.first_mut() else { return Ok(linked) };
+        let Some(first) = linked.first_mut() else {
+            return Ok(linked);
+        };
         match &*self.harm {
             "thousands" => *first = vec![concept("x"); 10_000],
             "million" => *first = vec![concept("x"); 1_000_000],
@@ -170,10 +176,16 @@ impl Normalizer for Hostile {
                 first.push(better);
             }
             "score" => first.iter_mut().for_each(|concept| concept.score = f32::NAN),
-            "vocabulary" => first.iter_mut().for_each(|concept| concept.vocabulary = "UMLS".to_owned()),
+            "vocabulary" => first
+                .iter_mut()
+                .for_each(|concept| concept.vocabulary = "UMLS".to_owned()),
             "utf8" => first.iter_mut().for_each(|concept| concept.name = broken()),
-            "long" => first.iter_mut().for_each(|concept| concept.name = "x".repeat(1 << 20)),
-            "control" => first.iter_mut().for_each(|concept| concept.name = "a\nb".to_owned()),
+            "long" => first
+                .iter_mut()
+                .for_each(|concept| concept.name = "x".repeat(1 << 20)),
+            "control" => first
+                .iter_mut()
+                .for_each(|concept| concept.name = "a\nb".to_owned()),
             "error" => return Err(Error::unavailable(7, document.text)),
             _ => {}
         }

@@ -644,7 +644,10 @@ mod tests {
         )])
         .unwrap();
         assert!(config.plugin_policy.trusted_keys.ends_with("keys"));
-        assert_eq!((config.plugin_policy.max_call_ms, config.plugin_policy.development), (7, false));
+        assert_eq!(
+            (config.plugin_policy.max_call_ms, config.plugin_policy.development),
+            (7, false)
+        );
         let [first, second] = &*config.plugins else {
             panic!()
         };

@@ -84,7 +84,13 @@ fn kinds(source: &Source<'_>, layers: usize) -> Result<Vec<Kind>, ModelError> {
     };
     let every = config.count("global_attn_every_n_layers", 3, LAYER_LIMIT)?;
     let Some(types) = config.get("layer_types") else {
-        let kind = |index: usize| if index.is_multiple_of(every) { global } else { local };
+        let kind = |index: usize| {
+            if index.is_multiple_of(every) {
+                global
+            } else {
+                local
+            }
+        };
         return Ok((0..layers).map(kind).collect());
     };
     let named = |kind: &Value| match kind.as_str() {

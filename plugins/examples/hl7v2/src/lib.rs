@@ -37,7 +37,8 @@ impl DocumentFormat for Hl7 {
         let mut at = 0;
         for segment in message.split_inclusive(['\r', '\n']) {
             call.check()?;
-            if let Some((begin, value)) = narrative(segment.trim_end_matches(['\r', '\n']), separators.field) {
+            if let Some((begin, value)) = narrative(segment.trim_end_matches(['\r', '\n']), separators.field)
+            {
                 separators.append(&mut decoded, value, at + begin);
                 let end = at + begin + value.len();
                 decoded.replace("\n", end, end);
@@ -85,7 +86,10 @@ impl Separators {
             separators.escape,
             separators.subcomponent,
         ];
-        let distinct = all.iter().enumerate().all(|(at, one)| !all.iter().skip(at + 1).any(|other| one == other));
+        let distinct = all
+            .iter()
+            .enumerate()
+            .all(|(at, one)| !all.iter().skip(at + 1).any(|other| one == other));
         let usable = all.iter().all(|c| c.is_ascii_punctuation());
         (distinct && usable).then_some(separators)
     }
@@ -137,7 +141,7 @@ impl Separators {
 }
 
 fn hexadecimal(digits: &str) -> Option<String> {
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.is_ascii() {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
     }
     let bytes = (0..digits.len())

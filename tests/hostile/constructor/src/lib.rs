@@ -4,7 +4,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use mednerd_plugin::{Call, Concept, Document, Error, Host, NormalizeOptions, Normalizer, Settings, Vocabulary};
+use mednerd_plugin::{
+    Call, Concept, Document, Error, Host, NormalizeOptions, Normalizer, Settings, Vocabulary,
+};
 
 mednerd_plugin::export! {
     id: "hostile.constructor",

@@ -2,10 +2,10 @@
 #![allow(unsafe_code, missing_docs)]
 
 use abi_stable::StableAbi;
-use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult, __call_root_module_loader};
+use abi_stable::library::{__call_root_module_loader, CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::PrefixTypeTrait;
 use abi_stable::std_types::{ROk, ROption, RResult, RSome, RStr, RVec};
-use mednerd_plugin_abi::{About, Ability, Failure, RootModule, RootModuleRef, ability};
+use mednerd_plugin_abi::{Ability, About, Failure, RootModule, RootModuleRef, ability};
 
 #[repr(C)]
 #[derive(StableAbi)]
@@ -32,11 +32,7 @@ unsafe extern "C" fn give(_: RStr<'_>) -> ROption<Ability> {
 }
 
 fn root() -> RootModuleRef {
-    RootModule {
-        about,
-        ability: give,
-    }
-    .leak_into_prefix()
+    RootModule { about, ability: give }.leak_into_prefix()
 }
 
 extern "C" fn constructor() -> RootModuleResult {
