@@ -15,6 +15,9 @@
 //! - *Units*: offsets are UTF-8 bytes from the start of the text, on character boundaries; times are
 //!   nanoseconds; scores are probabilities, 0 to 1.
 
+// A table spells out what its functions take and give.
+#![allow(clippy::type_complexity)]
+
 use abi_stable::StableAbi;
 use abi_stable::library::RootModule as SabiRootModule;
 use abi_stable::sabi_types::VersionStrings;

@@ -2,7 +2,7 @@
 //! implements the trait. The only `unsafe` a plugin has.
 #![allow(unsafe_code)]
 // The tables' functions have their safety rules in the ABI crate; `export!` alone uses what is here.
-#![allow(missing_docs, clippy::missing_safety_doc)]
+#![allow(missing_docs, clippy::missing_safety_doc, clippy::type_complexity)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

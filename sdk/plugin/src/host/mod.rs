@@ -1,7 +1,7 @@
 //! Loads a plugin into this process and calls it. Whatever is in the library runs here with all its faults:
 //! a process that does this must be one that may die (`mednerd-plugin-host`).
 //!
-//! Answers are checked against [`contract`](crate::contract) before they are handed on.
+//! Answers are checked against [`contract`] before they are handed on.
 
 mod c;
 mod rust;
