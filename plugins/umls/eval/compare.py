@@ -54,9 +54,10 @@ def main(meta: Path, gold: Path, index: Path, program: str) -> None:
     def concepts_of(order):
         return list(dict.fromkeys(concepts[each] for each in order))
 
+    import numpy
     from sklearn.feature_extraction.text import TfidfVectorizer
     before = megabytes()
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), min_df=10, dtype="float32")
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), min_df=10, dtype=numpy.float32)
     matrix = vectorizer.fit_transform(names).T.tocsr()
     found, start = [], time.perf_counter()
     for text, _ in mentions:
@@ -91,10 +92,12 @@ def main(meta: Path, gold: Path, index: Path, program: str) -> None:
             report("simstring, Jaccard 0.7", found, time.perf_counter() - start, megabytes() - before)
 
     arguments = [program, "eval", "--index", index, "--gold", gold, "--map", meta / "gold_map.tsv", "--json"]
-    outcome = json.loads(subprocess.run(arguments, check=True, capture_output=True).stdout)
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    # GNU time, as a child of this process would be charged with its memory.
+    done = subprocess.run(["/usr/bin/time", "-f", "%M", *arguments], check=True, capture_output=True)
+    outcome = json.loads(done.stdout)
+    memory = int(done.stderr.split()[-1]) / 1024
     print(f"{'mednerd-umls':28}{100 * outcome['accuracy_at_1']:8.1f}{100 * outcome['recall_at_10']:8.1f}"
-          f"{outcome['microseconds_per_mention']:12.0f}{memory:9.0f}  (all of its process; 50 candidates each)")
+          f"{outcome['microseconds_per_mention']:12.0f}{memory:9.0f}  (the complete process, index and gold; 50 candidates each)")
 
 
 if __name__ == "__main__":
