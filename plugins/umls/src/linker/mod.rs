@@ -764,7 +764,8 @@ impl Sieve<'_> {
             let Some((_, forms, concept)) = self.local.names.get(number as usize) else {
                 continue;
             };
-            let alike = similarity(&mention, &Weighed::new(forms.clone(), self.index));
+            // Of two names that are equally alike, the one that the hospital uses is meant.
+            let alike = (similarity(&mention, &Weighed::new(forms.clone(), self.index)) * 1.04).min(1.0);
             offer(Found {
                 concept: *concept,
                 name: Name::Local(number),
