@@ -9,7 +9,7 @@ stage=$target/deb/stage
 revision=${DEB_REVISION:-1}
 
 # The binaries that are packaged, of those that this tree has. `mednerd.install` and its like say where they go.
-binaries=(mednerd mednerctl)
+binaries=(mednerd mednerctl mednerd-umls)
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC
@@ -25,6 +25,8 @@ done
 mkdir "$stage/dist/models"
 cp -r packaging/models/biomed-small "$stage/dist/models/"
 cp -r packaging/systemd packaging/apparmor "$stage/dist/"
+mkdir "$stage/dist/vocabularies"
+cp -r plugins/umls/demo "$stage/dist/vocabularies/"
 cp configs/mednerd.toml "$stage/dist/"
 cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"

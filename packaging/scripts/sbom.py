@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 
-PACKAGES = sys.argv[1:] or ["mednerd", "mednerd-ctl"]
+PACKAGES = sys.argv[1:] or ["mednerd", "mednerd-ctl", "mednerd-umls"]
 
 
 def main():
