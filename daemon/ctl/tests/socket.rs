@@ -391,9 +391,8 @@ fn models_and_plugins_are_listed() {
     assert_eq!(
         out,
         "\
-name     default  family  engine  precision  labels             window  parameters    memory  digest        loaded at
-disease  yes      bert    tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
-adapters of disease  gene
+name     over  default  family  languages  engine  precision  labels             window  parameters    memory  digest        loaded at
+disease  -     yes      bert    en         tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
 "
     );
     let (code, out, _) = run(ctl(&fake.socket()).arg("plugins"));

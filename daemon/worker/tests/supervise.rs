@@ -252,7 +252,14 @@ fn who_keeps_dying_is_taken_out_of_service_and_tried_again() {
 
 #[test]
 fn under_kills_and_load_every_call_ends_once_and_none_wrongly() {
-    let worker = Arc::new(launch(settings("")));
+    let kills = std::env::var("MEDNERD_KILLS").map_or(100, |kills| kills.parse().unwrap());
+    let worker = Arc::new(launch(Settings {
+        breaker: Breaker {
+            deaths: usize::MAX,
+            ..Breaker::default()
+        },
+        ..settings("")
+    }));
     let over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..3_u64)
         .map(|caller| {
@@ -274,7 +281,7 @@ fn under_kills_and_load_every_call_ends_once_and_none_wrongly() {
             })
         })
         .collect();
-    while worker.statistics().deaths < 100 {
+    while worker.statistics().deaths < kills {
         if let (State::Ready, Some(pid)) = (worker.statistics().state, worker.statistics().pid) {
             let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
             let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
