@@ -24,7 +24,11 @@ fn linking() -> Daemon {
         .arg(&index)
         .output()
         .unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     let manifest = std::fs::read_to_string(root().join("plugins/umls/plugin/plugin.toml")).unwrap();
     let directory = site.plugin("umls", &manifest, &library("mednerd_umls_plugin"));
     let vendor = Vendor::new();
@@ -51,17 +55,35 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
     let answer = link(&daemon, NOTE, json!(true));
     assert_eq!(answer.status, Status::Ok);
     assert!(answer.degraded.is_empty());
-    let linked: Vec<_> = answer.entities.iter().filter(|entity| !entity.concepts.is_empty()).collect();
+    let linked: Vec<_> = answer
+        .entities
+        .iter()
+        .filter(|entity| !entity.concepts.is_empty())
+        .collect();
     assert!(linked.len() >= 3, "{:?}", answer.entities);
     for entity in &linked {
         let best = &entity.concepts[0];
-        assert!(!best.id.is_empty() && !best.name.is_empty() && (0.0..=1.0).contains(&best.score), "{best:?}");
+        assert!(
+            !best.id.is_empty() && !best.name.is_empty() && (0.0..=1.0).contains(&best.score),
+            "{best:?}"
+        );
         assert_eq!(best.vocabulary, "UMLS");
     }
-    let hypertension = linked.iter().find(|entity| entity.text == "hypertension").expect("it is in the demo vocabulary");
+    let hypertension = linked
+        .iter()
+        .find(|entity| entity.text == "hypertension")
+        .expect("it is in the demo vocabulary");
     assert_eq!(hypertension.concepts[0].match_kind, "exact");
-    assert!(answer.versions.plugins.contains_key("mednerd.umls"), "{:?}", answer.versions);
-    assert!(answer.versions.vocabularies.contains_key("UMLS"), "{:?}", answer.versions);
+    assert!(
+        answer.versions.plugins.contains_key("mednerd.umls"),
+        "{:?}",
+        answer.versions
+    );
+    assert!(
+        answer.versions.vocabularies.contains_key("UMLS"),
+        "{:?}",
+        answer.versions
+    );
     assert!(answer.timing_ms.linking > 0.0);
     // Not asked for, nothing is linked.
     let plain = link(&daemon, NOTE, json!(false));

@@ -33,7 +33,11 @@ impl Normalizer for Umls {
             (_, [only]) => only.name.clone(),
             _ => "dictionary".to_owned(),
         };
-        host.log(Level::Information, "index.opened", &[record.concepts as f64, record.names as f64]);
+        host.log(
+            Level::Information,
+            "index.opened",
+            &[record.concepts as f64, record.names as f64],
+        );
         Ok(Self {
             linker,
             vocabulary,
@@ -78,7 +82,10 @@ impl Normalizer for Umls {
         };
         let found = self.linker.link_while(&document, &options, &|| !call.cancelled());
         let found = found.ok_or_else(Error::cancelled)?;
-        let linked: Vec<Vec<Concept>> = found.into_iter().map(|candidates| self.concepts(candidates)).collect();
+        let linked: Vec<Vec<Concept>> = found
+            .into_iter()
+            .map(|candidates| self.concepts(candidates))
+            .collect();
         let hits = linked.iter().filter(|candidates| !candidates.is_empty()).count();
         self.host.count("mentions", linked.len() as f64);
         self.host.count("linked", hits as f64);
