@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts mednerd on a private socket with the shipped model, annotates a sample note, prints what it
-# found, and stops. $1 is the folder that holds the binaries; further arguments are notes to annotate.
+# Starts mednerd on a private socket with the shipped model and the UMLS plugin over the demo vocabulary,
+# annotates a sample note, prints what it found, and stops. $1 is the folder that holds the binaries; further arguments are notes to annotate.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 bin=$1
@@ -19,6 +19,17 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# A vocabulary as mednerd-umls makes it, and the plugin as its vendor would sign it.
+"$bin/mednerd-umls" build --rrf plugins/umls/demo --out "$place/demo.idx" 2>/dev/null
+mkdir -m 755 "$place/umls" "$place/keys"
+install -m 644 plugins/umls/plugin/plugin.toml "$bin/libmednerd_umls_plugin.so" "$place/umls"
+export MEDNERD_KEY_PASSWORD=
+"$bin/mednerctl" plugin keygen --key "$place/demo.key" >/dev/null
+"$bin/mednerctl" plugin sign --key "$place/demo.key" "$place/umls" >/dev/null
+install -m 644 "$place/demo.pub" "$place/keys"
+
+# Only root can own a plugin's folder as a server demands it.
+development=$([ "$(id -u)" = 0 ] && echo false || echo true)
 cat >"$place/mednerd.toml" <<TOML
 [server]
 socket = "mednerd.sock"
@@ -29,6 +40,13 @@ groups = []
 name = "biomed-small"
 path = "$PWD/packaging/models/biomed-small"
 default = true
+[plugin_policy]
+trusted_keys = "$place/keys"
+development = $development
+[[plugins]]
+path = "$place/umls"
+[plugins.settings]
+index = "$place/demo.idx"
 TOML
 
 echo "Starting mednerd on $place/mednerd.sock"
@@ -48,6 +66,6 @@ echo
 echo "The note:"
 sed 's/^/  | /' "${notes[@]}"
 echo
-"$bin/mednerctl" --socket "$place/mednerd.sock" annotate "${notes[@]}"
+"$bin/mednerctl" --socket "$place/mednerd.sock" annotate --link "${notes[@]}"
 echo
 echo "Stopping mednerd"
