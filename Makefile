@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test lint unit bench soak deny
+.PHONY: help setup build bin-dir demo test lint unit bench soak deny deb appliance-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -19,9 +19,9 @@ demo: build
 ## make test        everything that CI runs: format, lints, documentation, every test that needs no GPU
 test: setup lint unit
 
-## make build       release binaries for the CPU
+## make build       release binaries for the CPU, and the plugins in the tree
 build: setup
-	$(CARGO) build $(RELEASE) --workspace --bins
+	$(CARGO) build $(RELEASE) --workspace
 
 ## make -s bin-dir  the folder that holds the binaries
 bin-dir:
@@ -45,6 +45,16 @@ bench: build
 ## make soak        100,000 requests of random length; prints the resident memory on the way
 soak: build
 	tests/bench/soak.py --bin $(BIN)
+
+## make deb         the Debian packages; prints where they are. Built twice, the same bytes
+deb: setup
+	@packaging/scripts/setup.sh debhelper dh-apparmor
+	@packaging/scripts/deb.sh $(CARGO_TARGET_DIR)
+
+## make appliance-test  install, kill, upgrade under load, fill the disk, purge: in Debian under systemd (needs root)
+appliance-test: setup
+	@packaging/scripts/setup.sh debhelper dh-apparmor mmdebstrap systemd-container
+	@packaging/scripts/appliance-test.sh $(CARGO_TARGET_DIR)
 
 ## make deny        licences, sources, bans and advisories of all dependencies (needs cargo-deny and its network)
 deny:

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian needs to build mednerd, and says so: the C toolchain, libsystemd's
-# headers, and a Rust toolchain where there is none that is new enough. Quiet where nothing is missing.
+# headers, and a Rust toolchain where there is none that is new enough; and the packages named as arguments. Quiet where
+# nothing is missing.
 set -euo pipefail
 
 NEEDED_RUST=1.91
-PACKAGES=(build-essential ca-certificates curl libsystemd-dev pkg-config python3)
+PACKAGES=(build-essential ca-certificates curl libsystemd-dev pkg-config python3 "$@")
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 

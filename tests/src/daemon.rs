@@ -57,6 +57,14 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// A built plugin library, such as `mednerd_hostile`, from where the binaries are.
+///
+/// # Panics
+/// Where it has not been built.
+pub fn library(name: &str) -> PathBuf {
+    binary(&format!("lib{name}.so"))
+}
+
 /// A configuration; by default the shipped model for everybody of this user, two workers.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -64,6 +72,7 @@ pub struct Config {
     access: String,
     models: String,
     threads: usize,
+    plugins: String,
 }
 
 impl Default for Config {
@@ -80,6 +89,7 @@ impl Config {
             access: "groups = []\n".to_owned(),
             models: String::new(),
             threads: 2,
+            plugins: String::new(),
         }
     }
 
@@ -96,6 +106,14 @@ impl Config {
         self
     }
 
+    /// Adds a task adapter over the model that was added last.
+    pub fn adapter(mut self, name: &str, path: &Path) -> Self {
+        let path = path.display();
+        let table = format!("[[models.adapters]]\nname = \"{name}\"\npath = \"{path}\"\n");
+        self.models.push_str(&table);
+        self
+    }
+
     /// Sets a number under `[server]`.
     pub fn server(mut self, key: &str, value: usize) -> Self {
         let _ = writeln!(self.server, "{key} = {value}");
@@ -108,6 +126,12 @@ impl Config {
         self
     }
 
+    /// Adds lines on plugins.
+    pub fn plugins(mut self, lines: &str) -> Self {
+        self.plugins.push_str(lines);
+        self
+    }
+
     /// Sets the number of workers.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -117,8 +141,8 @@ impl Config {
     /// The file.
     pub fn toml(&self) -> String {
         format!(
-            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}",
-            self.server, self.access, self.threads, self.models
+            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}{}",
+            self.server, self.access, self.threads, self.models, self.plugins
         )
     }
 }
@@ -334,11 +358,17 @@ impl Daemon {
         reply.unwrap_or_else(|error| panic!("batch: {error}")).ok()
     }
 
-    /// A request to the admin socket on a connection of its own.
+    /// A request without a body to the admin socket on a connection of its own.
     pub fn admin(&self, method: &str, route: &str) -> Reply {
-        Connection::open(&self.site.admin_socket())
-            .and_then(|mut connection| connection.request(method, route, ""))
-            .unwrap_or_else(|error| panic!("{method} {route} on the admin socket: {error}"))
+        self.admin_with(method, route, "")
+    }
+
+    /// A request to the admin socket on a connection of its own.
+    pub fn admin_with(&self, method: &str, route: &str, body: impl AsRef<[u8]>) -> Reply {
+        let socket = self.site.admin_socket();
+        let connection = Connection::open(&socket);
+        let reply = connection.and_then(|mut connection| connection.request(method, route, body));
+        reply.unwrap_or_else(|error| panic!("{method} {route} on {}: {error}", socket.display()))
     }
 
     /// Annotates a text with the default models.

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use mednerd_client::api::{Aggregation, OffsetUnit};
 use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
+use mednerd_plugin::package::{PLUGINS, TRUSTED_KEYS};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
@@ -68,12 +69,30 @@ pub enum Command {
     /// List the loaded plugins.
     #[command(after_long_help = exit_codes())]
     Plugins(InfoOptions),
+    /// Check, sign, verify, install and remove plugins on this machine.
+    #[command(after_long_help = exit_codes(), arg_required_else_help = true)]
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
     /// Make the daemon read its configuration again.
     ///
     /// The daemon checks the whole configuration first. Where it finds a problem it changes nothing
     /// and each problem is printed. Needs the admin socket.
     #[command(after_long_help = exit_codes())]
     Reload(ReloadOptions),
+    /// Load a model, or a task adapter over a loaded model, while requests run.
+    ///
+    /// It stays until the next reload or restart, which bring back what the configuration says. Needs the admin socket.
+    #[command(after_long_help = exit_codes())]
+    Load(LoadOptions),
+    /// Unload a model or task adapter while requests run.
+    ///
+    /// It stays away until the next reload or restart, which bring back what the configuration says. Needs the admin
+    /// socket.
+    #[command(after_long_help = exit_codes())]
+    Unload(UnloadOptions),
     /// Measure the daemon through its socket.
     ///
     /// Each connection sends the same note again as soon as it has the answer. A latency is the time
@@ -83,6 +102,23 @@ pub enum Command {
     /// sends one note that is not counted.
     #[command(after_long_help = exit_codes())]
     Bench(BenchOptions),
+    /// Read the audit trail: verify it, show or export what is in it.
+    ///
+    /// The trail and its key are for root and the daemon alone. The daemon need not run.
+    #[command(after_long_help = exit_codes())]
+    Audit {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Check this installation and print what to do about what is wrong.
+    ///
+    /// Run it as root: others cannot see everything.
+    #[command(after_long_help = exit_codes())]
+    Doctor(DoctorOptions),
+    /// Collect what a supporter asks for, without any note text.
+    #[command(after_long_help = exit_codes())]
+    SupportBundle(BundleOptions),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -96,6 +132,107 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
+}
+
+/// The sub-commands of `plugin`. A plugin is a directory with plugin.toml, plugin.toml.minisig and a library.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Run the conformance suite: each test in a process of its own, confined as on a server.
+    Check(CheckOptions),
+    /// Say who signed a plugin, and whether that is a trusted key.
+    Verify(VerifyOptions),
+    /// Verify a plugin and copy it to where the daemon loads it from.
+    Install(InstallOptions),
+    /// Remove an installed plugin.
+    Remove {
+        /// Its id.
+        id: String,
+        /// Where plugins are installed.
+        #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+        into: PathBuf,
+    },
+    /// List the installed plugins and whether they can be loaded.
+    List {
+        /// Where plugins are installed.
+        #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+        into: PathBuf,
+        /// Public keys of trusted vendors, *.pub.
+        #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+        trusted_keys: PathBuf,
+    },
+    /// Make a pair of keys to sign with: minisign's own format.
+    ///
+    /// The password is asked for, or taken from MEDNERD_KEY_PASSWORD; an empty one leaves the key open.
+    Keygen(KeygenOptions),
+    /// Write the library's digest into plugin.toml, and sign that.
+    Sign(SignOptions),
+}
+
+/// What `plugin check` can be told.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Its settings, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub settings: Option<String>,
+    /// A document for plugins that decode a format.
+    #[arg(long, value_name = "FILE", requires = "settings", value_hint = ValueHint::FilePath)]
+    pub sample: Option<PathBuf>,
+    /// Write the report to a file, to be attached to a release.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The program that runs the plugin [default: beside this one, or where the package puts it].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub host: Option<PathBuf>,
+}
+
+/// What `plugin verify` can be told.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Public keys of trusted vendors, *.pub.
+    #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+    pub trusted_keys: PathBuf,
+}
+
+/// What `plugin install` can be told.
+#[derive(Debug, Args)]
+pub struct InstallOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Where plugins are installed.
+    #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+    pub into: PathBuf,
+    /// Public keys of trusted vendors, *.pub.
+    #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+    pub trusted_keys: PathBuf,
+}
+
+/// What `plugin keygen` can be told.
+#[derive(Debug, Args)]
+pub struct KeygenOptions {
+    /// The secret key to write; the public one gets the extension pub.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
+}
+
+/// What `plugin sign` can be told.
+#[derive(Debug, Args)]
+pub struct SignOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// The secret key.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
 }
 
 /// What `annotate` can be told.
@@ -170,15 +307,15 @@ pub struct InfoOptions {
 /// Parses one command line, program name first.
 ///
 /// # Errors
-/// What clap says; and `--socket` is refused for `reload`, which goes to the admin socket and would
-/// otherwise reach another daemon than the one that was meant.
+/// What clap says; and `--socket` is refused for what goes to the admin socket and would otherwise
+/// reach another daemon than the one that was meant.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(arguments)?;
-    if let Some(("reload", reload)) = matches.subcommand()
-        && reload.value_source("socket") == Some(ValueSource::CommandLine)
+    if let Some((name @ ("reload" | "load" | "unload"), given)) = matches.subcommand()
+        && given.value_source("socket") == Some(ValueSource::CommandLine)
     {
-        let why = "reload goes to the admin socket: use --admin-socket in place of --socket";
+        let why = format!("{name} goes to the admin socket: use --admin-socket in place of --socket");
         return Err(command.error(ErrorKind::ArgumentConflict, why));
     }
     Cli::from_arg_matches(&matches)
@@ -187,6 +324,14 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
 /// What `reload` can be told.
 #[derive(Debug, Args)]
 pub struct ReloadOptions {
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+/// What every command to the admin socket can be told.
+#[derive(Debug, Args)]
+pub struct AdminOptions {
     /// Admin socket of the daemon.
     #[arg(
         long,
@@ -201,6 +346,176 @@ pub struct ReloadOptions {
     /// Print the daemon's answer as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `load` can be told.
+#[derive(Debug, Args)]
+pub struct LoadOptions {
+    /// What requests shall call it.
+    pub name: String,
+
+    /// Its directory: a Hugging Face checkpoint or, with --base, a PEFT adapter. The daemon must be able to read it.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+
+    /// The loaded model that it is an adapter over.
+    #[arg(long, value_name = "NAME")]
+    pub base: Option<String>,
+
+    /// Requests that name no model get it.
+    #[arg(long)]
+    pub default: bool,
+
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+/// What `unload` can be told.
+#[derive(Debug, Args)]
+pub struct UnloadOptions {
+    /// The name of the model or adapter.
+    pub name: String,
+
+    /// Where to send it.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}
+
+/// The sub-commands of `audit`.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Find every change that was made to the trail.
+    Verify {
+        /// Where it is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// A chain value noted elsewhere, from the journal say, that must be in the trail: shows that its end was not
+        /// cut off.
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show records as a table.
+    Show {
+        /// Where the trail is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// Which records.
+        #[command(flatten)]
+        filter: AuditFilter,
+    },
+    /// Write records for another program.
+    Export {
+        /// Where the trail is.
+        #[command(flatten)]
+        place: AuditPlace,
+        /// Which records.
+        #[command(flatten)]
+        filter: AuditFilter,
+        /// How to write them.
+        #[arg(long, short, value_enum, default_value_t = AuditFormat::Ndjson)]
+        format: AuditFormat,
+        /// Write to a file, readable by its owner alone.
+        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Where an audit trail is.
+#[derive(Debug, Args)]
+pub struct AuditPlace {
+    /// Its folder; or files of it, oldest first.
+    #[arg(long, value_name = "PATH", default_value = "/var/lib/mednerd/audit", num_args = 1.., value_hint = ValueHint::AnyPath)]
+    pub path: Vec<PathBuf>,
+
+    /// Its key.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/audit.key", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
+}
+
+/// Which records of an audit trail.
+#[derive(Debug, Args)]
+pub struct AuditFilter {
+    /// From this time on, such as 2026-11-21 or 2026-11-21T08:00, in UTC.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// Before this time.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+
+    /// Of this user.
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<u32>,
+
+    /// About the document with this id.
+    #[arg(long, value_name = "ID")]
+    pub document: Option<String>,
+
+    /// About this very text, to the byte.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub text: Option<PathBuf>,
+}
+
+/// How records are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// One JSON object a line.
+    Ndjson,
+    /// For a spreadsheet.
+    Csv,
+}
+
+/// Where an installation is, if not where the package puts it.
+#[derive(Clone, Debug, Args)]
+pub struct InstallationPlace {
+    /// The daemon's configuration.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/mednerd.toml", value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+
+    /// Admin socket of the daemon.
+    #[arg(long, env = "MEDNERD_ADMIN_SOCKET", hide_env_values = true, value_name = "PATH",
+          default_value = DEFAULT_ADMIN_SOCKET, value_hint = ValueHint::FilePath)]
+    pub admin_socket: PathBuf,
+
+    /// Folder of the audit trail.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/mednerd/audit", value_hint = ValueHint::DirPath)]
+    pub audit: PathBuf,
+
+    /// Key of the audit trail.
+    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/audit.key", value_hint = ValueHint::FilePath)]
+    pub audit_key: PathBuf,
+}
+
+/// What `doctor` can be told.
+#[derive(Debug, Args)]
+pub struct DoctorOptions {
+    /// What to look at.
+    #[command(flatten)]
+    pub place: InstallationPlace,
+
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `support-bundle` can be told.
+#[derive(Debug, Args)]
+pub struct BundleOptions {
+    /// What to look at.
+    #[command(flatten)]
+    pub place: InstallationPlace,
+
+    /// The archive (.tar.gz) or, with any other name, folder to make; it must not exist.
+    #[arg(long, short, value_name = "PATH", default_value = "mednerd-support.tar.gz", value_hint = ValueHint::AnyPath)]
+    pub output: PathBuf,
+
+    /// At most so many lines of the journal.
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub lines: u32,
 }
 
 /// What `bench` can be told.
@@ -316,7 +631,7 @@ mod tests {
         let Command::Reload(options) = cli.command else {
             panic!()
         };
-        assert_eq!(options.admin_socket, PathBuf::from(DEFAULT_ADMIN_SOCKET));
+        assert_eq!(options.admin.admin_socket, PathBuf::from(DEFAULT_ADMIN_SOCKET));
     }
 
     #[test]
@@ -330,10 +645,12 @@ mod tests {
     }
 
     #[test]
-    fn reload_takes_the_admin_socket_alone() {
+    fn administration_takes_the_admin_socket_alone() {
         for line in [
             "mednerctl --socket /tmp/s reload",
             "mednerctl reload --socket /tmp/s",
+            "mednerctl load a /a --socket /tmp/s",
+            "mednerctl --socket /tmp/s unload a",
         ] {
             let error = parse(line).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ArgumentConflict);

@@ -74,6 +74,20 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A file of the audit trail cannot be read.
+    #[error("{}: the audit trail cannot be read: {source}; it is for root and the daemon alone", path.display())]
+    Trail {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The audit trail's key.
+    #[error(transparent)]
+    Key(#[from] mednerd_audit::KeyError),
+    /// A plugin is not what it must be, or cannot be put where it shall.
+    #[error("{0}")]
+    Plugin(String),
     /// No event loop.
     #[error("cannot start: {0}; are there too many open files?")]
     Runtime(#[source] io::Error),
@@ -84,13 +98,17 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } => Exit::Refused,
+            Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } | Self::Plugin(_) => {
+                Exit::Refused
+            }
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,
             Self::Read(_)
             | Self::NotUtf8 { .. }
             | Self::TooLarge { .. }
             | Self::Write { .. }
             | Self::Generate { .. }
+            | Self::Trail { .. }
+            | Self::Key(_)
             | Self::Runtime(_) => Exit::Partly,
         }
     }

@@ -162,12 +162,18 @@ mod tests {
             names,
             [
                 "mednerctl-annotate.1",
+                "mednerctl-audit.1",
                 "mednerctl-bench.1",
                 "mednerctl-completions.1",
+                "mednerctl-doctor.1",
+                "mednerctl-load.1",
                 "mednerctl-models.1",
+                "mednerctl-plugin.1",
                 "mednerctl-plugins.1",
                 "mednerctl-reload.1",
                 "mednerctl-status.1",
+                "mednerctl-support-bundle.1",
+                "mednerctl-unload.1",
                 "mednerctl.1"
             ]
         );

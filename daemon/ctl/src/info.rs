@@ -1,16 +1,18 @@
-//! `status`, `models`, `plugins` and `reload`: one question to the daemon, one answer for a person
+//! `status`, `models`, `plugins`, `reload`, `load` and `unload`: one question to the daemon, one answer for a person
 //! or, with `--json`, as it came.
 
 use std::path::Path;
 use std::time::Duration;
 
 use mednerd_client::api::{
-    ErrorDetail, ModelsResponse, PluginsResponse, ReloadResponse, ServiceState, StatusResponse,
+    ErrorDetail, LoadRequest, ModelsResponse, PluginState, PluginStatus, PluginsResponse, ReloadResponse,
+    ServiceState, StatusResponse,
 };
 use mednerd_client::{Client, ClientError};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::{LoadOptions, UnloadOptions};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::{amount, bytes, duration, engine_name, json};
@@ -48,6 +50,30 @@ pub async fn reload(socket: &Path, patience: Duration, raw: bool) -> Result<Exit
         }
     }
     print(&answer?, raw, reload_page)
+}
+
+/// `mednerctl load`
+pub async fn load(patience: Duration, options: LoadOptions) -> Result<Exit, Error> {
+    let path = std::path::absolute(&options.path).unwrap_or(options.path);
+    let request = LoadRequest {
+        name: options.name,
+        path: path.to_string_lossy().into_owned(),
+        base: options.base,
+        default: options.default,
+    };
+    let mut client = Client::new(&options.admin.admin_socket);
+    let answer = within(patience, client.load(&request)).await?;
+    print(&answer, options.admin.json, |model, style| {
+        let models = vec![model.clone()];
+        models_page(&ModelsResponse { models }, style)
+    })
+}
+
+/// `mednerctl unload`
+pub async fn unload(patience: Duration, options: UnloadOptions) -> Result<Exit, Error> {
+    let mut client = Client::new(&options.admin.admin_socket);
+    let answer = within(patience, client.unload(&options.name)).await?;
+    print(&answer, options.admin.json, reload_page)
 }
 
 fn print<T: Serialize>(answer: &T, raw: bool, page: impl Fn(&T, Style) -> String) -> Result<Exit, Error> {
@@ -108,7 +134,16 @@ fn status_page(answer: &StatusResponse, style: Style) -> String {
     );
     pair("memory", &bytes(answer.resident_bytes));
     pair("models", &list(&answer.models));
-    pair("plugins", &list(&answer.plugins));
+    let plugins: Vec<String> = answer.plugins.iter().map(plugin_line).collect();
+    for (at, plugin) in plugins.iter().enumerate() {
+        pair(if at == 0 { "plugins" } else { "" }, plugin);
+    }
+    if plugins.is_empty() {
+        pair("plugins", "none");
+    }
+    if configuration.plugin_development {
+        pair("", "development: plugins that nobody has signed are loaded");
+    }
     pair("configuration", &list(&configuration.files));
     pair("", &format!("in force since {}", configuration.loaded_at));
     for (at, problem) in configuration.rejected.iter().enumerate() {
@@ -123,8 +158,10 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
     }
     let mut table = Table::new([
         Column::text("name"),
+        Column::text("over"),
         Column::text("default"),
         Column::text("family"),
+        Column::text("languages"),
         Column::text("engine"),
         Column::text("precision"),
         Column::elastic("labels"),
@@ -138,8 +175,10 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
         let short: String = model.digest.chars().take(DIGEST).collect();
         table.row([
             model.name.as_str().into(),
+            model.base.as_deref().unwrap_or("-").into(),
             if model.default { "yes" } else { "no" }.into(),
             model.family.as_str().into(),
+            list(&model.languages).into(),
             engine_name(model.engine).into(),
             model.precision.as_str().into(),
             list(&model.labels).into(),
@@ -150,27 +189,67 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
             model.loaded_at.as_str().into(),
         ]);
     }
-    let mut page = table.render(style);
-    for model in answer.models.iter().filter(|m| !m.adapters.is_empty()) {
-        let mut adapters = Table::pairs();
-        adapters.row([
-            format!("adapters of {}", model.name).into(),
-            list(&model.adapters).into(),
-        ]);
-        page.push_str(&adapters.render(style));
-    }
-    page
+    table.render(style)
 }
 
 fn plugins_page(answer: &PluginsResponse, style: Style) -> String {
     if answer.plugins.is_empty() {
         return "no plugins are loaded\n".to_owned();
     }
-    let mut table = Table::new([Column::text("id"), Column::text("version")]);
+    let columns = [
+        "id",
+        "version",
+        "vendor",
+        "state",
+        "vocabularies",
+        "signed by",
+        "last death",
+    ];
+    let mut table = Table::new(columns.map(Column::text));
     for plugin in &answer.plugins {
-        table.row([plugin.id.as_str().into(), plugin.version.as_str().into()]);
+        let vocabularies: Vec<String> = plugin
+            .vocabularies
+            .iter()
+            .map(|vocabulary| format!("{} {}", vocabulary.name, vocabulary.version))
+            .collect();
+        let death = plugin.last_death.as_ref();
+        let death = death.map_or_else(String::new, |death| format!("{}, {}", death.at, death.cause));
+        table.row([
+            plugin.id.as_str().into(),
+            plugin.version.as_str().into(),
+            plugin.vendor.as_str().into(),
+            state_name(plugin.state).into(),
+            list(&vocabularies).as_str().into(),
+            plugin.signed_by.as_deref().unwrap_or("nobody").into(),
+            death.as_str().into(),
+        ]);
     }
     table.render(style)
+}
+
+fn plugin_line(plugin: &PluginStatus) -> String {
+    let mut line = format!("{}: {}", plugin.id, state_name(plugin.state));
+    if let Some(reason) = &plugin.reason {
+        line.push_str(&format!(", {reason}"));
+    }
+    if plugin.deaths > 0 {
+        let cause = plugin.last_death.as_deref().unwrap_or("it went away");
+        line.push_str(&format!("; died {} times, at last: {cause}", plugin.deaths));
+    }
+    if plugin.signed_by.is_none() {
+        line.push_str("; not signed");
+    }
+    line
+}
+
+fn state_name(state: PluginState) -> &'static str {
+    match state {
+        PluginState::Starting => "starting",
+        PluginState::Ready => "ready",
+        PluginState::BackingOff => "waiting to be started again",
+        PluginState::OutOfService => "out of service",
+        PluginState::Stopped => "stopped",
+    }
 }
 
 fn reload_page(answer: &ReloadResponse, style: Style) -> String {

@@ -8,8 +8,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod annotate;
+mod audit;
 mod bench;
+mod bundle;
 pub mod cli;
+mod doctor;
 pub mod error;
 pub mod exit;
 mod format;
@@ -18,6 +21,7 @@ mod html;
 mod info;
 mod input;
 mod output;
+mod plugin;
 mod table;
 
 use std::ffi::OsString;
@@ -66,11 +70,24 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
             wait_for(info::plugins(&socket, patience(cli::SHORT_TIMEOUT), options.json))
         }
         Command::Reload(options) => wait_for(info::reload(
-            &options.admin_socket,
+            &options.admin.admin_socket,
             patience(cli::LONG_TIMEOUT),
+            options.admin.json,
+        )),
+        Command::Load(options) => wait_for(info::load(patience(cli::LONG_TIMEOUT), options)),
+        Command::Unload(options) => wait_for(info::unload(patience(cli::LONG_TIMEOUT), options)),
+        Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
+        Command::Audit { command } => audit::run(command),
+        Command::Doctor(options) => wait_for(doctor::run(
+            &socket,
+            patience(cli::SHORT_TIMEOUT),
+            options.place,
             options.json,
         )),
-        Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
+        Command::SupportBundle(options) => {
+            wait_for(bundle::run(&socket, patience(cli::SHORT_TIMEOUT), options))
+        }
+        Command::Plugin { command } => plugin::run(command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),
     }

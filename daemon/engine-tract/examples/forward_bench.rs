@@ -19,7 +19,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let open = start.elapsed();
     let model = TractModel::load(&checkpoint, &Options::default())?;
     drop(checkpoint);
-    let mut session = model.session()?;
     let load = start.elapsed();
     println!(
         "{}",
@@ -37,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(str::parse)
             .collect::<Result<Vec<u32>, _>>()?;
         let (wall, cpu) = (Instant::now(), cpu_nanoseconds()?);
-        let logits = session.forward(&ids)?;
+        let logits = model.forward(&ids)?;
         let cpu = cpu_nanoseconds()?.saturating_sub(cpu);
         println!(
             "{}",

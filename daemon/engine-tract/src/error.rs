@@ -24,6 +24,23 @@ pub enum EngineError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// A task adapter over a base that came as ONNX.
+    #[error(
+        "{}: the base {} came as model.onnx, whose layers cannot be adapted; copy its model.safetensors beside it",
+        adapter.display(), base.display()
+    )]
+    OnnxBase {
+        /// The adapter's directory.
+        adapter: PathBuf,
+        /// The base's.
+        base: PathBuf,
+    },
+    /// A base without a classification head was asked for logits.
+    #[error("{} has no classification head; only adapters over it can be run", path.display())]
+    Headless {
+        /// The checkpoint directory.
+        path: PathBuf,
+    },
     /// tract refused the plan or failed while running it: a fault of ours, not of the checkpoint or the note.
     #[error("{}: the CPU engine failed while {step}: {problem}. Please report this", path.display())]
     Internal {

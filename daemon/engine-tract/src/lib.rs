@@ -1,5 +1,5 @@
-//! Runs token-classification encoders on the CPU: an `Architecture` is lowered straight to a tract plan made of our own
-//! operators, with weights packed once at load. One plan is shared; each worker thread has a session of its own.
+//! Runs token-classification encoders on the CPU: an `Architecture` is lowered straight to tract plans made of our own
+//! operators, with weights packed once at load. All threads share a model; task adapters share their base's weights.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -13,4 +13,4 @@ mod ops;
 mod testing;
 
 pub use error::EngineError;
-pub use model::{Options, Precision, Session, TractModel};
+pub use model::{Options, Precision, TractModel};

@@ -10,14 +10,47 @@ use mednerd_model::Checkpoint;
 use serde_json::Value;
 use tempfile::TempDir;
 
-const VARIANTS: [&str; 4] = ["fp32", "bf16", "fp16-sharded", "vocab-only"];
+/// Family and variant of each checkpoint.
+const VARIANTS: [&str; 31] = [
+    "bert/fp32",
+    "bert/bf16",
+    "bert/fp16-sharded",
+    "bert/vocab-only",
+    "electra/fp32",
+    "electra/bf16-sharded",
+    "electra/vocab-only",
+    "roberta/fp32",
+    "roberta/bf16-vocab-only",
+    "roberta/fp16-sharded",
+    "camembert/fp32",
+    "xlm-roberta/fp32",
+    "xlm-roberta/bf16-vocab-only",
+    "distilbert/fp32",
+    "distilbert/bf16",
+    "distilbert/vocab-only",
+    "deberta-v2/v3-fp32",
+    "deberta-v2/v3-bf16-sharded",
+    "deberta-v2/v3-tokenizer-4",
+    "deberta-v2/v2-xlarge",
+    "deberta-v2/own-projections",
+    "deberta-v2/c2p-only",
+    "deberta-v2/absolute",
+    "modernbert/fp32",
+    "modernbert/bf16",
+    "modernbert/biases",
+    "eurobert/fp32",
+    "eurobert/bf16-sharded",
+    "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
+];
 
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
 
 fn fixture(variant: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/bert")
+        .join("../../tests/fixtures")
         .join(variant)
 }
 
@@ -54,10 +87,9 @@ fn copy(variant: &str, keep: impl Fn(&str) -> bool) -> TempDir {
 }
 
 fn largest_difference(model: &TractModel, variant: &str) -> f64 {
-    let mut session = model.session().unwrap();
     let mut worst = 0.0_f64;
     for (ids, want) in cases(variant) {
-        let got = session.forward(&ids).unwrap();
+        let got = model.forward(&ids).unwrap();
         assert_eq!(got.len(), want.len());
         for (got, want) in got.iter().zip(want) {
             worst = worst.max((f64::from(*got) - want).abs());
@@ -77,17 +109,17 @@ fn logits_equal_the_reference() {
 
 #[test]
 fn an_onnx_export_alone_gives_the_same_logits() {
-    let dir = copy("vocab-only", |name| name != "model.safetensors");
+    let dir = copy("bert/vocab-only", |name| name != "model.safetensors");
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
     assert!(checkpoint.weights().is_empty());
     let model = TractModel::load(&checkpoint, &Options::default()).unwrap();
-    let worst = largest_difference(&model, "vocab-only");
+    let worst = largest_difference(&model, "bert/vocab-only");
     assert!(worst < TOLERANCE, "{worst}");
 }
 
 #[test]
 fn an_onnx_file_that_does_not_fit_is_refused() {
-    let dir = copy("vocab-only", |name| name != "model.safetensors");
+    let dir = copy("bert/vocab-only", |name| name != "model.safetensors");
     let config = fs::read_to_string(dir.path().join("config.json")).unwrap();
     let fewer = config
         .replace("\"3\": \"B-Chemical\",", "\"3\": \"B-Chemical\"")
@@ -115,19 +147,17 @@ fn an_onnx_file_that_does_not_fit_is_refused() {
 
 #[test]
 fn the_answer_depends_on_the_ids_only() {
-    let model = load(&fixture("fp32"));
-    let all = cases("fp32");
-    let mut session = model.session().unwrap();
-    let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| session.forward(ids).unwrap()).collect();
+    let model = load(&fixture("bert/fp32"));
+    let all = cases("bert/fp32");
+    let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| model.forward(ids).unwrap()).collect();
     std::thread::scope(|scope| {
         for turn in 0..4 {
             let (model, all, alone) = (&model, &all, &alone);
             scope.spawn(move || {
-                let mut session = model.session().unwrap();
                 for step in 0..50 {
                     // Every thread takes another order, so that buffers come back with other contents and sizes.
                     let at = (step * (turn * 2 + 1) + turn) % all.len();
-                    let logits = session.forward(&all[at].0).unwrap();
+                    let logits = model.forward(&all[at].0).unwrap();
                     assert!(
                         logits
                             .iter()
@@ -138,34 +168,28 @@ fn the_answer_depends_on_the_ids_only() {
             });
         }
     });
-    let again = load(&fixture("fp32"))
-        .session()
-        .unwrap()
-        .forward(&all[0].0)
-        .unwrap();
+    let again = load(&fixture("bert/fp32")).forward(&all[0].0).unwrap();
     assert_eq!(again, alone[0]);
 }
 
 #[test]
 fn every_length_up_to_the_context_runs() {
-    let model = load(&fixture("fp32"));
-    let mut session = model.session().unwrap();
+    let model = load(&fixture("bert/fp32"));
     for length in 1..=model.context() {
         let ids: Vec<u32> = (0..length).map(|i| (i * 7 % 250) as u32).collect();
-        let logits = session.forward(&ids).unwrap();
+        let logits = model.forward(&ids).unwrap();
         assert_eq!(logits.len(), length * model.labels());
     }
 }
 
 #[test]
-fn sequences_that_cannot_run_are_typed_errors_and_the_session_lives_on() {
-    let model = load(&fixture("fp32"));
-    let mut session = model.session().unwrap();
-    let good = session.forward(&[2, 9, 3]).unwrap();
-    assert!(matches!(session.forward(&[]), Err(EngineError::Empty)));
+fn sequences_that_cannot_run_are_typed_errors_and_the_model_lives_on() {
+    let model = load(&fixture("bert/fp32"));
+    let good = model.forward(&[2, 9, 3]).unwrap();
+    assert!(matches!(model.forward(&[]), Err(EngineError::Empty)));
     let long = vec![5; model.context() + 1];
     assert!(matches!(
-        session.forward(&long),
+        model.forward(&long),
         Err(EngineError::TooLong {
             length: 113,
             context: 112
@@ -173,19 +197,19 @@ fn sequences_that_cannot_run_are_typed_errors_and_the_session_lives_on() {
     ));
     for id in [263, u32::MAX] {
         assert!(matches!(
-            session.forward(&[2, id, 3]),
+            model.forward(&[2, id, 3]),
             Err(EngineError::Token {
                 position: 1,
                 rows: 263
             })
         ));
     }
-    assert_eq!(session.forward(&[2, 9, 3]).unwrap(), good);
+    assert_eq!(model.forward(&[2, 9, 3]).unwrap(), good);
 }
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    let checkpoint = Checkpoint::open(&fixture("fp32")).unwrap();
+    let checkpoint = Checkpoint::open(&fixture("bert/fp32")).unwrap();
     let options = Options {
         precision: Precision::Int8,
     };
@@ -196,7 +220,7 @@ fn what_is_not_there_yet_says_so() {
 
 #[test]
 fn weights_that_are_not_finite_name_the_tensor() {
-    let dir = copy("fp32", |_| true);
+    let dir = copy("bert/fp32", |_| true);
     let path = dir.path().join("model.safetensors");
     let mut file = fs::read(&path).unwrap();
     let length = file.len();
@@ -214,7 +238,7 @@ fn weights_that_are_not_finite_name_the_tensor() {
 
 #[test]
 fn memory_is_the_parameters_once() {
-    let checkpoint = Checkpoint::open(&fixture("fp32")).unwrap();
+    let checkpoint = Checkpoint::open(&fixture("bert/fp32")).unwrap();
     let model = TractModel::load(&checkpoint, &Options::default()).unwrap();
     let parameters = checkpoint.parameters() as usize * 4;
     // Small matrices are padded to whole panels, so the bound is loose for this tiny model.
@@ -222,9 +246,7 @@ fn memory_is_the_parameters_once() {
 }
 
 #[test]
-fn plans_are_shared_and_sessions_can_move() {
+fn models_are_shared() {
     fn shared<T: Send + Sync + Clone>() {}
-    fn movable<T: Send>() {}
     shared::<TractModel>();
-    movable::<mednerd_engine_tract::Session>();
 }

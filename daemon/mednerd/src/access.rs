@@ -14,8 +14,14 @@ use crate::config::{Access, Place, Principal, Problem};
 pub struct Peer {
     /// Effective user.
     pub uid: u32,
+    /// Effective group.
+    pub gid: u32,
     /// Effective and supplementary groups.
     pub gids: Arc<[u32]>,
+    /// Its process id, where the kernel can tell.
+    pub pid: Option<i32>,
+    /// Its program, where this process is allowed to see it.
+    pub exe: Option<Arc<str>>,
 }
 
 impl Peer {
@@ -27,9 +33,15 @@ impl Peer {
         let credentials = stream.peer_cred()?;
         let mut gids = mednerd_sys::peer_groups(stream.as_fd())?;
         gids.push(credentials.gid());
+        let pid = credentials.pid();
+        // At once, while the number is still that process's.
+        let exe = pid.and_then(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok());
         Ok(Self {
             uid: credentials.uid(),
+            gid: credentials.gid(),
             gids: gids.into(),
+            pid,
+            exe: exe.map(|exe| exe.to_string_lossy().into()),
         })
     }
 }
@@ -157,7 +169,10 @@ mod tests {
     fn peer(uid: u32, gids: &[u32]) -> Peer {
         Peer {
             uid,
+            gid: gids.first().copied().unwrap_or_default(),
             gids: gids.into(),
+            pid: None,
+            exe: None,
         }
     }
 

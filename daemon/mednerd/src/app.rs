@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use mednerd_client::api::{self, ReloadResponse, ServiceState};
 
+use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
 use crate::health::Health;
@@ -30,6 +31,8 @@ pub struct App {
     cost: AtomicU64,
     /// The workers.
     pub scheduler: Scheduler,
+    /// The audit trail, where one is configured.
+    pub audit: Option<Audit>,
     /// The counters.
     pub metrics: Metrics,
     /// Whether it works.
@@ -50,6 +53,7 @@ impl App {
         file: PathBuf,
         generation: Generation,
         scheduler: Scheduler,
+        audit: Option<Audit>,
         sockets: Vec<SocketFile>,
     ) -> Self {
         let started_at = now();
@@ -63,6 +67,7 @@ impl App {
             started_at,
             cost: AtomicU64::new(0),
             scheduler,
+            audit,
             metrics: Metrics::new(started_at),
             health: Health::default(),
             documents: Arc::default(),
@@ -120,6 +125,22 @@ impl App {
         }
     }
 
+    /// Puts a state in force that differs from the present one in its models. One at a time, and not during a reload.
+    ///
+    /// # Errors
+    /// What `change` says; the present state serves on.
+    pub async fn change_models<E: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Generation) -> Result<Generation, E> + Send + 'static,
+    ) -> Result<Arc<Generation>, Option<E>> {
+        let _one = self.reloading.lock().await;
+        let present = self.generation();
+        let changed = tokio::task::spawn_blocking(move || change(&present)).await;
+        let changed = Arc::new(changed.map_err(|_| None)?.map_err(Some)?);
+        self.generation.store(Arc::clone(&changed));
+        Ok(changed)
+    }
+
     /// Notes how long a document took to compute.
     pub fn note_cost(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -148,6 +169,12 @@ impl App {
             connections: self.connections.inside(),
             healthy: self.health.state() == ServiceState::Ready,
             models: self.generation().entries.len(),
+            plugins: self
+                .generation()
+                .plugins
+                .iter()
+                .map(|plugin| plugin.figures())
+                .collect(),
             resident_bytes: resident_bytes(),
         }
     }
@@ -184,7 +211,7 @@ impl App {
             },
             resident_bytes: resident_bytes(),
             models: generation.names(),
-            plugins: Vec::new(),
+            plugins: generation.plugins.iter().map(|plugin| plugin.status()).collect(),
             configuration: api::ConfigurationStatus {
                 files: generation
                     .config
@@ -194,6 +221,7 @@ impl App {
                     .collect(),
                 loaded_at: generation.loaded_at.to_string(),
                 rejected: lock(&self.rejected).clone(),
+                plugin_development: generation.config.plugin_policy.development,
             },
         }
     }

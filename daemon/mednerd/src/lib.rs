@@ -6,6 +6,7 @@
 
 pub mod access;
 mod app;
+mod audit;
 pub mod config;
 mod generation;
 mod health;
@@ -14,6 +15,7 @@ mod logging;
 mod metrics;
 mod models;
 mod notify;
+mod plugins;
 pub mod run;
 mod scheduler;
 mod server;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
 use crate::scheduler::Scheduler;
@@ -103,8 +104,9 @@ async fn until_stopped(
     let server = generation.config.server.clone();
     let sockets = server::open(&server, inherited, &generation.policy)?;
     let scheduler = Scheduler::start(generation.config.engine.worker_threads())?;
+    let audit = Audit::open(&generation.config.audit)?;
     let files = sockets.iter().filter_map(Listening::file).collect();
-    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, files));
+    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, audit, files));
     let (stop, stopped) = watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
     for socket in sockets {
@@ -176,15 +178,28 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
         .warnings()
         .into_iter()
         .map(|warning| format!("warning: {warning}"));
-    let models = generation.entries.iter().map(|entry| {
-        let facts = &entry.model.facts;
+    let models = generation.models().into_iter().map(|info| {
+        let finds = match info.labels.is_empty() {
+            true => "no head of its own".to_owned(),
+            false => format!("finds {}", info.labels.join(", ")),
+        };
+        let (name, parameters) = (info.name, info.parameters);
+        match info.base {
+            None => format!(
+                "model \"{name}\": {} with {parameters} parameters, {finds}",
+                info.family
+            ),
+            Some(base) => format!("adapter \"{name}\" over \"{base}\": {parameters} parameters, {finds}"),
+        }
+    });
+    let plugins = generation.plugins.iter().map(|plugin| {
+        let signer = plugin.info().signed_by;
         format!(
-            "model \"{}\": {} with {} parameters, finds {}",
-            entry.name,
-            facts.family,
-            facts.parameters,
-            facts.labels.join(", ")
+            "plugin \"{}\": version {}, {}",
+            plugin.id(),
+            plugin.version(),
+            signer.map_or("not signed".to_owned(), |key| format!("signed by key {key}"))
         )
     });
-    Ok(models.chain(warnings).collect())
+    Ok(models.chain(plugins).chain(warnings).collect())
 }

@@ -22,7 +22,7 @@ use crate::sync::{Pass, lock};
 /// One document to annotate.
 pub struct Job {
     /// The text, exactly as received.
-    pub text: String,
+    pub text: Arc<str>,
     /// The models to run.
     pub models: Vec<Arc<Entry>>,
     /// How pieces become entities.
@@ -45,6 +45,8 @@ pub struct Job {
 pub struct Outcome {
     /// The answer's entities.
     pub entities: Vec<api::Entity>,
+    /// Where they are in the text, in bytes.
+    pub places: Vec<(usize, usize)>,
     /// SHA-256 of the text, in hexadecimal.
     pub text_sha256: String,
     /// The text's length.
@@ -53,9 +55,9 @@ pub struct Outcome {
     pub queued: Duration,
     /// Computing, summed over windows.
     pub computed: Duration,
-    /// Tokens, summed over models.
+    /// Tokens, summed over the bases of the models.
     pub tokens: usize,
-    /// Windows, summed over models.
+    /// Windows, summed over the bases of the models.
     pub windows: usize,
 }
 
@@ -111,7 +113,7 @@ struct Task {
 /// A document cut into windows, one unit of work each.
 struct Work {
     queued: Duration,
-    prepared: Vec<Prepared>,
+    groups: Vec<Group>,
     units: Vec<Unit>,
     /// The first unit that nobody took.
     next: AtomicUsize,
@@ -119,10 +121,19 @@ struct Work {
     nanoseconds: AtomicU64,
 }
 
+/// Models of the job over one base: they read the text alike and share what they can of the computation.
+struct Group {
+    /// Their places among the job's models.
+    models: Vec<usize>,
+    prepared: Prepared,
+}
+
+/// One window for one group.
 struct Unit {
-    model: usize,
+    group: usize,
     window: usize,
-    logits: OnceLock<Logits>,
+    /// One for each model of the group.
+    logits: OnceLock<Vec<Logits>>,
 }
 
 enum Item {
@@ -338,20 +349,34 @@ impl Task {
 impl Work {
     fn new(job: &Job) -> Result<Self, JobError> {
         let begun = Instant::now();
-        let mut prepared = Vec::with_capacity(job.models.len());
-        let mut units = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for (index, entry) in job.models.iter().enumerate() {
-            let text = entry.model.prepare(&job.text).map_err(of_model(entry))?;
-            units.extend((0..text.windows()).map(|window| Unit {
-                model: index,
-                window,
-                logits: OnceLock::new(),
-            }));
-            prepared.push(text);
+            let like = |group: &&mut Group| {
+                let first = group.models.first().and_then(|first| job.models.get(*first));
+                first.is_some_and(|first| first.model.reads_like(&entry.model))
+            };
+            match groups.iter_mut().find(like) {
+                Some(group) => group.models.push(index),
+                None => groups.push(Group {
+                    models: vec![index],
+                    prepared: entry.model.prepare(&job.text).map_err(of_model(entry))?,
+                }),
+            }
         }
+        let units: Vec<Unit> = groups
+            .iter()
+            .enumerate()
+            .flat_map(|(group, of)| {
+                (0..of.prepared.windows()).map(move |window| Unit {
+                    group,
+                    window,
+                    logits: OnceLock::new(),
+                })
+            })
+            .collect();
         let work = Self {
             queued: begun.saturating_duration_since(job.arrived),
-            prepared,
+            groups,
             next: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(units.len()),
             units,
@@ -361,14 +386,19 @@ impl Work {
         Ok(work)
     }
 
-    fn compute(&self, job: &Job, unit: &Unit) -> Result<Logits, JobError> {
-        match (job.models.get(unit.model), self.prepared.get(unit.model)) {
-            (Some(entry), Some(prepared)) => entry
-                .model
-                .forward(prepared, unit.window)
-                .map_err(of_model(entry)),
-            _ => Err(JobError::Panicked),
-        }
+    fn compute(&self, job: &Job, unit: &Unit) -> Result<Vec<Logits>, JobError> {
+        let group = self.groups.get(unit.group).ok_or(JobError::Panicked)?;
+        let entries: Vec<&Arc<Entry>> = group
+            .models
+            .iter()
+            .filter_map(|index| job.models.get(*index))
+            .collect();
+        let models: Vec<&Model> = entries.iter().map(|entry| &*entry.model).collect();
+        Model::forward(&models, &group.prepared, unit.window).map_err(|(index, error)| {
+            entries
+                .get(index)
+                .map_or(JobError::Panicked, |entry| of_model(entry)(error))
+        })
     }
 
     fn spend(&self, time: Duration) {
@@ -379,26 +409,35 @@ impl Work {
     fn outcome(&self, job: &Job) -> Result<Outcome, JobError> {
         let begun = Instant::now();
         let mut mentions = Vec::new();
-        for (task, (entry, prepared)) in job.models.iter().zip(&self.prepared).enumerate() {
-            let units = self.units.iter().filter(|unit| unit.model == task);
-            let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()).collect();
-            let mut spans = entry
-                .model
-                .decode(&job.text, prepared, &parts, job.aggregation)
-                .map_err(of_model(entry))?;
-            retain_confident(&mut spans, job.threshold);
-            mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
+        for (index, group) in self.groups.iter().enumerate() {
+            for (place, &task) in group.models.iter().enumerate() {
+                let Some(entry) = job.models.get(task) else {
+                    continue;
+                };
+                let units = self.units.iter().filter(|unit| unit.group == index);
+                let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()?.get(place)).collect();
+                let mut spans = entry
+                    .model
+                    .decode(&job.text, &group.prepared, &parts, job.aggregation)
+                    .map_err(of_model(entry))?;
+                retain_confident(&mut spans, job.threshold);
+                mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
+            }
         }
         let offsets = OffsetMap::new(&job.text);
-        let entities = merge(mentions)
+        let (entities, places) = merge(mentions)
             .into_iter()
             .enumerate()
-            .filter_map(|(index, mention)| entity(index, &mention, job, &offsets))
-            .collect();
+            .filter_map(|(index, mention)| {
+                let place = (mention.span.begin, mention.span.end);
+                Some((entity(index, &mention, job, &offsets)?, place))
+            })
+            .unzip();
         self.spend(begun.elapsed());
         let length = |unit| offsets.length(unit) as u64;
         Ok(Outcome {
             entities,
+            places,
             text_sha256: hexadecimal(&Sha256::digest(job.text.as_bytes())),
             text_length: TextLength {
                 utf8_byte: length(OffsetUnit::Utf8Byte),
@@ -407,7 +446,7 @@ impl Work {
             },
             queued: self.queued,
             computed: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
-            tokens: self.prepared.iter().map(Prepared::tokens).sum(),
+            tokens: self.groups.iter().map(|group| group.prepared.tokens()).sum(),
             windows: self.units.len(),
         })
     }
@@ -449,16 +488,18 @@ mod tests {
     fn entry() -> Arc<Entry> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
         let checkpoint = mednerd_model::Checkpoint::open(&folder).unwrap();
+        let base = Arc::new(crate::models::Base::load(checkpoint).unwrap());
         Arc::new(Entry {
             name: "tiny".to_owned(),
             default: true,
-            model: Arc::new(Model::load(&checkpoint).unwrap()),
+            model: base.model.clone().unwrap(),
+            base: "tiny".to_owned(),
         })
     }
 
     fn job(entry: &Arc<Entry>, text: &str) -> Job {
         Job {
-            text: text.to_owned(),
+            text: text.into(),
             models: vec![Arc::clone(entry)],
             aggregation: Aggregation::Simple,
             threshold: 0.0,

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use tokenizers::Tokenizer;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, parameters};
 use crate::card::Card;
 use crate::digest::Hasher;
 use crate::error::ModelError;
-use crate::families::{self, Source};
+use crate::families::{self, Family, Source};
 use crate::files::{self, JSON_LIMIT, Small};
 use crate::json::Object;
 use crate::labels;
@@ -23,11 +23,13 @@ use crate::weights::Weights;
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
-    family: &'static str,
+    family: &'static Family,
+    name: Option<String>,
     architecture: Architecture,
     weights: Weights,
     onnx: Option<Onnx>,
     labels: Vec<String>,
+    headless: bool,
     tokenizer: Tokenizer,
     context: usize,
     card: Card,
@@ -43,7 +45,8 @@ struct Onnx {
 }
 
 impl Checkpoint {
-    /// Opens an unmodified Hugging Face directory: `config.json`; `tokenizer.json`, or `vocab.txt` with
+    /// Opens an unmodified Hugging Face directory: `config.json`; `tokenizer.json`, or the family's vocabulary files
+    /// (`vocab.txt`; `vocab.json` with `merges.txt`; `sentencepiece.bpe.model`; `spm.model`) with
     /// `tokenizer_config.json`; `model.safetensors`, or `model.safetensors.index.json` with its shards; optionally
     /// `model.onnx`, which then may stand alone.
     ///
@@ -54,6 +57,19 @@ impl Checkpoint {
     /// Any file that is missing, unreadable, oversized, malformed or at odds with another; the message names the file,
     /// the key or tensor and what was expected.
     pub fn open(dir: &Path) -> Result<Self, ModelError> {
+        Self::open_with(dir, true)
+    }
+
+    /// Opens a directory as the base of task adapters: as [`open`](Self::open), but the classification head may be
+    /// missing, because every adapter can bring its own. Then there are no labels.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_base(dir: &Path) -> Result<Self, ModelError> {
+        Self::open_with(dir, false)
+    }
+
+    fn open_with(dir: &Path, head_needed: bool) -> Result<Self, ModelError> {
         let config_file = read_config(dir)?;
         let config = Object::parse(&config_file.path, &config_file.bytes)?;
         let family = families::find(&config)?;
@@ -64,10 +80,16 @@ impl Checkpoint {
             config: &config,
             weights: weights.as_ref(),
             labels: labels.len(),
+            head_needed,
         })?;
+        let mut headless = false;
         if let Some(weights) = &weights {
+            let head = architecture.head.tensors();
+            headless = !head_needed && head.iter().any(|tensor| !weights.contains(&tensor.name));
             for tensor in architecture.tensors() {
-                weights.expect(&tensor.name, &tensor.shape)?;
+                if !(headless && head.contains(&tensor)) {
+                    weights.expect(&tensor.name, &tensor.shape)?;
+                }
             }
         }
         let files = TokenizerFiles::read(dir)?;
@@ -76,11 +98,13 @@ impl Checkpoint {
         let digest = digest(&config_file, &files, weights.as_ref(), onnx.as_ref())?;
         Ok(Self {
             dir: dir.to_owned(),
-            family: family.name,
+            family,
+            name: config.string("_name_or_path").ok().flatten().map(str::to_owned),
             architecture,
             weights: weights.unwrap_or_else(|| Weights::none(dir)),
             onnx,
-            labels,
+            labels: if headless { Vec::new() } else { labels },
+            headless,
             tokenizer,
             context,
             card: Card::read(dir),
@@ -95,7 +119,17 @@ impl Checkpoint {
 
     /// The family, as `model_type` in `config.json` names it: `bert`, ….
     pub fn family(&self) -> &'static str {
-        self.family
+        self.family.name
+    }
+
+    /// What the names of the encoder's tensors begin with in the complete model, whatever they do in these files.
+    pub(crate) fn prefix(&self) -> &'static str {
+        self.family.prefix
+    }
+
+    /// Where the checkpoint came from, as `config.json` says it: an id on the Hub or a path.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// What the model computes.
@@ -113,7 +147,12 @@ impl Checkpoint {
         self.onnx.as_ref().map(|onnx| onnx.path.as_path())
     }
 
-    /// The labels in the order of the logits.
+    /// Whether there is no classification head: it is good as a base of adapters only.
+    pub fn headless(&self) -> bool {
+        self.headless
+    }
+
+    /// The labels in the order of the logits; none without a head.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -129,9 +168,15 @@ impl Checkpoint {
         self.context
     }
 
-    /// Number of parameters of the architecture, head included.
+    /// Number of parameters of the architecture, its head included where there is one.
     pub fn parameters(&self) -> u64 {
-        self.architecture.parameters()
+        let head = if self.headless {
+            self.architecture.head.tensors()
+        } else {
+            Vec::new()
+        };
+        let tensors = self.architecture.tensors();
+        parameters(tensors.iter().filter(|tensor| !head.contains(tensor)))
     }
 
     /// Bytes of the files that the weights are read from.
@@ -143,8 +188,9 @@ impl Checkpoint {
     }
 
     /// SHA-256 over the contents of the files the model was opened from, as 64 hexadecimal digits: `config.json`;
-    /// `tokenizer.json` or else `vocab.txt`; `tokenizer_config.json`; `special_tokens_map.json`; the safetensors files
-    /// in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
+    /// `tokenizer.json`, or else `vocab.txt`, `vocab.json`, `merges.txt`, `sentencepiece.bpe.model`, `spm.model`;
+    /// `tokenizer_config.json`; `special_tokens_map.json`; `added_tokens.json`, unless there is `tokenizer.json`; the
+    /// safetensors files in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
     /// length of its content (lengths as 8 bytes, little-endian) and its content; absent files do not enter. External
     /// data of an ONNX file does not either.
     pub fn digest(&self) -> &str {

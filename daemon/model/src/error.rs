@@ -192,6 +192,14 @@ pub enum ModelError {
         /// What is wrong and what was expected.
         problem: String,
     },
+    /// A task adapter cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Adapter {
+        /// The adapter's file or directory.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
     /// The tokenizer's files cannot be used.
     #[error("{}: {problem}", path.display())]
     Tokenizer {

@@ -13,6 +13,8 @@ use crate::error::ModelError;
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     path: PathBuf,
+    /// The keys that lead to it from the file's outermost object, each with a dot after it.
+    within: String,
     map: Map<String, Value>,
 }
 
@@ -27,6 +29,7 @@ impl Object {
         match value {
             Value::Object(map) => Ok(Self {
                 path: path.to_owned(),
+                within: String::new(),
                 map,
             }),
             other => Err(json(format!("expected an object, found {}", describe(&other)))),
@@ -37,6 +40,7 @@ impl Object {
     pub(crate) fn empty(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            within: String::new(),
             map: Map::new(),
         }
     }
@@ -56,14 +60,32 @@ impl Object {
 
     /// An integer within `1..=limit`, or `default` where the key is absent.
     pub(crate) fn count(&self, key: &str, default: usize, limit: usize) -> Result<usize, ModelError> {
+        self.integer(key, default, 1, limit)
+    }
+
+    /// An integer within `0..=limit`, or `default` where the key is absent.
+    pub(crate) fn index(&self, key: &str, default: usize, limit: usize) -> Result<usize, ModelError> {
+        self.integer(key, default, 0, limit)
+    }
+
+    fn integer(&self, key: &str, default: usize, least: usize, limit: usize) -> Result<usize, ModelError> {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
         value
             .as_u64()
             .and_then(|n| usize::try_from(n).ok())
-            .filter(|n| (1..=limit).contains(n))
-            .ok_or_else(|| self.wrong(key, format!("an integer from 1 to {limit}"), value))
+            .filter(|n| (least..=limit).contains(n))
+            .ok_or_else(|| self.wrong(key, format!("an integer from {least} to {limit}"), value))
+    }
+
+    /// An integer up to `limit`; `None` where the key is absent or holds a number below 1, which then means "none".
+    pub(crate) fn size(&self, key: &str, limit: usize) -> Result<Option<usize>, ModelError> {
+        match self.get(key) {
+            Some(value) if value.as_i64().is_some_and(|n| n < 1) => Ok(None),
+            Some(_) => self.count(key, 0, limit).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// A finite number above zero, or `default` where the key is absent.
@@ -95,11 +117,24 @@ impl Object {
             .transpose()
     }
 
+    /// The object that is the value of `key`.
+    pub(crate) fn child(&self, key: &str) -> Result<Option<Self>, ModelError> {
+        let child = |value: &Value| match value {
+            Value::Object(map) => Ok(Self {
+                path: self.path.clone(),
+                within: format!("{}{key}.", self.within),
+                map: map.clone(),
+            }),
+            other => Err(self.wrong(key, "an object", other)),
+        };
+        self.get(key).map(child).transpose()
+    }
+
     /// A complaint about the value of `key`.
     pub(crate) fn wrong(&self, key: &str, expected: impl Into<String>, found: &Value) -> ModelError {
         ModelError::Value {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: format!("{}{key}", self.within),
             expected: expected.into(),
             found: describe(found),
         }
@@ -216,6 +251,11 @@ mod tests {
             "dir/config.json: \"n\": expected an integer from 1 to 10, found 0"
         );
         assert!(object.count("big", 1, 10).is_err());
+        let outer = parse(r#"{"a": {"b": {"c": 0}}, "d": 1}"#).unwrap();
+        let inner = outer.child("a").unwrap().unwrap().child("b").unwrap().unwrap();
+        let message = inner.count("c", 1, 10).unwrap_err().to_string();
+        assert!(message.contains("\"a.b.c\": expected an integer"), "{message}");
+        assert!(outer.child("d").is_err() && outer.child("e").unwrap().is_none());
         assert!(object.string("s").is_err());
         assert!(object.positive("eps", 1.0).is_err());
         assert_eq!(object.count("null", 7, 10).unwrap(), 7);

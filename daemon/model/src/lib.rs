@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod adapter;
 mod architecture;
 mod card;
 mod checkpoint;
@@ -15,9 +16,11 @@ mod labels;
 mod tokenizer;
 mod weights;
 
+pub use adapter::{Adapter, LowRank};
 pub use architecture::{
-    Activation, Architecture, Attention, Embeddings, FeedForward, Head, Layer, Linear, Norm, NormPlacement,
-    Positions, Table, TensorSpec,
+    Activation, Architecture, Attention, AttentionPositions, Convolution, Disentangled, Embeddings,
+    FeedForward, Head, HeadDense, Layer, Linear, Norm, NormKind, NormPlacement, Positions, Projection, Table,
+    TensorSpec,
 };
 pub use checkpoint::Checkpoint;
 pub use error::ModelError;

@@ -93,19 +93,27 @@ struct Entry {
 impl Weights {
     /// Opens `model.safetensors` or the shards that its index names. `None` where neither is there.
     pub(crate) fn open(dir: &Path) -> Result<Option<Self>, ModelError> {
-        let single = dir.join("model.safetensors");
-        if let Some((file, size)) = files::open(&single)? {
-            let mut weights = Self {
-                path: single.clone(),
-                ..Self::default()
-            };
-            weights.add("model.safetensors", single, file, size)?;
+        if let Some(weights) = Self::single(dir, "model.safetensors")? {
             return Ok(Some(weights));
         }
         let Some(index) = files::read(dir, "model.safetensors.index.json", VOCABULARY_LIMIT)? else {
             return Ok(None);
         };
         Self::sharded(dir, &Object::parse(&index.path, &index.bytes)?).map(Some)
+    }
+
+    /// Opens the one file `dir/name`. `None` where it is not there.
+    pub(crate) fn single(dir: &Path, name: &str) -> Result<Option<Self>, ModelError> {
+        let path = dir.join(name);
+        let Some((file, size)) = files::open(&path)? else {
+            return Ok(None);
+        };
+        let mut weights = Self {
+            path: path.clone(),
+            ..Self::default()
+        };
+        weights.add(name, path, file, size)?;
+        Ok(Some(weights))
     }
 
     /// No tensors at all, for a checkpoint whose weights are elsewhere (`model.onnx`).
@@ -124,6 +132,21 @@ impl Weights {
     /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
+    }
+
+    /// The names of all tensors, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor; `None` where there is none of this name.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// The file, its index or the directory, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes of the weight files together.

@@ -1,16 +1,52 @@
-//! The committed checkpoints of `tests/fixtures/make_goldens.py`: what is read from them, and that the tokenizer gives
-//! the reference's ids and offsets.
+//! The committed checkpoints of `tests/fixtures/make_goldens.py`: what is read from them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mednerd_model::{Activation, Checkpoint, Dtype, FeedForward};
+use mednerd_model::{
+    Activation, AttentionPositions, Checkpoint, Dtype, FeedForward, Linear, Positions, Projection,
+};
 use serde_json::Value;
+
+/// Family and variant of each checkpoint.
+const VARIANTS: [&str; 31] = [
+    "bert/fp32",
+    "camembert/fp32",
+    "bert/bf16",
+    "bert/fp16-sharded",
+    "bert/vocab-only",
+    "electra/fp32",
+    "electra/bf16-sharded",
+    "electra/vocab-only",
+    "roberta/fp32",
+    "roberta/bf16-vocab-only",
+    "roberta/fp16-sharded",
+    "xlm-roberta/fp32",
+    "xlm-roberta/bf16-vocab-only",
+    "distilbert/fp32",
+    "distilbert/bf16",
+    "distilbert/vocab-only",
+    "deberta-v2/v3-fp32",
+    "deberta-v2/v3-bf16-sharded",
+    "deberta-v2/v3-tokenizer-4",
+    "deberta-v2/v2-xlarge",
+    "deberta-v2/own-projections",
+    "deberta-v2/c2p-only",
+    "deberta-v2/absolute",
+    "modernbert/fp32",
+    "modernbert/bf16",
+    "modernbert/biases",
+    "eurobert/fp32",
+    "eurobert/bf16-sharded",
+    "eurobert/biases",
+    "longformer/fp32",
+    "longformer/bf16-vocab-only",
+];
 
 fn fixture(variant: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/bert")
+        .join("../../tests/fixtures")
         .join(variant)
 }
 
@@ -24,34 +60,22 @@ fn numbers(value: &Value) -> Vec<u64> {
     list.iter().map(|n| n.as_u64().unwrap()).collect()
 }
 
-fn pairs(value: &Value) -> Vec<(u64, u64)> {
-    let list = value.as_array().unwrap().iter().map(numbers);
-    list.map(|pair| (pair[0], pair[1])).collect()
-}
-
 #[test]
-fn ids_and_offsets_equal_the_reference() {
-    for variant in ["fp32", "bf16", "fp16-sharded", "vocab-only"] {
+fn every_family_has_its_tokenizer() {
+    for variant in VARIANTS {
         let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
         for case in golden(variant)["cases"].as_array().unwrap() {
             let text = case["text"].as_str().unwrap();
-            let tokenizer = checkpoint.tokenizer();
-            let bytes = tokenizer.encode(text, true).unwrap();
-            let ids: Vec<u64> = bytes.get_ids().iter().map(|id| u64::from(*id)).collect();
+            let encoding = checkpoint.tokenizer().encode(text, true).unwrap();
+            let ids: Vec<u64> = encoding.get_ids().iter().map(|id| u64::from(*id)).collect();
             assert_eq!(ids, numbers(&case["ids"]), "{variant}: {text:?}");
-            let points = tokenizer.encode_char_offsets(text, true).unwrap();
-            for (encoding, key) in [(&bytes, "bytes"), (&points, "code_points")] {
-                let offsets = encoding.get_offsets().iter();
-                let offsets: Vec<_> = offsets.map(|(b, e)| (*b as u64, *e as u64)).collect();
-                assert_eq!(offsets, pairs(&case[key]), "{variant}: {text:?} in {key}");
-            }
         }
     }
 }
 
 #[test]
 fn a_checkpoint_says_what_it_is() {
-    let checkpoint = Checkpoint::open(&fixture("fp32")).unwrap();
+    let checkpoint = Checkpoint::open(&fixture("bert/fp32")).unwrap();
     assert_eq!(checkpoint.family(), "bert");
     assert_eq!(
         checkpoint.labels(),
@@ -67,28 +91,99 @@ fn a_checkpoint_says_what_it_is() {
     let words = &architecture.embeddings.words;
     assert_eq!(checkpoint.weights().dtype(&words.weight), Some(Dtype::F32));
     assert!(checkpoint.parameters() * 4 < checkpoint.weight_bytes());
-    let FeedForward::Mlp { activation, .. } = architecture.layers[0].feed_forward;
-    assert_eq!(activation, Activation::Gelu);
+    let activation = |checkpoint: &Checkpoint| match checkpoint.architecture().layers[0].feed_forward {
+        FeedForward::Mlp { activation, .. } | FeedForward::Gated { activation, .. } => activation,
+    };
+    assert_eq!(activation(&checkpoint), Activation::Gelu);
 
-    let onnx = Checkpoint::open(&fixture("vocab-only")).unwrap();
+    let onnx = Checkpoint::open(&fixture("bert/vocab-only")).unwrap();
     assert!(onnx.onnx().is_some() && !onnx.weights().is_empty());
-    let FeedForward::Mlp { activation, .. } = onnx.architecture().layers[0].feed_forward;
-    assert_eq!(activation, Activation::GeluTanh);
+    assert_eq!(activation(&onnx), Activation::GeluTanh);
+}
+
+#[test]
+fn deberta_has_its_relative_places() {
+    let places = |variant: &str, layer: usize| {
+        let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
+        match &checkpoint.architecture().layers[layer].attention.positions {
+            AttentionPositions::Disentangled(places) => Some(*places.clone()),
+            _ => None,
+        }
+    };
+    let name = |linear: &Option<Linear>| linear.as_ref().map(|linear| linear.weight.clone());
+    let at = |part: &str| Some(format!("deberta.encoder.layer.1.attention.self.{part}.weight"));
+    let shared = places("deberta-v2/v3-fp32", 1).unwrap();
+    assert_eq!(
+        (shared.table.rows, shared.buckets, shared.longest),
+        (16, Some(8), 112)
+    );
+    assert!(shared.norm.is_some());
+    assert_eq!(name(&shared.content_to_position), at("key_proj"));
+    assert_eq!(name(&shared.position_to_content), at("query_proj"));
+    let own = places("deberta-v2/own-projections", 1).unwrap();
+    assert_eq!((own.table.rows, own.buckets, own.longest), (40, None, 20));
+    assert!(own.norm.is_none());
+    assert_eq!(name(&own.content_to_position), at("pos_key_proj"));
+    assert_eq!(name(&own.position_to_content), at("pos_query_proj"));
+    assert_eq!(
+        places("deberta-v2/c2p-only", 1).unwrap().position_to_content,
+        None
+    );
+    assert_eq!(places("deberta-v2/absolute", 1), None);
+}
+
+#[test]
+fn every_family_has_its_embeddings() {
+    let open = |variant: &str| Checkpoint::open(&fixture(variant)).unwrap();
+    let embeddings = |variant: &str| open(variant).architecture().embeddings.clone();
+    let electra = embeddings("electra/fp32");
+    assert_eq!(
+        (electra.words.width, open("electra/fp32").architecture().hidden),
+        (14, 24)
+    );
+    assert!(matches!(electra.projection, Some(Projection::AfterNorm(_))));
+    assert_eq!(embeddings("electra/vocab-only").projection, None);
+    assert_eq!(embeddings("distilbert/fp32").token_types, None);
+    let deberta = embeddings("deberta-v2/absolute");
+    assert!(matches!(deberta.projection, Some(Projection::BeforeNorm(_))));
+    assert!(deberta.token_types.is_some() && deberta.positions != Positions::None);
+    let deberta = embeddings("deberta-v2/v3-fp32");
+    assert!(deberta.token_types.is_none() && deberta.positions == Positions::None);
+    for (variant, padding) in [
+        ("roberta/fp32", 1),
+        ("roberta/fp16-sharded", 3),
+        ("xlm-roberta/fp32", 1),
+    ] {
+        let Positions::Absolute {
+            table,
+            first,
+            padding: found,
+        } = embeddings(variant).positions
+        else {
+            panic!("{variant} has no places");
+        };
+        assert_eq!((first, found), (padding as usize + 1, Some(padding)), "{variant}");
+        assert_eq!(
+            open(variant).architecture().context,
+            table.rows - first,
+            "{variant}"
+        );
+    }
 }
 
 #[test]
 fn every_variant_has_a_digest_of_its_own_that_does_not_change() {
     let digest = |variant: &str| Checkpoint::open(&fixture(variant)).unwrap().digest().to_owned();
-    let all = ["fp32", "bf16", "fp16-sharded", "vocab-only"].map(digest);
+    let all = VARIANTS.map(digest);
     for (i, one) in all.iter().enumerate() {
         assert!(!all[..i].contains(one));
     }
-    assert_eq!(all[0], digest("fp32"));
+    assert_eq!(all[0], digest("bert/fp32"));
 }
 
 #[test]
 fn half_precisions_are_read_exactly() {
-    for (variant, dtype) in [("bf16", Dtype::Bf16), ("fp16-sharded", Dtype::F16)] {
+    for (variant, dtype) in [("bert/bf16", Dtype::Bf16), ("bert/fp16-sharded", Dtype::F16)] {
         let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
         let classifier = &checkpoint.architecture().head.classifier;
         let shape = [classifier.outputs, classifier.inputs];

@@ -16,7 +16,7 @@ struct Copy(TempDir);
 impl Copy {
     fn of(variant: &str) -> Self {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/fixtures/bert")
+            .join("../../tests/fixtures")
             .join(variant);
         let dir = tempfile::tempdir().unwrap();
         for entry in fs::read_dir(from).unwrap() {
@@ -128,7 +128,7 @@ fn missing_files() {
         ("tokenizer.json", "vocab.txt"),
         ("model.safetensors", "Copy the weights"),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.remove(name);
         copy.refused(&[name, advice, &copy.path().display().to_string()]);
     }
@@ -142,7 +142,7 @@ fn missing_files() {
 
 #[test]
 fn a_pickle_is_refused_with_the_way_to_convert_it() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.remove("model.safetensors");
     copy.write("pytorch_model.bin", b"\x80\x02");
     copy.refused(&[
@@ -151,19 +151,19 @@ fn a_pickle_is_refused_with_the_way_to_convert_it() {
         "model.safetensors",
     ]);
     // Beside safetensors it does no harm.
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.write("pytorch_model.bin", b"\x80\x02");
     Checkpoint::open(copy.path()).unwrap();
 }
 
 #[test]
 fn files_that_are_none() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.remove("config.json");
     fs::create_dir(copy.path().join("config.json")).unwrap();
     copy.refused(&["config.json", "not a regular file"]);
 
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.remove("model.safetensors");
     std::os::unix::fs::symlink("gone", copy.path().join("model.safetensors")).unwrap();
     copy.refused(&["model.safetensors", "cannot be read"]);
@@ -171,7 +171,7 @@ fn files_that_are_none() {
 
 #[test]
 fn a_snapshot_of_the_hugging_face_cache_opens() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     let snapshot = tempfile::tempdir().unwrap();
     for name in [
         "config.json",
@@ -196,14 +196,14 @@ fn json_that_is_not_what_it_should_be() {
         ),
         ("\u{feff}{}", "line 1"),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.write("config.json", text);
         copy.refused(&["config.json", part]);
     }
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.write("config.json", format!("{{\"a\":{}", "[".repeat(200_000)));
     copy.refused(&["config.json", "recursion limit"]);
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.write("config.json", vec![b' '; 9 << 20]);
     copy.refused(&["config.json", "9437184 bytes", "8388608"]);
 }
@@ -242,10 +242,250 @@ fn a_configuration_of_something_else() {
         ("layer_norm_eps", json!(1e300), ["layer_norm_eps", "above 0"]),
         ("vocab_size", json!(1e20), ["vocab_size", "an integer"]),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.config(key, value);
         copy.refused(&["config.json", parts[0], parts[1]]);
     }
+}
+
+#[test]
+fn what_the_families_ask_of_their_own_keys() {
+    let divisor = ["\"n_heads\"", "a divisor of \"dim\", which is 24"];
+    for (variant, key, value, parts) in [
+        ("distilbert/fp32", "n_heads", json!(5), divisor),
+        (
+            "distilbert/fp32",
+            "activation",
+            json!("gelu_10"),
+            ["\"activation\"", "gelu_new"],
+        ),
+        (
+            "distilbert/fp32",
+            "hidden_size",
+            json!(768),
+            ["\"hidden_size\"", "the same as \"dim\""],
+        ),
+        (
+            "electra/fp32",
+            "embedding_size",
+            json!(0),
+            ["\"embedding_size\"", "1 to 65536"],
+        ),
+        (
+            "roberta/fp32",
+            "pad_token_id",
+            json!(-1),
+            ["\"pad_token_id\"", "0 to 16777216"],
+        ),
+        (
+            "roberta/fp32",
+            "pad_token_id",
+            json!(113),
+            ["\"max_position_embeddings\"", "more than the 114 rows"],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "pos_att_type",
+            json!(["c2p", "p2p"]),
+            ["\"pos_att_type\"", "\"c2p\" and \"p2c\""],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "position_buckets",
+            json!(1),
+            ["\"position_buckets\"", "2 to 221"],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "max_relative_positions",
+            json!(5),
+            [
+                "\"position_buckets\"",
+                "2 to 7, because relative positions end at 5",
+            ],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "norm_rel_ebd",
+            json!("rms_norm"),
+            ["\"norm_rel_ebd\"", "\"layer_norm\" or \"none\""],
+        ),
+        (
+            "deberta-v2/v3-fp32",
+            "attention_head_size",
+            json!(7),
+            ["\"attention_head_size\"", "which is 6"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_kernel_size",
+            json!(4),
+            ["\"conv_kernel_size\"", "an odd number"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_groups",
+            json!(5),
+            ["\"conv_groups\"", "a divisor of \"hidden_size\", which is 24"],
+        ),
+        (
+            "deberta-v2/v2-xlarge",
+            "conv_act",
+            json!("linear"),
+            ["\"conv_act\"", "tanh"],
+        ),
+        (
+            "xlm-roberta/fp32",
+            "is_decoder",
+            json!(true),
+            ["\"is_decoder\"", "false"],
+        ),
+    ] {
+        let copy = Copy::of(variant);
+        copy.config(key, value);
+        copy.refused(&["config.json", parts[0], parts[1]]);
+    }
+    // The same terms, written as version 3's files have them.
+    let copy = Copy::of("deberta-v2/v3-fp32");
+    copy.config("pos_att_type", json!("P2C | c2p"));
+    assert!(Checkpoint::open(copy.path()).is_ok());
+    for (key, value, tensor) in [
+        (
+            "position_buckets",
+            json!(10),
+            "deberta.encoder.rel_embeddings.weight",
+        ),
+        ("share_att_key", json!(false), "self.pos_key_proj.weight"),
+        ("position_biased_input", json!(true), "position_embeddings.weight"),
+        ("type_vocab_size", json!(2), "token_type_embeddings.weight"),
+        ("conv_kernel_size", json!(3), "encoder.conv.conv.weight"),
+    ] {
+        let copy = Copy::of("deberta-v2/v3-fp32");
+        copy.config(key, value);
+        copy.refused(&["model.safetensors", tensor]);
+    }
+    // With as many columns as the hidden states there would be no projection.
+    let copy = Copy::of("electra/fp32");
+    copy.config("embedding_size", json!(24));
+    copy.refused(&["electra.embeddings.word_embeddings.weight", "[263, 24]"]);
+}
+
+#[test]
+fn variants_of_rotary_and_local_attention() {
+    let (modern, euro, long) = ("modernbert/biases", "eurobert/fp32", "longformer/fp32");
+    let scaled = json!({"rope_type": "yarn", "factor": 4.0});
+    for (variant, key, value, parts) in [
+        (
+            modern,
+            "layer_types",
+            json!(["full_attention"]),
+            ["\"layer_types\"", "each of the 3 layers"],
+        ),
+        (
+            modern,
+            "layer_types",
+            json!(["full_attention", "full_attention", "chunked"]),
+            ["sliding", "3 layers"],
+        ),
+        (
+            modern,
+            "rope_parameters",
+            json!({"full_attention": scaled}),
+            ["rope_parameters.full_attention.rope_type", "\"default\""],
+        ),
+        (
+            modern,
+            "rope_scaling",
+            scaled.clone(),
+            ["\"rope_scaling.rope_type\"", "yarn"],
+        ),
+        (
+            modern,
+            "rope_parameters",
+            json!([1]),
+            ["\"rope_parameters\"", "an object"],
+        ),
+        (
+            modern,
+            "global_attn_every_n_layers",
+            json!(0),
+            ["global_attn_every_n_layers", "1 to"],
+        ),
+        (
+            modern,
+            "local_rope_theta",
+            json!(null),
+            ["\"local_rope_theta\"", "above 0"],
+        ),
+        (
+            modern,
+            "num_attention_heads",
+            json!(8),
+            ["\"num_attention_heads\"", "even width"],
+        ),
+        (
+            modern,
+            "classifier_activation",
+            json!("gelu_10"),
+            ["classifier_activation", "gelu_new"],
+        ),
+        (
+            modern,
+            "max_position_embeddings",
+            json!(1 << 24),
+            ["max_position_embeddings", "1 to 131072"],
+        ),
+        (
+            euro,
+            "rope_scaling",
+            scaled.clone(),
+            ["\"rope_scaling.rope_type\"", "yarn"],
+        ),
+        (
+            euro,
+            "rope_parameters",
+            json!({"partial_rotary_factor": 0.5}),
+            ["partial_rotary_factor", "found 0.5"],
+        ),
+        (
+            euro,
+            "num_key_value_heads",
+            json!(3),
+            ["num_key_value_heads", "a divisor"],
+        ),
+        (euro, "head_dim", json!(7), ["\"head_dim\"", "even width"]),
+        (
+            long,
+            "attention_window",
+            json!(7),
+            ["\"attention_window\"", "an even number"],
+        ),
+        (
+            long,
+            "attention_window",
+            json!([8]),
+            ["\"attention_window\"", "each of the 2 layers"],
+        ),
+        (
+            long,
+            "attention_window",
+            json!([8, 0]),
+            ["\"attention_window\"", "from 2"],
+        ),
+    ] {
+        let copy = Copy::of(variant);
+        copy.config(key, value);
+        copy.refused(&["config.json", parts[0], parts[1]]);
+    }
+}
+
+#[test]
+fn vocabulary_files_that_no_tokenizer_is_built_from() {
+    let copy = Copy::of("roberta/fp32");
+    copy.config("model_type", json!("camembert"));
+    Checkpoint::open(copy.path()).unwrap();
+    copy.remove("tokenizer.json");
+    copy.refused(&["tokenizer.json is missing", "original checkpoint"]);
 }
 
 #[test]
@@ -288,7 +528,7 @@ fn sizes_that_the_tensors_do_not_have() {
             "missing",
         ),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.config(key, json!(value));
         copy.refused(&["model.safetensors", tensor, shape]);
     }
@@ -296,17 +536,17 @@ fn sizes_that_the_tensors_do_not_have() {
 
 #[test]
 fn labels_that_the_head_does_not_have() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.config("id2label", json!({"0": "O", "1": "B-X", "3": "I-X"}));
     copy.refused(&["config.json", "id2label", "hole"]);
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.config("id2label", json!({"0": "O", "1": "B-X"}));
     copy.refused(&["model.safetensors", "classifier.weight", "[5, 30]", "[2, 30]"]);
 }
 
 #[test]
 fn a_model_without_a_head() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.config("architectures", json!(["BertForMaskedLM"]));
     // The head is there under its name, so the word in the configuration does not matter.
     Checkpoint::open(copy.path()).unwrap();
@@ -316,18 +556,18 @@ fn a_model_without_a_head() {
 
 #[test]
 fn missing_and_misshapen_tensors() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.tensors(|n, d, s, b| (n != QUERY).then(|| (n.to_owned(), d, s, b)));
     copy.refused(&["model.safetensors", QUERY, "[30, 30]", "missing"]);
 
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.tensors(|n, d, s, b| {
         let shape = if n == QUERY { vec![900] } else { s };
         Some((n.to_owned(), d, shape, b))
     });
     copy.refused(&["model.safetensors", QUERY, "[900]", "[30, 30]"]);
 
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.tensors(|n, d, s, b| {
         let dtype = if n == QUERY { "I32".to_owned() } else { d };
         Some((n.to_owned(), dtype, s, b))
@@ -342,7 +582,7 @@ fn weights_that_are_not_finite() {
         (f32::INFINITY, "inf"),
         (f32::NEG_INFINITY, "-inf"),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.tensors(|n, d, s, mut b| {
             if n == QUERY {
                 b[68..72].copy_from_slice(&value.to_le_bytes());
@@ -363,7 +603,7 @@ fn weights_that_are_not_finite() {
 
 #[test]
 fn headers_that_lie() {
-    let good = Copy::of("fp32").read("model.safetensors");
+    let good = Copy::of("bert/fp32").read("model.safetensors");
     let length = u64::from_le_bytes(good[..8].try_into().unwrap());
     let with_length = |claimed: u64| [&claimed.to_le_bytes(), &good[8..]].concat();
     for (bytes, part) in [
@@ -379,7 +619,7 @@ fn headers_that_lie() {
         (with_length(0), "not valid JSON"),
         (with_length(17 << 20), "claims"),
     ] {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.write("model.safetensors", bytes);
         copy.refused(&["model.safetensors", part]);
     }
@@ -409,7 +649,7 @@ fn entries_that_lie() {
         (|e| e["dtype"] = json!("F31"), "\"F31\""),
     ];
     for (change, part) in cases {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.header(|header| change(&mut header[QUERY]));
         let message = copy.error().to_string();
         assert!(
@@ -417,7 +657,7 @@ fn entries_that_lie() {
             "{message}"
         );
     }
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.header(|header| header[QUERY]["data_offsets"] = json!(null));
     copy.refused(&["model.safetensors", QUERY, "data_offsets"]);
 }
@@ -434,27 +674,27 @@ fn indices_that_lie() {
         "x.bin",
         "./x.safetensors",
     ] {
-        let copy = Copy::of("fp16-sharded");
+        let copy = Copy::of("bert/fp16-sharded");
         copy.json(index, |i| i["weight_map"][QUERY] = json!(escape));
         copy.refused(&[index, QUERY, escape, "plain .safetensors file name"]);
     }
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     copy.json(index, |i| {
         i["weight_map"][QUERY] = json!("model-00009-of-00002.safetensors")
     });
     copy.refused(&[index, "model-00009-of-00002.safetensors", "not in the directory"]);
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     copy.json(index, |i| {
         i["weight_map"]["extra"] = json!("model-00001-of-00002.safetensors")
     });
     copy.refused(&[index, "\"extra\"", "model-00001-of-00002.safetensors"]);
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     copy.json(index, |i| i["weight_map"] = json!({}));
     copy.refused(&[index, "0 shards"]);
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     copy.write(index, "{}");
     copy.refused(&[index, "weight_map"]);
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     let (one, other) = (
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
@@ -462,7 +702,7 @@ fn indices_that_lie() {
     copy.write(one, copy.read(other));
     copy.refused(&[index, "tensor", one, "but it is not"]);
     // All tensors in a third shard that a made-up entry names: each is then in two.
-    let copy = Copy::of("fp16-sharded");
+    let copy = Copy::of("bert/fp16-sharded");
     copy.write("again.safetensors", copy.read(one));
     let all: Value = serde_json::from_slice(&copy.read(index)).unwrap();
     let first = all["weight_map"]
@@ -479,21 +719,21 @@ fn indices_that_lie() {
 
 #[test]
 fn tokenizers_of_another_model() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.json("tokenizer.json", |t| {
         t["model"]["vocab"]["pneumothorax"] = json!(263)
     });
     copy.refused(&["tokenizer.json", "\"pneumothorax\"", "263 rows"]);
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.write("tokenizer.json", "{\"version\": \"1.0\"}");
     copy.refused(&["tokenizer.json", "not a tokenizer"]);
-    let copy = Copy::of("vocab-only");
+    let copy = Copy::of("bert/vocab-only");
     copy.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\nword\n");
     copy.refused(&["vocab.txt", "[SEP]", "not in the vocabulary"]);
-    let copy = Copy::of("vocab-only");
+    let copy = Copy::of("bert/vocab-only");
     copy.write("vocab.txt", b"[UNK]\n\xff\n");
     copy.refused(&["vocab.txt"]);
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.json("tokenizer_config.json", |t| t["model_max_length"] = json!(2));
     copy.refused(&["tokenizer_config.json", "model_max_length", "special tokens"]);
 }
@@ -501,7 +741,7 @@ fn tokenizers_of_another_model() {
 #[test]
 fn what_the_tokenizer_files_may_say() {
     let length = |value: Value| {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         copy.json("tokenizer_config.json", |t| t["model_max_length"] = value);
         Checkpoint::open(copy.path()).unwrap().context()
     };
@@ -511,7 +751,7 @@ fn what_the_tokenizer_files_may_say() {
     assert_eq!(length(json!(null)), 112);
 
     // Truncation that a file asks for would lose the end of a note in silence.
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.json("tokenizer.json", |t| {
         t["truncation"] =
             json!({"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0});
@@ -528,7 +768,7 @@ fn what_the_tokenizer_files_may_say() {
 
 #[test]
 fn old_spellings_of_the_tensors_are_read() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     copy.tensors(|n, d, s, b| {
         let name = n
             .replace("LayerNorm.weight", "LayerNorm.gamma")
@@ -537,13 +777,16 @@ fn old_spellings_of_the_tensors_are_read() {
         Some((name, d, s, b))
     });
     let checkpoint = Checkpoint::open(copy.path()).unwrap();
-    let norm = &checkpoint.architecture().layers[0].attention_norm;
+    let norm = checkpoint.architecture().layers[0]
+        .attention_norm
+        .as_ref()
+        .unwrap();
     assert_eq!(norm.weight, "encoder.layer.0.attention.output.LayerNorm.gamma");
 }
 
 #[test]
 fn the_digest_changes_with_every_file_and_not_with_the_card() {
-    let copy = Copy::of("fp32");
+    let copy = Copy::of("bert/fp32");
     let digest = || Checkpoint::open(copy.path()).unwrap().digest().to_owned();
     let before = digest();
     copy.write("README.md", "# another card");
@@ -569,7 +812,7 @@ proptest! {
         byte in any::<u8>(),
         truncate in any::<bool>(),
     ) {
-        let copy = Copy::of("fp32");
+        let copy = Copy::of("bert/fp32");
         let name = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"][which];
         let mut bytes = copy.read(name);
         // The first bytes of the weights are the interesting ones: the rest is numbers.

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tokenizers::{Encoding, ModelWrapper, Tokenizer};
+use tokenizers::{Encoding, ModelWrapper, PostProcessorWrapper, Tokenizer};
 use unicode_categories::UnicodeCategories;
 
 use crate::pieces::{CutRule, pieces};
@@ -64,6 +64,7 @@ impl TextTokenizer {
         inner
             .with_truncation(None)
             .map_err(|error| TokenError::Unusable(error.to_string()))?;
+        leave_spans(&mut inner);
         let (prefix, content_type_id, suffix) = special_tokens(&inner)?;
         let mut ready = Self {
             unknown: unknown_token(&inner),
@@ -76,14 +77,6 @@ impl TextTokenizer {
         };
         ready.cut_rule = ready.probe_cut_rule()?;
         Ok(ready)
-    }
-
-    /// Names the unknown token, for a checkpoint whose `tokenizer_config.json` says otherwise than its
-    /// tokenizer's model. A name that is not in the vocabulary means there is none.
-    #[must_use]
-    pub fn with_unknown_token(mut self, name: &str) -> Self {
-        self.unknown = self.inner.token_to_id(name);
-        self
     }
 
     /// Special tokens before the content of a single sequence.
@@ -133,9 +126,9 @@ impl TextTokenizer {
     /// place to cut may be cut differently); a special token's name that stands in the text is read as that
     /// token, as there. Spans are its offsets, put right where they break what [`Tokens`] promises or what a
     /// reader of the text expects:
-    /// - combining marks (Unicode general category M) right after a token that no token covers, because the
-    ///   normaliser stripped or composed them, belong to that token: the accent of a decomposed "é" to its
-    ///   letter;
+    /// - combining marks (Unicode general category M) and conjoining Hangul letters right after a token that no
+    ///   token covers, because the normaliser stripped or composed them, belong to that token: the accent of a
+    ///   decomposed "é" to its letter;
     /// - white space at either end of a span is left out, unless the token is nothing else;
     /// - a token without a character of its own gets the character at its position, or the space before it
     ///   when it stands for a space;
@@ -246,6 +239,17 @@ impl TextTokenizer {
     }
 }
 
+/// Switches off that byte-level post-processors trim spans: they take off as many bytes as a token has space marks, also
+/// where the mark stands for no byte of the text (`add_prefix_space` behind a special token), and lose a letter.
+fn leave_spans(inner: &mut Tokenizer) {
+    let changed: PostProcessorWrapper = match inner.get_post_processor() {
+        Some(PostProcessorWrapper::Roberta(roberta)) => roberta.clone().trim_offsets(false).into(),
+        Some(PostProcessorWrapper::ByteLevel(bytes)) => (*bytes).trim_offsets(false).into(),
+        _ => return,
+    };
+    inner.with_post_processor(Some(changed));
+}
+
 /// Runs the post-processor on one stand-in token: what it puts before, around and after.
 fn special_tokens(inner: &Tokenizer) -> Result<(Vec<SpecialToken>, u32, Vec<SpecialToken>), TokenError> {
     let unusable = |reason: &str| TokenError::Unusable(reason.to_string());
@@ -268,13 +272,16 @@ fn special_tokens(inner: &Tokenizer) -> Result<(Vec<SpecialToken>, u32, Vec<Spec
 }
 
 fn unknown_token(inner: &Tokenizer) -> Option<u32> {
-    let by_name = |name: &str| inner.token_to_id(name);
-    match inner.get_model() {
-        ModelWrapper::WordPiece(model) => by_name(&model.unk_token),
-        ModelWrapper::WordLevel(model) => by_name(&model.unk_token),
-        ModelWrapper::BPE(model) => model.unk_token.as_deref().and_then(by_name),
-        ModelWrapper::Unigram(_) => UNKNOWN_NAMES.into_iter().find_map(by_name),
-    }
+    let named = match inner.get_model() {
+        ModelWrapper::WordPiece(model) => Some(model.unk_token.as_str()),
+        ModelWrapper::WordLevel(model) => Some(model.unk_token.as_str()),
+        ModelWrapper::BPE(model) => model.unk_token.as_deref(),
+        ModelWrapper::Unigram(_) => None,
+    };
+    named
+        .into_iter()
+        .chain(UNKNOWN_NAMES)
+        .find_map(|name| inner.token_to_id(name))
 }
 
 fn continuation_prefix(inner: &Tokenizer) -> Option<&str> {
@@ -344,11 +351,17 @@ fn settle_spans(text: &str, tokens: &mut [RawToken]) {
         let uncovered = text.get(token.span.end..limit).unwrap_or_default();
         token.span.end += uncovered
             .chars()
-            .take_while(|c| c.is_mark())
+            .take_while(|c| c.is_mark() || is_conjoining(*c))
             .map(char::len_utf8)
             .sum::<usize>();
         limit = token.span.begin;
     }
+}
+
+/// Hangul vowels and final consonants that stand alone in decomposed text; a normaliser composes them into the
+/// syllable that begins before them.
+fn is_conjoining(c: char) -> bool {
+    matches!(c, '\u{1160}'..='\u{11FF}' | '\u{D7B0}'..='\u{D7FF}')
 }
 
 /// A space mark whose span was trimmed to nothing gets back the white space before it.
@@ -392,10 +405,14 @@ pub(crate) fn trimmed_range(text: &str, range: Range<usize>) -> Option<Range<usi
 
 /// Whether white space parts two neighbours. Tokens that share a character (byte-level) belong together.
 fn space_between(text: &str, left: &RawToken, right: &RawToken) -> bool {
+    let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
+    // A space mark may have the span of the letter behind it; DeBERTa also sets one before punctuation within a word.
+    if left.blank && left.span.begin == right.span.begin {
+        return left.span.begin == 0 || slice(0..left.span.begin).ends_with(char::is_whitespace);
+    }
     if left.blank {
         return true;
     }
-    let slice = |range: Range<usize>| text.get(range).unwrap_or_default();
     right.span.begin >= left.span.end
         && (slice(left.span.range()).ends_with(char::is_whitespace)
             || slice(left.span.end..right.span.begin).contains(char::is_whitespace)
@@ -455,13 +472,8 @@ mod tests {
         let unigram = metaspace(PrependScheme::Always, true);
         assert_eq!((unigram.special_count(), unigram.unknown_token()), (0, Some(0)));
         assert!(!unigram.marks_continuation());
-        assert_eq!(byte_level(false, true).unknown_token(), None);
-        assert_eq!(
-            byte_level(false, true)
-                .with_unknown_token("<unk>")
-                .unknown_token(),
-            Some(3)
-        );
+        // Byte-level models know no unknown token, but a text may spell its name out.
+        assert_eq!(byte_level(false, true).unknown_token(), Some(3));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use mednerd_pipeline::{Aggregation, LabelScheme, Logits, OffsetMap, OffsetUnit, TextTokenizer, decode};
 use serde::Deserialize;
+use tokenizers::Tokenizer;
 
 /// Label, begin and end in code points, score.
 type Found = (String, usize, usize, f32);
@@ -54,9 +55,11 @@ fn goldens() -> Goldens {
 
 fn tokenizers(goldens: &Goldens) -> HashMap<&str, TextTokenizer> {
     let make = |golden: &GoldenTokenizer| {
-        TextTokenizer::new(golden.json.parse().unwrap())
-            .unwrap()
-            .with_unknown_token(&golden.unknown)
+        let tokenizer: Tokenizer = golden.json.parse().unwrap();
+        let unknown = tokenizer.token_to_id(&golden.unknown);
+        let tokenizer = TextTokenizer::new(tokenizer).unwrap();
+        assert_eq!(tokenizer.unknown_token(), unknown);
+        tokenizer
     };
     goldens
         .tokenizers

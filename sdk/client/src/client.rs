@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::{
-    AnnotateRequest, AnnotateResponse, BatchLine, ErrorBody, ErrorDetail, ModelsResponse, PluginsResponse,
-    ReloadResponse, StatusResponse,
+    AnnotateRequest, AnnotateResponse, BatchLine, ErrorBody, ErrorDetail, LoadRequest, ModelInfo,
+    ModelsResponse, PluginsResponse, ReloadResponse, StatusResponse,
 };
 
 /// Why a call had no answer.
@@ -140,6 +140,34 @@ impl Client {
     /// [`ClientError`]
     pub async fn reload(&mut self) -> Result<ReloadResponse, ClientError> {
         self.post("/v1/reload", Bytes::new()).await
+    }
+
+    /// `POST /v1/models`, on the admin socket: loads a model until the next reload or restart.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn load(&mut self, request: &LoadRequest) -> Result<ModelInfo, ClientError> {
+        self.post("/v1/models", json(request)?).await
+    }
+
+    /// `DELETE /v1/models/{name}`, on the admin socket: unloads a model until the next reload or restart. A name that no
+    /// model can have is refused as unknown.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn unload(&mut self, name: &str) -> Result<ReloadResponse, ClientError> {
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        let name: String = name.chars().map(plain).collect();
+        let response = self
+            .send(Method::DELETE, &format!("/v1/models/{name}"), Bytes::new())
+            .await?;
+        decode(accepted(response).await?).await
     }
 
     /// Sends one request and gives status and body as they came; for routes without a method of

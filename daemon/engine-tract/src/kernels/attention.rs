@@ -1,66 +1,214 @@
-//! Attention of every token to every token, head by head, straight from the fused query-key-value rows: keys and values
-//! are packed for the product, scores exist for a block of queries at a time, and nothing is transposed or masked.
+//! Attention, head by head, straight from the fused query-key-value rows: keys and values are packed for the product,
+//! scores exist for a block of queries at a time and only for the keys that some of them see, and nothing is transposed
+//! or masked.
 
+use std::ops::Range;
+
+use pulp::Arch;
+
+use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 192;
+/// The same where queries see only their neighbours: a larger block would see more keys that most of its queries do not.
+const LOCAL_QUERIES: usize = 64;
 
-/// How wide the heads are and how scores are scaled.
+/// How many heads there are, how wide they are, how scores are scaled and what a token sees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Heads {
     pub(crate) count: usize,
+    /// Heads of keys and values, each for `count / shared` heads of queries in a row.
+    pub(crate) shared: usize,
     pub(crate) width: usize,
     pub(crate) scale: f32,
+    /// The largest distance at which a token sees another; `None`: it sees all.
+    pub(crate) reach: Option<usize>,
+}
+
+impl Heads {
+    /// Columns of the queries, or of the joined heads.
+    pub(crate) fn joined(&self) -> usize {
+        self.count * self.width
+    }
+
+    /// Columns of queries, keys and values side by side.
+    pub(crate) fn columns(&self) -> usize {
+        (self.count + 2 * self.shared) * self.width
+    }
+
+    /// The keys that the queries from `first` to `last` see between them.
+    fn seen(&self, first: usize, last: usize, length: usize) -> Range<usize> {
+        let reach = self.reach.unwrap_or(length);
+        first.saturating_sub(reach)..last.saturating_add(reach).min(length - 1) + 1
+    }
 }
 
 /// Buffers that a thread keeps between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    /// Packed blocks of a product's rows.
     pub(crate) tiles: Vec<f32>,
+    /// Rows between the two products of a low-rank change.
+    pub(crate) ranks: Vec<f32>,
+    /// The input of a convolution.
+    pub(super) padded: Vec<f32>,
     keys: Packed,
     values: Packed,
     scores: Vec<f32>,
+    relative: Buffers,
 }
 
-/// `out = softmax(scale * Q K^T) V` per head. `qkv` has `length` rows of queries, keys and values side by side, each
-/// head by head; `out` has `length` rows of the joined heads.
+/// `out = softmax(scale * (Q K^T + relative)) V` per head, over the keys within reach of each query. `qkv` has `length` rows of
+/// queries, keys and values side by side, each head by head; `out` has `length` rows of the joined heads.
 ///
 /// # Panics
 /// Where the slices are shorter than the shapes claim; the operator checks the shapes.
-pub(crate) fn attend(qkv: &[f32], length: usize, heads: Heads, out: &mut [f32], scratch: &mut Scratch) {
-    let width = heads.width;
-    let joined = heads.count * width;
-    let stride = 3 * joined;
+pub(crate) fn attend(
+    qkv: &[f32],
+    length: usize,
+    heads: Heads,
+    relative: Option<Relative<'_>>,
+    out: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let (width, joined, stride) = (heads.width, heads.joined(), heads.columns());
+    let local = heads.reach.is_some_and(|reach| reach < length);
+    let block = if local { LOCAL_QUERIES } else { QUERIES };
+    let group = heads.count / heads.shared;
     let Scratch {
         tiles,
         keys,
         values,
         scores,
+        relative: buffers,
+        ..
     } = scratch;
     for head in 0..heads.count {
         let first = head * width;
-        keys.pack_transposed(&qkv[joined + first..], stride, length, width);
-        values.pack_rows(&qkv[2 * joined + first..], stride, width, length);
-        for top in (0..length).step_by(QUERIES) {
-            let count = QUERIES.min(length - top);
-            scores.resize(count * length, 0.0);
-            let queries = Rows {
-                values: &qkv[top * stride + first..],
-                stride,
-                count,
-            };
-            multiply(queries, keys, scores, length, Finish::default(), tiles);
-            softmax(scores, length, heads.scale);
+        if head % group == 0 {
+            let key = joined + head / group * width;
+            keys.pack_transposed(&qkv[key..], stride, length, width);
+            values.pack_rows(&qkv[key + heads.shared * width..], stride, width, length);
+        }
+        for top in (0..length).step_by(block) {
+            let count = block.min(length - top);
+            let seen = heads.seen(top, top + count - 1, length);
+            let (keys, held) = keys.some_columns(seen.clone());
+            scores.resize(count * held.len(), 0.0);
+            match &relative {
+                None => {
+                    let queries = Rows {
+                        values: &qkv[top * stride + first..],
+                        stride,
+                        count,
+                    };
+                    multiply(queries, keys, scores, held.len(), Finish::default(), tiles);
+                }
+                Some(relative) => {
+                    let block = Block {
+                        qkv,
+                        stride,
+                        head,
+                        width,
+                        key: joined + head / group * width,
+                        queries: top..top + count,
+                        keys: held.clone(),
+                    };
+                    relative.score(&block, &keys, scores, buffers, tiles);
+                }
+            }
+            softmax(scores, held.len(), heads.scale, |row| {
+                let Range { start, end } = heads.seen(top + row, top + row, length);
+                start - held.start..end - held.start
+            });
             let weights = Rows {
-                values: scores,
-                stride: length,
+                values: &scores[seen.start - held.start..],
+                stride: held.len(),
                 count,
             };
             let out = &mut out[top * joined + first..];
-            multiply(weights, values, out, joined, Finish::default(), tiles);
+            multiply(
+                weights,
+                values.some_rows(seen),
+                out,
+                joined,
+                Finish::default(),
+                tiles,
+            );
         }
+    }
+}
+
+/// The angles by which rotary positions turn queries and keys (Su et al. 2021), as cosines and sines, for one width of
+/// heads and every place. All layers with the same base share them.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    half: usize,
+    /// Per place: the cosines of `half` angles, then their sines.
+    rows: Vec<f32>,
+}
+
+impl Turns {
+    /// In single precision where `transformers` computes in it, so that both turn by the same angles: the frequencies
+    /// `1 / theta^(2 d / width)` and their products with the place.
+    pub(crate) fn new(theta: f32, width: usize, places: usize) -> Self {
+        let half = width / 2;
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+        // Widths and places are below 2^24.
+        let frequencies: Vec<f32> = (0..half)
+            .map(|d| {
+                let exponent = (2 * d) as f32 / width as f32;
+                1.0 / f64::from(theta).powf(f64::from(exponent)) as f32
+            })
+            .collect();
+        let mut rows = Vec::with_capacity(2 * half * places);
+        for place in 0..places {
+            #[allow(clippy::cast_precision_loss)]
+            let angles = frequencies.iter().map(|frequency| place as f32 * frequency);
+            rows.extend(angles.clone().map(f32::cos));
+            rows.extend(angles.map(f32::sin));
+        }
+        Self { half, rows }
+    }
+
+    /// Width of the heads it turns.
+    pub(crate) fn width(&self) -> usize {
+        2 * self.half
+    }
+
+    /// Number of places.
+    pub(crate) fn places(&self) -> usize {
+        self.rows.len() / self.width().max(1)
+    }
+
+    /// Bytes of its values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<f32>()
+    }
+
+    /// Turns the queries and keys in rows as [`attend`] takes them, the first row's place being 0.
+    pub(crate) fn turn(&self, qkv: &mut [f32], heads: Heads) {
+        let turned = heads.columns() - heads.shared * heads.width;
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let rows = qkv.chunks_exact_mut(heads.columns());
+                for (row, turns) in rows.zip(self.rows.chunks_exact(2 * self.half)) {
+                    let (cosines, sines) = turns.split_at(self.half);
+                    for head in row[..turned].chunks_exact_mut(2 * self.half) {
+                        let (low, high) = head.split_at_mut(self.half);
+                        let pairs = low.iter_mut().zip(high).zip(cosines.iter().zip(sines));
+                        for ((low, high), (cosine, sine)) in pairs {
+                            let (x, y) = (*low, *high);
+                            *low = x * cosine - y * sine;
+                            *high = y * cosine + x * sine;
+                        }
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -71,28 +219,52 @@ mod tests {
     use proptest::prelude::*;
 
     fn naive(qkv: &[f32], length: usize, heads: Heads) -> Vec<f32> {
-        let joined = heads.count * heads.width;
-        let at = |row: usize, part: usize, column: usize| {
-            f64::from(qkv[row * 3 * joined + part * joined + column])
-        };
+        let (width, joined) = (heads.width, heads.joined());
+        let group = heads.count / heads.shared;
+        let at = |row: usize, column: usize| f64::from(qkv[row * heads.columns() + column]);
         let mut out = vec![0.0; length * joined];
         for head in 0..heads.count {
-            let columns = head * heads.width..(head + 1) * heads.width;
+            let (query, key) = (head * width, joined + head / group * width);
+            let value = key + heads.shared * width;
             for i in 0..length {
                 let scores: Vec<f64> = (0..length)
                     .map(|j| {
-                        let dot: f64 = columns.clone().map(|c| at(i, 0, c) * at(j, 1, c)).sum();
-                        (dot * f64::from(heads.scale)).exp()
+                        let dot: f64 = (0..width).map(|c| at(i, query + c) * at(j, key + c)).sum();
+                        let sees = heads.reach.is_none_or(|reach| i.abs_diff(j) <= reach);
+                        if sees {
+                            (dot * f64::from(heads.scale)).exp()
+                        } else {
+                            0.0
+                        }
                     })
                     .collect();
                 let total: f64 = scores.iter().sum();
-                for c in columns.clone() {
-                    let mixed: f64 = (0..length).map(|j| scores[j] / total * at(j, 2, c)).sum();
-                    out[i * joined + c] = mixed as f32;
+                for c in 0..width {
+                    let mixed: f64 = (0..length).map(|j| scores[j] / total * at(j, value + c)).sum();
+                    out[i * joined + query + c] = mixed as f32;
                 }
             }
         }
         out
+    }
+
+    fn check(length: usize, heads: Heads, seed: u64) {
+        let qkv = random(length * heads.columns(), 2.0, seed);
+        let mut got = vec![f32::NAN; length * heads.joined()];
+        attend(&qkv, length, heads, None, &mut got, &mut Scratch::default());
+        for (got, want) in got.iter().zip(naive(&qkv, length, heads)) {
+            assert!((got - want).abs() < 2e-5, "{heads:?} {length}: {got} {want}");
+        }
+    }
+
+    fn heads(shared: usize, group: usize, width: usize, reach: Option<usize>) -> Heads {
+        Heads {
+            count: shared * group,
+            shared,
+            width,
+            scale: 1.0 / (width as f32).sqrt(),
+            reach,
+        }
     }
 
     proptest! {
@@ -100,33 +272,63 @@ mod tests {
         #[test]
         fn equals_the_definition(
             length in 1_usize..40,
-            count in 1_usize..4,
+            shared in 1_usize..4,
+            group in 1_usize..4,
             width in 1_usize..40,
+            reach in proptest::option::of(0_usize..50),
             seed in any::<u64>(),
         ) {
-            let heads = Heads { count, width, scale: 1.0 / (width as f32).sqrt() };
-            let qkv = random(length * 3 * count * width, 2.0, seed);
-            let mut got = vec![f32::NAN; length * count * width];
-            attend(&qkv, length, heads, &mut got, &mut Scratch::default());
-            for (got, want) in got.iter().zip(naive(&qkv, length, heads)) {
-                prop_assert!((got - want).abs() < 2e-5, "{got} {want}");
+            check(length, heads(shared, group, width, reach), seed);
+        }
+
+        #[test]
+        fn turning_equals_the_definition(
+            length in 1_usize..40,
+            shared in 1_usize..3,
+            group in 1_usize..3,
+            half in 1_usize..40,
+            theta in 2.0_f32..1e6,
+            seed in any::<u64>(),
+        ) {
+            let (width, heads) = (2 * half, heads(shared, group, 2 * half, None));
+            let qkv = random(length * heads.columns(), 2.0, seed);
+            let mut got = qkv.clone();
+            let turns = Turns::new(theta, width, 50);
+            prop_assert_eq!(turns.places(), 50);
+            turns.turn(&mut got, heads);
+            for (at, got) in got.iter().enumerate() {
+                let (place, column) = (at / heads.columns(), at % heads.columns());
+                let d = column % width;
+                let angle = place as f64 * f64::from(theta).powf(-2.0 * (d % half) as f64 / width as f64);
+                let (x, sign) = if d < half { (at + half, -1.0) } else { (at - half, 1.0) };
+                let turned = f64::from(qkv[at]) * angle.cos() + sign * f64::from(qkv[x]) * angle.sin();
+                let value = column >= (heads.count + heads.shared) * width;
+                let want = if value { f64::from(qkv[at]) } else { turned };
+                prop_assert!((f64::from(*got) - want).abs() < 2e-5, "{at}: {got} {want}");
             }
         }
     }
 
     #[test]
     fn more_queries_than_one_block_are_all_answered() {
-        let heads = Heads {
-            count: 2,
-            width: 8,
-            scale: 0.35,
-        };
-        let length = 2 * QUERIES + 5;
-        let qkv = random(length * 48, 2.0, 7);
-        let mut got = vec![f32::NAN; length * 16];
-        attend(&qkv, length, heads, &mut got, &mut Scratch::default());
-        for (got, want) in got.iter().zip(naive(&qkv, length, heads)) {
-            assert!((got - want).abs() < 2e-5);
+        check(2 * QUERIES + 5, heads(2, 1, 8, None), 7);
+        for reach in [0, 1, 31, 64, 100, 388, 389, usize::MAX] {
+            check(2 * QUERIES + 5, heads(1, 2, 8, Some(reach)), 7);
         }
+    }
+
+    #[test]
+    fn what_is_out_of_reach_has_no_part() {
+        let (length, heads) = (300, heads(1, 1, 8, Some(20)));
+        let qkv = random(length * heads.columns(), 2.0, 9);
+        let run = |qkv: &[f32]| {
+            let mut out = vec![f32::NAN; length * heads.joined()];
+            attend(qkv, length, heads, None, &mut out, &mut Scratch::default());
+            out
+        };
+        let mut other = qkv.clone();
+        other[200 * heads.columns()..].fill(7.0);
+        let near = 180 * heads.joined();
+        assert_eq!(run(&qkv)[..near], run(&other)[..near]);
     }
 }

@@ -1,11 +1,21 @@
 //! Functions of single elements and rows, written so that the compiler vectorises them: no branches, no calls, sums in
 //! a fixed number of lanes. They are compiled for the caller's instruction set and give the same bits on each.
 
+use std::ops::Range;
+
 use mednerd_model::Activation;
 use pulp::Arch;
 
 /// Lanes of a sum or maximum. The order of additions is part of the result, so it does not follow the register width.
 const LANES: usize = 16;
+
+/// `rows += other`, element by element.
+pub(crate) fn add_all(rows: &mut [f32], other: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || add(rows, other),
+    );
+}
 
 /// `row += other`, element by element.
 #[inline(always)]
@@ -26,6 +36,51 @@ pub(crate) fn activate(activation: Activation, row: &mut [f32]) {
         Activation::Silu => map(row, |x| x * sigmoid(x)),
         Activation::Tanh => map(row, tanh),
     }
+}
+
+/// `row = activation(gain * row + biases)` for each row of `width` values in `rows`.
+pub(crate) fn finish_rows(
+    rows: &mut [f32],
+    width: usize,
+    gain: Option<&[f32]>,
+    biases: [Option<&[f32]>; 2],
+    activation: Option<Activation>,
+) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(width) {
+                if let Some(gain) = gain {
+                    for (x, gain) in row.iter_mut().zip(gain) {
+                        *x *= *gain;
+                    }
+                }
+                for bias in biases.into_iter().flatten() {
+                    add(row, bias);
+                }
+                if let Some(activation) = activation {
+                    activate(activation, row);
+                }
+            }
+        },
+    );
+}
+
+/// `out = activation(g) * u` for each row, where `g` and `u` are the halves of a row of `2 * width` values in `rows`.
+pub(crate) fn gate(activation: Activation, rows: &[f32], width: usize, out: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(2 * width)) {
+                let (gate, values) = row.split_at(width);
+                out.copy_from_slice(gate);
+                activate(activation, out);
+                for (x, value) in out.iter_mut().zip(values) {
+                    *x *= *value;
+                }
+            }
+        },
+    );
 }
 
 #[inline(always)]
@@ -66,12 +121,17 @@ fn maximum(row: &[f32]) -> f32 {
         .fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// `row = softmax(scale * row)` for each row of `width` values in `rows`; `scale` is above zero.
-pub(crate) fn softmax(rows: &mut [f32], width: usize, scale: f32) {
+/// `row = softmax(scale * row)` for each row of `width` values in `rows`, over the columns that `seen` gives for the row's
+/// number; the others become zero. `scale` is above zero.
+pub(crate) fn softmax(rows: &mut [f32], width: usize, scale: f32, seen: impl Fn(usize) -> Range<usize>) {
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            for row in rows.chunks_exact_mut(width) {
+            for (index, row) in rows.chunks_exact_mut(width).enumerate() {
+                let Range { start, end } = seen(index);
+                row[..start].fill(0.0);
+                row[end..].fill(0.0);
+                let row = &mut row[start..end];
                 let top = maximum(row);
                 for x in row.iter_mut() {
                     *x = exp((*x - top) * scale);
@@ -220,18 +280,34 @@ mod tests {
             width in 1_usize..70,
             count in 1_usize..4,
             scale in 0.01_f32..4.0,
+            reach in prop_oneof![Just(usize::MAX), 0_usize..40],
             seed in any::<u64>(),
         ) {
             let values = crate::testing::random(width * count, 8.0, seed);
             let mut got = values.clone();
-            softmax(&mut got, width, scale);
-            for (got, row) in got.chunks(width).zip(values.chunks(width)) {
-                let top = row.iter().copied().fold(f32::MIN, f32::max);
-                let terms: Vec<f64> = row.iter().map(|x| f64::from((x - top) * scale).exp()).collect();
-                let total: f64 = terms.iter().sum();
-                for (got, term) in got.iter().zip(terms) {
-                    prop_assert!((f64::from(*got) - term / total).abs() < 1e-6);
+            let seen = |row: usize| (row % width).saturating_sub(reach)..(row % width).saturating_add(reach).min(width - 1) + 1;
+            softmax(&mut got, width, scale, seen);
+            for (index, (got, row)) in got.chunks(width).zip(values.chunks(width)).enumerate() {
+                let part = &row[seen(index)];
+                let top = part.iter().copied().fold(f32::MIN, f32::max);
+                let total: f64 = part.iter().map(|x| f64::from((x - top) * scale).exp()).sum();
+                for (at, (got, x)) in got.iter().zip(row).enumerate() {
+                    let term = f64::from((x - top) * scale).exp() / total;
+                    let want = if seen(index).contains(&at) { term } else { 0.0 };
+                    prop_assert!((f64::from(*got) - want).abs() < 1e-6);
                 }
+            }
+        }
+
+        #[test]
+        fn gate_equals_the_definition(width in 1_usize..70, count in 1_usize..4, seed in any::<u64>()) {
+            let rows = crate::testing::random(2 * width * count, 4.0, seed);
+            let mut got = vec![f32::NAN; width * count];
+            gate(Activation::Silu, &rows, width, &mut got);
+            for (at, got) in got.iter().enumerate() {
+                let first = at / width * 2 * width + at % width;
+                let (g, u) = (f64::from(rows[first]), f64::from(rows[first + width]));
+                prop_assert!((f64::from(*got) - g / (1.0 + (-g).exp()) * u).abs() < 4e-6);
             }
         }
     }

@@ -4,6 +4,8 @@
 //! Each element of `C` is summed over `k` in one fixed order, whatever the number of rows, so a row's result does not
 //! depend on the rows beside it.
 
+use std::ops::Range;
+
 use mednerd_model::Activation;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -92,6 +94,24 @@ impl Packed {
         }
     }
 
+    /// The whole panels that hold these columns, and which columns those are.
+    pub(crate) fn some_columns(&self, columns: Range<usize>) -> (Part<'_>, Range<usize>) {
+        let (width, depth) = (self.width, self.depth);
+        let panels = columns.start / width..columns.end.div_ceil(width);
+        let held = panels.start * width..self.columns.min(panels.end * width);
+        let part = Part {
+            panels: &self.panels[panels.start * width * depth..panels.end * width * depth],
+            columns: held.len(),
+            ..self.into()
+        };
+        (part, held)
+    }
+
+    /// All columns of these rows.
+    pub(crate) fn some_rows(&self, rows: Range<usize>) -> Part<'_> {
+        Part { rows, ..self.into() }
+    }
+
     pub(crate) fn columns(&self) -> usize {
         self.columns
     }
@@ -103,6 +123,30 @@ impl Packed {
     /// Bytes of the packed values.
     pub(crate) fn bytes(&self) -> usize {
         self.panels.capacity() * size_of::<f32>()
+    }
+}
+
+/// Some panels of a packed matrix, and of these some rows.
+#[derive(Clone)]
+pub(crate) struct Part<'a> {
+    panels: &'a [f32],
+    width: usize,
+    /// Rows that a panel has.
+    depth: usize,
+    /// The rows that take part.
+    rows: Range<usize>,
+    columns: usize,
+}
+
+impl<'a> From<&'a Packed> for Part<'a> {
+    fn from(matrix: &'a Packed) -> Self {
+        Self {
+            panels: &matrix.panels,
+            width: matrix.width,
+            depth: matrix.depth,
+            rows: 0..matrix.depth,
+            columns: matrix.columns,
+        }
     }
 }
 
@@ -121,6 +165,8 @@ pub(crate) struct Finish<'a> {
     pub(crate) bias: Option<&'a [f32]>,
     /// Applied after the bias.
     pub(crate) activation: Option<Activation>,
+    /// Whether the product is added to what is in `C` instead of replacing it.
+    pub(crate) onto: bool,
 }
 
 impl Finish<'_> {
@@ -135,13 +181,13 @@ impl Finish<'_> {
     }
 }
 
-/// `C = finish(A B)`, where the rows of `c` are `stride` apart. `scratch` is for the packed blocks of `A`.
+/// `C = finish(A B)` or `C = finish(C + A B)`, where the rows of `c` are `stride` apart. `scratch` is for the packed blocks of `A`.
 ///
 /// # Panics
 /// Where the slices are shorter than the shapes claim; the operators check the shapes.
-pub(crate) fn multiply(
+pub(crate) fn multiply<'b>(
     a: Rows<'_>,
-    b: &Packed,
+    b: impl Into<Part<'b>>,
     c: &mut [f32],
     stride: usize,
     finish: Finish<'_>,
@@ -149,7 +195,7 @@ pub(crate) fn multiply(
 ) {
     Arch::new().dispatch(Product {
         a,
-        b,
+        b: b.into(),
         c,
         stride,
         finish,
@@ -159,7 +205,7 @@ pub(crate) fn multiply(
 
 struct Product<'a> {
     a: Rows<'a>,
-    b: &'a Packed,
+    b: Part<'a>,
     c: &'a mut [f32],
     stride: usize,
     finish: Finish<'a>,
@@ -185,12 +231,13 @@ impl Product<'_> {
     #[inline(always)]
     fn blocks<S: Simd, const TILE: usize, const SOME: usize, const FEW: usize>(self, simd: S) {
         let (depth, width) = (self.b.depth, self.b.width);
+        let (begin, end) = (self.b.rows.start, self.b.rows.end);
         let block = ROWS / TILE * TILE;
         for top in (0..self.a.count).step_by(block) {
             let rows = block.min(self.a.count - top);
-            for from in (0..depth).step_by(DEPTH) {
-                let deep = DEPTH.min(depth - from);
-                pack_tiles::<TILE>(&self.a, (top, rows), (from, deep), self.scratch);
+            for from in (begin..end).step_by(DEPTH) {
+                let deep = DEPTH.min(end - from);
+                pack_tiles::<TILE>(&self.a, (top, rows), (from - begin, deep), self.scratch);
                 for (index, panel) in self.b.panels.chunks_exact(width * depth).enumerate() {
                     let part = &panel[from * width..][..deep * width];
                     let first = index * width;
@@ -202,7 +249,7 @@ impl Product<'_> {
                             stride: self.stride,
                             columns,
                             rows: TILE.min(top + rows - row),
-                            fresh: from == 0,
+                            fresh: from == begin && !self.finish.onto,
                         };
                         if out.rows > SOME {
                             out.add::<S, TILE, TILE>(simd, packed, part);
@@ -212,7 +259,7 @@ impl Product<'_> {
                             out.add::<S, TILE, FEW>(simd, packed, part);
                         }
                     }
-                    if from + deep == depth {
+                    if from + deep == end {
                         for row in top..top + rows {
                             let piece = &mut self.c[row * self.stride + first..][..columns];
                             self.finish.apply(first, piece);
@@ -230,7 +277,7 @@ struct Tile<'a> {
     stride: usize,
     columns: usize,
     rows: usize,
-    /// Whether this is the first block of the depth, so that what is there is replaced.
+    /// Whether what is there is replaced: this is the first block of the depth.
     fresh: bool,
 }
 
@@ -319,6 +366,7 @@ mod tests {
         let finish = Finish {
             bias: Some(&bias),
             activation: Some(Activation::Relu),
+            onto: false,
         };
         let a_rows = Rows {
             values: &a,
@@ -362,7 +410,7 @@ mod tests {
                     stride: depth,
                     count: rows,
                 },
-                b: &b,
+                b: Part::from(&b),
                 c: &mut c,
                 stride: columns,
                 finish: Finish::default(),
@@ -437,6 +485,45 @@ mod tests {
             seed in any::<u64>(),
         ) {
             check(rows, depth, columns, seed);
+        }
+
+        #[test]
+        fn parts_give_a_part_of_the_product(
+            depth in 1_usize..90,
+            columns in 1_usize..150,
+            ends in proptest::array::uniform4(0.0_f64..1.0),
+            seed in any::<u64>(),
+        ) {
+            let between = |a: f64, b: f64, limit: usize| {
+                let at = |share: f64| (share * limit as f64) as usize;
+                at(a.min(b))..(at(a.max(b)) + 1).min(limit)
+            };
+            let (rows, wanted) = (between(ends[0], ends[1], depth), between(ends[2], ends[3], columns));
+            let count = 7;
+            let a = random(count * depth, 1.0, seed);
+            let b = random(columns * depth, 1.0, seed ^ 1);
+            let mut packed = Packed::default();
+            packed.pack_transposed(&b, depth, columns, depth);
+            let product = |part: Part<'_>| {
+                let (first, stride) = (part.rows.start, part.columns);
+                let mut c = vec![f32::NAN; count * stride];
+                let a = Rows { values: &a[first..], stride: depth, count };
+                multiply(a, part, &mut c, stride, Finish::default(), &mut Vec::new());
+                c
+            };
+            let dot = |i: usize, j: usize, rows: Range<usize>| -> f64 {
+                rows.map(|k| f64::from(a[i * depth + k]) * f64::from(b[j * depth + k])).sum()
+            };
+            let (part, held) = packed.some_columns(wanted.clone());
+            prop_assert!(held.start <= wanted.start && held.end >= wanted.end);
+            for (at, got) in product(part).into_iter().enumerate() {
+                let want = dot(at / held.len(), held.start + at % held.len(), 0..depth);
+                prop_assert!((f64::from(got) - want).abs() < 4e-5);
+            }
+            for (at, got) in product(packed.some_rows(rows.clone())).into_iter().enumerate() {
+                let want = dot(at / columns, at % columns, rows.clone());
+                prop_assert!((f64::from(got) - want).abs() < 4e-5);
+            }
         }
 
         #[test]

@@ -2,6 +2,8 @@
 //! compiles each kernel for it. Nothing here knows tract or a model.
 
 pub(crate) mod attention;
+pub(crate) mod convolution;
+pub(crate) mod disentangled;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod norm;

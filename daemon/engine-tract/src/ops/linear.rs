@@ -1,23 +1,141 @@
-//! `y = activation(x W^T + b)` with packed weights.
+//! `y = activation(x W^T + b)` with packed weights, and with a task adapter's change to them.
 
-use mednerd_model::Activation;
+use mednerd_model::{Activation, LowRank};
 use tract_onnx::tract_core::internal::*;
 
 use super::{Shared, filled, matrix, rows_like, with_scratch};
+use crate::kernels::attention::Scratch;
+use crate::kernels::elementwise::finish_rows;
 use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
-
-/// The weights of one product.
-#[derive(Debug)]
-pub(crate) struct ProductWeights {
-    pub(crate) matrix: Packed,
-    pub(crate) bias: Option<Vec<f32>>,
-}
 
 /// Input `[length, inputs]`, output `[length, outputs]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Product {
-    pub(crate) weights: Shared<ProductWeights>,
+    pub(crate) matrix: Shared<Packed>,
+    pub(crate) bias: Option<Shared<Vec<f32>>>,
+    pub(crate) change: Option<Shared<Change>>,
     pub(crate) activation: Option<Activation>,
+}
+
+/// The low-rank changes of layers whose outputs lie side by side: `y = gain * (x W^T + (x D^T) U^T) + b`. The base's
+/// packed `W` is read as it is.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The `down` rows of all changes, to be packed when the last is there.
+    down: Packed,
+    rows: Vec<f32>,
+    inputs: usize,
+    outputs: usize,
+    rank: usize,
+    parts: Vec<Part>,
+    /// `magnitude / length of the changed row` per output (Liu et al. 2024); 1 where there is no magnitude.
+    gain: Option<Vec<f32>>,
+    bias: Option<Vec<f32>>,
+}
+
+/// The `up` matrix of one layer: from some of the ranks to some of the outputs.
+#[derive(Debug)]
+struct Part {
+    first_rank: usize,
+    first_output: usize,
+    up: Packed,
+}
+
+impl Change {
+    /// No change to a product of this many inputs and, so far, no outputs.
+    pub(crate) fn new(inputs: usize) -> Self {
+        Self {
+            down: Packed::zeros(inputs, 0),
+            rows: Vec::new(),
+            inputs,
+            outputs: 0,
+            rank: 0,
+            parts: Vec::new(),
+            gain: None,
+            bias: None,
+        }
+    }
+
+    /// Takes in the next layer: its number of outputs, its change and, where that has magnitudes, the rows of its
+    /// unchanged weight.
+    pub(crate) fn push(&mut self, outputs: usize, low_rank: Option<LowRank>, weight: Option<&[f32]>) {
+        let first_output = self.outputs;
+        self.outputs += outputs;
+        for values in [&mut self.gain, &mut self.bias].into_iter().flatten() {
+            values.resize(self.outputs, 0.0);
+        }
+        if let Some(gain) = &mut self.gain {
+            gain[first_output..].fill(1.0);
+        }
+        let Some(low_rank) = low_rank else {
+            return;
+        };
+        if let Some(values) = weight.and_then(|weight| gain(weight, &low_rank, self.inputs)) {
+            let gain = self.gain.get_or_insert_with(|| vec![1.0; first_output + outputs]);
+            gain[first_output..].copy_from_slice(&values);
+        }
+        if let Some(values) = &low_rank.bias {
+            let bias = self.bias.get_or_insert_with(|| vec![0.0; first_output + outputs]);
+            bias[first_output..].copy_from_slice(values);
+        }
+        let mut up = Packed::zeros(low_rank.rank, outputs);
+        up.fill_transposed(0, &low_rank.up, low_rank.rank);
+        self.parts.push(Part {
+            first_rank: self.rank,
+            first_output,
+            up,
+        });
+        self.rank += low_rank.rank;
+        self.rows.extend_from_slice(&low_rank.down);
+        self.down = Packed::zeros(self.inputs, self.rank);
+        self.down.fill_transposed(0, &self.rows, self.inputs);
+    }
+
+    /// Bytes of its values.
+    pub(crate) fn bytes(&self) -> usize {
+        let vectors = [&self.gain, &self.bias].into_iter().flatten().map(Vec::capacity);
+        let values = self.rows.capacity() + vectors.sum::<usize>();
+        self.down.bytes()
+            + self.parts.iter().map(|part| part.up.bytes()).sum::<usize>()
+            + values * size_of::<f32>()
+    }
+
+    /// Adds `(x D^T) U^T` to `out`, whose rows are `stride` apart.
+    fn add(&self, x: Rows<'_>, out: &mut [f32], stride: usize, scratch: &mut Scratch) {
+        let Scratch { tiles, ranks, .. } = scratch;
+        ranks.clear();
+        ranks.resize(x.count * self.rank, 0.0);
+        multiply(x, &self.down, ranks, self.rank, Finish::default(), tiles);
+        for part in &self.parts {
+            let rows = Rows {
+                values: &ranks[part.first_rank..],
+                stride: self.rank,
+                count: x.count,
+            };
+            let onto = Finish {
+                onto: true,
+                ..Finish::default()
+            };
+            multiply(rows, &part.up, &mut out[part.first_output..], stride, onto, tiles);
+        }
+    }
+}
+
+/// What gives the rows of `weight + up down` the lengths that the magnitudes say; `None` where there are none.
+pub(crate) fn gain(weight: &[f32], low_rank: &LowRank, inputs: usize) -> Option<Vec<f32>> {
+    let magnitude = low_rank.magnitude.as_ref()?;
+    let rows = weight
+        .chunks_exact(inputs)
+        .zip(low_rank.up.chunks_exact(low_rank.rank));
+    let gains = rows.zip(magnitude).map(|((row, up), magnitude)| {
+        let mut changed = row.to_vec();
+        for (down, up) in low_rank.down.chunks_exact(inputs).zip(up) {
+            changed.iter_mut().zip(down).for_each(|(x, d)| *x += up * d);
+        }
+        let squares: f64 = changed.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+        magnitude / squares.sqrt() as f32
+    });
+    Some(gains.collect())
 }
 
 impl Op for Product {
@@ -32,7 +150,7 @@ impl EvalOp for Product {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
-        let weights = &self.weights.matrix;
+        let weights: &Packed = &self.matrix;
         let (depth, columns) = (weights.depth(), weights.columns());
         let (count, values) = matrix(&x, depth)?;
         let rows = Rows {
@@ -40,19 +158,37 @@ impl EvalOp for Product {
             stride: depth,
             count,
         };
-        let finish = Finish {
-            bias: self.weights.bias.as_deref(),
-            activation: self.activation,
-        };
+        let bias = self.bias.as_ref().map(|bias| bias.as_slice());
         filled(count, columns, |out| {
-            with_scratch(|s| multiply(rows, weights, out, columns, finish, &mut s.tiles))
+            with_scratch(|scratch| match &self.change {
+                None => {
+                    let finish = Finish {
+                        bias,
+                        activation: self.activation,
+                        onto: false,
+                    };
+                    multiply(rows, weights, out, columns, finish, &mut scratch.tiles);
+                }
+                Some(change) => {
+                    multiply(rows, weights, out, columns, Finish::default(), &mut scratch.tiles);
+                    change.add(rows, out, columns, scratch);
+                    let gain = change.gain.as_deref();
+                    finish_rows(
+                        out,
+                        columns,
+                        gain,
+                        [bias, change.bias.as_deref()],
+                        self.activation,
+                    );
+                }
+            })
         })
     }
 }
 
 impl TypedOp for Product {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        rows_like(inputs, self.weights.matrix.columns())
+        rows_like(inputs, self.matrix.columns())
     }
     as_op!();
 }

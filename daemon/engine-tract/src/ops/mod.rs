@@ -2,14 +2,18 @@
 //! which index, cannot be reached with shapes that do not fit. Weights are shared by all sessions of a plan.
 
 mod attention;
+mod convolution;
 mod embed;
+mod gate;
 mod linear;
 mod norm;
 
-pub(crate) use attention::Attend;
-pub(crate) use embed::{Embed, EmbedWeights};
-pub(crate) use linear::{Product, ProductWeights};
-pub(crate) use norm::{AddNorm, Normalize};
+pub(crate) use attention::{Attend, Relative, Term};
+pub(crate) use convolution::Convolve;
+pub(crate) use embed::{Embed, Places};
+pub(crate) use gate::Gate;
+pub(crate) use linear::{Change, Product, gain};
+pub(crate) use norm::{Add, AddNorm, Normalize};
 
 use std::cell::RefCell;
 use std::fmt;

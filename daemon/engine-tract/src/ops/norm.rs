@@ -1,9 +1,10 @@
-//! Layer normalisation, alone or after adding a residual.
+//! Normalisation, alone or after adding a residual, and the addition alone.
 
 use tract_onnx::tract_core::internal::*;
 
 use super::{Shared, matrix, rows_like};
-use crate::kernels::norm::{Affine, layer_norm};
+use crate::kernels::elementwise::add_all;
+use crate::kernels::norm::{Affine, normalize_rows};
 
 /// `norm(x + residual)`: inputs `x` and `residual`, both `[length, width]`; output `[length, width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,37 @@ pub(crate) struct Normalize {
     pub(crate) affine: Shared<Affine>,
 }
 
+/// `x + residual`: inputs `x` and `residual`, output of the same shape.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Add;
+
+impl Op for Add {
+    fn name(&self) -> StaticName {
+        "MednerdAdd".into()
+    }
+    op_as_typed_op!();
+}
+
+impl EvalOp for Add {
+    op_out_of_plan!();
+
+    fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
+        let (x, residual) = args_2!(inputs);
+        ensure!(x.shape() == residual.shape(), "two shapes cannot be added");
+        let mut x = x.into_tensor();
+        let residual = residual.try_as_plain_ram()?.as_slice::<f32>()?;
+        add_all(x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, residual);
+        Ok(tvec!(x.into_tvalue()))
+    }
+}
+
+impl TypedOp for Add {
+    fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
+        Ok(inputs.iter().take(1).map(|fact| fact.without_value()).collect())
+    }
+    as_op!();
+}
+
 /// Normalises `x` where it lies; it is copied only if something else still needs it.
 fn normalized(x: TValue, residual: Option<&TValue>, affine: &Affine) -> TractResult<TVec<TValue>> {
     let width = affine.weight.len();
@@ -26,7 +58,7 @@ fn normalized(x: TValue, residual: Option<&TValue>, affine: &Affine) -> TractRes
         ensure!(found == rows, "{rows} rows are expected, found {found}");
     }
     let mut x = x.into_tensor();
-    layer_norm(
+    normalize_rows(
         x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?,
         residual.map(|(_, values)| values),
         affine,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reader::{Document, Section};
+pub(crate) use reader::{NAME_RULE, is_name};
 
 /// `sun_path` of `unix(7)` without its final NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -28,8 +29,56 @@ pub struct Config {
     pub access: Access,
     /// `[engine]`
     pub engine: Engine,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[[models]]`
     pub models: Vec<Model>,
+    /// `[plugin_policy]`
+    pub plugin_policy: PluginPolicy,
+    /// `[[plugins]]`
+    pub plugins: Vec<Plugin>,
+}
+
+/// `[plugin_policy]`: what is demanded of plugins, and what they may have at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPolicy {
+    /// The directory of the public keys whose plugins are loaded.
+    pub trusted_keys: PathBuf,
+    /// Whether unsigned plugins are loaded too.
+    pub development: bool,
+    /// The folder of `mednerd-plugin-host`; beside `mednerd` or where the package puts it, unless named.
+    pub host: Option<PathBuf>,
+    /// A plugin that asks for more memory is refused; megabytes.
+    pub max_memory_mb: u64,
+    /// A plugin that asks for longer calls is refused; milliseconds.
+    pub max_call_ms: u64,
+    /// Bytes of a message to or from a plugin's host: a note, or what was found in it. From
+    /// `server.max_text_bytes`.
+    pub max_frame: usize,
+}
+
+impl Default for PluginPolicy {
+    fn default() -> Self {
+        Self {
+            trusted_keys: mednerd_plugin::package::TRUSTED_KEYS.into(),
+            development: false,
+            host: None,
+            max_memory_mb: 4096,
+            max_call_ms: 5000,
+            max_frame: 0,
+        }
+    }
+}
+
+/// `[[plugins]]`: one plugin directory and what is handed to the plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// The directory.
+    pub path: PathBuf,
+    /// `[plugins.settings]` as a JSON object.
+    pub settings: String,
+    /// Where its table stands.
+    pub place: Place,
 }
 
 /// `[server]`: sockets and limits.
@@ -154,12 +203,63 @@ impl Precision {
     }
 }
 
+/// `[audit]`: where it is written down who had what annotated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// The folder of the trail; empty where there is none.
+    pub path: PathBuf,
+    /// The file with the key; systemd's credential `audit.key` comes before it.
+    pub key: PathBuf,
+    /// A file of the trail that would grow beyond this is put aside and a new one begun.
+    pub max_bytes: usize,
+    /// What becomes of a document whose record cannot be written.
+    pub on_failure: OnFailure,
+    /// Whether each record is told in the log as well, document ids aside.
+    pub journal: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            key: "/etc/mednerd/audit.key".into(),
+            max_bytes: 64 << 20,
+            on_failure: OnFailure::Refuse,
+            journal: true,
+        }
+    }
+}
+
+/// `audit.on_failure`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is refused with 503.
+    Refuse,
+    /// It is answered; the log and a counter tell of the record that is missing.
+    Continue,
+}
+
 /// `[[models]]`: one model directory and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// What requests call it.
     pub name: String,
     /// A Hugging Face checkpoint directory.
+    pub path: PathBuf,
+    /// Whether requests that name no model get it.
+    pub default: bool,
+    /// `[[models.adapters]]`
+    pub adapters: Vec<Adapter>,
+    /// Where its table stands.
+    pub place: Place,
+}
+
+/// `[[models.adapters]]`: one task adapter over the model and its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// What requests call it.
+    pub name: String,
+    /// A PEFT directory.
     pub path: PathBuf,
     /// Whether requests that name no model get it.
     pub default: bool,
@@ -225,7 +325,10 @@ impl Config {
             server: Server::default(),
             access: Access::default(),
             engine: Engine::default(),
+            audit: Audit::default(),
             models: Vec::new(),
+            plugin_policy: PluginPolicy::default(),
+            plugins: Vec::new(),
         };
         for path in files(file, &mut problems) {
             match std::fs::read_to_string(&path) {
@@ -241,6 +344,8 @@ impl Config {
             config.files.push(path);
         }
         config.check_names(&mut problems);
+        // A batch, or one long note, with room for what is found in it.
+        config.plugin_policy.max_frame = (2 * config.server.max_text_bytes).max(1 << 20) + (15 << 20);
         (config, problems)
     }
 
@@ -264,24 +369,30 @@ impl Config {
         if let Some(section) = root.table("engine") {
             self.engine.overlay(section);
         }
+        if let Some(section) = root.table("audit") {
+            self.audit.overlay(section);
+        }
         root.each_table("models", |section| self.models.extend(Model::read(section)));
-        root.each_table("plugins", |mut section| {
-            section.refuse("plugins cannot be loaded by this version of mednerd; take this table out");
-        });
+        if let Some(section) = root.table("plugin_policy") {
+            self.plugin_policy.overlay(section);
+        }
+        root.each_table("plugins", |section| self.plugins.extend(Plugin::read(section)));
         root.finish();
     }
 
     fn check_names(&self, problems: &mut Vec<Problem>) {
         let mut seen: HashMap<&str, &Place> = HashMap::new();
         for model in &self.models {
-            if let Some(first) = seen.insert(&model.name, &model.place) {
-                problems.push(Problem::at(
-                    &model.place,
-                    format!(
-                        "a model named \"{}\" is already defined at {first}; rename one",
-                        model.name
-                    ),
-                ));
+            let adapters = model
+                .adapters
+                .iter()
+                .map(|adapter| (&adapter.name, &adapter.place));
+            for (name, place) in std::iter::once((&model.name, &model.place)).chain(adapters) {
+                if let Some(first) = seen.insert(name, place) {
+                    let message =
+                        format!("a model named \"{name}\" is already defined at {first}; rename one");
+                    problems.push(Problem::at(place, message));
+                }
             }
         }
         if self.server.socket == self.server.admin_socket {
@@ -361,15 +472,78 @@ impl Engine {
     }
 }
 
+impl Audit {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.path("path", &mut self.path);
+        section.path("key", &mut self.key);
+        section.size("max_bytes", 1 << 16..=1 << 40, &mut self.max_bytes);
+        section.choice("on_failure", &mut self.on_failure, |name| match name {
+            "refuse" => Ok(OnFailure::Refuse),
+            "continue" => Ok(OnFailure::Continue),
+            _ => Err("must be \"refuse\" or \"continue\""),
+        });
+        section.boolean("journal", &mut self.journal);
+        section.finish();
+    }
+}
+
+impl PluginPolicy {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.path("trusted_keys", &mut self.trusted_keys);
+        section.boolean("development", &mut self.development);
+        let mut host = PathBuf::new();
+        if section.path("host", &mut host) {
+            self.host = Some(host);
+        }
+        for (key, range, target) in [
+            ("max_memory_mb", 16..=1 << 20, &mut self.max_memory_mb),
+            ("max_call_ms", 1..=60_000, &mut self.max_call_ms),
+        ] {
+            let mut number = usize::try_from(*target).unwrap_or(usize::MAX);
+            section.size(key, range, &mut number);
+            *target = number as u64;
+        }
+        section.finish();
+    }
+}
+
+impl Plugin {
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let (mut path, mut settings) = (PathBuf::new(), "{}".to_owned());
+        let placed = section.required("path", |section| section.path("path", &mut path));
+        section.json("settings", &mut settings);
+        let place = section.place();
+        section.finish();
+        placed.then_some(Self {
+            path,
+            settings,
+            place,
+        })
+    }
+}
+
 impl Model {
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let mut adapters = Vec::new();
+        section.each_table("adapters", |section| adapters.extend(Adapter::read(section)));
+        let adapter = Adapter::read(section)?;
+        Some(Self {
+            name: adapter.name,
+            path: adapter.path,
+            default: adapter.default,
+            adapters,
+            place: adapter.place,
+        })
+    }
+}
+
+impl Adapter {
+    /// The keys that models and adapters have alike.
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
         let named = section.required("name", |section| section.name("name", &mut name));
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.boolean("default", &mut default);
-        section.each_table("adapters", |mut adapter| {
-            adapter.refuse("task adapters cannot be loaded by this version of mednerd; take this table out");
-        });
         let place = section.place();
         section.finish();
         (named && placed).then_some(Self {
@@ -433,6 +607,7 @@ mod tests {
         assert_eq!(config.server, Server::default());
         assert_eq!(config.access, Access::default());
         assert_eq!(config.engine, Engine::default());
+        assert_eq!(config.audit, Audit::default());
         assert_eq!(config.models, []);
     }
 
@@ -475,7 +650,7 @@ mod tests {
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
-                "mednerd.toml:13: unknown key extra; known here: server, access, engine, models, plugins",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, models, plugin_policy, plugins",
             ]
         );
     }
@@ -507,15 +682,83 @@ mod tests {
     fn what_this_version_cannot_do_is_refused_by_name() {
         let problems = load(&[(
             "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[models]]\nname = \"a\"\npath = \"/a\"\n\
-             [[models.adapters]]\nname = \"b\"\npath = \"/b\"\n[[plugins]]\npath = \"/p\"\n",
+            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n",
         )])
         .unwrap_err();
-        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn plugins_get_their_settings_as_they_stand() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\ntrusted_keys = \"keys\"\nmax_call_ms = 7\n[[plugins]]\npath = \"p\"\n[plugins.settings]\n\
+             index = \"/i\"\nnumber = 0x10\nshare = 0.5\nlist = [true, \"é\"]\n[plugins.settings.inner]\nday = 2026-01-02\n\
+             [[plugins]]\npath = \"/q\"\n",
+        )])
+        .unwrap();
+        assert!(config.plugin_policy.trusted_keys.ends_with("keys"));
+        assert_eq!(
+            (config.plugin_policy.max_call_ms, config.plugin_policy.development),
+            (7, false)
+        );
+        let [first, second] = &*config.plugins else {
+            panic!()
+        };
+        let settings: serde_json::Value = serde_json::from_str(&first.settings).unwrap();
+        let expected = serde_json::json!({
+            "index": "/i", "number": 16, "share": 0.5, "list": [true, "é"], "inner": {"day": "2026-01-02"},
+        });
+        assert_eq!(settings, expected);
+        assert_eq!(second.settings, "{}");
+        let problems = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\nkeys = 1\n[[plugins]]\nsettings = 1\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+    }
+
+    #[test]
+    fn adapters_belong_to_their_model() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[[models]]\nname = \"a\"\npath = \"/a\"\n[[models.adapters]]\nname = \"b\"\npath = \"/b\"\ndefault = true\n\
+             [[models.adapters]]\nname = \"c\"\npath = \"c\"\n[[models]]\nname = \"d\"\npath = \"/d\"\n",
+        )])
+        .unwrap();
+        let adapters: Vec<Vec<(&str, bool)>> = config
+            .models
+            .iter()
+            .map(|model| {
+                model
+                    .adapters
+                    .iter()
+                    .map(|a| (a.name.as_str(), a.default))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(adapters, [vec![("b", true), ("c", false)], vec![]]);
+        let problems = load(&[(
+            "mednerd.toml",
+            "[[models]]\nname = \"a\"\npath = \"/a\"\n[[models.adapters]]\nname = \"a\"\npath = \"/b\"\n\
+             [[models.adapters]]\nname = \"c\"\nrank = 3\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(
+            problems.iter().any(|p| p.contains("a model named \"a\"")),
+            "{problems:?}"
+        );
+        assert!(
+            problems.iter().any(|p| p.contains("path is missing")),
+            "{problems:?}"
+        );
+        assert!(problems.iter().any(|p| p.contains("rank")), "{problems:?}");
     }
 
     #[test]

@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
 use mednerd_pipeline::{Aggregation, OffsetUnit};
 use serde_json::value::RawValue;
 
+use super::link::{Link, Report};
 use super::request::Request;
 use super::{ApiError, body, respond};
+use crate::access::Peer;
 use crate::app::App;
-use crate::generation::{Entry, Generation};
+use crate::audit::Account;
+use crate::generation::Generation;
 use crate::metrics::EntityLabels;
 use crate::scheduler::{Job, JobError, Outcome};
 use crate::sync::Pass;
@@ -25,20 +28,25 @@ use crate::sync::Pass;
 pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
 
 /// The handler.
-pub async fn annotate(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
-    let count = Count::new(&app);
-    let answer = serve(&app, body, Instant::now()).await;
-    count.done(if answer.is_ok() { "ok" } else { "failed" });
-    Ok(respond::json(StatusCode::OK, &answer?))
+pub async fn annotate(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut account = Account::open(&app, &peer);
+    let answer = serve(&app, body, &mut account).await;
+    Ok(respond::json(StatusCode::OK, &account.close(answer)?))
 }
 
-async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiError> {
+async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
+    account.is_possible()?;
     let generation = app.generation();
     let server = &generation.config.server;
     let (bytes, share) = body::whole(app, server, body).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
-    let plan = Plan::new(&generation, request, arrived)?;
+    account.read(&request);
+    let plan = Plan::new(&generation, request, account.arrived)?;
     let admitted = app
         .documents
         .try_enter(1, server.max_queued_documents)
@@ -48,38 +56,12 @@ async fn serve(app: &App, body: Body, arrived: Instant) -> Result<Answer, ApiErr
     plan.run(app, vec![share, admitted]).await
 }
 
-/// Counts a document once: as told, or as abandoned where the client went away and the future that
-/// holds this was dropped.
-pub struct Count<'a> {
-    app: &'a App,
-    outcome: &'static str,
-}
-
-impl<'a> Count<'a> {
-    /// A document begins.
-    pub fn new(app: &'a App) -> Self {
-        Self {
-            app,
-            outcome: "abandoned",
-        }
-    }
-
-    /// It has ended.
-    pub fn done(mut self, outcome: &'static str) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Count<'_> {
-    fn drop(&mut self) {
-        self.app.metrics.count(self.outcome);
-    }
-}
-
 /// A document that can be served: its models are loaded and its text is not too long.
 pub struct Plan {
     job: Job,
     echo: Echo,
+    digests: BTreeMap<String, String>,
+    link: Option<Link>,
 }
 
 /// What of a request comes back in its answer.
@@ -114,11 +96,13 @@ impl Plan {
         if models.is_empty() {
             return Err(ApiError::NoDefaultModel);
         }
+        let digests = generation.digests(&models);
+        let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
             job: Job {
-                text: request.text,
+                text: request.text.into(),
                 models,
                 aggregation: aggregation(request.aggregation),
                 threshold: request.threshold,
@@ -132,6 +116,8 @@ impl Plan {
                 offset_unit: request.offset_unit,
                 context: request.context,
             },
+            digests,
+            link,
         })
     }
 
@@ -141,13 +127,18 @@ impl Plan {
     /// # Errors
     /// [`ApiError`]
     pub async fn run(self, app: &App, places: Vec<Pass>) -> Result<Answer, ApiError> {
-        let Self { mut job, echo } = self;
+        let Self {
+            mut job,
+            echo,
+            digests,
+            link,
+        } = self;
         job.places = places;
         let (arrived, allowed) = (job.arrived, job.allowed);
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
         };
-        let models = job.models.clone();
+        let text = Arc::clone(&job.text);
         let ticket = app.scheduler.submit(job);
         let outcome = tokio::time::timeout_at((arrived + allowed).into(), ticket.outcome()).await;
         let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
@@ -162,9 +153,18 @@ impl Plan {
                 }
             }
         })?;
+        let mut outcome = outcome;
+        let mut report = Report::default();
+        if let Some(link) = link {
+            let deadline = arrived + allowed;
+            report = link
+                .run(text, &mut outcome.entities, &outcome.places, deadline)
+                .await;
+            app.metrics.observe("linking", report.time);
+        }
         let total = arrived.elapsed();
         note(app, &outcome, total);
-        Ok(answer(echo, &models, outcome, total))
+        Ok(answer(echo, digests, outcome, report, total))
     }
 }
 
@@ -185,22 +185,35 @@ fn note(app: &App, outcome: &Outcome, total: Duration) {
     app.note_cost(outcome.computed);
 }
 
-fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) -> Answer {
+fn answer(
+    echo: Echo,
+    digests: BTreeMap<String, String>,
+    outcome: Outcome,
+    report: Report,
+    total: Duration,
+) -> Answer {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     Answer {
         document_id: echo.document_id,
-        status: Status::Ok,
-        degraded: Vec::new(),
+        status: match report.degraded.is_empty() {
+            true => Status::Ok,
+            false => Status::Partial,
+        },
+        degraded: report.degraded,
         offset_unit: echo.offset_unit,
         text_sha256: outcome.text_sha256,
         text_length: outcome.text_length,
         entities: outcome.entities,
-        versions: versions(models),
+        versions: Versions {
+            plugins: report.plugins,
+            vocabularies: report.vocabularies,
+            ..versions(digests)
+        },
         engine: Some(api::Engine::Tract),
         timing_ms: Timing {
             queue: milliseconds(outcome.queued),
             inference: milliseconds(outcome.computed),
-            linking: 0.0,
+            linking: milliseconds(report.time),
             total: milliseconds(total),
         },
         context: echo.context,
@@ -208,14 +221,11 @@ fn answer(echo: Echo, models: &[Arc<Entry>], outcome: Outcome, total: Duration) 
     }
 }
 
-/// What the given models are.
-pub fn versions(models: &[Arc<Entry>]) -> Versions {
+/// What made an answer, with the digests of its models.
+pub fn versions(models: BTreeMap<String, String>) -> Versions {
     Versions {
         mednerd: env!("CARGO_PKG_VERSION").to_owned(),
-        models: models
-            .iter()
-            .map(|entry| (entry.name.clone(), entry.model.facts.digest.clone()))
-            .collect(),
+        models,
         plugins: BTreeMap::new(),
         vocabularies: BTreeMap::new(),
     }

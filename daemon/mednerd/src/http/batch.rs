@@ -1,13 +1,13 @@
 //! `POST /v1/annotate/batch`: NDJSON in, NDJSON out, one line per document, written as they finish.
 //! The body is read no faster than documents are done, so a batch of any length takes little memory.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
@@ -16,10 +16,12 @@ use mednerd_client::api::{BatchLine, Status, TextLength, Timing};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::annotate::{Answer, Count, Echo, Plan, versions};
+use super::annotate::{Answer, Echo, Plan, versions};
 use super::request::Request;
 use super::{ApiError, body};
+use crate::access::Peer;
 use crate::app::App;
+use crate::audit::Account;
 use crate::generation::Generation;
 use crate::sync::Pass;
 
@@ -27,7 +29,11 @@ use crate::sync::Pass;
 const MAX_BATCHES: usize = 8;
 
 /// The handler.
-pub async fn annotate(State(app): State<Arc<App>>, mut body: Body) -> Result<Response, ApiError> {
+pub async fn annotate(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    mut body: Body,
+) -> Result<Response, ApiError> {
     let Some(place) = app.batches.try_enter(1, MAX_BATCHES) else {
         let retry_after = app.retry_after();
         // Beside the answer: who writes before it reads sees it, who reads first need not wait.
@@ -39,7 +45,7 @@ pub async fn annotate(State(app): State<Arc<App>>, mut body: Body) -> Result<Res
         return Err(ApiError::Busy { retry_after });
     };
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(drive(app, body, sender, place));
+    tokio::spawn(drive(app, peer, body, sender, place));
     let mut response = Body::new(Lines(receiver)).into_response();
     let media = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, media);
@@ -65,7 +71,7 @@ impl http_body::Body for Lines {
 
 /// Reads lines and hands out documents until the body ends or the client has gone; then the set is
 /// dropped and with it what is under way.
-async fn drive(app: Arc<App>, body: Body, sender: mpsc::Sender<Bytes>, _place: Pass) {
+async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Bytes>, _place: Pass) {
     let mut documents = JoinSet::new();
     let all = async {
         let generation = app.generation();
@@ -77,9 +83,9 @@ async fn drive(app: Arc<App>, body: Body, sender: mpsc::Sender<Bytes>, _place: P
             while documents.len() >= at_once {
                 documents.join_next().await;
             }
-            let (app, sender) = (Arc::clone(&app), sender.clone());
+            let (app, peer, sender) = (Arc::clone(&app), peer.clone(), sender.clone());
             documents.spawn(async move {
-                let line = serve(&app, index, line).await;
+                let line = serve(&app, &peer, index, line).await;
                 // Where the client has gone, `drive` ends.
                 let _ = sender.send(line).await;
             });
@@ -92,13 +98,12 @@ async fn drive(app: Arc<App>, body: Body, sender: mpsc::Sender<Bytes>, _place: P
     }
 }
 
-async fn serve(app: &App, index: u64, line: Result<Vec<u8>, ApiError>) -> Bytes {
-    let count = Count::new(app);
+async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Vec<u8>, ApiError>) -> Bytes {
+    let mut account = Account::open(app, peer);
     let generation = app.generation();
     let mut echo = None;
-    let answer = document(app, &generation, line, &mut echo).await;
-    count.done(if answer.is_ok() { "ok" } else { "failed" });
-    let response = answer.unwrap_or_else(|error| failed(echo, &error));
+    let answer = document(app, &generation, line, &mut echo, &mut account).await;
+    let response = account.close(answer).unwrap_or_else(|error| failed(echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
     bytes.into()
@@ -109,8 +114,8 @@ async fn document(
     generation: &Generation,
     line: Result<Vec<u8>, ApiError>,
     echo: &mut Option<Echo>,
+    account: &mut Account<'_>,
 ) -> Result<Answer, ApiError> {
-    let arrived = Instant::now();
     let line = line?;
     let server = &generation.config.server;
     // A batch takes half of what there is, so that a clinician's single note still gets in.
@@ -122,12 +127,14 @@ async fn document(
         .await;
     let request = Request::parse(&line)?;
     drop(line);
+    account.read(&request);
     *echo = Some(Echo {
         document_id: request.document_id.clone(),
         offset_unit: request.offset_unit,
         context: request.context.clone(),
     });
-    Plan::new(generation, request, arrived)?
+    account.is_possible()?;
+    Plan::new(generation, request, account.arrived)?
         .run(app, vec![share, admitted])
         .await
 }
@@ -146,7 +153,7 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
         text_sha256: String::new(),
         text_length: TextLength::default(),
         entities: Vec::new(),
-        versions: versions(&[]),
+        versions: versions(BTreeMap::new()),
         engine: None,
         timing_ms: Timing::default(),
         context: echo.context,

@@ -77,6 +77,12 @@ pub enum ApiError {
         /// The loaded ones.
         known: Vec<String>,
     },
+    /// The request asks for a vocabulary that no plugin has. The name is the client's and is not repeated.
+    #[error("the request asks for a vocabulary that no plugin has; there are: {}", known.join(", "))]
+    UnknownVocabulary {
+        /// The ones there are.
+        known: Vec<String>,
+    },
     /// The deadline passed before the answer was ready.
     #[error("the deadline of {deadline_ms} ms passed before the answer was ready")]
     DeadlinePassed {
@@ -120,6 +126,17 @@ pub enum ApiError {
     /// The request names no model and no model is a default one.
     #[error("no model is loaded as default; name one in \"models\"")]
     NoDefaultModel,
+    /// The body of `POST /v1/models` has other fields than it must.
+    #[error(
+        "the body must be a JSON object with the strings \"name\" and \"path\" and, where they are wanted, \"base\" (a string) and \"default\" (true or false)"
+    )]
+    LoadFields,
+    /// A model cannot be loaded, or not be unloaded; what was there serves on. Told to administrators alone.
+    #[error("{problem}")]
+    ModelRejected {
+        /// Why.
+        problem: String,
+    },
     /// A reload that was refused; the old configuration serves on.
     #[error("the new configuration was refused and the old one serves on; problems found: {}", problems.len())]
     ReloadRejected {
@@ -141,6 +158,11 @@ pub enum ApiError {
         /// Why.
         reason: String,
     },
+    /// The document's record cannot be written, so there is no answer.
+    #[error(
+        "the audit trail cannot be written and audit.on_failure is \"refuse\"; an administrator finds the reason in the journal"
+    )]
+    AuditUnavailable,
     /// The model's tokenizer, engine or decoder could not deal with the text: a defect of model or code.
     #[error("model \"{model}\" could not process this text ({stage}); the journal has the details")]
     Inference {
@@ -165,6 +187,8 @@ impl ApiError {
             Self::MissingField { .. } => (StatusCode::BAD_REQUEST, "missing_field"),
             Self::DuplicateField { .. } => (StatusCode::BAD_REQUEST, "duplicate_field"),
             Self::UnknownField { .. } => (StatusCode::BAD_REQUEST, "unknown_field"),
+            Self::LoadFields => (StatusCode::BAD_REQUEST, "invalid_field"),
+            Self::ModelRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected"),
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "body_incomplete"),
             Self::PeerNotAllowed { .. } => (StatusCode::FORBIDDEN, "peer_not_allowed"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),
@@ -176,11 +200,13 @@ impl ApiError {
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
+            Self::UnknownVocabulary { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_vocabulary"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
+            Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
             Self::Inference { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -204,7 +230,7 @@ impl ApiError {
             | Self::DuplicateField { field }
             | Self::Unusable { field, .. } => json!({"field": field}),
             Self::PeerNotAllowed { uid } => json!({"uid": uid}),
-            Self::UnknownModel { known } => json!({"loaded": known}),
+            Self::UnknownModel { known } | Self::UnknownVocabulary { known } => json!({"loaded": known}),
             Self::DeadlinePassed { deadline_ms } => json!({"deadline_ms": deadline_ms}),
             Self::BodyTooLarge { limit } => json!({"limit": limit}),
             Self::TextTooLong { length, limit } => json!({"length": length, "limit": limit}),
@@ -224,6 +250,7 @@ impl ApiError {
         match self {
             Self::Busy { retry_after } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
+            Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),
             // The rest of the body was not read: the connection cannot be used again.
             Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))

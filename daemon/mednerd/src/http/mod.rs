@@ -5,6 +5,8 @@ mod annotate;
 mod batch;
 mod body;
 mod error;
+mod link;
+mod models;
 mod openapi;
 mod request;
 mod respond;
@@ -12,18 +14,22 @@ mod respond;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::extract::{self, Extension, MatchedPath, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::{HeaderValue, StatusCode, header};
-use mednerd_client::api::{HealthResponse, ModelsResponse, PluginsResponse, ServiceState};
+use mednerd_audit::Event;
+use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
 use crate::access::{Door, Peer};
 use crate::app::App;
+use crate::audit;
 use crate::metrics::{self, RequestLabels};
+pub use annotate::Answer;
 pub use error::ApiError;
 pub use openapi::document as openapi;
+pub use request::Request as AnnotateRequest;
 
 /// The routes behind `door`. Requests must carry their [`Peer`] as an extension.
 pub fn router(app: Arc<App>, door: Door) -> Router {
@@ -32,14 +38,17 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .route("/openapi.json", get(openapi_json))
-        .route("/v1/models", get(models))
+        .route("/v1/models", get(models::list))
         .route("/v1/plugins", get(plugins))
         .route("/v1/status", get(status));
     let routes = match door {
         Door::Client => common
             .route("/v1/annotate", post(annotate::annotate))
             .route("/v1/annotate/batch", post(batch::annotate)),
-        Door::Admin => common.route("/v1/reload", post(reload)),
+        Door::Admin => common
+            .route("/v1/reload", post(reload))
+            .route("/v1/models", post(models::load))
+            .route("/v1/models/{name}", delete(models::unload)),
     };
     routes
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
@@ -52,7 +61,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
 async fn admit(
     State((app, door)): State<(Arc<App>, Door)>,
     Extension(peer): Extension<Peer>,
-    request: Request,
+    request: extract::Request,
     next: Next,
 ) -> Response {
     let route = request
@@ -60,6 +69,8 @@ async fn admit(
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let action = format!("{} {}", request.method(), request.uri().path());
+    let changes = door == Door::Admin && !request.method().is_safe();
     let response = if app.generation().policy.allows(&peer, door) {
         match encoding {
             Some(encoding) if encoding != "identity" => ApiError::ContentEncoding.into_response(),
@@ -71,9 +82,15 @@ async fn admit(
             ?door,
             "a user that is not listed in [access] was refused"
         );
+        // What it asked for is a stranger's words.
+        audit::note(&app, Event::Denied, &peer, &route, "denied");
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     };
     let status = response.status().as_u16();
+    if changes && status != StatusCode::FORBIDDEN.as_u16() {
+        let outcome = if status == 200 { "ok" } else { "failed" };
+        audit::note(&app, Event::Administration, &peer, &action, outcome);
+    }
     app.metrics
         .requests
         .get_or_create(&RequestLabels { route, status })
@@ -107,19 +124,10 @@ async fn openapi_json() -> Response {
     respond::json(StatusCode::OK, &openapi::document())
 }
 
-async fn models(State(app): State<Arc<App>>) -> Response {
+async fn plugins(State(app): State<Arc<App>>) -> Response {
     let generation = app.generation();
-    let precision = generation.config.engine.precision;
-    let models = generation
-        .entries
-        .iter()
-        .map(|entry| entry.info(precision))
-        .collect();
-    respond::json(StatusCode::OK, &ModelsResponse { models })
-}
-
-async fn plugins() -> Response {
-    respond::json(StatusCode::OK, &PluginsResponse { plugins: Vec::new() })
+    let plugins = generation.plugins.iter().map(|plugin| plugin.info()).collect();
+    respond::json(StatusCode::OK, &PluginsResponse { plugins })
 }
 
 async fn status(State(app): State<Arc<App>>) -> Response {

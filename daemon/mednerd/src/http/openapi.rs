@@ -55,10 +55,26 @@ fn paths(schemas: &mut Schemas) -> Value {
         "Admin socket only. Reads and checks the configuration as a whole and puts it in force, or keeps the old one.",
         &[403, 422],
     );
+    let mut models = get::<api::ModelsResponse>(schemas, "The loaded models.", &[403]);
+    let load = post::<api::LoadRequest, api::ModelInfo>(
+        schemas,
+        "Admin socket only. Loads a model, or a task adapter over a loaded base, until the next reload or restart.",
+        "application/json",
+        &[400, 403, 413, 422],
+    );
+    models["post"] = load["post"].clone();
+    let mut unload = bare::<api::ReloadResponse>(
+        schemas,
+        "Admin socket only. Unloads a model or adapter until the next reload or restart; requests under way keep it.",
+        &[403, 404, 422],
+    );
+    unload["parameters"] =
+        json!([{ "name": "name", "in": "path", "required": true, "schema": { "type": "string" } }]);
     json!({
         "/v1/annotate": annotate,
         "/v1/annotate/batch": batch,
-        "/v1/models": get::<api::ModelsResponse>(schemas, "The loaded models.", &[403]),
+        "/v1/models": models,
+        "/v1/models/{name}": { "delete": unload },
         "/v1/plugins": get::<api::PluginsResponse>(schemas, "The loaded plugins.", &[403]),
         "/v1/status": get::<api::StatusResponse>(schemas, "What runs, and how busy it is.", &[403]),
         "/v1/reload": { "post": reload },

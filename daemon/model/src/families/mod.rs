@@ -2,19 +2,37 @@
 //! to build its tokenizer from vocabulary files. A family is added by its file and a line in [`FAMILIES`].
 
 mod bert;
+mod deberta_v2;
+mod distilbert;
+mod electra;
+mod eurobert;
+mod longformer;
+mod modernbert;
+mod post_norm;
+mod pre_norm;
+mod roberta;
 
+use serde_json::Value;
 use tokenizers::Tokenizer;
 
-use crate::architecture::Architecture;
+use crate::architecture::{Activation, Architecture};
 use crate::error::ModelError;
 use crate::json::Object;
 use crate::tokenizer::TokenizerFiles;
 use crate::weights::Weights;
 
+/// Limits far above any real model, so that no product of sizes can overflow.
+const WIDTH_LIMIT: usize = 1 << 16;
+const ROW_LIMIT: usize = 1 << 24;
+const LAYER_LIMIT: usize = 1 << 10;
+
 /// What a family has to know.
+#[derive(Debug)]
 pub(crate) struct Family {
     /// The value of `model_type` in `config.json`.
     pub(crate) name: &'static str,
+    /// What the names of the encoder's tensors begin with, unless it was saved alone.
+    pub(crate) prefix: &'static str,
     /// Reads the architecture.
     pub(crate) describe: fn(&Source<'_>) -> Result<Architecture, ModelError>,
     /// Builds the tokenizer where there is no `tokenizer.json`.
@@ -22,7 +40,18 @@ pub(crate) struct Family {
 }
 
 /// Every family there is.
-static FAMILIES: [Family; 1] = [bert::FAMILY];
+static FAMILIES: &[Family] = &[
+    bert::FAMILY,
+    electra::FAMILY,
+    roberta::FAMILY,
+    roberta::XLM_ROBERTA,
+    roberta::CAMEMBERT,
+    distilbert::FAMILY,
+    deberta_v2::FAMILY,
+    modernbert::FAMILY,
+    eurobert::FAMILY,
+    longformer::FAMILY,
+];
 
 /// Where a family reads from.
 pub(crate) struct Source<'a> {
@@ -31,6 +60,8 @@ pub(crate) struct Source<'a> {
     pub(crate) weights: Option<&'a Weights>,
     /// Number of labels in the label map.
     pub(crate) labels: usize,
+    /// Whether it must have a classification head. A base of adapters need not.
+    pub(crate) head_needed: bool,
 }
 
 impl Source<'_> {
@@ -52,7 +83,7 @@ impl Source<'_> {
             })
         });
         // A name without the tensor is a damaged file, which the check of all tensors reports better.
-        if named || self.has(tensor) {
+        if !self.head_needed || named || self.has(tensor) {
             return Ok(());
         }
         Err(ModelError::NoHead {
@@ -63,9 +94,19 @@ impl Source<'_> {
     }
 }
 
+/// The activation that `key` names.
+fn activation(config: &Object, key: &str, default: &str) -> Result<Activation, ModelError> {
+    let name = config.string(key)?.unwrap_or(default);
+    Activation::from_name(name).ok_or_else(|| {
+        let expected = format!("one of {}", Activation::known());
+        config.wrong(key, expected, &Value::from(name))
+    })
+}
+
 /// The `model_type` names of all families, comma-separated.
 pub fn known() -> String {
-    FAMILIES.each_ref().map(|family| family.name).join(", ")
+    let names: Vec<&str> = FAMILIES.iter().map(|family| family.name).collect();
+    names.join(", ")
 }
 
 /// The family that `config.json` names.

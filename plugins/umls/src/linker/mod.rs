@@ -261,6 +261,16 @@ impl Linker {
 
     /// Links the mentions of one document: a list of candidates for each, best first; an empty one is NIL.
     pub fn link(&self, document: &Document<'_>, options: &Options) -> Vec<Vec<Candidate>> {
+        self.link_while(document, options, &|| true).unwrap_or_default()
+    }
+
+    /// As [`link`](Self::link), but `None` as soon as `wanted`, which is asked before each mention, says no.
+    pub fn link_while(
+        &self,
+        document: &Document<'_>,
+        options: &Options,
+        wanted: &dyn Fn() -> bool,
+    ) -> Option<Vec<Vec<Candidate>>> {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         let sieve = Sieve {
             index: &self.index,
@@ -272,8 +282,8 @@ impl Linker {
             .settings
             .threshold
             .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
-        sieve
-            .document(document)
+        let linked = sieve
+            .document(document, wanted)?
             .into_iter()
             .map(|found| {
                 let kept = found
@@ -282,7 +292,8 @@ impl Linker {
                     .take(options.top_k);
                 kept.map(|found| self.candidate(&local, found, options)).collect()
             })
-            .collect()
+            .collect();
+        Some(linked)
     }
 
     fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
@@ -390,20 +401,20 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    fn document(&self, document: &Document<'_>) -> Vec<Vec<Found>> {
+    fn document(&self, document: &Document<'_>, wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Found>>> {
         let definitions = definitions(document);
         let mut known: HashMap<String, Vec<Found>> = HashMap::new();
         let mut linked: Vec<Vec<Found>> = document
             .mentions
             .iter()
             .map(|mention| {
-                let mut found = self.mention(mention, &definitions, &mut known);
+                let mut found = wanted().then(|| self.mention(mention, &definitions, &mut known))?;
                 self.by_group(&mut found, mention.label);
-                found
+                Some(found)
             })
-            .collect();
+            .collect::<Option<_>>()?;
         self.undefined(document, &definitions, &mut linked, &mut known);
-        linked
+        Some(linked)
     }
 
     fn mention(

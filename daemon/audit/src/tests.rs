@@ -1,0 +1,187 @@
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::verify::Flaw;
+
+fn key() -> Key {
+    Key::new(&[7; 32])
+}
+
+fn entry(number: u64) -> Entry {
+    Entry {
+        peer: Some(Peer {
+            uid: 1000,
+            gid: 1000,
+            pid: Some(17),
+            exe: None,
+        }),
+        status: "ok".to_owned(),
+        document_id: Some(format!("note-{number}")),
+        text_hmac: Some(key().text(b"text")),
+        entities: Some(number),
+        duration_ms: Some(1.25),
+        ..Entry::default()
+    }
+}
+
+/// Writes `count` records in files of at most `max_bytes`.
+fn write(folder: &Path, count: u64, max_bytes: u64) {
+    let mut trail = Trail::open(folder, key()).unwrap();
+    for number in 0..count {
+        trail.append(&entry(number), max_bytes).unwrap();
+    }
+}
+
+fn verify(folder: &Path) -> Report {
+    Verifier::new(files(folder).unwrap(), Some(&key())).all().unwrap()
+}
+
+#[test]
+fn a_trail_is_read_back_over_restarts_and_rotation() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..4 {
+        write(folder.path(), 25, 4_000);
+    }
+    let names = files(folder.path()).unwrap();
+    assert!(names.len() > 3, "{names:?}");
+    for path in &names {
+        assert!(path.metadata().unwrap().len() <= 4_000);
+    }
+    let report = verify(folder.path());
+    assert_eq!((report.records, report.first, report.last), (100, 1, 100));
+    assert_eq!(report.faults, []);
+    let mut verifier = Verifier::new(names, None);
+    let first = verifier.next_record().unwrap().unwrap();
+    assert_eq!(first.entry, entry(0));
+    assert_eq!(first.seq, 1);
+}
+
+#[test]
+fn what_a_crash_left_half_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 3, 1 << 20);
+    let path = folder.path().join("audit.ndjson");
+    let whole = fs::read(&path).unwrap();
+    for cut in [1, 10, whole.len() / 3 - 1] {
+        fs::write(&path, [&whole[..], &whole[..cut]].concat()).unwrap();
+        drop(Trail::open(folder.path(), key()).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+    fs::write(&path, &whole[..40]).unwrap();
+    assert_eq!(Trail::open(folder.path(), key()).unwrap().last().seq, 0);
+    assert_eq!(fs::read(&path).unwrap(), b"");
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Trail::open(folder.path(), key()).unwrap();
+    let second = Trail::open(folder.path(), key()).unwrap_err();
+    assert!(second.to_string().contains("another process"), "{second}");
+    drop(first);
+    Trail::open(folder.path(), key()).unwrap();
+}
+
+#[test]
+fn a_file_that_was_taken_away_under_the_writer_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path(), key()).unwrap();
+    trail.append(&entry(1), 1 << 20).unwrap();
+    let path = folder.path().join("audit.ndjson");
+    fs::remove_file(&path).unwrap();
+    trail.append(&entry(2), 1 << 20).unwrap();
+    trail.append(&entry(3), 1 << 20).unwrap();
+    let report = verify(folder.path());
+    assert_eq!((report.first, report.last), (2, 3), "{report:?}");
+    // Emptied, not removed.
+    fs::write(&path, "").unwrap();
+    trail.append(&entry(4), 1 << 20).unwrap();
+    assert_eq!(verify(folder.path()).last, 4);
+}
+
+#[test]
+fn what_is_taken_out_or_swapped_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 5, 1 << 20);
+    let path = folder.path().join("audit.ndjson");
+    let whole = fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let faults = |lines: &[&str]| {
+        fs::write(&path, lines.join("\n") + "\n").unwrap();
+        verify(folder.path()).faults
+    };
+    let out = faults(&[lines[0], lines[2], lines[3], lines[4]]);
+    assert_eq!(
+        out.iter().map(|fault| &fault.flaw).collect::<Vec<_>>(),
+        [&Flaw::Unlinked {
+            expected: 2,
+            found: 3
+        }]
+    );
+    assert!(!faults(&[lines[0], lines[2], lines[1], lines[3], lines[4]]).is_empty());
+    assert!(!faults(&[lines[0], lines[0], lines[1]]).is_empty());
+    assert_eq!(faults(&lines), []);
+    let other = Key::new(&[8; 32]);
+    let report = Verifier::new(files(folder.path()).unwrap(), Some(&other))
+        .all()
+        .unwrap();
+    assert_eq!(report.faults.len(), 5);
+}
+
+#[test]
+fn a_newer_format_is_not_misread() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 1, 1 << 20);
+    let path = folder.path().join("audit.ndjson");
+    let newer = fs::read_to_string(&path)
+        .unwrap()
+        .replace("\"format\":1", "\"format\":2");
+    fs::write(&path, newer).unwrap();
+    assert_eq!(verify(folder.path()).faults[0].flaw, Flaw::Unreadable);
+}
+
+#[test]
+fn a_full_disk_takes_nothing_and_recovers() {
+    // A folder without write permission stands in for a full disk where the test is not root's.
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path(), key()).unwrap();
+    trail.append(&entry(1), 1 << 20).unwrap();
+    trail.probe().unwrap();
+    let path = folder.path().join("audit.ndjson");
+    let aside = folder.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    fs::remove_file(&aside).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(trail.probe().is_err());
+    assert!(trail.append(&entry(2), 1 << 20).is_err());
+    fs::remove_dir(&path).unwrap();
+    trail.probe().unwrap();
+    assert_eq!(trail.append(&entry(2), 1 << 20).unwrap().seq, 2);
+}
+
+proptest! {
+    #[test]
+    fn an_edit_of_any_byte_is_found(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 3, 1 << 20);
+        let path = folder.path().join("audit.ndjson");
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        fs::write(&path, bytes).unwrap();
+        prop_assert!(!verify(folder.path()).faults.is_empty());
+    }
+
+    #[test]
+    fn hostile_lines_are_faults_and_no_more(lines in prop::collection::vec(any::<Vec<u8>>(), 0..8)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.ndjson");
+        let bytes = lines.join(&b'\n');
+        fs::write(&path, &bytes).unwrap();
+        prop_assert_eq!(verify(folder.path()).records, 0);
+        Trail::open(folder.path(), key()).unwrap().append(&entry(1), 1 << 20).unwrap();
+    }
+}

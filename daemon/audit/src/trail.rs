@@ -1,0 +1,245 @@
+//! The files of a trail and their one writer. A record is there as a whole or not at all: what cannot be
+//! written is taken back, and what a crash left half is cut off at the next start.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::verify::{CHAIN_TAIL, split};
+use crate::{Entry, FORMAT, Key, Record};
+
+/// The file that is written to.
+const CURRENT: &str = "audit.ndjson";
+
+/// The chain value before the first record.
+pub(crate) const ORIGIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The files of the trail in `folder`, oldest first.
+///
+/// # Errors
+/// What the system says where the folder cannot be listed.
+pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // '-' sorts before '.', so the current file comes last.
+        if name == CURRENT || (name.starts_with("audit-") && name.ends_with(".ndjson")) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Where a record ended up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its number.
+    pub seq: u64,
+    /// Its chain value.
+    pub chain: String,
+}
+
+/// A trail that is written to.
+#[derive(Debug)]
+pub struct Trail {
+    folder: PathBuf,
+    key: Key,
+    last: Written,
+    /// `None` after something went wrong: the next record opens it again.
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// How long it is, where nobody else has touched it.
+    length: u64,
+}
+
+impl Trail {
+    /// Opens the trail in `folder`, or begins one. What a crash left half at its end is cut off.
+    ///
+    /// # Errors
+    /// What the system says, and where another process writes this trail.
+    pub fn open(folder: &Path, key: Key) -> io::Result<Self> {
+        let mut open = Open::new(folder)?;
+        let mut last = open.last()?;
+        if last.is_none() {
+            let older = files(folder)?
+                .into_iter()
+                .rev()
+                .filter(|path| !path.ends_with(CURRENT));
+            for path in older {
+                let file = File::open(path)?;
+                let length = file.metadata()?.len();
+                last = Open { file, length }.last()?;
+                if last.is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            key,
+            last: last.unwrap_or(Written {
+                seq: 0,
+                chain: ORIGIN.to_owned(),
+            }),
+            open: Some(open),
+        })
+    }
+
+    /// Writes one record. A file that would grow beyond `max_bytes` is put aside first and a new one begun; nothing
+    /// is ever removed.
+    ///
+    /// # Errors
+    /// What the system says; then nothing of the record is in the trail, and the next call tries afresh.
+    pub fn append(&mut self, entry: &Entry, max_bytes: u64) -> io::Result<Written> {
+        let record = Record {
+            format: FORMAT,
+            seq: self.last.seq + 1,
+            time: format!("{:.3}", Timestamp::now()),
+            entry: entry.clone(),
+            previous: self.last.chain.clone(),
+        };
+        let mut line = serde_json::to_vec(&record).map_err(io::Error::other)?;
+        line.pop();
+        let chain = self.key.chain(&line);
+        line.extend_from_slice(format!("{CHAIN_TAIL}{chain}\"}}\n").as_bytes());
+        let appended = self.write(&line, record.seq, max_bytes);
+        if appended.is_err() {
+            self.open = None;
+        }
+        appended?;
+        self.last = Written {
+            seq: record.seq,
+            chain,
+        };
+        Ok(self.last.clone())
+    }
+
+    /// Whether a record could be written now, found out by trying; leaves nothing behind.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn probe(&mut self) -> io::Result<()> {
+        let tried = self.opened().and_then(|open| {
+            let written = open.file.write_all(&[b' '; 4096]);
+            let undone = open.file.set_len(open.length);
+            written.and(undone)
+        });
+        if tried.is_err() {
+            self.open = None;
+        }
+        tried
+    }
+
+    /// The last record.
+    pub fn last(&self) -> &Written {
+        &self.last
+    }
+
+    /// Has what was written reach the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.open.as_ref().map_or(Ok(()), |open| open.file.sync_data())
+    }
+
+    fn write(&mut self, line: &[u8], seq: u64, max_bytes: u64) -> io::Result<()> {
+        let open = self.opened()?;
+        if open.length > 0 && open.length + line.len() as u64 > max_bytes {
+            self.rotate(seq)?;
+        }
+        let open = self.opened()?;
+        if let Err(error) = open.file.write_all(line) {
+            // Where this fails too, opening it again cuts it off.
+            let _ = open.file.set_len(open.length);
+            return Err(error);
+        }
+        open.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// The file, opened again where it must be: after an error, and where somebody has put it away.
+    fn opened(&mut self) -> io::Result<&mut Open> {
+        if let Some(open) = &self.open {
+            let found = open.file.metadata()?;
+            if found.nlink() == 0 || found.len() != open.length {
+                self.open = None;
+            }
+        }
+        match &mut self.open {
+            Some(open) => Ok(open),
+            closed => Ok(closed.insert(Open::new(&self.folder)?)),
+        }
+    }
+
+    fn rotate(&mut self, next: u64) -> io::Result<()> {
+        self.sync()?;
+        // Named by the record that the next file begins with: the names sort as the records do.
+        let aside = self.folder.join(format!("audit-{next:012}.ndjson"));
+        std::fs::rename(self.folder.join(CURRENT), aside)?;
+        self.open = None;
+        Ok(())
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        let _ = self.sync();
+    }
+}
+
+impl Open {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(CURRENT);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)?;
+        if file.try_lock().is_err() {
+            let told = format!("{}: another process writes this audit trail", path.display());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, told));
+        }
+        let mut length = file.metadata()?.len();
+        let tail = tail(&mut file, length)?;
+        if tail.last().is_some_and(|&byte| byte != b'\n') {
+            let whole = tail
+                .iter()
+                .rposition(|&byte| byte == b'\n')
+                .map_or(0, |at| at + 1);
+            length = length - tail.len() as u64 + whole as u64;
+            file.set_len(length)?;
+        }
+        Ok(Self { file, length })
+    }
+
+    /// The last record, as far as it can be read.
+    fn last(&mut self) -> io::Result<Option<Written>> {
+        let tail = tail(&mut self.file, self.length)?;
+        let lines = tail.rsplit(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        // One that somebody has broken is for the verification to find; the chain goes on after the last good one.
+        Ok(lines.filter_map(split).next().map(|(record, chain, _)| Written {
+            seq: record.seq,
+            chain: chain.to_owned(),
+        }))
+    }
+}
+
+/// The last lines of a file, whole ones but for what a crash left; more than any record is long.
+fn tail(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
+    const ENOUGH: u64 = 1 << 20;
+    file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
+    let mut tail = Vec::new();
+    file.take(ENOUGH).read_to_end(&mut tail)?;
+    Ok(tail)
+}

@@ -1,0 +1,216 @@
+//! Reads a trail back and finds what was changed, taken out, put in or put in another order.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use crate::trail::ORIGIN;
+use crate::{FORMAT, Key, Record};
+
+/// What stands between a record and its chain value.
+pub(crate) const CHAIN_TAIL: &str = ",\"chain\":\"";
+
+/// Characters of a chain value.
+const CHAIN: usize = 64;
+
+/// A longer line is no record.
+const MAX_LINE: u64 = 1 << 20;
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is no record, or one of a newer format.
+    Unreadable,
+    /// Its bytes are not those that were written, or they were written with another key.
+    Altered,
+    /// The line before it is not the one that it was written after.
+    Unlinked {
+        /// The number that was due.
+        expected: u64,
+        /// Its own.
+        found: u64,
+    },
+}
+
+/// A line of a trail that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file.
+    pub path: PathBuf,
+    /// From 1.
+    pub line: u64,
+    /// What is wrong.
+    pub flaw: Flaw,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: ", self.path.display(), self.line)?;
+        match self.flaw {
+            Flaw::Unreadable => f.write_str("not a record that this version can read"),
+            Flaw::Altered => f.write_str("the record was altered, or written with another key"),
+            Flaw::Unlinked { expected, found } => write!(
+                f,
+                "record {found} does not follow the one before it, where record {expected} was due: \
+                 records were taken out, put in or put in another order"
+            ),
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records that are as they were written.
+    pub records: u64,
+    /// The number of the first.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+    /// The chain value of the last.
+    pub head: String,
+    /// Every line that is not.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads the files of a trail, oldest first, line by line.
+pub struct Verifier<'k> {
+    key: Option<&'k Key>,
+    waiting: VecDeque<PathBuf>,
+    reading: Option<(PathBuf, BufReader<File>, u64)>,
+    previous: Option<(u64, String)>,
+    report: Report,
+}
+
+impl<'k> Verifier<'k> {
+    /// A reader of these files. Without a key, links between records are looked at and their bytes are not.
+    pub fn new(files: Vec<PathBuf>, key: Option<&'k Key>) -> Self {
+        Self {
+            key,
+            waiting: files.into(),
+            reading: None,
+            previous: None,
+            report: Report::default(),
+        }
+    }
+
+    /// The next record that can be read, whether or not there is a fault to it.
+    ///
+    /// # Errors
+    /// What the system says, with the file.
+    pub fn next_record(&mut self) -> Result<Option<Record>, (PathBuf, io::Error)> {
+        loop {
+            let (path, number, line) = match self.next_line() {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let reading = self.reading.take().map(|(path, ..)| path);
+                    return Err((reading.unwrap_or_default(), error));
+                }
+            };
+            if let Some(record) = self.check(&path, number, &line) {
+                return Ok(Some(record));
+            }
+        }
+    }
+
+    /// What was found in what was read so far.
+    pub fn report(self) -> Report {
+        self.report
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// As [`next_record`](Self::next_record).
+    pub fn all(mut self) -> Result<Report, (PathBuf, io::Error)> {
+        while self.next_record()?.is_some() {}
+        Ok(self.report)
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<(PathBuf, u64, Vec<u8>)>> {
+        loop {
+            if let Some((path, reader, number)) = &mut self.reading {
+                let mut line = Vec::new();
+                io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+                if !line.is_empty() {
+                    *number += 1;
+                    return Ok(Some((path.clone(), *number, line)));
+                }
+            }
+            let Some(path) = self.waiting.pop_front() else {
+                return Ok(None);
+            };
+            // Known before it is opened, so that an error names it.
+            let opened = File::open(&path);
+            match opened {
+                Ok(file) => self.reading = Some((path, BufReader::new(file), 0)),
+                Err(error) => {
+                    let told = format!("{}: {error}", path.display());
+                    return Err(io::Error::new(error.kind(), told));
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, path: &Path, line: u64, bytes: &[u8]) -> Option<Record> {
+        let mut fault = |flaw| {
+            self.report.faults.push(Fault {
+                path: path.to_owned(),
+                line,
+                flaw,
+            });
+        };
+        let whole = bytes.strip_suffix(b"\n").and_then(split);
+        let Some((record, chain, body)) = whole else {
+            fault(Flaw::Unreadable);
+            // What comes next follows a record that nobody can read: its number alone can be told.
+            self.previous = self.previous.take().map(|(seq, _)| (seq + 1, String::new()));
+            return None;
+        };
+        let altered = self.key.is_some_and(|key| key.chain(body) != chain);
+        if altered {
+            fault(Flaw::Altered);
+        }
+        let (expected, linked) = match &self.previous {
+            None if record.seq == 1 => (1, record.previous == ORIGIN),
+            // Older files were put elsewhere.
+            None => (record.seq, true),
+            Some((seq, chain)) => {
+                let unknown = chain.is_empty();
+                (
+                    seq + 1,
+                    record.seq == seq + 1 && (unknown || record.previous == *chain),
+                )
+            }
+        };
+        if !linked {
+            let found = record.seq;
+            fault(Flaw::Unlinked { expected, found });
+        }
+        if linked && !altered {
+            self.report.records += 1;
+        }
+        if self.report.first == 0 {
+            self.report.first = record.seq;
+        }
+        self.report.last = record.seq;
+        chain.clone_into(&mut self.report.head);
+        self.previous = Some((record.seq, chain.to_owned()));
+        Some(record)
+    }
+}
+
+/// A line without its end: the record, its chain value, and the bytes that this is about.
+pub(crate) fn split(line: &[u8]) -> Option<(Record, &str, &[u8])> {
+    let rest = line.strip_suffix(b"\"}")?;
+    let (body, chain) = rest.split_at_checked(rest.len().checked_sub(CHAIN)?)?;
+    let body = body.strip_suffix(CHAIN_TAIL.as_bytes())?;
+    let chain = std::str::from_utf8(chain).ok()?;
+    let mut json = body.to_vec();
+    json.push(b'}');
+    let record: Record = serde_json::from_slice(&json).ok()?;
+    (record.format <= FORMAT).then_some((record, chain, body))
+}

@@ -1,0 +1,314 @@
+//! `audit verify`, `show` and `export`: reads the trail where it lies. The daemon need not run.
+
+use std::path::{Path, PathBuf};
+
+use mednerd_audit::{Key, Record, Verifier, files};
+
+use crate::cli::{AuditCommand, AuditFilter, AuditFormat, AuditPlace};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::format::json;
+use crate::output::Output;
+use crate::table::{Column, Table};
+use crate::warn;
+
+/// `mednerctl audit`
+pub fn run(command: AuditCommand) -> Result<Exit, Error> {
+    match command {
+        AuditCommand::Verify { place, head, json } => verify(&place, head.as_deref(), json),
+        AuditCommand::Show { place, filter } => show(&place, &filter),
+        AuditCommand::Export {
+            place,
+            filter,
+            format,
+            output,
+        } => export(&place, &filter, format, output),
+    }
+}
+
+/// The files of the trails or folders that were named, in their order.
+///
+/// # Errors
+/// [`Error::Trail`]
+pub fn trail_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut all = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            all.extend(files(path).map_err(failed(path))?);
+        } else {
+            all.push(path.clone());
+        }
+    }
+    Ok(all)
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::Trail { path, source }
+}
+
+fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit, Error> {
+    let key = Key::read(&place.key)?;
+    let mut verifier = Verifier::new(trail_files(&place.path)?, Some(&key));
+    let mut met = head.is_none();
+    while let Some(read) = verifier
+        .next_record()
+        .map_err(|(path, error)| failed(&path)(error))?
+    {
+        met |= head.is_some_and(|head| read.previous == head);
+    }
+    let report = verifier.report();
+    met |= head.is_some_and(|head| report.head == head);
+    let good = report.faults.is_empty() && met;
+    let mut output = Output::Stdout;
+    if as_json {
+        let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+        let page = serde_json::json!({
+            "good": good, "records": report.records, "first": report.first, "last": report.last,
+            "head": report.head, "faults": faults, "noted_head_found": head.map(|_| met),
+        });
+        output.write((json(&page, true)? + "\n").as_bytes())?;
+    } else {
+        for fault in &report.faults {
+            output.write(format!("{fault}\n").as_bytes())?;
+        }
+        let mut table = Table::pairs();
+        table.row([
+            "records as they were written".into(),
+            report.records.to_string().into(),
+        ]);
+        table.row([
+            "numbers".into(),
+            format!("{} to {}", report.first, report.last).into(),
+        ]);
+        table.row(["last chain value".into(), report.head.as_str().into()]);
+        table.row([
+            "verdict".into(),
+            if good {
+                "nothing was changed"
+            } else {
+                "THE TRAIL WAS CHANGED"
+            }
+            .into(),
+        ]);
+        output.write(table.render(output.style()).as_bytes())?;
+    }
+    if !met {
+        warn(
+            &"no record has the chain value given with --head: the trail's end was cut off, or it is another trail",
+        );
+    }
+    if report.first > 1 {
+        warn(&format!(
+            "the trail begins with record {}; name the files that were archived before it as well",
+            report.first
+        ));
+    }
+    Ok(if good { Exit::Fine } else { Exit::Partly })
+}
+
+/// Calls `each` with every record that passes the filter.
+fn select(
+    place: &AuditPlace,
+    filter: &AuditFilter,
+    mut each: impl FnMut(&Record) -> Result<(), Error>,
+) -> Result<Exit, Error> {
+    // Without the key the records can be read and not be vouched for; ids and texts are found by it.
+    let key = match Key::read(&place.key) {
+        Ok(key) => Some(key),
+        Err(_) if filter.text.is_none() && filter.document.is_none() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let text = filter
+        .text
+        .as_ref()
+        .map(std::fs::read)
+        .transpose()
+        .map_err(Error::Read)?;
+    let wanted_text = key.as_ref().zip(text).map(|(key, text)| key.text(&text));
+    let wanted_id = key
+        .as_ref()
+        .zip(filter.document.as_ref())
+        .map(|(key, id)| key.document_id(id));
+    let passes = |record: &Record| {
+        let entry = &record.entry;
+        let since = filter.since.as_ref().is_none_or(|since| record.time >= *since);
+        let until = filter.until.as_ref().is_none_or(|until| record.time < *until);
+        let uid = filter
+            .uid
+            .is_none_or(|uid| entry.peer.as_ref().is_some_and(|peer| peer.uid == uid));
+        let text = wanted_text.is_none() || entry.text_hmac == wanted_text;
+        let id = wanted_id.is_none() || entry.document_id == wanted_id;
+        since && until && uid && text && id
+    };
+    let mut verifier = Verifier::new(trail_files(&place.path)?, key.as_ref());
+    while let Some(record) = verifier
+        .next_record()
+        .map_err(|(path, error)| failed(&path)(error))?
+    {
+        if passes(&record) {
+            each(&record)?;
+        }
+    }
+    let faults = verifier.report().faults;
+    if faults.is_empty() {
+        return Ok(Exit::Fine);
+    }
+    warn(&format!(
+        "{} lines are not as they were written; `mednerctl audit verify` tells which",
+        faults.len()
+    ));
+    Ok(Exit::Partly)
+}
+
+fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
+    let mut table = Table::new([
+        Column::number("record"),
+        Column::text("time"),
+        Column::text("event"),
+        Column::number("uid"),
+        Column::elastic("program"),
+        Column::elastic("document"),
+        Column::text("status"),
+        Column::number("bytes"),
+        Column::number("entities"),
+        Column::number("ms"),
+    ]);
+    let exit = select(place, filter, |record| {
+        let entry = &record.entry;
+        let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+        let peer = entry.peer.as_ref();
+        let status = match &entry.code {
+            Some(code) => format!("{} ({code})", entry.status),
+            None => entry.status.clone(),
+        };
+        let program = peer.and_then(|peer| {
+            let pid = peer.pid.map(|pid| format!("pid {pid}"));
+            peer.exe.clone().or(pid)
+        });
+        let about = entry.document_id.as_deref().or(entry.action.as_deref());
+        table.row([
+            record.seq.to_string().into(),
+            record.time.as_str().into(),
+            entry.event.name().into(),
+            number(peer.map(|peer| peer.uid.into())).into(),
+            program.unwrap_or_else(|| "-".to_owned()).into(),
+            about.unwrap_or("-").into(),
+            status.into(),
+            number(entry.text_bytes).into(),
+            number(entry.entities).into(),
+            entry
+                .duration_ms
+                .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))
+                .into(),
+        ]);
+        Ok(())
+    })?;
+    let mut output = Output::Stdout;
+    output.write(table.render(output.style()).as_bytes())?;
+    Ok(exit)
+}
+
+const CSV_HEAD: &str = "seq,time,event,uid,gid,pid,exe,action,status,code,document_id,text_hmac,text_bytes,entities,concepts,duration_ms,models,plugins,vocabularies,degraded\n";
+
+fn export(
+    place: &AuditPlace,
+    filter: &AuditFilter,
+    format: AuditFormat,
+    output: Option<PathBuf>,
+) -> Result<Exit, Error> {
+    let mut output = Output::new(output);
+    if format == AuditFormat::Csv {
+        output.write(CSV_HEAD.as_bytes())?;
+    }
+    let exit = select(place, filter, |record| {
+        let line = match format {
+            AuditFormat::Csv => csv(record),
+            AuditFormat::Ndjson => json(record, false)?,
+        };
+        output.write((line + "\n").as_bytes())
+    })?;
+    output.finish()?;
+    Ok(exit)
+}
+
+fn csv(record: &Record) -> String {
+    let entry = &record.entry;
+    let peer = entry.peer.clone().unwrap_or_default();
+    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let pairs = |map: &std::collections::BTreeMap<String, String>| {
+        let pairs: Vec<String> = map
+            .iter()
+            .map(|(name, version)| format!("{name}={version}"))
+            .collect();
+        pairs.join(" ")
+    };
+    let fields = [
+        record.seq.to_string(),
+        record.time.clone(),
+        entry.event.name().to_owned(),
+        entry
+            .peer
+            .as_ref()
+            .map(|peer| peer.uid.to_string())
+            .unwrap_or_default(),
+        entry
+            .peer
+            .as_ref()
+            .map(|peer| peer.gid.to_string())
+            .unwrap_or_default(),
+        peer.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+        peer.exe.unwrap_or_default(),
+        entry.action.clone().unwrap_or_default(),
+        entry.status.clone(),
+        entry.code.clone().unwrap_or_default(),
+        entry.document_id.clone().unwrap_or_default(),
+        entry.text_hmac.clone().unwrap_or_default(),
+        number(entry.text_bytes),
+        number(entry.entities),
+        number(entry.concepts),
+        entry.duration_ms.map(|ms| ms.to_string()).unwrap_or_default(),
+        pairs(&entry.models),
+        pairs(&entry.plugins),
+        pairs(&entry.vocabularies),
+        entry.degraded.join(" "),
+    ];
+    let quoted: Vec<String> = fields.iter().map(|field| quote(field)).collect();
+    quoted.join(",")
+}
+
+/// A CSV field. One that a spreadsheet would take for a formula begins with an apostrophe: ids are a client's words.
+fn quote(field: &str) -> String {
+    let formula = field.starts_with(['=', '+', '-', '@']);
+    let field = if formula {
+        format!("'{field}")
+    } else {
+        field.to_owned()
+    };
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_fields_are_quoted_and_never_formulas() {
+        assert_eq!(quote("a"), "a");
+        assert_eq!(quote("a,\"b\""), "\"a,\"\"b\"\"\"");
+        assert_eq!(quote("=1+1"), "'=1+1");
+        let record = Record {
+            format: 1,
+            seq: 1,
+            time: String::new(),
+            entry: mednerd_audit::Entry::default(),
+            previous: String::new(),
+        };
+        let fields = csv(&record).split(',').count();
+        assert_eq!(fields, CSV_HEAD.split(',').count());
+    }
+}

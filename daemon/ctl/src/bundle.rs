@@ -1,0 +1,198 @@
+//! `support-bundle`: what a supporter asks for in one file. Everything in it is made of what the daemon promises to
+//! keep free of note text: its status, its log, its configuration; of the audit trail only whether it verifies.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use mednerd_client::Client;
+
+use crate::cli::BundleOptions;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::format::json;
+use crate::output::Output;
+use crate::table::Style;
+use crate::{doctor, within};
+
+/// `mednerctl support-bundle`
+pub async fn run(socket: &Path, patience: Duration, options: BundleOptions) -> Result<Exit, Error> {
+    let archive = options
+        .output
+        .extension()
+        .is_some_and(|extension| extension == "gz");
+    let target = std::path::absolute(&options.output).map_err(failed(&options.output))?;
+    if target.exists() {
+        return Err(failed(&target)(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let folder = match archive {
+        true => target.with_file_name(format!(".mednerd-support-{}", std::process::id())),
+        false => target.clone(),
+    };
+    DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .map_err(failed(&folder))?;
+    let filled = fill(&folder, socket, patience, &options).await;
+    if archive {
+        let packed = filled.and_then(|()| pack(&folder, &target));
+        let _ = fs::remove_dir_all(&folder);
+        packed?;
+    } else {
+        filled?;
+    }
+    let line = format!(
+        "{}\nIt holds no note text. Look through it all the same before you send it.\n",
+        target.display()
+    );
+    Output::Stdout.write(line.as_bytes())?;
+    Ok(Exit::Fine)
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let target = path.display().to_string();
+    move |source| Error::Write { target, source }
+}
+
+async fn fill(
+    folder: &Path,
+    socket: &Path,
+    patience: Duration,
+    options: &BundleOptions,
+) -> Result<(), Error> {
+    let put = |name: &str, text: String| write(&folder.join(name), &text);
+    let findings = doctor::examine(socket, patience, &options.place).await;
+    put("doctor.txt", findings.page(Style::default()))?;
+    put("doctor.json", json(&findings.0, true)?)?;
+    let mut client = Client::new(socket);
+    put("status.json", page(within(patience, client.status()).await)?)?;
+    put("models.json", page(within(patience, client.models()).await)?)?;
+    put("plugins.json", page(within(patience, client.plugins()).await)?)?;
+    put(
+        "metrics.txt",
+        within(patience, client.metrics())
+            .await
+            .unwrap_or_else(|error| error.to_string()),
+    )?;
+    for file in configuration_files(&options.place.config) {
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| error.to_string());
+        put(&format!("configuration-{name}"), text)?;
+    }
+    let lines = options.lines.to_string();
+    let commands: [(&str, &str, &[&str]); 6] = [
+        (
+            "journal.txt",
+            "journalctl",
+            &[
+                "-u",
+                "mednerd",
+                "-u",
+                "mednerd.socket",
+                "-u",
+                "mednerd-admin.socket",
+                "-n",
+                &lines,
+                "-q",
+                "-o",
+                "short-iso-precise",
+                "--no-hostname",
+            ],
+        ),
+        (
+            "units.txt",
+            "systemctl",
+            &[
+                "show",
+                "mednerd.service",
+                "mednerd.socket",
+                "mednerd-admin.socket",
+            ],
+        ),
+        (
+            "unit-files.txt",
+            "systemctl",
+            &["cat", "mednerd.service", "mednerd.socket", "mednerd-admin.socket"],
+        ),
+        (
+            "packages.txt",
+            "dpkg-query",
+            &["-W", "mednerd*", "libc6", "systemd", "libsystemd0"],
+        ),
+        ("kernel.txt", "uname", &["-srvm"]),
+        ("processor.txt", "lscpu", &[]),
+    ];
+    for (name, program, arguments) in commands {
+        let text = doctor::output_of(program, arguments);
+        put(
+            name,
+            text.unwrap_or_else(|| format!("{program} had nothing to say")),
+        )?;
+    }
+    for (name, file) in [
+        ("os-release.txt", "/etc/os-release"),
+        ("memory.txt", "/proc/meminfo"),
+    ] {
+        put(
+            name,
+            fs::read_to_string(file).unwrap_or_else(|error| error.to_string()),
+        )?;
+    }
+    Ok(())
+}
+
+fn page<T: serde::Serialize>(answer: Result<T, Error>) -> Result<String, Error> {
+    match answer {
+        Ok(answer) => json(&answer, true),
+        Err(error) => Ok(error.to_string()),
+    }
+}
+
+/// The configuration and what is beside it in `conf.d`.
+fn configuration_files(main: &Path) -> Vec<PathBuf> {
+    let mut files = vec![main.to_owned()];
+    let beside = fs::read_dir(main.with_file_name("conf.d")).into_iter().flatten();
+    let mut more: Vec<PathBuf> = beside.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    more.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    more.sort();
+    files.append(&mut more);
+    files
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(failed(path))
+}
+
+fn pack(folder: &Path, target: &Path) -> Result<(), Error> {
+    // Its owner's alone from the start.
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(target)
+        .map_err(failed(target))?;
+    let tar = Command::new("tar")
+        .args(["-cz", "--transform=s,^\\.,mednerd-support,", "-C"])
+        .arg(folder)
+        .arg(".")
+        .stdout(file)
+        .status()
+        .map_err(failed(target))?;
+    if tar.success() {
+        return Ok(());
+    }
+    let _ = fs::remove_file(target);
+    Err(failed(target)(std::io::Error::other(
+        "tar failed; name a folder with --output instead",
+    )))
+}

@@ -1,0 +1,69 @@
+//! `/v1/models`: which models are loaded; and, through the admin socket, loading and unloading one while requests run.
+//! The configuration stays as it is: a reload or a restart brings its models back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use mednerd_client::api::{LoadRequest, ModelsResponse, ReloadResponse};
+
+use super::{ApiError, body, respond};
+use crate::app::App;
+
+/// `GET /v1/models`
+pub async fn list(State(app): State<Arc<App>>) -> Response {
+    let models = app.generation().models();
+    respond::json(StatusCode::OK, &ModelsResponse { models })
+}
+
+/// `POST /v1/models`
+pub async fn load(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
+    let server = app.generation().config.server.clone();
+    let (bytes, _share) = body::whole(&app, &server, body).await?;
+    let wanted: LoadRequest = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => ApiError::LoadFields,
+        _ => ApiError::MalformedJson {
+            line: error.line(),
+            column: error.column(),
+        },
+    })?;
+    let name = wanted.name.clone();
+    let changed = app.change_models(move |present| present.with(&wanted)).await;
+    let changed = changed.map_err(|problem| match problem {
+        Some(problem) => {
+            tracing::error!("a model was not loaded: {problem}");
+            ApiError::ModelRejected { problem }
+        }
+        None => ApiError::Internal,
+    })?;
+    tracing::info!(model = %name, "loaded through the admin socket");
+    let info = changed.models().into_iter().find(|info| info.name == name);
+    Ok(respond::json(StatusCode::OK, &info.ok_or(ApiError::Internal)?))
+}
+
+/// `DELETE /v1/models/{name}`
+pub async fn unload(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, ApiError> {
+    let wanted = name.clone();
+    let changed = app.change_models(move |present| present.without(&wanted)).await;
+    let changed = changed.map_err(|problem| match problem {
+        Some(Some(problem)) => ApiError::ModelRejected { problem },
+        Some(None) => ApiError::UnknownModel {
+            known: app
+                .generation()
+                .models()
+                .into_iter()
+                .map(|info| info.name)
+                .collect(),
+        },
+        None => ApiError::Internal,
+    })?;
+    tracing::info!(model = %name, "unloaded through the admin socket");
+    let response = ReloadResponse {
+        loaded: Vec::new(),
+        kept: changed.names(),
+        unloaded: vec![name],
+    };
+    Ok(respond::json(StatusCode::OK, &response))
+}

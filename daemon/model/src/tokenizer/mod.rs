@@ -1,0 +1,207 @@
+//! The tokenizer of a checkpoint: `tokenizer.json` as it is, or built from the vocabulary files by the family's rule.
+//! Truncation and padding that a file may ask for are switched off: windows are the pipeline's business, and a
+//! truncated note is an error that nobody sees.
+
+mod byte_level_bpe;
+mod sentencepiece;
+mod special;
+mod unigram;
+mod wordpiece;
+
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use serde::de::IgnoredAny;
+use tokenizers::{NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer};
+
+use crate::error::ModelError;
+use crate::files::{self, JSON_LIMIT, Small, VOCABULARY_LIMIT};
+use crate::json::Object;
+
+pub(crate) use byte_level_bpe::byte_level_bpe;
+pub(crate) use unigram::{deberta_unigram, xlm_roberta_unigram};
+pub(crate) use wordpiece::bert_wordpiece;
+
+/// The files that a vocabulary is read from where there is no `tokenizer.json`, in the order of the digest.
+const VOCABULARY_FILES: [&str; 5] = [
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spm.model",
+];
+
+/// Names of `tokenizer_class` that take `tokenizer.json` as it is; every other class of `transformers` builds a part of
+/// the tokenizer anew from `tokenizer_config.json`.
+const PLAIN_CLASSES: [&str; 3] = [
+    "PreTrainedTokenizerFast",
+    "PreTrainedTokenizer",
+    "TokenizersBackend",
+];
+
+/// The tokenizer's files, read but not yet understood. The order of the fields is the order of the digest.
+#[derive(Debug)]
+pub(crate) struct TokenizerFiles {
+    dir: PathBuf,
+    json: Option<Small>,
+    vocabulary: Vec<Small>,
+    pub(crate) config: Object,
+    special: Object,
+    added: Object,
+    raw: Vec<Small>,
+}
+
+impl TokenizerFiles {
+    pub(crate) fn read(dir: &Path) -> Result<Self, ModelError> {
+        let json = files::read(dir, "tokenizer.json", VOCABULARY_LIMIT)?;
+        let alone = json.is_some();
+        let mut vocabulary = Vec::new();
+        if !alone {
+            for name in VOCABULARY_FILES {
+                vocabulary.extend(files::read(dir, name, VOCABULARY_LIMIT)?);
+            }
+        }
+        let mut raw = Vec::new();
+        let mut object = |name: &str| match files::read(dir, name, JSON_LIMIT)? {
+            Some(small) => {
+                let parsed = Object::parse(&small.path, &small.bytes)?;
+                raw.push(small);
+                Ok(parsed)
+            }
+            None => Ok(Object::empty(&dir.join(name))),
+        };
+        Ok(Self {
+            dir: dir.to_owned(),
+            json,
+            vocabulary,
+            config: object("tokenizer_config.json")?,
+            special: object("special_tokens_map.json")?,
+            added: if alone {
+                Object::empty(&dir.join("added_tokens.json"))
+            } else {
+                object("added_tokens.json")?
+            },
+            raw,
+        })
+    }
+
+    /// The files that were there, in the order of the digest.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Small> {
+        self.json.iter().chain(&self.vocabulary).chain(&self.raw)
+    }
+
+    /// The file that the vocabulary came from.
+    fn source(&self) -> PathBuf {
+        self.json
+            .as_ref()
+            .or(self.vocabulary.first())
+            .map_or_else(|| self.dir.join("tokenizer.json"), |f| f.path.clone())
+    }
+
+    /// The tokenizer, from `tokenizer.json` or by `build`, checked against an embedding of `rows` rows.
+    pub(crate) fn tokenizer(
+        &self,
+        build: fn(&Self) -> Result<Tokenizer, ModelError>,
+        rows: usize,
+    ) -> Result<Tokenizer, ModelError> {
+        let mut tokenizer = match &self.json {
+            Some(file) => {
+                let mut tokenizer = parse(file)?;
+                self.override_by_class(&mut tokenizer)?;
+                tokenizer
+            }
+            None => build(self)?,
+        };
+        let path = self.source();
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|e| fault(&path, &e))?;
+        let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+        match last {
+            None => Err(ModelError::Tokenizer {
+                path,
+                problem: "the vocabulary is empty".to_owned(),
+            }),
+            Some((token, id)) if usize::try_from(id).map_or(true, |id| id >= rows) => {
+                Err(ModelError::Vocabulary {
+                    path,
+                    token,
+                    id,
+                    rows,
+                })
+            }
+            Some(_) => Ok(tokenizer),
+        }
+    }
+
+    /// What `model_max_length` limits the sequence to; `None` where it is absent or a stand-in for "unlimited".
+    pub(crate) fn max_length(&self) -> Option<usize> {
+        let value = self.config.get("model_max_length")?.as_f64()?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        // The range is checked first.
+        (1.0..1e9).contains(&value).then_some(value as usize)
+    }
+
+    /// A vocabulary file that a builder needs.
+    fn vocabulary(&self, name: &str, wanted: &'static str) -> Result<&Small, ModelError> {
+        let found = self.vocabulary.iter().find(|file| file.path.ends_with(name));
+        found.ok_or_else(|| self.missing(wanted))
+    }
+
+    fn missing(&self, wanted: &'static str) -> ModelError {
+        ModelError::MissingFile {
+            dir: self.dir.clone(),
+            wanted,
+            advice: "Copy the tokenizer's files from the original checkpoint",
+        }
+    }
+
+    /// What the tokenizer classes of `transformers` for BERT and RoBERTa build from `tokenizer_config.json`, whatever
+    /// `tokenizer.json` says: BERT's normaliser, and whether RoBERTa puts a space before the text and trims spans.
+    /// An absent key counts as the class's default. DeBERTa's and XLM-RoBERTa's classes build a normaliser too, but
+    /// version 5 another one than version 4, which wrote it to `tokenizer.json`: there, the file stands.
+    fn override_by_class(&self, tokenizer: &mut Tokenizer) -> Result<(), ModelError> {
+        let class = self.config.string("tokenizer_class")?.unwrap_or_default();
+        if PLAIN_CLASSES.contains(&class) {
+            return Ok(());
+        }
+        if let Some(NormalizerWrapper::BertNormalizer(_)) = tokenizer.get_normalizer() {
+            tokenizer
+                .with_normalizer(Some(wordpiece::normalizer(&self.config)?))
+                .map_err(|e| fault(&self.source(), &e))?;
+        }
+        if let (Some(PreTokenizerWrapper::ByteLevel(_)), Some(PostProcessorWrapper::Roberta(found))) =
+            (tokenizer.get_pre_tokenizer(), tokenizer.get_post_processor())
+        {
+            let ends = (found.get_sep_copy(), found.get_cls_copy());
+            byte_level_bpe::surround(&self.config, tokenizer, ends)?;
+        }
+        Ok(())
+    }
+}
+
+/// For families that have no vocabulary files: their checkpoints come with `tokenizer.json`.
+pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
+    Err(files.missing("tokenizer.json"))
+}
+
+/// Parses `tokenizer.json`. The crate behind it panics on some malformed files instead of returning its error, so the
+/// syntax is checked before it, and a panic of its is caught and becomes the error it should have been.
+fn parse(file: &Small) -> Result<Tokenizer, ModelError> {
+    let fault = |source: &dyn std::fmt::Display| fault(&file.path, source);
+    serde_json::from_slice::<IgnoredAny>(&file.bytes).map_err(|e| fault(&e))?;
+    catch_unwind(|| Tokenizer::from_bytes(&file.bytes))
+        .map_err(|_| fault(&"a part of it is of no known kind"))?
+        .map_err(|e| fault(&e))
+}
+
+fn fault(path: &Path, source: &dyn std::fmt::Display) -> ModelError {
+    ModelError::Tokenizer {
+        path: path.to_owned(),
+        problem: format!(
+            "not a tokenizer that can be read: {source}. Copy the file again from the original checkpoint"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * Annotates a note from Java 16 or later with nothing but the JDK, as a channel of an integration engine would:
+ * {@code java Annotate.java SOCKET NOTE}. Prints the answer as JSON, for the engine's own JSON library. Offsets count UTF-16
+ * code units, so {@code text.substring(begin, end)} is the entity.
+ */
+public final class Annotate {
+    public static void main(String[] arguments) throws IOException {
+        String text = Files.readString(Path.of(arguments[1]), StandardCharsets.UTF_8);
+        String body = "{\"text\": " + quote(text) + ", \"offset_unit\": \"utf16_code_unit\"}";
+        System.out.write(post(Path.of(arguments[0]), "/v1/annotate", body));
+        System.out.println();
+    }
+
+    /** Sends one request on a connection of its own and gives the body of the answer. */
+    static byte[] post(Path socket, String route, String json) throws IOException {
+        byte[] body = json.getBytes(StandardCharsets.UTF_8);
+        String head = "POST " + route + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                + "Content-Length: " + body.length + "\r\nConnection: close\r\n\r\n";
+        ByteArrayOutputStream received = new ByteArrayOutputStream();
+        try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            channel.connect(UnixDomainSocketAddress.of(socket));
+            for (byte[] part : new byte[][] {head.getBytes(StandardCharsets.US_ASCII), body}) {
+                ByteBuffer buffer = ByteBuffer.wrap(part);
+                while (buffer.hasRemaining()) {
+                    channel.write(buffer);
+                }
+            }
+            ByteBuffer buffer = ByteBuffer.allocate(1 << 16);
+            while (channel.read(buffer) >= 0) {
+                received.write(buffer.array(), 0, buffer.position());
+                buffer.clear();
+            }
+        }
+        String answer = received.toString(StandardCharsets.ISO_8859_1);
+        int end = answer.indexOf("\r\n\r\n");
+        if (end < 0) {
+            throw new IOException("the daemon closed the connection; try again");
+        }
+        String status = answer.substring(9, 12);
+        byte[] content = answer.substring(end + 4).getBytes(StandardCharsets.ISO_8859_1);
+        if (!status.equals("200")) {
+            // 429 and 503 are worth another try after Retry-After seconds.
+            throw new IOException(status + " " + new String(content, StandardCharsets.UTF_8));
+        }
+        return content;
+    }
+
+    /** A JSON string. */
+    static String quote(String text) {
+        StringBuilder json = new StringBuilder("\"");
+        for (char unit : text.toCharArray()) {
+            if (unit == '"' || unit == '\\') {
+                json.append('\\').append(unit);
+            } else if (unit < 0x20 || Character.isSurrogate(unit)) {
+                json.append(String.format("\\u%04x", (int) unit));
+            } else {
+                json.append(unit);
+            }
+        }
+        return json.append('"').toString();
+    }
+}

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Annotates one note with curl: annotate.sh NOTE [SOCKET]. Prints the answer as JSON.
+set -eu
+note=$1
+socket=${2:-/run/mednerd/mednerd.sock}
+
+# A JSON string of any text is what python3 or jq make; here python3 does it.
+python3 -c 'import json,sys; print(json.dumps({"text": open(sys.argv[1], encoding="utf-8", newline="").read(), "document_id": sys.argv[1].rsplit("/", 1)[-1]}))' "$note" |
+    curl --silent --show-error --fail-with-body --max-time 60 --unix-socket "$socket" \
+        --header 'Content-Type: application/json' --data-binary @- http://localhost/v1/annotate
+echo

@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# Boots Debian with systemd as PID 1 in a container without a network, and does to the package what a hospital does:
+# installs, asks, is refused, reloads, kills, upgrades and downgrades under load, fills the disk, removes, purges.
+# run.sh OLD.deb NEW.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About three minutes.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+old=$1 new=$2 cache=$3
+[ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
+
+mkdir -p "$cache"
+base=$cache/bookworm-2.tar
+if [ ! -e "$base" ]; then
+    echo "# making a Debian 12 root"
+    mmdebstrap --quiet --variant=minbase \
+        --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,iproute2,adduser,python3,curl bookworm "$base.new"
+    mv "$base.new" "$base"
+fi
+
+place=$(mktemp -d)
+container=
+inside() { nsenter -t "$container" -a -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"; }
+cleanup() {
+    status=$?
+    if [ -n "$container" ] && kill -0 "$container" 2>/dev/null; then
+        if [ $status -ne 0 ]; then
+            inside journalctl -u 'mednerd*' -n 60 --no-pager -o short-monotonic >&2 || true
+            inside systemctl status --no-pager 'mednerd*' >&2 || true
+        fi
+        inside systemctl poweroff >/dev/null 2>&1 || true
+        for _ in $(seq 100); do kill -0 "$nspawn" 2>/dev/null || break; sleep 0.1; done
+    fi
+    [ -z "${nspawn:-}" ] || kill -KILL "$nspawn" 2>/dev/null || true
+    rm -rf "$place"
+    exit $status
+}
+trap cleanup EXIT
+
+steps=0
+pass() { steps=$((steps + 1)); echo "ok $steps - $*"; }
+die() { echo "not ok $((steps + 1)) - $*"; exit 1; }
+# Waits until a command inside succeeds.
+until_inside() {
+    for _ in $(seq 300); do inside "$@" >/dev/null 2>&1 && return; sleep 0.2; done
+    die "waited in vain for: $*"
+}
+note() { printf '{"text": "Zyxgardquist has type 2 diabetes and takes metformin.", "document_id": "%s"}' "$1"; }
+# ask USER [SOCKET]: HTTP status and body.
+ask() {
+    inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
+        http://localhost/v1/annotate -d "$(note "by-$1")"
+}
+answered() { [[ $(ask ehr) == *Disease*200 ]] || die "$1: $(ask ehr)"; }
+main_pid() { inside systemctl show -p MainPID --value mednerd.service; }
+
+mkdir "$place/root"
+tar -xf "$base" -C "$place/root"
+cp "$old" "$place/root/root/old.deb"
+cp "$new" "$place/root/root/new.deb"
+cp "$here/load.py" "$here/probe.py" "$place/root/root/"
+cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid systemd-nspawn -D "$place/root" -b --register=no --keep-unit -M "mednerd-$$" \
+    --capability=all --system-call-filter="bpf @keyring" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
+nspawn=$!
+for _ in $(seq 100); do
+    container=$(pgrep -P "$nspawn" | head -1 || true)
+    [ -n "$container" ] && inside systemctl is-active -q multi-user.target 2>/dev/null && break
+    sleep 0.2
+done
+inside systemctl is-active -q multi-user.target || { cat "$place/boot"; die "Debian boots"; }
+everything() { inside find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /root -o -path /var/lib/systemd -o -path /dev \) -prune -o -print | sort; }
+everything >"$place/before"
+pass "Debian $(inside cat /etc/debian_version) boots with $(inside systemctl --version | head -1)"
+
+inside apt-get install -y -q /root/old.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the package installs"; }
+inside systemctl is-active -q mednerd.service mednerd.socket mednerd-admin.socket || die "it runs after the installation"
+inside systemctl is-enabled -q mednerd.service mednerd.socket mednerd-admin.socket || die "it is enabled"
+[ "$(inside stat -c '%a %U:%G' /run/mednerd/mednerd.sock /run/mednerd/admin.sock | paste -sd' ')" = "660 mednerd:mednerd 600 mednerd:mednerd" ] || die "modes of the sockets"
+[ "$(inside stat -c '%a %U' /etc/mednerd/audit.key /var/lib/mednerd/audit | paste -sd' ')" = "600 root 700 mednerd" ] || die "modes of key and trail"
+pass "installs, runs, and its files are for whom they should be"
+
+inside adduser --quiet --disabled-password --gecos '' ehr
+inside adduser --quiet ehr mednerd
+inside adduser --quiet --disabled-password --gecos '' stranger
+inside systemctl stop mednerd.service 2>/dev/null
+answered "the first request starts the daemon"
+pass "the first request starts the daemon, and a member of the group is answered"
+
+[[ $(ask stranger || true) == *000 ]] || die "a stranger is kept out by the socket's mode"
+[[ $(ask ehr /run/mednerd/admin.sock || true) == *000 ]] || die "an EHR user is kept out of the admin socket"
+inside mkdir -p /etc/systemd/system/mednerd.socket.d
+inside sh -c 'printf "[Socket]\nSocketMode=0666\n" >/etc/systemd/system/mednerd.socket.d/test.conf; systemctl daemon-reload; systemctl restart mednerd.socket; systemctl start mednerd.service'
+[[ $(ask stranger) == *peer_not_allowed*403 ]] || die "a stranger is refused with 403: $(ask stranger)"
+inside sh -c 'rm -r /etc/systemd/system/mednerd.socket.d; systemctl daemon-reload; systemctl restart mednerd.socket; systemctl start mednerd.service'
+pass "others are refused, by the socket's mode and by 403"
+
+inside sh -c 'printf "[[models]]\nname = \"again\"\npath = \"/usr/share/mednerd/models/biomed-small\"\n" >/etc/mednerd/conf.d/50-again.toml'
+inside systemctl reload mednerd.service || die "a good reload is taken"
+until_inside sh -c 'mednerctl models | grep -q again'
+inside sh -c 'echo nonsense = 1 >/etc/mednerd/conf.d/60-bad.toml'
+if inside systemctl reload mednerd.service 2>/dev/null; then die "a bad reload is told"; fi
+inside sh -c 'journalctl -u mednerd -o cat | grep -q "60-bad.toml:1"' || die "the journal names file and line"
+inside systemctl is-active -q mednerd.service || die "the daemon serves on"
+inside mednerctl models | grep -q again || die "the old configuration serves on"
+answered "after a bad reload"
+inside rm /etc/mednerd/conf.d/50-again.toml /etc/mednerd/conf.d/60-bad.toml
+inside mednerctl reload >/dev/null
+pass "a good configuration is put in force, a bad one is named by file and line and the old one serves on"
+
+before=$(main_pid)
+inside kill -KILL "$before"
+answered "after SIGKILL"
+[ "$(main_pid)" != "$before" ] || die "another process answers"
+pass "survives SIGKILL"
+
+inside mkdir -p /etc/systemd/system/mednerd.service.d
+inside sh -c 'printf "[Service]\nWatchdogSec=4\n" >/etc/systemd/system/mednerd.service.d/test.conf; systemctl daemon-reload; systemctl restart mednerd.service'
+before=$(main_pid)
+inside kill -STOP "$before"
+answered "after the watchdog"
+[ "$(main_pid)" != "$before" ] || die "another process answers"
+inside sh -c 'journalctl -u mednerd | grep -q "Watchdog timeout"' || die "the watchdog did it"
+inside sh -c 'rm -r /etc/systemd/system/mednerd.service.d; systemctl daemon-reload; systemctl restart mednerd.service'
+pass "a daemon that hangs is replaced by the watchdog"
+
+inside kill -SEGV "$(main_pid)"
+answered "after SIGSEGV"
+[ -z "$(inside find / -xdev -newer /root/old.deb -type f \( -name core -o -name 'core.*' \) -not -path '/proc/*')" ] || die "no core file"
+pass "a crash leaves no core file"
+
+# The daemon's unit with the probe in the daemon's place.
+inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecStartPre=\|^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
+    -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
+    install -m 644 /root/probe.py /var/lib/mednerd/models/; systemctl daemon-reload'
+inside systemctl start mednerd-probe.service || { inside journalctl -u mednerd-probe -o cat --no-pager; die "the sandbox holds"; }
+held=$(inside journalctl -u mednerd-probe -o cat --no-pager | grep -c '^forbidden\|^holds')
+[ "$held" -ge 40 ] || die "the probe tried $held things only"
+inside sh -c 'rm /run/systemd/system/mednerd-probe.service /var/lib/mednerd/models/probe.py; systemctl daemon-reload'
+pass "the sandbox holds: $held promises tried by a probe under the same unit"
+
+under_load() {
+    local before
+    before=$(main_pid)
+    inside runuser -u ehr -- python3 /root/load.py /run/mednerd/mednerd.sock >"$place/load" &
+    local load=$!
+    sleep 1
+    inside "${@:2}" >"$place/apt" 2>&1 || { cat "$place/apt"; die "$1"; }
+    sleep 2
+    inside pkill -TERM -f /root/load.py
+    wait "$load" || { cat "$place/load"; die "$1: requests failed"; }
+    [ "$(main_pid)" != "$before" ] || die "$1: another process answers"
+    pass "$1: $(tail -1 "$place/load")"
+}
+inside sh -c 'echo "# mine" >>/etc/mednerd/mednerd.toml'
+under_load "upgrades under load" apt-get install -y -q /root/new.deb
+inside grep -q '^# mine' /etc/mednerd/mednerd.toml || die "the configuration is kept"
+under_load "restarts under load" systemctl restart mednerd.service
+under_load "downgrades under load" apt-get install -y -q --allow-downgrades /root/old.deb
+
+# A configuration that the new version does not take: the old one must serve on.
+inside sh -c 'echo "nonsense = 1" >/etc/mednerd/conf.d/60-bad.toml'
+before=$(main_pid)
+inside apt-get install -y -q /root/new.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the upgrade ends well"; }
+grep -q "old version serves on" "$place/apt" || { cat "$place/apt"; die "the upgrade tells what to do"; }
+[ "$(main_pid)" = "$before" ] || die "the old daemon serves on"
+answered "after an upgrade that does not fit"
+inside rm /etc/mednerd/conf.d/60-bad.toml
+inside systemctl restart mednerd.service
+pass "an upgrade that the configuration does not suit leaves the old daemon serving"
+
+inside mednerctl audit verify >"$place/verify" || { cat "$place/verify"; die "the audit trail verifies"; }
+inside mednerctl audit show --document by-stranger | grep -q denied && die "a denied request has no document"
+inside mednerctl audit export | grep -q '"event":"denied"' || die "the refusal is in the trail"
+inside mednerctl audit export --document by-ehr | grep -q '"status":"ok"' || die "the answer is in the trail"
+inside sh -c 'cp -r /var/lib/mednerd/audit /root/trail; sed -i "0,/\"uid\":/s/\"uid\":[0-9]/\"uid\":7/" /root/trail/audit*.ndjson'
+if inside mednerctl audit verify --path /root/trail >/dev/null 2>&1; then die "an edit is found"; fi
+pass "the audit trail verifies over all restarts ($(sed -n 's/^records as they were written *//p' "$place/verify") records), and an edit is found"
+
+inside systemctl stop mednerd.service 2>/dev/null
+inside sh -c 'mount -t tmpfs -o size=512k,mode=700,uid=$(id -u mednerd),gid=$(id -g mednerd) full /var/lib/mednerd/audit'
+answered "on a small disk"
+inside sh -c 'dd if=/dev/zero of=/var/lib/mednerd/audit/filler bs=1k status=none || true'
+refused=0
+for _ in $(seq 12); do [[ $(ask ehr) == *audit_unavailable*503 ]] && refused=$((refused + 1)); done
+[ $refused -ge 3 ] || die "documents are refused while the disk is full ($refused of 12)"
+inside systemctl is-active -q mednerd.service || die "the daemon lives on a full disk"
+inside rm /var/lib/mednerd/audit/filler
+answered "when there is room again"
+inside mednerctl audit verify >/dev/null || die "the trail verifies after the disk was full"
+inside systemctl stop mednerd.service 2>/dev/null
+inside umount /var/lib/mednerd/audit
+answered "on the old disk"
+pass "fails closed on a full disk ($refused of 12 refused) and recovers by itself"
+
+inside mednerctl doctor >"$place/doctor" || { cat "$place/doctor"; die "doctor finds nothing wrong"; }
+inside mednerctl support-bundle --output /root/bundle >/dev/null || die "a support bundle is made"
+inside sh -c 'rm -f /var/lib/mednerd/audit/audit.key; chmod 755 /var/lib/mednerd/audit; mednerctl doctor' >"$place/doctor" && die "doctor finds what is wrong"
+grep -q 'chmod 700 /var/lib/mednerd/audit' "$place/doctor" || { cat "$place/doctor"; die "doctor says what to do"; }
+inside chmod 700 /var/lib/mednerd/audit
+pass "doctor finds what is wrong and says what to do"
+
+inside journalctl --no-pager -o verbose >"$place/journal"
+if grep -qi 'zyxgard' "$place/journal"; then die "no note text in the journal"; fi
+found=$(inside sh -c 'grep -rli zyxgard /var /etc /tmp /run/mednerd /root/bundle /root/trail 2>/dev/null || true')
+[ -z "$found" ] || die "no note text on disk: $found"
+pass "no note text in the journal, the audit trail, the support bundle, /var, /etc, /tmp"
+
+inside apt-get remove -y -q mednerd >"$place/apt" 2>&1 || { cat "$place/apt"; die "removes"; }
+inside test ! -e /run/mednerd || die "the sockets are gone: $(inside ls /run/mednerd)"
+inside test -s /var/lib/mednerd/audit/audit.ndjson -a -e /etc/mednerd/audit.key || die "removing keeps trail and key"
+inside apt-get install -y -q /root/new.deb >"$place/apt" 2>&1
+answered "when it is installed again"
+inside mednerctl audit verify >/dev/null || die "the trail goes on"
+pass "is removed, and installed again goes on where it was"
+
+inside apt-get purge -y -q mednerd >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }
+inside deluser --quiet ehr mednerd 2>/dev/null || true
+inside sh -c 'userdel -r ehr; userdel -r stranger' 2>/dev/null
+everything >"$place/after"
+left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-$\|^/var/mail\|\.pyc$\|__pycache__$' || true)
+[ -z "$left" ] || die "nothing is left after a purge: $left"
+pass "is purged, and nothing is left"
+echo "$steps passed, 0 failed"

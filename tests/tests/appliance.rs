@@ -1,0 +1,95 @@
+//! The parts of the package that can be checked without installing it. `make appliance-test` does the rest.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::fs;
+use std::process::Command;
+
+use mednerd_tests::daemon::root;
+
+fn there(program: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output();
+    let found = found.unwrap().status.success();
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+fn unit(name: &str) -> String {
+    root().join("packaging/systemd").join(name).display().to_string()
+}
+
+#[test]
+fn the_units_exposure_is_at_most_1_5() {
+    if !there("systemd-analyze") {
+        return;
+    }
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=yes", "--threshold=15", "--no-pager"])
+        .arg(unit("mednerd.service"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !errors.contains("Unknown") && !errors.contains("ignoring"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn the_units_promise_what_the_guide_says() {
+    let service = fs::read_to_string(unit("mednerd.service")).unwrap();
+    for line in [
+        "Type=notify",
+        "ExecStartPre=/usr/bin/mednerd validate",
+        "PrivateNetwork=yes",
+        "RestrictAddressFamilies=AF_UNIX",
+        "CapabilityBoundingSet=",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "MemorySwapMax=0",
+        "LimitCORE=0",
+        "NoExecPaths=/",
+        "LoadCredential=audit.key:/etc/mednerd/audit.key",
+    ] {
+        assert!(service.lines().any(|found| found == line), "{line}");
+    }
+    let socket = fs::read_to_string(unit("mednerd.socket")).unwrap();
+    assert!(socket.contains(&format!("ListenStream={}\n", mednerd_client::DEFAULT_SOCKET)));
+    let admin = fs::read_to_string(unit("mednerd-admin.socket")).unwrap();
+    assert!(admin.contains(&format!(
+        "ListenStream={}\n",
+        mednerd_client::DEFAULT_ADMIN_SOCKET
+    )));
+    assert!(admin.contains("SocketMode=0600\n"));
+}
+
+#[test]
+fn maintainer_scripts_and_profile_are_well_formed() {
+    let scripts = ["postinst", "prerm", "postrm"]
+        .map(|name| root().join("packaging/debian").join(format!("mednerd.{name}")));
+    for script in scripts {
+        let output = Command::new("sh").arg("-n").arg(&script).output().unwrap();
+        assert!(output.status.success(), "{}: {output:?}", script.display());
+    }
+    if there("apparmor_parser") && std::path::Path::new("/etc/apparmor.d/tunables/global").exists() {
+        let profile = root().join("packaging/apparmor/usr.bin.mednerd");
+        let output = Command::new("apparmor_parser")
+            .arg("-QTK")
+            .arg(profile)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}

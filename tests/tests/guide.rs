@@ -1,0 +1,160 @@
+//! The programs of the integration guide, as a reader would run them. One whose runtime is not here is skipped, and says so.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use mednerd_client::api::{AnnotateResponse, BatchLine, OffsetUnit, Status};
+use mednerd_tests::daemon::root;
+use mednerd_tests::{Config, Daemon, Site};
+use serde_json::json;
+
+/// Letters of two UTF-16 code units and a line end of two bytes, so that units and translations show.
+const NOTE: &str = "\u{1f9d1} Type 2 diabetes,\r\non \u{201c}metformin\u{201d} 500 mg; no \u{1d6fc}-thalassemia. \"Cough\".\n";
+
+fn example(name: &str) -> PathBuf {
+    root().join("packaging/doc/examples").join(name)
+}
+
+fn start() -> (Site, Daemon) {
+    let site = Site::new(&Config::default());
+    site.write("note.txt", NOTE);
+    let daemon = site.start();
+    (site, daemon)
+}
+
+/// What a command prints; `None` where its runtime is not here.
+fn run(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<String> {
+    let there = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .stdout(Stdio::null())
+        .status();
+    if !there.unwrap().success() {
+        eprintln!("skipped: {program} is not installed");
+        return None;
+    }
+    let mut command = Command::new(program);
+    let output = command
+        .args(arguments)
+        .args(more)
+        .current_dir(site.path(""))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn lines(answer: &AnnotateResponse) -> Vec<String> {
+    let line = |entity: &mednerd_client::api::Entity| {
+        let text = entity.text.replace('\n', " ");
+        format!("{}\t{}\t{}\t{text}", entity.begin, entity.end, entity.label)
+    };
+    assert!(answer.entities.len() >= 2, "{answer:?}");
+    answer.entities.iter().map(line).collect()
+}
+
+fn expected(daemon: &Daemon, unit: OffsetUnit) -> AnnotateResponse {
+    daemon.ask(&json!({"text": NOTE, "offset_unit": unit}))
+}
+
+#[test]
+fn curl() {
+    let (site, daemon) = start();
+    let script = example("annotate.sh").display().to_string();
+    let socket = site.socket().display().to_string();
+    let Some(printed) =
+        run("curl", &["--version"], &site, &[]).and(run("sh", &[&script], &site, &["note.txt", &socket]))
+    else {
+        return;
+    };
+    let answer: AnnotateResponse = serde_json::from_str(&printed).unwrap();
+    assert_eq!(
+        lines(&answer),
+        lines(&expected(&daemon, OffsetUnit::UnicodeCodePoint))
+    );
+    assert_eq!(answer.document_id.as_deref(), Some("note.txt"));
+}
+
+#[test]
+fn python() {
+    let (site, daemon) = start();
+    let (program, socket) = (example("annotate.py"), site.socket());
+    let arguments = [
+        program.to_str().unwrap(),
+        socket.to_str().unwrap(),
+        "note.txt",
+        "note.txt",
+    ];
+    let Some(printed) = run("python3", &arguments, &site, &[]) else {
+        return;
+    };
+    let once = lines(&expected(&daemon, OffsetUnit::UnicodeCodePoint));
+    assert_eq!(printed.lines().collect::<Vec<_>>(), [once.clone(), once].concat());
+}
+
+#[test]
+fn java() {
+    let (site, daemon) = start();
+    let (program, socket) = (example("Annotate.java"), site.socket());
+    let arguments = [program.to_str().unwrap(), socket.to_str().unwrap(), "note.txt"];
+    if run("javac", &["-version"], &site, &[]).is_none() {
+        return;
+    }
+    let Some(printed) = run("java", &arguments, &site, &[]) else {
+        return;
+    };
+    let answer: AnnotateResponse = serde_json::from_str(&printed).unwrap();
+    assert_eq!(
+        lines(&answer),
+        lines(&expected(&daemon, OffsetUnit::Utf16CodeUnit))
+    );
+}
+
+#[test]
+fn node() {
+    let (site, daemon) = start();
+    let (program, socket) = (example("annotate.mjs"), site.socket());
+    let arguments = [program.to_str().unwrap(), socket.to_str().unwrap(), "note.txt"];
+    let Some(printed) = run("node", &arguments, &site, &[]) else {
+        return;
+    };
+    let wanted = lines(&expected(&daemon, OffsetUnit::Utf16CodeUnit));
+    assert_eq!(printed.lines().collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn batch() {
+    let (site, _daemon) = start();
+    let requests: String = (0..20)
+        .map(|number| {
+            format!(
+                "{}\n",
+                json!({"text": NOTE, "document_id": format!("n-{number}")})
+            )
+        })
+        .collect();
+    site.write("requests.ndjson", &requests);
+    let script = example("batch.sh").display().to_string();
+    let socket = site.socket().display().to_string();
+    let Some(printed) = run("curl", &["--version"], &site, &[]).and(run(
+        "sh",
+        &[&script],
+        &site,
+        &["requests.ndjson", &socket],
+    )) else {
+        return;
+    };
+    let answers: Vec<BatchLine> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(answers.len(), 20);
+    for answer in answers {
+        assert_eq!(answer.response.status, Status::Ok);
+        assert_eq!(answer.response.document_id, Some(format!("n-{}", answer.index)));
+    }
+}
