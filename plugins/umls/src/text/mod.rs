@@ -203,6 +203,8 @@ mod tests {
             ("spinocerebellar ataxia SCA1", "SCA 1 spinocerebellar ataxia"),
             ("non-insulin dependent diabetes", "noninsulin-dependent diabetes"),
             ("brain metastases", "Metastasis, brain"),
+            // The ohm sign, whose small letter is an omega.
+            ("\u{2126} 3 fatty acid", "omega-3 fatty acids"),
             ("Sjögren’s syndrome", "Sjogren syndrome"),
         ] {
             assert_eq!(Forms::of(a).key, Forms::of(b).key, "{a} / {b}");
