@@ -692,4 +692,27 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
         let report = check(&hostile, &settings, None).to_string();
         assert!(report.contains(why), "{harm}: {report}");
     }
+    for (harm, why) in [
+        ("panic", "it panicked: return an error instead"),
+        ("segfault", "its process died: ended by SIGSEGV"),
+        ("abort", "its process died: ended by SIGABRT"),
+        ("exit", "its process died: ended with exit code 0"),
+        ("leak", "more memory"),
+        ("thousands", "it gave 10000 concepts for a mention"),
+        ("few", "it answered 0 mentions"),
+        ("order", "not best first"),
+        ("score", "not between 0 and 1"),
+        ("vocabulary", "a vocabulary that it did not declare"),
+        ("utf8", "not UTF-8"),
+        ("long", "too long"),
+        ("error", "something that it needs is not there (code 7)"),
+    ] {
+        let settings = json!({"do": harm, "always": true}).to_string();
+        let report = check(&hostile, &settings, None);
+        let tests = report["tests"].as_array().unwrap();
+        let found = tests.iter().any(|test| {
+            test["passed"] == false && test["detail"].as_str().is_some_and(|detail| detail.contains(why))
+        });
+        assert!(found, "{harm}: wanted {why:?} in {report:#}");
+    }
 }

@@ -1,5 +1,6 @@
 //! A plugin that misbehaves as its settings say: `do` names the harm, which is done to documents that hold the
-//! word POISON; others are linked as they should be. `at_open = true` does it when the plugin is opened.
+//! word POISON; others are linked as they should be. `at_open = true` does it when the plugin is opened,
+//! `always = true` to every document.
 //!
 //! Where a harm is an attempt, what came of it is the name of a concept: `denied`, or what was gained.
 
@@ -24,6 +25,7 @@ mednerd_plugin::export! {
 
 struct Hostile {
     harm: String,
+    always: bool,
     host: Host,
     kept: std::sync::Mutex<Vec<u8>>,
 }
@@ -32,6 +34,7 @@ impl Hostile {
     fn make(settings: &Settings, host: Host) -> Result<Self, Error> {
         let hostile = Self {
             harm: settings.text("do").unwrap_or("nothing").to_owned(),
+            always: settings.keys().any(|key| key == "always"),
             host,
             kept: std::sync::Mutex::default(),
         };
@@ -64,7 +67,7 @@ impl Hostile {
             "leak" => self
                 .kept
                 .lock()
-                .map(|mut kept| kept.extend(vec![1; 1 << 20]))
+                .map(|mut kept| kept.extend(vec![1; 1 << 10]))
                 .unwrap_or(()),
             "fork" => return outcome(unsafe { libc::fork() }),
             "exec" => return attempt(std::process::Command::new("/bin/true").spawn()),
@@ -156,7 +159,7 @@ impl Normalizer for Hostile {
         if !options.wants("HOSTILE") {
             return Ok(vec![Vec::new(); document.mentions.len()]);
         }
-        if !document.text.contains("POISON") {
+        if !self.always && !document.text.contains("POISON") {
             return Ok(vec![vec![concept("harmless")]; document.mentions.len()]);
         }
         let gained = self.harm(document.text);
