@@ -56,7 +56,8 @@ mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
 cp "$old" "$place/root/root/old.deb"
 cp "$new" "$place/root/root/new.deb"
-cp "$here/load.py" "$here/probe.py" "$place/root/root/"
+cp "$here/load.py" "$place/root/srv/"
+cp "$here/probe.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid systemd-nspawn -D "$place/root" -b --register=no --keep-unit -M "mednerd-$$" \
     --capability=all --system-call-filter="bpf @keyring" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
@@ -140,12 +141,12 @@ pass "the sandbox holds: $held promises tried by a probe under the same unit"
 under_load() {
     local before
     before=$(main_pid)
-    inside runuser -u ehr -- python3 /root/load.py /run/mednerd/mednerd.sock >"$place/load" &
+    inside runuser -u ehr -- python3 /srv/load.py /run/mednerd/mednerd.sock >"$place/load" &
     local load=$!
     sleep 1
     inside "${@:2}" >"$place/apt" 2>&1 || { cat "$place/apt"; die "$1"; }
     sleep 2
-    inside pkill -TERM -f /root/load.py
+    inside pkill -TERM -f '^python3 /srv/load.py'
     wait "$load" || { cat "$place/load"; die "$1: requests failed"; }
     [ "$(main_pid)" != "$before" ] || die "$1: another process answers"
     pass "$1: $(tail -1 "$place/load")"
