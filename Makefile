@@ -19,9 +19,9 @@ demo: build
 ## make test        everything that CI runs: format, lints, documentation, every test that needs no GPU
 test: setup lint unit
 
-## make build       release binaries for the CPU
+## make build       release binaries for the CPU, and the plugins in the tree
 build: setup
-	$(CARGO) build $(RELEASE) --workspace --bins
+	$(CARGO) build $(RELEASE) --workspace
 
 ## make -s bin-dir  the folder that holds the binaries
 bin-dir:

@@ -57,6 +57,14 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// A built plugin library, such as `mednerd_hostile`, from where the binaries are.
+///
+/// # Panics
+/// Where it has not been built.
+pub fn library(name: &str) -> PathBuf {
+    binary(&format!("lib{name}.so"))
+}
+
 /// A configuration; by default the shipped model for everybody of this user, two workers.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -64,6 +72,7 @@ pub struct Config {
     access: String,
     models: String,
     threads: usize,
+    plugins: String,
 }
 
 impl Default for Config {
@@ -80,6 +89,7 @@ impl Config {
             access: "groups = []\n".to_owned(),
             models: String::new(),
             threads: 2,
+            plugins: String::new(),
         }
     }
 
@@ -116,6 +126,12 @@ impl Config {
         self
     }
 
+    /// Adds lines on plugins.
+    pub fn plugins(mut self, lines: &str) -> Self {
+        self.plugins.push_str(lines);
+        self
+    }
+
     /// Sets the number of workers.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -125,8 +141,8 @@ impl Config {
     /// The file.
     pub fn toml(&self) -> String {
         format!(
-            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}",
-            self.server, self.access, self.threads, self.models
+            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}{}",
+            self.server, self.access, self.threads, self.models, self.plugins
         )
     }
 }

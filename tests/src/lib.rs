@@ -8,6 +8,7 @@
 pub mod daemon;
 pub mod http;
 pub mod notes;
+pub mod plugins;
 
 use std::time::{Duration, Instant};
 

@@ -47,6 +47,7 @@ fn every_route_that_openapi_lists_exists_and_every_other_does_not() {
     }
     listed.sort();
     let interface = [
+        "DELETE /v1/models/{name}",
         "GET /healthz",
         "GET /metrics",
         "GET /openapi.json",
@@ -56,14 +57,21 @@ fn every_route_that_openapi_lists_exists_and_every_other_does_not() {
         "GET /v1/status",
         "POST /v1/annotate",
         "POST /v1/annotate/batch",
+        "POST /v1/models",
         "POST /v1/reload",
     ];
     assert_eq!(listed, interface);
-    for entry in listed {
+    // From the last, so that a model is loaded before it is unloaded.
+    for entry in listed.iter().rev() {
         let (method, route) = entry.split_once(' ').unwrap();
         let body = json!({"text": "a"}).to_string();
-        let reply = match route {
-            "/v1/reload" => daemon.admin(method, route),
+        let reply = match (method, route) {
+            (_, "/v1/reload") => daemon.admin(method, route),
+            ("POST", "/v1/models") => {
+                let path = root().join("tests/fixtures/roberta/fp32");
+                daemon.admin_with(method, route, json!({"name": "extra", "path": path}).to_string())
+            }
+            ("DELETE", _) => daemon.admin(method, &route.replace("{name}", "extra")),
             _ => daemon.request(method, route, body),
         };
         assert_eq!(reply.status, 200, "{entry}: {}", reply.text());

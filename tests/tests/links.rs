@@ -17,7 +17,7 @@ const ALLOWED: [&str; 6] = [
 
 #[test]
 fn no_binary_needs_cuda_or_anything_else_that_a_server_may_lack() {
-    for name in ["mednerd", "mednerctl"] {
+    for name in ["mednerd", "mednerctl", "mednerd-plugin-host"] {
         let output = Command::new("readelf")
             .arg("-d")
             .arg(binary(name))

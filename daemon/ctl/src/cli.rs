@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use mednerd_client::api::{Aggregation, OffsetUnit};
 use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
+use mednerd_plugin::package::{PLUGINS, TRUSTED_KEYS};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
@@ -68,6 +69,13 @@ pub enum Command {
     /// List the loaded plugins.
     #[command(after_long_help = exit_codes())]
     Plugins(InfoOptions),
+    /// Check, sign, verify, install and remove plugins on this machine.
+    #[command(after_long_help = exit_codes(), arg_required_else_help = true)]
+    Plugin {
+        /// What to do.
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
     /// Make the daemon read its configuration again.
     ///
     /// The daemon checks the whole configuration first. Where it finds a problem it changes nothing
@@ -124,6 +132,107 @@ pub enum Command {
         #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
         directory: PathBuf,
     },
+}
+
+/// The sub-commands of `plugin`. A plugin is a directory with plugin.toml, plugin.toml.minisig and a library.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Run the conformance suite: each test in a process of its own, confined as on a server.
+    Check(CheckOptions),
+    /// Say who signed a plugin, and whether that is a trusted key.
+    Verify(VerifyOptions),
+    /// Verify a plugin and copy it to where the daemon loads it from.
+    Install(InstallOptions),
+    /// Remove an installed plugin.
+    Remove {
+        /// Its id.
+        id: String,
+        /// Where plugins are installed.
+        #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+        into: PathBuf,
+    },
+    /// List the installed plugins and whether they can be loaded.
+    List {
+        /// Where plugins are installed.
+        #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+        into: PathBuf,
+        /// Public keys of trusted vendors, *.pub.
+        #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+        trusted_keys: PathBuf,
+    },
+    /// Make a pair of keys to sign with: minisign's own format.
+    ///
+    /// The password is asked for, or taken from MEDNERD_KEY_PASSWORD; an empty one leaves the key open.
+    Keygen(KeygenOptions),
+    /// Write the library's digest into plugin.toml, and sign that.
+    Sign(SignOptions),
+}
+
+/// What `plugin check` can be told.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Its settings, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub settings: Option<String>,
+    /// A document for plugins that decode a format.
+    #[arg(long, value_name = "FILE", requires = "settings", value_hint = ValueHint::FilePath)]
+    pub sample: Option<PathBuf>,
+    /// Write the report to a file, to be attached to a release.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// The program that runs the plugin [default: beside this one, or where the package puts it].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub host: Option<PathBuf>,
+}
+
+/// What `plugin verify` can be told.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Public keys of trusted vendors, *.pub.
+    #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+    pub trusted_keys: PathBuf,
+}
+
+/// What `plugin install` can be told.
+#[derive(Debug, Args)]
+pub struct InstallOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// Where plugins are installed.
+    #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
+    pub into: PathBuf,
+    /// Public keys of trusted vendors, *.pub.
+    #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+    pub trusted_keys: PathBuf,
+}
+
+/// What `plugin keygen` can be told.
+#[derive(Debug, Args)]
+pub struct KeygenOptions {
+    /// The secret key to write; the public one gets the extension pub.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
+}
+
+/// What `plugin sign` can be told.
+#[derive(Debug, Args)]
+pub struct SignOptions {
+    /// The plugin's directory.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// The secret key.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key: PathBuf,
 }
 
 /// What `annotate` can be told.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mednerd_audit::{Key, Verifier};
 use mednerd_client::Client;
-use mednerd_client::api::{ServiceState, StatusResponse};
+use mednerd_client::api::{PluginState, ServiceState, StatusResponse};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 use serde::Serialize;
@@ -347,8 +347,16 @@ fn loaded(findings: &mut Findings, status: &StatusResponse) {
         ),
         false => findings.add("models", Verdict::Ok, models, ""),
     }
-    if !status.plugins.is_empty() {
-        findings.add("plugins", Verdict::Ok, status.plugins.join(", "), "");
+    for plugin in &status.plugins {
+        match (plugin.state, &plugin.reason) {
+            (PluginState::Ready, _) => findings.add("plugin", Verdict::Ok, &plugin.id, ""),
+            (_, reason) => findings.add(
+                "plugin",
+                Verdict::Wrong,
+                format!("{}: {}", plugin.id, reason.as_deref().unwrap_or("not ready")),
+                "`mednerctl plugins` and the journal tell more",
+            ),
+        }
     }
     let found = format!(
         "{} on {} threads: {}",

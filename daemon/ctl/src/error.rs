@@ -85,6 +85,9 @@ pub enum Error {
     /// The audit trail's key.
     #[error(transparent)]
     Key(#[from] mednerd_audit::KeyError),
+    /// A plugin is not what it must be, or cannot be put where it shall.
+    #[error("{0}")]
+    Plugin(String),
     /// No event loop.
     #[error("cannot start: {0}; are there too many open files?")]
     Runtime(#[source] io::Error),
@@ -95,7 +98,9 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } => Exit::Refused,
+            Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } | Self::Plugin(_) => {
+                Exit::Refused
+            }
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,
             Self::Read(_)
             | Self::NotUtf8 { .. }

@@ -168,6 +168,7 @@ mod tests {
                 "mednerctl-doctor.1",
                 "mednerctl-load.1",
                 "mednerctl-models.1",
+                "mednerctl-plugin.1",
                 "mednerctl-plugins.1",
                 "mednerctl-reload.1",
                 "mednerctl-status.1",

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use mednerd_client::api::{
-    ErrorDetail, LoadRequest, ModelsResponse, PluginsResponse, ReloadResponse, ServiceState, StatusResponse,
+    ErrorDetail, LoadRequest, ModelsResponse, PluginState, PluginStatus, PluginsResponse, ReloadResponse,
+    ServiceState, StatusResponse,
 };
 use mednerd_client::{Client, ClientError};
 use serde::Serialize;
@@ -133,7 +134,16 @@ fn status_page(answer: &StatusResponse, style: Style) -> String {
     );
     pair("memory", &bytes(answer.resident_bytes));
     pair("models", &list(&answer.models));
-    pair("plugins", &list(&answer.plugins));
+    let plugins: Vec<String> = answer.plugins.iter().map(plugin_line).collect();
+    for (at, plugin) in plugins.iter().enumerate() {
+        pair(if at == 0 { "plugins" } else { "" }, plugin);
+    }
+    if plugins.is_empty() {
+        pair("plugins", "none");
+    }
+    if configuration.plugin_development {
+        pair("", "development: plugins that nobody has signed are loaded");
+    }
     pair("configuration", &list(&configuration.files));
     pair("", &format!("in force since {}", configuration.loaded_at));
     for (at, problem) in configuration.rejected.iter().enumerate() {
@@ -186,11 +196,60 @@ fn plugins_page(answer: &PluginsResponse, style: Style) -> String {
     if answer.plugins.is_empty() {
         return "no plugins are loaded\n".to_owned();
     }
-    let mut table = Table::new([Column::text("id"), Column::text("version")]);
+    let columns = [
+        "id",
+        "version",
+        "vendor",
+        "state",
+        "vocabularies",
+        "signed by",
+        "last death",
+    ];
+    let mut table = Table::new(columns.map(Column::text));
     for plugin in &answer.plugins {
-        table.row([plugin.id.as_str().into(), plugin.version.as_str().into()]);
+        let vocabularies: Vec<String> = plugin
+            .vocabularies
+            .iter()
+            .map(|vocabulary| format!("{} {}", vocabulary.name, vocabulary.version))
+            .collect();
+        let death = plugin.last_death.as_ref();
+        let death = death.map_or_else(String::new, |death| format!("{}, {}", death.at, death.cause));
+        table.row([
+            plugin.id.as_str().into(),
+            plugin.version.as_str().into(),
+            plugin.vendor.as_str().into(),
+            state_name(plugin.state).into(),
+            list(&vocabularies).as_str().into(),
+            plugin.signed_by.as_deref().unwrap_or("nobody").into(),
+            death.as_str().into(),
+        ]);
     }
     table.render(style)
+}
+
+fn plugin_line(plugin: &PluginStatus) -> String {
+    let mut line = format!("{}: {}", plugin.id, state_name(plugin.state));
+    if let Some(reason) = &plugin.reason {
+        line.push_str(&format!(", {reason}"));
+    }
+    if plugin.deaths > 0 {
+        let cause = plugin.last_death.as_deref().unwrap_or("it went away");
+        line.push_str(&format!("; died {} times, at last: {cause}", plugin.deaths));
+    }
+    if plugin.signed_by.is_none() {
+        line.push_str("; not signed");
+    }
+    line
+}
+
+fn state_name(state: PluginState) -> &'static str {
+    match state {
+        PluginState::Starting => "starting",
+        PluginState::Ready => "ready",
+        PluginState::BackingOff => "waiting to be started again",
+        PluginState::OutOfService => "out of service",
+        PluginState::Stopped => "stopped",
+    }
 }
 
 fn reload_page(answer: &ReloadResponse, style: Style) -> String {

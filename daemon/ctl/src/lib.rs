@@ -21,6 +21,7 @@ mod html;
 mod info;
 mod input;
 mod output;
+mod plugin;
 mod table;
 
 use std::ffi::OsString;
@@ -86,6 +87,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::SupportBundle(options) => {
             wait_for(bundle::run(&socket, patience(cli::SHORT_TIMEOUT), options))
         }
+        Command::Plugin { command } => plugin::run(command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),
     }

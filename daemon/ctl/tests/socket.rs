@@ -328,7 +328,7 @@ fn status() -> Value {
         "resident_bytes": 327_155_712, "models": ["disease"], "plugins": [],
         "configuration": {"files": ["/etc/mednerd/mednerd.toml"],
             "loaded_at": "2026-11-21T04:00:00Z",
-            "rejected": ["/etc/mednerd/mednerd.toml:3: unknown key"]}
+            "plugin_development": false, "rejected": ["/etc/mednerd/mednerd.toml:3: unknown key"]}
     })
 }
 
@@ -375,7 +375,14 @@ fn models_and_plugins_are_listed() {
                 "parameters": 11_170_000, "languages": ["en"], "license": null,
                 "digest": "0123456789abcdef0123", "memory_bytes": 44_680_000,
                 "loaded_at": "2026-11-21T04:00:00Z", "adapters": ["gene"]}]}),
-            _ => json!({"plugins": [{"id": "org.example.umls", "version": "1.2.0"}]}),
+            _ => json!({"plugins": [{
+                "id": "org.example.umls", "version": "1.2.0", "vendor": "Example", "path": "/p",
+                "abilities": ["mednerd.normalizer/1"], "vocabularies": [{"name": "UMLS", "version": "2026AA"}],
+                "formats": [], "task": null, "signed_by": "E7620F1842B4E81F", "sha256": "ab", "state": "ready",
+                "reason": null, "pid": 7, "ready_since": "2026-11-21T04:00:00Z", "start_ms": 20.0, "starts": 2,
+                "deaths": 1, "last_death": {"at": "2026-11-21T03:00:00Z", "cause": "ended by SIGSEGV"},
+                "calls": {"answered": 1, "failed": 0, "overruns": 0},
+                "sandbox": {"landlock": "full", "seccomp": "full"}}]}),
         };
         (200, None, body.to_string())
     });
@@ -384,15 +391,18 @@ fn models_and_plugins_are_listed() {
     assert_eq!(
         out,
         "\
-name     default  family  engine  precision  labels             window  parameters    memory  digest        loaded at
-disease  yes      bert    tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
-adapters of disease  gene
+name     over  default  family  languages  engine  precision  labels             window  parameters    memory  digest        loaded at
+disease  -     yes      bert    en         tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
 "
     );
     let (code, out, _) = run(ctl(&fake.socket()).arg("plugins"));
+    assert_eq!(code, 0);
     assert_eq!(
-        (code, out.as_str()),
-        (0, "id                version\norg.example.umls  1.2.0\n")
+        out,
+        "\
+id                version  vendor   state  vocabularies  signed by         last death
+org.example.umls  1.2.0    Example  ready  UMLS 2026AA   E7620F1842B4E81F  2026-11-21T03:00:00Z, ended by SIGSEGV
+"
     );
     let (code, out, _) = run(ctl(&fake.socket()).args(["plugins", "--json"]));
     assert_eq!(code, 0);

@@ -169,6 +169,12 @@ impl App {
             connections: self.connections.inside(),
             healthy: self.health.state() == ServiceState::Ready,
             models: self.generation().entries.len(),
+            plugins: self
+                .generation()
+                .plugins
+                .iter()
+                .map(|plugin| plugin.figures())
+                .collect(),
             resident_bytes: resident_bytes(),
         }
     }
@@ -205,7 +211,7 @@ impl App {
             },
             resident_bytes: resident_bytes(),
             models: generation.names(),
-            plugins: Vec::new(),
+            plugins: generation.plugins.iter().map(|plugin| plugin.status()).collect(),
             configuration: api::ConfigurationStatus {
                 files: generation
                     .config
@@ -215,6 +221,7 @@ impl App {
                     .collect(),
                 loaded_at: generation.loaded_at.to_string(),
                 rejected: lock(&self.rejected).clone(),
+                plugin_development: generation.config.plugin_policy.development,
             },
         }
     }

@@ -14,6 +14,7 @@ use crate::app::now;
 use crate::audit;
 use crate::config::{self, Config, Problem};
 use crate::models::{Base, Facts, LoadError, Model};
+use crate::plugins::Plugin;
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
 pub struct Entry {
@@ -46,6 +47,8 @@ pub struct Generation {
     pub bases: Vec<NamedBase>,
     /// The models, in the order of the configuration: after each base its adapters.
     pub entries: Vec<Arc<Entry>>,
+    /// The plugins, in the order of the configuration.
+    pub plugins: Vec<Arc<Plugin>>,
     /// When it was made.
     pub loaded_at: Timestamp,
 }
@@ -85,6 +88,8 @@ impl Generation {
                 problems.push(problem);
             }
         }
+        let before = previous.map_or(&[][..], |previous| &previous.plugins);
+        let plugins = load_plugins(&config, before, &mut problems);
         if !problems.is_empty() {
             config.sort(&mut problems);
             return Err(problems);
@@ -94,6 +99,7 @@ impl Generation {
             policy,
             bases: change.bases,
             entries: change.entries,
+            plugins,
             loaded_at: now(),
         };
         let names = generation.names();
@@ -197,6 +203,7 @@ impl Generation {
             policy: self.policy.clone(),
             bases,
             entries,
+            plugins: self.plugins.clone(),
             loaded_at: self.loaded_at,
         }
     }
@@ -299,6 +306,7 @@ impl Generation {
             warnings
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
+        warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));
         warnings
     }
 
@@ -306,6 +314,37 @@ impl Generation {
     pub fn names(&self) -> Vec<String> {
         self.entries.iter().map(|entry| entry.name.clone()).collect()
     }
+}
+
+/// Starts the plugins, all at once; those that have not changed go on serving.
+fn load_plugins(config: &Config, before: &[Arc<Plugin>], problems: &mut Vec<Problem>) -> Vec<Arc<Plugin>> {
+    let started: Vec<_> = config
+        .plugins
+        .iter()
+        .map(|wanted| {
+            let kept = before
+                .iter()
+                .find(|plugin| plugin.is(wanted, &config.plugin_policy));
+            let plugin = match kept {
+                Some(plugin) => Ok(Arc::clone(plugin)),
+                None => Plugin::launch(wanted, &config.plugin_policy).map(Arc::new),
+            };
+            (wanted, plugin)
+        })
+        .collect();
+    let mut plugins: Vec<Arc<Plugin>> = Vec::new();
+    for (wanted, plugin) in started {
+        let ready = plugin.and_then(|plugin| plugin.wait_ready().map(|()| plugin));
+        match ready {
+            Ok(plugin) if plugins.iter().any(|other| other.id() == plugin.id()) => {
+                let why = format!("a plugin \"{}\" is already defined; take one out", plugin.id());
+                problems.push(Problem::at(&wanted.place, why));
+            }
+            Ok(plugin) => plugins.push(plugin),
+            Err(error) => problems.push(Problem::at(&wanted.place, error.to_string())),
+        }
+    }
+    plugins
 }
 
 /// A state in the making. What the state before has of it is taken over: files are known by their digest.

@@ -15,6 +15,7 @@ mod logging;
 mod metrics;
 mod models;
 mod notify;
+mod plugins;
 pub mod run;
 mod scheduler;
 mod server;

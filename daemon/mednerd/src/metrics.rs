@@ -1,8 +1,10 @@
 //! What monitoring sees: OpenMetrics counters, gauges and histograms. No label ever comes from a
 //! request but a route that exists and a model that is loaded.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::plugins::Figures;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -54,7 +56,7 @@ pub struct ReloadLabels {
 }
 
 /// What is true at the moment of the scrape.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Now {
     /// Documents admitted and not yet answered.
     pub documents: usize,
@@ -66,8 +68,30 @@ pub struct Now {
     pub healthy: bool,
     /// Loaded models.
     pub models: usize,
+    /// Plugins.
+    pub plugins: Vec<Figures>,
     /// Resident memory.
     pub resident_bytes: u64,
+}
+
+/// Labels of a plugin's calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginCallLabels {
+    plugin: String,
+    outcome: &'static str,
+}
+
+/// Labels of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginLabels {
+    plugin: String,
+}
+
+/// Labels of what a plugin counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PluginCounterLabels {
+    plugin: String,
+    name: String,
 }
 
 /// All metrics of one daemon.
@@ -94,6 +118,10 @@ pub struct Metrics {
     connections: Gauge,
     healthy: Gauge,
     models: Gauge,
+    plugin_calls: Family<PluginCallLabels, Counter>,
+    plugin_deaths: Family<PluginLabels, Counter>,
+    plugin_ready: Family<PluginLabels, Gauge>,
+    plugin_counters: Family<PluginCounterLabels, Counter<f64, AtomicU64>>,
     resident: Gauge,
 }
 
@@ -118,6 +146,10 @@ impl Metrics {
             connections: Gauge::default(),
             healthy: Gauge::default(),
             models: Gauge::default(),
+            plugin_calls: Family::default(),
+            plugin_deaths: Family::default(),
+            plugin_ready: Family::default(),
+            plugin_counters: Family::default(),
             resident: Gauge::default(),
             registry: Registry::default(),
         };
@@ -184,6 +216,26 @@ impl Metrics {
             metrics.healthy.clone(),
         );
         own.register("models", "Loaded models", metrics.models.clone());
+        own.register(
+            "plugin_calls",
+            "Calls of plugins by outcome",
+            metrics.plugin_calls.clone(),
+        );
+        own.register(
+            "plugin_deaths",
+            "Plugin hosts that died",
+            metrics.plugin_deaths.clone(),
+        );
+        own.register(
+            "plugin_ready",
+            "1 where the plugin takes calls",
+            metrics.plugin_ready.clone(),
+        );
+        own.register(
+            "plugin_counter",
+            "What plugins count, by the names in their manifests",
+            metrics.plugin_counters.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -204,6 +256,32 @@ impl Metrics {
             .observe(time.as_secs_f64());
     }
 
+    /// Plugins count for themselves; a plugin that is gone is gone here too.
+    fn note_plugins(&self, plugins: Vec<Figures>) {
+        self.plugin_calls.clear();
+        self.plugin_deaths.clear();
+        self.plugin_ready.clear();
+        self.plugin_counters.clear();
+        for figures in plugins {
+            let plugin = figures.id;
+            for (outcome, count) in [("answered", figures.answered), ("failed", figures.failed)] {
+                let plugin = plugin.clone();
+                let labels = PluginCallLabels { plugin, outcome };
+                self.plugin_calls.get_or_create(&labels).inc_by(count);
+            }
+            let labels = PluginLabels {
+                plugin: plugin.clone(),
+            };
+            self.plugin_deaths.get_or_create(&labels).inc_by(figures.deaths);
+            self.plugin_ready.get_or_create(&labels).set(figures.ready.into());
+            for (name, value) in figures.counters {
+                let plugin = plugin.clone();
+                let labels = PluginCounterLabels { plugin, name };
+                self.plugin_counters.get_or_create(&labels).inc_by(value);
+            }
+        }
+    }
+
     /// The text that a scraper reads.
     pub fn encode(&self, now: Now) -> String {
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -212,6 +290,7 @@ impl Metrics {
         self.connections.set(whole(now.connections));
         self.healthy.set(now.healthy.into());
         self.models.set(whole(now.models));
+        self.note_plugins(now.plugins);
         self.resident
             .set(i64::try_from(now.resident_bytes).unwrap_or(i64::MAX));
         let mut page = String::new();

@@ -192,5 +192,14 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
             Some(base) => format!("adapter \"{name}\" over \"{base}\": {parameters} parameters, {finds}"),
         }
     });
-    Ok(models.chain(warnings).collect())
+    let plugins = generation.plugins.iter().map(|plugin| {
+        let signer = plugin.info().signed_by;
+        format!(
+            "plugin \"{}\": version {}, {}",
+            plugin.id(),
+            plugin.version(),
+            signer.map_or("not signed".to_owned(), |key| format!("signed by key {key}"))
+        )
+    });
+    Ok(models.chain(plugins).chain(warnings).collect())
 }

@@ -22,7 +22,7 @@ use crate::sync::{Pass, lock};
 /// One document to annotate.
 pub struct Job {
     /// The text, exactly as received.
-    pub text: String,
+    pub text: Arc<str>,
     /// The models to run.
     pub models: Vec<Arc<Entry>>,
     /// How pieces become entities.
@@ -45,6 +45,8 @@ pub struct Job {
 pub struct Outcome {
     /// The answer's entities.
     pub entities: Vec<api::Entity>,
+    /// Where they are in the text, in bytes.
+    pub places: Vec<(usize, usize)>,
     /// SHA-256 of the text, in hexadecimal.
     pub text_sha256: String,
     /// The text's length.
@@ -423,15 +425,19 @@ impl Work {
             }
         }
         let offsets = OffsetMap::new(&job.text);
-        let entities = merge(mentions)
+        let (entities, places) = merge(mentions)
             .into_iter()
             .enumerate()
-            .filter_map(|(index, mention)| entity(index, &mention, job, &offsets))
-            .collect();
+            .filter_map(|(index, mention)| {
+                let place = (mention.span.begin, mention.span.end);
+                Some((entity(index, &mention, job, &offsets)?, place))
+            })
+            .unzip();
         self.spend(begun.elapsed());
         let length = |unit| offsets.length(unit) as u64;
         Ok(Outcome {
             entities,
+            places,
             text_sha256: hexadecimal(&Sha256::digest(job.text.as_bytes())),
             text_length: TextLength {
                 utf8_byte: length(OffsetUnit::Utf8Byte),
@@ -493,7 +499,7 @@ mod tests {
 
     fn job(entry: &Arc<Entry>, text: &str) -> Job {
         Job {
-            text: text.to_owned(),
+            text: text.into(),
             models: vec![Arc::clone(entry)],
             aggregation: Aggregation::Simple,
             threshold: 0.0,

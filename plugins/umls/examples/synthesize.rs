@@ -1,7 +1,7 @@
 //! Makes a synthetic UMLS release of any size, for measuring: `synthesize FOLDER ROWS [SEED]`.
 //!
 //! Like the real one in what costs time and space: 5.9 rows and 2.2 distinct English names per concept, names of one
-//! to a dozen words with Zipf's law over as many words as the release has concepts, words of Greek and Latin parts
+//! to a dozen words with the law of Zipf and Mandelbrot over as many words as the release has concepts, words of Greek and Latin parts
 //! (so that their trigrams are as crowded as real ones), reordered and plural variants, a third of the rows in other
 //! languages, some names shared by several concepts, some suppressed.
 #![allow(clippy::print_stderr)]
@@ -36,6 +36,8 @@ const COMMON: &str = "disease disorder of the and type with in chronic acute inj
     antigen protein gene human product oral tablet injection solution dose extended release acid sodium due to unspecified \
     other congenital hereditary familial primary secondary severe mild history examination finding observation \
     primary stage grade carcinoma cancer pain failure insufficiency abnormality anterior posterior internal external";
+/// Mandelbrot's shift of the ranks.
+const SHIFT: f64 = 10.0;
 const FORMS: &[&str] = &[
     "cardio", "neuro", "hepato", "nephro", "gastro", "dermo", "osteo", "arthro", "angio", "hemo", "lympho",
     "myo", "cranio", "cerebro", "pneumo", "thyro", "adeno", "chondro", "cysto", "entero", "fibro", "glyco",
@@ -79,11 +81,11 @@ fn name(random: &mut Random, words: u64, common: &[&str]) -> Vec<String> {
     let length = 1 + (random.unit() * random.unit() * 11.0) as usize + usize::from(random.below(3) > 0);
     (0..length)
         .map(|_| {
-            // Zipf's law with exponent one.
+            // The law of Zipf and Mandelbrot: the commonest word is in a few of a hundred names.
             // A name of one word is none of the common ones, or thousands of concepts would have it.
             let rank = match length {
                 1 => words / 2 + random.below(words / 2),
-                _ => ((words as f64).ln() * random.unit()).exp() as u64 - 1,
+                _ => (SHIFT * ((words as f64 / SHIFT).ln_1p() * random.unit()).exp_m1()) as u64,
             };
             let mut text = String::new();
             word(rank, common, &mut text);

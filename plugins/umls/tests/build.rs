@@ -316,12 +316,16 @@ proptest! {
         };
         build.run(&mut ()).unwrap();
         prop_assert_eq!(&bytes, &fs::read(out).unwrap());
-        // Every name finds its concept.
+        // Every name that is one concept's alone finds it.
         let linker = open(&first.path().join("index"), None);
         for (i, name) in names.iter().enumerate() {
+            let same = |other: &&String| other.eq_ignore_ascii_case(name);
+            if names.iter().filter(same).count() > 1 {
+                continue;
+            }
             let found = link(&linker, name);
             let id = format!("D{}", i / 3);
-            prop_assert!(found.iter().any(|candidate| candidate.id == id) || found.len() == 10, "{}", name);
+            prop_assert_eq!(found.first().map(|candidate| &candidate.id), Some(&id), "{}", name);
         }
     }
 }

@@ -370,14 +370,127 @@ pub struct PluginsResponse {
     pub plugins: Vec<PluginInfo>,
 }
 
-/// A loaded plugin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A plugin in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PluginInfo {
     /// Its id.
     pub id: String,
     /// Its version.
     pub version: String,
+    /// Who made it.
+    pub vendor: String,
+    /// Its directory.
+    pub path: String,
+    /// What it can do, such as `mednerd.normalizer/1`.
+    pub abilities: Vec<String>,
+    /// What it links to.
+    pub vocabularies: Vec<VocabularyInfo>,
+    /// The document formats it decodes.
+    pub formats: Vec<String>,
+    /// The name of the NER task it brings.
+    pub task: Option<String>,
+    /// The key that signed it, as minisign prints it; `null` for an unsigned one in development.
+    pub signed_by: Option<String>,
+    /// SHA-256 of its library.
+    pub sha256: String,
+    /// What its host is doing.
+    pub state: PluginState,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// Process id of its host.
+    pub pid: Option<u32>,
+    /// Since when its host is ready, RFC 3339.
+    pub ready_since: Option<String>,
+    /// Milliseconds that the last start of its host took.
+    pub start_ms: f64,
+    /// Hosts started.
+    pub starts: u64,
+    /// Hosts that died.
+    pub deaths: u64,
+    /// The last of them.
+    pub last_death: Option<PluginDeath>,
+    /// What became of its calls.
+    pub calls: PluginCalls,
+    /// What confines its host, beside resource limits.
+    pub sandbox: PluginSandbox,
+}
+
+/// A vocabulary that a plugin links to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct VocabularyInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// What a plugin's host is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PluginState {
+    /// It is being started.
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It died and is started again soon.
+    BackingOff,
+    /// It died too often and is tried again after a rest.
+    OutOfService,
+    /// It was stopped.
+    Stopped,
+}
+
+/// The death of a plugin's host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PluginDeath {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Of what.
+    pub cause: String,
+}
+
+/// What became of a plugin's calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PluginCalls {
+    /// Answered.
+    pub answered: u64,
+    /// Failed, for whatever reason.
+    pub failed: u64,
+    /// Not done in time.
+    pub overruns: u64,
+}
+
+/// What confines a plugin's host: `full`, `partial` or `none`, as far as the kernel can.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PluginSandbox {
+    /// Files and network.
+    pub landlock: String,
+    /// System calls.
+    pub seccomp: String,
+}
+
+/// A plugin in a few words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PluginStatus {
+    /// Its id.
+    pub id: String,
+    /// What its host is doing.
+    pub state: PluginState,
+    /// Why it is not ready.
+    pub reason: Option<String>,
+    /// Hosts that died.
+    pub deaths: u64,
+    /// Of what the last one died.
+    pub last_death: Option<String>,
+    /// The key that signed it; `null` for an unsigned one in development.
+    pub signed_by: Option<String>,
 }
 
 /// What the daemon is doing as a whole.
@@ -417,8 +530,8 @@ pub struct StatusResponse {
     pub resident_bytes: u64,
     /// Names of the models.
     pub models: Vec<String>,
-    /// Names of the plugins.
-    pub plugins: Vec<String>,
+    /// The plugins.
+    pub plugins: Vec<PluginStatus>,
     /// Which configuration is in force.
     pub configuration: ConfigurationStatus,
 }
@@ -477,6 +590,8 @@ pub struct ConfigurationStatus {
     pub loaded_at: String,
     /// Problems of the last reload that was refused; empty where the last one was taken.
     pub rejected: Vec<String>,
+    /// Whether plugins that nobody has signed are loaded.
+    pub plugin_development: bool,
 }
 
 /// The body of `POST /v1/reload`.

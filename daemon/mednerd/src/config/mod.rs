@@ -33,6 +33,52 @@ pub struct Config {
     pub audit: Audit,
     /// `[[models]]`
     pub models: Vec<Model>,
+    /// `[plugin_policy]`
+    pub plugin_policy: PluginPolicy,
+    /// `[[plugins]]`
+    pub plugins: Vec<Plugin>,
+}
+
+/// `[plugin_policy]`: what is demanded of plugins, and what they may have at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPolicy {
+    /// The directory of the public keys whose plugins are loaded.
+    pub trusted_keys: PathBuf,
+    /// Whether unsigned plugins are loaded too.
+    pub development: bool,
+    /// The folder of `mednerd-plugin-host`; beside `mednerd` or where the package puts it, unless named.
+    pub host: Option<PathBuf>,
+    /// A plugin that asks for more memory is refused; megabytes.
+    pub max_memory_mb: u64,
+    /// A plugin that asks for longer calls is refused; milliseconds.
+    pub max_call_ms: u64,
+    /// Bytes of a message to or from a plugin's host: a note, or what was found in it. From
+    /// `server.max_text_bytes`.
+    pub max_frame: usize,
+}
+
+impl Default for PluginPolicy {
+    fn default() -> Self {
+        Self {
+            trusted_keys: mednerd_plugin::package::TRUSTED_KEYS.into(),
+            development: false,
+            host: None,
+            max_memory_mb: 4096,
+            max_call_ms: 5000,
+            max_frame: 0,
+        }
+    }
+}
+
+/// `[[plugins]]`: one plugin directory and what is handed to the plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugin {
+    /// The directory.
+    pub path: PathBuf,
+    /// `[plugins.settings]` as a JSON object.
+    pub settings: String,
+    /// Where its table stands.
+    pub place: Place,
 }
 
 /// `[server]`: sockets and limits.
@@ -281,6 +327,8 @@ impl Config {
             engine: Engine::default(),
             audit: Audit::default(),
             models: Vec::new(),
+            plugin_policy: PluginPolicy::default(),
+            plugins: Vec::new(),
         };
         for path in files(file, &mut problems) {
             match std::fs::read_to_string(&path) {
@@ -296,6 +344,8 @@ impl Config {
             config.files.push(path);
         }
         config.check_names(&mut problems);
+        // A batch, or one long note, with room for what is found in it.
+        config.plugin_policy.max_frame = (2 * config.server.max_text_bytes).max(1 << 20) + (15 << 20);
         (config, problems)
     }
 
@@ -323,9 +373,10 @@ impl Config {
             self.audit.overlay(section);
         }
         root.each_table("models", |section| self.models.extend(Model::read(section)));
-        root.each_table("plugins", |mut section| {
-            section.refuse("plugins cannot be loaded by this version of mednerd; take this table out");
-        });
+        if let Some(section) = root.table("plugin_policy") {
+            self.plugin_policy.overlay(section);
+        }
+        root.each_table("plugins", |section| self.plugins.extend(Plugin::read(section)));
         root.finish();
     }
 
@@ -433,6 +484,41 @@ impl Audit {
         });
         section.boolean("journal", &mut self.journal);
         section.finish();
+    }
+}
+
+impl PluginPolicy {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        section.path("trusted_keys", &mut self.trusted_keys);
+        section.boolean("development", &mut self.development);
+        let mut host = PathBuf::new();
+        if section.path("host", &mut host) {
+            self.host = Some(host);
+        }
+        for (key, range, target) in [
+            ("max_memory_mb", 16..=1 << 20, &mut self.max_memory_mb),
+            ("max_call_ms", 1..=60_000, &mut self.max_call_ms),
+        ] {
+            let mut number = usize::try_from(*target).unwrap_or(usize::MAX);
+            section.size(key, range, &mut number);
+            *target = number as u64;
+        }
+        section.finish();
+    }
+}
+
+impl Plugin {
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let (mut path, mut settings) = (PathBuf::new(), "{}".to_owned());
+        let placed = section.required("path", |section| section.path("path", &mut path));
+        section.json("settings", &mut settings);
+        let place = section.place();
+        section.finish();
+        placed.then_some(Self {
+            path,
+            settings,
+            place,
+        })
     }
 }
 
@@ -564,7 +650,7 @@ mod tests {
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
-                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, models, plugins",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, models, plugin_policy, plugins",
             ]
         );
     }
@@ -596,14 +682,45 @@ mod tests {
     fn what_this_version_cannot_do_is_refused_by_name() {
         let problems = load(&[(
             "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n[[plugins]]\npath = \"/p\"\n",
+            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n",
         )])
         .unwrap_err();
-        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn plugins_get_their_settings_as_they_stand() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\ntrusted_keys = \"keys\"\nmax_call_ms = 7\n[[plugins]]\npath = \"p\"\n[plugins.settings]\n\
+             index = \"/i\"\nnumber = 0x10\nshare = 0.5\nlist = [true, \"é\"]\n[plugins.settings.inner]\nday = 2026-01-02\n\
+             [[plugins]]\npath = \"/q\"\n",
+        )])
+        .unwrap();
+        assert!(config.plugin_policy.trusted_keys.ends_with("keys"));
+        assert_eq!(
+            (config.plugin_policy.max_call_ms, config.plugin_policy.development),
+            (7, false)
+        );
+        let [first, second] = &*config.plugins else {
+            panic!()
+        };
+        let settings: serde_json::Value = serde_json::from_str(&first.settings).unwrap();
+        let expected = serde_json::json!({
+            "index": "/i", "number": 16, "share": 0.5, "list": [true, "é"], "inner": {"day": "2026-01-02"},
+        });
+        assert_eq!(settings, expected);
+        assert_eq!(second.settings, "{}");
+        let problems = load(&[(
+            "mednerd.toml",
+            "[plugin_policy]\nkeys = 1\n[[plugins]]\nsettings = 1\n",
+        )])
+        .unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:?}");
     }
 
     #[test]

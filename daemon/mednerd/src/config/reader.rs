@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -72,11 +73,6 @@ impl<'d, 'i> Section<'d, 'i> {
     /// Where the table begins.
     pub(super) fn place(&self) -> Place {
         self.document.place(self.at)
-    }
-
-    /// Notes that the table as a whole cannot be used.
-    pub(super) fn refuse(&mut self, why: &str) {
-        self.problem(self.at, why.to_owned());
     }
 
     /// The table under `key`.
@@ -159,6 +155,15 @@ impl<'d, 'i> Section<'d, 'i> {
                 false
             }
         });
+    }
+
+    /// A table as a JSON object, as it stands.
+    pub(super) fn json(&mut self, key: &'static str, target: &mut String) {
+        let Some(value) = self.value(key) else { return };
+        match value.get_ref() {
+            table @ DeValue::Table(_) => *target = json(table).to_string(),
+            other => self.wrong_type(key, value, "a table", other),
+        }
     }
 
     /// True or false.
@@ -302,6 +307,33 @@ pub(crate) const NAME_RULE: &str = "letters, digits, '.', '_' and '-', at most 6
 pub(crate) fn is_name(text: &str) -> bool {
     let right = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     (1..=64).contains(&text.len()) && text.bytes().all(right)
+}
+
+/// TOML as JSON; dates and times become strings, numbers that JSON does not have become null.
+fn json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::from(&**text),
+        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).into_json(),
+        DeValue::Float(float) => float.as_str().parse::<f64>().into_json(),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| (key_text(key).to_owned(), json(value.get_ref())))
+            .collect(),
+    }
+}
+
+/// A number that could be read, or null.
+trait IntoJson {
+    fn into_json(self) -> Value;
+}
+
+impl<T: Into<Value>, E> IntoJson for Result<T, E> {
+    fn into_json(self) -> Value {
+        self.map_or(Value::Null, Into::into)
+    }
 }
 
 fn key_text<'k>(key: &'k Spanned<toml::de::DeString<'_>>) -> &'k str {

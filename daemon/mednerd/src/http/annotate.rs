@@ -13,6 +13,7 @@ use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
 use mednerd_pipeline::{Aggregation, OffsetUnit};
 use serde_json::value::RawValue;
 
+use super::link::{Link, Report};
 use super::request::Request;
 use super::{ApiError, body, respond};
 use crate::access::Peer;
@@ -60,6 +61,7 @@ pub struct Plan {
     job: Job,
     echo: Echo,
     digests: BTreeMap<String, String>,
+    link: Option<Link>,
 }
 
 /// What of a request comes back in its answer.
@@ -95,11 +97,12 @@ impl Plan {
             return Err(ApiError::NoDefaultModel);
         }
         let digests = generation.digests(&models);
+        let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
             job: Job {
-                text: request.text,
+                text: request.text.into(),
                 models,
                 aggregation: aggregation(request.aggregation),
                 threshold: request.threshold,
@@ -114,6 +117,7 @@ impl Plan {
                 context: request.context,
             },
             digests,
+            link,
         })
     }
 
@@ -127,12 +131,14 @@ impl Plan {
             mut job,
             echo,
             digests,
+            link,
         } = self;
         job.places = places;
         let (arrived, allowed) = (job.arrived, job.allowed);
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
         };
+        let text = Arc::clone(&job.text);
         let ticket = app.scheduler.submit(job);
         let outcome = tokio::time::timeout_at((arrived + allowed).into(), ticket.outcome()).await;
         let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
@@ -147,9 +153,18 @@ impl Plan {
                 }
             }
         })?;
+        let mut outcome = outcome;
+        let mut report = Report::default();
+        if let Some(link) = link {
+            let deadline = arrived + allowed;
+            report = link
+                .run(text, &mut outcome.entities, &outcome.places, deadline)
+                .await;
+            app.metrics.observe("linking", report.time);
+        }
         let total = arrived.elapsed();
         note(app, &outcome, total);
-        Ok(answer(echo, digests, outcome, total))
+        Ok(answer(echo, digests, outcome, report, total))
     }
 }
 
@@ -170,22 +185,35 @@ fn note(app: &App, outcome: &Outcome, total: Duration) {
     app.note_cost(outcome.computed);
 }
 
-fn answer(echo: Echo, digests: BTreeMap<String, String>, outcome: Outcome, total: Duration) -> Answer {
+fn answer(
+    echo: Echo,
+    digests: BTreeMap<String, String>,
+    outcome: Outcome,
+    report: Report,
+    total: Duration,
+) -> Answer {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     Answer {
         document_id: echo.document_id,
-        status: Status::Ok,
-        degraded: Vec::new(),
+        status: match report.degraded.is_empty() {
+            true => Status::Ok,
+            false => Status::Partial,
+        },
+        degraded: report.degraded,
         offset_unit: echo.offset_unit,
         text_sha256: outcome.text_sha256,
         text_length: outcome.text_length,
         entities: outcome.entities,
-        versions: versions(digests),
+        versions: Versions {
+            plugins: report.plugins,
+            vocabularies: report.vocabularies,
+            ..versions(digests)
+        },
         engine: Some(api::Engine::Tract),
         timing_ms: Timing {
             queue: milliseconds(outcome.queued),
             inference: milliseconds(outcome.computed),
-            linking: 0.0,
+            linking: milliseconds(report.time),
             total: milliseconds(total),
         },
         context: echo.context,

@@ -77,6 +77,12 @@ pub enum ApiError {
         /// The loaded ones.
         known: Vec<String>,
     },
+    /// The request asks for a vocabulary that no plugin has. The name is the client's and is not repeated.
+    #[error("the request asks for a vocabulary that no plugin has; there are: {}", known.join(", "))]
+    UnknownVocabulary {
+        /// The ones there are.
+        known: Vec<String>,
+    },
     /// The deadline passed before the answer was ready.
     #[error("the deadline of {deadline_ms} ms passed before the answer was ready")]
     DeadlinePassed {
@@ -194,6 +200,7 @@ impl ApiError {
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
+            Self::UnknownVocabulary { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_vocabulary"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
@@ -223,7 +230,7 @@ impl ApiError {
             | Self::DuplicateField { field }
             | Self::Unusable { field, .. } => json!({"field": field}),
             Self::PeerNotAllowed { uid } => json!({"uid": uid}),
-            Self::UnknownModel { known } => json!({"loaded": known}),
+            Self::UnknownModel { known } | Self::UnknownVocabulary { known } => json!({"loaded": known}),
             Self::DeadlinePassed { deadline_ms } => json!({"deadline_ms": deadline_ms}),
             Self::BodyTooLarge { limit } => json!({"limit": limit}),
             Self::TextTooLong { length, limit } => json!({"length": length, "limit": limit}),

@@ -5,6 +5,7 @@ mod annotate;
 mod batch;
 mod body;
 mod error;
+mod link;
 mod models;
 mod openapi;
 mod request;
@@ -13,7 +14,7 @@ mod respond;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, MatchedPath, Request, State};
+use axum::extract::{self, Extension, MatchedPath, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -60,7 +61,7 @@ pub fn router(app: Arc<App>, door: Door) -> Router {
 async fn admit(
     State((app, door)): State<(Arc<App>, Door)>,
     Extension(peer): Extension<Peer>,
-    request: Request,
+    request: extract::Request,
     next: Next,
 ) -> Response {
     let route = request
@@ -123,8 +124,10 @@ async fn openapi_json() -> Response {
     respond::json(StatusCode::OK, &openapi::document())
 }
 
-async fn plugins() -> Response {
-    respond::json(StatusCode::OK, &PluginsResponse { plugins: Vec::new() })
+async fn plugins(State(app): State<Arc<App>>) -> Response {
+    let generation = app.generation();
+    let plugins = generation.plugins.iter().map(|plugin| plugin.info()).collect();
+    respond::json(StatusCode::OK, &PluginsResponse { plugins })
 }
 
 async fn status(State(app): State<Arc<App>>) -> Response {

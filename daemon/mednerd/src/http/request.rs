@@ -41,6 +41,8 @@ pub struct Request {
     pub aggregation: Aggregation,
     /// The unit of offsets in the answer.
     pub offset_unit: OffsetUnit,
+    /// Whether and how entities become concepts.
+    pub link: Option<Link>,
     /// As the client wishes; `None` for the configuration's default.
     pub deadline_ms: Option<u64>,
     /// Comes back exactly as it came.
@@ -77,15 +79,15 @@ impl Request {
                     "one of \"unicode_code_point\", \"utf16_code_unit\", \"utf8_byte\"",
                 )?
                 .unwrap_or_default(),
+            link: fields.take(
+                "link",
+                "true, false, or an object with \"top_k\" and \"vocabularies\"",
+            )?,
             deadline_ms: fields.take("deadline_ms", "a whole number of milliseconds")?,
             context: fields.raw("context"),
         };
         request.check()?;
         check_labels(fields.take("labels", "an array of strings")?)?;
-        check_link(fields.take(
-            "link",
-            "true, false, or an object with \"top_k\" and \"vocabularies\"",
-        )?)?;
         Ok(request)
     }
 
@@ -111,17 +113,6 @@ fn check_labels(labels: Option<Vec<String>>) -> Result<(), ApiError> {
         Some(_) => Err(ApiError::Unusable {
             field: "labels",
             problem: "is for zero-shot models, and none is loaded; leave it out",
-        }),
-    }
-}
-
-// A normaliser plugin is what links, and none can be loaded.
-fn check_link(link: Option<Link>) -> Result<(), ApiError> {
-    match link {
-        None | Some(Link::All(false)) => Ok(()),
-        Some(_) => Err(ApiError::Unusable {
-            field: "link",
-            problem: "asks for concepts, and no normaliser plugin is loaded; leave it out",
         }),
     }
 }
@@ -245,7 +236,7 @@ mod tests {
             (b"{\"text\":\"a\",\"threshold\":1.5}", "unusable_field"),
             (b"{\"text\":\"a\",\"aggregation\":\"best\"}", "invalid_field"),
             (b"{\"text\":\"a\",\"deadline_ms\":0}", "unusable_field"),
-            (b"{\"text\":\"a\",\"link\":{\"top_k\":3}}", "unusable_field"),
+            (b"{\"text\":\"a\",\"link\":{\"top\":3}}", "invalid_field"),
         ];
         for (body, expected) in cases {
             assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));

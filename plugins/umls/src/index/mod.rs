@@ -351,7 +351,7 @@ impl Index {
                     Table::Stem => text::Forms::of(name).stem_key == form,
                 }
             })
-            .take(64)
+            .take(24)
             .collect()
     }
 

@@ -13,7 +13,7 @@ mod similarity;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,16 @@ impl Linker {
 
     /// Links the mentions of one document: a list of candidates for each, best first; an empty one is NIL.
     pub fn link(&self, document: &Document<'_>, options: &Options) -> Vec<Vec<Candidate>> {
+        self.link_while(document, options, &|| true).unwrap_or_default()
+    }
+
+    /// As [`link`](Self::link), but `None` as soon as `wanted`, which is asked before each mention, says no.
+    pub fn link_while(
+        &self,
+        document: &Document<'_>,
+        options: &Options,
+        wanted: &dyn Fn() -> bool,
+    ) -> Option<Vec<Vec<Candidate>>> {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         let sieve = Sieve {
             index: &self.index,
@@ -272,8 +282,8 @@ impl Linker {
             .settings
             .threshold
             .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
-        sieve
-            .document(document)
+        let linked = sieve
+            .document(document, wanted)?
             .into_iter()
             .map(|found| {
                 let kept = found
@@ -282,7 +292,8 @@ impl Linker {
                     .take(options.top_k);
                 kept.map(|found| self.candidate(&local, found, options)).collect()
             })
-            .collect()
+            .collect();
+        Some(linked)
     }
 
     fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
@@ -351,7 +362,10 @@ impl Linker {
                         .vocabularies
                         .iter()
                         .any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
-                asked.then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
+                let cui = id
+                    .strip_prefix('C')
+                    .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+                (asked && cui).then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
             }
             "rxnorm" => wanted("RXNORM").then_some(("http://www.nlm.nih.gov/research/umls/rxnorm", id)),
             _ => codings::of_id(id)
@@ -387,20 +401,20 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    fn document(&self, document: &Document<'_>) -> Vec<Vec<Found>> {
+    fn document(&self, document: &Document<'_>, wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Found>>> {
         let definitions = definitions(document);
         let mut known: HashMap<String, Vec<Found>> = HashMap::new();
         let mut linked: Vec<Vec<Found>> = document
             .mentions
             .iter()
             .map(|mention| {
-                let mut found = self.mention(mention, &definitions, &mut known);
+                let mut found = wanted().then(|| self.mention(mention, &definitions, &mut known))?;
                 self.by_group(&mut found, mention.label);
-                found
+                Some(found)
             })
-            .collect();
+            .collect::<Option<_>>()?;
         self.undefined(document, &definitions, &mut linked, &mut known);
-        linked
+        Some(linked)
     }
 
     fn mention(
@@ -623,7 +637,6 @@ impl Sieve<'_> {
             let best = confidence(Evidence {
                 stage: one.stage,
                 similarity: one.similarity,
-                expanded: false,
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
@@ -659,7 +672,6 @@ impl Sieve<'_> {
                         let evidence = Evidence {
                             stage: Stage::Composite,
                             similarity: 1.0,
-                            expanded: false,
                             undefined: false,
                             rivals: 0,
                             preferred: false,
@@ -729,7 +741,6 @@ impl Sieve<'_> {
             confidence(Evidence {
                 stage: Stage::Fuzzy,
                 similarity,
-                expanded: false,
                 undefined: text::is_acronym(text),
                 rivals: 0,
                 preferred: false,
@@ -753,7 +764,8 @@ impl Sieve<'_> {
             let Some((_, forms, concept)) = self.local.names.get(number as usize) else {
                 continue;
             };
-            let alike = similarity(&mention, &Weighed::new(forms.clone(), self.index));
+            // Of two names that are equally alike, the one that the hospital uses is meant.
+            let alike = (similarity(&mention, &Weighed::new(forms.clone(), self.index)) * 1.04).min(1.0);
             offer(Found {
                 concept: *concept,
                 name: Name::Local(number),
@@ -1021,12 +1033,4 @@ fn initials_are(long: &str, short: &str) -> bool {
                     .iter()
                     .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
             ) == letters)
-}
-
-/// The path of the index, for messages.
-impl Linker {
-    /// The index file.
-    pub fn path(&self) -> &Path {
-        self.index.path()
-    }
 }

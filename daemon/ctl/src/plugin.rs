@@ -1,0 +1,307 @@
+//! `plugin …`: plugins as they are shipped, on a vendor's machine and on a server. Nothing here talks to the
+//! daemon, and nothing of a plugin runs here: `check` runs it in `mednerd-plugin-host`.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use mednerd_plugin::package::{self, MANIFEST, Manifest, Package, Policy, SIGNATURE};
+use minisign::{KeyPair, SecretKeyBox};
+use serde_json::Value;
+
+use crate::cli::{CheckOptions, InstallOptions, KeygenOptions, PluginCommand, SignOptions};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::table::{Column, Table};
+use crate::warn;
+
+const HOST: &str = "mednerd-plugin-host";
+const LIBEXEC: &str = "/usr/libexec/mednerd";
+/// Where a password can be given without a terminal; empty for a key without one.
+const PASSWORD: &str = "MEDNERD_KEY_PASSWORD";
+
+/// Runs a `plugin` command.
+pub fn run(command: PluginCommand) -> Result<Exit, Error> {
+    match command {
+        PluginCommand::Check(options) => check(&options),
+        PluginCommand::Verify(options) => {
+            let package = verified(&options.path, &options.trusted_keys)?;
+            say(&described(&package))
+        }
+        PluginCommand::Install(options) => install(&options),
+        PluginCommand::Remove { id, into } => remove(&id, &into),
+        PluginCommand::List { into, trusted_keys } => list(&into, &trusted_keys),
+        PluginCommand::Keygen(options) => keygen(&options),
+        PluginCommand::Sign(options) => sign(&options),
+    }
+}
+
+fn refused(why: impl ToString) -> Error {
+    Error::Plugin(why.to_string())
+}
+
+fn say(text: &str) -> Result<Exit, Error> {
+    Output::Stdout.write(format!("{text}\n").as_bytes())?;
+    Ok(Exit::Fine)
+}
+
+fn file_error(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    move |error| refused(format!("{}: {error}", path.display()))
+}
+
+/// The plugin in a directory, signed by a trusted key; whoever the files belong to.
+fn verified(directory: &Path, trusted_keys: &Path) -> Result<Package, Error> {
+    let policy = Policy {
+        owned: false,
+        ..Policy::production(trusted_keys.to_owned())
+    };
+    package::verify(directory, &policy).map_err(refused)
+}
+
+fn described(package: &Package) -> String {
+    let manifest = &package.manifest;
+    format!(
+        "{} {} by {}: signed by key {}, SHA-256 {}",
+        manifest.id,
+        manifest.version,
+        manifest.vendor,
+        package.key_id.as_deref().unwrap_or("none"),
+        package.sha256
+    )
+}
+
+fn check(options: &CheckOptions) -> Result<Exit, Error> {
+    let own = std::env::current_exe().ok();
+    let beside = own
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|folder| folder.join(HOST));
+    let installed = Path::new(LIBEXEC).join(HOST);
+    let program = options.host.clone().or(beside.filter(|path| path.is_file()));
+    let program = program.unwrap_or(installed);
+    let mut command = Command::new(&program);
+    command.arg("check").arg(&options.path);
+    command.arg(options.settings.as_deref().unwrap_or("{}"));
+    command.args(&options.sample).stdin(Stdio::null());
+    let output = command.output().map_err(file_error(&program))?;
+    let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return Err(refused(String::from_utf8_lossy(&output.stderr).trim()));
+    };
+    if let Some(path) = &options.report {
+        fs::write(path, &output.stdout).map_err(file_error(path))?;
+    }
+    let text = match options.json {
+        true => String::from_utf8_lossy(&output.stdout).trim_end().to_owned(),
+        false => report_page(&report),
+    };
+    say(&text)?;
+    match report.get("conforms") == Some(&Value::Bool(true)) {
+        true => Ok(Exit::Fine),
+        false => Err(refused("the plugin does not conform")),
+    }
+}
+
+fn report_page(report: &Value) -> String {
+    let mut table = Table::new([
+        Column::text("test"),
+        Column::text("result"),
+        Column::text("detail"),
+    ]);
+    let word = |value: &Value, key: &str| {
+        let found = value.get(key).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    for test in report
+        .get("tests")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let passed = test.get("passed") == Some(&Value::Bool(true));
+        let result = if passed { "passed" } else { "FAILED" };
+        table.row([
+            word(test, "test").as_str().into(),
+            result.into(),
+            word(test, "detail").as_str().into(),
+        ]);
+    }
+    let title = format!("{} {}", word(report, "plugin"), word(report, "version"));
+    format!("{title}\n{}", table.render(Output::Stdout.style()).trim_end())
+}
+
+fn install(options: &InstallOptions) -> Result<Exit, Error> {
+    let InstallOptions {
+        path,
+        into,
+        trusted_keys,
+    } = options;
+    let package = verified(path, trusted_keys)?;
+    let Manifest { id, library, .. } = &package.manifest;
+    let (target, new, old) = (
+        into.join(id),
+        into.join(format!(".{id}.new")),
+        into.join(format!(".{id}.old")),
+    );
+    for leftover in [&new, &old] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover).map_err(file_error(leftover))?;
+        }
+    }
+    fs::create_dir_all(into).map_err(file_error(into))?;
+    fs::create_dir(&new).map_err(file_error(&new))?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755)).map_err(file_error(&new))?;
+    for name in [MANIFEST, SIGNATURE, library] {
+        let to = new.join(name);
+        copy(&path.join(name), &to).map_err(file_error(&to))?;
+    }
+    // What counts is what the daemon will find, so that is verified, owner and all.
+    let policy = Policy::production(trusted_keys.clone());
+    if let Err(error) = package::verify(&new, &policy) {
+        let _ = fs::remove_dir_all(&new);
+        return Err(refused(error));
+    }
+    if target.exists() {
+        fs::rename(&target, &old).map_err(file_error(&target))?;
+    }
+    fs::rename(&new, &target).map_err(file_error(&target))?;
+    if old.exists() {
+        fs::remove_dir_all(&old).map_err(file_error(&old))?;
+    }
+    say(&format!(
+        "{}\ninstalled in {}; put it into [[plugins]] of the configuration, then `mednerctl reload`",
+        described(&package),
+        target.display()
+    ))
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o644)
+        .open(to)?;
+    io::copy(&mut File::open(from)?, &mut file)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.sync_all()
+}
+
+fn remove(id: &str, into: &Path) -> Result<Exit, Error> {
+    if id.starts_with('.') || id.contains('/') {
+        return Err(refused("that is no id of a plugin"));
+    }
+    let target = into.join(id);
+    if !target.join(MANIFEST).is_file() {
+        return Err(refused(format!("{} is no plugin", target.display())));
+    }
+    fs::remove_dir_all(&target).map_err(file_error(&target))?;
+    say(&format!(
+        "{} is removed; a daemon that has it loaded keeps it until it is taken out of the configuration",
+        target.display()
+    ))
+}
+
+fn list(into: &Path, trusted_keys: &Path) -> Result<Exit, Error> {
+    let mut folders: Vec<PathBuf> = match fs::read_dir(into) {
+        Ok(entries) => entries.filter_map(Result::ok).map(|entry| entry.path()).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(file_error(into)(error)),
+    };
+    folders.retain(|folder| folder.join(MANIFEST).is_file());
+    folders.sort();
+    if folders.is_empty() {
+        return say(&format!("no plugin is installed in {}", into.display()));
+    }
+    let policy = Policy::production(trusted_keys.to_owned());
+    let columns = ["id", "version", "vendor", "signed by", "can be loaded"];
+    let mut table = Table::new(columns.map(Column::text));
+    let mut exit = Exit::Fine;
+    for folder in folders {
+        match package::verify(&folder, &policy) {
+            Ok(package) => {
+                let manifest = &package.manifest;
+                let key = package.key_id.as_deref().unwrap_or_default();
+                let cells = [&*manifest.id, &*manifest.version, &*manifest.vendor, key, "yes"];
+                table.row(cells.map(Into::into));
+            }
+            Err(error) => {
+                exit = Exit::Partly;
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                let why = format!("no: {error}");
+                table.row([&*name, "", "", "", &*why].map(Into::into));
+            }
+        }
+    }
+    let mut output = Output::Stdout;
+    output.write(table.render(output.style()).as_bytes())?;
+    Ok(exit)
+}
+
+fn keygen(options: &KeygenOptions) -> Result<Exit, Error> {
+    let (secret, public) = (&options.key, options.key.with_extension("pub"));
+    for path in [secret, &public] {
+        if path.exists() {
+            return Err(refused(format!(
+                "{} exists already; a key is never written over",
+                path.display()
+            )));
+        }
+    }
+    let password = std::env::var(PASSWORD).ok();
+    let pair = KeyPair::generate_encrypted_keypair(password).map_err(refused)?;
+    let boxes = pair.sk.to_box(None).and_then(|sk| Ok((sk, pair.pk.to_box()?)));
+    let (sk, pk) = boxes.map_err(refused)?;
+    write_new(secret, 0o600, &sk.into_string()).map_err(file_error(secret))?;
+    let pk = pk.into_string();
+    write_new(&public, 0o644, &pk).map_err(file_error(&public))?;
+    say(&format!(
+        "{} is secret: keep it off servers and out of the repository\n{} is public, key {}: hospitals put it into {}",
+        secret.display(),
+        public.display(),
+        package::key_id(&pk).unwrap_or_default(),
+        package::TRUSTED_KEYS
+    ))
+}
+
+fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+fn sign(options: &SignOptions) -> Result<Exit, Error> {
+    let path = options.path.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(file_error(&path))?;
+    let mut manifest = Manifest::parse(&text).map_err(|why| refused(format!("{}: {why}", path.display())))?;
+    let library = options.path.join(&manifest.library);
+    let opened = File::open(&library).map_err(file_error(&library))?;
+    manifest.sha256 = Some(package::digest(&opened, &library).map_err(refused)?);
+    let text = manifest.to_toml();
+    let key = fs::read_to_string(&options.key).map_err(file_error(&options.key))?;
+    let secret = SecretKeyBox::from_string(&key)
+        .and_then(|sealed| sealed.into_secret_key(std::env::var(PASSWORD).ok()))
+        .map_err(|error| refused(format!("{}: {error}", options.key.display())))?;
+    let comment = format!("{} {} for mednerd", manifest.id, manifest.version);
+    let signature = minisign::sign(None, &secret, text.as_bytes(), Some(&comment), None);
+    let signature = signature.map_err(refused)?.into_string();
+    fs::write(&path, &text).map_err(file_error(&path))?;
+    let target = options.path.join(SIGNATURE);
+    fs::write(&target, &signature).map_err(file_error(&target))?;
+    if !library
+        .metadata()
+        .is_ok_and(|metadata| metadata.permissions().mode() & 0o022 == 0)
+    {
+        warn(&"others can write the library; `mednerctl plugin install` puts that right");
+    }
+    say(&format!(
+        "{} {} is signed by key {}",
+        manifest.id,
+        manifest.version,
+        package::key_id(&signature).unwrap_or_default()
+    ))
+}

@@ -1,0 +1,202 @@
+//! The linking stage: from entities to concepts, through every plugin that has a vocabulary that is wanted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mednerd_client::api;
+use mednerd_plugin::{Concept, NormalizeOptions};
+use tokio::task::JoinSet;
+
+use super::ApiError;
+use crate::generation::Generation;
+use crate::plugins::{Note, Plugin, Spotted};
+
+/// Candidates for each entity where the request does not say.
+const DEFAULT_TOP_K: u32 = 5;
+/// No request gets more.
+const MAX_TOP_K: u32 = 100;
+/// Of a request's time linking leaves so much for the answer.
+const RESERVE: Duration = Duration::from_millis(20);
+
+/// What a request wants of linking.
+pub struct Link {
+    options: Arc<NormalizeOptions>,
+    plugins: Vec<Arc<Plugin>>,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub struct Report {
+    /// Stages that did not run, such as `normalizer:umls`.
+    pub degraded: Vec<String>,
+    /// Plugins that were asked, by id.
+    pub plugins: BTreeMap<String, String>,
+    /// Vocabularies that were asked for, by name.
+    pub vocabularies: BTreeMap<String, String>,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Link {
+    /// Checks what a request wants against what is loaded; `None` where it wants nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`]
+    pub fn new(generation: &Generation, wanted: Option<api::Link>) -> Result<Option<Self>, ApiError> {
+        let choice = match wanted {
+            None | Some(api::Link::All(false)) => return Ok(None),
+            Some(api::Link::All(true)) => api::LinkChoice::default(),
+            Some(api::Link::Choice(choice)) => choice,
+        };
+        let unusable = |problem| ApiError::Unusable {
+            field: "link",
+            problem,
+        };
+        let top_k = choice.top_k.unwrap_or(DEFAULT_TOP_K);
+        if !(1..=MAX_TOP_K).contains(&top_k) {
+            return Err(unusable("must have a \"top_k\" between 1 and 100"));
+        }
+        let normalizers: Vec<&Arc<Plugin>> = generation
+            .plugins
+            .iter()
+            .filter(|plugin| plugin.vocabularies().is_some())
+            .collect();
+        if normalizers.is_empty() {
+            return Err(unusable(
+                "asks for concepts, and no normaliser plugin is loaded; leave it out",
+            ));
+        }
+        let vocabularies = choice.vocabularies.unwrap_or_default();
+        let has = |plugin: &Plugin, name: &str| {
+            let declared = plugin.vocabularies().unwrap_or_default();
+            declared.iter().any(|vocabulary| vocabulary.name == name)
+        };
+        if vocabularies
+            .iter()
+            .any(|name| !normalizers.iter().any(|plugin| has(plugin, name)))
+        {
+            let declared = normalizers.iter().flat_map(|plugin| plugin.vocabularies());
+            let known = declared.flatten().map(|vocabulary| vocabulary.name.clone());
+            return Err(ApiError::UnknownVocabulary {
+                known: known.collect(),
+            });
+        }
+        let concerned = normalizers
+            .into_iter()
+            .filter(|plugin| vocabularies.is_empty() || vocabularies.iter().any(|name| has(plugin, name)));
+        Ok(Some(Self {
+            plugins: concerned.cloned().collect(),
+            options: Arc::new(NormalizeOptions {
+                top_k: top_k as usize,
+                vocabularies,
+            }),
+        }))
+    }
+
+    /// Puts concepts into `entities`, whose places in `text` are `places`, in bytes. A plugin that fails is
+    /// named in the report, and the concepts of the others stand.
+    pub async fn run(
+        self,
+        text: Arc<str>,
+        entities: &mut [api::Entity],
+        places: &[(usize, usize)],
+        deadline: Instant,
+    ) -> Report {
+        let begun = Instant::now();
+        let mut report = Report::default();
+        for plugin in &self.plugins {
+            let declared = plugin.vocabularies().unwrap_or_default();
+            let wanted = declared
+                .iter()
+                .filter(|vocabulary| self.options.wants(&vocabulary.name));
+            report
+                .vocabularies
+                .extend(wanted.map(|vocabulary| (vocabulary.name.clone(), vocabulary.version.clone())));
+            let (id, version) = (plugin.id().to_owned(), plugin.version().to_owned());
+            report.plugins.insert(id, version);
+        }
+        if !entities.is_empty() {
+            let spotted = entities
+                .iter()
+                .zip(places)
+                .map(|(entity, &(begin, end))| Spotted {
+                    begin,
+                    end,
+                    label: entity.label.clone(),
+                    score: entity.score,
+                });
+            let note = Note {
+                text,
+                mentions: spotted.collect(),
+            };
+            let found = self.ask(note, deadline, &mut report).await;
+            for candidates in found {
+                for (entity, concepts) in entities.iter_mut().zip(candidates) {
+                    entity.concepts.extend(concepts.into_iter().map(concept));
+                }
+            }
+            for entity in entities {
+                // Stable: among equals the order of the configuration stands.
+                entity
+                    .concepts
+                    .sort_by(|left, right| right.score.total_cmp(&left.score));
+                entity.concepts.truncate(self.options.top_k);
+            }
+        }
+        report.time = begun.elapsed();
+        report
+    }
+
+    /// Asks every plugin at once; what they found, in the order of the configuration.
+    async fn ask(&self, note: Note, deadline: Instant, report: &mut Report) -> Vec<Vec<Vec<Concept>>> {
+        let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        // One plugin, the usual case, is asked without a task of its own.
+        let mut answers = Vec::new();
+        if let [plugin] = &*self.plugins {
+            let options = Arc::clone(&self.options);
+            answers.push((0, plugin.link(note, options, deadline).await));
+        } else {
+            let mut asking = JoinSet::new();
+            for (index, plugin) in self.plugins.iter().enumerate() {
+                let (plugin, note) = (Arc::clone(plugin), note.clone());
+                let options = Arc::clone(&self.options);
+                asking.spawn(async move { (index, plugin.link(note, options, deadline).await) });
+            }
+            answers = asking.join_all().await;
+            answers.sort_by_key(|(index, _)| *index);
+        }
+        let mut found = Vec::new();
+        for (index, answer) in answers {
+            match (answer, self.plugins.get(index)) {
+                (Ok(linked), _) => found.push(linked),
+                (Err(error), Some(plugin)) => {
+                    tracing::warn!(plugin = plugin.id(), "a document was not linked: {error}");
+                    report.degraded.push(format!("normalizer:{}", plugin.id()));
+                }
+                (Err(_), None) => {}
+            }
+        }
+        found
+    }
+}
+
+fn concept(concept: Concept) -> api::Concept {
+    api::Concept {
+        id: concept.id,
+        vocabulary: concept.vocabulary,
+        name: concept.name,
+        semantic_types: concept.semantic_types,
+        score: concept.score,
+        match_kind: concept.match_kind,
+        codings: concept
+            .codings
+            .into_iter()
+            .map(|coding| api::Coding {
+                system: coding.system,
+                code: coding.code,
+                display: coding.display,
+            })
+            .collect(),
+    }
+}

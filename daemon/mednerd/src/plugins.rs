@@ -1,0 +1,815 @@
+//! Plugins in force: each verified here, run in a host of its own, and asked in batches. What a host answers
+//! is checked as if a stranger had sent it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use mednerd_client::api;
+use mednerd_plugin::contract::{self, Breach};
+use mednerd_plugin::package::{self, Manifest, PackageError};
+use mednerd_plugin::{Concept, Document, Mention, NormalizeOptions, Vocabulary};
+use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start};
+use mednerd_worker::{CallError, Notice, Settings, StartError, State, Ticket, Worker};
+use tokio::sync::oneshot;
+
+use crate::config::{self, PluginPolicy};
+use crate::sync::lock;
+
+/// What the host's program is called.
+const HOST: &str = "mednerd-plugin-host";
+/// Where the package puts it.
+const LIBEXEC: &str = "/usr/libexec/mednerd";
+/// Documents that may wait for one plugin.
+const MAX_WAITING: usize = 1024;
+/// Documents in one batch.
+const MAX_BATCH: usize = 64;
+/// Bytes of text in one batch of several documents.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+/// Events of one plugin that are logged in a second.
+const EVENTS_PER_SECOND: u32 = 20;
+
+/// Why a plugin is not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// It cannot be trusted.
+    #[error("{0}")]
+    Package(#[from] PackageError),
+    /// It asks for more than it may have.
+    #[error("plugin \"{id}\" asks for {key} = {asked}, and max_{key} in [plugin_policy] is {limit}")]
+    Asks {
+        /// Its id.
+        id: String,
+        /// For what.
+        key: &'static str,
+        /// How much.
+        asked: u64,
+        /// How much it may have.
+        limit: u64,
+    },
+    /// Its host does not start.
+    #[error("plugin \"{id}\" does not start: {error}")]
+    Start {
+        /// Its id.
+        id: String,
+        /// Why.
+        error: StartError,
+    },
+    /// What its host says cannot be used.
+    #[error("plugin \"{id}\" breaks its contract: {reason}")]
+    Contract {
+        /// Its id.
+        id: String,
+        /// How.
+        reason: String,
+    },
+    /// The program of the hosts is not there.
+    #[error("the program {} is not there; install it, or name its folder by host in [plugin_policy]", .0.display())]
+    NoHost(PathBuf),
+    /// The system gives no thread or descriptor.
+    #[error("its host cannot be run: {0}")]
+    System(#[from] std::io::Error),
+    /// A message could not be written.
+    #[error("its host cannot be told what to do: {0}")]
+    Message(#[from] postcard::Error),
+}
+
+/// A plugin in force. Dropping it ends its host.
+pub struct Plugin {
+    wanted: config::Plugin,
+    policy: PluginPolicy,
+    manifest: Manifest,
+    key_id: Option<String>,
+    sha256: String,
+    worker: Worker,
+    heard: Arc<Heard>,
+    queue: Mutex<Queue>,
+    call_time: Duration,
+}
+
+/// What its host has told.
+struct Heard {
+    id: String,
+    events: Vec<String>,
+    counters: Vec<(String, Mutex<f64>)>,
+    /// The first one; the same after every restart, or the plugin is taken out.
+    ready: OnceLock<Result<Ready, Breach>>,
+    /// Vocabularies and the like differ from the first start.
+    changed: AtomicU64,
+    logged: Mutex<(Instant, u32)>,
+}
+
+/// The concepts of one document: for each mention its candidates.
+pub type Linked = Vec<Vec<Concept>>;
+
+/// Why a plugin did not link a document; never holds text of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// The host did not answer.
+    #[error("{0}")]
+    Call(CallError),
+    /// The plugin said no.
+    #[error("{0}")]
+    Fault(Fault),
+    /// The answer breaks the contract.
+    #[error("{0}")]
+    Breach(Breach),
+    /// The answer is no answer at all.
+    #[error("its host sent what cannot be read")]
+    Unreadable,
+    /// Too many documents wait.
+    #[error("too many documents wait for it")]
+    Busy,
+}
+
+/// A document that waits for a plugin.
+struct Item {
+    note: Note,
+    options: Arc<NormalizeOptions>,
+    deadline: Instant,
+    /// Sent without others: it was in a batch from which nothing came.
+    alone: bool,
+    done: oneshot::Sender<Result<Linked, LinkError>>,
+}
+
+/// A note with its mentions, shared among plugins.
+#[derive(Clone)]
+pub struct Note {
+    /// All of it.
+    pub text: Arc<str>,
+    /// The mentions.
+    pub mentions: Arc<[Spotted]>,
+}
+
+/// A mention.
+pub struct Spotted {
+    /// First byte.
+    pub begin: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// Its entity type.
+    pub label: String,
+    /// Probability.
+    pub score: f32,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Item>,
+    /// The batch that the host has.
+    current: Vec<Item>,
+    ticket: Option<Ticket>,
+    busy: bool,
+}
+
+impl Plugin {
+    /// Verifies a plugin and starts its host. [`Self::wait_ready`] tells how that went.
+    ///
+    /// # Errors
+    /// [`PluginError`]
+    pub fn launch(wanted: &config::Plugin, policy: &PluginPolicy) -> Result<Self, PluginError> {
+        let package = package::verify(&wanted.path, &policy.package())?;
+        let manifest = package.manifest;
+        for (key, asked, limit) in [
+            ("memory_mb", manifest.memory_mb, policy.max_memory_mb),
+            ("call_ms", manifest.call_ms, policy.max_call_ms),
+        ] {
+            if asked > limit {
+                let id = manifest.id;
+                return Err(PluginError::Asks {
+                    id,
+                    key,
+                    asked,
+                    limit,
+                });
+            }
+        }
+        let program = policy.host_program();
+        if !program.is_file() {
+            return Err(PluginError::NoHost(program));
+        }
+        let mut settings = Settings::new(format!("plugin {}", manifest.id), program);
+        settings.max_frame = policy.max_frame;
+        // The host's own watch is more exact and says more.
+        settings.start_timeout = manifest.start_time() + Duration::from_secs(5);
+        settings.start = postcard::to_allocvec(&Start {
+            directory: wanted.path.clone(),
+            policy: policy.package(),
+            manifest: manifest.clone(),
+            sha256: package.sha256.clone(),
+            settings: wanted.settings.clone(),
+            max_frame: policy.max_frame,
+        })?;
+        let heard = Arc::new(Heard {
+            id: manifest.id.clone(),
+            events: manifest.events.clone(),
+            counters: manifest
+                .metrics
+                .iter()
+                .map(|name| (name.clone(), Mutex::new(0.0)))
+                .collect(),
+            ready: OnceLock::new(),
+            changed: AtomicU64::new(0),
+            logged: Mutex::new((Instant::now(), 0)),
+        });
+        let ears = Arc::clone(&heard);
+        let worker = Worker::launch(settings, Box::new(move |notice| ears.hear(notice)))?;
+        Ok(Self {
+            wanted: wanted.clone(),
+            policy: policy.clone(),
+            call_time: manifest.call_time(),
+            manifest,
+            key_id: package.key_id,
+            sha256: package.sha256,
+            worker,
+            heard,
+            queue: Mutex::default(),
+        })
+    }
+
+    /// Waits until the host is ready.
+    ///
+    /// # Errors
+    /// [`PluginError`]
+    pub fn wait_ready(&self) -> Result<(), PluginError> {
+        let id = || self.manifest.id.clone();
+        self.worker
+            .wait_ready()
+            .map_err(|error| PluginError::Start { id: id(), error })?;
+        match self.heard.ready.get() {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(breach)) => Err(PluginError::Contract {
+                id: id(),
+                reason: breach.to_string(),
+            }),
+            None => Err(PluginError::Contract {
+                id: id(),
+                reason: "its host sent what cannot be read".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether this is what `wanted` names, files on disk included: then it goes on serving.
+    pub fn is(&self, wanted: &config::Plugin, policy: &PluginPolicy) -> bool {
+        let same = self.wanted.path == wanted.path
+            && self.wanted.settings == wanted.settings
+            && self.policy == *policy
+            && !matches!(self.worker.statistics().state, State::Stopped(_));
+        same && package::verify(&wanted.path, &policy.package()).is_ok_and(|package| {
+            package.manifest == self.manifest
+                && package.sha256 == self.sha256
+                && package.key_id == self.key_id
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.manifest.id
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &str {
+        &self.manifest.version
+    }
+
+    /// What it links to; `None` where it does not link.
+    pub fn vocabularies(&self) -> Option<&[Vocabulary]> {
+        self.ready()?.vocabularies.as_deref()
+    }
+
+    fn ready(&self) -> Option<&Ready> {
+        self.heard.ready.get()?.as_ref().ok()
+    }
+
+    /// What is allowed and probably not meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let id = self.id();
+        if self.key_id.is_none() {
+            warnings.push(format!(
+                "plugin \"{id}\" is not signed by a trusted key and runs because [plugin_policy] has development = true"
+            ));
+        }
+        if let Some(ready) = self.ready() {
+            let sandbox = &ready.sandbox;
+            for (name, held) in [("Landlock", &sandbox.landlock), ("seccomp", &sandbox.seccomp)] {
+                if held != "full" {
+                    warnings.push(format!(
+                        "plugin \"{id}\": {name} confines it only as far as this kernel can: {held}"
+                    ));
+                }
+            }
+            if ready.task.is_some() || ready.formats.is_some() {
+                warnings.push(format!(
+                    "plugin \"{id}\": this version of mednerd asks plugins for concepts alone; its adapter or document format is loaded and not used"
+                ));
+            }
+        }
+        warnings
+    }
+
+    /// Links a note. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`LinkError`]
+    pub async fn link(
+        self: &Arc<Self>,
+        note: Note,
+        options: Arc<NormalizeOptions>,
+        deadline: Instant,
+    ) -> Result<Linked, LinkError> {
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting {
+            plugin: self,
+            answer: Some(answer),
+        };
+        {
+            let mut queue = lock(&self.queue);
+            if queue.waiting.len() >= MAX_WAITING {
+                return Err(LinkError::Busy);
+            }
+            queue.waiting.push(Item {
+                note,
+                options,
+                deadline,
+                alone: false,
+                done,
+            });
+        }
+        self.send_next();
+        let answered = tokio::time::timeout_at(deadline.into(), waiting.answer()).await;
+        answered.unwrap_or(Err(LinkError::Call(CallError::DeadlinePassed)))
+    }
+
+    /// Gives the host the next batch where it has none.
+    fn send_next(self: &Arc<Self>) {
+        let (payload, deadline) = {
+            let mut queue = lock(&self.queue);
+            if queue.busy {
+                return;
+            }
+            let Some(batch) = next_batch(&mut queue.waiting) else {
+                return;
+            };
+            let now = Instant::now();
+            let last = batch.iter().map(|item| item.deadline).max().unwrap_or(now);
+            let Ok(payload) = encode(&batch) else {
+                for item in batch {
+                    let _ = item.done.send(Err(LinkError::Unreadable));
+                }
+                return;
+            };
+            queue.current = batch;
+            queue.busy = true;
+            queue.ticket = None;
+            (payload, last.min(now + self.call_time))
+        };
+        let plugin = Arc::clone(self);
+        let ticket = self
+            .worker
+            .call(payload, deadline, move |result| plugin.take(result));
+        let mut queue = lock(&self.queue);
+        // It may be over already, and the next one under way.
+        if queue.busy && queue.ticket.is_none() {
+            queue.ticket = Some(ticket);
+        }
+    }
+
+    /// What came of the current batch.
+    fn take(self: &Arc<Self>, result: Result<Vec<u8>, CallError>) {
+        let mut queue = lock(&self.queue);
+        let batch = std::mem::take(&mut queue.current);
+        queue.busy = false;
+        queue.ticket = None;
+        let results = self.read(result, &batch);
+        match results {
+            Ok(results) => {
+                for (item, result) in batch.into_iter().zip(results) {
+                    let _ = item.done.send(result);
+                }
+            }
+            // One document may have spoiled it for the others: each gets a turn of its own.
+            Err(error) if batch.len() > 1 && retriable(&error) => {
+                let again = batch.into_iter().map(|item| Item { alone: true, ..item });
+                queue.waiting.extend(again);
+            }
+            Err(error) => {
+                for item in batch {
+                    let _ = item.done.send(Err(error.clone()));
+                }
+            }
+        }
+        drop(queue);
+        self.send_next();
+    }
+
+    fn read(
+        &self,
+        result: Result<Vec<u8>, CallError>,
+        batch: &[Item],
+    ) -> Result<Vec<Result<Linked, LinkError>>, LinkError> {
+        let payload = match result {
+            Ok(payload) => payload,
+            Err(CallError::Failed(payload)) => {
+                let fault = postcard::from_bytes(&payload).map_err(|_| LinkError::Unreadable)?;
+                return Err(LinkError::Fault(fault));
+            }
+            Err(error) => return Err(LinkError::Call(error)),
+        };
+        let reply: Reply = postcard::from_bytes(&payload).map_err(|_| LinkError::Unreadable)?;
+        let Outcome::Linked(found) = reply.outcome else {
+            return Err(LinkError::Unreadable);
+        };
+        if found.len() != batch.len() {
+            return Err(LinkError::Breach(Breach::Count {
+                what: "documents",
+                found: found.len(),
+                expected: batch.len(),
+            }));
+        }
+        let declared = self.vocabularies().unwrap_or_default();
+        let results = found.into_iter().zip(batch).map(|(result, item)| {
+            let linked = result.map_err(LinkError::Fault)?;
+            contract::concepts(&linked, item.note.mentions.len(), &item.options, declared)
+                .map_err(LinkError::Breach)?;
+            Ok(linked)
+        });
+        Ok(results.collect())
+    }
+
+    /// Cancels the current batch where nobody waits for any of it.
+    fn abandon(&self) {
+        let ticket = {
+            let mut queue = lock(&self.queue);
+            match queue.current.iter().all(|item| item.done.is_closed()) {
+                true => queue.ticket.take(),
+                false => None,
+            }
+        };
+        if let Some(ticket) = ticket {
+            self.worker.cancel(ticket);
+        }
+    }
+
+    /// What `GET /v1/plugins` says of it.
+    pub fn info(&self) -> api::PluginInfo {
+        let statistics = self.worker.statistics();
+        let ready = self.ready().cloned().unwrap_or_default();
+        let (state, reason) = told(&statistics.state);
+        let time =
+            |time: SystemTime| Timestamp::try_from(time).map_or_else(|_| String::new(), |t| t.to_string());
+        api::PluginInfo {
+            id: self.manifest.id.clone(),
+            version: self.manifest.version.clone(),
+            vendor: self.manifest.vendor.clone(),
+            path: self.wanted.path.display().to_string(),
+            abilities: self.manifest.abilities.clone(),
+            vocabularies: ready
+                .vocabularies
+                .unwrap_or_default()
+                .into_iter()
+                .map(|vocabulary| api::VocabularyInfo {
+                    name: vocabulary.name,
+                    version: vocabulary.version,
+                })
+                .collect(),
+            formats: ready.formats.unwrap_or_default(),
+            task: ready.task.map(|task| task.name),
+            signed_by: self.key_id.clone(),
+            sha256: self.sha256.clone(),
+            state,
+            reason,
+            pid: statistics.pid,
+            ready_since: statistics.ready_since.map(time),
+            start_ms: statistics.start_time.as_secs_f64() * 1e3,
+            starts: statistics.starts,
+            deaths: statistics.deaths,
+            last_death: statistics.last_death.map(|death| api::PluginDeath {
+                at: time(death.at),
+                cause: death.cause,
+            }),
+            calls: api::PluginCalls {
+                answered: statistics.answered,
+                failed: statistics.failed,
+                overruns: statistics.overruns,
+            },
+            sandbox: api::PluginSandbox {
+                landlock: ready.sandbox.landlock,
+                seccomp: ready.sandbox.seccomp,
+            },
+        }
+    }
+
+    /// What `GET /v1/status` says of it.
+    pub fn status(&self) -> api::PluginStatus {
+        let statistics = self.worker.statistics();
+        let (state, reason) = told(&statistics.state);
+        api::PluginStatus {
+            id: self.manifest.id.clone(),
+            state,
+            reason,
+            deaths: statistics.deaths,
+            last_death: statistics.last_death.map(|death| death.cause),
+            signed_by: self.key_id.clone(),
+        }
+    }
+
+    /// For a scrape: calls answered, calls failed, deaths, whether it is in service.
+    pub fn figures(&self) -> Figures {
+        let statistics = self.worker.statistics();
+        Figures {
+            id: self.manifest.id.clone(),
+            answered: statistics.answered,
+            failed: statistics.failed,
+            deaths: statistics.deaths,
+            ready: statistics.state == State::Ready,
+            counters: self
+                .heard
+                .counters
+                .iter()
+                .map(|(name, value)| (name.clone(), *lock(value)))
+                .collect(),
+        }
+    }
+}
+
+/// What is counted of a plugin.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Its id.
+    pub id: String,
+    /// Calls that it answered.
+    pub answered: u64,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Hosts that died.
+    pub deaths: u64,
+    /// Whether it takes calls.
+    pub ready: bool,
+    /// The counters that its manifest declares.
+    pub counters: Vec<(String, f64)>,
+}
+
+/// A call that somebody waits for. Dropping it before the answer is there may cancel the batch.
+struct Waiting<'a> {
+    plugin: &'a Arc<Plugin>,
+    answer: Option<oneshot::Receiver<Result<Linked, LinkError>>>,
+}
+
+impl Waiting<'_> {
+    async fn answer(mut self) -> Result<Linked, LinkError> {
+        let Some(answer) = &mut self.answer else {
+            return Err(LinkError::Unreadable);
+        };
+        let result = answer.await;
+        self.answer = None;
+        // Every item is answered or dropped with its plugin.
+        result.unwrap_or(Err(LinkError::Call(CallError::Cancelled)))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.answer.take().is_some() {
+            self.plugin.abandon();
+        }
+    }
+}
+
+/// Takes the next batch out of what waits: the first document, and others with the same wishes as long as the
+/// batch is not large. What nobody waits for goes.
+fn next_batch(waiting: &mut Vec<Item>) -> Option<Vec<Item>> {
+    waiting.retain(|item| !item.done.is_closed());
+    let first = waiting.first()?;
+    let (options, alone) = (Arc::clone(&first.options), first.alone);
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut rest = Vec::new();
+    for item in waiting.drain(..) {
+        let fits = batch.is_empty()
+            || (!alone
+                && !item.alone
+                && item.options == options
+                && batch.len() < MAX_BATCH
+                && bytes + item.note.text.len() <= MAX_BATCH_BYTES);
+        if fits {
+            bytes += item.note.text.len();
+            batch.push(item);
+        } else {
+            rest.push(item);
+        }
+    }
+    *waiting = rest;
+    Some(batch)
+}
+
+fn encode(batch: &[Item]) -> Result<Vec<u8>, postcard::Error> {
+    let documents = batch.iter().map(|item| Document {
+        text: &item.note.text,
+        mentions: item
+            .note
+            .mentions
+            .iter()
+            .map(|spotted| Mention {
+                begin: spotted.begin,
+                end: spotted.end,
+                label: &spotted.label,
+                score: spotted.score,
+                section: None,
+            })
+            .collect(),
+    });
+    let options = batch.first().map_or_else(
+        || NormalizeOptions {
+            top_k: 1,
+            vocabularies: Vec::new(),
+        },
+        |item| NormalizeOptions::clone(&item.options),
+    );
+    postcard::to_allocvec(&Request::Normalize {
+        options,
+        documents: documents.collect(),
+    })
+}
+
+fn retriable(error: &LinkError) -> bool {
+    !matches!(
+        error,
+        LinkError::Call(CallError::Unavailable(_) | CallError::Cancelled | CallError::Busy) | LinkError::Busy
+    )
+}
+
+fn told(state: &State) -> (api::PluginState, Option<String>) {
+    match state {
+        State::Starting => (api::PluginState::Starting, None),
+        State::Ready => (api::PluginState::Ready, None),
+        State::BackingOff(why) => (api::PluginState::BackingOff, Some(why.clone())),
+        State::OutOfService(why) => (api::PluginState::OutOfService, Some(why.clone())),
+        State::Stopped(why) => (api::PluginState::Stopped, Some(why.clone())),
+    }
+}
+
+impl Heard {
+    fn hear(&self, notice: Notice<'_>) {
+        let plugin = &*self.id;
+        match notice {
+            Notice::Ready(payload) => self.take_ready(payload),
+            Notice::Event(payload) => {
+                if let Ok(event) = postcard::from_bytes::<Event>(payload) {
+                    self.take_event(event);
+                }
+            }
+            Notice::Died(cause) => {
+                tracing::warn!(plugin, "the plugin's host died and is started again: {cause}")
+            }
+            Notice::OutOfService(cause) => {
+                tracing::error!(
+                    plugin,
+                    "the plugin is out of service for a while, as its host keeps dying: {cause}"
+                );
+            }
+        }
+    }
+
+    fn take_ready(&self, payload: &[u8]) {
+        let Ok(ready) = postcard::from_bytes::<Ready>(payload) else {
+            return;
+        };
+        let checked = check(&ready).map(|()| ready);
+        let first = self.ready.get_or_init(|| checked.clone());
+        if *first != checked {
+            self.changed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                plugin = &*self.id,
+                "after its restart the plugin declares other vocabularies; reload to take them"
+            );
+        }
+    }
+
+    fn take_event(&self, event: Event) {
+        match event {
+            Event::Log { level, event, values } => {
+                {
+                    let mut logged = lock(&self.logged);
+                    if logged.0.elapsed() >= Duration::from_secs(1) {
+                        *logged = (Instant::now(), 0);
+                    }
+                    logged.1 += 1;
+                    if logged.1 > EVENTS_PER_SECOND {
+                        return;
+                    }
+                }
+                // A name that the vendor has signed holds no note.
+                let Some(event) = self.events.iter().find(|known| **known == event) else {
+                    return;
+                };
+                let values: Vec<f64> = values.into_iter().take(8).collect();
+                let plugin = &*self.id;
+                match level {
+                    1 => tracing::error!(plugin, event, ?values, "told by the plugin"),
+                    2 => tracing::warn!(plugin, event, ?values, "told by the plugin"),
+                    3 => tracing::info!(plugin, event, ?values, "told by the plugin"),
+                    _ => tracing::debug!(plugin, event, ?values, "told by the plugin"),
+                }
+            }
+            Event::Metric { name, add } => {
+                if let Some((_, value)) = self.counters.iter().find(|(known, _)| *known == name)
+                    && add.is_finite()
+                    && add >= 0.0
+                {
+                    *lock(value) += add;
+                }
+            }
+        }
+    }
+}
+
+/// What a plugin declares must be fit for answers.
+fn check(ready: &Ready) -> Result<(), Breach> {
+    if let Some(vocabularies) = &ready.vocabularies {
+        contract::vocabularies(vocabularies)?;
+    }
+    if let Some(task) = &ready.task {
+        contract::task(task)?;
+    }
+    if let Some(formats) = &ready.formats {
+        contract::formats(formats)?;
+    }
+    Ok(())
+}
+
+impl PluginPolicy {
+    fn package(&self) -> package::Policy {
+        match self.development {
+            true => package::Policy::development(self.trusted_keys.clone()),
+            false => package::Policy::production(self.trusted_keys.clone()),
+        }
+    }
+
+    /// The program: in the folder that was named, beside this program, or where the package puts it.
+    fn host_program(&self) -> PathBuf {
+        if let Some(folder) = &self.host {
+            return folder.join(HOST);
+        }
+        let own = std::env::current_exe().ok();
+        let beside = own
+            .as_deref()
+            .and_then(Path::parent)
+            .map(|folder| folder.join(HOST));
+        match beside.filter(|path| path.is_file()) {
+            Some(path) => path,
+            None => Path::new(LIBEXEC).join(HOST),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Linked, LinkError>>;
+
+    fn item(text: &str, top_k: usize, alone: bool) -> (Item, Answer) {
+        let (done, answer) = oneshot::channel();
+        let options = NormalizeOptions {
+            top_k,
+            vocabularies: Vec::new(),
+        };
+        let item = Item {
+            note: Note {
+                text: text.into(),
+                mentions: Arc::new([]),
+            },
+            options: Arc::new(options),
+            deadline: Instant::now(),
+            alone,
+            done,
+        };
+        (item, answer)
+    }
+
+    #[test]
+    fn a_batch_holds_documents_with_the_same_wishes_in_their_order() {
+        let long = "x".repeat(MAX_BATCH_BYTES);
+        let given = [
+            ("a", 5, false),
+            ("b", 5, false),
+            ("c", 3, false),
+            (&*long, 5, false),
+            ("d", 5, true),
+            ("e", 5, false),
+        ];
+        let (mut waiting, mut answers): (Vec<Item>, Vec<Answer>) = given
+            .into_iter()
+            .map(|(text, top_k, alone)| item(text, top_k, alone))
+            .unzip();
+        drop(answers.remove(1));
+        let mut batches = Vec::new();
+        while let Some(batch) = next_batch(&mut waiting) {
+            let first = |item: &Item| item.note.text.chars().next().unwrap();
+            batches.push(batch.iter().map(first).collect::<String>());
+        }
+        assert_eq!(batches, ["ae", "c", "x", "d"], "b is not wanted any more");
+    }
+}

@@ -1,0 +1,4 @@
+//! What the daemon and its plugin hosts say to each other. The program itself is in `main.rs`.
+#![forbid(unsafe_code)]
+
+pub mod protocol;

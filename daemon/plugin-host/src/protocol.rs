@@ -1,0 +1,137 @@
+//! Payloads of the frames between the daemon and a plugin host, in postcard. Both come from one build.
+
+use std::path::PathBuf;
+
+use mednerd_plugin::package::{Manifest, Policy};
+use mednerd_plugin::{
+    AdapterFiles, Concept, Decoded, Document, Error, NormalizeOptions, Span, Task, Vocabulary,
+};
+use serde::{Deserialize, Serialize};
+
+/// The payload of `Start`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The plugin's directory.
+    pub directory: PathBuf,
+    /// What is demanded of it.
+    pub policy: Policy,
+    /// The manifest and the library's digest that the daemon verified. Where the files on disk have changed since,
+    /// the host does not start.
+    pub manifest: Manifest,
+    /// SHA-256 of the library.
+    pub sha256: String,
+    /// Its table of the configuration, as a JSON object.
+    pub settings: String,
+    /// Bytes that a frame may have.
+    pub max_frame: usize,
+}
+
+/// The payload of `Event`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The plugin logs. Whether the manifest declares the event, the daemon checks.
+    Log {
+        /// 1 error to 4 debugging.
+        level: u8,
+        /// Its name.
+        event: String,
+        /// At most 8.
+        values: Vec<f64>,
+    },
+    /// The plugin counts.
+    Metric {
+        /// The counter's name.
+        name: String,
+        /// By how much it grows.
+        add: f64,
+    },
+}
+
+/// The payload of `Ready`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Where it has `mednerd.normalizer/1`.
+    pub vocabularies: Option<Vec<Vocabulary>>,
+    /// Where it has `mednerd.adapter/1`.
+    pub task: Option<Task>,
+    /// Where it has `mednerd.document/1`.
+    pub formats: Option<Vec<String>>,
+    /// How it is confined.
+    pub sandbox: Sandbox,
+}
+
+/// What confines a host, beside resource limits, an empty environment and the lack of new privileges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// Whether Landlock holds: `full`, `partial` (an older kernel) or `none`.
+    pub landlock: String,
+    /// Whether seccomp holds: `full` or `none`.
+    pub seccomp: String,
+}
+
+/// The payload of `Call`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Links a batch.
+    Normalize {
+        /// What is wanted.
+        options: NormalizeOptions,
+        /// The documents.
+        #[serde(borrow)]
+        documents: Vec<Document<'a>>,
+    },
+    /// Asks for the adapter's files.
+    AdapterFiles,
+    /// Post-processes spans.
+    Refine {
+        /// The note.
+        text: &'a str,
+        /// What the model found.
+        spans: Vec<Span>,
+    },
+    /// Decodes a document.
+    Decode {
+        /// Its format.
+        format: &'a str,
+        /// Its bytes.
+        bytes: &'a [u8],
+        /// The longest text that is wanted.
+        max_text: usize,
+    },
+}
+
+/// The payload of `Reply`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Nanoseconds in the plugin.
+    pub plugin_ns: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// For each document its own result.
+    Linked(Vec<Result<Vec<Vec<Concept>>, Fault>>),
+    /// The adapter's files.
+    Files(AdapterFiles),
+    /// Post-processed spans.
+    Spans(Vec<Span>),
+    /// A decoded document.
+    Decoded(Decoded),
+}
+
+/// Why nothing came of it; the payload of `Failed` too. Holds no text of any document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    /// The plugin says so.
+    #[error("{0}")]
+    Plugin(Error),
+    /// The plugin broke the contract, in these words of the host.
+    #[error("{0}")]
+    Breach(String),
+    /// The plugin does not have this ability, or the daemon sent what the host does not know.
+    #[error("the plugin has no such ability")]
+    Unsupported,
+}

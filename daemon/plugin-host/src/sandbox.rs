@@ -1,0 +1,325 @@
+//! Confines this process for good, before any code of the plugin runs: resource limits, then Landlock (files,
+//! network, signals), then seccomp (system calls). What the kernel does not have is told and left out.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope,
+};
+use mednerd_plugin_host::protocol::Sandbox;
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+use serde_json::Value;
+
+/// Why a process cannot be confined.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// A limit.
+    #[error("a resource limit cannot be set: {0}")]
+    Limit(#[from] nix::Error),
+    /// Landlock.
+    #[error("Landlock cannot be set up: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// seccomp.
+    #[error("seccomp cannot be set up: {0}")]
+    Seccomp(#[from] seccompiler::BackendError),
+    /// A descriptor.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Limits memory, files and processes, and switches core dumps off. `memory` is for the heap of host and plugin;
+/// files that may be mapped come on top.
+pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
+    let address_space = memory.saturating_add(mapped).saturating_add(1 << 30);
+    for (resource, most) in [
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_DATA, memory),
+        (Resource::RLIMIT_AS, address_space),
+        (Resource::RLIMIT_FSIZE, 0),
+        (Resource::RLIMIT_NOFILE, 128),
+        (Resource::RLIMIT_MEMLOCK, 0),
+        // Counts all of this user's threads; seccomp is what stops a fork.
+        (Resource::RLIMIT_NPROC, 4096),
+        (Resource::RLIMIT_MSGQUEUE, 0),
+    ] {
+        let (_, hard) = nix::sys::resource::getrlimit(resource)?;
+        setrlimit(resource, most.min(hard), most.min(hard))?;
+    }
+    Ok(())
+}
+
+/// Allows this much more processor time; beyond that the kernel ends the process. Threads that a plugin leaves
+/// behind live on the same allowance.
+pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = usage.user_time().tv_sec() + usage.system_time().tv_sec();
+    let used = u64::try_from(seconds).unwrap_or(0);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let soft = used + (more.as_secs() + 1).saturating_mul(cores) + 2;
+    let (_, hard) = nix::sys::resource::getrlimit(Resource::RLIMIT_CPU)?;
+    setrlimit(Resource::RLIMIT_CPU, soft.min(hard), hard)?;
+    Ok(())
+}
+
+/// The files and folders that the settings name by an absolute path.
+pub fn named_paths(settings: &str) -> Vec<PathBuf> {
+    fn collect(value: &Value, found: &mut Vec<PathBuf>) {
+        match value {
+            Value::String(text) => {
+                let path = Path::new(text);
+                if path.is_absolute() && path.exists() {
+                    found.push(path.to_owned());
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    if let Ok(settings) = serde_json::from_str(settings) {
+        collect(&settings, &mut found);
+    }
+    found
+}
+
+/// The size of all files in `paths`, one level deep.
+pub fn size(paths: &[PathBuf]) -> u64 {
+    let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+    let sizes = paths.iter().map(|path| match std::fs::read_dir(path) {
+        Ok(entries) => entries
+            .filter_map(Result::ok)
+            .map(|entry| length(&entry.path()))
+            .sum(),
+        Err(_) => length(path),
+    });
+    sizes.sum()
+}
+
+/// Takes away everything but reading `paths`, the plugin's own folder and the system's libraries, and computing.
+pub fn confine(directory: &Path, library: &File, paths: &[PathBuf]) -> Result<Sandbox, SandboxError> {
+    let landlock = files_and_network(directory, library, paths)?;
+    let seccomp = system_calls()?;
+    Ok(Sandbox { landlock, seccomp })
+}
+
+/// Where the loader finds libraries.
+const LIBRARIES: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"];
+
+fn files_and_network(directory: &Path, library: &File, paths: &[PathBuf]) -> Result<String, SandboxError> {
+    let newest = ABI::V6;
+    let mut ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(newest))?
+        .handle_access(AccessNet::from_all(newest))?
+        .scope(Scope::from_all(newest))?
+        .create()?;
+    let fixed = LIBRARIES.iter().map(Path::new).chain([directory]);
+    for path in fixed.chain(paths.iter().map(PathBuf::as_path)) {
+        if let Ok(opened) = PathFd::new(path) {
+            let access = match path.is_dir() {
+                true => AccessFs::ReadFile | AccessFs::ReadDir,
+                false => AccessFs::ReadFile.into(),
+            };
+            ruleset = ruleset.add_rule(PathBeneath::new(opened, access))?;
+        }
+    }
+    ruleset = ruleset.add_rule(PathBeneath::new(library.as_fd(), AccessFs::ReadFile))?;
+    let status = ruleset.restrict_self()?;
+    let held = match status.ruleset {
+        RulesetStatus::FullyEnforced => "full",
+        RulesetStatus::PartiallyEnforced => "partial",
+        RulesetStatus::NotEnforced => "none",
+    };
+    Ok(held.to_owned())
+}
+
+/// Calls that are always allowed.
+const ALLOWED: &[i64] = &[
+    // memory
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_membarrier,
+    // reading files, and what is open already
+    libc::SYS_close,
+    libc::SYS_dup,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fadvise64,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+    libc::SYS_lseek,
+    libc::SYS_newfstatat,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_read,
+    libc::SYS_readlinkat,
+    libc::SYS_readv,
+    libc::SYS_recvfrom,
+    libc::SYS_statx,
+    libc::SYS_write,
+    libc::SYS_writev,
+    // waiting
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_eventfd2,
+    libc::SYS_futex,
+    libc::SYS_gettimeofday,
+    libc::SYS_nanosleep,
+    libc::SYS_pipe2,
+    libc::SYS_ppoll,
+    libc::SYS_restart_syscall,
+    // threads; clone3 is told that it does not exist, and clone is looked at
+    libc::SYS_clone3,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    libc::SYS_rseq,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    // signals to itself
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    // harmless questions
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getppid,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_getuid,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+#[cfg(target_arch = "x86_64")]
+const ALLOWED_HERE: &[i64] = &[
+    libc::SYS_access,
+    libc::SYS_arch_prctl,
+    libc::SYS_epoll_wait,
+    libc::SYS_lstat,
+    libc::SYS_poll,
+    libc::SYS_readlink,
+    libc::SYS_stat,
+    libc::SYS_time,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const ALLOWED_HERE: &[i64] = &[];
+
+/// Flags with which a file could be changed.
+const WRITING: u64 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
+
+fn system_calls() -> Result<String, SandboxError> {
+    let Ok(arch) = std::env::consts::ARCH.try_into() else {
+        return Ok("none".to_owned());
+    };
+    let is = |argument, value: u64| {
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
+    };
+    let masked = |argument, mask: u64, value: u64| {
+        let operator = SeccompCmpOp::MaskedEq(mask);
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+    };
+    let thread = libc::CLONE_THREAD as u64;
+    let own = u64::from(std::process::id());
+    let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
+    let mut rules: Vec<(i64, Vec<SeccompRule>)> = vec![
+        (
+            libc::SYS_clone,
+            vec![SeccompRule::new(vec![masked(0, thread, thread)?])?],
+        ),
+        (
+            libc::SYS_openat,
+            vec![SeccompRule::new(vec![masked(2, WRITING, 0)?])?],
+        ),
+        (libc::SYS_tgkill, vec![SeccompRule::new(vec![is(0, own)?])?]),
+        // Of the limits only that on processor time, which each call moves.
+        (
+            libc::SYS_prlimit64,
+            vec![SeccompRule::new(vec![
+                is(0, 0)?,
+                is(1, u64::from(libc::RLIMIT_CPU))?,
+            ])?],
+        ),
+        // On the socket that is there: a call with an address could reach another.
+        (libc::SYS_sendto, vec![SeccompRule::new(vec![is(4, 0)?])?]),
+        (
+            libc::SYS_prctl,
+            names
+                .iter()
+                .map(|name| Ok(SeccompRule::new(vec![is(0, *name as u64)?])?))
+                .collect::<Result<_, SandboxError>>()?,
+        ),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    rules.push((
+        libc::SYS_open,
+        vec![SeccompRule::new(vec![masked(1, WRITING, 0)?])?],
+    ));
+    rules.extend(ALLOWED.iter().chain(ALLOWED_HERE).map(|call| (*call, Vec::new())));
+    let refused = |error: i32| SeccompAction::Errno(error.cast_unsigned());
+    let allow = SeccompFilter::new(
+        rules.into_iter().collect(),
+        refused(libc::EPERM),
+        SeccompAction::Allow,
+        arch,
+    )?;
+    // The C library falls back to clone, whose flags can be looked at.
+    let absent = SeccompFilter::new(
+        [(libc::SYS_clone3, Vec::new())].into_iter().collect(),
+        SeccompAction::Allow,
+        refused(libc::ENOSYS),
+        arch,
+    )?;
+    for filter in [absent, allow] {
+        let program: BpfProgram = filter.try_into()?;
+        match seccompiler::apply_filter(&program) {
+            Ok(()) => {}
+            Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error))
+                if error.raw_os_error() == Some(libc::EINVAL) =>
+            {
+                return Ok("none".to_owned());
+            }
+            Err(error) => return Err(io::Error::other(error.to_string()).into()),
+        }
+    }
+    Ok("full".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_absolute_paths_that_exist_are_named() {
+        let settings = r#"{"a": "/usr", "b": ["/nowhere/x", "usr"], "c": {"d": "/etc/passwd"}, "e": 1}"#;
+        let mut found = named_paths(settings);
+        found.sort();
+        assert_eq!(found, [Path::new("/etc/passwd"), Path::new("/usr")]);
+        assert!(size(&found) > 0);
+        assert!(named_paths("not json").is_empty());
+    }
+}

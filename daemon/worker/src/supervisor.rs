@@ -1,0 +1,848 @@
+//! The daemon's side: one thread for each worker starts the child, reads its frames, keeps its deadlines
+//! and starts it again when it died. Calls may come from any thread; a frame is written by the thread that
+//! calls, so a call costs one wake-up on each side.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::frame::{self, Frame, Kind, Splitter};
+use crate::policy::{Backoff, Breaker, Deaths, Next};
+
+/// What a worker is and how it is looked after.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names it in threads and errors.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments. The environment is empty.
+    pub arguments: Vec<OsString>,
+    /// Whether it writes to this process's stderr; else to `/dev/null`.
+    pub stderr: bool,
+    /// The payload of the `Start` frame.
+    pub start: Vec<u8>,
+    /// How long it may take until it is ready.
+    pub start_timeout: Duration,
+    /// How often it is asked whether it is there.
+    pub heartbeat: Duration,
+    /// How long it may take to say so.
+    pub patience: Duration,
+    /// How long after its deadline a call may go on before the child is killed.
+    pub grace: Duration,
+    /// Waits between starts.
+    pub backoff: Backoff,
+    /// When it is given up for a while.
+    pub breaker: Breaker,
+    /// The largest payload in either direction.
+    pub max_frame: usize,
+    /// Calls that the child may have at once.
+    pub concurrency: usize,
+    /// Calls that may wait here.
+    pub max_queued: usize,
+}
+
+impl Settings {
+    /// A worker with the usual times: ready within 10 s, asked every second, killed 100 ms after a deadline.
+    pub fn new(name: impl Into<String>, program: impl Into<PathBuf>) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            arguments: Vec::new(),
+            stderr: false,
+            start: Vec::new(),
+            start_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(1),
+            patience: Duration::from_secs(5),
+            grace: Duration::from_millis(100),
+            backoff: Backoff::default(),
+            breaker: Breaker::default(),
+            max_frame: 64 << 20,
+            concurrency: 1,
+            max_queued: 64,
+        }
+    }
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The worker says so; the payload is its own.
+    #[error("the worker refused the call")]
+    Failed(Vec<u8>),
+    /// The deadline passed.
+    #[error("the worker did not finish in time")]
+    DeadlinePassed,
+    /// Nobody waits for it any more.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// The worker died while it had the call.
+    #[error("the worker died: {0}")]
+    Died(String),
+    /// There is no worker at the moment.
+    #[error("the worker is not running: {0}")]
+    Unavailable(String),
+    /// Too many calls wait.
+    #[error("too many calls wait for the worker")]
+    Busy,
+    /// The payload is larger than a frame may be.
+    #[error("the call has {length} bytes and a frame may have {limit}")]
+    TooLarge {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// Why a worker is not ready.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The program cannot be run.
+    #[error("it cannot be started: {0}")]
+    Spawn(String),
+    /// The worker says that it will not start.
+    #[error("{0}")]
+    Refused(String),
+    /// It died before it was ready.
+    #[error("it died before it was ready: {0}")]
+    Died(String),
+    /// It was not ready in time.
+    #[error("it was not ready within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+}
+
+/// What a worker is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is being started.
+    Starting,
+    /// It takes calls.
+    Ready,
+    /// It died and will be started again soon.
+    BackingOff(String),
+    /// It died too often, or refuses to start; it is tried again after a rest.
+    OutOfService(String),
+    /// It was stopped, or never became ready.
+    Stopped(String),
+}
+
+/// A death.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// When.
+    pub at: SystemTime,
+    /// Of what, in a sentence without payload.
+    pub cause: String,
+}
+
+/// How a worker has been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statistics {
+    /// What it is doing.
+    pub state: State,
+    /// The child, where there is one.
+    pub pid: Option<u32>,
+    /// Since when it is ready.
+    pub ready_since: Option<SystemTime>,
+    /// How long the last start took.
+    pub start_time: Duration,
+    /// Children started.
+    pub starts: u64,
+    /// Children that died without being told to.
+    pub deaths: u64,
+    /// The last of them.
+    pub last_death: Option<Death>,
+    /// Calls answered.
+    pub answered: u64,
+    /// Calls that failed, for whatever reason.
+    pub failed: u64,
+    /// Calls whose deadline passed.
+    pub overruns: u64,
+}
+
+/// What is worth telling, in the order in which it happened.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A child is ready; with its payload.
+    Ready(&'a [u8]),
+    /// A child sent an event.
+    Event(&'a [u8]),
+    /// A child died.
+    Died(&'a str),
+    /// The worker is out of service.
+    OutOfService(&'a str),
+}
+
+/// Hears notices, on the worker's thread, which waits meanwhile.
+pub type Observer = Box<dyn Fn(Notice<'_>) + Send>;
+
+type Done = Box<dyn FnOnce(Result<Vec<u8>, CallError>) + Send>;
+
+/// A call that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// A supervised worker. Dropping the last handle ends it.
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    waker: EventFd,
+}
+
+struct Inner {
+    state: State,
+    first_start: Option<Result<(), StartError>>,
+    stopping: bool,
+    stream: Option<UnixStream>,
+    outgoing: Vec<u8>,
+    next_id: u64,
+    calls: HashMap<u64, Call>,
+    queue: VecDeque<Queued>,
+    wakes_at: Instant,
+    statistics: Statistics,
+}
+
+/// A call that the child has.
+struct Call {
+    done: Option<Done>,
+    deadline: Instant,
+    kill_at: Instant,
+}
+
+/// A call that waits.
+struct Queued {
+    id: u64,
+    payload: Vec<u8>,
+    deadline: Instant,
+    done: Done,
+}
+
+type Finished = Vec<(Done, Result<Vec<u8>, CallError>)>;
+
+fn finish(finished: Finished) {
+    for (done, result) in finished {
+        done(result);
+    }
+}
+
+impl Worker {
+    /// Starts a worker; [`Self::wait_ready`] tells how that went.
+    ///
+    /// # Errors
+    /// Where the system gives no thread or descriptor.
+    pub fn launch(settings: Settings, observer: Observer) -> io::Result<Self> {
+        let waker = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        let statistics = Statistics {
+            state: State::Starting,
+            pid: None,
+            ready_since: None,
+            start_time: Duration::ZERO,
+            starts: 0,
+            deaths: 0,
+            last_death: None,
+            answered: 0,
+            failed: 0,
+            overruns: 0,
+        };
+        let inner = Inner {
+            state: State::Starting,
+            first_start: None,
+            stopping: false,
+            stream: None,
+            outgoing: Vec::new(),
+            next_id: 1,
+            calls: HashMap::new(),
+            queue: VecDeque::new(),
+            wakes_at: Instant::now(),
+            statistics,
+        };
+        let shared = Arc::new(Shared {
+            settings,
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            waker,
+        });
+        let thread = Arc::clone(&shared);
+        std::thread::Builder::new()
+            // Linux keeps 15 bytes of it.
+            .name(shared.settings.name.chars().take(15).collect())
+            .spawn(move || thread.supervise(&observer))?;
+        Ok(Self { shared })
+    }
+
+    /// Waits until the first child is ready or will not be.
+    ///
+    /// # Errors
+    /// [`StartError`]; the worker has ended.
+    pub fn wait_ready(&self) -> Result<(), StartError> {
+        let mut inner = self.shared.lock();
+        loop {
+            if let Some(result) = &inner.first_start {
+                return result.clone();
+            }
+            let waited = self.shared.changed.wait(inner);
+            inner = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Hands in a call. `done` is called once: on the worker's thread, or at once on this one. While the child
+    /// is started again for the first time the call waits; later it fails with [`CallError::Unavailable`].
+    pub fn call(
+        &self,
+        payload: Vec<u8>,
+        deadline: Instant,
+        done: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
+    ) -> Ticket {
+        let done: Done = Box::new(done);
+        let limit = self.shared.settings.max_frame;
+        let length = payload.len() + 8;
+        let mut inner = self.shared.lock();
+        let id = inner.next_id;
+        inner.next_id += 1;
+        let refusal = match &inner.state {
+            _ if length > limit => Some(CallError::TooLarge { length, limit }),
+            State::Starting | State::Ready if inner.queue.len() >= self.shared.settings.max_queued => {
+                Some(CallError::Busy)
+            }
+            State::Starting | State::Ready => None,
+            State::BackingOff(why) | State::OutOfService(why) | State::Stopped(why) => {
+                Some(CallError::Unavailable(why.clone()))
+            }
+        };
+        if let Some(refusal) = refusal {
+            inner.statistics.failed += 1;
+            drop(inner);
+            done(Err(refusal));
+            return Ticket(id);
+        }
+        inner.queue.push_back(Queued {
+            id,
+            payload,
+            deadline,
+            done,
+        });
+        let finished = inner.send_queued(&self.shared.settings);
+        let early = deadline < inner.wakes_at || !inner.outgoing.is_empty();
+        drop(inner);
+        if early {
+            self.shared.wake();
+        }
+        finish(finished);
+        Ticket(id)
+    }
+
+    /// Nobody waits for this call any more. The child is told and may go on until the deadline.
+    pub fn cancel(&self, ticket: Ticket) {
+        let mut inner = self.shared.lock();
+        let waits = inner.queue.iter().position(|queued| queued.id == ticket.0);
+        let done = match waits.and_then(|at| inner.queue.remove(at)) {
+            Some(queued) => Some(queued.done),
+            None => {
+                let done = inner.calls.get_mut(&ticket.0).and_then(|call| call.done.take());
+                if done.is_some() {
+                    inner.send(Kind::Cancel, ticket.0, &[]);
+                }
+                done
+            }
+        };
+        if done.is_some() {
+            inner.statistics.failed += 1;
+        }
+        let rest = !inner.outgoing.is_empty();
+        drop(inner);
+        if rest {
+            self.shared.wake();
+        }
+        if let Some(done) = done {
+            done(Err(CallError::Cancelled));
+        }
+    }
+
+    /// How it has been.
+    pub fn statistics(&self) -> Statistics {
+        let inner = self.shared.lock();
+        Statistics {
+            state: inner.state.clone(),
+            ..inner.statistics.clone()
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.wake();
+    }
+}
+
+impl Inner {
+    /// Appends a small frame and writes what the socket takes.
+    fn send(&mut self, kind: Kind, id: u64, payload: &[&[u8]]) {
+        // Small frames are under any limit.
+        let _ = frame::encode(&mut self.outgoing, kind, id, payload, usize::MAX);
+        self.flush();
+    }
+
+    /// Writes what the socket takes; the rest waits for the worker's thread. An error is seen there too.
+    fn flush(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let mut written = 0;
+        while let Some(rest) = self.outgoing.get(written..).filter(|rest| !rest.is_empty()) {
+            match stream.write(rest) {
+                Ok(count) if count > 0 => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
+        self.outgoing.drain(..written);
+        if self.outgoing.is_empty() && self.outgoing.capacity() > 1 << 20 {
+            self.outgoing = Vec::new();
+        }
+    }
+
+    /// Hands the child what it may have more.
+    fn send_queued(&mut self, settings: &Settings) -> Finished {
+        let mut finished = Finished::new();
+        while self.state == State::Ready && self.calls.len() < settings.concurrency.max(1) {
+            let Some(queued) = self.queue.pop_front() else {
+                break;
+            };
+            let Queued {
+                id,
+                payload,
+                deadline,
+                done,
+            } = queued;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.statistics.failed += 1;
+                self.statistics.overruns += 1;
+                finished.push((done, Err(CallError::DeadlinePassed)));
+                continue;
+            }
+            let nanoseconds = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+            self.send(Kind::Call, id, &[&nanoseconds.to_le_bytes(), &payload]);
+            let call = Call {
+                done: Some(done),
+                deadline,
+                kill_at: deadline + settings.grace,
+            };
+            self.calls.insert(id, call);
+        }
+        finished
+    }
+
+    /// Ends calls whose deadline has passed; `Err` where the child must be killed for one.
+    fn overdue(&mut self, now: Instant) -> (Finished, bool) {
+        let mut finished = Finished::new();
+        let mut late = Vec::new();
+        let mut kill = false;
+        for (id, call) in &mut self.calls {
+            kill |= call.kill_at <= now;
+            if call.deadline <= now
+                && let Some(done) = call.done.take()
+            {
+                finished.push((done, Err(CallError::DeadlinePassed)));
+                late.push(*id);
+            }
+        }
+        for id in late {
+            self.send(Kind::Cancel, id, &[]);
+        }
+        while let Some(at) = self.queue.iter().position(|queued| queued.deadline <= now)
+            && let Some(queued) = self.queue.remove(at)
+        {
+            finished.push((queued.done, Err(CallError::DeadlinePassed)));
+        }
+        self.statistics.failed += finished.len() as u64;
+        self.statistics.overruns += finished.len() as u64;
+        (finished, kill)
+    }
+
+    /// When the next call must be looked at.
+    fn next_deadline(&self) -> Option<Instant> {
+        let calls = self.calls.values().map(|call| match call.done {
+            Some(_) => call.deadline,
+            None => call.kill_at,
+        });
+        calls.chain(self.queue.iter().map(|queued| queued.deadline)).min()
+    }
+
+    /// Fails what the child had, and, where `all`, what waits.
+    fn fail(&mut self, error: &CallError, all: bool) -> Finished {
+        let mut finished = Finished::new();
+        for (_, call) in self.calls.drain() {
+            if let Some(done) = call.done {
+                finished.push((done, Err(error.clone())));
+            }
+        }
+        if all {
+            let queue = self.queue.drain(..);
+            finished.extend(queue.map(|queued| (queued.done, Err(error.clone()))));
+        }
+        self.statistics.failed += finished.len() as u64;
+        finished
+    }
+}
+
+/// How a child's life ended.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// It would not start.
+    NotReady(StartError),
+    /// It died, of this.
+    Died(String),
+}
+
+impl Shared {
+    /// Every critical section leaves the data whole at each step.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self) {
+        // Full means that it will wake.
+        let _ = self.waker.write(1);
+    }
+
+    fn supervise(&self, observer: &Observer) {
+        let mut deaths = Deaths::default();
+        loop {
+            let first = self.lock().first_start.is_none();
+            let end = self.live(observer);
+            let (cause, refused) = match end {
+                End::Stopped => return self.end("it was stopped"),
+                End::NotReady(error) if first => {
+                    self.end(&error.to_string());
+                    self.lock().first_start = Some(Err(error));
+                    self.changed.notify_all();
+                    return;
+                }
+                End::NotReady(error) => (error.to_string(), true),
+                End::Died(cause) => (cause, false),
+            };
+            observer(Notice::Died(&cause));
+            let mut next = deaths.next(Instant::now(), self.settings.backoff, self.settings.breaker);
+            if refused {
+                next = Next::Out(self.settings.breaker.rest);
+            }
+            let (state, wait) = match next {
+                Next::Now => (State::Starting, Duration::ZERO),
+                Next::After(wait) => (State::BackingOff(cause.clone()), wait),
+                Next::Out(wait) => (State::OutOfService(cause.clone()), wait),
+            };
+            let mut inner = self.lock();
+            inner.statistics.deaths += 1;
+            inner.statistics.last_death = Some(Death {
+                at: SystemTime::now(),
+                cause: cause.clone(),
+            });
+            let all = state != State::Starting;
+            inner.state = state;
+            let finished = inner.fail(&CallError::Died(cause.clone()), all);
+            drop(inner);
+            finish(finished);
+            if let Next::Out(_) = next {
+                observer(Notice::OutOfService(&cause));
+            }
+            if !self.rest(wait) {
+                return self.end("it was stopped");
+            }
+            self.lock().state = State::Starting;
+        }
+    }
+
+    /// Waits; false where the worker shall end.
+    fn rest(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        loop {
+            if self.lock().stopping {
+                return false;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            let mut wanted = [PollFd::new(self.waker.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut wanted, timeout(left));
+            let _ = self.waker.read();
+        }
+    }
+
+    fn end(&self, why: &str) {
+        let mut inner = self.lock();
+        inner.state = State::Stopped(why.to_owned());
+        let finished = inner.fail(&CallError::Unavailable(why.to_owned()), true);
+        drop(inner);
+        finish(finished);
+    }
+
+    /// One child, from start to end.
+    fn live(&self, observer: &Observer) -> End {
+        let begun = Instant::now();
+        let (mut child, stream) = match self.spawn() {
+            Ok(pair) => pair,
+            Err(error) => return End::NotReady(StartError::Spawn(error.to_string())),
+        };
+        let end = self.attend(&child, stream, begun, observer);
+        let wait = match &end {
+            End::Stopped => self.settings.grace,
+            _ => Duration::ZERO,
+        };
+        let status = reap(&mut child, wait);
+        let mut inner = self.lock();
+        inner.stream = None;
+        inner.outgoing = Vec::new();
+        inner.statistics.pid = None;
+        inner.statistics.ready_since = None;
+        drop(inner);
+        match end {
+            // The end of the stream says less than the status.
+            End::Died(cause) if cause.is_empty() => End::Died(describe(status)),
+            End::NotReady(StartError::Died(cause)) if cause.is_empty() => {
+                End::NotReady(StartError::Died(describe(status)))
+            }
+            end => end,
+        }
+    }
+
+    fn spawn(&self) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&self.settings.program);
+        command.args(&self.settings.arguments).env_clear();
+        command
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null());
+        if !self.settings.stderr {
+            command.stderr(Stdio::null());
+        }
+        let child = command.spawn()?;
+        ours.set_nonblocking(true)?;
+        let mut inner = self.lock();
+        inner.statistics.starts += 1;
+        inner.statistics.pid = Some(child.id());
+        Ok((child, ours))
+    }
+
+    /// Reads the child's frames until its end.
+    fn attend(&self, child: &Child, stream: UnixStream, begun: Instant, observer: &Observer) -> End {
+        let settings = &self.settings;
+        let mut reader = match stream.try_clone() {
+            Ok(reader) => reader,
+            Err(error) => return End::NotReady(StartError::Spawn(error.to_string())),
+        };
+        {
+            let mut inner = self.lock();
+            inner.stream = Some(stream);
+            inner.outgoing = Vec::new();
+            inner.send(Kind::Start, 0, &[&settings.start]);
+        }
+        let mut splitter = Splitter::default();
+        let mut buffer = vec![0; 64 << 10];
+        let (mut ready, mut next_ping, mut pong_by) = (false, begun + settings.heartbeat, None);
+        loop {
+            let now = Instant::now();
+            let (finished, kill) = self.lock().overdue(now);
+            finish(finished);
+            if kill {
+                let grace = settings.grace.as_millis();
+                return End::Died(format!("killed: it went on for {grace} ms after a deadline"));
+            }
+            if pong_by.is_some_and(|by| by <= now) {
+                let patience = settings.patience.as_millis();
+                return End::Died(format!("killed: no heartbeat for {patience} ms"));
+            }
+            if !ready && now >= begun + settings.start_timeout {
+                return End::NotReady(StartError::TimedOut(settings.start_timeout));
+            }
+            let mut inner = self.lock();
+            if inner.stopping {
+                inner.send(Kind::Stop, 0, &[]);
+                return End::Stopped;
+            }
+            if ready && next_ping <= now {
+                inner.send(Kind::Ping, 0, &[]);
+                next_ping = now + settings.heartbeat;
+                pong_by = pong_by.or(Some(now + settings.patience));
+            }
+            inner.flush();
+            let writable = !inner.outgoing.is_empty();
+            let own = match ready {
+                true => pong_by.map_or(next_ping, |by: Instant| by.min(next_ping)),
+                false => begun + settings.start_timeout,
+            };
+            let wakes_at = inner.next_deadline().map_or(own, |next| next.min(own));
+            inner.wakes_at = wakes_at;
+            drop(inner);
+            let mut flags = PollFlags::POLLIN;
+            flags.set(PollFlags::POLLOUT, writable);
+            let mut wanted = [
+                PollFd::new(reader.as_fd(), flags),
+                PollFd::new(self.waker.as_fd(), PollFlags::POLLIN),
+            ];
+            let left = wakes_at.saturating_duration_since(Instant::now());
+            let _ = poll(&mut wanted, timeout(left));
+            let hit = |at: usize| wanted.get(at).and_then(PollFd::any).unwrap_or(false);
+            if hit(1) {
+                let _ = self.waker.read();
+            }
+            if !hit(0) {
+                continue;
+            }
+            let count = match reader.read(&mut buffer) {
+                Ok(count) => count,
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) =>
+                {
+                    continue;
+                }
+                Err(_) => 0,
+            };
+            if count == 0 {
+                let unknown = String::new();
+                return match ready {
+                    true => End::Died(unknown),
+                    false => End::NotReady(StartError::Died(unknown)),
+                };
+            }
+            splitter.push(buffer.get(..count).unwrap_or_default());
+            loop {
+                let frame = match splitter.next(settings.max_frame) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(error) => return broken(ready, &format!("killed: it sent {error}")),
+                };
+                match self.take(frame, &mut ready, &mut pong_by, child.id(), begun, observer) {
+                    Ok(()) => {}
+                    Err(end) => return end,
+                }
+            }
+        }
+    }
+
+    /// One frame of the child.
+    fn take(
+        &self,
+        frame: Frame,
+        ready: &mut bool,
+        pong_by: &mut Option<Instant>,
+        pid: u32,
+        begun: Instant,
+        observer: &Observer,
+    ) -> Result<(), End> {
+        match frame.kind {
+            Kind::Ready if !*ready => {
+                *ready = true;
+                observer(Notice::Ready(&frame.payload));
+                let mut inner = self.lock();
+                inner.state = State::Ready;
+                inner.statistics.pid = Some(pid);
+                inner.statistics.ready_since = Some(SystemTime::now());
+                inner.statistics.start_time = begun.elapsed();
+                if inner.first_start.is_none() {
+                    inner.first_start = Some(Ok(()));
+                    self.changed.notify_all();
+                }
+                let finished = inner.send_queued(&self.settings);
+                drop(inner);
+                finish(finished);
+            }
+            Kind::Refused if !*ready => {
+                let why = String::from_utf8_lossy(&frame.payload).into_owned();
+                return Err(End::NotReady(StartError::Refused(why)));
+            }
+            Kind::Event => observer(Notice::Event(&frame.payload)),
+            Kind::Pong if *ready => *pong_by = None,
+            Kind::Reply | Kind::Failed if *ready => {
+                let mut inner = self.lock();
+                let Some(call) = inner.calls.remove(&frame.id) else {
+                    return Err(broken(true, "killed: it answered a call that it was not given"));
+                };
+                let mut finished = Finished::new();
+                if let Some(done) = call.done {
+                    let result = match frame.kind {
+                        Kind::Reply => Ok(frame.payload),
+                        _ => Err(CallError::Failed(frame.payload)),
+                    };
+                    match result {
+                        Ok(_) => inner.statistics.answered += 1,
+                        Err(_) => inner.statistics.failed += 1,
+                    }
+                    finished.push((done, result));
+                }
+                finished.extend(inner.send_queued(&self.settings));
+                drop(inner);
+                finish(finished);
+            }
+            _ => return Err(broken(*ready, "killed: it sent a frame that is not its to send")),
+        }
+        Ok(())
+    }
+}
+
+fn broken(ready: bool, cause: &str) -> End {
+    match ready {
+        true => End::Died(cause.to_owned()),
+        false => End::NotReady(StartError::Died(cause.to_owned())),
+    }
+}
+
+/// Whole milliseconds, rounded up: rounding down would spin.
+fn timeout(left: Duration) -> PollTimeout {
+    let milliseconds = left.as_nanos().div_ceil(1_000_000);
+    PollTimeout::try_from(i32::try_from(milliseconds).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+}
+
+/// Waits a little where told so, then kills the child with all that it has started, and takes its status.
+fn reap(child: &mut Child, wait: Duration) -> io::Result<ExitStatus> {
+    let until = Instant::now() + wait;
+    while Instant::now() < until {
+        if let Ok(Some(_)) = child.try_wait() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Before waiting: as long as the child is not waited for, its number names nobody else's group.
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    child.wait()
+}
+
+fn describe(status: io::Result<ExitStatus>) -> String {
+    let Ok(status) = status else {
+        return "it went away".to_owned();
+    };
+    match (status.signal(), status.code()) {
+        (Some(number), _) => match Signal::try_from(number) {
+            Ok(signal) => format!("ended by {signal}"),
+            Err(_) => format!("ended by signal {number}"),
+        },
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "it went away".to_owned(),
+    }
+}

@@ -1,0 +1,306 @@
+//! A worker that misbehaves in every way. The child is this test binary itself, run for the one ignored test
+//! [`child`]; what it does is in the `Start` payload and in each call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use mednerd_worker::child::Link;
+use mednerd_worker::{Backoff, Breaker, CallError, Notice, Settings, StartError, State, Worker};
+
+/// The child.
+#[test]
+#[ignore = "run by the other tests"]
+fn child() {
+    let Ok((link, start)) = Link::begin(1 << 20) else {
+        return;
+    };
+    match &*start {
+        b"refuse" => {
+            link.refuse("the manifest is missing").unwrap();
+            return;
+        }
+        b"die" => std::process::abort(),
+        b"hang" => std::thread::sleep(Duration::from_secs(1000)),
+        b"garbage" => {
+            let mut raw = std::fs::File::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+            raw.write_all(&[0xff; 64]).unwrap();
+            std::thread::sleep(Duration::from_secs(1000));
+        }
+        _ => {}
+    }
+    link.event(b"hello").unwrap();
+    link.ready(b"here").unwrap();
+    let link = Arc::new(link);
+    let raw = Arc::clone(&link);
+    let _ = link.serve(2, move |payload, token| match payload {
+        b"die" => std::process::abort(),
+        b"fail" => Err(b"no".to_vec()),
+        b"hang" => loop {
+            std::thread::sleep(Duration::from_secs(1));
+        },
+        b"wait" => {
+            while !token.cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(b"cancelled".to_vec())
+        }
+        b"garbage" => {
+            raw.refuse("not now").unwrap();
+            Ok(Vec::new())
+        }
+        b"large" => Ok(vec![7; (1 << 20) + 1]),
+        other => Ok(other.iter().rev().copied().collect()),
+    });
+    std::process::exit(0);
+}
+
+fn settings(start: &str) -> Settings {
+    let mut settings = Settings::new("test", std::env::current_exe().unwrap());
+    settings.arguments = ["child", "--exact", "--ignored", "--nocapture"]
+        .map(Into::into)
+        .to_vec();
+    settings.start = start.as_bytes().to_vec();
+    settings.start_timeout = Duration::from_secs(5);
+    settings.max_frame = 1 << 20;
+    settings.concurrency = 2;
+    settings.grace = Duration::from_millis(50);
+    settings.breaker = Breaker {
+        deaths: 1000,
+        ..Breaker::default()
+    };
+    settings.backoff = Backoff {
+        first: Duration::from_millis(1),
+        longest: Duration::from_millis(1),
+    };
+    settings
+}
+
+fn launch(settings: Settings) -> Worker {
+    let worker = Worker::launch(settings, Box::new(|_| {})).unwrap();
+    worker.wait_ready().unwrap();
+    worker
+}
+
+fn call(worker: &Worker, payload: &[u8], within: Duration) -> Result<Vec<u8>, CallError> {
+    let (sender, receiver) = mpsc::channel();
+    worker.call(payload.to_vec(), Instant::now() + within, move |result| {
+        sender.send(result).unwrap();
+    });
+    receiver
+        .recv_timeout(Duration::from_secs(20))
+        .expect("every call ends")
+}
+
+const LONG: Duration = Duration::from_secs(10);
+
+fn eventually(worker: &Worker, what: impl Fn(&State) -> bool) {
+    let begun = Instant::now();
+    while !what(&worker.statistics().state) {
+        assert!(begun.elapsed() < LONG, "{:?}", worker.statistics());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn calls_are_answered_and_notices_heard() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = Arc::clone(&heard);
+    let observer = move |notice: Notice<'_>| {
+        let text = match notice {
+            Notice::Ready(payload) => format!("ready {}", String::from_utf8_lossy(payload)),
+            Notice::Event(payload) => format!("event {}", String::from_utf8_lossy(payload)),
+            other => format!("{other:?}"),
+        };
+        ears.lock().unwrap().push(text);
+    };
+    let worker = Worker::launch(settings(""), Box::new(observer)).unwrap();
+    worker.wait_ready().unwrap();
+    assert_eq!(*heard.lock().unwrap(), ["event hello", "ready here"]);
+    assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    assert_eq!(
+        call(&worker, b"fail", LONG),
+        Err(CallError::Failed(b"no".to_vec()))
+    );
+    assert_eq!(call(&worker, b"large", LONG), Err(CallError::Failed(Vec::new())));
+    let large = vec![1; 1 << 19];
+    assert_eq!(call(&worker, &large, LONG), Ok(large));
+    let error = call(&worker, &vec![0; 1 << 20], LONG).unwrap_err();
+    assert!(matches!(error, CallError::TooLarge { .. }), "{error}");
+    let statistics = worker.statistics();
+    assert_eq!(
+        (statistics.answered, statistics.failed, statistics.deaths),
+        (2, 3, 0)
+    );
+}
+
+#[test]
+fn a_start_that_fails_says_why() {
+    let start = |start: &str| {
+        let mut settings = settings(start);
+        settings.start_timeout = Duration::from_millis(300);
+        let worker = Worker::launch(settings, Box::new(|_| {})).unwrap();
+        let error = worker.wait_ready().unwrap_err();
+        assert!(matches!(worker.statistics().state, State::Stopped(_)));
+        assert!(matches!(
+            call(&worker, b"abc", LONG),
+            Err(CallError::Unavailable(_))
+        ));
+        error
+    };
+    assert_eq!(
+        start("refuse"),
+        StartError::Refused("the manifest is missing".to_owned())
+    );
+    assert_eq!(start("die"), StartError::Died("ended by SIGABRT".to_owned()));
+    assert_eq!(start("hang"), StartError::TimedOut(Duration::from_millis(300)));
+    let garbage = start("garbage").to_string();
+    assert!(garbage.contains("a frame of no known kind"), "{garbage}");
+    let mut missing = settings("");
+    missing.program = "/nowhere/at/all".into();
+    let worker = Worker::launch(missing, Box::new(|_| {})).unwrap();
+    assert!(matches!(worker.wait_ready(), Err(StartError::Spawn(_))));
+}
+
+#[test]
+fn a_death_fails_its_calls_alone_and_the_next_is_answered() {
+    let worker = launch(settings(""));
+    for _ in 0..5 {
+        assert_eq!(
+            call(&worker, b"die", LONG),
+            Err(CallError::Died("ended by SIGABRT".to_owned()))
+        );
+        eventually(&worker, |state| *state == State::Ready);
+        assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    }
+    assert_eq!(worker.statistics().deaths, 5);
+    let error = call(&worker, b"garbage", LONG).unwrap_err();
+    assert!(error.to_string().contains("not its to send"), "{error}");
+}
+
+#[test]
+fn a_deadline_is_kept_whatever_the_child_does() {
+    let worker = launch(settings(""));
+    let short = Duration::from_millis(60);
+    assert_eq!(call(&worker, b"wait", short), Err(CallError::DeadlinePassed));
+    std::thread::sleep(Duration::from_millis(120));
+    assert_eq!(worker.statistics().deaths, 0, "who stops in time lives");
+    let pid = worker.statistics().pid;
+    let begun = Instant::now();
+    assert_eq!(call(&worker, b"hang", short), Err(CallError::DeadlinePassed));
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
+    eventually(&worker, |_| worker.statistics().deaths == 1);
+    eventually(&worker, |state| *state == State::Ready);
+    assert_ne!(worker.statistics().pid, pid);
+    let death = worker.statistics().last_death.unwrap();
+    assert!(death.cause.contains("after a deadline"), "{death:?}");
+    assert_eq!(worker.statistics().overruns, 2);
+}
+
+#[test]
+fn a_call_nobody_waits_for_is_cancelled() {
+    let worker = launch(settings(""));
+    let (sender, receiver) = mpsc::channel();
+    let ticket = worker.call(b"wait".to_vec(), Instant::now() + LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    worker.cancel(ticket);
+    assert_eq!(receiver.recv().unwrap(), Err(CallError::Cancelled));
+    assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
+    assert_eq!(worker.statistics().deaths, 0);
+}
+
+#[test]
+fn a_child_that_stands_still_is_replaced() {
+    let mut settings = settings("");
+    settings.heartbeat = Duration::from_millis(20);
+    settings.patience = Duration::from_millis(200);
+    let worker = launch(settings);
+    let pid = worker.statistics().pid.unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    eventually(&worker, |_| worker.statistics().deaths == 1);
+    let death = worker.statistics().last_death.unwrap();
+    assert!(death.cause.contains("no heartbeat"), "{death:?}");
+    eventually(&worker, |state| *state == State::Ready);
+    assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
+}
+
+#[test]
+fn who_keeps_dying_is_taken_out_of_service_and_tried_again() {
+    let mut settings = settings("");
+    settings.breaker = Breaker {
+        deaths: 3,
+        window: Duration::from_secs(60),
+        rest: Duration::from_millis(400),
+    };
+    let worker = launch(settings);
+    for _ in 0..3 {
+        eventually(&worker, |state| *state == State::Ready);
+        call(&worker, b"die", LONG).unwrap_err();
+    }
+    eventually(&worker, |state| matches!(state, State::OutOfService(_)));
+    let error = call(&worker, b"abc", LONG).unwrap_err();
+    assert_eq!(error, CallError::Unavailable("ended by SIGABRT".to_owned()));
+    eventually(&worker, |state| *state == State::Ready);
+    assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
+}
+
+#[test]
+fn under_kills_and_load_every_call_ends_once_and_none_wrongly() {
+    let kills = std::env::var("MEDNERD_KILLS").map_or(100, |kills| kills.parse().unwrap());
+    let worker = Arc::new(launch(Settings {
+        breaker: Breaker {
+            deaths: usize::MAX,
+            ..Breaker::default()
+        },
+        ..settings("")
+    }));
+    let over = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..3_u64)
+        .map(|caller| {
+            let (worker, over) = (Arc::clone(&worker), Arc::clone(&over));
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                for number in 0_u64.. {
+                    let payload = (caller << 32 | number).to_le_bytes();
+                    if let Ok(answer) = call(&worker, &payload, LONG) {
+                        let expected: Vec<u8> = payload.iter().rev().copied().collect();
+                        assert_eq!(answer, expected);
+                        answered += 1;
+                    }
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+                answered
+            })
+        })
+        .collect();
+    while worker.statistics().deaths < kills {
+        if let (State::Ready, Some(pid)) = (worker.statistics().state, worker.statistics().pid) {
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    over.store(true, Ordering::Relaxed);
+    let answered: u64 = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+    assert!(answered > 100, "{answered}");
+}
+
+#[test]
+fn the_child_ends_with_its_worker() {
+    let worker = launch(settings(""));
+    let pid = worker.statistics().pid.unwrap();
+    drop(worker);
+    let begun = Instant::now();
+    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        assert!(begun.elapsed() < LONG);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,108 @@
+//! The program: its exit codes and what it prints.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mednerd-umls"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_does_its_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (index, gold) = (path("index"), path("gold"));
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+    let built = program(&["build", "--rrf", demo.to_str().unwrap(), "--out", &index]);
+    assert_eq!(built.status.code(), Some(0));
+    assert!(built.stderr.is_empty(), "no progress where there is no terminal");
+
+    let query = json(&program(&[
+        "query",
+        "--index",
+        &index,
+        "--json",
+        "high blood pressure",
+    ]));
+    let best = &query["queries"][0]["candidates"][0];
+    assert_eq!(
+        (best["name"].as_str(), best["match"].as_str()),
+        (Some("Hypertension"), Some("exact"))
+    );
+    assert!(best["codings"].is_array() && best["reason"].is_string() && best["score"].is_number());
+    let info = json(&program(&["info", "--index", &index, "--json"]));
+    assert_eq!(info["record"]["kind"], "umls");
+
+    let text = "1|t|Fever and COPD.\n1|a|Chills.\n1\t0\t5\tFever\tDisease\tX1|X2\n1\t10\t14\tCOPD\tDisease\tX9\n\
+                1\t16\t22\tChills\tDisease\t-1\n";
+    std::fs::write(&gold, text).unwrap();
+    let id = json(&program(&["query", "--index", &index, "--json", "fever"]));
+    let id = id["queries"][0]["candidates"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let map = path("map");
+    std::fs::write(&map, format!("X2\t{id}\n")).unwrap();
+    let (errors, svg) = (path("errors.tsv"), path("reliability.svg"));
+    let arguments = [
+        "eval",
+        "--index",
+        &index,
+        "--gold",
+        &gold,
+        "--map",
+        &map,
+        "--errors",
+        &errors,
+        "--reliability",
+        &svg,
+        "--json",
+    ];
+    let outcome = json(&program(&arguments));
+    assert_eq!(
+        (outcome["mentions"].as_u64(), outcome["coverage"].as_f64()),
+        (Some(2), Some(0.5))
+    );
+    for figure in ["accuracy_at_1", "recall_at_10", "recall_at_50"] {
+        assert_eq!(outcome[figure], 1.0, "{figure}");
+    }
+    assert_eq!(outcome["stages"][0]["stage"], "exact");
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    assert!(std::fs::read_to_string(errors).unwrap().starts_with("count\t"));
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    assert_eq!(program(&["--help"]).status.code(), Some(0));
+    assert_eq!(program(&[]).status.code(), Some(2));
+    assert_eq!(program(&["build", "--out", "x"]).status.code(), Some(2));
+    assert_eq!(
+        program(&["build", "--rrf", "a", "--csv", "b", "--out", "x"])
+            .status
+            .code(),
+        Some(2)
+    );
+    let failed = program(&["info", "--index", "/nonexistent/index"]);
+    assert_eq!(failed.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("cannot read /nonexistent/index"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    std::fs::write(&path, "hello").unwrap();
+    let failed = program(&["query", "--index", path.to_str().unwrap(), "pain"]);
+    assert_eq!(failed.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("this is no index"));
+}

@@ -1,0 +1,349 @@
+//! What must be true of a plugin's answers. Checked in its host and, since a host that has run vendor code is
+//! not to be believed, again in the daemon. No message quotes an answer.
+
+use crate::types::{Concept, Decoded, NormalizeOptions, Span, Task, Vocabulary};
+
+/// The longest identifier, name or code.
+pub const MAX_STRING: usize = 4096;
+/// The most semantic types, codings, labels, vocabularies or formats.
+pub const MAX_LIST: usize = 1024;
+
+/// What an answer breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Breach {
+    /// Results for another number of documents or mentions than were asked for.
+    #[error("it answered {found} {what} where {expected} were asked for")]
+    Count {
+        /// Of what.
+        what: &'static str,
+        /// What came.
+        found: usize,
+        /// What was asked for.
+        expected: usize,
+    },
+    /// Too many of something.
+    #[error("it gave {found} {what} where {limit} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// What came.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A string that is empty, too long or not of the letters it must be.
+    #[error("it gave a {0} that is empty, too long or has letters that it must not have")]
+    String(&'static str),
+    /// A string that is not UTF-8.
+    #[error("it gave a {0} that is not UTF-8")]
+    Utf8(&'static str),
+    /// A score that is no probability.
+    #[error("it gave a score that is not between 0 and 1")]
+    Score,
+    /// Candidates that are not best first.
+    #[error("it gave candidates that are not best first")]
+    Order,
+    /// A vocabulary that was not declared or not asked for.
+    #[error("it gave a concept of a vocabulary that it did not declare or that was not asked for")]
+    Vocabulary,
+    /// A label that was not declared.
+    #[error("it gave a span with a label that it did not declare")]
+    Label,
+    /// Offsets out of range or within a character.
+    #[error("it gave offsets that are out of range or within a character")]
+    Offsets,
+    /// Pieces that leave gaps, overlap or go back.
+    #[error("it gave a map of the text with gaps, overlaps or steps back")]
+    Pieces,
+    /// Two vocabularies, labels or formats of one name.
+    #[error("it declares two {0} of one name")]
+    Duplicate(&'static str),
+    /// A digest that is none.
+    #[error("it names a base model by something that is no SHA-256 in hexadecimal")]
+    Digest,
+}
+
+fn string(what: &'static str, text: &str, may_be_empty: bool) -> Result<(), Breach> {
+    let long = text.len() > MAX_STRING || (text.is_empty() && !may_be_empty);
+    // Control characters could forge lines where a person reads them.
+    match long || text.chars().any(char::is_control) {
+        true => Err(Breach::String(what)),
+        false => Ok(()),
+    }
+}
+
+/// Whether this is a name: letters, digits, `.`, `_`, `-`, `/`, at most 64.
+pub fn is_name(text: &str) -> bool {
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(letters)
+}
+
+fn list(what: &'static str, found: usize, limit: usize) -> Result<(), Breach> {
+    match found > limit {
+        true => Err(Breach::TooMany { what, found, limit }),
+        false => Ok(()),
+    }
+}
+
+fn score(score: f32) -> Result<(), Breach> {
+    match (0.0..=1.0).contains(&score) {
+        true => Ok(()),
+        false => Err(Breach::Score),
+    }
+}
+
+fn distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Breach> {
+    let mut seen = std::collections::HashSet::new();
+    for name in names {
+        string(what, name, false)?;
+        if !seen.insert(name) {
+            return Err(Breach::Duplicate(what));
+        }
+    }
+    Ok(())
+}
+
+/// Declared vocabularies.
+///
+/// # Errors
+/// [`Breach`]
+pub fn vocabularies(found: &[Vocabulary]) -> Result<(), Breach> {
+    list("vocabularies", found.len(), MAX_LIST)?;
+    distinct("vocabularies", found.iter().map(|vocabulary| &*vocabulary.name))?;
+    found
+        .iter()
+        .try_for_each(|vocabulary| string("version of a vocabulary", &vocabulary.version, false))
+}
+
+/// The candidates of one document's mentions.
+///
+/// # Errors
+/// [`Breach`]
+pub fn concepts(
+    found: &[Vec<Concept>],
+    mentions: usize,
+    options: &NormalizeOptions,
+    declared: &[Vocabulary],
+) -> Result<(), Breach> {
+    if found.len() != mentions {
+        return Err(Breach::Count {
+            what: "mentions",
+            found: found.len(),
+            expected: mentions,
+        });
+    }
+    for candidates in found {
+        list("concepts for a mention", candidates.len(), options.top_k)?;
+        let mut before = 1.0;
+        for concept in candidates {
+            self::concept(concept)?;
+            let known = declared.iter().any(|known| known.name == concept.vocabulary);
+            if !known || !options.wants(&concept.vocabulary) {
+                return Err(Breach::Vocabulary);
+            }
+            if concept.score > before {
+                return Err(Breach::Order);
+            }
+            before = concept.score;
+        }
+    }
+    Ok(())
+}
+
+fn concept(concept: &Concept) -> Result<(), Breach> {
+    score(concept.score)?;
+    string("concept id", &concept.id, false)?;
+    string("concept name", &concept.name, true)?;
+    if !is_name(&concept.match_kind) {
+        return Err(Breach::String("match kind"));
+    }
+    list("semantic types", concept.semantic_types.len(), MAX_LIST)?;
+    list("codings", concept.codings.len(), MAX_LIST)?;
+    for semantic_type in &concept.semantic_types {
+        string("semantic type", semantic_type, false)?;
+    }
+    for coding in &concept.codings {
+        string("code system", &coding.system, false)?;
+        string("code", &coding.code, false)?;
+        string("display", &coding.display, true)?;
+    }
+    Ok(())
+}
+
+/// A declared task.
+///
+/// # Errors
+/// [`Breach`]
+pub fn task(found: &Task) -> Result<(), Breach> {
+    if !is_name(&found.name) {
+        return Err(Breach::String("task name"));
+    }
+    if found.base.len() != 64 || !found.base.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Breach::Digest);
+    }
+    if found.labels.is_empty() {
+        return Err(Breach::String("label"));
+    }
+    list("labels", found.labels.len(), MAX_LIST)?;
+    distinct("labels", found.labels.iter().map(String::as_str))
+}
+
+/// Spans after post-processing: at most ten times as many as before, and ten more.
+///
+/// # Errors
+/// [`Breach`]
+pub fn spans(found: &[Span], text: &str, before: usize, task: &Task) -> Result<(), Breach> {
+    list("spans", found.len(), before.saturating_mul(10).saturating_add(10))?;
+    for span in found {
+        if span.begin >= span.end || text.get(span.begin..span.end).is_none() {
+            return Err(Breach::Offsets);
+        }
+        score(span.score)?;
+        if !task.labels.contains(&span.label) {
+            return Err(Breach::Label);
+        }
+    }
+    Ok(())
+}
+
+/// Declared formats.
+///
+/// # Errors
+/// [`Breach`]
+pub fn formats(found: &[String]) -> Result<(), Breach> {
+    list("formats", found.len(), MAX_LIST)?;
+    if !found.iter().all(|format| is_name(format)) {
+        return Err(Breach::String("format"));
+    }
+    distinct("formats", found.iter().map(String::as_str))
+}
+
+/// A decoded document: the pieces cover the text, on character boundaries, and go forward in the source.
+///
+/// # Errors
+/// [`Breach`]
+pub fn decoded(found: &Decoded, source: &[u8], max_text: usize) -> Result<(), Breach> {
+    list("bytes of text", found.text.len(), max_text)?;
+    let (mut text_at, mut source_at) = (0, 0);
+    for piece in &found.pieces {
+        if piece.text_begin != text_at || piece.text_end <= piece.text_begin {
+            return Err(Breach::Pieces);
+        }
+        if piece.source_begin < source_at || piece.source_end < piece.source_begin {
+            return Err(Breach::Pieces);
+        }
+        if found.text.get(piece.text_begin..piece.text_end).is_none() || piece.source_end > source.len() {
+            return Err(Breach::Offsets);
+        }
+        (text_at, source_at) = (piece.text_end, piece.source_end);
+    }
+    match text_at == found.text.len() {
+        true => Ok(()),
+        false => Err(Breach::Pieces),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn concept(score: f32) -> Concept {
+        Concept {
+            id: "C1".into(),
+            vocabulary: "V".into(),
+            name: "n".into(),
+            semantic_types: vec!["T047".into()],
+            score,
+            match_kind: "exact".into(),
+            codings: Vec::new(),
+        }
+    }
+
+    fn check(found: &[Vec<Concept>], mentions: usize) -> Result<(), Breach> {
+        let options = NormalizeOptions {
+            top_k: 2,
+            vocabularies: vec!["V".into()],
+        };
+        let declared = ["V", "W"].map(|name| Vocabulary {
+            name: name.into(),
+            version: "1".into(),
+        });
+        concepts(found, mentions, &options, &declared)
+    }
+
+    #[test]
+    fn candidates_must_be_what_was_asked_for() {
+        assert_eq!(check(&[vec![concept(0.9), concept(0.9)], vec![]], 2), Ok(()));
+        assert!(matches!(check(&[], 1), Err(Breach::Count { .. })));
+        assert!(matches!(
+            check(&[vec![concept(0.5); 3]], 1),
+            Err(Breach::TooMany { .. })
+        ));
+        assert_eq!(check(&[vec![concept(0.5), concept(0.6)]], 1), Err(Breach::Order));
+        for bad in [f32::NAN, -0.1, 1.1, f32::INFINITY] {
+            assert_eq!(check(&[vec![concept(bad)]], 1), Err(Breach::Score));
+        }
+        let other = |vocabulary: &str| Concept {
+            vocabulary: vocabulary.into(),
+            ..concept(0.5)
+        };
+        assert_eq!(check(&[vec![other("W")]], 1), Err(Breach::Vocabulary));
+        assert_eq!(check(&[vec![other("X")]], 1), Err(Breach::Vocabulary));
+        for id in ["", "a\nb", &"x".repeat(MAX_STRING + 1)] {
+            let bad = Concept {
+                id: id.to_owned(),
+                ..concept(0.5)
+            };
+            assert_eq!(check(&[vec![bad]], 1), Err(Breach::String("concept id")));
+        }
+    }
+
+    #[test]
+    fn a_map_must_cover_the_text_and_go_forward() {
+        let mut right = Decoded::default();
+        right.copy("a", 0);
+        right.replace("é", 1, 5);
+        assert_eq!(decoded(&right, b"a\\x9\\", 100), Ok(()));
+        assert_eq!(decoded(&right, b"a\\x9", 100), Err(Breach::Offsets));
+        assert!(matches!(
+            decoded(&right, b"a\\x9\\", 2),
+            Err(Breach::TooMany { .. })
+        ));
+        let mut gap = right.clone();
+        gap.pieces.pop();
+        assert_eq!(decoded(&gap, b"a\\x9\\", 100), Err(Breach::Pieces));
+        let mut within = right.clone();
+        within.pieces[1].text_end = 2;
+        assert_eq!(decoded(&within, b"a\\x9\\", 100), Err(Breach::Offsets));
+        let mut back = right;
+        back.pieces[1].source_begin = 0;
+        assert_eq!(decoded(&back, b"a\\x9\\", 100), Err(Breach::Pieces));
+    }
+
+    #[test]
+    fn spans_must_lie_on_characters_and_have_declared_labels() {
+        let task = Task {
+            name: "t".into(),
+            base: "0".repeat(64),
+            labels: vec!["DRUG".into()],
+            refines: true,
+        };
+        assert_eq!(super::task(&task), Ok(()));
+        let span = |begin, end, label: &str| Span {
+            begin,
+            end,
+            label: label.into(),
+            score: 0.5,
+        };
+        let check = |span: Span| spans(&[span], "aé", 1, &task);
+        assert_eq!(check(span(0, 3, "DRUG")), Ok(()));
+        for (begin, end) in [(0, 2), (1, 1), (2, 3), (0, 4), (3, 1), (0, usize::MAX)] {
+            assert_eq!(
+                check(span(begin, end, "DRUG")),
+                Err(Breach::Offsets),
+                "{begin}..{end}"
+            );
+        }
+        assert_eq!(check(span(0, 1, "GENE")), Err(Breach::Label));
+    }
+}

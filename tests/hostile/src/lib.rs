@@ -1,0 +1,255 @@
+//! A plugin that misbehaves as its settings say: `do` names the harm, which is done to documents that hold the
+//! word POISON; others are linked as they should be. `at_open = true` does it when the plugin is opened.
+//!
+//! Where a harm is an attempt, what came of it is the name of a concept: `denied`, or what was gained.
+
+// Crashes, forks and broken strings cannot be had in safe Rust, and a hostile plugin does not explain itself.
+#![allow(unsafe_code, clippy::undocumented_unsafe_blocks, clippy::panic)]
+
+use std::io::Write;
+use std::time::Duration;
+
+use mednerd_plugin::{
+    Adapter, AdapterFiles, Call, Concept, Decoded, Document, DocumentFormat, Error, Host, Level,
+    NormalizeOptions, Normalizer, Piece, Settings, Span, Task, Vocabulary,
+};
+
+mednerd_plugin::export! {
+    id: "hostile",
+    version: "1.0.0",
+    normalizer: Hostile,
+    adapter: Hostile,
+    document: Hostile,
+}
+
+struct Hostile {
+    harm: String,
+    host: Host,
+    kept: std::sync::Mutex<Vec<u8>>,
+}
+
+impl Hostile {
+    fn make(settings: &Settings, host: Host) -> Result<Self, Error> {
+        let hostile = Self {
+            harm: settings.text("do").unwrap_or("nothing").to_owned(),
+            host,
+            kept: std::sync::Mutex::default(),
+        };
+        if settings.keys().any(|key| key == "at_open") {
+            hostile.harm("");
+        }
+        Ok(hostile)
+    }
+
+    /// Does it, and says what came of it.
+    fn harm(&self, text: &str) -> String {
+        let (name, argument) = self.harm.split_once('=').unwrap_or((&self.harm, ""));
+        match name {
+            "panic" => panic!("about {text}"),
+            "segfault" => unsafe {
+                std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1);
+            },
+            "abort" => std::process::abort(),
+            "exit" => std::process::exit(0),
+            "loop" => loop {
+                std::hint::spin_loop();
+            },
+            "sleep" => std::thread::sleep(Duration::from_secs(1000)),
+            "memory" => {
+                let mut hoard: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    hoard.push(vec![1; 1 << 20]);
+                }
+            }
+            "leak" => self
+                .kept
+                .lock()
+                .map(|mut kept| kept.extend(vec![1; 1 << 20]))
+                .unwrap_or(()),
+            "fork" => return outcome(unsafe { libc::fork() }),
+            "exec" => return attempt(std::process::Command::new("/bin/true").spawn()),
+            "socket" => return outcome(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }),
+            "unix" => return outcome(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) }),
+            "kill" => return outcome(unsafe { libc::kill(libc::getppid(), libc::SIGKILL) }),
+            // Not a path of its own: those of the settings may be read.
+            "read" => return attempt(std::fs::read(format!("/{argument}"))),
+            "list" => return attempt(std::fs::read_dir(format!("/{argument}"))),
+            "write" => return attempt(std::fs::write(format!("/{argument}"), text)),
+            "stdout" => {
+                print_all(text);
+                return "written".to_owned();
+            }
+            "stdin" => {
+                // The protocol's socket was here; a forged frame would end this process.
+                let written = unsafe { libc::write(0, text.as_ptr().cast(), text.len()) };
+                return outcome(i32::try_from(written).unwrap_or(0));
+            }
+            "log" => {
+                self.host.log(Level::Error, text, &[1.0]);
+                self.host.log(Level::Information, "known", &[42.0]);
+                self.host.count(text, 1.0);
+                self.host.count("known", 3.0);
+                return "logged".to_owned();
+            }
+            "environment" => return format!("{} variables", std::env::vars_os().count()),
+            _ => {}
+        }
+        String::new()
+    }
+}
+
+fn attempt<T>(result: std::io::Result<T>) -> String {
+    match result {
+        Ok(_) => "gained".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => "denied".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn outcome(number: i32) -> String {
+    match number {
+        0.. => "gained".to_owned(),
+        _ => attempt(Err::<(), _>(std::io::Error::last_os_error())),
+    }
+}
+
+fn print_all(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+fn concept(name: &str) -> Concept {
+    Concept {
+        id: "H1".to_owned(),
+        vocabulary: "HOSTILE".to_owned(),
+        name: name.to_owned(),
+        semantic_types: Vec::new(),
+        score: 0.5,
+        match_kind: "exact".to_owned(),
+        codings: Vec::new(),
+    }
+}
+
+/// Bytes that are no UTF-8 in a string that says they are.
+fn broken() -> String {
+    unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) }
+}
+
+impl Normalizer for Hostile {
+    fn open(settings: &Settings, host: Host) -> Result<Self, Error> {
+        Self::make(settings, host)
+    }
+
+    fn vocabularies(&self) -> Result<Vec<Vocabulary>, Error> {
+        Ok(vec![Vocabulary {
+            name: "HOSTILE".to_owned(),
+            version: "1".to_owned(),
+        }])
+    }
+
+    fn normalize(
+        &self,
+        document: &Document<'_>,
+        options: &NormalizeOptions,
+        _: &Call<'_>,
+    ) -> Result<Vec<Vec<Concept>>, Error> {
+        if !options.wants("HOSTILE") {
+            return Ok(vec![Vec::new(); document.mentions.len()]);
+        }
+        if !document.text.contains("POISON") {
+            return Ok(vec![vec![concept("harmless")]; document.mentions.len()]);
+        }
+        let gained = self.harm(document.text);
+        let mut linked = vec![vec![concept(&gained)]; document.mentions.len()];
+        let Some(first) = linked.first_mut() else {
+            return Ok(linked);
+        };
+        match &*self.harm {
+            "thousands" => *first = vec![concept("x"); 10_000],
+            "million" => *first = vec![concept("x"); 1_000_000],
+            "few" => linked.truncate(0),
+            "order" => {
+                let better = Concept {
+                    score: 0.9,
+                    ..concept("x")
+                };
+                first.push(better);
+            }
+            "score" => first.iter_mut().for_each(|concept| concept.score = f32::NAN),
+            "vocabulary" => first
+                .iter_mut()
+                .for_each(|concept| concept.vocabulary = "UMLS".to_owned()),
+            "utf8" => first.iter_mut().for_each(|concept| concept.name = broken()),
+            "long" => first
+                .iter_mut()
+                .for_each(|concept| concept.name = "x".repeat(1 << 20)),
+            "control" => first
+                .iter_mut()
+                .for_each(|concept| concept.name = "a\nb".to_owned()),
+            "error" => return Err(Error::unavailable(7, document.text)),
+            _ => {}
+        }
+        Ok(linked)
+    }
+}
+
+impl Adapter for Hostile {
+    fn open(settings: &Settings, host: Host) -> Result<Self, Error> {
+        Self::make(settings, host)
+    }
+
+    fn task(&self) -> Result<Task, Error> {
+        Ok(Task {
+            name: "hostile".to_owned(),
+            base: "0".repeat(64),
+            labels: vec!["DRUG".to_owned()],
+            refines: true,
+        })
+    }
+
+    fn files(&self, _: &Call<'_>) -> Result<AdapterFiles, Error> {
+        Ok(AdapterFiles {
+            config: b"{}".to_vec(),
+            tensors: Vec::new(),
+        })
+    }
+
+    fn refine(&self, text: &str, spans: Vec<Span>, _: &Call<'_>) -> Result<Vec<Span>, Error> {
+        let beyond = spans.into_iter().map(|span| Span {
+            end: text.len() + 1,
+            ..span
+        });
+        Ok(beyond.collect())
+    }
+}
+
+impl DocumentFormat for Hostile {
+    fn open(settings: &Settings, host: Host) -> Result<Self, Error> {
+        Self::make(settings, host)
+    }
+
+    fn formats(&self) -> Result<Vec<String>, Error> {
+        Ok(vec!["hostile".to_owned()])
+    }
+
+    fn decode(&self, _: &str, bytes: &[u8], _: &Call<'_>) -> Result<Decoded, Error> {
+        // In the middle of a character.
+        Ok(Decoded {
+            text: "é".to_owned(),
+            pieces: vec![
+                Piece {
+                    text_begin: 0,
+                    text_end: 1,
+                    source_begin: 0,
+                    source_end: bytes.len(),
+                },
+                Piece {
+                    text_begin: 1,
+                    text_end: 2,
+                    source_begin: bytes.len(),
+                    source_end: bytes.len(),
+                },
+            ],
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Linking end to end: the UMLS plugin over the demo vocabulary, signed and in its host, as a hospital runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mednerd_client::api::{AnnotateResponse, Status};
+use mednerd_tests::daemon::{binary, library, root};
+use mednerd_tests::plugins::{Vendor, policy, table};
+use mednerd_tests::{Config, Daemon, Site, eventually};
+use serde_json::{Value, json};
+
+const NOTE: &str = "Past medical history: hypertension, type 2 diabetes mellitus and chronic obstructive pulmonary disease \
+                    (COPD). Started on metformin. COPD is stable.";
+
+/// A daemon that links by the demo vocabulary.
+fn linking() -> Daemon {
+    let site = Site::new(&Config::default());
+    let index = site.path("demo.idx");
+    let built = Command::new(binary("mednerd-umls"))
+        .args(["build", "--rrf"])
+        .arg(root().join("plugins/umls/demo"))
+        .arg("--out")
+        .arg(&index)
+        .output()
+        .unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let manifest = std::fs::read_to_string(root().join("plugins/umls/plugin/plugin.toml")).unwrap();
+    let directory = site.plugin("umls", &manifest, &library("mednerd_umls_plugin"));
+    let vendor = Vendor::new();
+    vendor.sign(&directory);
+    site.trust(&vendor, "tests");
+    site.write(
+        "mednerd.toml",
+        &(Config::default().toml() + &policy(false) + &table(&directory, &settings(&index))),
+    );
+    site.start()
+}
+
+fn settings(index: &Path) -> String {
+    format!("index = \"{}\"", index.display())
+}
+
+fn link(daemon: &Daemon, text: &str, link: Value) -> AnnotateResponse {
+    daemon.ask(&json!({"text": text, "link": link, "aggregation": "first"}))
+}
+
+#[test]
+fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() {
+    let daemon = linking();
+    let answer = link(&daemon, NOTE, json!(true));
+    assert_eq!(answer.status, Status::Ok);
+    assert!(answer.degraded.is_empty());
+    let linked: Vec<_> = answer
+        .entities
+        .iter()
+        .filter(|entity| !entity.concepts.is_empty())
+        .collect();
+    assert!(linked.len() >= 3, "{:?}", answer.entities);
+    for entity in &linked {
+        let best = &entity.concepts[0];
+        assert!(
+            !best.id.is_empty() && !best.name.is_empty() && (0.0..=1.0).contains(&best.score),
+            "{best:?}"
+        );
+        assert_eq!(best.vocabulary, "UMLS");
+    }
+    let hypertension = linked
+        .iter()
+        .find(|entity| entity.text == "hypertension")
+        .expect("it is in the demo vocabulary");
+    assert_eq!(hypertension.concepts[0].match_kind, "exact");
+    assert!(
+        answer.versions.plugins.contains_key("mednerd.umls"),
+        "{:?}",
+        answer.versions
+    );
+    assert!(
+        answer.versions.vocabularies.contains_key("UMLS"),
+        "{:?}",
+        answer.versions
+    );
+    assert!(answer.timing_ms.linking > 0.0);
+    // Not asked for, nothing is linked.
+    let plain = link(&daemon, NOTE, json!(false));
+    assert!(plain.entities.iter().all(|entity| entity.concepts.is_empty()));
+    assert_eq!(plain.entities.len(), answer.entities.len());
+}
+
+#[test]
+fn a_host_killed_while_linking_costs_concepts_and_never_the_answer() {
+    let daemon = linking();
+    let expected = link(&daemon, NOTE, json!(true));
+    for _ in 0..5 {
+        for pid in hosts(&daemon) {
+            Command::new("kill").args(["-9", &pid]).status().unwrap();
+        }
+        let answer = link(&daemon, NOTE, json!(true));
+        assert_eq!(answer.entities.len(), expected.entities.len());
+        if answer.degraded.is_empty() {
+            assert_eq!(answer.entities, expected.entities);
+        } else {
+            assert_eq!(answer.degraded, ["normalizer:mednerd.umls"]);
+            assert_eq!(answer.status, Status::Partial);
+            assert!(answer.entities.iter().all(|entity| entity.concepts.is_empty()));
+        }
+        eventually("linking works again", || {
+            link(&daemon, NOTE, json!(true)).entities == expected.entities
+        });
+    }
+}
+
+/// The process ids of the daemon's children.
+fn hosts(daemon: &Daemon) -> Vec<String> {
+    let children = PathBuf::from(format!("/proc/{}/task", daemon.pid()));
+    let tasks = std::fs::read_dir(children).unwrap();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}

@@ -1,0 +1,695 @@
+//! Plugins through the real daemon: what they give when they are good, and that none, however bad, stops the
+//! daemon, spoils another answer, or is loaded without being trusted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mednerd_client::api::{AnnotateResponse, PluginState, PluginsResponse, Status};
+use mednerd_tests::daemon::{binary, library, root};
+use mednerd_tests::notes::{SENTENCE, flaw};
+use mednerd_tests::plugins::{
+    Vendor, example_manifest, hostile_manifest, manifest, policy, production_can_be_tried, table, write,
+};
+use mednerd_tests::{Config, Daemon, Site, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+const TERMS: &str = "id,name,semantic_type,source\nC0025598,metformin,T121,TEST\n\
+    C0011860,type 2 diabetes mellitus,T047,TEST\nC0011849,type 2 diabetes mellitus,T047,TEST\n";
+const POISON: &str = "POISON: the patient was treated with metformin for type 2 diabetes mellitus.";
+
+fn config() -> Config {
+    Config::default()
+}
+
+/// A site with the CSV plugin over [`TERMS`], in development.
+fn with_csv() -> (Site, String) {
+    let site = Site::with_toml("");
+    site.write("terms.csv", TERMS);
+    let directory = site.plugin("csv", &example_manifest("csv"), &library("mednerd_example_csv"));
+    let settings = format!(
+        "terms = \"{}\"\nversion = \"2026\"",
+        site.path("terms.csv").display()
+    );
+    let lines = table(&directory, &settings);
+    (site, lines)
+}
+
+fn start(site: &Site, plugins: &str) -> Daemon {
+    site.configure(&config().plugins(plugins));
+    site.start()
+}
+
+fn link(daemon: &Daemon, text: &str) -> AnnotateResponse {
+    let answer = daemon.ask(&json!({"text": text, "link": true}));
+    assert_eq!(flaw(text, &answer), None);
+    answer
+}
+
+fn plugins(daemon: &Daemon) -> PluginsResponse {
+    daemon.admin("GET", "/v1/plugins").ok().decode()
+}
+
+fn wait_ready(daemon: &Daemon) {
+    eventually("the plugin is ready", || {
+        plugins(daemon)
+            .plugins
+            .iter()
+            .all(|plugin| plugin.state == PluginState::Ready)
+    });
+}
+
+/// The C example, built here.
+fn units(site: &Site) -> PathBuf {
+    let built = site.path("units");
+    let status = Command::new("make")
+        .arg("-C")
+        .arg(root().join("plugins/examples/c"))
+        .arg(format!("OUT={}", built.display()))
+        .output()
+        .unwrap();
+    assert!(
+        status.status.success(),
+        "{}",
+        String::from_utf8_lossy(&status.stderr)
+    );
+    site.plugin("units", &example_manifest("c"), &built.join("libunits.so"))
+}
+
+#[test]
+fn entities_are_linked_and_the_answer_says_by_what() {
+    let (site, lines) = with_csv();
+    let daemon = start(&site, &(policy(true) + &lines));
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!((answer.status, answer.degraded.len()), (Status::Ok, 0));
+    let drug = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "metformin")
+        .unwrap();
+    let [concept] = &*drug.concepts else {
+        panic!("{drug:?}")
+    };
+    assert_eq!((&*concept.id, &*concept.vocabulary), ("C0025598", "TEST"));
+    assert_eq!(
+        (&*concept.match_kind, &*concept.semantic_types),
+        ("exact", &["T121".to_owned()][..])
+    );
+    let disease = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text.starts_with("type 2"))
+        .unwrap();
+    assert_eq!(disease.concepts.len(), 2);
+    assert_eq!(answer.versions.plugins.get("example.csv").unwrap(), "1.0.0");
+    assert_eq!(answer.versions.vocabularies.get("TEST").unwrap(), "2026");
+    assert!(answer.timing_ms.linking > 0.0 && answer.timing_ms.linking < answer.timing_ms.total);
+    // Only who asks for concepts gets them.
+    let plain = daemon.annotate(SENTENCE);
+    assert!(plain.entities.iter().all(|entity| entity.concepts.is_empty()));
+    assert!(plain.versions.plugins.is_empty());
+    // Fewer, of a vocabulary.
+    let one = daemon.ask(&json!({"text": SENTENCE, "link": {"top_k": 1, "vocabularies": ["TEST"]}}));
+    assert!(one.entities.iter().all(|entity| entity.concepts.len() <= 1));
+    for (wanted, code) in [
+        (json!({"vocabularies": ["NOBODY"]}), "unknown_vocabulary"),
+        (json!({"top_k": 0}), "unusable_field"),
+        (json!({"top_k": 101}), "unusable_field"),
+    ] {
+        let body = json!({"text": SENTENCE, "link": wanted}).to_string();
+        daemon.request("POST", "/v1/annotate", body).refused(422, code);
+    }
+    // What the plugin counts and logs, under the names that its manifest declares.
+    let counter = "mednerd_plugin_counter_total{plugin=\"example.csv\",name=\"hits\"}";
+    eventually("the counter is there", || daemon.metric(counter) >= 2.0);
+    assert!(daemon.log().contains("terms.read"), "{}", daemon.log());
+    let [info] = &*plugins(&daemon).plugins else {
+        panic!()
+    };
+    assert_eq!((info.state, &info.signed_by), (PluginState::Ready, &None));
+    assert_eq!((&*info.sandbox.seccomp, info.deaths), ("full", 0));
+    assert!(info.start_ms < 1000.0, "{}", info.start_ms);
+    assert!(daemon.status().configuration.plugin_development);
+}
+
+#[test]
+fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
+    if !production_can_be_tried() {
+        return;
+    }
+    let (site, csv) = with_csv();
+    let units = units(&site);
+    let (one, two, stranger) = (Vendor::new(), Vendor::new(), Vendor::new());
+    site.trust(&one, "one");
+    site.trust(&two, "two");
+    let csv_folder = site.path("csv");
+    one.sign(&csv_folder);
+    two.sign(&units);
+    let lines = policy(false) + &csv + &table(&units, "");
+    let mut daemon = start(&site, &lines);
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!(answer.status, Status::Ok, "{:?}", answer.degraded);
+    let drug = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "metformin")
+        .unwrap();
+    let ids: Vec<&str> = drug.concepts.iter().map(|concept| &*concept.id).collect();
+    assert_eq!(ids, ["C0025598", "A10BA02"]);
+    assert_eq!(drug.concepts[1].codings[0].system, "http://www.whocc.no/atc");
+    assert!(
+        plugins(&daemon)
+            .plugins
+            .iter()
+            .all(|plugin| plugin.signed_by.is_some())
+    );
+    daemon.stop();
+
+    let refused = |why: &str| {
+        let output = site.validate();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{printed}");
+        assert!(printed.contains(why), "wanted {why:?} in {printed}");
+    };
+    let (manifest, signature) = (
+        csv_folder.join("plugin.toml"),
+        csv_folder.join("plugin.toml.minisig"),
+    );
+    let library = csv_folder.join("libmednerd_example_csv.so");
+    let good = [&manifest, &signature, &library].map(|path| fs::read(path).unwrap());
+    let restore = || {
+        for (path, bytes) in [&manifest, &signature, &library].into_iter().zip(&good) {
+            write(path, bytes);
+        }
+    };
+    fs::remove_file(&signature).unwrap();
+    refused("the plugin is not signed");
+    stranger.sign(&csv_folder);
+    refused("which is not in");
+    restore();
+    // One byte of what was signed, and of what its digest was.
+    let mut changed = good[0].clone();
+    changed.extend_from_slice(b"\n");
+    write(&manifest, &changed);
+    refused("it was changed after it was signed");
+    restore();
+    let mut changed = good[2].clone();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    write(&library, &changed);
+    refused("is not the library that the manifest names");
+    restore();
+    fs::set_permissions(&library, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    refused("can be written by others than root");
+    restore();
+    write(&signature, b"nonsense");
+    refused("is no minisign signature");
+    restore();
+    assert_eq!(site.validate().status.code(), Some(0));
+}
+
+#[test]
+fn a_plugin_that_is_not_what_it_says_is_not_loaded() {
+    let site = Site::with_toml("");
+    let normalizer = ["mednerd.normalizer/1"];
+    let hostile = library("mednerd_hostile");
+    let cases: Vec<(&str, String, PathBuf, &str)> = vec![
+        (
+            "other-id",
+            manifest("another", &normalizer, "libmednerd_hostile.so"),
+            hostile.clone(),
+            "says that it is plugin \"hostile\", and the manifest says \"another\"",
+        ),
+        (
+            "other-version",
+            hostile_manifest().replace("1.0.0", "1.0.1"),
+            hostile,
+            "says that it is version \"1.0.0\"",
+        ),
+        (
+            "layout",
+            manifest("hostile.layout", &normalizer, "liblayout.so"),
+            library("mednerd_hostile_layout"),
+            "mednerd.normalizer/1 has another layout",
+        ),
+        (
+            "no-ability",
+            manifest("example.hl7v2", &normalizer, "libhl7.so"),
+            library("mednerd_example_hl7v2"),
+            "does not have the ability mednerd.normalizer/1",
+        ),
+        (
+            "no-plugin",
+            manifest("hostile", &normalizer, "libc.so"),
+            binary("mednerctl"),
+            "cannot be loaded",
+        ),
+        (
+            "greedy",
+            hostile_manifest().replace("memory_mb = 64", "memory_mb = 999999"),
+            library("mednerd_hostile"),
+            "asks for memory_mb = 999999",
+        ),
+    ];
+    for (folder, manifest, built, why) in cases {
+        let directory = site.plugin(folder, &manifest, &built);
+        site.configure(&config().plugins(&(policy(true) + &table(&directory, ""))));
+        let output = site.validate();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{folder}: {printed}");
+        assert!(printed.contains(why), "{folder}: wanted {why:?} in {printed}");
+    }
+    // Harm while it is opened.
+    for (harm, why) in [
+        ("panic", "it panicked"),
+        ("segfault", "ended by SIGSEGV"),
+        ("abort", "ended by SIGABRT"),
+        ("exit", "ended with exit code 0"),
+        ("sleep", "did not open within 3000 ms"),
+    ] {
+        let lines = site.hostile(&format!("do = \"{harm}\"\nat_open = true"));
+        site.configure(&config().plugins(&lines));
+        let output = site.validate();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{harm}: {printed}");
+        assert!(printed.contains(why), "{harm}: wanted {why:?} in {printed}");
+    }
+}
+
+#[test]
+fn what_harms_one_document_harms_no_other() {
+    let site = Site::with_toml("");
+    for (harm, deadly, reason) in [
+        ("panic", false, "it panicked"),
+        ("error", false, "something that it needs is not there (code 7)"),
+        ("thousands", false, "10000 concepts"),
+        ("million", true, "ended by SIGABRT"),
+        ("few", false, "it answered 0 mentions"),
+        ("order", false, "not best first"),
+        ("score", false, "not between 0 and 1"),
+        ("vocabulary", false, "a vocabulary that it did not declare"),
+        ("utf8", false, "not UTF-8"),
+        ("long", false, "too long"),
+        ("control", false, "letters that it must not have"),
+        ("segfault", true, "ended by SIGSEGV"),
+        ("abort", true, "ended by SIGABRT"),
+        ("exit", true, "ended with exit code 0"),
+        ("memory", true, ""),
+        ("loop", true, "after a deadline"),
+        ("sleep", true, "after a deadline"),
+    ] {
+        let lines = site.hostile(&format!("do = \"{harm}\""));
+        let mut daemon = start(&site, &lines);
+        let harmless = link(&daemon, SENTENCE);
+        assert_eq!(harmless.status, Status::Ok, "{harm}");
+        let poisoned = link(&daemon, POISON);
+        assert_eq!(poisoned.status, Status::Partial, "{harm}");
+        assert_eq!(poisoned.degraded, ["normalizer:hostile"], "{harm}");
+        assert!(
+            poisoned.entities.iter().all(|entity| entity.concepts.is_empty()),
+            "{harm}"
+        );
+        assert!(
+            !poisoned.entities.is_empty(),
+            "{harm}: what the model found stands"
+        );
+        assert_eq!(poisoned.versions.plugins.get("hostile").unwrap(), "1.0.0");
+        wait_ready(&daemon);
+        let again = link(&daemon, SENTENCE);
+        assert_eq!(
+            (again.status, &again.entities),
+            (Status::Ok, &harmless.entities),
+            "{harm}"
+        );
+        let status = daemon.status();
+        let [plugin] = &*status.plugins else { panic!() };
+        assert_eq!(plugin.deaths > 0, deadly, "{harm}: {plugin:?}");
+        let told = match deadly {
+            true => plugin.last_death.clone().unwrap(),
+            false => daemon.log(),
+        };
+        assert!(told.contains(reason), "{harm}: wanted {reason:?} in {told}");
+        assert!(!daemon.log().contains("metformin"), "{harm}: no note in the log");
+        assert_eq!(daemon.metric("mednerd_documents_total{outcome=\"partial\"}"), 1.0);
+        daemon.stop();
+        site.write("log", "");
+    }
+}
+
+#[test]
+fn nothing_can_be_gained() {
+    let site = Site::with_toml("");
+    let model = mednerd_tests::daemon::shipped_model().join("config.json");
+    let model = model.display().to_string();
+    for (harm, denied) in [
+        ("fork".to_owned(), "denied"),
+        ("exec".to_owned(), "denied"),
+        ("socket".to_owned(), "denied"),
+        ("unix".to_owned(), "denied"),
+        ("kill".to_owned(), "denied"),
+        ("read=etc/shadow".to_owned(), "denied"),
+        ("read=etc/hostname".to_owned(), "denied"),
+        ("read=proc/self/environ".to_owned(), "denied"),
+        (format!("read={}", model.trim_start_matches('/')), "denied"),
+        ("list=etc".to_owned(), "denied"),
+        ("write=tmp/mednerd-hostile".to_owned(), "denied"),
+        ("environment".to_owned(), "0 variables"),
+        ("stdout".to_owned(), "written"),
+        ("log".to_owned(), "logged"),
+    ] {
+        let lines = site.hostile(&format!("do = \"{harm}\""));
+        let mut daemon = start(&site, &lines);
+        let sandbox = plugins(&daemon).plugins[0].sandbox.clone();
+        if sandbox.landlock != "full" || sandbox.seccomp != "full" {
+            eprintln!("skipped: this kernel has no Landlock or no seccomp ({sandbox:?})");
+            return;
+        }
+        let answer = link(&daemon, POISON);
+        assert_eq!(answer.status, Status::Ok, "{harm}: {:?}", daemon.log());
+        let told = &answer.entities[0].concepts[0].name;
+        assert_eq!(told, denied, "{harm}");
+        assert!(!daemon.log().contains("POISON"), "{harm}: no note in the log");
+        let page = daemon.admin("GET", "/metrics").ok();
+        assert!(!page.text().contains("POISON"), "{harm}: no note in the metrics");
+        if harm == "log" {
+            let counter = "mednerd_plugin_counter_total{plugin=\"hostile\",name=\"known\"}";
+            eventually("what is declared is counted", || daemon.metric(counter) == 3.0);
+            assert!(daemon.log().contains("42.0"), "{}", daemon.log());
+        }
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_constructor_runs_confined() {
+    let site = Site::with_toml("");
+    let directory = site.plugin(
+        "constructor",
+        &manifest(
+            "hostile.constructor",
+            &["mednerd.normalizer/1"],
+            "libconstructor.so",
+        ),
+        &library("mednerd_hostile_constructor"),
+    );
+    let daemon = start(&site, &(policy(true) + &table(&directory, "")));
+    assert_eq!(link(&daemon, SENTENCE).status, Status::Ok);
+}
+
+#[test]
+fn a_plugin_that_keeps_dying_is_taken_out_of_service() {
+    let site = Site::with_toml("");
+    let lines = site.hostile("do = \"abort\"");
+    let daemon = start(&site, &lines);
+    eventually("it is out of service", || {
+        let answer = link(&daemon, POISON);
+        assert_eq!(answer.degraded, ["normalizer:hostile"]);
+        daemon.status().plugins[0].state == PluginState::OutOfService
+    });
+    let begun = Instant::now();
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!(
+        answer.degraded,
+        ["normalizer:hostile"],
+        "and so for every document"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(5), "without waiting for it");
+    assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
+    let reason = daemon.status().plugins[0].reason.clone().unwrap();
+    assert!(reason.contains("SIGABRT"), "{reason}");
+    assert!(daemon.log().contains("out of service"));
+}
+
+#[test]
+fn killed_hosts_lose_no_document_and_spoil_none() {
+    let (site, lines) = with_csv();
+    let daemon = start(&site, &(policy(true) + &lines));
+    let expected = link(&daemon, SENTENCE);
+    let memory = daemon.memory("VmRSS");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let (mut linked, mut degraded) = (0_u64, 0_u64);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut linked, mut degraded) = (0, 0);
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        let answer = link(&daemon, SENTENCE);
+                        if answer.status == Status::Ok {
+                            assert_eq!(answer.entities, expected.entities);
+                            linked += 1;
+                        } else {
+                            assert_eq!(answer.degraded, ["normalizer:example.csv"]);
+                            assert_eq!(answer.entities.len(), expected.entities.len());
+                            degraded += 1;
+                        }
+                    }
+                    (linked, degraded)
+                })
+            })
+            .collect();
+        // Until the breaker takes it out.
+        loop {
+            let plugin = plugins(&daemon).plugins.remove(0);
+            match (plugin.state, plugin.pid) {
+                (PluginState::OutOfService, _) => break,
+                (PluginState::Ready, Some(pid)) => {
+                    let _ = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
+                }
+                _ => {}
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for client in clients {
+            let (fine, partial) = client.join().unwrap();
+            linked += fine;
+            degraded += partial;
+        }
+    });
+    eprintln!("{linked} linked, {degraded} degraded");
+    assert!(linked > 0);
+    assert!(daemon.memory("VmRSS") < memory + (64 << 20), "memory returns");
+}
+
+#[test]
+fn a_reload_keeps_a_plugin_that_has_not_changed() {
+    let (site, lines) = with_csv();
+    let lines = policy(true) + &lines;
+    let daemon = start(&site, &lines);
+    let pid = || plugins(&daemon).plugins[0].pid.unwrap();
+    let before = pid();
+    daemon.admin("POST", "/v1/reload").ok();
+    assert_eq!(pid(), before);
+    // A bad one leaves the old one serving.
+    site.configure(&config().plugins(&lines.replace("terms.csv", "nothing.csv")));
+    let problem = daemon.admin("POST", "/v1/reload").refused(422, "reload_rejected");
+    let problems = Value::from(problem.details).to_string();
+    assert!(problems.contains("nothing.csv"), "{problems}");
+    assert_eq!(link(&daemon, SENTENCE).status, Status::Ok);
+    // A new version of its file needs new settings, or a new library.
+    site.configure(&config().plugins(&lines.replace("\"2026\"", "\"2027\"")));
+    daemon.admin("POST", "/v1/reload").ok();
+    assert_ne!(pid(), before);
+    assert_eq!(
+        link(&daemon, SENTENCE).versions.vocabularies.get("TEST").unwrap(),
+        "2027"
+    );
+    site.configure(&config());
+    daemon.admin("POST", "/v1/reload").ok();
+    let body = json!({"text": SENTENCE, "link": true}).to_string();
+    daemon
+        .request("POST", "/v1/annotate", body)
+        .refused(422, "unusable_field");
+    eventually("the host has ended", || {
+        !PathBuf::from(format!("/proc/{before}")).exists()
+    });
+}
+
+#[test]
+fn hosts_end_with_the_daemon_however_it_ends() {
+    let (site, lines) = with_csv();
+    let mut daemon = start(&site, &(policy(true) + &lines));
+    let pid = plugins(&daemon).plugins[0].pid.unwrap();
+    daemon.kill();
+    eventually("the host has ended", || {
+        !PathBuf::from(format!("/proc/{pid}")).exists()
+    });
+}
+
+#[test]
+fn many_documents_share_a_round_trip() {
+    let (site, lines) = with_csv();
+    let daemon = start(&site, &(policy(true) + &lines));
+    let line = json!({"text": SENTENCE, "link": true}).to_string() + "\n";
+    let reply = daemon.batch(line.repeat(200));
+    assert_eq!(reply.text().lines().count(), 200);
+    for answer in reply.text().lines() {
+        let answer: AnnotateResponse = serde_json::from_str(answer).unwrap();
+        assert_eq!(answer.status, Status::Ok);
+        assert!(answer.entities.iter().any(|entity| !entity.concepts.is_empty()));
+    }
+    assert!(plugins(&daemon).plugins[0].calls.answered <= 200);
+}
+
+#[test]
+fn a_plugin_built_against_the_first_abi_loads() {
+    let site = Site::with_toml("");
+    site.write("terms.csv", TERMS);
+    let fixture = root().join("tests/fixtures/plugin/abi-1");
+    let manifest = fs::read_to_string(fixture.join("plugin.toml")).unwrap();
+    let directory = site.plugin("abi-1", &manifest, &fixture.join("libmednerd_example_csv.so"));
+    let settings = format!("terms = \"{}\"", site.path("terms.csv").display());
+    let daemon = start(&site, &(policy(true) + &table(&directory, &settings)));
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!(answer.status, Status::Ok);
+    assert!(answer.entities.iter().any(|entity| !entity.concepts.is_empty()));
+}
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+}
+
+fn ctl(arguments: &[&str]) -> Ran {
+    let output = Command::new(binary("mednerctl"))
+        .arg("plugin")
+        .args(arguments)
+        .env("MEDNERD_KEY_PASSWORD", "")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    Ran {
+        code: output.status.code(),
+        out: out.into_owned(),
+    }
+}
+
+#[test]
+fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
+    let (site, _) = with_csv();
+    let path = |name: &str| site.path(name).display().to_string();
+    let (plugin, key, into) = (path("csv"), path("vendor.key"), path("installed"));
+    let settings = json!({"terms": path("terms.csv")}).to_string();
+    let keygen = ctl(&["keygen", "--key", &key]);
+    assert_eq!(keygen.code, Some(0), "{}", keygen.out);
+    assert_eq!(
+        ctl(&["keygen", "--key", &key]).code,
+        Some(4),
+        "a key is never written over"
+    );
+    let signed = ctl(&["sign", &plugin, "--key", &key]);
+    assert_eq!(signed.code, Some(0), "{}", signed.out);
+    let checked = ctl(&[
+        "check",
+        &plugin,
+        "--settings",
+        &settings,
+        "--report",
+        &path("report.json"),
+    ]);
+    assert_eq!(checked.code, Some(0), "{}", checked.out);
+    let report: Value = serde_json::from_str(&fs::read_to_string(site.path("report.json")).unwrap()).unwrap();
+    assert_eq!(report["conforms"], true);
+    let keys = path("keys");
+    let unknown = ctl(&["verify", &plugin, "--trusted-keys", &keys]);
+    assert_eq!(unknown.code, Some(4));
+    assert!(unknown.out.contains("which is not in"), "{}", unknown.out);
+    fs::create_dir(site.path("keys")).unwrap();
+    write(
+        &site.path("keys/vendor.pub"),
+        &fs::read(site.path("vendor.pub")).unwrap(),
+    );
+    let verified = ctl(&["verify", &plugin, "--trusted-keys", &keys]);
+    assert_eq!(verified.code, Some(0), "{}", verified.out);
+    if !production_can_be_tried() {
+        return;
+    }
+    let installed = ctl(&["install", &plugin, "--into", &into, "--trusted-keys", &keys]);
+    assert_eq!(installed.code, Some(0), "{}", installed.out);
+    let again = ctl(&["install", &plugin, "--into", &into, "--trusted-keys", &keys]);
+    assert_eq!(again.code, Some(0), "{}", again.out);
+    let list = ctl(&["list", "--into", &into, "--trusted-keys", &keys]);
+    assert!(
+        list.out.contains("example.csv") && list.out.contains("yes"),
+        "{}",
+        list.out
+    );
+    let settings = format!("terms = \"{}\"", path("terms.csv"));
+    let lines = policy(false) + &table(&site.path("installed/example.csv"), &settings);
+    let daemon = start(&site, &lines);
+    assert_eq!(link(&daemon, SENTENCE).status, Status::Ok);
+    assert_eq!(ctl(&["remove", "../keys", "--into", &into]).code, Some(4));
+    assert_eq!(ctl(&["remove", "example.csv", "--into", &into]).code, Some(0));
+    assert!(!site.path("installed/example.csv").exists());
+}
+
+#[test]
+fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
+    let site = Site::with_toml("");
+    let host = binary("mednerd-plugin-host");
+    let check = |directory: &PathBuf, settings: &str, sample: Option<PathBuf>| {
+        let mut command = Command::new(&host);
+        command.arg("check").arg(directory).arg(settings).args(sample);
+        let output = command.output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(report["conforms"] == true, output.status.success());
+        report
+    };
+    let conforms = |report: &Value| assert_eq!(report["conforms"], true, "{report:#}");
+    conforms(&check(&units(&site), "{}", None));
+    let hl7 = site.plugin(
+        "hl7",
+        &example_manifest("hl7v2"),
+        &library("mednerd_example_hl7v2"),
+    );
+    let sample = root().join("plugins/examples/hl7v2/sample.hl7");
+    conforms(&check(&hl7, "{}", Some(sample)));
+    let peft = site.plugin(
+        "peft",
+        &example_manifest("peft"),
+        &library("mednerd_example_peft"),
+    );
+    let mut tensors = Vec::new();
+    let header = br#"{"base.lora_A.weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}"#;
+    tensors.extend_from_slice(&(header.len() as u64).to_le_bytes());
+    tensors.extend_from_slice(header);
+    tensors.extend_from_slice(&[0; 4]);
+    fs::create_dir(site.path("adapter")).unwrap();
+    fs::write(site.path("adapter/adapter_model.safetensors"), &tensors).unwrap();
+    let config = r#"{"r": 1, "lora_alpha": 1, "target_modules": ["query"]}"#;
+    site.write("adapter/adapter_config.json", config);
+    let settings = json!({
+        "name": "drugs", "base": "0".repeat(64), "labels": ["DRUG"], "path": site.path("adapter"),
+    });
+    conforms(&check(&peft, &settings.to_string(), None));
+
+    // Every harm, and the test that must find it with its sentence.
+    let all = ["mednerd.normalizer/1", "mednerd.adapter/1", "mednerd.document/1"];
+    let manifest = manifest("hostile", &all, "libmednerd_hostile.so");
+    let hostile = site.plugin("hostile", &manifest, &library("mednerd_hostile"));
+    let report = check(&hostile, "{}", None);
+    let detail = |test: &str| {
+        let tests = report["tests"].as_array().unwrap();
+        let found = tests.iter().find(|found| found["test"] == test).unwrap();
+        assert_eq!(found["passed"], false, "{found}");
+        found["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(detail("adapter.refine").contains("offsets that are out of range"));
+    assert!(detail("adapter.files").contains("has no r"));
+    assert!(detail("document.sample").contains("no sample was given"));
+    for (harm, why) in [
+        ("panic", "it panicked"),
+        ("segfault", "ended by SIGSEGV"),
+        ("abort", "ended by SIGABRT"),
+    ] {
+        let settings = json!({"do": harm, "at_open": true}).to_string();
+        let report = check(&hostile, &settings, None).to_string();
+        assert!(report.contains(why), "{harm}: {report}");
+    }
+}
