@@ -46,8 +46,9 @@ until_inside() {
 note() { printf '{"text": "Zyxgardquist has type 2 diabetes and takes metformin.", "document_id": "%s"}' "$1"; }
 # ask USER [SOCKET]: HTTP status and body.
 ask() {
-    inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
-        http://localhost/v1/annotate -d "$(note "by-$1")"
+    # On standard input: a command line with the note would be in the journal by runuser's doing.
+    note "by-$1" | inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
+        http://localhost/v1/annotate -d @-
 }
 answered() { [[ $(ask ehr) == *Disease*200 ]] || die "$1: $(ask ehr)"; }
 main_pid() { inside systemctl show -p MainPID --value mednerd.service; }
