@@ -9,7 +9,7 @@ stage=$target/deb/stage
 revision=${DEB_REVISION:-1}
 
 # The binaries that are packaged, of those that this tree has. `mednerd.install` and its like say where they go.
-binaries=(mednerd mednerctl mednerd-umls)
+binaries=(mednerd mednerctl mednerd-plugin-host mednerd-umls)
 
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 
-PACKAGES = sys.argv[1:] or ["mednerd", "mednerd-ctl", "mednerd-umls"]
+PACKAGES = sys.argv[1:] or ["mednerd", "mednerd-ctl", "mednerd-plugin-host", "mednerd-umls"]
 
 
 def main():

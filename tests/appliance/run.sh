@@ -46,8 +46,9 @@ until_inside() {
 note() { printf '{"text": "Zyxgardquist has type 2 diabetes and takes metformin.", "document_id": "%s"}' "$1"; }
 # ask USER [SOCKET]: HTTP status and body.
 ask() {
-    inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
-        http://localhost/v1/annotate -d "$(note "by-$1")"
+    # On standard input: a command line with the note would be in the journal by runuser's doing.
+    note "by-$1" | inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
+        http://localhost/v1/annotate -d @-
 }
 answered() { [[ $(ask ehr) == *Disease*200 ]] || die "$1: $(ask ehr)"; }
 main_pid() { inside systemctl show -p MainPID --value mednerd.service; }
@@ -56,7 +57,8 @@ mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
 cp "$old" "$place/root/root/old.deb"
 cp "$new" "$place/root/root/new.deb"
-cp "$here/load.py" "$here/probe.py" "$place/root/root/"
+cp "$here/load.py" "$place/root/srv/"
+cp "$here/probe.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid systemd-nspawn -D "$place/root" -b --register=no --keep-unit -M "mednerd-$$" \
     --capability=all --system-call-filter="bpf @keyring" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
@@ -140,12 +142,12 @@ pass "the sandbox holds: $held promises tried by a probe under the same unit"
 under_load() {
     local before
     before=$(main_pid)
-    inside runuser -u ehr -- python3 /root/load.py /run/mednerd/mednerd.sock >"$place/load" &
+    inside runuser -u ehr -- python3 /srv/load.py /run/mednerd/mednerd.sock >"$place/load" &
     local load=$!
     sleep 1
     inside "${@:2}" >"$place/apt" 2>&1 || { cat "$place/apt"; die "$1"; }
     sleep 2
-    inside pkill -TERM -f /root/load.py
+    inside pkill -TERM -f '^python3 /srv/load.py'
     wait "$load" || { cat "$place/load"; die "$1: requests failed"; }
     [ "$(main_pid)" != "$before" ] || die "$1: another process answers"
     pass "$1: $(tail -1 "$place/load")"
