@@ -362,21 +362,30 @@ fn adapters_of_another_base() {
     says(json!({"model_type": "roberta"}));
     copy.refused(&["config.json", "model_type", "\"bert\""]);
     says(json!({}));
-    let named = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("tiny-base");
+    fs::create_dir(&named).unwrap();
     for entry in fs::read_dir(fixtures().join("bert/fp32")).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), named.path().join(entry.file_name())).unwrap();
+        fs::copy(entry.path(), named.join(entry.file_name())).unwrap();
     }
-    let config = fs::read_to_string(named.path().join("config.json")).unwrap();
+    let config = fs::read_to_string(named.join("config.json")).unwrap();
     let config = config.replacen('{', "{\"_name_or_path\": \"clinic/other\",", 1);
-    fs::write(named.path().join("config.json"), config).unwrap();
-    let named = Checkpoint::open(named.path()).unwrap();
+    fs::write(named.join("config.json"), config).unwrap();
+    let named = Checkpoint::open(&named).unwrap();
     let open = || Adapter::open(copy.0.path(), &named);
     let message = open().unwrap_err().to_string();
     for part in ["base_model_name_or_path", "clinic/other", "tests/tiny-bert"] {
         assert!(message.contains(part), "{message}");
     }
-    for name in ["Clinic/Other", "/srv/models/bert", "./bert", "bert"] {
+    // The folder bears the name: what the file says is the name of what it was trained from.
+    for name in [
+        "Clinic/Other",
+        "/srv/models/bert",
+        "./bert",
+        "bert",
+        "clinic/Tiny-Base",
+    ] {
         copy.config("base_model_name_or_path", json!(name));
         open().unwrap();
     }

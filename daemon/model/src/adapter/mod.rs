@@ -287,7 +287,10 @@ fn same_base(files: &Files, settings: &Settings, own: &Object, base: &Checkpoint
     }
     match (&settings.base, base.name()) {
         (Some(wanted), Some(found))
-            if is_hub_id(wanted) && is_hub_id(found) && !wanted.eq_ignore_ascii_case(found) =>
+            if is_hub_id(wanted)
+                && is_hub_id(found)
+                && !wanted.eq_ignore_ascii_case(found)
+                && !lies_under(base.dir(), wanted) =>
         {
             Err(ModelError::Value {
                 path: files.settings.path.clone(),
@@ -302,6 +305,16 @@ fn same_base(files: &Files, settings: &Settings, own: &Object, base: &Checkpoint
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a folder is called as the Hub id is: by its name alone, or as the Hub's cache lays it out. The `_name_or_path` in
+/// a checkpoint may be that of the one it was trained from.
+fn lies_under(dir: &Path, id: &str) -> bool {
+    let name = id.rsplit('/').next().unwrap_or(id);
+    let cached = format!("models--{}", id.replace('/', "--"));
+    let last = dir.file_name().unwrap_or_default();
+    let mut parts = dir.iter();
+    last.eq_ignore_ascii_case(name) || parts.any(|part| part.eq_ignore_ascii_case(&cached))
 }
 
 /// Whether this looks like `organisation/name` and not like a path.
