@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """Asks for ever, on a new connection each time, until SIGTERM; then prints how many requests failed and how many did not.
 
-load.py SOCKET. Whatever is not answered with 200 is a failure. One thing is not: a daemon that is just ending may have taken the
-connection and then takes no request on it, which shows while it is written; as the integration guide tells, such a request is
-sent again, and counted apart.
+load.py SOCKET. Never asks twice for the same thing: whatever is not answered with 200 is a failure.
 """
 import json
 import signal
@@ -13,7 +11,7 @@ import threading
 
 NOTE = "Zyxgardquist was started on metformin 500 mg for type 2 diabetes mellitus."
 stop = threading.Event()
-answered, again, failures = [0], [0], []
+answered, failures = [0], []
 
 
 def ask(path):
@@ -35,8 +33,6 @@ def work(path):
         try:
             ask(path)
             answered[0] += 1
-        except BrokenPipeError:
-            again[0] += 1
         except Exception as error:
             failures.append(repr(error))
 
@@ -51,5 +47,5 @@ for thread in threads:
     thread.join()
 for failure in failures[:5]:
     print(failure)
-print(f"{answered[0]} answered, {len(failures)} failed, {again[0]} not taken and sent again")
+print(f"{answered[0]} answered, {len(failures)} failed")
 sys.exit(1 if failures or not answered[0] else 0)

@@ -153,6 +153,19 @@ fn sigterm_with_idle_and_half_sent_connections_does_not_wait_for_them() {
 }
 
 #[test]
+fn who_connected_before_sigterm_and_then_speaks_is_served() {
+    let mut daemon = Daemon::start(&Config::tiny());
+    let mut connections: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
+    eventually("all are connected", || daemon.status().queue.connections >= 8);
+    daemon.signal(Signal::SIGTERM);
+    let body = json!({"text": "acute pneumonia"}).to_string();
+    for connection in &mut connections {
+        connection.request("POST", "/v1/annotate", &body).unwrap().ok();
+    }
+    assert_eq!(daemon.wait().code(), Some(0));
+}
+
+#[test]
 fn sigint_stops_as_well() {
     let mut daemon = Daemon::start(&Config::tiny());
     daemon.signal(Signal::SIGINT);

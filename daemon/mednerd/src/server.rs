@@ -29,6 +29,9 @@ use crate::app::App;
 use crate::config::Server;
 use crate::wire::{Control, Wire};
 
+/// How long a connection from which nothing came yet may take to speak when the daemon is told to stop.
+const FIRST_WORDS: Duration = Duration::from_millis(250);
+
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -289,21 +292,29 @@ async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop:
     let idle = Arc::clone(&control);
     drop(generation);
     let mut http = pin!(http.serve_connection(TokioIo::new(wire), service));
+    let came_in_time = !*stop.borrow();
     // What ends a connection early (a client that hung up or stalled) is the client's affair.
     tokio::select! {
         _ = http.as_mut() => return,
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    if idle.cut_off() {
-        // A request is there that nobody read yet: it was sent in time and is served.
-        let taken = async {
-            while !idle.is_busy() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
+    let taken = async || {
+        while !idle.is_busy() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // Who has only just come is about to speak. Those who come later could hold the end up for ever.
+    if came_in_time && !idle.was_heard() {
         tokio::select! {
             _ = http.as_mut() => return,
-            _ = tokio::time::timeout(Duration::from_secs(1), taken) => {}
+            _ = tokio::time::timeout(FIRST_WORDS, taken()) => {}
+        }
+    }
+    if idle.cut_off() {
+        // A request is there that nobody read yet: it was sent in time and is served.
+        tokio::select! {
+            _ = http.as_mut() => return,
+            _ = tokio::time::timeout(Duration::from_secs(1), taken()) => {}
         }
     }
     http.as_mut().graceful_shutdown();

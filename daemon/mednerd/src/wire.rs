@@ -26,6 +26,8 @@ pub struct Wire {
 pub struct Control {
     stream: UnixStream,
     busy: AtomicBool,
+    /// The client has sent something.
+    heard: AtomicBool,
     /// The request under way is to be the last.
     last: AtomicBool,
     cut: AtomicBool,
@@ -37,6 +39,7 @@ impl Wire {
         let control = Arc::new(Control {
             stream,
             busy: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             last: AtomicBool::new(false),
             cut: AtomicBool::new(false),
         });
@@ -80,6 +83,11 @@ impl Control {
         self.busy.load(Ordering::SeqCst)
     }
 
+    /// Whether the client has sent anything so far.
+    pub fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::SeqCst)
+    }
+
     /// Cuts reading off, at once where no request is under way, else after it: what the client sent
     /// before is still there to be read, what it sends from then on fails with `EPIPE` at its side.
     /// Tells whether a request is there that nobody has read.
@@ -116,6 +124,7 @@ impl AsyncRead for Wire {
                 Ok(0) if control.cut.load(Ordering::SeqCst) => return Poll::Pending,
                 Ok(count) => {
                     if count > 0 {
+                        control.heard.store(true, Ordering::SeqCst);
                         control.busy.store(true, Ordering::SeqCst);
                     }
                     buffer.advance(count);
