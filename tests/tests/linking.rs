@@ -8,6 +8,8 @@ use mednerd_client::api::{AnnotateResponse, Status};
 use mednerd_tests::daemon::{binary, library, root};
 use mednerd_tests::plugins::{Vendor, policy, table};
 use mednerd_tests::{Config, Daemon, Site, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 const NOTE: &str = "Past medical history: hypertension, type 2 diabetes mellitus and chronic obstructive pulmonary disease \
@@ -97,7 +99,8 @@ fn a_host_killed_while_linking_costs_concepts_and_never_the_answer() {
     let expected = link(&daemon, NOTE, json!(true));
     for _ in 0..5 {
         for pid in hosts(&daemon) {
-            Command::new("kill").args(["-9", &pid]).status().unwrap();
+            // It may have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let answer = link(&daemon, NOTE, json!(true));
         assert_eq!(answer.entities.len(), expected.entities.len());
@@ -115,11 +118,15 @@ fn a_host_killed_while_linking_costs_concepts_and_never_the_answer() {
 }
 
 /// The process ids of the daemon's children.
-fn hosts(daemon: &Daemon) -> Vec<String> {
+fn hosts(daemon: &Daemon) -> Vec<i32> {
     let children = PathBuf::from(format!("/proc/{}/task", daemon.pid()));
     let tasks = std::fs::read_dir(children).unwrap();
     tasks
         .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<i32>>()
+        })
         .collect()
 }
