@@ -70,10 +70,13 @@ impl Normalizer for Umls {
                 section: mention.section.unwrap_or_default(),
             })
             .collect();
-        // The vocabularies of a request are those whose codes it wants of each concept.
+        if !options.wants(&self.vocabulary) {
+            return Ok(vec![Vec::new(); mentions.len()]);
+        }
+        // All codes: a request names vocabularies of concepts, not of their codings.
         let options = linker::Options {
             top_k: options.top_k,
-            vocabularies: options.vocabularies.clone(),
+            vocabularies: Vec::new(),
             thorough: false,
         };
         let document = linker::Document {
