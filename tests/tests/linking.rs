@@ -92,7 +92,9 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
     assert!(asked.degraded.is_empty() && asked.entities.iter().any(|entity| entity.concepts.len() == 1));
     assert!(asked.entities.iter().all(|entity| entity.concepts.len() <= 1));
     let other = json!({"text": NOTE, "link": {"vocabularies": ["other"]}}).to_string();
-    daemon.request("POST", "/v1/annotate", other).refused(422, "unknown_vocabulary");
+    daemon
+        .request("POST", "/v1/annotate", other)
+        .refused(422, "unknown_vocabulary");
     // Not asked for, nothing is linked.
     let plain = link(&daemon, NOTE, json!(false));
     assert!(plain.entities.iter().all(|entity| entity.concepts.is_empty()));
