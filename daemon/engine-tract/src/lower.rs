@@ -702,9 +702,13 @@ impl Lowering<'_> {
         own
     }
 
-    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+    /// A tensor as the adapter has it, which makes the stage its own, or else the base.
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
         match self.adapter {
-            Some(adapter) if adapter.replaces(name) => adapter.read(name, shape),
+            Some(adapter) if adapter.replaces(name) => {
+                self.changed = true;
+                adapter.read(name, shape)
+            }
             _ => self.weights.read(name, shape),
         }
     }

@@ -207,3 +207,41 @@ fn encoder_alone(file: &[u8]) -> Vec<u8> {
     let header = Value::Object(changed).to_string().into_bytes();
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
 }
+
+/// A table of places of the adapter's own, beside words that are the base's.
+#[test]
+fn a_table_that_an_adapter_replaces_is_used() {
+    let base = load(&fixtures().join("bert/fp32"));
+    let plain = fixtures().join("adapters/bert/lora");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(&plain).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let path = folder.path().join("adapter_config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config["modules_to_save"]
+        .as_array_mut()
+        .unwrap()
+        .push("position_embeddings".into());
+    fs::write(&path, config.to_string()).unwrap();
+    let path = folder.path().join("adapter_model.safetensors");
+    let file = fs::read(&path).unwrap();
+    let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&file[8..start]).unwrap();
+    let name = "bert.embeddings.position_embeddings.weight";
+    let spec = base.0.architecture().tensors();
+    let shape = &spec.iter().find(|tensor| tensor.name == name).unwrap().shape;
+    let data: Vec<u8> = (0..shape.iter().product::<usize>())
+        .flat_map(|at| ((at % 7) as f32 - 3.0).to_le_bytes())
+        .collect();
+    let end = file.len() - start;
+    header[format!("base_model.model.{name}")] =
+        serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [end, end + data.len()]});
+    let header = header.to_string().into_bytes();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(&path, [&length[..], &header, &file[start..], &data].concat()).unwrap();
+    let logits = |dir: &Path| adapt(&base, dir).forward(&[2, 9, 30, 3]).unwrap();
+    let (with, without) = (logits(folder.path()), logits(&plain));
+    assert!(with.iter().zip(&without).any(|(a, b)| (a - b).abs() > 1e-2));
+}
