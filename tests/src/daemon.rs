@@ -398,7 +398,10 @@ impl Daemon {
     }
 
     /// Waits until nothing is admitted, held or connected any more.
+    ///
+    /// Connections are taken in turn: once a new one is answered, whoever came before is counted.
     pub fn wait_idle(&self) {
+        self.request("GET", "/v1/status", "");
         eventually("the queue is empty and every client has gone", || {
             let queue = self.status().queue;
             (queue.documents, queue.bytes, queue.connections) == (0, 0, 0)
