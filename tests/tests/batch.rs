@@ -190,7 +190,8 @@ fn a_client_that_does_not_read_its_batch_is_held_back_and_then_given_up() {
 
 #[test]
 fn a_batch_whose_client_hangs_up_is_dropped() {
-    let daemon = Daemon::start(&Config::default().threads(1));
+    let config = Config::default().threads(1);
+    let daemon = Daemon::start(&config.server("default_deadline_ms", 600_000));
     let (text, _) = long_note(50_000);
     let mut batch = daemon.connect();
     batch.send(batch_head()).unwrap();

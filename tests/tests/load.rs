@@ -122,7 +122,8 @@ fn what_one_client_holds_counts_for_all_and_is_given_back() {
 
 #[test]
 fn work_of_clients_that_hang_up_is_dropped() {
-    let daemon = Daemon::start(&Config::default().threads(1));
+    let config = Config::default().threads(1);
+    let daemon = Daemon::start(&config.server("default_deadline_ms", 600_000));
     let (text, _) = long_note(40_000);
     let request = message("POST", "/v1/annotate", json!({"text": text}).to_string());
     daemon.annotate(&text);

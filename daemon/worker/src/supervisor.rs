@@ -784,10 +784,14 @@ impl Shared {
                 };
                 let mut finished = Finished::new();
                 if let Some(done) = call.done {
+                    // A child that keeps its deadline says so at the very moment at which it passes.
+                    let late = call.deadline <= Instant::now();
                     let result = match frame.kind {
                         Kind::Reply => Ok(frame.payload),
+                        _ if late => Err(CallError::DeadlinePassed),
                         _ => Err(CallError::Failed(frame.payload)),
                     };
+                    inner.statistics.overruns += u64::from(result == Err(CallError::DeadlinePassed));
                     match result {
                         Ok(_) => inner.statistics.answered += 1,
                         Err(_) => inner.statistics.failed += 1,
