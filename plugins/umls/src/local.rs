@@ -28,6 +28,8 @@ pub(crate) struct Local {
     /// Distinct names with their forms and concept, for retrieval.
     pub(crate) names: Vec<(String, Forms, u32)>,
     by_word: HashMap<String, Vec<u32>>,
+    /// Lines for each concept.
+    given: HashMap<u32, u32>,
     /// Concepts that are not in the index: id and name.
     own: Vec<(String, String)>,
     concepts: u32,
@@ -148,6 +150,7 @@ impl Local {
     }
 
     fn add(&mut self, name: &str, forms: &Forms, concept: u32) {
+        *self.given.entry(concept).or_default() += 1;
         let known = self
             .exact
             .get(&forms.exact)
@@ -201,6 +204,11 @@ impl Local {
 
     pub(crate) fn with_word(&self, stem: &str) -> &[u32] {
         self.by_word.get(stem).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// How many lines give the concept a name: how often it is met here.
+    pub(crate) fn given(&self, concept: u32) -> u32 {
+        self.given.get(&concept).copied().unwrap_or_default()
     }
 
     pub(crate) fn is_blocked(&self, exact: &str, concept: u32) -> bool {

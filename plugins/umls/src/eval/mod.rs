@@ -170,17 +170,20 @@ pub fn evaluate(
             if mention.ids.is_empty() {
                 continue;
             }
-            let right: Vec<String> = mention
-                .ids
-                .iter()
-                .flat_map(|id| mapped(map, id))
-                .filter_map(|id| resolve(linker.index(), id))
-                .map(|concept| linker.index().concept_id(concept).to_owned())
-                .collect();
+            let right = right(linker, map, &mention.ids);
             tally.add(&mention.text, &mention.ids, &right, &candidates);
         }
     }
     tally.close(spent)
+}
+
+/// The concepts of the index that gold `ids` lead to; empty where they are not covered.
+pub fn right(linker: &Linker, map: &HashMap<String, Vec<String>>, ids: &[String]) -> Vec<String> {
+    ids.iter()
+        .flat_map(|id| mapped(map, id))
+        .filter_map(|id| resolve(linker.index(), id))
+        .map(|concept| linker.index().concept_id(concept).to_owned())
+        .collect()
 }
 
 /// Reads a map of ids: two columns, gold id and concept id, separated by a tab.

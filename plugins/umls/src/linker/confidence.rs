@@ -9,7 +9,8 @@ use super::Stage;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     pub(super) stage: Stage,
-    pub(super) similarity: f32,
+    /// Of the hospital's own names how alike the form is; of fuzzy matches the ranker's estimate.
+    pub(super) chance: f32,
     /// The mention is a short form that the document does not define.
     pub(super) undefined: bool,
     /// Other concepts match as well by the same stage.
@@ -24,14 +25,14 @@ pub(super) struct Evidence {
 pub(super) fn confidence(evidence: Evidence) -> f32 {
     let Evidence {
         stage,
-        similarity,
+        chance,
         undefined,
         rivals,
         preferred,
         case,
     } = evidence;
     let mut confidence: f32 = match (stage, preferred) {
-        (Stage::Synonym, _) => 0.97 * similarity,
+        (Stage::Synonym, _) => 0.97 * chance,
         (Stage::Exact, true) => 0.975,
         (Stage::Exact, false) => 0.895,
         (Stage::Key, true) => 0.87,
@@ -39,7 +40,7 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         (Stage::Variant, true) => 0.88,
         (Stage::Variant, false) => 0.8,
         (Stage::Composite, _) => 0.7,
-        (Stage::Fuzzy, _) => fuzzy(similarity),
+        (Stage::Fuzzy, _) => chance.min(0.89),
     };
     if undefined && stage != Stage::Synonym {
         confidence *= 0.8;
@@ -51,23 +52,4 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         confidence *= 0.75;
     }
     confidence
-}
-
-/// Precision of the fuzzy stage by similarity, between measured points.
-fn fuzzy(similarity: f32) -> f32 {
-    const POINTS: &[(f32, f32)] = &[
-        (0.0, 0.0),
-        (0.5, 0.2),
-        (0.7, 0.45),
-        (0.85, 0.65),
-        (0.95, 0.85),
-        (1.0, 0.88),
-    ];
-    let after = POINTS
-        .iter()
-        .position(|(at, _)| similarity <= *at)
-        .unwrap_or(POINTS.len() - 1)
-        .max(1);
-    let ((x0, y0), (x1, y1)) = (POINTS[after - 1], POINTS[after]);
-    (y0 + (y1 - y0) * ((similarity - x0) / (x1 - x0))).clamp(0.0, 1.0)
 }

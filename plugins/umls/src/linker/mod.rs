@@ -9,6 +9,7 @@ pub mod abbreviation;
 mod composite;
 mod confidence;
 mod groups;
+pub mod ranker;
 mod similarity;
 
 use std::cmp::{Ordering, Reverse};
@@ -26,10 +27,12 @@ use crate::local::{Entry, Local};
 use crate::text::{self, Forms};
 use abbreviation::Definition;
 use confidence::{Evidence, confidence};
-use similarity::{Weighed, similarity};
+use similarity::{Likeness, Weighed, likeness};
 
 /// How many names are retrieved and compared with a mention: where the best candidate is wanted, and where all are.
 const RETRIEVED: [usize; 2] = [64, 128];
+/// How many of their concepts are ranked.
+const RANKED: [usize; 2] = [32, 128];
 
 /// The settings of a linker, as the daemon's configuration hands them over.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -158,6 +161,9 @@ pub struct Candidate {
     /// The stage, also where an abbreviation led there.
     #[serde(skip)]
     pub stage: Stage,
+    /// What the fuzzy stage ranked it by.
+    #[serde(skip)]
+    pub features: Option<ranker::Features>,
 }
 
 /// Links mentions to concepts. `Send` and `Sync`; readers do not wait for each other.
@@ -183,6 +189,18 @@ struct Found {
     /// Strict matches go before loose ones whatever their confidence.
     class: u8,
     confidence: f32,
+    /// The ranker's, of the fuzzy stage.
+    score: f32,
+    features: Option<ranker::Features>,
+}
+
+/// A concept of which names were retrieved.
+struct Pooled {
+    /// Its name most alike.
+    found: Found,
+    best: Likeness,
+    /// The similarity of the next one.
+    second: f32,
 }
 
 /// The class of everything that is ordered by confidence alone.
@@ -342,6 +360,7 @@ impl Linker {
             },
             reason,
             stage: found.stage,
+            features: found.features,
         }
     }
 
@@ -567,6 +586,8 @@ impl Sieve<'_> {
                         expanded: false,
                         class: 2 * table as u8,
                         confidence: 0.0,
+                        score: 0.0,
+                        features: None,
                     });
                 }
             }
@@ -618,6 +639,8 @@ impl Sieve<'_> {
             expanded: false,
             class: LOOSE,
             confidence: 0.0,
+            score: 0.0,
+            features: None,
         }
     }
 
@@ -636,7 +659,7 @@ impl Sieve<'_> {
             };
             let best = confidence(Evidence {
                 stage: one.stage,
-                similarity: one.similarity,
+                chance: one.similarity,
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
@@ -671,7 +694,7 @@ impl Sieve<'_> {
                     if !found.iter().any(|found| found.concept == part.concept) {
                         let evidence = Evidence {
                             stage: Stage::Composite,
-                            similarity: 1.0,
+                            chance: 1.0,
                             undefined: false,
                             rivals: 0,
                             preferred: false,
@@ -692,17 +715,78 @@ impl Sieve<'_> {
         Vec::new()
     }
 
-    /// The names that share rare words with the mention, compared word by word.
+    /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
     fn retrieve(&self, text: &str) -> Vec<Found> {
-        let mut best: HashMap<u32, Found> = HashMap::new();
+        let mut pool: HashMap<u32, Pooled> = HashMap::new();
         let forms = Forms::of(text);
         let taken_apart = self.taken_apart(&forms);
-        for forms in [Some(forms), taken_apart].into_iter().flatten() {
-            self.retrieve_into(text, forms, &mut best);
+        for forms in [Some(&forms), taken_apart.as_ref()].into_iter().flatten() {
+            self.retrieve_into(forms, &mut pool);
         }
-        let mut found: Vec<Found> = best.into_values().collect();
-        self.sort(&mut found);
+        let mut pool: Vec<Pooled> = pool.into_values().collect();
+        pool.sort_by(|a, b| self.order(&a.found, &b.found));
+        pool.truncate(RANKED[usize::from(self.thorough)]);
+        let mention = Weighed::new(forms, self.index);
+        let trigrams = trigrams(&mention.forms);
+        let mut found: Vec<Found> = pool
+            .into_iter()
+            .map(|pooled| self.ranked(pooled, &mention, &trigrams))
+            .collect();
+        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| self.order(a, b)));
+        let highest = found.first().map_or(0.0, |best| best.score);
+        let whole: f32 = found.iter().map(|one| (one.score - highest).exp()).sum();
+        let undefined = text::is_acronym(text);
+        let mut least = 1.0_f32;
+        for one in &mut found {
+            let share = (one.score - highest).exp() / whole;
+            // The order is the ranker's: no candidate is surer than the one before.
+            least = least.min(confidence(Evidence {
+                stage: Stage::Fuzzy,
+                chance: ranker::chance(share, one.similarity),
+                undefined,
+                rivals: 0,
+                preferred: false,
+                case: false,
+            }));
+            one.confidence = least;
+        }
         found
+    }
+
+    fn ranked(&self, pooled: Pooled, mention: &Weighed, own: &[u32]) -> Found {
+        let Pooled { found, best, second } = pooled;
+        let preferred = self.index.preferred(found.concept);
+        let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
+            found.similarity
+        } else {
+            let name = Weighed::new(Forms::of(self.index.name(preferred)), self.index);
+            likeness(mention, &name).similarity
+        };
+        let features = ranker::Evidence {
+            best,
+            trigrams: ranker::dice(own, &trigrams(&Forms::of(self.name_of(found.name)))),
+            preferred: found.preferred,
+            of_preferred,
+            second,
+            given: self.local.given(found.concept),
+        }
+        .features();
+        Found {
+            score: ranker::score(&features),
+            features: Some(features),
+            ..found
+        }
+    }
+
+    fn name_of(&self, name: Name) -> &str {
+        match name {
+            Name::Index(name) => self.index.name(name),
+            Name::Local(name) => self
+                .local
+                .names
+                .get(name as usize)
+                .map_or("", |(name, ..)| name.as_str()),
+        }
     }
 
     /// The mention with the words that no name has replaced by their parts: "nephrotoxicity" by "kidney toxicity".
@@ -723,60 +807,60 @@ impl Sieve<'_> {
         changed.then(|| Forms::of(&words.join(" ")))
     }
 
-    fn retrieve_into(&self, text: &str, forms: Forms, best: &mut HashMap<u32, Found>) {
-        let mention = Weighed::new(forms, self.index);
-        let exact = &mention.forms.exact;
-        let query = self.query(&mention.forms);
-        let mut offer = |one: Found| {
-            if one.similarity < 0.3 || self.local.is_blocked(exact, one.concept) {
+    fn retrieve_into(&self, forms: &Forms, pool: &mut HashMap<u32, Pooled>) {
+        let mention = Weighed::new(forms.clone(), self.index);
+        let exact = &forms.exact;
+        let query = self.query(forms);
+        let mut offer = |found: Found, best: Likeness| {
+            if found.similarity < 0.3 || self.local.is_blocked(exact, found.concept) {
                 return;
             }
-            match best.get_mut(&one.concept) {
-                Some(known) if self.order(&one, known) == Ordering::Less => *known = one,
-                Some(_) => {}
-                None => drop(best.insert(one.concept, one)),
+            let new = Pooled {
+                found,
+                best,
+                second: 0.0,
+            };
+            match pool.get_mut(&found.concept) {
+                Some(known) if self.order(&found, &known.found) == Ordering::Less => {
+                    let second = known.found.similarity;
+                    *known = Pooled { second, ..new };
+                }
+                Some(known) => known.second = known.second.max(found.similarity),
+                None => drop(pool.insert(found.concept, new)),
             }
-        };
-        let rated = |similarity: f32| {
-            confidence(Evidence {
-                stage: Stage::Fuzzy,
-                similarity,
-                undefined: text::is_acronym(text),
-                rivals: 0,
-                preferred: false,
-                case: false,
-            })
         };
         for hit in self
             .index
             .search_names(&query, RETRIEVED[usize::from(self.thorough)])
         {
             let name = Weighed::new(Forms::of(self.index.name(hit.document)), self.index);
-            let alike = similarity(&mention, &name);
+            let alike = likeness(&mention, &name);
             for link in self.index.best_links(hit.document) {
-                offer(Found {
-                    confidence: rated(alike),
-                    ..self.found(hit.document, link, Stage::Fuzzy, alike)
-                });
+                offer(
+                    self.found(hit.document, link, Stage::Fuzzy, alike.similarity),
+                    alike,
+                );
             }
         }
-        for number in self.local_names(&mention.forms) {
+        for number in self.local_names(forms) {
             let Some((_, forms, concept)) = self.local.names.get(number as usize) else {
                 continue;
             };
-            // Of two names that are equally alike, the one that the hospital uses is meant.
-            let alike = (similarity(&mention, &Weighed::new(forms.clone(), self.index)) * 1.04).min(1.0);
-            offer(Found {
+            let alike = likeness(&mention, &Weighed::new(forms.clone(), self.index));
+            let found = Found {
                 concept: *concept,
                 name: Name::Local(number),
                 stage: Stage::Fuzzy,
-                similarity: alike,
+                similarity: alike.similarity,
                 quality: 0,
                 preferred: false,
                 expanded: false,
                 class: LOOSE,
-                confidence: rated(alike),
-            });
+                confidence: 0.0,
+                score: 0.0,
+                features: None,
+            };
+            offer(found, alike);
         }
     }
 
@@ -846,6 +930,7 @@ impl Sieve<'_> {
                 found.class,
                 Reverse((found.confidence * 1e4) as u32),
                 found.stage,
+                Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
                 Reverse(if self.ranked { found.quality } else { 0 }),
                 Reverse(self.index.names_of(found.concept)),
@@ -930,6 +1015,13 @@ fn definitions(document: &Document<'_>) -> Vec<Definition> {
         }
     }
     definitions
+}
+
+/// The character trigrams of a text's folded form.
+fn trigrams(forms: &Forms) -> Vec<u32> {
+    let mut trigrams = Vec::new();
+    text::trigrams(&forms.exact, &mut trigrams);
+    trigrams
 }
 
 fn mark_expanded(found: &mut [Found]) {

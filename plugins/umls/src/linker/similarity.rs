@@ -27,8 +27,19 @@ impl Weighed {
     }
 }
 
-/// From 0, nothing in common, to 1, the same words.
-pub(super) fn similarity(mention: &Weighed, name: &Weighed) -> f32 {
+/// How a mention and a name are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Likeness {
+    /// From 0, nothing in common, to 1, the same words.
+    pub(super) similarity: f32,
+    /// How alike the mention's last word is to its partner.
+    pub(super) head: f32,
+    /// Words of the name without a partner.
+    pub(super) added: u8,
+}
+
+/// Compares a mention with a name.
+pub(super) fn likeness(mention: &Weighed, name: &Weighed) -> Likeness {
     let (a, b) = (&mention.forms, &name.forms);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {
@@ -66,7 +77,12 @@ pub(super) fn similarity(mention: &Weighed, name: &Weighed) -> f32 {
     if numbers_differ(a, &of_mention, b, &of_name) {
         similarity *= 0.8;
     }
-    similarity
+    let added = of_name.iter().filter(|alike| **alike == 0.0).count();
+    Likeness {
+        similarity,
+        head: of_mention.last().copied().unwrap_or(0.0),
+        added: u8::try_from(added).unwrap_or(u8::MAX),
+    }
 }
 
 /// Whether both have a number, or a lone letter that counts like one, that the other has not.
@@ -208,7 +224,7 @@ mod tests {
                 forms,
             }
         };
-        similarity(&weigh(a), &weigh(b))
+        likeness(&weigh(a), &weigh(b)).similarity
     }
 
     #[test]

@@ -102,6 +102,10 @@ pub fn derive(word: &str) -> String {
         ("ectasis", "ecta"),
         ("ectatic", "ecta"),
         ("ectasia", "ecta"),
+        ("kinesia", "kines"),
+        ("kinesis", "kines"),
+        ("kinetic", "kines"),
+        ("thetoid", "thetos"),
     ];
     for (from, to) in NOUNS {
         if let Some(stem) = word.strip_suffix(from)
@@ -111,9 +115,10 @@ pub fn derive(word: &str) -> String {
         }
     }
     const ENDINGS: &[&str] = &[
-        "ization", "ational", "ations", "ically", "ation", "ative", "ating", "ional", "ement", "ical",
-        "ated", "ment", "ness", "ious", "ian", "ion", "ive", "ate", "ous", "ity", "ism", "ing", "ial", "ary",
-        "ic", "al", "ed", "ia", "um", "y", "e", "a",
+        "ization", "ational", "ations", "ability", "ibility", "atory", "ically", "ation", "ative", "ating",
+        "ional", "ement", "ical", "ated", "able", "ible", "ment", "ness", "ious", "ety", "ful", "ory", "ian",
+        "ion", "ive", "ate", "ous", "ity", "ism", "ing", "ial", "ary", "ic", "al", "ed", "ia", "um", "y",
+        "e", "a",
     ];
     let mut stem = word;
     for _ in 0..2 {
