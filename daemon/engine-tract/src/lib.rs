@@ -1,6 +1,6 @@
 //! Runs token-classification encoders on the CPU: an `Architecture` is lowered straight to tract plans made of our own
 //! operators, with weights packed once at load. All threads share a model; task adapters share their base's weights.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod error;

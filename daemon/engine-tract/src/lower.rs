@@ -608,14 +608,7 @@ impl Lowering<'_> {
             stride: width,
             count,
         };
-        multiply(
-            rows,
-            &matrix,
-            &mut projected,
-            outputs,
-            Finish::default(),
-            &mut Vec::new(),
-        );
+        multiply(rows, &matrix, &mut projected, outputs, Finish::default());
         Ok(projected)
     }
 

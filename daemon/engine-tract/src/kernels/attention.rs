@@ -4,11 +4,10 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
-
 use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
+use super::simd::dispatch;
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 192;
@@ -48,8 +47,6 @@ impl Heads {
 /// Buffers that a thread keeps between calls.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// Packed blocks of a product's rows.
-    pub(crate) tiles: Vec<f32>,
     /// Rows between the two products of a low-rank change.
     pub(crate) ranks: Vec<f32>,
     /// The input of a convolution.
@@ -78,7 +75,6 @@ pub(crate) fn attend(
     let block = if local { LOCAL_QUERIES } else { QUERIES };
     let group = heads.count / heads.shared;
     let Scratch {
-        tiles,
         keys,
         values,
         scores,
@@ -104,7 +100,7 @@ pub(crate) fn attend(
                         stride,
                         count,
                     };
-                    multiply(queries, keys, scores, held.len(), Finish::default(), tiles);
+                    multiply(queries, keys, scores, held.len(), Finish::default());
                 }
                 Some(relative) => {
                     let block = Block {
@@ -116,7 +112,7 @@ pub(crate) fn attend(
                         queries: top..top + count,
                         keys: held.clone(),
                     };
-                    relative.score(&block, &keys, scores, buffers, tiles);
+                    relative.score(&block, &keys, scores, buffers);
                 }
             }
             softmax(scores, held.len(), heads.scale, |row| {
@@ -129,14 +125,7 @@ pub(crate) fn attend(
                 count,
             };
             let out = &mut out[top * joined + first..];
-            multiply(
-                weights,
-                values.some_rows(seen),
-                out,
-                joined,
-                Finish::default(),
-                tiles,
-            );
+            multiply(weights, values.some_rows(seen), out, joined, Finish::default());
         }
     }
 }
@@ -191,7 +180,7 @@ impl Turns {
     /// Turns the queries and keys in rows as [`attend`] takes them, the first row's place being 0.
     pub(crate) fn turn(&self, qkv: &mut [f32], heads: Heads) {
         let turned = heads.columns() - heads.shared * heads.width;
-        Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
             || {
                 let rows = qkv.chunks_exact_mut(heads.columns());

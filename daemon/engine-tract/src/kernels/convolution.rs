@@ -62,7 +62,7 @@ pub(crate) fn convolve(
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Scratch { tiles, padded, .. } = scratch;
+    let padded = &mut scratch.padded;
     let Filters { width, kernel, .. } = *filters;
     let count = x.len() / width;
     let channels = width / filters.groups.len();
@@ -87,7 +87,7 @@ pub(crate) fn convolve(
             activation: Some(activation),
             onto: false,
         };
-        multiply(windows, matrix, &mut out[first..], width, finish, tiles);
+        multiply(windows, matrix, &mut out[first..], width, finish);
     }
 }
 

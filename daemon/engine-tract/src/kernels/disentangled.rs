@@ -4,10 +4,9 @@
 
 use std::ops::Range;
 
-use pulp::Arch;
-
 use super::elementwise::add;
 use super::gemm::{Finish, Packed, Part, Rows, multiply};
+use super::simd::dispatch;
 
 /// Rows whose terms are held at once. Fewer rows reach fewer distances, and more rows use a packed vector more often.
 const ROWS: usize = 48;
@@ -169,7 +168,6 @@ impl Relative<'_> {
         packed: &Part<'_>,
         scores: &mut [f32],
         buffers: &mut Buffers,
-        tiles: &mut Vec<f32>,
     ) {
         let query = block.head * block.width;
         let width = block.keys.len();
@@ -181,23 +179,16 @@ impl Relative<'_> {
                 count: 1,
             };
             buffers.rows.resize(width, 0.0);
-            multiply(
-                bias,
-                packed.clone(),
-                &mut buffers.rows,
-                width,
-                Finish::default(),
-                tiles,
-            );
+            multiply(bias, packed.clone(), &mut buffers.rows, width, Finish::default());
             finish.bias = Some(&buffers.rows);
         }
         let queries = block.rows(query, &block.queries);
-        multiply(queries, packed.clone(), scores, width, finish, tiles);
+        multiply(queries, packed.clone(), scores, width, finish);
         if let Some(term) = self.content_to_position {
             for (part, scores) in parts(&block.queries).zip(scores.chunks_mut(ROWS * width)) {
                 let reached = self.columns.between(part.clone(), block.keys.clone());
                 let rows = block.rows(query, &part);
-                let (first, stride) = term.multiply(block.head, rows, reached, buffers, tiles);
+                let (first, stride) = term.multiply(block.head, rows, reached, buffers);
                 self.add_by_query(part.start, &block.keys, (&buffers.terms, first, stride), scores);
             }
         }
@@ -205,7 +196,7 @@ impl Relative<'_> {
             for part in parts(&block.keys) {
                 let reached = self.columns.between(block.queries.clone(), part.clone());
                 let rows = block.rows(block.key, &part);
-                let (first, stride) = term.multiply(block.head, rows, reached, buffers, tiles);
+                let (first, stride) = term.multiply(block.head, rows, reached, buffers);
                 self.add_by_key(block, &part, (&buffers.terms, first, stride), scores);
             }
         }
@@ -220,7 +211,7 @@ impl Relative<'_> {
         scores: &mut [f32],
     ) {
         let run = self.columns.run;
-        Arch::new().dispatch(
+        dispatch(
             #[inline(always)]
             || {
                 let rows = scores
@@ -288,7 +279,6 @@ impl Term<'_> {
         rows: Rows<'_>,
         reached: Range<usize>,
         buffers: &mut Buffers,
-        tiles: &mut Vec<f32>,
     ) -> (usize, usize) {
         let Buffers {
             rows: gained,
@@ -315,12 +305,12 @@ impl Term<'_> {
                 count: rows.count,
             };
         }
-        multiply(rows, part, terms, stride, Finish::default(), tiles);
+        multiply(rows, part, terms, stride, Finish::default());
         if let Some(change) = self.change {
             let rank = change.ranks.depth();
             up.pack_rows(&change.up[head * width * rank..], rank, rank, width);
             ranks.resize(rows.count * rank, 0.0);
-            multiply(rows, &*up, ranks, rank, Finish::default(), tiles);
+            multiply(rows, &*up, ranks, rank, Finish::default());
             let ranks = Rows {
                 values: ranks,
                 stride: rank,
@@ -331,7 +321,7 @@ impl Term<'_> {
                 ..Finish::default()
             };
             let (part, _) = change.ranks.some_columns(reached);
-            multiply(ranks, part, terms, stride, onto, tiles);
+            multiply(ranks, part, terms, stride, onto);
         }
         (held.start, stride)
     }

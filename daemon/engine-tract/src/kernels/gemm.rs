@@ -1,5 +1,6 @@
-//! Single-precision matrix product `C = A B` with a prepacked `B`: the loops of Goto & van de Geijn (2008, "Anatomy of
-//! High-Performance Matrix Multiplication") around a register tile that the compiler keeps in vector registers.
+//! Single-precision matrix product `C = A B` with a prepacked `B`: panels of `B` that the second cache level holds, and
+//! under them a register tile that reads the rows of `A` where they lie. (Packing `A` as well, as Goto & van de Geijn
+//! describe in 2008 in "Anatomy of High-Performance Matrix Multiplication", measured slower at the sizes of encoders.)
 //!
 //! Each element of `C` is summed over `k` in one fixed order, whatever the number of rows, so a row's result does not
 //! depend on the rows beside it.
@@ -7,103 +8,155 @@
 use std::ops::Range;
 
 use mednerd_model::Activation;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::elementwise;
+use super::simd;
+use super::tile::sums;
 
-/// Vectors per panel row: a panel of `B` is this many vectors wide.
-const VECTORS: usize = 2;
-/// Depth of one block: a panel's block (`DEPTH` × 2 vectors) stays in the first two cache levels.
-const DEPTH: usize = 384;
-/// Rows of one block of `A`: packed, it stays in the second cache level.
-const ROWS: usize = 192;
+/// Vectors of the widest panels of `B`.
+const VECTORS: usize = 3;
+/// Depth of one block: of a panel, `DEPTH` rows of 3 vectors stay in the second cache level.
+const DEPTH: usize = 768;
+/// Rows of one block of `A`, which stays in the second cache level too, or close to it.
+const ROWS: usize = 256;
 
 /// `B`, cut into panels as wide as the register tile and, within them, laid out in the order the tile reads it. The last
-/// panel is filled with zeros.
+/// vector of a row is filled up with zeros.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Packed {
     depth: usize,
     columns: usize,
-    width: usize,
+    split: Split,
     panels: Vec<f32>,
 }
 
-/// The number of columns of one panel on this CPU.
-pub(crate) fn panel_width() -> usize {
-    struct Width;
-    impl WithSimd for Width {
+/// How columns are cut into panels: as few as there can be, as even as they can be, the wider ones first.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Split {
+    /// Columns of a vector.
+    lanes: usize,
+    /// Vectors of the narrower panels.
+    narrow: usize,
+    /// Number of panels that have one vector more.
+    wider: usize,
+    panels: usize,
+}
+
+impl Split {
+    fn new(columns: usize, lanes: usize) -> Self {
+        let vectors = columns.div_ceil(lanes);
+        let panels = vectors.div_ceil(VECTORS);
+        Self {
+            lanes,
+            narrow: vectors / panels.max(1),
+            wider: vectors % panels.max(1),
+            panels,
+        }
+    }
+
+    /// The first column of a panel; for the number of panels, where the last one ends.
+    fn first(&self, panel: usize) -> usize {
+        (panel * self.narrow + panel.min(self.wider)) * self.lanes
+    }
+
+    /// Columns of a panel, those that fill it up included.
+    fn width(&self, panel: usize) -> usize {
+        self.first(panel + 1) - self.first(panel)
+    }
+
+    /// The panel that holds a column.
+    fn panel(&self, column: usize) -> usize {
+        let vector = column / self.lanes;
+        let wide = self.wider * (self.narrow + 1);
+        match vector.checked_sub(wide) {
+            None => vector / (self.narrow + 1),
+            Some(after) => self.wider + after / self.narrow.max(1),
+        }
+    }
+}
+
+/// The number of columns of one vector on this CPU.
+fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
         type Output = usize;
         #[inline(always)]
         fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES * VECTORS
+            S::F32_LANES
         }
     }
-    Arch::new().dispatch(Width)
+    simd::dispatch(Lanes)
 }
 
 impl Packed {
     /// A matrix of `depth` rows and `columns` columns, all zero, to be filled.
     pub(crate) fn zeros(depth: usize, columns: usize) -> Self {
         let mut zeros = Self::default();
-        zeros.reshape(depth, columns);
+        zeros.reshape(depth, columns, lanes());
         zeros
     }
 
-    fn reshape(&mut self, depth: usize, columns: usize) {
-        self.width = panel_width();
+    /// Gives it another shape. The columns that fill up the last vector are zero, the others are to be filled.
+    fn reshape(&mut self, depth: usize, columns: usize, lanes: usize) {
         self.depth = depth;
         self.columns = columns;
-        self.panels.clear();
-        let padded = columns.div_ceil(self.width) * self.width;
-        self.panels.resize(padded * depth, 0.0);
+        self.split = Split::new(columns, lanes);
+        let held = self.split.first(self.split.panels);
+        self.panels.resize(held * depth, 0.0);
+        if held > columns {
+            let last = self.split.panels - 1;
+            let (first, width) = (self.split.first(last), self.split.width(last));
+            for row in self.panels[first * depth..].chunks_exact_mut(width) {
+                row[columns - first..].fill(0.0);
+            }
+        }
     }
 
     /// Packs `B = W^T` where `W` has `columns` rows of `depth` values, `stride` apart, as keys come.
     pub(crate) fn pack_transposed(&mut self, rows: &[f32], stride: usize, columns: usize, depth: usize) {
-        self.reshape(depth, columns);
-        for (column, row) in rows.chunks(stride).take(columns).enumerate() {
-            self.fill_column(column, &row[..depth]);
-        }
+        self.reshape(depth, columns, lanes());
+        self.fill(0, rows.chunks(stride).take(columns).map(|row| &row[..depth]));
     }
 
     /// Fills the columns from `first` on with the rows of `W`, as the weights of a linear layer come.
     pub(crate) fn fill_transposed(&mut self, first: usize, rows: &[f32], depth: usize) {
-        for (at, row) in rows.chunks_exact(depth).enumerate() {
-            self.fill_column(first + at, row);
-        }
+        self.fill(first, rows.chunks_exact(depth));
     }
 
-    fn fill_column(&mut self, column: usize, values: &[f32]) {
-        let (width, depth) = (self.width, self.depth);
-        let panel = &mut self.panels[column / width * width * depth..][..width * depth];
-        let lane = column % width;
-        for (slots, value) in panel.chunks_exact_mut(width).zip(values) {
-            slots[lane] = *value;
+    fn fill<'a>(&mut self, first: usize, rows: impl Iterator<Item = &'a [f32]>) {
+        for (column, values) in (first..).zip(rows) {
+            let panel = self.split.panel(column);
+            let (start, width) = (self.split.first(panel), self.split.width(panel));
+            let slots = &mut self.panels[start * self.depth..][..width * self.depth];
+            for (slots, value) in slots.chunks_exact_mut(width).zip(values) {
+                slots[column - start] = *value;
+            }
         }
     }
 
     /// Packs `B` given as `depth` rows of `columns` values, `stride` apart, as attention values come.
     pub(crate) fn pack_rows(&mut self, rows: &[f32], stride: usize, columns: usize, depth: usize) {
-        self.reshape(depth, columns);
-        let width = self.width;
-        for (at, row) in rows.chunks(stride).take(depth).enumerate() {
-            for (panel, part) in row[..columns].chunks(width).enumerate() {
-                let start = (panel * depth + at) * width;
-                self.panels[start..][..part.len()].copy_from_slice(part);
+        self.reshape(depth, columns, lanes());
+        for panel in 0..self.split.panels {
+            let (first, width) = (self.split.first(panel), self.split.width(panel));
+            let slots = self.panels[first * depth..].chunks_exact_mut(width);
+            let live = width.min(columns - first);
+            for (slots, row) in slots.zip(rows.chunks(stride)).take(depth) {
+                slots[..live].copy_from_slice(&row[first..][..live]);
             }
         }
     }
 
     /// The whole panels that hold these columns, and which columns those are.
     pub(crate) fn some_columns(&self, columns: Range<usize>) -> (Part<'_>, Range<usize>) {
-        let (width, depth) = (self.width, self.depth);
-        let panels = columns.start / width..columns.end.div_ceil(width);
-        let held = panels.start * width..self.columns.min(panels.end * width);
+        let last = columns.end.saturating_sub(1).max(columns.start);
+        let panels = self.split.panel(columns.start)..self.split.panel(last) + 1;
         let part = Part {
-            panels: &self.panels[panels.start * width * depth..panels.end * width * depth],
-            columns: held.len(),
+            panels,
             ..self.into()
         };
+        let held = part.columns();
         (part, held)
     }
 
@@ -129,24 +182,26 @@ impl Packed {
 /// Some panels of a packed matrix, and of these some rows.
 #[derive(Clone)]
 pub(crate) struct Part<'a> {
-    panels: &'a [f32],
-    width: usize,
-    /// Rows that a panel has.
-    depth: usize,
-    /// The rows that take part.
+    matrix: &'a Packed,
+    panels: Range<usize>,
     rows: Range<usize>,
-    columns: usize,
 }
 
 impl<'a> From<&'a Packed> for Part<'a> {
     fn from(matrix: &'a Packed) -> Self {
         Self {
-            panels: &matrix.panels,
-            width: matrix.width,
-            depth: matrix.depth,
+            matrix,
+            panels: 0..matrix.split.panels,
             rows: 0..matrix.depth,
-            columns: matrix.columns,
         }
+    }
+}
+
+impl Part<'_> {
+    /// The columns of the matrix that take part.
+    fn columns(&self) -> Range<usize> {
+        let first = |panel| self.matrix.split.first(panel).min(self.matrix.columns);
+        first(self.panels.start)..first(self.panels.end)
     }
 }
 
@@ -171,7 +226,7 @@ pub(crate) struct Finish<'a> {
 
 impl Finish<'_> {
     #[inline(always)]
-    fn apply(&self, first: usize, piece: &mut [f32]) {
+    pub(super) fn apply(&self, first: usize, piece: &mut [f32]) {
         if let Some(bias) = self.bias {
             elementwise::add(piece, &bias[first..]);
         }
@@ -181,7 +236,7 @@ impl Finish<'_> {
     }
 }
 
-/// `C = finish(A B)` or `C = finish(C + A B)`, where the rows of `c` are `stride` apart. `scratch` is for the packed blocks of `A`.
+/// `C = finish(A B)` or `C = finish(C + A B)`, where the rows of `c` are `stride` apart.
 ///
 /// # Panics
 /// Where the slices are shorter than the shapes claim; the operators check the shapes.
@@ -191,15 +246,13 @@ pub(crate) fn multiply<'b>(
     c: &mut [f32],
     stride: usize,
     finish: Finish<'_>,
-    scratch: &mut Vec<f32>,
 ) {
-    Arch::new().dispatch(Product {
+    simd::dispatch(Product {
         a,
         b: b.into(),
         c,
         stride,
         finish,
-        scratch,
     });
 }
 
@@ -209,142 +262,108 @@ struct Product<'a> {
     c: &'a mut [f32],
     stride: usize,
     finish: Finish<'a>,
-    scratch: &'a mut Vec<f32>,
 }
 
 impl WithSimd for Product<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        // The tile, its two vectors of B and one broadcast of A fill the registers.
-        if S::REGISTER_COUNT >= 32 {
-            self.blocks::<S, 12, 8, 4>(simd);
-        } else {
-            self.blocks::<S, 6, 4, 2>(simd);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Part { matrix, panels, rows } = self.b.clone();
+        let from = self.b.columns().start;
+        for top in (0..self.a.count).step_by(ROWS) {
+            let bottom = self.a.count.min(top + ROWS);
+            for begin in rows.clone().step_by(DEPTH) {
+                let end = rows.end.min(begin + DEPTH);
+                for panel in panels.clone() {
+                    let (first, width) = (matrix.split.first(panel), matrix.split.width(panel));
+                    let block = Block {
+                        panel: &matrix.panels[first * matrix.depth..][begin * width..end * width],
+                        first: first - from,
+                        columns: width.min(matrix.columns - first),
+                        from: begin - rows.start,
+                        fresh: begin == rows.start && !self.finish.onto,
+                        last: end == rows.end,
+                    };
+                    match width / S::F32_LANES {
+                        1 => self.rows::<S, 1>(simd, top..bottom, &block),
+                        2 => self.rows::<S, 2>(simd, top..bottom, &block),
+                        _ => self.rows::<S, VECTORS>(simd, top..bottom, &block),
+                    }
+                }
+            }
         }
     }
+}
+
+/// A panel's block of `B`, and where its product lands in `C`.
+struct Block<'a> {
+    panel: &'a [f32],
+    /// First column in `C`.
+    first: usize,
+    columns: usize,
+    /// The first of the values of a row of `A` that meet the block.
+    from: usize,
+    /// Whether what is in `C` is replaced: this is the first block of the depth.
+    fresh: bool,
+    /// Whether `C` is complete afterwards.
+    last: bool,
 }
 
 impl Product<'_> {
-    /// The loops over blocks; tiles have `TILE` rows, the last one of a block `SOME` or `FEW` where that is enough.
+    /// Cuts rows into tiles: with their vectors of `B` and one broadcast of `A` they fill the registers.
     #[inline(always)]
-    fn blocks<S: Simd, const TILE: usize, const SOME: usize, const FEW: usize>(self, simd: S) {
-        let (depth, width) = (self.b.depth, self.b.width);
-        let (begin, end) = (self.b.rows.start, self.b.rows.end);
-        let block = ROWS / TILE * TILE;
-        for top in (0..self.a.count).step_by(block) {
-            let rows = block.min(self.a.count - top);
-            for from in (begin..end).step_by(DEPTH) {
-                let deep = DEPTH.min(end - from);
-                pack_tiles::<TILE>(&self.a, (top, rows), (from - begin, deep), self.scratch);
-                for (index, panel) in self.b.panels.chunks_exact(width * depth).enumerate() {
-                    let part = &panel[from * width..][..deep * width];
-                    let first = index * width;
-                    let columns = width.min(self.b.columns - first);
-                    for (tile, packed) in self.scratch.chunks_exact(TILE * deep).enumerate() {
-                        let row = top + tile * TILE;
-                        let out = Tile {
-                            values: &mut self.c[row * self.stride + first..],
-                            stride: self.stride,
-                            columns,
-                            rows: TILE.min(top + rows - row),
-                            fresh: from == begin && !self.finish.onto,
-                        };
-                        if out.rows > SOME {
-                            out.add::<S, TILE, TILE>(simd, packed, part);
-                        } else if out.rows > FEW {
-                            out.add::<S, TILE, SOME>(simd, packed, part);
-                        } else {
-                            out.add::<S, TILE, FEW>(simd, packed, part);
-                        }
-                    }
-                    if from + deep == end {
-                        for row in top..top + rows {
-                            let piece = &mut self.c[row * self.stride + first..][..columns];
-                            self.finish.apply(first, piece);
-                        }
-                    }
-                }
+    fn rows<S: Simd, const WIDE: usize>(&mut self, simd: S, rows: Range<usize>, block: &Block<'_>) {
+        let mut row = rows.start;
+        if S::REGISTER_COUNT >= 32 {
+            while row + 8 <= rows.end {
+                self.tile::<S, 8, WIDE>(simd, row, block);
+                row += 8;
             }
+        }
+        while row + 4 <= rows.end {
+            self.tile::<S, 4, WIDE>(simd, row, block);
+            row += 4;
+        }
+        if row + 2 <= rows.end {
+            self.tile::<S, 2, WIDE>(simd, row, block);
+            row += 2;
+        }
+        if row < rows.end {
+            self.tile::<S, 1, WIDE>(simd, row, block);
         }
     }
-}
 
-/// Where one register tile lands in `C`.
-struct Tile<'a> {
-    values: &'a mut [f32],
-    stride: usize,
-    columns: usize,
-    rows: usize,
-    /// Whether what is there is replaced: this is the first block of the depth.
-    fresh: bool,
-}
-
-impl Tile<'_> {
-    /// Adds the product of a packed tile of `A` and one panel's block of `B`, of which `LIVE` rows are computed.
     #[inline(always)]
-    fn add<S: Simd, const TILE: usize, const LIVE: usize>(self, simd: S, a: &[f32], b: &[f32]) {
-        let (vectors, _) = S::as_simd_f32s(b);
-        let (vectors, _) = vectors.as_chunks::<VECTORS>();
-        let (lanes, _) = a.as_chunks::<TILE>();
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; LIVE];
-        for (a, b) in lanes.iter().zip(vectors) {
-            for (sum, a) in sums.iter_mut().zip(a) {
-                let a = simd.splat_f32s(*a);
-                for (sum, b) in sum.iter_mut().zip(b) {
-                    *sum = simd.mul_add_f32s(a, *b, *sum);
-                }
-            }
-        }
-        let rows = self.values.chunks_mut(self.stride).take(self.rows);
-        for (row, sum) in rows.zip(&sums) {
-            let (out, rest) = S::as_mut_simd_f32s(&mut row[..self.columns]);
-            if out.len() == VECTORS {
-                for (out, sum) in out.iter_mut().zip(sum) {
-                    *out = if self.fresh {
-                        *sum
-                    } else {
-                        simd.add_f32s(*out, *sum)
-                    };
-                }
-            } else {
-                let full = out.len();
-                for (out, sum) in out.iter_mut().zip(sum) {
-                    *out = if self.fresh {
-                        *sum
-                    } else {
-                        simd.add_f32s(*out, *sum)
-                    };
-                }
-                let sum = if self.fresh {
-                    sum[full]
+    fn tile<S: Simd, const TALL: usize, const WIDE: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        block: &Block<'_>,
+    ) {
+        let a = &self.a.values[row * self.a.stride + block.from..];
+        let sums = sums::<S, TALL, WIDE>(simd, a, self.a.stride, block.panel);
+        for (row, sums) in (row..).zip(&sums) {
+            let out = &mut self.c[row * self.stride + block.first..][..block.columns];
+            let (whole, rest) = S::as_mut_simd_f32s(out);
+            for (out, sum) in whole.iter_mut().zip(sums) {
+                *out = if block.fresh {
+                    *sum
                 } else {
-                    simd.add_f32s(simd.partial_load_f32s(rest), sum[full])
+                    simd.add_f32s(*out, *sum)
+                };
+            }
+            if !rest.is_empty() {
+                let sum = sums[WIDE - 1];
+                let sum = if block.fresh {
+                    sum
+                } else {
+                    simd.add_f32s(simd.partial_load_f32s(rest), sum)
                 };
                 simd.partial_store_f32s(rest, sum);
             }
-        }
-    }
-}
-
-/// Copies a block of `A` so that the values of one tile's rows lie side by side, column after column. Rows that fill the
-/// last tile up are zero.
-#[inline(always)]
-fn pack_tiles<const TILE: usize>(
-    a: &Rows<'_>,
-    (top, rows): (usize, usize),
-    (from, deep): (usize, usize),
-    packed: &mut Vec<f32>,
-) {
-    packed.clear();
-    packed.resize(rows.div_ceil(TILE) * TILE * deep, 0.0);
-    for (tile, out) in packed.chunks_exact_mut(TILE * deep).enumerate() {
-        let (out, _) = out.as_chunks_mut::<TILE>();
-        for lane in 0..TILE.min(rows - tile * TILE) {
-            let row = &a.values[(top + tile * TILE + lane) * a.stride + from..][..deep];
-            for (out, value) in out.iter_mut().zip(row) {
-                out[lane] = *value;
+            if block.last {
+                self.finish.apply(block.first, out);
             }
         }
     }
@@ -373,7 +392,7 @@ mod tests {
             stride: depth,
             count: rows,
         };
-        multiply(a_rows, &packed, &mut c, columns, finish, &mut Vec::new());
+        multiply(a_rows, &packed, &mut c, columns, finish);
         for i in 0..rows {
             for j in 0..columns {
                 let dot: f64 = (0..depth)
@@ -435,7 +454,7 @@ mod tests {
             count: rows,
         };
         let mut c = vec![f32::NAN; rows * columns];
-        multiply(a, &b, &mut c, columns, Finish::default(), &mut Vec::new());
+        multiply(a, &b, &mut c, columns, Finish::default());
         for (wide, plain) in c.iter().zip(&plain) {
             assert!((wide - plain).abs() < 1e-4);
         }
@@ -466,7 +485,7 @@ mod tests {
                 stride: depth,
                 count,
             };
-            multiply(rows, &packed, &mut c, columns, Finish::default(), &mut Vec::new());
+            multiply(rows, &packed, &mut c, columns, Finish::default());
             c
         };
         let whole = product(40);
@@ -508,7 +527,7 @@ mod tests {
                 let (first, stride) = (part.rows.start, part.columns);
                 let mut c = vec![f32::NAN; count * stride];
                 let a = Rows { values: &a[first..], stride: depth, count };
-                multiply(a, part, &mut c, stride, Finish::default(), &mut Vec::new());
+                multiply(a, part, &mut c, stride, Finish::default());
                 c
             };
             let dot = |i: usize, j: usize, rows: Range<usize>| -> f64 {

@@ -1,5 +1,5 @@
-//! The arithmetic under our operators, in safe Rust: `pulp` picks the widest instruction set the CPU has at run time and
-//! compiles each kernel for it. Nothing here knows tract or a model.
+//! The arithmetic under our operators: `simd` picks the widest instruction set the CPU has at run time, for which `pulp`
+//! compiles each kernel. Safe Rust but for the register tiles. Nothing here knows tract or a model.
 
 pub(crate) mod attention;
 pub(crate) mod convolution;
@@ -7,3 +7,5 @@ pub(crate) mod disentangled;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod norm;
+pub(crate) mod simd;
+mod tile;

@@ -1,9 +1,9 @@
 //! Normalisation of rows, in place, optionally after adding a residual.
 
 use mednerd_model::NormKind;
-use pulp::Arch;
 
 use super::elementwise::{add, sum};
+use super::simd::dispatch;
 
 /// A norm: its kind, one weight and one bias per column, and what is added to the variance or the mean square.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Affine {
 /// `rows = norm(rows + residual)`, row by row; both are row-major with as many columns as the norm has weights.
 pub(crate) fn normalize_rows(rows: &mut [f32], residual: Option<&[f32]>, affine: &Affine) {
     let width = affine.weight.len();
-    Arch::new().dispatch(
+    dispatch(
         #[inline(always)]
         || {
             for (index, row) in rows.chunks_exact_mut(width).enumerate() {

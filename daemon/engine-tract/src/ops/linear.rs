@@ -102,10 +102,10 @@ impl Change {
 
     /// Adds `(x D^T) U^T` to `out`, whose rows are `stride` apart.
     fn add(&self, x: Rows<'_>, out: &mut [f32], stride: usize, scratch: &mut Scratch) {
-        let Scratch { tiles, ranks, .. } = scratch;
+        let ranks = &mut scratch.ranks;
         ranks.clear();
         ranks.resize(x.count * self.rank, 0.0);
-        multiply(x, &self.down, ranks, self.rank, Finish::default(), tiles);
+        multiply(x, &self.down, ranks, self.rank, Finish::default());
         for part in &self.parts {
             let rows = Rows {
                 values: &ranks[part.first_rank..],
@@ -116,7 +116,7 @@ impl Change {
                 onto: true,
                 ..Finish::default()
             };
-            multiply(rows, &part.up, &mut out[part.first_output..], stride, onto, tiles);
+            multiply(rows, &part.up, &mut out[part.first_output..], stride, onto);
         }
     }
 }
@@ -167,10 +167,10 @@ impl EvalOp for Product {
                         activation: self.activation,
                         onto: false,
                     };
-                    multiply(rows, weights, out, columns, finish, &mut scratch.tiles);
+                    multiply(rows, weights, out, columns, finish);
                 }
                 Some(change) => {
-                    multiply(rows, weights, out, columns, Finish::default(), &mut scratch.tiles);
+                    multiply(rows, weights, out, columns, Finish::default());
                     change.add(rows, out, columns, scratch);
                     let gain = change.gain.as_deref();
                     finish_rows(
