@@ -1,7 +1,7 @@
-"""Training kit for the token classifiers that mednerd serves.
+"""Training kit for the models and task adapters that mednerd serves.
 
-Nothing here runs on a server: a model is trained once, offline, and leaves this package as a plain
-Hugging Face directory.
+Nothing here runs on a server, but for `evaluate --socket`: what is trained leaves this package as a plain Hugging Face or
+PEFT directory.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,322 +1,153 @@
-"""`mednerd-train`: one sub-command a stage; each reads and writes the work folder, so that a stage can be run again."""
+"""`mednerd-train`: makes, measures and describes models and task adapters for mednerd. See README.md."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
-import random
-from collections.abc import Iterable
+import sys
 from pathlib import Path
-
-import numpy as np
-
-from . import corpora
-
-_LOG = logging.getLogger("mednerd_train")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the command line."""
-    parser = argparse.ArgumentParser(prog="mednerd-train", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="folder of corpora, text, vocabularies"
-    )
-    parser.add_argument("--work", type=Path, default=Path("target/train"), help="folder for what the stages hand on")
-    stages = parser.add_subparsers(required=True, metavar="STAGE")
+    """Entry point of the command line. What a person can mend ends with exit code 2 and a message."""
+    # Nothing is fetched: bases and tokenizers are folders. Set before anything imports a library that would.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from . import evaluate
 
-    def stage(name: str, run) -> argparse.ArgumentParser:
-        added = stages.add_parser(name, help=run.__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="mednerd-train", description=__doc__)
+    parser.add_argument("-v", "--verbose", action="store_true", help="speed and loss every 50 steps")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=run.__doc__.splitlines()[0], description=run.__doc__)
         added.set_defaults(run=run)
         return added
 
-    stage("check", check)
-    stage("tokenizer", learn_tokenizer).add_argument("--size", type=int, default=24_000)
-    stage("embeddings", learn_embeddings).add_argument("--epochs", type=int, default=2)
-    stage("teacher", train_teacher).add_argument("--epochs", type=int, default=15)
-    silver = stage("silver", label_silver)
-    silver.add_argument("--parts", type=int, default=2, help="one part for each training process")
-    silver.add_argument("--only", type=int, help="make this part alone, to make the parts side by side")
-    stage("fragments", make_fragments).add_argument("--count", type=int, default=5000)
-    pretrain = stage("pretrain", pretrain_student)
-    pretrain.add_argument("--width", type=int, default=256)
-    pretrain.add_argument("--layers", type=int, default=4)
-    pretrain.add_argument("--epochs", type=int, default=1)
-    pretrain.add_argument("--peak", type=float, default=8e-4)
-    pretrain.add_argument("--until", type=int, help="break off after this step, for finetune to go on from there")
-    pretrain.add_argument("--out", type=Path, required=True)
-    finetune = stage("finetune", finetune_student)
-    finetune.add_argument("--model", type=Path, required=True)
-    finetune.add_argument("--silver", type=int, default=0, help="silver documents to mix in")
-    finetune.add_argument("--part", type=int, default=0, help="silver part to take them from; also varies the seed")
-    finetune.add_argument("--repeat", type=int, default=1, help="gold is seen this often in an epoch")
-    finetune.add_argument("--batch", type=int, default=1024, help="pieces in a batch")
-    finetune.add_argument("--epochs", type=int, default=6)
-    finetune.add_argument("--minutes", type=float, default=float("inf"), help="end by then, whatever the epochs")
-    finetune.add_argument("--steps", type=int, help="end after so many, whatever the epochs")
-    finetune.add_argument("--peak", type=float, default=2e-4)
-    finetune.add_argument("--out", type=Path, required=True)
-    average = stage("average", average_models)
-    average.add_argument("--models", type=Path, nargs="+", required=True)
-    average.add_argument("--out", type=Path, required=True)
-    measure = stage("evaluate", evaluate_model)
-    measure.add_argument("--model", type=Path, required=True)
-    measure.add_argument("--json", type=Path, help="also write the scores here")
+    for name, run in (
+        ("check", check), ("tokenizer", tokenizer), ("pretrain", pretrain), ("dapt", dapt), ("adapter", adapter),
+        ("search", search),
+    ):  # fmt: skip
+        command(name, run).add_argument("settings", type=Path, help="the run's TOML file")
+    evaluate.arguments(command("evaluate", evaluate.run))
+    exporting = command("export", export)
+    exporting.add_argument("--model", type=Path, nargs="+", required=True, help="several are averaged")
+    exporting.add_argument("--adapter", type=Path, help="merge this adapter into the model")
+    exporting.add_argument("--out", type=Path, required=True)
+    exporting.add_argument("--precision", choices=("fp16", "fp32"), default="fp16")
+    exporting.add_argument("--max-file-mb", type=int, default=20)
+    carding = command("card", card)
+    carding.add_argument("settings", type=Path, help="the TOML file of the run, with [card]")
+    carding.add_argument(
+        "--scores", nargs="*", default=[], metavar="KIND=FILE", help="what `evaluate --json` wrote, by kind of document"
+    )
+    distil = commands.add_parser("distil", help="the recipe of biomed-small, stage by stage")
+    if "distil" in (sys.argv[1:] if arguments is None else arguments):
+        from .distil.cli import stages
+
+        stages(distil)
 
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    options.work.mkdir(parents=True, exist_ok=True)
-    options.run(options)
+    logging.getLogger("mednerd_train").setLevel(logging.DEBUG if options.verbose else logging.INFO)
+    for name in ("httpx", "httpcore", "matplotlib", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        options.run(options)
+    except (ValueError, OSError, RuntimeError) as error:
+        if options.verbose:
+            raise
+        sys.exit(_stop(error))
+
+
+def _stop(error: Exception) -> int:
+    print(f"mednerd-train: {error}", file=sys.stderr)
+    return 2
 
 
 def check(options: argparse.Namespace) -> None:
-    """Lists every defect of the gold files."""
-    documents = [
-        *corpora.read_pubtator(options.data / "linking/bc5cdr/train.pubtator.txt.xz"),
-        *corpora.read_pubtator(
-            options.data / "linking/ncbi-disease/train.pubtator.txt.xz", corpora.NCBI_TYPES, ("Disease",)
-        ),
-        *corpora.gold_dev(options.data),
-        *corpora.read_iob2(options.data / "ner/BC5CDR/dev.tsv.xz"),
-    ]
-    for document in documents:
-        for problem in (*document.problems, *corpora.word_labels(document)[2]):
-            print(f"{problem.where}: {problem.what}")
+    """Lists every defect of a run's corpora: broken tags, wrong offsets, overlaps, repeated held-out text."""
+    from . import adapter as adapters, settings
+
+    found = adapters.corpora(settings.load(_with_search(), options.settings).data)
+    for problem in found.problems:
+        print(problem)
+    count = sum(len(d.spans) for d in found.train)
+    print(f"{len(found.problems)} problems; {len(found.train)} training documents with {count} mentions of"
+          f" {', '.join(found.types)}; {len(found.dev)} development documents", file=sys.stderr)  # fmt: skip
 
 
-def _gold(data: Path) -> list[corpora.Document]:
-    held_out = corpora.HeldOut(corpora.gold_dev(data))
-    kept = []
-    for document in corpora.gold_train(data):
-        if document.text in held_out:
-            _LOG.info("document %s is in a development split too: left out", document.id)
-        else:
-            kept.append(document)
-    return kept
+def _with_search() -> type:
+    """A run of `adapter` may hold `[search]` as well."""
+    from .search import Settings
+
+    return Settings
 
 
-def _text(data: Path) -> Iterable[str]:
-    held_out = corpora.HeldOut(corpora.gold_dev(data))
-    return (document for _, document in corpora.running_text(data, held_out))
+def tokenizer(options: argparse.Namespace) -> None:
+    """Learns an uncased WordPiece vocabulary from running text."""
+    from . import mlm, settings
+
+    mlm.learn_tokenizer(settings.load(mlm.TokenizerSettings, options.settings))
 
 
-def learn_tokenizer(options: argparse.Namespace) -> None:
-    """Learns the WordPiece vocabulary from all running text."""
-    from . import tokenizer
+def pretrain(options: argparse.Namespace) -> None:
+    """Masked language modelling, from scratch or from a checkpoint; all weights."""
+    from . import mlm, settings
 
-    learned = tokenizer.train(_text(options.data), options.size)
-    tokenizer.save(learned, options.work / "tokenizer")
-
-
-def learn_embeddings(options: argparse.Namespace) -> None:
-    """Trains word vectors on all running text and derives the pieces' starting vectors."""
-    from . import embeddings, tokenizer
-
-    corpus = options.work / "words.txt"
-    with corpus.open("w", encoding="utf-8") as file:
-        for document in _text(options.data):
-            for paragraph in document.split("\n"):
-                file.write(embeddings.tokens(paragraph) + "\n")
-    words, vectors = embeddings.skip_gram(corpus, dim=200, epochs=options.epochs, min_count=5)
-    np.savez(options.work / "words.npz", keys=np.array(words), vectors=vectors)
-    learned = tokenizer.load(options.work / "tokenizer")
-    np.save(options.work / "pieces.npy", embeddings.piece_table(learned, words, vectors))
+    wanted = settings.load(mlm.Settings, options.settings)
+    if wanted.lora:
+        raise settings.SettingsError("[lora] is for dapt: pretrain trains all weights")
+    print(json.dumps(mlm.train(wanted)))
 
 
-def _featurizer(options: argparse.Namespace):
-    from . import lexicon, teacher
+def dapt(options: argparse.Namespace) -> None:
+    """Domain-adaptive pre-training of a checkpoint; with [lora] low-rank changes, merged at the end."""
+    from . import mlm, settings
 
-    stored = np.load(options.work / "words.npz")
-    return teacher.Featurizer([str(word) for word in stored["keys"]], lexicon.load(options.data)), stored["vectors"]
-
-
-def train_teacher(options: argparse.Namespace) -> None:
-    """Trains the BiLSTM-CRF teacher on gold and scores it on BC5CDR dev."""
-    from . import evaluate, teacher
-
-    _single_threaded()
-    featurizer, vectors = _featurizer(options)
-    dev = [document for document in corpora.gold_dev(options.data) if "Chemical" in document.typed]
-
-    def report(epoch: int, model: teacher.Teacher) -> None:
-        if epoch % 3 == 2:
-            scores = evaluate.score(_teacher_pairs(model, featurizer, dev))
-            _LOG.info("teacher, epoch %d\n%s", epoch, evaluate.table(scores))
-
-    model = teacher.train(featurizer, vectors, _gold(options.data), epochs=options.epochs, after_epoch=report)
-    teacher.save(model, options.work / "teacher.pt")
+    wanted = settings.load(mlm.Settings, options.settings)
+    if wanted.base is None:
+        raise settings.SettingsError("base: missing; dapt goes on from a checkpoint")
+    print(json.dumps(mlm.train(wanted)))
 
 
-def _teacher_pairs(model, featurizer, documents: list[corpora.Document]):
-    from . import teacher
+def adapter(options: argparse.Namespace) -> None:
+    """Trains a LoRA adapter and its head over a frozen base."""
+    from . import adapter as adapters, settings
 
-    cut = [teacher.gold_sentences(document) for document in documents]
-    marginals = iter(teacher.tag(model, featurizer, [sentence for found in cut for sentence in found]))
-    for document, found in zip(documents, cut):
-        predicted = [
-            span for sentence in found for span in teacher.spans_of(teacher.decode(next(marginals)), sentence.offsets)
-        ]
-        yield document.spans, predicted
+    print(json.dumps(adapters.train(settings.load(_with_search(), options.settings))))
 
 
-def label_silver(options: argparse.Namespace) -> None:
-    """Labels running text and the notes with the teacher; writes `--parts` sets."""
+def search(options: argparse.Namespace) -> None:
+    """Searches an adapter's hyper-parameters; goes on where it was broken off."""
+    from . import search as searches, settings
+
+    print(json.dumps(searches.run(settings.load(searches.Settings, options.settings))))
+
+
+def export(options: argparse.Namespace) -> None:
+    """Writes a model as mednerd ships it: fp16, in files of bounded size; averaged, or with an adapter merged."""
     import torch
 
-    from . import silver, teacher
+    from . import export as exports
 
-    _single_threaded()
-    featurizer, vectors = _featurizer(options)
-    model = teacher.Teacher(vectors)
-    model.load_state_dict(torch.load(options.work / "teacher.pt"), strict=False)
-    held_out = corpora.HeldOut(corpora.gold_dev(options.data))
-    documents = [*silver.select(options.data, held_out, silver.BUDGET), *silver.note_texts(options.data)]
-    random.Random(silver.SEED).shuffle(documents)
-    for part in range(options.parts) if options.only is None else [options.only]:
-        texts, labels = silver.label(model, featurizer, documents[part :: options.parts])
-        silver.save(texts, labels, options.work / f"silver{part}")
-        _LOG.info("silver part %d: %d documents, %d words", part, len(texts), len(labels))
+    if options.adapter and len(options.model) > 1:
+        raise ValueError("an adapter is merged into one model")
+    first = options.model[0]
+    model = exports.merged(first, options.adapter) if options.adapter else exports.average(options.model)
+    dtype = torch.float16 if options.precision == "fp16" else torch.float32
+    exports.export(model, first, options.out, dtype=dtype, max_file_bytes=options.max_file_mb * 1_000_000)
 
 
-def make_fragments(options: argparse.Namespace) -> None:
-    """Makes note fragments from templates, with names that the teacher and the vocabularies agree on."""
-    from . import fragments, lexicon, silver
+def card(options: argparse.Namespace) -> None:
+    """Writes a run's model card from its record, its scores and [card]."""
+    import tomllib
 
-    names = {
-        "Chemical": lexicon.Lexicon(corpora.drug_names(options.data)),
-        "Disease": lexicon.Lexicon(corpora.disease_names(options.data)),
-    }
-    counts = silver.mentions(*silver.load(options.work / "silver0"), names, at_least=5)
-    maker = fragments.Notes(counts["Chemical"], counts["Disease"])
-    made = [maker.document() for _ in range(options.count)]
-    silver.save([text for text, _ in made], np.concatenate([rows for _, rows in made]), options.work / "fragments")
+    from . import card as cards
 
-
-def _single_threaded() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
-def _quick_score(tokenizer, data: Path, documents: int):
-    from . import evaluate, predict
-
-    dev = [document for document in corpora.gold_dev(data) if "Chemical" in document.typed][:documents]
-
-    def report(step: int, model) -> None:
-        tagger = predict.Tagger(model, tokenizer)
-        scores = evaluate.score((document.spans, tagger.spans(document.text)) for document in dev)
-        _LOG.info("step %d, first %d dev documents\n%s", step, documents, evaluate.table(scores))
-
-    return report
-
-
-def pretrain_student(options: argparse.Namespace) -> None:
-    """Trains the student from scratch on silver and gold; under torchrun, one silver part a process."""
-    import torch.distributed as dist
-
-    from . import export, silver, student, tokenizer
-
-    _single_threaded()
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    learned = tokenizer.load(options.work / "tokenizer")
-    gold = [student.encode_gold(learned, document) for document in _gold(options.data)]
-    encoded: list[student.Encoded] = []
-    parts = sorted(options.work.glob("silver*.npy"))
-    for path in parts[rank::world]:
-        texts, labels = silver.thin(*silver.load(path.with_suffix("")), dense=0.06, keep=0.2)
-        encoded += student.encode_silver(learned, texts, labels)
-    _LOG.info("process %d: %d silver pieces", rank, sum(len(document.ids) for document in encoded))
-    encoded += student.encode_silver(learned, *silver.load(options.work / "fragments"))[rank::world]
-    if world > 1:
-        dist.init_process_group("gloo")
-    table = np.load(options.work / "pieces.npy")
-    model = student.new_model(table, width=options.width, layers=options.layers, dropout=0.1)
-    plan = student.Plan(
-        options.epochs, options.peak, pieces_per_batch=4096 // world, gold_repeats=5, until=options.until
-    )
-    quick = _quick_score(learned, options.data, 100)
-
-    def after(step: int, averaged) -> None:
-        quick(step, averaged)
-        export.export(averaged, learned, options.out)
-
-    model = student.fit(model, learned, gold, encoded, plan, after=after, every=400)
-    if rank == 0:
-        export.export(model, learned, options.out)
-    if world > 1:
-        dist.destroy_process_group()
-
-
-def finetune_student(options: argparse.Namespace) -> None:
-    """Finishes a pretrained student on gold, alone or with some silver mixed in."""
-    import torch
-    from transformers import AutoModelForTokenClassification
-
-    from . import export, silver, student, tokenizer
-
-    _single_threaded()
-    learned = tokenizer.load(options.model)
-    model = AutoModelForTokenClassification.from_pretrained(options.model, dtype=torch.float32)
-    gold = [student.encode_gold(learned, document) for document in _gold(options.data)]
-    encoded = []
-    if options.silver:
-        texts, labels = silver.thin(*silver.load(options.work / f"silver{options.part}"), dense=0.06, keep=0.2)
-        encoded = student.encode_silver(learned, texts, labels)[: options.silver]
-        encoded += student.encode_silver(learned, *silver.load(options.work / "fragments"))
-    plan = student.Plan(
-        options.epochs,
-        options.peak,
-        pieces_per_batch=options.batch,
-        gold_repeats=options.repeat,
-        minutes=options.minutes,
-        steps=options.steps,
-    )
-    quick = _quick_score(learned, options.data, 100)
-
-    def after(step: int, averaged) -> None:
-        quick(step, averaged)
-        export.export(averaged, learned, options.out)
-
-    model = student.fit(model, learned, gold, encoded, plan, after=after, every=300, seed=student.SEED + options.part)
-    export.export(model, learned, options.out)
-
-
-def average_models(options: argparse.Namespace) -> None:
-    """Averages the weights of models that were finetuned from the same one (a "model soup")."""
-    import torch
-    from transformers import AutoModelForTokenClassification
-
-    from . import export, tokenizer
-
-    models = [AutoModelForTokenClassification.from_pretrained(path, dtype=torch.float32) for path in options.models]
-    with torch.no_grad():
-        for parameters in zip(*(model.parameters() for model in models)):
-            parameters[0].copy_(torch.stack(parameters).mean(dim=0))
-    export.export(models[0], tokenizer.load(options.models[0]), options.out)
-
-
-def evaluate_model(options: argparse.Namespace) -> None:
-    """Scores a Hugging Face directory on BC5CDR dev: whole raw documents, and pre-tokenised sentences."""
-    import json
-
-    from . import evaluate, predict
-
-    _single_threaded()
-    tagger = predict.Tagger.load(options.model)
-    raw = [document for document in corpora.gold_dev(options.data) if "Chemical" in document.typed]
-    ways = {"documents": raw, "sentences": corpora.read_iob2(options.data / "ner/BC5CDR/dev.tsv.xz")}
-    written = {}
-    for way, documents in ways.items():
-        labelled = [tagger.labels(document.text) for document in documents]
-        for name, aggregation in predict.AGGREGATIONS.items():
-            pairs = ((d.spans, aggregation(*found)) for d, found in zip(documents, labelled))
-            scores = evaluate.score(pairs)
-            print(f"\nBC5CDR dev, {way}, {name}\n\n{evaluate.table(scores)}")
-            written[f"{way}/{name}"] = {k: [s.precision, s.recall, s.f1] for k, s in scores.items()}
-    if options.json:
-        options.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    table = tomllib.loads(options.settings.read_text(encoding="utf-8"))
+    folder = options.settings.resolve().parent
+    base = Path(table["base"]).name if "base" in table and "data" in table else None
+    scores = {kind: Path(path) for kind, path in (pair.split("=", 1) for pair in options.scores)}
+    print(cards.write(folder / table["out"], table.get("card", {}), base, scores))

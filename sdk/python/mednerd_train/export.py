@@ -1,47 +1,95 @@
-"""Writes a trained classifier as a Hugging Face directory, all at once."""
+"""Writes models as Hugging Face directories, all at once: fp16, in files of bounded size, averaged or with an adapter
+merged where that is asked for."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from . import tokenizer as tokenizers_
 
-MAX_WEIGHT_BYTES = 20_000_000
+MAX_FILE_BYTES = 20_000_000
+#: What makes up a tokenizer, family by family.
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json",
+    "merges.txt", "spm.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+_HEADS = ("classifier.", "score.")
 
 
-def export(model: nn.Module, tokenizer: Tokenizer, directory: Path) -> None:
-    """Replaces `directory` by the model in fp16 and its tokeniser; other files in it (the card) are kept.
-
-    The files are written beside it and renamed, so that a reader never meets half a model.
-    """
+def export(
+    model: nn.Module,
+    tokenizer: Tokenizer | Path,
+    directory: Path,
+    *,
+    dtype: torch.dtype = torch.float16,
+    max_file_bytes: int = MAX_FILE_BYTES,
+) -> None:
+    """Replaces `directory` by the model and its tokenizer (or the tokenizer files of a folder); other files in it, such
+    as the card, are kept. Larger weights are split into shards with an index, as `transformers` reads them."""
     fresh = directory.with_name(directory.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    tokenizers_.save(tokenizer, fresh)
+    if isinstance(tokenizer, Path):
+        for name in _TOKENIZER_FILES:
+            if (tokenizer / name).exists():
+                shutil.copyfile(tokenizer / name, fresh / name)
+    else:
+        tokenizers_.save(tokenizer, fresh)
     config = model.config
     config.architectures = [type(model).__name__]
-    config.dtype = torch.float16
+    config.dtype = dtype
     config.save_pretrained(fresh)
-    weights = {
-        name: value.detach().to(torch.float16).contiguous()
-        for name, value in model.state_dict().items()
-        if not name.endswith("position_ids")
-    }
-    save_file(weights, fresh / "model.safetensors", metadata={"format": "pt"})
-    (fresh / "model.safetensors").chmod(0o644)  # the writer makes it private
-    size = (fresh / "model.safetensors").stat().st_size
-    if size > MAX_WEIGHT_BYTES:
-        raise ValueError(f"model.safetensors has {size} bytes, more than {MAX_WEIGHT_BYTES}")
+    seen: set[int] = set()
+    weights = {}
+    for name, value in model.state_dict().items():
+        if name.endswith("position_ids") or value.data_ptr() in seen:  # a tied weight is written once
+            continue
+        seen.add(value.data_ptr())
+        weights[name] = value.detach().cpu().to(dtype).contiguous()
+    _write(weights, fresh, max_file_bytes)
+    replace(fresh, directory)
+
+
+def _write(weights: dict[str, Tensor], directory: Path, max_file_bytes: int) -> None:
+    shards: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for name, value in weights.items():
+        if value.nbytes > max_file_bytes - 100_000:
+            raise ValueError(f"{name} alone has {value.nbytes} bytes, more than fit into a file of {max_file_bytes}")
+        if shards[-1] and filled + value.nbytes > max_file_bytes - 100_000:
+            shards.append({})
+            filled = 0
+        shards[-1][name] = value
+        filled += value.nbytes
+    if len(shards) == 1:
+        save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+        return
+    places = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05}-of-{len(shards):05}.safetensors"
+        save_file(shard, directory / file, metadata={"format": "pt"})
+        places.update(dict.fromkeys(shard, file))
+    total = sum(value.nbytes for value in weights.values())
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def replace(fresh: Path, directory: Path) -> None:
+    """Puts `fresh` in the place of `directory`, so that a reader never meets half a model. Of files that only the old
+    one has, all but weights are kept."""
+    for file in fresh.iterdir():
+        file.chmod(0o644)  # the writers of weights make them private
     if directory.exists():
         for kept in directory.iterdir():
-            if not (fresh / kept.name).exists():
+            if kept.is_file() and not (fresh / kept.name).exists() and "safetensors" not in kept.name:
                 shutil.copy2(kept, fresh / kept.name)
         old = directory.with_name(directory.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
@@ -49,4 +97,57 @@ def export(model: nn.Module, tokenizer: Tokenizer, directory: Path) -> None:
         os.rename(fresh, directory)
         shutil.rmtree(old)
     else:
+        directory.parent.mkdir(parents=True, exist_ok=True)
         os.rename(fresh, directory)
+
+
+def average(directories: list[Path]) -> nn.Module:
+    """The mean of the weights of models that were trained on from the same one (Wortsman et al. 2022, model soups)."""
+    from transformers import AutoModelForTokenClassification
+
+    models = [AutoModelForTokenClassification.from_pretrained(path, dtype=torch.float32) for path in directories]
+    with torch.no_grad():
+        for parameters in zip(*(model.parameters() for model in models), strict=True):
+            parameters[0].copy_(torch.stack(parameters).mean(dim=0))
+    return models[0]
+
+
+def merged(base: Path, adapter: Path) -> nn.Module:
+    """The base with a token-classification adapter's changes added into its weights."""
+    import peft
+    from transformers import AutoModelForTokenClassification
+
+    named = json.loads((adapter / "config.json").read_text(encoding="utf-8")) if (adapter / "config.json").exists() else {}
+    options = {}
+    if "id2label" in named:
+        labels = {int(k): v for k, v in named["id2label"].items()}
+        options = {"id2label": labels, "label2id": {v: k for k, v in labels.items()}, "ignore_mismatched_sizes": True}
+    model = AutoModelForTokenClassification.from_pretrained(base, dtype=torch.float32, **options)
+    return peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
+
+
+def set_temperature(directory: Path, temperature: float) -> float:
+    """Divides the head of the model or adapter in `directory` by a temperature, so that every engine's softmax is the
+    calibrated one (Guo et al. 2017); what is found stays the same. `config.json` says what it has been divided by in
+    all, which is returned.
+
+    Raises `ValueError` where there is no linear head of that kind.
+    """
+    changed = False
+    for path in [*directory.glob("model*.safetensors"), *directory.glob("adapter_model.safetensors")]:
+        weights = load_file(path)
+        heads = [name for name in weights if any(f".{head}" in f".{name}" for head in _HEADS) and "lora" not in name]
+        for name in heads:
+            weights[name] = (weights[name].float() / temperature).to(weights[name].dtype)
+        if heads:
+            save_file(weights, path, metadata={"format": "pt"})
+            path.chmod(0o644)
+            changed = True
+    if not changed:
+        raise ValueError(f"{directory}: no weight is called classifier or score: no head to divide")
+    path = directory / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    ours = config.setdefault("mednerd", {})
+    ours["temperature"] = round(ours.get("temperature", 1.0) * temperature, 4)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return ours["temperature"]

@@ -54,3 +54,11 @@ def save(tokenizer: Tokenizer, directory: Path) -> None:
 def load(directory: Path) -> Tokenizer:
     """Reads a tokenizer written by `save`."""
     return Tokenizer.from_file(str(directory / "tokenizer.json"))
+
+
+def wrapped(tokenizer: Tokenizer):
+    """The tokenizer as `transformers` has it."""
+    from transformers import PreTrainedTokenizerFast
+
+    names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIAL))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=MAX_LENGTH, **names)

@@ -23,8 +23,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import BertConfig, BertForTokenClassification
 
-from .corpora import LABELS, Document, sentences, word_labels, words
-from .tokenizer import MAX_LENGTH
+from ..data import Document, sentences, words
+from ..tokenizer import MAX_LENGTH
+from .corpora import LABELS, word_labels
 
 SEED = 20261121
 _LOG = logging.getLogger(__name__)

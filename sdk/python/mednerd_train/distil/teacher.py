@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .corpora import LABELS, Document, Span, sentences, word_labels
+from ..data import Document, Span, sentences
+from .corpora import LABELS, word_labels
 from .lexicon import Lexicon
 
 SEED = 20261121

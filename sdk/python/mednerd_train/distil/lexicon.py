@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from .corpora import WORD, disease_names, drug_names, open_text
+from ..data import WORD, open_text
+from .corpora import disease_names, drug_names
 
 #: Names shorter than this many letters are mostly abbreviations or ordinary words.
 MIN_LETTERS = 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from .corpora import WORD
+from ..data import WORD
 
 SEED = 20261121
 _DIGIT = re.compile(r"\d")

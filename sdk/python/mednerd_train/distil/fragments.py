@@ -11,7 +11,8 @@ from collections import Counter
 
 import numpy as np
 
-from .corpora import LABEL_ID, LABELS, words
+from ..data import words
+from .corpora import LABEL_ID, LABELS
 
 SEED = 20261121
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .corpora import HeldOut, notes, running_text, sentences, words
+from ..data import HeldOut, sentences, words
+from .corpora import notes, running_text
 from .lexicon import Lexicon
 from .teacher import STYLE_BC5CDR, Featurizer, Sentence, Teacher, spans_of, tag
 
