@@ -72,6 +72,7 @@ pub struct Config {
     access: String,
     models: String,
     threads: usize,
+    engine: String,
     plugins: String,
 }
 
@@ -89,6 +90,7 @@ impl Config {
             access: "groups = []\n".to_owned(),
             models: String::new(),
             threads: 2,
+            engine: String::new(),
             plugins: String::new(),
         }
     }
@@ -132,6 +134,12 @@ impl Config {
         self
     }
 
+    /// Adds lines under `[engine]`.
+    pub fn engine(mut self, lines: &str) -> Self {
+        self.engine.push_str(lines);
+        self
+    }
+
     /// Sets the number of workers.
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads;
@@ -141,8 +149,8 @@ impl Config {
     /// The file.
     pub fn toml(&self) -> String {
         format!(
-            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}{}",
-            self.server, self.access, self.threads, self.models, self.plugins
+            "[server]\nsocket = \"mednerd.sock\"\nadmin_socket = \"admin.sock\"\n{}[access]\n{}[engine]\nthreads = {}\n{}{}{}",
+            self.server, self.access, self.threads, self.engine, self.models, self.plugins
         )
     }
 }

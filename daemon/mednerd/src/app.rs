@@ -12,6 +12,7 @@ use mednerd_client::api::{self, ReloadResponse, ServiceState};
 use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
+use crate::gpu::Gpus;
 use crate::health::Health;
 use crate::metrics::{Metrics, Now, ReloadLabels};
 use crate::scheduler::Scheduler;
@@ -31,6 +32,8 @@ pub struct App {
     cost: AtomicU64,
     /// The workers.
     pub scheduler: Scheduler,
+    /// The GPUs.
+    pub gpus: Arc<Gpus>,
     /// The audit trail, where one is configured.
     pub audit: Option<Audit>,
     /// The counters.
@@ -53,10 +56,12 @@ impl App {
         file: PathBuf,
         generation: Generation,
         scheduler: Scheduler,
+        gpus: Arc<Gpus>,
         audit: Option<Audit>,
         sockets: Vec<SocketFile>,
     ) -> Self {
         let started_at = now();
+        gpus.follow(&generation);
         Self {
             file,
             generation: ArcSwap::from_pointee(generation),
@@ -67,6 +72,7 @@ impl App {
             started_at,
             cost: AtomicU64::new(0),
             scheduler,
+            gpus,
             audit,
             metrics: Metrics::new(started_at),
             health: Health::default(),
@@ -107,6 +113,7 @@ impl App {
                 self.sockets
                     .iter()
                     .for_each(|socket| socket.follow(&generation.policy));
+                self.gpus.follow(&generation);
                 self.generation.store(Arc::new(generation));
                 lock(&self.rejected).clear();
                 tracing::info!(
@@ -137,6 +144,7 @@ impl App {
         let present = self.generation();
         let changed = tokio::task::spawn_blocking(move || change(&present)).await;
         let changed = Arc::new(changed.map_err(|_| None)?.map_err(Some)?);
+        self.gpus.follow(&changed);
         self.generation.store(Arc::clone(&changed));
         Ok(changed)
     }
@@ -176,6 +184,7 @@ impl App {
                 .map(|plugin| plugin.figures())
                 .collect(),
             resident_bytes: resident_bytes(),
+            gpus: self.gpus.figures(),
         }
     }
 
@@ -184,6 +193,7 @@ impl App {
         let generation = self.generation();
         let server = &generation.config.server;
         let counted = |outcome| self.metrics.counted(outcome);
+        let (engine, reason) = self.gpus.reason();
         api::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: self.health.state(),
@@ -191,10 +201,11 @@ impl App {
             started_at: self.started_at.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
             engine: api::EngineStatus {
-                name: api::Engine::Tract,
-                reason: "this version computes on the CPU only".to_owned(),
+                name: engine,
+                reason,
                 threads: self.scheduler.threads() as u64,
-                precision: generation.config.engine.precision.name().to_owned(),
+                precision: generation.config.engine.precision_of(engine).to_owned(),
+                gpus: self.gpus.status(),
             },
             queue: api::QueueStatus {
                 documents: self.documents.inside() as u64,

@@ -13,6 +13,7 @@ use crate::access::Policy;
 use crate::app::now;
 use crate::audit;
 use crate::config::{self, Config, Problem};
+use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::Plugin;
 
@@ -209,8 +210,12 @@ impl Generation {
     }
 
     /// What `GET /v1/models` says: each base and after it its adapters.
-    pub fn models(&self) -> Vec<api::ModelInfo> {
+    pub fn models(&self, gpus: &Gpus) -> Vec<api::ModelInfo> {
         let mut infos = Vec::new();
+        let engine = |source: Option<&Source>| match gpus.serves(source) {
+            true => api::Engine::Cuda,
+            false => api::Engine::Tract,
+        };
         for base in &self.bases {
             let own = self.entry(&base.name);
             infos.push(self.info(
@@ -218,25 +223,34 @@ impl Generation {
                 &base.base.facts,
                 own.is_some_and(|entry| entry.default),
                 None,
+                engine(base.base.source.as_ref()),
             ));
             let adapters = self
                 .entries
                 .iter()
                 .filter(|e| e.base == base.name && e.name != base.name);
-            infos.extend(
-                adapters.map(|e| self.info(&e.name, &e.model.facts, e.default, Some(e.base.clone()))),
-            );
+            infos.extend(adapters.map(|e| {
+                let engine = engine(e.model.source.as_ref());
+                self.info(&e.name, &e.model.facts, e.default, Some(e.base.clone()), engine)
+            }));
         }
         infos
     }
 
-    fn info(&self, name: &str, facts: &Facts, default: bool, base: Option<String>) -> api::ModelInfo {
+    fn info(
+        &self,
+        name: &str,
+        facts: &Facts,
+        default: bool,
+        base: Option<String>,
+        engine: api::Engine,
+    ) -> api::ModelInfo {
         api::ModelInfo {
             name: name.to_owned(),
             default,
             family: facts.family.to_owned(),
-            engine: api::Engine::Tract,
-            precision: self.config.engine.precision.name().to_owned(),
+            engine,
+            precision: self.config.engine.precision_of(engine).to_owned(),
             labels: facts.labels.clone(),
             context_tokens: facts.context as u64,
             parameters: facts.parameters,
@@ -477,6 +491,18 @@ impl Config {
             ("audit.path", self.audit.path != new.audit.path),
             ("audit.key", self.audit.key != new.audit.key),
             ("engine.threads", self.engine.threads != new.engine.threads),
+            ("engine.device", self.engine.device != new.engine.device),
+            ("engine.worker", self.engine.worker != new.engine.worker),
+            ("engine.gpus", self.engine.gpus != new.engine.gpus),
+            (
+                "engine.gpu_precision",
+                self.engine.gpu_precision != new.engine.gpu_precision,
+            ),
+            (
+                "engine.gpu_memory_mb",
+                self.engine.gpu_memory_mb != new.engine.gpu_memory_mb,
+            ),
+            ("engine.gpu_call_ms", self.engine.gpu_call != new.engine.gpu_call),
         ];
         fixed
             .into_iter()

@@ -9,6 +9,7 @@ mod app;
 mod audit;
 pub mod config;
 mod generation;
+mod gpu;
 mod health;
 pub mod http;
 mod logging;

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use crate::gpu::AllFigures;
 use crate::plugins::Figures;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -72,6 +73,14 @@ pub struct Now {
     pub plugins: Vec<Figures>,
     /// Resident memory.
     pub resident_bytes: u64,
+    /// GPUs.
+    pub gpus: AllFigures,
+}
+
+/// Labels of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GpuLabels {
+    gpu: u32,
 }
 
 /// Labels of a plugin's calls.
@@ -94,6 +103,12 @@ pub struct PluginCounterLabels {
     name: String,
 }
 
+/// Labels of what GPUs count together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GpuWorkLabels {
+    what: &'static str,
+}
+
 /// All metrics of one daemon.
 pub struct Metrics {
     registry: Registry,
@@ -105,6 +120,8 @@ pub struct Metrics {
     pub tokens: Counter,
     /// Windows computed.
     pub windows: Counter,
+    /// Windows computed by a GPU.
+    pub gpu_windows: Counter,
     /// Entities reported.
     pub entities: Family<EntityLabels, Counter>,
     /// Seconds in each stage.
@@ -123,6 +140,10 @@ pub struct Metrics {
     plugin_ready: Family<PluginLabels, Gauge>,
     plugin_counters: Family<PluginCounterLabels, Counter<f64, AtomicU64>>,
     resident: Gauge,
+    gpu_ready: Family<GpuLabels, Gauge>,
+    gpu_deaths: Family<GpuLabels, Counter>,
+    gpu_memory: Family<GpuLabels, Gauge>,
+    gpu_work: Family<GpuWorkLabels, Counter>,
 }
 
 impl Metrics {
@@ -151,6 +172,11 @@ impl Metrics {
             plugin_ready: Family::default(),
             plugin_counters: Family::default(),
             resident: Gauge::default(),
+            gpu_windows: Counter::default(),
+            gpu_ready: Family::default(),
+            gpu_deaths: Family::default(),
+            gpu_memory: Family::default(),
+            gpu_work: Family::default(),
             registry: Registry::default(),
         };
         let start: Gauge = Gauge::default();
@@ -236,6 +262,29 @@ impl Metrics {
             "What plugins count, by the names in their manifests",
             metrics.plugin_counters.clone(),
         );
+        own.register(
+            "gpu_windows",
+            "Windows computed by GPUs",
+            metrics.gpu_windows.clone(),
+        );
+        own.register(
+            "gpu_ready",
+            "1 where the GPU serves a model",
+            metrics.gpu_ready.clone(),
+        );
+        own.register("gpu_deaths", "GPU workers that died", metrics.gpu_deaths.clone());
+        own.register_with_unit(
+            "gpu_memory_used",
+            "Memory that the GPU's worker uses",
+            Unit::Bytes,
+            metrics.gpu_memory.clone(),
+        );
+        own.register(
+            "gpu_work",
+            "What GPUs did: batches and tokens computed, windows lost to the CPU, batches halved for want of memory, \
+             self-checks failed",
+            metrics.gpu_work.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -282,6 +331,30 @@ impl Metrics {
         }
     }
 
+    /// GPUs count for themselves.
+    fn note_gpus(&self, figures: &AllFigures) {
+        self.gpu_ready.clear();
+        self.gpu_deaths.clear();
+        self.gpu_memory.clear();
+        self.gpu_work.clear();
+        for one in &figures.gpus {
+            let labels = GpuLabels { gpu: one.gpu };
+            self.gpu_ready.get_or_create(&labels).set(one.ready.into());
+            self.gpu_deaths.get_or_create(&labels).inc_by(one.deaths);
+            let memory = i64::try_from(one.memory_used).unwrap_or(i64::MAX);
+            self.gpu_memory.get_or_create(&labels).set(memory);
+        }
+        for (what, count) in [
+            ("batches", figures.batches),
+            ("tokens", figures.tokens),
+            ("lost_windows", figures.lost),
+            ("halved_batches", figures.halved),
+            ("failed_checks", figures.wrong),
+        ] {
+            self.gpu_work.get_or_create(&GpuWorkLabels { what }).inc_by(count);
+        }
+    }
+
     /// The text that a scraper reads.
     pub fn encode(&self, now: Now) -> String {
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
@@ -291,6 +364,7 @@ impl Metrics {
         self.healthy.set(now.healthy.into());
         self.models.set(whole(now.models));
         self.note_plugins(now.plugins);
+        self.note_gpus(&now.gpus);
         self.resident
             .set(i64::try_from(now.resident_bytes).unwrap_or(i64::MAX));
         let mut page = String::new();

@@ -2,7 +2,7 @@
 //! [`Model::prepare`], [`Model::forward`] for each window, [`Model::decode`].
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use mednerd_engine_tract::{Options, TractModel};
@@ -12,9 +12,13 @@ use mednerd_pipeline::{
 };
 
 use crate::app::now;
+use crate::gpu::Source;
 
 /// What the self-check computes; also the first thing that a freshly loaded model sees.
 const PROBE: &str = "Metformin 500 mg was started for type 2 diabetes mellitus.";
+
+/// Tokens of the longest sequence whose logits a GPU must give as the CPU does before it serves a model.
+const LONGEST_CHECK: usize = 160;
 
 /// Tokens that neighbouring windows share where the context is large enough.
 const OVERLAP: usize = 64;
@@ -67,7 +71,13 @@ pub struct Model {
     engine: TractModel,
     /// What the engine said to [`PROBE`] when the model was loaded.
     expected: Logits,
+    /// Its files, for a GPU's worker to load; `None` where it has no layers to lower (an ONNX export).
+    pub source: Option<Source>,
+    checks: OnceLock<Vec<Check>>,
 }
+
+/// The ids of a sequence with its special tokens, and its logits on the CPU, row by row.
+pub type Check = (Vec<u32>, Vec<f32>);
 
 /// A loaded checkpoint, over which task adapters can be loaded.
 pub struct Base {
@@ -78,6 +88,8 @@ pub struct Base {
     pub model: Option<Arc<Model>>,
     /// What it is, head or not.
     pub facts: Facts,
+    /// As a model's.
+    pub source: Option<Source>,
 }
 
 /// How a text becomes windows of token ids; the same for a base and all adapters over it.
@@ -156,6 +168,8 @@ impl Base {
             memory_bytes: engine.memory_bytes() as u64,
             loaded_at: now(),
         };
+        let lowered = !checkpoint.weights().is_empty();
+        let source = lowered.then(|| Source::new(checkpoint.dir().to_owned(), facts.digest.clone(), None));
         let mut model = None;
         if !checkpoint.headless() {
             let loaded = Model::new(
@@ -163,6 +177,7 @@ impl Base {
                 Arc::clone(&reader),
                 checkpoint.labels(),
                 engine.clone(),
+                source.clone(),
             )?;
             facts.labels.clone_from(&loaded.facts.labels);
             model = Some(Arc::new(loaded));
@@ -173,6 +188,7 @@ impl Base {
             engine,
             model,
             facts,
+            source,
         })
     }
 
@@ -208,7 +224,14 @@ impl Base {
             memory_bytes: engine.memory_bytes() as u64,
             loaded_at: now(),
         };
-        Model::new(facts, Arc::clone(&self.reader), adapter.labels(), engine)
+        let source = self.source.as_ref().map(|base| {
+            Source::new(
+                adapter.dir().to_owned(),
+                adapter.digest().to_owned(),
+                Some(base.id),
+            )
+        });
+        Model::new(facts, Arc::clone(&self.reader), adapter.labels(), engine, source)
     }
 }
 
@@ -228,6 +251,7 @@ impl Model {
         reader: Arc<Reader>,
         labels: &[String],
         engine: TractModel,
+        source: Option<Source>,
     ) -> Result<Self, Unusable> {
         let scheme = LabelScheme::from_labels(labels)?;
         let mut model = Self {
@@ -239,6 +263,8 @@ impl Model {
             reader,
             scheme,
             engine,
+            source,
+            checks: OnceLock::new(),
         };
         model.expected = model.probe()?;
         Ok(model)
@@ -270,32 +296,69 @@ impl Model {
         let Some(first) = models.first() else {
             return Ok(Vec::new());
         };
-        let tokenizer = &first.reader.tokenizer;
+        let ids = first.sequence(prepared, window).map_err(|error| (0, error))?;
+        let engines: Vec<&TractModel> = models.iter().map(|model| &model.engine).collect();
+        let values = TractModel::forward_each(&engines, &ids).map_err(|error| {
+            // Which of them it was is found out only now that it matters.
+            let fails = |engine: &&TractModel| engine.forward(&ids).is_err();
+            let index = engines.iter().position(fails).unwrap_or(0);
+            (index, failed("engine")(error))
+        })?;
+        let logits = models.iter().zip(values).enumerate();
+        logits
+            .map(|(index, (model, values))| model.logits(values).map_err(|error| (index, error)))
+            .collect()
+    }
+
+    /// The ids of one window with its special tokens.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn sequence(&self, prepared: &Prepared, window: usize) -> Result<Vec<u32>, StageError> {
         let ids = prepared
             .windows
             .get(window)
             .and_then(|window| prepared.tokens.ids().get(window.tokens.clone()))
             .ok_or("no such window")
-            .map_err(|error| (0, failed("windows")(error)))?;
-        let sequence = tokenizer.sequence(ids);
-        let engines: Vec<&TractModel> = models.iter().map(|model| &model.engine).collect();
-        let values = TractModel::forward_each(&engines, &sequence.ids).map_err(|error| {
-            // Which of them it was is found out only now that it matters.
-            let fails = |engine: &&TractModel| engine.forward(&sequence.ids).is_err();
-            let index = engines.iter().position(fails).unwrap_or(0);
-            (index, failed("engine")(error))
-        })?;
-        let specials = (tokenizer.prefix().len(), tokenizer.suffix().len());
-        let logits = models
-            .iter()
-            .zip(values)
-            .enumerate()
-            .map(|(index, (model, values))| {
-                Logits::new(model.scheme.len(), values)
-                    .and_then(|logits| logits.without_specials(specials.0, specials.1))
-                    .map_err(|error| (index, failed("engine")(error)))
-            });
-        logits.collect()
+            .map_err(failed("windows"))?;
+        Ok(self.reader.tokenizer.sequence(ids).ids)
+    }
+
+    /// An engine's values for one window as logits, without those of its special tokens.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn logits(&self, values: Vec<f32>) -> Result<Logits, StageError> {
+        let tokenizer = &self.reader.tokenizer;
+        Logits::new(self.scheme.len(), values)
+            .and_then(|logits| logits.without_specials(tokenizer.prefix().len(), tokenizer.suffix().len()))
+            .map_err(failed("engine"))
+    }
+
+    /// Number of labels: logits per token.
+    pub fn classes(&self) -> usize {
+        self.scheme.len()
+    }
+
+    /// Sequences whose logits another engine must give as well, [`PROBE`] first; computed when they are first asked for.
+    /// Empty where that fails.
+    pub fn checks(&self) -> &[Check] {
+        self.checks.get_or_init(|| {
+            let prepared = self.prepare(PROBE);
+            let Ok(probe) = prepared.and_then(|prepared| self.sequence(&prepared, 0)) else {
+                return Vec::new();
+            };
+            let longest = self.reader.context.min(LONGEST_CHECK);
+            let long = probe.iter().copied().cycle().take(longest).collect();
+            let short = probe.iter().copied().take(2).collect();
+            let sequences: [Vec<u32>; 3] = [probe, long, short];
+            let checks = sequences
+                .into_iter()
+                .map(|ids| Some((self.engine.forward(&ids).ok()?, ids)));
+            let checks: Option<Vec<_>> = checks.collect();
+            let checks = checks.into_iter().flatten();
+            checks.map(|(logits, ids)| (ids, logits)).collect()
+        })
     }
 
     /// The entities of a text from the logits of all its windows, in order.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mednerd_client::api::Engine;
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use crate::app::App;
 use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
+use crate::gpu::Gpus;
 use crate::scheduler::Scheduler;
 use crate::server::Listening;
 use crate::{health, logging, notify, server};
@@ -103,10 +105,19 @@ async fn until_stopped(
     let mut hangup = signal(SignalKind::hangup())?;
     let server = generation.config.server.clone();
     let sockets = server::open(&server, inherited, &generation.policy)?;
-    let scheduler = Scheduler::start(generation.config.engine.worker_threads())?;
+    let engine = generation.config.engine.clone();
+    let gpus = Arc::new(tokio::task::block_in_place(|| Gpus::start(&engine)));
+    let scheduler = Scheduler::start(engine.worker_threads(), Arc::clone(&gpus))?;
     let audit = Audit::open(&generation.config.audit)?;
     let files = sockets.iter().filter_map(Listening::file).collect();
-    let app = Arc::new(App::new(file.to_owned(), generation, scheduler, audit, files));
+    let app = Arc::new(App::new(
+        file.to_owned(),
+        generation,
+        scheduler,
+        gpus,
+        audit,
+        files,
+    ));
     let (stop, stopped) = watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
     for socket in sockets {
@@ -116,11 +127,15 @@ async fn until_stopped(
     let watchdog = notify::watchdog_interval();
     let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
     let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));
+    let (_, reason) = app.gpus.reason();
+    if app.gpus.is_wanting() {
+        tracing::warn!("the configuration asks for a GPU: {reason}");
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         models = %app.generation().names().join(", "),
         threads = app.scheduler.threads(),
-        "ready on {} after {} ms; computing on the CPU",
+        "ready on {} after {} ms; {reason}",
         server.socket.display(),
         begun.elapsed().as_millis(),
     );
@@ -164,7 +179,11 @@ async fn until_stopped(
 }
 
 fn status_line(app: &App) -> String {
-    format!("serving {} on the CPU", app.generation().names().join(", "))
+    let on = match app.gpus.reason().0 {
+        Engine::Cuda => "the GPU",
+        Engine::Tract => "the CPU",
+    };
+    format!("serving {} on {on}", app.generation().names().join(", "))
 }
 
 /// Checks a configuration with all it names: every file, user, group and model; each model reads one
@@ -178,7 +197,7 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
         .warnings()
         .into_iter()
         .map(|warning| format!("warning: {warning}"));
-    let models = generation.models().into_iter().map(|info| {
+    let models = generation.models(&Gpus::none()).into_iter().map(|info| {
         let finds = match info.labels.is_empty() {
             true => "no head of its own".to_owned(),
             false => format!("finds {}", info.labels.join(", ")),

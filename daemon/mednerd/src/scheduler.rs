@@ -2,6 +2,9 @@
 //! worker takes the document at the head of the line, leaves it at the end of the line for the next
 //! worker while windows remain, and computes one window of it. So a long note uses every idle core,
 //! and a short one behind it waits for one window and not for the whole note.
+//!
+//! What a GPU serves is cut into windows here, handed to it, and decoded here when the last window is back. A window that
+//! comes back without logits is computed here as if there were no GPU.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::generation::Entry;
+use crate::gpu::{Client, Gpus, Taken};
 use crate::models::{Model, Prepared, StageError};
 use crate::sync::{Pass, lock};
 
@@ -59,6 +63,20 @@ pub struct Outcome {
     pub tokens: usize,
     /// Windows, summed over the bases of the models.
     pub windows: usize,
+    /// Windows that a GPU computed.
+    pub gpu_windows: usize,
+    /// Whether the CPU computed what a GPU should have.
+    pub degraded: bool,
+}
+
+impl Outcome {
+    /// Which engine computed it; the CPU where it had any part in it.
+    pub fn engine(&self) -> api::Engine {
+        match self.windows > 0 && self.gpu_windows == self.windows {
+            true => api::Engine::Cuda,
+            false => api::Engine::Tract,
+        }
+    }
 }
 
 /// Why nothing came of a document.
@@ -115,9 +133,12 @@ struct Work {
     queued: Duration,
     groups: Vec<Group>,
     units: Vec<Unit>,
-    /// The first unit that nobody took.
-    next: AtomicUsize,
+    /// Units for the CPU that nobody took. Where there are any, the document stands in the line.
+    line: Mutex<VecDeque<usize>>,
     unfinished: AtomicUsize,
+    /// Units that a GPU computed.
+    on_gpu: AtomicUsize,
+    degraded: AtomicBool,
     nanoseconds: AtomicU64,
 }
 
@@ -169,25 +190,27 @@ pub struct Scheduler {
     shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     threads: usize,
+    gpus: Arc<Gpus>,
 }
 
 impl Scheduler {
-    /// Starts `threads` workers.
+    /// Starts `threads` workers, beside these GPUs.
     ///
     /// # Errors
     /// What the system says where it has no more threads.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    pub fn start(threads: usize, gpus: Arc<Gpus>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let scheduler = Self {
             shared: Arc::clone(&shared),
             workers: Mutex::default(),
             threads,
+            gpus,
         };
         for index in 0..threads {
-            let shared = Arc::clone(&shared);
+            let (shared, gpus) = (Arc::clone(&shared), Arc::clone(&scheduler.gpus));
             let worker = std::thread::Builder::new()
                 .name(format!("worker-{index}"))
-                .spawn(move || work(&shared))?;
+                .spawn(move || work(&shared, &gpus))?;
             lock(&scheduler.workers).push(worker);
         }
         Ok(scheduler)
@@ -208,7 +231,7 @@ impl Scheduler {
             work: OnceLock::new(),
             answer: Mutex::new(Some(sender)),
         });
-        self.shared.push(Item::Document(Arc::clone(&task)));
+        self.shared.push(Item::Document(Arc::clone(&task)), false);
         Ticket { task, answer }
     }
 
@@ -243,17 +266,22 @@ impl Scheduler {
             // A worker catches panics; were one to end by one all the same, there is nothing to do.
             drop(worker.join());
         }
+        self.gpus.stop();
     }
 }
 
 impl Shared {
-    fn push(&self, item: Item) {
+    /// To the end of the line or, where part of the work is done already, to its head.
+    fn push(&self, item: Item, begun: bool) {
         let mut line = lock(&self.line);
         if line.stopping {
             drop(line);
             return item.give_up();
         }
-        line.items.push_back(item);
+        match begun {
+            true => line.items.push_front(item),
+            false => line.items.push_back(item),
+        }
         drop(line);
         self.changed.notify_one();
     }
@@ -272,7 +300,7 @@ impl Shared {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &Arc<Shared>, gpus: &Gpus) {
     while let Some(item) = shared.next() {
         match item {
             Item::Check(model, sender) => {
@@ -287,7 +315,7 @@ fn work(shared: &Shared) {
                 drop(sender.send(checked));
             }
             Item::Document(task) => {
-                let step = catch_unwind(AssertUnwindSafe(|| task.step(shared)));
+                let step = catch_unwind(AssertUnwindSafe(|| task.step(shared, gpus)));
                 match step {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => task.finish(Err(error)),
@@ -300,8 +328,8 @@ fn work(shared: &Shared) {
 
 impl Task {
     /// One turn: cut the text into windows if that is not done, then compute one window.
-    fn step(self: &Arc<Self>, shared: &Shared) -> Result<(), JobError> {
-        if self.cancelled.load(Ordering::Relaxed) || lock(&self.answer).is_none() {
+    fn step(self: &Arc<Self>, shared: &Arc<Shared>, gpus: &Gpus) -> Result<(), JobError> {
+        if !self.is_wanted() {
             return Ok(());
         }
         if self.job.arrived.elapsed() >= self.job.allowed {
@@ -312,26 +340,79 @@ impl Task {
             // Until its work is there, a document stands in the line once: no other worker is here.
             None => {
                 let work = Work::new(&self.job)?;
-                self.work.get_or_init(|| work)
+                let work = self.work.get_or_init(|| work);
+                self.hand_to_gpus(work, shared, gpus)?;
+                work
             }
         };
-        let index = work.next.fetch_add(1, Ordering::Relaxed);
-        if index + 1 < work.units.len() {
-            shared.push(Item::Document(Arc::clone(self)));
+        let (index, more) = {
+            let mut line = lock(&work.line);
+            (line.pop_front(), !line.is_empty())
+        };
+        if more {
+            shared.push(Item::Document(Arc::clone(self)), false);
         }
-        let last = match work.units.get(index) {
-            None => work.units.is_empty(),
-            Some(unit) => {
-                let begun = Instant::now();
-                let logits = work.compute(&self.job, unit)?;
-                work.spend(begun.elapsed());
-                // Each unit is taken once, so it is empty.
-                let _ = unit.logits.set(logits);
-                work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
-            }
-        };
-        if last {
+        if let Some(unit) = index.and_then(|index| work.units.get(index)) {
+            let begun = Instant::now();
+            let logits = work.compute(&self.job, unit)?;
+            work.spend(begun.elapsed());
+            // Each unit is taken once, so it is empty.
+            let _ = unit.logits.set(logits);
+            work.unfinished.fetch_sub(1, Ordering::AcqRel);
+        }
+        // Whoever comes first gives the answer.
+        if work.unfinished.load(Ordering::Acquire) == 0 {
             self.finish(work.outcome(&self.job));
+        }
+        Ok(())
+    }
+
+    /// Whether somebody waits for the answer.
+    fn is_wanted(&self) -> bool {
+        !self.cancelled.load(Ordering::Relaxed) && lock(&self.answer).is_some()
+    }
+
+    /// Hands the windows of each group to the GPUs or, where these do not take it, puts them in line for the CPU.
+    fn hand_to_gpus(
+        self: &Arc<Self>,
+        work: &Work,
+        shared: &Arc<Shared>,
+        gpus: &Gpus,
+    ) -> Result<(), JobError> {
+        let client: Arc<dyn Client> = Arc::new(Returning {
+            task: Arc::clone(self),
+            shared: Arc::clone(shared),
+        });
+        for (index, group) in work.groups.iter().enumerate() {
+            let entries = || {
+                group
+                    .models
+                    .iter()
+                    .filter_map(|model| self.job.models.get(*model))
+            };
+            let models: Vec<&Model> = entries().map(|entry| &*entry.model).collect();
+            let units = || {
+                work.units
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, unit)| unit.group == index)
+            };
+            let windows = || {
+                let first = models.first();
+                let windows = units().map(|(place, unit)| {
+                    let ids = first.map(|model| model.sequence(&group.prepared, unit.window));
+                    // Without ids the CPU finds out why.
+                    (place, ids.and_then(Result::ok).unwrap_or_default())
+                });
+                windows.collect()
+            };
+            let taken = gpus.submit(&models, windows, &client);
+            if taken == Taken::Missing {
+                work.degraded.store(true, Ordering::Relaxed);
+            }
+            if taken != Taken::Yes {
+                lock(&work.line).extend(units().map(|(place, _)| place));
+            }
         }
         Ok(())
     }
@@ -342,6 +423,67 @@ impl Task {
             lock(&self.places).clear();
             // The client may have gone.
             drop(sender.send(outcome));
+        }
+    }
+}
+
+/// Takes a document's windows back from the GPUs.
+struct Returning {
+    task: Arc<Task>,
+    shared: Arc<Shared>,
+}
+
+impl Returning {
+    fn again(&self) {
+        self.shared.push(Item::Document(Arc::clone(&self.task)), true);
+    }
+
+    /// The logits of a window, where they are what they should be.
+    fn take(&self, work: &Work, window: usize, logits: Vec<Vec<f32>>) -> Option<()> {
+        let unit = work.units.get(window)?;
+        let group = work.groups.get(unit.group)?;
+        let logits = group.models.iter().zip(logits).map(|(model, values)| {
+            let entry = self.task.job.models.get(*model)?;
+            entry.model.logits(values).ok()
+        });
+        let logits: Option<Vec<Logits>> = logits.collect();
+        unit.logits
+            .set(logits.filter(|logits| logits.len() == group.models.len())?)
+            .ok()
+    }
+}
+
+impl Client for Returning {
+    fn is_wanted(&self) -> bool {
+        self.task.is_wanted()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.task.job.arrived + self.task.job.allowed
+    }
+
+    fn computed(self: Arc<Self>, window: usize, logits: Vec<Vec<f32>>, time: Duration) {
+        let Some(work) = self.task.work.get() else { return };
+        work.spend(time);
+        if self.take(work, window, logits).is_none() {
+            return self.lost(window);
+        }
+        work.on_gpu.fetch_add(1, Ordering::Relaxed);
+        if work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.again();
+        }
+    }
+
+    fn lost(self: Arc<Self>, window: usize) {
+        let Some(work) = self.task.work.get() else { return };
+        work.degraded.store(true, Ordering::Relaxed);
+        let first = {
+            let mut line = lock(&work.line);
+            line.push_back(window);
+            line.len() == 1
+        };
+        if first {
+            self.again();
         }
     }
 }
@@ -377,7 +519,9 @@ impl Work {
         let work = Self {
             queued: begun.saturating_duration_since(job.arrived),
             groups,
-            next: AtomicUsize::new(0),
+            line: Mutex::default(),
+            on_gpu: AtomicUsize::new(0),
+            degraded: AtomicBool::new(false),
             unfinished: AtomicUsize::new(units.len()),
             units,
             nanoseconds: AtomicU64::new(0),
@@ -448,6 +592,8 @@ impl Work {
             computed: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             tokens: self.groups.iter().map(|group| group.prepared.tokens()).sum(),
             windows: self.units.len(),
+            gpu_windows: self.on_gpu.load(Ordering::Relaxed),
+            degraded: self.degraded.load(Ordering::Relaxed),
         })
     }
 }
@@ -520,7 +666,7 @@ mod tests {
     async fn answers_do_not_depend_on_threads_or_neighbours() {
         let entry = entry();
         let lengths = [1, 40, 3, 200, 0, 7, 90, 1, 25];
-        let alone = Scheduler::start(1).unwrap();
+        let alone = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
         let mut expected = Vec::new();
         for length in lengths {
             let outcome = alone.submit(job(&entry, &note(length))).outcome().await.unwrap();
@@ -528,7 +674,7 @@ mod tests {
             expected.push(outcome.entities);
         }
         alone.stop();
-        let crowd = Scheduler::start(4).unwrap();
+        let crowd = Scheduler::start(4, Arc::new(Gpus::none())).unwrap();
         for _ in 0..5 {
             let tickets = lengths.map(|length| crowd.submit(job(&entry, &note(length))));
             for (ticket, expected) in tickets.into_iter().zip(&expected) {
@@ -541,7 +687,7 @@ mod tests {
     #[tokio::test]
     async fn a_short_note_does_not_wait_for_the_whole_of_a_long_one() {
         let entry = entry();
-        let scheduler = Scheduler::start(1).unwrap();
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
         let long = scheduler.submit(job(&entry, &note(20_000)));
         let short = scheduler.submit(job(&entry, &note(1)));
         tokio::select! {
@@ -556,7 +702,7 @@ mod tests {
     async fn a_document_that_nobody_waits_for_is_dropped_with_its_places() {
         let entry = entry();
         let gate = Arc::new(Gate::default());
-        let scheduler = Scheduler::start(1).unwrap();
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
         let tickets: Vec<Ticket> = (0..20)
             .map(|_| {
                 let mut job = job(&entry, &note(2_000));
@@ -574,7 +720,7 @@ mod tests {
     #[tokio::test]
     async fn a_deadline_that_has_passed_is_told() {
         let entry = entry();
-        let scheduler = Scheduler::start(1).unwrap();
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
         let mut late = job(&entry, &note(1));
         late.allowed = Duration::ZERO;
         assert!(matches!(
@@ -587,7 +733,7 @@ mod tests {
     #[tokio::test]
     async fn whatever_waits_when_the_workers_end_is_told() {
         let entry = entry();
-        let scheduler = Scheduler::start(1).unwrap();
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
         let tickets: Vec<Ticket> = (0..50)
             .map(|_| scheduler.submit(job(&entry, &note(500))))
             .collect();

@@ -72,6 +72,13 @@ impl Link {
         Ok((link, start.payload))
     }
 
+    /// The same link with another limit on payloads, which the `Start` payload may name.
+    #[must_use]
+    pub fn with_limit(mut self, max_frame: usize) -> Self {
+        self.max_frame = max_frame;
+        self
+    }
+
     /// The child can take calls.
     ///
     /// # Errors

@@ -211,6 +211,8 @@ struct Inner {
     state: State,
     first_start: Option<Result<(), StartError>>,
     stopping: bool,
+    /// Why the child is to be killed.
+    condemned: Option<String>,
     stream: Option<UnixStream>,
     outgoing: Vec<u8>,
     next_id: u64,
@@ -266,6 +268,7 @@ impl Worker {
             state: State::Starting,
             first_start: None,
             stopping: false,
+            condemned: None,
             stream: None,
             outgoing: Vec::new(),
             next_id: 1,
@@ -374,6 +377,17 @@ impl Worker {
         if let Some(done) = done {
             done(Err(CallError::Cancelled));
         }
+    }
+
+    /// Kills the child, for a reason that its supervisor cannot know; it is started again as after any other death.
+    /// Nothing happens where there is none at the moment.
+    pub fn condemn(&self, cause: impl Into<String>) {
+        let mut inner = self.shared.lock();
+        if inner.state == State::Ready {
+            inner.condemned = Some(cause.into());
+        }
+        drop(inner);
+        self.shared.wake();
     }
 
     /// How it has been.
@@ -612,6 +626,7 @@ impl Shared {
         let mut inner = self.lock();
         inner.stream = None;
         inner.outgoing = Vec::new();
+        inner.condemned = None;
         inner.statistics.pid = None;
         inner.statistics.ready_since = None;
         drop(inner);
@@ -680,6 +695,9 @@ impl Shared {
             if inner.stopping {
                 inner.send(Kind::Stop, 0, &[]);
                 return End::Stopped;
+            }
+            if let Some(cause) = inner.condemned.take() {
+                return End::Died(format!("killed: {cause}"));
             }
             if ready && next_ping <= now {
                 inner.send(Kind::Ping, 0, &[]);

@@ -126,7 +126,7 @@ impl AnnotateRequest {
 pub enum Status {
     /// Every stage ran.
     Ok,
-    /// The stages named in `degraded` did not run; what is there is right.
+    /// Stages named in `degraded` did not run; what is there is right.
     Partial,
     /// There is no answer; `error` says why. Only in batch lines.
     Failed,
@@ -152,7 +152,8 @@ pub struct AnnotateResponse<C = Value> {
     pub document_id: Option<String>,
     /// Whether the answer is whole.
     pub status: Status,
-    /// Names of the stages that did not run, such as `normalizer:umls`.
+    /// Names of the stages that did not run, such as `normalizer:umls`; and `engine:cuda` where the CPU computed what a GPU
+    /// should have, which makes the answer late but no less whole.
     pub degraded: Vec<String>,
     /// The unit of every `begin` and `end` here.
     pub offset_unit: OffsetUnit,
@@ -165,7 +166,7 @@ pub struct AnnotateResponse<C = Value> {
     pub entities: Vec<Entity>,
     /// What made this answer.
     pub versions: Versions,
-    /// Which engine computed it; `null` where none ran.
+    /// Which engine computed it, the CPU where it had any part in it; `null` where none ran.
     pub engine: Option<Engine>,
     /// Where the time went.
     pub timing_ms: Timing,
@@ -548,6 +549,38 @@ pub struct EngineStatus {
     pub threads: u64,
     /// The precision.
     pub precision: String,
+    /// The GPUs that the configuration names, where there is a worker for them.
+    pub gpus: Vec<GpuStatus>,
+}
+
+/// A GPU and its worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct GpuStatus {
+    /// Which, as the driver counts them.
+    pub gpu: u64,
+    /// `starting`, `loading`, `ready` (it serves the models below) or `down`.
+    pub state: String,
+    /// Why it is down; empty otherwise.
+    pub detail: String,
+    /// What it is called; empty before its worker was ready.
+    pub name: String,
+    /// The driver's version.
+    pub driver: String,
+    /// Compute capability.
+    pub compute: String,
+    /// The precision.
+    pub precision: String,
+    /// Memory that its worker may use.
+    pub memory_bytes: u64,
+    /// Memory that its worker uses, as last asked.
+    pub memory_used_bytes: u64,
+    /// The models that it serves.
+    pub models: Vec<String>,
+    /// Workers that died.
+    pub deaths: u64,
+    /// The last of them.
+    pub last_death: Option<PluginDeath>,
 }
 
 /// How busy the daemon is.

@@ -166,7 +166,7 @@ impl Principal {
 }
 
 /// `[engine]`: what computes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Engine {
     /// Which engine.
     pub device: Device,
@@ -174,6 +174,31 @@ pub struct Engine {
     pub threads: usize,
     /// In what precision the CPU computes.
     pub precision: Precision,
+    /// The program of the GPU workers; `None`: where the package puts it.
+    pub worker: Option<PathBuf>,
+    /// Which GPUs, as the driver counts them.
+    pub gpus: Vec<u32>,
+    /// In what precision they compute.
+    pub gpu_precision: mednerd_gpu::protocol::Precision,
+    /// Memory that each may use, in MiB; 0: nine tenths of what is free.
+    pub gpu_memory_mb: usize,
+    /// A batch is never given up before this time.
+    pub gpu_call: Duration,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            device: Device::default(),
+            threads: 0,
+            precision: Precision::default(),
+            worker: None,
+            gpus: vec![0],
+            gpu_precision: Default::default(),
+            gpu_memory_mb: 0,
+            gpu_call: Duration::from_millis(300),
+        }
+    }
 }
 
 /// `engine.device`
@@ -184,6 +209,8 @@ pub enum Device {
     Auto,
     /// The CPU.
     Cpu,
+    /// The GPU; an answer that the CPU gives instead says so.
+    Cuda,
 }
 
 /// `engine.precision`
@@ -451,8 +478,8 @@ impl Engine {
         section.choice("device", &mut self.device, |name| match name {
             "auto" => Ok(Device::Auto),
             "cpu" => Ok(Device::Cpu),
-            "cuda" => Err("cannot be \"cuda\" in this version of mednerd; use \"auto\" or \"cpu\""),
-            _ => Err("must be \"auto\" or \"cpu\""),
+            "cuda" => Ok(Device::Cuda),
+            _ => Err("must be \"auto\", \"cpu\" or \"cuda\""),
         });
         section.size("threads", 0..=1024, &mut self.threads);
         section.choice("precision", &mut self.precision, |name| match name {
@@ -460,7 +487,29 @@ impl Engine {
             "int8" => Err("cannot be \"int8\" in this version of mednerd; use \"fp32\""),
             _ => Err("must be \"fp32\""),
         });
+        let mut worker = PathBuf::new();
+        if section.path("worker", &mut worker) {
+            self.worker = Some(worker);
+        }
+        section.numbers("gpus", 0..=63, &mut self.gpus);
+        section.choice("gpu_precision", &mut self.gpu_precision, |name| {
+            use mednerd_gpu::protocol::Precision::{Bf16, Fp16, Fp32};
+            let known = [Fp32, Fp16, Bf16]
+                .into_iter()
+                .find(|precision| precision.name() == name);
+            known.ok_or("must be \"fp32\", \"fp16\" or \"bf16\"")
+        });
+        section.size("gpu_memory_mb", 0..=1 << 20, &mut self.gpu_memory_mb);
+        section.milliseconds("gpu_call_ms", &mut self.gpu_call);
         section.finish();
+    }
+
+    /// The precision that an engine computes in.
+    pub fn precision_of(&self, engine: mednerd_client::api::Engine) -> &'static str {
+        match engine {
+            mednerd_client::api::Engine::Cuda => self.gpu_precision.name(),
+            mednerd_client::api::Engine::Tract => self.precision.name(),
+        }
     }
 
     /// Worker threads, with 0 resolved to the cores this process may use.
@@ -646,7 +695,7 @@ mod tests {
                  idle_timeout_ms, stall_timeout_ms, drain_timeout_ms",
                 "mednerd.toml:3: server.max_text_bytes must be a whole number, not a string",
                 "mednerd.toml:4: server.max_connections must be between 1 and 100000",
-                "mednerd.toml:7: engine.device must be \"auto\" or \"cpu\"",
+                "mednerd.toml:7: engine.device must be \"auto\", \"cpu\" or \"cuda\"",
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
@@ -680,16 +729,34 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_by_name() {
-        let problems = load(&[(
-            "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n",
-        )])
-        .unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let problems = load(&[("mednerd.toml", "[engine]\nprecision = \"int8\"\n")]).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn gpus_are_configured() {
+        let config = load(&[(
+            "mednerd.toml",
+            "[engine]\ndevice = \"cuda\"\nworker = \"w\"\ngpus = [1, 0]\ngpu_precision = \"bf16\"\n\
+             gpu_memory_mb = 100\ngpu_call_ms = 50\n",
+        )])
+        .unwrap();
+        assert_eq!(config.engine.device, Device::Cuda);
+        assert!(config.engine.worker.unwrap().ends_with("w"));
+        assert_eq!(config.engine.gpus, [1, 0]);
+        assert_eq!(config.engine.gpu_precision.name(), "bf16");
+        assert_eq!(
+            (config.engine.gpu_memory_mb, config.engine.gpu_call.as_millis()),
+            (100, 50)
+        );
+        for gpus in ["[]", "[0, 0]", "[-1]", "[\"a\"]", "7"] {
+            let problems = load(&[("mednerd.toml", &format!("[engine]\ngpus = {gpus}\n"))]).unwrap_err();
+            assert!(problems[0].contains("engine.gpus must be"), "{problems:?}");
+        }
     }
 
     #[test]

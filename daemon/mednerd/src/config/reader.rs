@@ -202,6 +202,30 @@ impl<'d, 'i> Section<'d, 'i> {
         *target = Duration::from_millis(number as u64);
     }
 
+    /// A list of different whole numbers within `range`, not empty.
+    pub(super) fn numbers(&mut self, key: &'static str, range: RangeInclusive<u32>, target: &mut Vec<u32>) {
+        let Some(value) = self.value(key) else { return };
+        let items = match value.get_ref() {
+            DeValue::Array(array) => array.iter().collect(),
+            _ => Vec::new(),
+        };
+        let mut found = Vec::new();
+        for item in &items {
+            let DeValue::Integer(integer) = item.get_ref() else {
+                continue;
+            };
+            let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+            found.extend(number.filter(|number| range.contains(number) && !found.contains(number)));
+        }
+        if found.is_empty() || found.len() != items.len() {
+            let (key, first, last) = (self.full(key), range.start(), range.end());
+            let message =
+                format!("{key} must be an array of different whole numbers between {first} and {last}");
+            return self.problem(value.span().start, message);
+        }
+        *target = found;
+    }
+
     /// A list of user or group names or numbers.
     pub(super) fn principals(&mut self, key: &'static str, target: &mut Vec<Principal>) {
         let Some(value) = self.value(key) else { return };

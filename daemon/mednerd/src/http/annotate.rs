@@ -172,6 +172,7 @@ fn note(app: &App, outcome: &Outcome, total: Duration) {
     let metrics = &app.metrics;
     metrics.tokens.inc_by(outcome.tokens as u64);
     metrics.windows.inc_by(outcome.windows as u64);
+    metrics.gpu_windows.inc_by(outcome.gpu_windows as u64);
     metrics.observe("queue", outcome.queued);
     metrics.observe("inference", outcome.computed);
     metrics.observe("total", total);
@@ -192,14 +193,19 @@ fn answer(
     report: Report,
     total: Duration,
 ) -> Answer {
+    let engine = outcome.engine();
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+    // What the CPU computes in a GPU's place is whole.
+    let status = match report.degraded.is_empty() {
+        true => Status::Ok,
+        false => Status::Partial,
+    };
+    let mut degraded = report.degraded;
+    degraded.extend(outcome.degraded.then(|| "engine:cuda".to_owned()));
     Answer {
         document_id: echo.document_id,
-        status: match report.degraded.is_empty() {
-            true => Status::Ok,
-            false => Status::Partial,
-        },
-        degraded: report.degraded,
+        status,
+        degraded,
         offset_unit: echo.offset_unit,
         text_sha256: outcome.text_sha256,
         text_length: outcome.text_length,
@@ -209,7 +215,7 @@ fn answer(
             vocabularies: report.vocabularies,
             ..versions(digests)
         },
-        engine: Some(api::Engine::Tract),
+        engine: Some(engine),
         timing_ms: Timing {
             queue: milliseconds(outcome.queued),
             inference: milliseconds(outcome.computed),

@@ -14,7 +14,7 @@ use crate::app::App;
 
 /// `GET /v1/models`
 pub async fn list(State(app): State<Arc<App>>) -> Response {
-    let models = app.generation().models();
+    let models = app.generation().models(&app.gpus);
     respond::json(StatusCode::OK, &ModelsResponse { models })
 }
 
@@ -39,7 +39,10 @@ pub async fn load(State(app): State<Arc<App>>, body: Body) -> Result<Response, A
         None => ApiError::Internal,
     })?;
     tracing::info!(model = %name, "loaded through the admin socket");
-    let info = changed.models().into_iter().find(|info| info.name == name);
+    let info = changed
+        .models(&app.gpus)
+        .into_iter()
+        .find(|info| info.name == name);
     Ok(respond::json(StatusCode::OK, &info.ok_or(ApiError::Internal)?))
 }
 
@@ -52,7 +55,7 @@ pub async fn unload(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
         Some(None) => ApiError::UnknownModel {
             known: app
                 .generation()
-                .models()
+                .models(&app.gpus)
                 .into_iter()
                 .map(|info| info.name)
                 .collect(),

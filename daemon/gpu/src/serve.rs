@@ -1,0 +1,120 @@
+//! The worker's side of the protocol, for any engine.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mednerd_worker::child::{Answer, Link, Token};
+
+use crate::faults::Faults;
+use crate::protocol::{Batch, CONCURRENCY, Fault, Load, Ready, Reply, Request, Start, Statistics};
+
+/// The largest `Start` frame: everything else has the limit that it names.
+const START_FRAME: usize = 1 << 16;
+
+/// What computes. Calls come from several threads; the engine lets one at a time onto the GPU.
+pub trait Engine: Send + Sync + 'static {
+    /// Loads a model; its number is not in use.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn load(&self, load: &Load) -> Result<u64, Fault>;
+
+    /// Forgets a model. One that is not there is forgotten already.
+    fn unload(&self, model: u64);
+
+    /// The logits of sequences with the model of each: sequence by sequence, token by token. There is at least one.
+    ///
+    /// # Errors
+    /// [`Fault`]
+    fn forward(&self, sequences: &[(u64, &[u32])], token: &Token) -> Result<Vec<f32>, Fault>;
+
+    /// Memory in use and number of models.
+    ///
+    /// # Errors
+    /// [`Fault::Device`] where the GPU does not answer.
+    fn health(&self) -> Result<(u64, u64), Fault>;
+}
+
+struct Server<E> {
+    engine: E,
+    faults: Faults,
+    batches: AtomicU64,
+    tokens: AtomicU64,
+}
+
+/// Takes the socket that is standard input and serves with the engine that `open` makes until the daemon closes. `open` says
+/// in a sentence for the administrator why there is none.
+///
+/// # Errors
+/// Where standard input is no such socket, or the daemon sends what it must not.
+pub fn serve<E: Engine>(
+    faults: Faults,
+    open: impl FnOnce(&Start) -> Result<(E, Ready), String>,
+) -> io::Result<()> {
+    let (link, start) = Link::begin(START_FRAME)?;
+    let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
+    let start: Start = postcard::from_bytes(&start).map_err(invalid)?;
+    if let Some(why) = faults.at_start() {
+        return link.refuse(&why);
+    }
+    let (engine, ready) = match open(&start) {
+        Ok(pair) => pair,
+        Err(why) => return link.refuse(&why),
+    };
+    let server = Server {
+        engine,
+        faults,
+        batches: AtomicU64::new(0),
+        tokens: AtomicU64::new(0),
+    };
+    let link = Arc::new(link.with_limit(start.max_frame));
+    link.ready(&postcard::to_allocvec(&ready).map_err(invalid)?)?;
+    link.serve(CONCURRENCY, move |payload, token| server.answer(payload, token))
+}
+
+impl<E: Engine> Server<E> {
+    fn answer(&self, payload: &[u8], token: &Token) -> Answer {
+        let reply = match postcard::from_bytes(payload) {
+            Ok(request) => self.run(request, token),
+            Err(_) => Err(Fault::Unreadable),
+        };
+        match reply {
+            Ok(reply) => postcard::to_allocvec(&reply).map_err(|_| Vec::new()),
+            // An empty payload is no fault that the daemon knows, which it treats as the worst.
+            Err(fault) => Err(postcard::to_allocvec(&fault).unwrap_or_default()),
+        }
+    }
+
+    fn run(&self, request: Request, token: &Token) -> Result<Reply, Fault> {
+        match request {
+            Request::Load(load) => {
+                let bytes = self.engine.load(&load)?;
+                Ok(Reply::Loaded { bytes })
+            }
+            Request::Unload { model } => {
+                self.engine.unload(model);
+                Ok(Reply::Unloaded)
+            }
+            Request::Forward(batch) => self.forward(&batch, token).map(Reply::Logits),
+            Request::Health => {
+                let (memory_used, models) = self.engine.health()?;
+                Ok(Reply::Health(Statistics {
+                    memory_used,
+                    models,
+                    batches: self.batches.load(Ordering::Relaxed),
+                    tokens: self.tokens.load(Ordering::Relaxed),
+                }))
+            }
+        }
+    }
+
+    fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<f32>, Fault> {
+        let sequences = batch.sequences().filter(|sequences| !sequences.is_empty());
+        let sequences = sequences.ok_or(Fault::Unreadable)?;
+        let logits = self.faults.strike(|| self.engine.forward(&sequences, token))?;
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
+        Ok(logits)
+    }
+}

@@ -1,0 +1,231 @@
+//! What waits for a GPU, and how it becomes batches: windows of several documents at once, as many as a budget of tokens
+//! allows, one document after the other, so that a long note does not hold up the short ones behind it. No I/O here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Who waits for windows of one document.
+pub trait Client: Send + Sync {
+    /// Whether somebody still waits.
+    fn is_wanted(&self) -> bool;
+
+    /// When that will be of no use any more.
+    fn deadline(&self) -> Instant;
+
+    /// The logits of a window from each of the models, in their order, and its share of the time that they took.
+    fn computed(self: Arc<Self>, window: usize, logits: Vec<Vec<f32>>, time: Duration);
+
+    /// No GPU computes this window: the CPU shall. Also for windows that nobody waits for any more.
+    fn lost(self: Arc<Self>, window: usize);
+}
+
+/// One window: its number, and its ids with the special tokens.
+pub type Window = (usize, Vec<u32>);
+
+/// A document's windows for some models, all over one base.
+pub struct Document {
+    /// The number of the base.
+    pub base: u64,
+    /// The numbers of the models.
+    pub models: Arc<[u64]>,
+    /// The windows that no batch has yet.
+    pub windows: VecDeque<Window>,
+    /// Who waits for them.
+    pub client: Arc<dyn Client>,
+}
+
+impl Document {
+    /// Gives every window back.
+    pub fn lose(self) {
+        for (window, _) in self.windows {
+            Arc::clone(&self.client).lost(window);
+        }
+    }
+}
+
+/// A window in a batch.
+pub struct Item {
+    /// Its number.
+    pub window: usize,
+    /// Its ids with the special tokens.
+    pub ids: Vec<u32>,
+    /// The models that it is for.
+    pub models: Arc<[u64]>,
+    /// Who waits for it.
+    pub client: Arc<dyn Client>,
+}
+
+impl Item {
+    /// Tokens, once for each model.
+    pub fn tokens(&self) -> usize {
+        self.ids.len() * self.models.len()
+    }
+
+    /// Gives it back.
+    pub fn lose(self) {
+        self.client.lost(self.window);
+    }
+}
+
+/// Documents in line.
+#[derive(Default)]
+pub struct Queue {
+    documents: VecDeque<Document>,
+}
+
+impl Queue {
+    /// Puts a document at the end of the line.
+    pub fn push(&mut self, document: Document) {
+        if !document.windows.is_empty() {
+            self.documents.push_back(document);
+        }
+    }
+
+    /// Windows that wait.
+    #[cfg(test)]
+    fn windows(&self) -> usize {
+        self.documents.iter().map(|document| document.windows.len()).sum()
+    }
+
+    /// Takes every document that `served` does not hold for.
+    pub fn take_unserved(&mut self, served: impl Fn(&[u64]) -> bool) -> Vec<Document> {
+        let (keep, gone) = std::mem::take(&mut self.documents)
+            .into_iter()
+            .partition(|document| served(&document.models));
+        self.documents = keep;
+        Vec::from(gone)
+    }
+
+    /// Takes the next batch: from the first document whose models are `served` and those after it that are over the same
+    /// base, one window of each in turn, until `budget` tokens are reached. One window at least, however long it is; what
+    /// nobody waits for any more is in no batch and in `dropped`.
+    pub fn take(
+        &mut self,
+        budget: usize,
+        served: impl Fn(&[u64]) -> bool,
+        dropped: &mut Vec<Document>,
+    ) -> Vec<Item> {
+        let now = Instant::now();
+        let mut batch: Vec<Item> = Vec::new();
+        let (mut base, mut tokens, mut passed) = (None, 0, VecDeque::new());
+        while let Some(mut document) = self.documents.pop_front() {
+            if !document.client.is_wanted() || document.client.deadline() <= now {
+                dropped.push(document);
+                continue;
+            }
+            let fits = base.is_none_or(|base| base == document.base) && served(&document.models);
+            let next = document
+                .windows
+                .front()
+                .map_or(0, |(_, ids)| ids.len() * document.models.len());
+            let next =
+                (fits && (batch.is_empty() || tokens + next <= budget)).then(|| document.windows.pop_front());
+            let Some((window, ids)) = next.flatten() else {
+                passed.push_back(document);
+                continue;
+            };
+            base = Some(document.base);
+            let item = Item {
+                window,
+                ids,
+                models: Arc::clone(&document.models),
+                client: Arc::clone(&document.client),
+            };
+            tokens += item.tokens();
+            batch.push(item);
+            // Behind those that have not had their turn.
+            self.push(document);
+        }
+        self.documents = passed;
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Waits(bool);
+
+    impl Client for Waits {
+        fn is_wanted(&self) -> bool {
+            self.0
+        }
+        fn deadline(&self) -> Instant {
+            Instant::now() + Duration::from_secs(60)
+        }
+        fn computed(self: Arc<Self>, _: usize, _: Vec<Vec<f32>>, _: Duration) {}
+        fn lost(self: Arc<Self>, _: usize) {}
+    }
+
+    fn document(base: u64, models: &[u64], lengths: &[usize], wanted: bool) -> Document {
+        let windows = lengths.iter().enumerate();
+        Document {
+            base,
+            models: models.into(),
+            windows: windows.map(|(index, length)| (index, vec![1; *length])).collect(),
+            client: Arc::new(Waits(wanted)),
+        }
+    }
+
+    #[test]
+    fn documents_take_turns() {
+        let mut queue = Queue::default();
+        queue.push(document(1, &[1], &[10; 50], true));
+        queue.push(document(1, &[2], &[10], true));
+        queue.push(document(9, &[9], &[10], true));
+        queue.push(document(1, &[1, 2], &[10], true));
+        let batch = queue.take(45, |_| true, &mut Vec::new());
+        let order: Vec<(u64, usize)> = batch.iter().map(|item| (item.models[0], item.window)).collect();
+        assert_eq!(
+            order,
+            [(1, 0), (2, 0), (1, 0)],
+            "and 20 tokens are those of two models"
+        );
+        let batch = queue.take(45, |_| true, &mut Vec::new());
+        assert_eq!(batch[0].models[0], 9, "another base has its turn");
+        let batch = queue.take(45, |_| true, &mut Vec::new());
+        assert_eq!(batch.len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn each_window_is_in_one_batch_and_no_batch_is_over_budget(
+            documents in proptest::collection::vec(
+                (0_u64..3, 1_usize..4, proptest::collection::vec(1_usize..40, 0..20), any::<bool>()),
+                0..20
+            ),
+            budget in 1_usize..100,
+        ) {
+            let mut queue = Queue::default();
+            let (mut wanted, mut unserved) = (0, 0);
+            for (base, models, lengths, waits) in &documents {
+                let models: Vec<u64> = (0..*models as u64).map(|model| base * 10 + model).collect();
+                match (*base != 2, waits) {
+                    (_, false) => {}
+                    (true, true) => wanted += lengths.len(),
+                    (false, true) => unserved += lengths.len(),
+                }
+                queue.push(document(*base, &models, lengths, *waits));
+            }
+            let served = |models: &[u64]| models[0] < 20;
+            let (mut found, mut dropped) = (0, Vec::new());
+            loop {
+                let batch = queue.take(budget, served, &mut dropped);
+                if batch.is_empty() {
+                    break;
+                }
+                let tokens: usize = batch.iter().map(Item::tokens).sum();
+                prop_assert!(batch.len() == 1 || tokens <= budget);
+                prop_assert!(batch.iter().all(|item| item.models[0] / 10 == batch[0].models[0] / 10));
+                found += batch.len();
+            }
+            prop_assert_eq!(found, wanted);
+            prop_assert_eq!(queue.windows(), unserved);
+            prop_assert_eq!(queue.take_unserved(served).iter().map(|d| d.windows.len()).sum::<usize>(), unserved);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `mednerd-simulated-gpu [FAULTS]`: a GPU worker for tests on hosts without a GPU. It speaks the real worker's protocol,
+//! keeps to its memory budget and computes with the CPU engine; the file FAULTS names what goes wrong next.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mednerd_engine_tract::{Options, TractModel};
+use mednerd_gpu::protocol::{Fault, Load, Ready, Start};
+use mednerd_gpu::{Engine, Faults, serve};
+use mednerd_model::{Adapter, Checkpoint};
+use mednerd_worker::child::Token;
+use nix::sys::signal::Signal;
+
+/// What stands for device memory where the daemon sets no budget.
+const MEMORY: u64 = 8 << 30;
+
+fn main() -> ExitCode {
+    let file = std::env::args_os().nth(1);
+    let faults = file.map_or_else(Faults::default, |file| Faults::from_file(Path::new(&file)));
+    let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    match bound.map_err(Into::into).and_then(|()| serve(faults, open)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+fn open(start: &Start) -> Result<(Simulated, Ready), String> {
+    let memory_bytes = if start.memory_bytes == 0 {
+        MEMORY
+    } else {
+        start.memory_bytes
+    };
+    let ready = Ready {
+        name: "Simulated GPU".to_owned(),
+        driver: "0.0".to_owned(),
+        compute: "0.0".to_owned(),
+        memory_bytes,
+    };
+    let models = Mutex::default();
+    Ok((Simulated { models, memory_bytes }, ready))
+}
+
+struct Simulated {
+    models: Mutex<HashMap<u64, Loaded>>,
+    memory_bytes: u64,
+}
+
+struct Loaded {
+    engine: TractModel,
+    base: Option<Checkpoint>,
+}
+
+type Models<'a> = MutexGuard<'a, HashMap<u64, Loaded>>;
+
+impl Simulated {
+    fn models(&self) -> Models<'_> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn used(models: &Models<'_>) -> u64 {
+    models
+        .values()
+        .map(|loaded| loaded.engine.memory_bytes() as u64)
+        .sum()
+}
+
+fn refused(error: impl std::fmt::Display) -> Fault {
+    Fault::Refused(error.to_string())
+}
+
+impl Engine for Simulated {
+    fn load(&self, load: &Load) -> Result<u64, Fault> {
+        let changed = |found: &str| match found == load.digest {
+            true => Ok(()),
+            false => Err(refused("its files have changed since the daemon read them")),
+        };
+        let mut models = self.models();
+        let loaded = match load.base {
+            None => {
+                let checkpoint = Checkpoint::open_base(&load.path).map_err(refused)?;
+                changed(checkpoint.digest())?;
+                let engine = TractModel::load(&checkpoint, &Options::default()).map_err(refused)?;
+                let base = Some(checkpoint);
+                Loaded { engine, base }
+            }
+            Some(number) => {
+                let under = models.get(&number).ok_or(Fault::UnknownModel)?;
+                let checkpoint = under.base.as_ref().ok_or(Fault::UnknownModel)?;
+                let adapter = Adapter::open(&load.path, checkpoint).map_err(refused)?;
+                changed(adapter.digest())?;
+                let engine = under.engine.adapt(checkpoint, &adapter).map_err(refused)?;
+                Loaded { engine, base: None }
+            }
+        };
+        let bytes = loaded.engine.memory_bytes() as u64;
+        if used(&models) + bytes > self.memory_bytes {
+            return Err(Fault::OutOfMemory);
+        }
+        models.insert(load.model, loaded);
+        Ok(bytes)
+    }
+
+    fn unload(&self, model: u64) {
+        self.models().remove(&model);
+    }
+
+    fn forward(&self, sequences: &[(u64, &[u32])], _: &Token) -> Result<Vec<f32>, Fault> {
+        let mut logits = Vec::new();
+        for (model, ids) in sequences {
+            let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
+            let engine = engine.ok_or(Fault::UnknownModel)?;
+            logits.append(&mut engine.forward(ids).map_err(refused)?);
+        }
+        Ok(logits)
+    }
+
+    fn health(&self) -> Result<(u64, u64), Fault> {
+        let models = self.models();
+        Ok((used(&models), models.len() as u64))
+    }
+}

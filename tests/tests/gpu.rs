@@ -1,0 +1,316 @@
+//! GPUs, by a worker that simulates one with the CPU engine: the answers are the CPU's to the last bit, whatever goes wrong
+//! with the worker and whenever it does. What a real GPU computes is checked by `tests/gpu/run`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use mednerd_client::api::{AnnotateResponse, Engine, Status};
+use mednerd_tests::daemon::{binary, root, tiny_model};
+use mednerd_tests::notes::{SENTENCE, long_note};
+use mednerd_tests::{Config, Daemon, Site, eventually};
+use serde_json::json;
+
+/// A folder whose daemon has a simulated GPU, and the file that names its faults.
+struct Host {
+    site: Site,
+    fault: std::path::PathBuf,
+}
+
+impl Host {
+    /// With these lines under `[engine]`; a batch is given up after 5 s, because the machine may be busy.
+    fn new(config: Config, lines: &str) -> Self {
+        let site = Site::with_toml("");
+        let (worker, fault) = (site.path("gpu-worker"), site.path("fault"));
+        let (program, named) = (binary("mednerd-simulated-gpu"), fault.display());
+        let script = format!("#!/bin/sh\nexec '{}' '{named}'\n", program.display());
+        fs::write(&worker, script).unwrap();
+        fs::set_permissions(&worker, PermissionsExt::from_mode(0o755)).unwrap();
+        let call = if lines.contains("gpu_call_ms") {
+            ""
+        } else {
+            "gpu_call_ms = 5000\n"
+        };
+        site.configure(&config.engine(&format!("worker = \"gpu-worker\"\n{call}{lines}")));
+        Self { site, fault }
+    }
+
+    /// Starts a daemon and waits until the GPU serves so many models.
+    fn start(&self, models: usize) -> Daemon {
+        let daemon = self.site.start();
+        wait_for_gpu(&daemon, models);
+        daemon
+    }
+
+    fn inject(&self, fault: &str) {
+        // In one piece: the worker looks at every batch.
+        let new = self.fault.with_extension("new");
+        fs::write(&new, fault).unwrap();
+        fs::rename(new, &self.fault).unwrap();
+    }
+
+    fn has_struck(&self) -> bool {
+        !self.fault.exists()
+    }
+}
+
+fn wait_for_gpu(daemon: &Daemon, models: usize) {
+    eventually("the GPU serves its models", || {
+        let gpus = daemon.status().engine.gpus;
+        gpus.iter()
+            .any(|gpu| gpu.models.len() == models && gpu.state == "ready")
+    });
+}
+
+fn texts() -> Vec<String> {
+    let lengths = [100, 400, 900, 2_500, 12_000];
+    let mut texts: Vec<String> = lengths.map(|length| long_note(length).0).into();
+    texts.extend((0..20).map(|n| format!("{SENTENCE} Day {n}: aspirin {n} mg for migraine.")));
+    texts
+}
+
+/// The CPU's answers.
+fn expected(config: Config, texts: &[String]) -> Vec<AnnotateResponse> {
+    let daemon = Daemon::start(&config.engine("device = \"cpu\"\n"));
+    texts.iter().map(|text| daemon.annotate(text)).collect()
+}
+
+#[test]
+fn a_gpu_computes_what_the_cpu_would() {
+    let texts = texts();
+    let expected = expected(Config::tiny(), &texts);
+    let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
+    let daemon = host.start(1);
+    for (text, expected) in texts.iter().zip(&expected) {
+        let answer = daemon.annotate(text);
+        assert_eq!(answer.entities, expected.entities);
+        assert_eq!((answer.engine, answer.status), (Some(Engine::Cuda), Status::Ok));
+        assert!(answer.degraded.is_empty(), "{:?}", answer.degraded);
+        assert_eq!(expected.engine, Some(Engine::Tract));
+    }
+    let empty = daemon.annotate("  ");
+    assert_eq!((empty.entities.len(), empty.status), (0, Status::Ok));
+    let status = daemon.status();
+    assert_eq!(status.engine.name, Engine::Cuda);
+    assert_eq!(status.engine.gpus[0].models, ["tiny"]);
+    assert!(
+        status.engine.reason.contains("Simulated GPU"),
+        "{}",
+        status.engine.reason
+    );
+    let models = daemon.request("GET", "/v1/models", "").ok().json();
+    assert_eq!(models["models"][0]["engine"], "cuda");
+    assert!(daemon.metric("mednerd_gpu_windows_total") >= texts.len() as f64);
+    assert_eq!(daemon.metric("mednerd_gpu_ready{gpu=\"0\"}"), 1.0);
+    assert_eq!(
+        daemon.metric("mednerd_gpu_work_total{what=\"lost_windows\"}"),
+        0.0
+    );
+}
+
+#[test]
+fn adapters_share_batches_and_come_and_go() {
+    let adapters = root().join("tests/fixtures/adapters/bert");
+    let names = ["lora", "dora", "rslora"];
+    let mut config = Config::tiny();
+    let found: Vec<String> = fs::read_dir(&adapters)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| names.contains(&name.as_str()))
+        .collect();
+    assert!(!found.is_empty(), "no adapters of the usual names");
+    for name in &found {
+        config = config.adapter(name, &adapters.join(name));
+    }
+    let mut models: Vec<&str> = found.iter().map(String::as_str).collect();
+    models.push("tiny");
+    let request = json!({"text": long_note(9_000).0, "models": models});
+    let alone = Daemon::start(&config.clone().engine("device = \"cpu\"\n"));
+    let host = Host::new(config, "");
+    let daemon = host.start(models.len());
+    let answer = daemon.ask(&request);
+    assert_eq!(answer.engine, Some(Engine::Cuda));
+    assert_eq!(answer.entities, alone.ask(&request).entities);
+    let name = found[0].as_str();
+    daemon.admin("DELETE", &format!("/v1/models/{name}")).ok();
+    wait_for_gpu(&daemon, models.len() - 1);
+    let load = json!({"name": name, "path": adapters.join(name), "base": "tiny"});
+    daemon.admin_with("POST", "/v1/models", load.to_string()).ok();
+    wait_for_gpu(&daemon, models.len());
+    let again = daemon.ask(&request);
+    assert_eq!((again.engine, again.entities), (answer.engine, answer.entities));
+}
+
+/// Clients that ask all the time while a fault strikes, several times. Returns the longest time to an answer.
+fn under_load(
+    host: &Host,
+    daemon: &Daemon,
+    fault: &str,
+    times: usize,
+    texts: &[String],
+    expected: &[AnnotateResponse],
+) -> Duration {
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|client| {
+                let (over, answered) = (&over, &answered);
+                scope.spawn(move || {
+                    let (mut longest, mut next) = (Duration::ZERO, client);
+                    while !over.load(Ordering::Relaxed) {
+                        next = (next + 7) % texts.len();
+                        let begun = Instant::now();
+                        let answer = daemon.annotate(&texts[next]);
+                        longest = longest.max(begun.elapsed());
+                        assert_eq!(answer.entities, expected[next].entities, "{fault}");
+                        assert_eq!(answer.status, Status::Ok, "{fault}");
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                    longest
+                })
+            })
+            .collect();
+        let alive = || !clients.iter().any(|client| client.is_finished());
+        for _ in 0..times {
+            host.inject(fault);
+            eventually("the fault has struck", || host.has_struck() || !alive());
+            let before = answered.load(Ordering::Relaxed);
+            // Every client has had an answer since, and the GPU is back.
+            eventually("requests are answered", || {
+                answered.load(Ordering::Relaxed) >= before + 8 || !alive()
+            });
+            eventually("the GPU is back", || {
+                daemon.status().engine.gpus.iter().any(|gpu| gpu.state == "ready") || !alive()
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .max()
+            .unwrap()
+    })
+}
+
+#[test]
+fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
+    // Fewer deaths for each daemon than would take the GPU out of service. `MEDNERD_GPU_FAULTS=25` makes it 100 times.
+    let rounds: usize = std::env::var("MEDNERD_GPU_FAULTS").map_or(1, |rounds| rounds.parse().unwrap());
+    let times = if rounds > 1 { 4 } else { 2 };
+    let texts = texts();
+    let expected = expected(Config::tiny(), &texts);
+    for fault in ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"] {
+        for _ in 0..rounds {
+            let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
+            let daemon = host.start(1);
+            let longest = under_load(&host, &daemon, fault, times, &texts, &expected);
+            println!(
+                "{fault}, {times} times: the longest answer took {} ms",
+                longest.as_millis()
+            );
+            let deaths = daemon.status().engine.gpus[0].deaths;
+            match fault {
+                "oom" => {
+                    assert_eq!(deaths, 0, "a batch that does not fit is no reason to die");
+                    assert!(daemon.metric("mednerd_gpu_windows_total") > 0.0);
+                }
+                _ => assert!(deaths >= times as u64, "{fault}: {deaths} deaths"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
+    let texts = texts();
+    let expected = expected(Config::tiny(), &texts);
+    for fault in ["hang", "stop"] {
+        let host = Host::new(Config::tiny(), "gpu_call_ms = 300\n");
+        let daemon = host.start(1);
+        let longest = under_load(&host, &daemon, fault, 2, &texts, &expected);
+        println!("{fault}: the longest answer took {} ms", longest.as_millis());
+        let gpu = &daemon.status().engine.gpus[0];
+        assert!(gpu.deaths >= 2, "{gpu:?}");
+        let log = daemon.log();
+        assert!(log.contains("was not done after"), "{log}");
+    }
+}
+
+#[test]
+fn a_degraded_answer_says_so_and_is_whole() {
+    let host = Host::new(Config::tiny(), "");
+    let daemon = host.start(1);
+    let before = daemon.annotate(SENTENCE);
+    host.inject("always exit");
+    let answer = daemon.annotate(SENTENCE);
+    assert_eq!(answer.entities, before.entities);
+    assert_eq!((answer.engine, answer.status), (Some(Engine::Tract), Status::Ok));
+    assert_eq!(answer.degraded, ["engine:cuda"]);
+    assert!(daemon.metric("mednerd_gpu_work_total{what=\"lost_windows\"}") >= 1.0);
+    // The self-check of the next worker ends that one too: at last it is left alone for a while.
+    eventually("the GPU is out of service", || {
+        let gpu = &daemon.status().engine.gpus[0];
+        gpu.state == "down" && gpu.deaths >= 3
+    });
+    let answer = daemon.annotate(SENTENCE);
+    assert_eq!(
+        (answer.degraded, answer.entities),
+        (vec!["engine:cuda".to_owned()], before.entities)
+    );
+}
+
+#[test]
+fn a_gpu_that_computes_wrongly_from_the_start_is_never_used() {
+    for fault in ["always wrong", "always nan"] {
+        let host = Host::new(Config::tiny(), "");
+        host.inject(fault);
+        let daemon = host.site.start();
+        eventually("the self-check has failed", || {
+            daemon.metric("mednerd_gpu_work_total{what=\"failed_checks\"}") >= 1.0
+        });
+        let answer = daemon.annotate(SENTENCE);
+        assert_eq!((answer.engine, answer.status), (Some(Engine::Tract), Status::Ok));
+        assert_eq!(daemon.metric("mednerd_gpu_windows_total"), 0.0);
+    }
+}
+
+#[test]
+fn without_a_gpu_one_line_says_why_the_cpu_computes() {
+    let absent = Site::new(&Config::tiny().engine("worker = \"not-there\"\n"));
+    let old = Host::new(Config::tiny(), "device = \"cuda\"\n");
+    old.inject("old-driver");
+    for (site, why, degraded) in [
+        (&absent, "no GPU worker is installed", vec![]),
+        (
+            &old.site,
+            "580 or later is needed",
+            vec!["engine:cuda".to_owned()],
+        ),
+    ] {
+        let daemon = site.start();
+        let answer = daemon.annotate(SENTENCE);
+        assert_eq!((answer.engine, answer.status), (Some(Engine::Tract), Status::Ok));
+        assert_eq!(answer.degraded, degraded);
+        let status = daemon.status();
+        assert!(status.engine.reason.contains(why), "{}", status.engine.reason);
+        let log = daemon.log();
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("ready on") && line.contains(why));
+        assert_eq!(lines.count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
+    let config = Config::default().model("tiny", &tiny_model(), false);
+    let host = Host::new(config, "gpu_memory_mb = 2\n");
+    let daemon = host.start(1);
+    let answer = daemon.annotate(SENTENCE);
+    assert_eq!((answer.engine, answer.degraded.len()), (Some(Engine::Tract), 0));
+    let answer = daemon.ask(&json!({"text": SENTENCE, "models": ["tiny"]}));
+    assert_eq!(answer.engine, Some(Engine::Cuda));
+    assert!(daemon.log().contains("does not fit"));
+}
