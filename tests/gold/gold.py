@@ -79,10 +79,10 @@ def read(path):
     return {"name": path.stem, **fields, "text": text, "mentions": mentions}
 
 
-def notes(folder=HERE / "notes"):
+def notes(folder):
     """All notes, by name. Ends the program where one is wrong."""
     found, wrong = [], []
-    for path in sorted(Path(folder).glob("*.txt")):
+    for path in sorted(folder.glob("*.txt")):
         try:
             note = read(path)
             found.append(note)
@@ -126,7 +126,7 @@ def brat(note):
 def readings(path):
     """A reading: lines `NAME`, then `begin end type`."""
     spans, name = set(), None
-    for line in Path(path).read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         fields = line.split()
         if len(fields) == 1:
             name = fields[0]
@@ -157,6 +157,7 @@ def summary(found):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--notes", type=Path, default=HERE / "notes", help="another folder of notes")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("check")
     commands.add_parser("jsonl")
@@ -168,7 +169,7 @@ def main():
     if arguments.command == "agreement":
         agreement(readings(arguments.first), readings(arguments.second))
         return
-    found = notes()
+    found = notes(arguments.notes)
     if arguments.command == "check":
         summary(found)
     elif arguments.command == "jsonl":
