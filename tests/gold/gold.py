@@ -95,13 +95,13 @@ def notes(folder):
 
 
 def record(note):
-    """A note as a JSONL record."""
+    """A note as a JSONL record, as `mednerd-train` reads it; offsets in code points and, beside them, in bytes."""
     text = note["text"]
 
     def entity(begin, end, kind):
         byte = len(text[:begin].encode())
         return {
-            "type": kind,
+            "label": kind,
             "text": text[begin:end],
             "begin": begin,
             "end": end,
@@ -109,7 +109,13 @@ def record(note):
             "end_byte": byte + len(text[begin:end].encode()),
         }
 
-    return {**note, "mentions": [entity(*mention) for mention in note["mentions"]]}
+    return {
+        "id": note["name"],
+        "kind": note["kind"],
+        "language": note["language"],
+        "text": text,
+        "entities": [entity(*mention) for mention in note["mentions"]],
+    }
 
 
 def brat(note):

@@ -10,16 +10,15 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Note {
-    name: String,
+    id: String,
     language: String,
     text: String,
-    mentions: Vec<Mention>,
+    entities: Vec<Mention>,
 }
 
 #[derive(Deserialize)]
 struct Mention {
-    #[serde(rename = "type")]
-    kind: String,
+    label: String,
     text: String,
     begin: usize,
     end: usize,
@@ -59,8 +58,8 @@ fn offsets_quote_their_mentions_and_no_span_is_marked_twice() {
     for note in notes() {
         let characters: Vec<char> = note.text.chars().collect();
         let mut spans = HashSet::new();
-        for mention in &note.mentions {
-            let place = format!("{} at {}", note.name, mention.begin);
+        for mention in &note.entities {
+            let place = format!("{} at {}", note.id, mention.begin);
             let quoted: String = characters[mention.begin..mention.end].iter().collect();
             assert_eq!(quoted, mention.text, "{place}");
             assert_eq!(
@@ -69,12 +68,12 @@ fn offsets_quote_their_mentions_and_no_span_is_marked_twice() {
                 "{place}"
             );
             assert!(spans.insert((mention.begin, mention.end)), "{place}");
-            *types.entry(mention.kind.clone()).or_default() += 1;
+            *types.entry(mention.label.clone()).or_default() += 1;
         }
         assert!(
             !note.text.contains(['{', '|', '}']),
             "markup is left in {}",
-            note.name
+            note.id
         );
     }
     let mut names: Vec<&str> = types.keys().map(String::as_str).collect();
@@ -91,7 +90,7 @@ fn there_are_enough_notes_of_the_lengths_and_languages_that_were_asked_for() {
     assert!(foreign >= 8, "only {foreign} notes in other languages");
     for note in &notes {
         let words = note.text.split_whitespace().count();
-        assert!((60..=600).contains(&words), "{} has {words} words", note.name);
+        assert!((60..=600).contains(&words), "{} has {words} words", note.id);
     }
 }
 
@@ -114,11 +113,11 @@ fn brat_offsets_quote_their_mentions() {
     said(&gold(&["brat", folder.path().to_str().unwrap()]));
     let mut seen = 0;
     for note in notes() {
-        let read = |ending: &str| fs::read_to_string(folder.path().join(format!("{}.{ending}", note.name)));
+        let read = |ending: &str| fs::read_to_string(folder.path().join(format!("{}.{ending}", note.id)));
         let characters: Vec<char> = read("txt").unwrap().chars().collect();
         for line in read("ann").unwrap().lines() {
             let [_, place, mention] = line.split('\t').collect::<Vec<_>>()[..] else {
-                panic!("{}: {line}", note.name);
+                panic!("{}: {line}", note.id);
             };
             let parts: Vec<String> = place
                 .split_once(' ')
@@ -132,7 +131,7 @@ fn brat_offsets_quote_their_mentions() {
                     quoted.split_whitespace().collect::<Vec<_>>().join(" ")
                 })
                 .collect();
-            assert_eq!(parts.join(" "), mention, "{}", note.name);
+            assert_eq!(parts.join(" "), mention, "{}", note.id);
             seen += 1;
         }
     }
