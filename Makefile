@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test lint unit bench soak deny deb appliance-test
+.PHONY: help setup build bin-dir demo test kit-test lint unit bench soak deny deb appliance-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -45,6 +45,11 @@ bench: build
 ## make soak        100,000 requests of random length; prints the resident memory on the way
 soak: build
 	tests/bench/soak.py --bin $(BIN)
+
+## make kit-test    the training kit, from data to a served adapter, on a tiny model (minutes; makes a Python environment)
+kit-test: build
+	@packaging/scripts/setup.sh python3-venv
+	@sdk/python/tests/run.sh $(BIN) $(CARGO_TARGET_DIR)/kit-venv
 
 ## make deb         the Debian packages; prints where they are. Built twice, the same bytes
 deb: setup

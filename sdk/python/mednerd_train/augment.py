@@ -43,15 +43,7 @@ def apply(document: Document, edits: list[Edit]) -> Document:
     for edit in sorted(edits, key=lambda e: (e.begin, e.end)):
         if kept and (edit.begin < kept[-1].end or (edit.begin, edit.end) == (kept[-1].begin, kept[-1].end)):
             continue
-        crosses = (
-            (s.begin < edit.begin < s.end) != (s.begin < edit.end < s.end)
-            and not (s.begin <= edit.begin and edit.end <= s.end)
-            and edit.begin < s.end
-            and s.begin < edit.end
-            for s in document.spans
-        )
-        swallows = (edit.begin <= s.begin and s.end <= edit.end and not edit.text for s in document.spans)
-        if not any(crosses) and not any(swallows):
+        if all(_keeps(edit, span) for span in document.spans):
             kept.append(edit)
     parts: list[str] = []
     at = 0
@@ -72,6 +64,14 @@ def apply(document: Document, edits: list[Edit]) -> Document:
 
     spans = sorted({Span(moved(s.begin, True), moved(s.end, False), s.label) for s in document.spans})
     return replace(document, text="".join(parts), spans=spans)
+
+
+def _keeps(edit: Edit, span: Span) -> bool:
+    """Whether the mention is still there after the edit: it lies beside it, or around it and is not emptied."""
+    if edit.end <= span.begin or span.end <= edit.begin:
+        return True
+    inside = span.begin <= edit.begin and edit.end <= span.end
+    return inside and (bool(edit.text.strip()) or (edit.begin, edit.end) != (span.begin, span.end))
 
 
 Perturbation = Callable[[Document, random.Random], Document]

@@ -58,7 +58,7 @@ def _value(hint, value, name: str, folder: Path, problems: list[str]):
         return folder / value
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
+    if hint in (int, str, bool, dict) and type(value) is hint:
         return value
     if hint is typing.Any:
         return value
