@@ -206,6 +206,10 @@ struct Pooled {
 /// The class of everything that is ordered by confidence alone.
 const LOOSE: u8 = 9;
 
+/// How much the odds of a candidate that is merely alike rise where the document speaks of it elsewhere, by another
+/// name. Chosen on the training splits.
+const SPOKEN_OF: f32 = 1.7;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     Local(u32),
@@ -433,6 +437,7 @@ impl Sieve<'_> {
             })
             .collect::<Option<_>>()?;
         self.undefined(document, &definitions, &mut linked, &mut known);
+        self.spoken_of(document, &mut linked);
         Some(linked)
     }
 
@@ -530,6 +535,45 @@ impl Sieve<'_> {
                     .clone();
                 mark_expanded(&mut expanded);
                 *found = merge(expanded, std::mem::take(found));
+            }
+        }
+    }
+
+    /// What the document speaks of elsewhere, by another name, is likelier meant: among concepts that share a name it
+    /// goes first, and of candidates that are merely alike its odds rise.
+    fn spoken_of(&self, document: &Document<'_>, linked: &mut [Vec<Found>]) {
+        let spoken: Vec<(u32, String)> = document
+            .mentions
+            .iter()
+            .zip(linked.iter())
+            .filter_map(|(mention, found)| {
+                let best = found.first().filter(|best| best.confidence > 0.8)?;
+                Some((best.concept, mention.text.to_lowercase()))
+            })
+            .collect();
+        for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
+            let text = mention.text.to_lowercase();
+            let elsewhere = |one: &Found| {
+                spoken
+                    .iter()
+                    .any(|(concept, name)| *concept == one.concept && *name != text)
+            };
+            let Some(&best) = found.first() else {
+                continue;
+            };
+            if best.stage == Stage::Fuzzy {
+                for one in found.iter_mut().filter(|one| elsewhere(one)) {
+                    let odds = SPOKEN_OF * one.confidence;
+                    one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
+                }
+                // Stable: of equals the order stands.
+                found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+            } else if best.class != LOOSE {
+                let equals = found.iter().take_while(|one| one.class == best.class);
+                if let Some(at) = equals.into_iter().position(elsewhere) {
+                    found[..=at].rotate_right(1);
+                    found[0].confidence = best.confidence;
+                }
             }
         }
     }
@@ -732,12 +776,17 @@ impl Sieve<'_> {
             .into_iter()
             .map(|pooled| self.ranked(pooled, &mention, &trigrams))
             .collect();
+        self.rate_ranked(&mut found, text::is_acronym(text));
+        found
+    }
+
+    /// Orders fuzzy candidates by their scores and gives them their confidences.
+    fn rate_ranked(&self, found: &mut [Found], undefined: bool) {
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| self.order(a, b)));
         let highest = found.first().map_or(0.0, |best| best.score);
         let whole: f32 = found.iter().map(|one| (one.score - highest).exp()).sum();
-        let undefined = text::is_acronym(text);
         let mut least = 1.0_f32;
-        for one in &mut found {
+        for one in found {
             let share = (one.score - highest).exp() / whole;
             // The order is the ranker's: no candidate is surer than the one before.
             least = least.min(confidence(Evidence {
@@ -750,7 +799,6 @@ impl Sieve<'_> {
             }));
             one.confidence = least;
         }
-        found
     }
 
     fn ranked(&self, pooled: Pooled, mention: &Weighed, own: &[u32]) -> Found {
