@@ -43,7 +43,7 @@ pub struct Settings {
     /// The hospital's own names and blocks, a TSV.
     #[serde(default)]
     pub synonyms: Option<PathBuf>,
-    /// The FHIR system of a UMLS concept's own coding; the default is [`codings::UMLS`].
+    /// The FHIR system of a UMLS concept's own coding; the default is FHIR's.
     #[serde(default)]
     pub system: Option<String>,
     /// Candidates with less confidence are not given; the default is 0.3.
@@ -82,8 +82,8 @@ pub struct Document<'a> {
 pub struct Options {
     /// At most so many candidates for each mention.
     pub top_k: usize,
-    /// The vocabularies whose codes are wanted, by UMLS abbreviation, common name or FHIR system; empty: all.
-    pub vocabularies: Vec<String>,
+    /// The systems whose codes are wanted, by any name of theirs ([`mednerd_plugin::CodeSystem`]); empty: all.
+    pub code_systems: Vec<String>,
     /// Look for more candidates even where one is certain: for people who choose among them.
     pub thorough: bool,
 }
@@ -92,7 +92,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             top_k: 1,
-            vocabularies: Vec::new(),
+            code_systems: Vec::new(),
             thorough: false,
         }
     }
@@ -371,24 +371,19 @@ impl Linker {
     fn codings(&self, concept: u32, id: &str, options: &Options) -> Vec<Coding> {
         let record = self.index.record();
         let wanted = |vocabulary: &str| {
-            options.vocabularies.is_empty()
-                || options
-                    .vocabularies
-                    .iter()
-                    .any(|wanted| codings::means(wanted, vocabulary))
+            let systems = &options.code_systems;
+            systems.is_empty() || systems.iter().any(|wanted| codings::means(wanted, vocabulary))
         };
         let display = self.index.name(self.index.preferred(concept));
         let own = match record.kind.as_str() {
             "umls" => {
-                let asked = options.vocabularies.is_empty()
-                    || options
-                        .vocabularies
-                        .iter()
-                        .any(|wanted| wanted.eq_ignore_ascii_case("UMLS"));
                 let cui = id
                     .strip_prefix('C')
                     .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-                (asked && cui).then(|| (self.settings.system.as_deref().unwrap_or(codings::UMLS), id))
+                let system = self.settings.system.as_deref().or(codings::system("UMLS"));
+                system
+                    .filter(|_| wanted("UMLS") && cui)
+                    .map(|system| (system, id))
             }
             "rxnorm" => wanted("RXNORM").then_some(("http://www.nlm.nih.gov/research/umls/rxnorm", id)),
             _ => codings::of_id(id)
