@@ -95,6 +95,29 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
     daemon
         .request("POST", "/v1/annotate", other)
         .refused(422, "unknown_vocabulary");
+    // Codes of the systems that are asked for, and no others; the concepts are the same.
+    let systems = json!({"code_systems": ["MeSH", "http://hl7.org/fhir/sid/icd-10-cm"]});
+    let chosen = link(&daemon, NOTE, systems);
+    let uris = [
+        "https://www.nlm.nih.gov/mesh",
+        "http://hl7.org/fhir/sid/icd-10-cm",
+    ];
+    let (mut kept, mut dropped) = (0, 0);
+    for (all, some) in answer.entities.iter().zip(&chosen.entities) {
+        for (all, some) in all.concepts.iter().zip(&some.concepts) {
+            assert_eq!(all.id, some.id);
+            let mut expected = all.codings.clone();
+            expected.retain(|coding| uris.contains(&coding.system.as_str()));
+            assert_eq!(expected, some.codings);
+            kept += expected.len();
+            dropped += all.codings.len() - expected.len();
+        }
+    }
+    assert!(kept >= 3 && dropped >= 3, "{kept} kept, {dropped} dropped");
+    let misspelt = json!({"text": NOTE, "link": {"code_systems": ["SNOWMED"]}}).to_string();
+    daemon
+        .request("POST", "/v1/annotate", misspelt)
+        .refused(422, "unknown_code_system");
     // Not asked for, nothing is linked.
     let plain = link(&daemon, NOTE, json!(false));
     assert!(plain.entities.iter().all(|entity| entity.concepts.is_empty()));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mednerd_client::api::{AnnotateRequest, AnnotateResponse, Link, OffsetUnit, Status};
+use mednerd_client::api::{AnnotateRequest, AnnotateResponse, Link, LinkChoice, OffsetUnit, Status};
 use mednerd_client::{Client, ClientError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -335,9 +335,22 @@ fn template(options: &AnnotateOptions) -> AnnotateRequest {
             Format::Html => Some(OffsetUnit::Utf8Byte),
             _ => options.offset_unit(),
         },
-        link: options.link.then_some(Link::All(true)),
+        link: options.link.then(|| link(options)),
         deadline_ms: options.deadline_ms,
         ..AnnotateRequest::default()
+    }
+}
+
+fn link(options: &AnnotateOptions) -> Link {
+    let choice = LinkChoice {
+        top_k: options.top_k,
+        vocabularies: options.vocabularies.clone(),
+        code_systems: options.code_systems.clone(),
+    };
+    if choice == LinkChoice::default() {
+        Link::All(true)
+    } else {
+        Link::Choice(choice)
     }
 }
 

@@ -270,6 +270,18 @@ pub struct AnnotateOptions {
     #[arg(long)]
     pub link: bool,
 
+    /// Concepts for each entity at most [default: 5].
+    #[arg(long, value_name = "N", requires = "link", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub top_k: Option<u32>,
+
+    /// Only concepts of these vocabularies, comma between; `mednerctl plugins` lists them [default: all].
+    #[arg(long, value_name = "NAMES", requires = "link", value_delimiter = ',')]
+    pub vocabularies: Option<Vec<String>>,
+
+    /// Only codes of these systems, by name (SNOMEDCT, ICD-10-CM) or FHIR URI, comma between [default: all].
+    #[arg(long, value_name = "SYSTEMS", requires = "link", value_delimiter = ',')]
+    pub code_systems: Option<Vec<String>>,
+
     /// Milliseconds that the daemon may spend on one note [default: the daemon's].
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub deadline_ms: Option<u64>,
@@ -663,7 +675,8 @@ mod tests {
     fn annotate_takes_lists_and_names_of_the_api() {
         let options = annotate(
             "mednerctl annotate a.txt - --models x,y --labels drug,dose --threshold 0.5 \
-             --aggregation max --offset-unit utf16_code_unit --deadline-ms 250 --link -f ndjson -j 8",
+             --aggregation max --offset-unit utf16_code_unit --deadline-ms 250 --link --top-k 2 --vocabularies UMLS \
+             --code-systems SNOMEDCT,http://loinc.org -f ndjson -j 8",
         );
         assert_eq!(options.files, [PathBuf::from("a.txt"), PathBuf::from("-")]);
         assert_eq!(options.models.as_deref().unwrap(), ["x", "y"]);
@@ -673,6 +686,18 @@ mod tests {
         assert_eq!(options.offset_unit(), Some(OffsetUnit::Utf16CodeUnit));
         assert_eq!(options.deadline_ms, Some(250));
         assert!(options.link);
+        assert_eq!(
+            (options.top_k, options.vocabularies.as_deref().unwrap()),
+            (Some(2), &["UMLS".to_owned()][..])
+        );
+        assert_eq!(
+            options.code_systems.as_deref().unwrap(),
+            ["SNOMEDCT", "http://loinc.org"]
+        );
+        assert!(
+            parse("mednerctl annotate a.txt --code-systems SNOMEDCT").is_err(),
+            "without --link"
+        );
         assert_eq!(options.format, Format::Ndjson);
         assert_eq!(options.jobs, 8);
     }

@@ -239,7 +239,7 @@ fn query(options: QueryOptions) -> Result<String, Error> {
     let wanted = Options {
         top_k: options.top,
         thorough: true,
-        vocabularies: if all { Vec::new() } else { options.codes.clone() },
+        code_systems: if all { Vec::new() } else { options.codes.clone() },
     };
     let mut out = String::new();
     let mut answers = Vec::new();

@@ -8,10 +8,10 @@ use std::fs;
 use common::{Release, first, link, link_in, open};
 use mednerd_umls::linker::{Candidate, Options};
 
-fn options(vocabularies: &[&str]) -> Options {
+fn options(code_systems: &[&str]) -> Options {
     Options {
         top_k: 5,
-        vocabularies: vocabularies.iter().map(|name| (*name).to_owned()).collect(),
+        code_systems: code_systems.iter().map(|name| (*name).to_owned()).collect(),
         ..Options::default()
     }
 }

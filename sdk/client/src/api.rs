@@ -57,7 +57,7 @@ impl Aggregation {
 pub enum Link {
     /// With every vocabulary, or not at all.
     All(bool),
-    /// With a choice of how many candidates from which vocabularies.
+    /// With a choice of how many concepts, from which vocabularies, with which codes.
     Choice(LinkChoice),
 }
 
@@ -68,8 +68,12 @@ pub enum Link {
 pub struct LinkChoice {
     /// At most this many concepts for each entity.
     pub top_k: Option<u32>,
-    /// Only these vocabularies.
+    /// Only concepts of these vocabularies, as `/v1/plugins` names them: `UMLS` for instance.
     pub vocabularies: Option<Vec<String>>,
+    /// Only codes of these systems in the concepts' `codings`, by FHIR URI (`http://snomed.info/sct`) or name
+    /// (`SNOMEDCT`, `ICD-10-CM`, `RxNorm`, `LOINC`, `MeSH`, `NCIt`, `HPO`, `UMLS` and others); all where empty. Which
+    /// concepts are found does not depend on it.
+    pub code_systems: Option<Vec<String>>,
 }
 
 /// The body of `POST /v1/annotate`, and each line of `POST /v1/annotate/batch`.

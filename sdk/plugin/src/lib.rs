@@ -27,10 +27,12 @@ pub mod package;
 #[cfg(feature = "vendor")]
 #[doc(hidden)]
 pub mod shim;
+mod systems;
 pub mod types;
 #[cfg(feature = "vendor")]
 mod vendor;
 
+pub use systems::{CODE_SYSTEMS, CodeSystem};
 pub use types::*;
 #[cfg(feature = "vendor")]
 pub use vendor::{Adapter, Call, DocumentFormat, Host, Level, Normalizer, Settings};

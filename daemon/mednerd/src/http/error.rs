@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use mednerd_client::api::{ErrorBody, ErrorDetail};
+use mednerd_plugin::CODE_SYSTEMS;
 use serde_json::{Map, Value, json};
 
 use super::respond;
@@ -83,6 +84,12 @@ pub enum ApiError {
         /// The ones there are.
         known: Vec<String>,
     },
+    /// The request names a code system that nobody knows. The name is the client's and is not repeated.
+    #[error(
+        "the request names a code system that is neither a URI nor known by its name; known are: {}",
+        CODE_SYSTEMS.iter().map(|system| system.name).collect::<Vec<_>>().join(", ")
+    )]
+    UnknownCodeSystem,
     /// The deadline passed before the answer was ready.
     #[error("the deadline of {deadline_ms} ms passed before the answer was ready")]
     DeadlinePassed {
@@ -201,6 +208,7 @@ impl ApiError {
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
             Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
             Self::UnknownVocabulary { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_vocabulary"),
+            Self::UnknownCodeSystem => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_code_system"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
@@ -231,6 +239,9 @@ impl ApiError {
             | Self::Unusable { field, .. } => json!({"field": field}),
             Self::PeerNotAllowed { uid } => json!({"uid": uid}),
             Self::UnknownModel { known } | Self::UnknownVocabulary { known } => json!({"loaded": known}),
+            Self::UnknownCodeSystem => {
+                json!({"known": CODE_SYSTEMS.iter().map(|system| system.name).collect::<Vec<_>>()})
+            }
             Self::DeadlinePassed { deadline_ms } => json!({"deadline_ms": deadline_ms}),
             Self::BodyTooLarge { limit } => json!({"limit": limit}),
             Self::TextTooLong { length, limit } => json!({"length": length, "limit": limit}),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
-use mednerd_plugin::{Concept, NormalizeOptions};
+use mednerd_plugin::{CodeSystem, Concept, NormalizeOptions};
 use tokio::task::JoinSet;
 
 use super::ApiError;
@@ -22,6 +22,8 @@ const RESERVE: Duration = Duration::from_millis(20);
 /// What a request wants of linking.
 pub struct Link {
     options: Arc<NormalizeOptions>,
+    /// URIs of the systems whose codes are wanted; all where empty.
+    code_systems: Vec<String>,
     plugins: Vec<Arc<Plugin>>,
 }
 
@@ -82,11 +84,14 @@ impl Link {
                 known: known.collect(),
             });
         }
+        let code_systems = choice.code_systems.unwrap_or_default();
+        let code_systems: Option<Vec<String>> = code_systems.iter().map(|name| system_uri(name)).collect();
         let concerned = normalizers
             .into_iter()
             .filter(|plugin| vocabularies.is_empty() || vocabularies.iter().any(|name| has(plugin, name)));
         Ok(Some(Self {
             plugins: concerned.cloned().collect(),
+            code_systems: code_systems.ok_or(ApiError::UnknownCodeSystem)?,
             options: Arc::new(NormalizeOptions {
                 top_k: top_k as usize,
                 vocabularies,
@@ -133,7 +138,11 @@ impl Link {
             let found = self.ask(note, deadline, &mut report).await;
             for candidates in found {
                 for (entity, concepts) in entities.iter_mut().zip(candidates) {
-                    entity.concepts.extend(concepts.into_iter().map(concept));
+                    entity.concepts.extend(
+                        concepts
+                            .into_iter()
+                            .map(|found| concept(found, &self.code_systems)),
+                    );
                 }
             }
             for entity in entities {
@@ -181,7 +190,26 @@ impl Link {
     }
 }
 
-fn concept(concept: Concept) -> api::Concept {
+/// The URI of a code system: that of its name, or a URI that a vendor or a hospital has of its own.
+fn system_uri(name: &str) -> Option<String> {
+    let own = |name: &&str| {
+        name.split_once(':')
+            .is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty())
+    };
+    CodeSystem::named(name)
+        .map(|system| system.uri)
+        .or(Some(name).filter(own))
+        .map(str::to_owned)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
     api::Concept {
         id: concept.id,
         vocabulary: concept.vocabulary,
@@ -192,11 +220,29 @@ fn concept(concept: Concept) -> api::Concept {
         codings: concept
             .codings
             .into_iter()
+            .filter(|coding| code_systems.is_empty() || code_systems.contains(&coding.system))
             .map(|coding| api::Coding {
                 system: coding.system,
                 code: coding.code,
                 display: coding.display,
             })
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_systems_go_by_name_or_uri_and_misspelt_names_are_found() {
+        for snomed in ["SNOMEDCT", "snomedct_us", "http://snomed.info/sct"] {
+            assert_eq!(system_uri(snomed).as_deref(), Some("http://snomed.info/sct"));
+        }
+        let own = "urn:oid:2.16.840.1.113883.3.1937";
+        assert_eq!(system_uri(own).as_deref(), Some(own));
+        for wrong in ["SNOWMED", "", "icd", ":x", "http:", "a b:c"] {
+            assert_eq!(system_uri(wrong), None, "{wrong}");
+        }
     }
 }

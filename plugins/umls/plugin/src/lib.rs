@@ -73,10 +73,10 @@ impl Normalizer for Umls {
         if !options.wants(&self.vocabulary) {
             return Ok(vec![Vec::new(); mentions.len()]);
         }
-        // All codes: a request names vocabularies of concepts, not of their codings.
+        // All codes: the daemon keeps those of the systems that the request names.
         let options = linker::Options {
             top_k: options.top_k,
-            vocabularies: Vec::new(),
+            code_systems: Vec::new(),
             thorough: false,
         };
         let document = linker::Document {

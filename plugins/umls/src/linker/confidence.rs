@@ -21,6 +21,9 @@ pub(super) struct Evidence {
     pub(super) case: bool,
 }
 
+/// What is merely alike is never accepted unseen, which takes 0.9.
+pub(super) const LESS_THAN_SURE: f32 = 0.89;
+
 /// The confidence, between 0 and 1.
 pub(super) fn confidence(evidence: Evidence) -> f32 {
     let Evidence {
@@ -40,7 +43,7 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         (Stage::Variant, true) => 0.88,
         (Stage::Variant, false) => 0.8,
         (Stage::Composite, _) => 0.7,
-        (Stage::Fuzzy, _) => chance.min(0.89),
+        (Stage::Fuzzy, _) => chance.min(LESS_THAN_SURE),
     };
     if undefined && stage != Stage::Synonym {
         confidence *= 0.8;

@@ -55,7 +55,7 @@ impl Evidence {
     }
 }
 
-const WEIGHTS: Features = [10.40, 1.84, -0.71, 1.20, -0.52, 2.47, 2.00, 1.90];
+const WEIGHTS: Features = [10.52, 1.74, -0.68, 1.32, -0.53, 2.41, 2.01, 1.89];
 
 /// The score: only differences between the candidates of one mention have a meaning.
 pub(super) fn score(features: &Features) -> f32 {

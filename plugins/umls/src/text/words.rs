@@ -312,6 +312,7 @@ const FORMS: &[(&str, &str)] = &[
     ("hemo", "blood"),
     ("angio", "vessel"),
     ("vasculo", "vessel"),
+    ("valvulo", "heart valve"),
     ("oto", "hearing"),
     ("ophthalmo", "eye"),
     ("oculo", "eye"),
