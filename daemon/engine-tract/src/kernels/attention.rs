@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
-use super::simd::dispatch;
+use super::simd::widest;
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 192;
@@ -180,7 +180,7 @@ impl Turns {
     /// Turns the queries and keys in rows as [`attend`] takes them, the first row's place being 0.
     pub(crate) fn turn(&self, qkv: &mut [f32], heads: Heads) {
         let turned = heads.columns() - heads.shared * heads.width;
-        dispatch(
+        widest(
             #[inline(always)]
             || {
                 let rows = qkv.chunks_exact_mut(heads.columns());

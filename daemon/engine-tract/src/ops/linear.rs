@@ -3,7 +3,7 @@
 use mednerd_model::{Activation, LowRank};
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, filled, matrix, rows_like, with_scratch};
+use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
 use crate::kernels::attention::Scratch;
 use crate::kernels::elementwise::finish_rows;
 use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
@@ -159,7 +159,7 @@ impl EvalOp for Product {
             count,
         };
         let bias = self.bias.as_ref().map(|bias| bias.as_slice());
-        filled(count, columns, |out| {
+        let out = filled(count, columns, |out| {
             with_scratch(|scratch| match &self.change {
                 None => {
                     let finish = Finish {
@@ -182,7 +182,9 @@ impl EvalOp for Product {
                     );
                 }
             })
-        })
+        });
+        reuse(x);
+        out
     }
 }
 
