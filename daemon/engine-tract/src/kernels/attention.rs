@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
+use super::int8::QuantisedRows;
 use super::simd::widest;
 
 /// Queries whose scores are held at once.
@@ -49,6 +50,8 @@ impl Heads {
 pub(crate) struct Scratch {
     /// Rows between the two products of a low-rank change.
     pub(crate) ranks: Vec<f32>,
+    /// Rows of a product in 8 bits.
+    pub(crate) quantised: QuantisedRows,
     /// The input of a convolution.
     pub(super) padded: Vec<f32>,
     keys: Packed,
