@@ -1,4 +1,4 @@
-//! Runs forwards on request, for `tests/bench/cpu.py`: `forward_bench DIR` loads the checkpoint and prints one JSON line
+//! Runs forwards on request, for `tests/bench/cpu.py`: `forward_bench DIR [fp32|int8]` loads the checkpoint and prints one JSON line
 //! about that; then every line of token ids on standard input gets one JSON line with the times and the logits.
 #![allow(clippy::print_stdout)]
 
@@ -8,7 +8,7 @@ use std::io::{BufRead, stdin};
 use std::path::Path;
 use std::time::Instant;
 
-use mednerd_engine_tract::{Options, TractModel};
+use mednerd_engine_tract::{Options, Precision, TractModel};
 use mednerd_model::Checkpoint;
 use serde_json::json;
 
@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let checkpoint = Checkpoint::open(Path::new(&dir))?;
     let open = start.elapsed();
-    let model = TractModel::load(&checkpoint, &Options::default())?;
+    let precision = match std::env::args().nth(2).as_deref() {
+        Some("int8") => Precision::Int8,
+        _ => Precision::Fp32,
+    };
+    let model = TractModel::load(&checkpoint, &Options { precision })?;
     drop(checkpoint);
     let load = start.elapsed();
     println!(

@@ -11,11 +11,20 @@ pub enum EngineError {
     /// A tensor could not be read from the checkpoint.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The precision asked for is not there on this engine.
+    /// The CPU cannot compute in 8 bits.
     #[error(
-        "precision \"int8\" is not available on the CPU engine yet; set precision = \"fp32\" in [engine]"
+        "precision \"int8\" needs a CPU with AVX-512 VNNI, which this one has not; set precision = \"auto\" or \"fp32\" in [engine]"
     )]
     Precision,
+    /// 8 bits were asked for and the model came as ONNX.
+    #[error(
+        "{}: precision \"int8\" needs model.safetensors, and only model.onnx is here; add it, or set precision = \"auto\" in [engine]",
+        path.display()
+    )]
+    OnnxPrecision {
+        /// The checkpoint directory.
+        path: PathBuf,
+    },
     /// The ONNX file cannot be run.
     #[error("{}: {problem}", path.display())]
     Onnx {

@@ -18,10 +18,12 @@ use crate::kernels::attention::{Heads, Turns};
 use crate::kernels::convolution::Filters;
 use crate::kernels::disentangled::{Columns, Projected, ProjectedChange};
 use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
+use crate::kernels::int8::Quantised;
 use crate::kernels::norm::{Affine, normalize_rows};
+use crate::model::Precision;
 use crate::ops::{
-    Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Normalize, Places, Product, Relative, Shared, Term,
-    gain,
+    Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Matrix, Normalize, Places, Product, Relative,
+    Shared, Term, gain,
 };
 
 /// One stage of a model: a plan with one input and one output.
@@ -45,7 +47,9 @@ pub(crate) struct Adapted {
 /// What operators hold, under the names of the tensors it was made of.
 #[derive(Default)]
 pub(crate) struct PackedWeights {
-    matrices: HashMap<String, Shared<Packed>>,
+    /// What the products of layers compute in.
+    precision: Precision,
+    matrices: HashMap<String, Shared<Matrix>>,
     vectors: HashMap<String, Shared<Vec<f32>>>,
     affines: HashMap<String, Shared<Affine>>,
     /// By the bits of the base, and the width of the heads.
@@ -55,6 +59,15 @@ pub(crate) struct PackedWeights {
     /// By the table of relative places, its norm, and what projects it.
     projected: HashMap<String, Shared<Projected>>,
     filters: HashMap<String, Shared<Filters>>,
+}
+
+impl PackedWeights {
+    fn new(precision: Precision) -> Self {
+        Self {
+            precision,
+            ..Self::default()
+        }
+    }
 }
 
 /// Why lowering stopped: a tensor, or tract itself.
@@ -90,15 +103,16 @@ impl LowerError {
 
 /// Lowers a checkpoint's safetensors, the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
 /// logits, and between them are hidden states, `[S, hidden]` of f32.
-pub(crate) fn lower(checkpoint: &Checkpoint) -> Result<Lowered, EngineError> {
+pub(crate) fn lower(checkpoint: &Checkpoint, precision: Precision) -> Result<Lowered, EngineError> {
     let mut lowering = Lowering {
         weights: checkpoint.weights(),
         context: checkpoint.context(),
         adapter: None,
-        packed: PackedWeights::default(),
+        packed: PackedWeights::new(precision),
         base: &PackedWeights::default(),
         bytes: 0,
         changed: false,
+        narrow: false,
     };
     let architecture = checkpoint.architecture();
     // The embeddings, the layers and, where the checkpoint has one, the head.
@@ -124,10 +138,11 @@ pub(crate) fn adapt(
         weights: checkpoint.weights(),
         context: checkpoint.context(),
         adapter: Some(adapter),
-        packed: PackedWeights::default(),
+        packed: PackedWeights::new(packed.precision),
         base: packed,
         bytes: 0,
         changed: false,
+        narrow: false,
     };
     let architecture = adapter.architecture();
     let stages: Result<Vec<Stage>, LowerError> = (0..architecture.layers.len() + 2)
@@ -161,11 +176,16 @@ struct Lowering<'a> {
     bytes: usize,
     /// Whether the adapter had a part in the current stage.
     changed: bool,
+    /// Whether products of the current stage compute in 8 bits.
+    narrow: bool,
 }
 
 impl Lowering<'_> {
     fn stage(&mut self, architecture: &Architecture, index: usize) -> Result<Stage, LowerError> {
         let mut graph = Graph::default();
+        // Embeddings and the head stay in single precision: they are a small part of the time.
+        let layer = (1..=architecture.layers.len()).contains(&index);
+        self.narrow = layer && self.packed.precision == Precision::Int8;
         let output = if index == 0 {
             let ids = graph.source(|length| u32::fact([length]))?;
             self.embeddings(&mut graph, &architecture.embeddings, architecture.context, ids)?
@@ -380,7 +400,7 @@ impl Lowering<'_> {
     }
 
     /// The weights of linear layers that share their input, side by side.
-    fn matrix(&mut self, parts: &[&Linear]) -> Result<Shared<Packed>, LowerError> {
+    fn matrix(&mut self, parts: &[&Linear]) -> Result<Shared<Matrix>, LowerError> {
         let key = joined(parts.iter().map(|part| part.weight.as_str()));
         let own = self.replaces(parts.iter().map(|part| part.weight.as_str()));
         if let Some(held) = self.held(own, |packed| packed.matrices.get(&key)) {
@@ -388,7 +408,10 @@ impl Lowering<'_> {
         }
         let inputs = parts.first().map_or(0, |part| part.inputs);
         let outputs = parts.iter().map(|part| part.outputs).sum();
-        let mut matrix = Packed::zeros(inputs, outputs);
+        let mut matrix = match Quantised::zeros(inputs, outputs).filter(|_| self.narrow) {
+            Some(matrix) => Matrix::Int8(matrix),
+            None => Matrix::Full(Packed::zeros(inputs, outputs)),
+        };
         let mut first = 0;
         for part in parts {
             let rows = self.tensor(&part.weight, &[part.outputs, part.inputs])?;

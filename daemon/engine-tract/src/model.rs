@@ -8,6 +8,7 @@ use mednerd_model::{Adapter, Checkpoint};
 use tract_onnx::tract_core::internal::*;
 
 use crate::error::EngineError;
+use crate::kernels::int8;
 use crate::lower::{self, PackedWeights, Stage};
 use crate::onnx::{self, Feed};
 
@@ -17,8 +18,36 @@ pub enum Precision {
     /// Single precision, whatever the files hold.
     #[default]
     Fp32,
-    /// Weights and activations quantised to 8 bits. Not available yet: loading with it is an error.
+    /// The products of the layers with weights and activations quantised to 8 bits, the rest in single precision. Needs a
+    /// CPU with AVX-512 VNNI and a model that comes as safetensors; loading is an error elsewhere.
     Int8,
+    /// `Int8` where it can be had, else `Fp32`.
+    Auto,
+}
+
+impl Precision {
+    /// Its name in configuration and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// What a model runs in when this is asked for.
+    fn resolve(self, checkpoint: &Checkpoint) -> Result<Self, EngineError> {
+        let onnx = checkpoint.weights().is_empty();
+        match self {
+            Self::Fp32 => Ok(Self::Fp32),
+            Self::Auto if onnx || !int8::available() => Ok(Self::Fp32),
+            Self::Int8 if onnx => Err(EngineError::OnnxPrecision {
+                path: checkpoint.dir().to_owned(),
+            }),
+            Self::Int8 if !int8::available() => Err(EngineError::Precision),
+            Self::Int8 | Self::Auto => Ok(Self::Int8),
+        }
+    }
 }
 
 /// How to load a model.
@@ -43,6 +72,7 @@ struct Shared {
     feeds: Option<Vec<Feed>>,
     /// The packed weights, for adapters to be lowered over.
     packed: Arc<PackedWeights>,
+    precision: Precision,
     rows: usize,
     context: usize,
     labels: usize,
@@ -57,9 +87,7 @@ impl TractModel {
     /// A tensor cannot be read or is not finite; the ONNX file is not one that can be run; the precision is not
     /// available.
     pub fn load(checkpoint: &Checkpoint, options: &Options) -> Result<Self, EngineError> {
-        if options.precision == Precision::Int8 {
-            return Err(EngineError::Precision);
-        }
+        let precision = options.precision.resolve(checkpoint)?;
         let labels = checkpoint.labels().len();
         let (stages, feeds, packed, bytes) = match checkpoint.onnx() {
             Some(path) if checkpoint.weights().is_empty() => {
@@ -73,7 +101,7 @@ impl TractModel {
                 (vec![plan], Some(graph.feeds), PackedWeights::default(), bytes)
             }
             _ => {
-                let lowered = lower::lower(checkpoint)?;
+                let lowered = lower::lower(checkpoint, precision)?;
                 (lowered.stages, None, lowered.packed, lowered.bytes)
             }
         };
@@ -83,6 +111,7 @@ impl TractModel {
                 stages,
                 feeds,
                 packed: Arc::new(packed),
+                precision,
                 rows: checkpoint.architecture().embeddings.words.rows,
                 context: checkpoint.context(),
                 labels,
@@ -110,6 +139,7 @@ impl TractModel {
                 stages: adapted.stages,
                 feeds: None,
                 packed: Arc::clone(&self.shared.packed),
+                precision: self.shared.precision,
                 rows: self.shared.rows,
                 context: self.shared.context,
                 labels: adapter.labels().len(),
@@ -121,6 +151,11 @@ impl TractModel {
     /// Number of labels: logits per token. None for a base without a head, which only adapters can be run over.
     pub fn labels(&self) -> usize {
         self.shared.labels
+    }
+
+    /// What it computes in: never [`Precision::Auto`].
+    pub fn precision(&self) -> Precision {
+        self.shared.precision
     }
 
     /// Longest sequence, in tokens including the special ones.

@@ -7,7 +7,8 @@ use std::ops::Range;
 use super::disentangled::{Block, Buffers, Relative};
 use super::elementwise::softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
-use super::simd::dispatch;
+use super::int8::QuantisedRows;
+use super::simd::widest;
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 192;
@@ -49,6 +50,8 @@ impl Heads {
 pub(crate) struct Scratch {
     /// Rows between the two products of a low-rank change.
     pub(crate) ranks: Vec<f32>,
+    /// Rows of a product in 8 bits.
+    pub(crate) quantised: QuantisedRows,
     /// The input of a convolution.
     pub(super) padded: Vec<f32>,
     keys: Packed,
@@ -180,7 +183,7 @@ impl Turns {
     /// Turns the queries and keys in rows as [`attend`] takes them, the first row's place being 0.
     pub(crate) fn turn(&self, qkv: &mut [f32], heads: Heads) {
         let turned = heads.columns() - heads.shared * heads.width;
-        dispatch(
+        widest(
             #[inline(always)]
             || {
                 let rows = qkv.chunks_exact_mut(heads.columns());

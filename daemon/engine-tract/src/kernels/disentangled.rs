@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::elementwise::add;
 use super::gemm::{Finish, Packed, Part, Rows, multiply};
-use super::simd::dispatch;
+use super::simd::widest;
 
 /// Rows whose terms are held at once. Fewer rows reach fewer distances, and more rows use a packed vector more often.
 const ROWS: usize = 48;
@@ -211,7 +211,7 @@ impl Relative<'_> {
         scores: &mut [f32],
     ) {
         let run = self.columns.run;
-        dispatch(
+        widest(
             #[inline(always)]
             || {
                 let rows = scores

@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use mednerd_model::Activation;
 
-use super::simd::dispatch;
+use super::simd::widest;
 
 /// Lanes of a sum or maximum. The order of additions is part of the result, so it does not follow the register width.
 const LANES: usize = 16;
 
 /// `rows += other`, element by element.
 pub(crate) fn add_all(rows: &mut [f32], other: &[f32]) {
-    dispatch(
+    widest(
         #[inline(always)]
         || add(rows, other),
     );
@@ -47,7 +47,7 @@ pub(crate) fn finish_rows(
     biases: [Option<&[f32]>; 2],
     activation: Option<Activation>,
 ) {
-    dispatch(
+    widest(
         #[inline(always)]
         || {
             for row in rows.chunks_exact_mut(width) {
@@ -69,7 +69,7 @@ pub(crate) fn finish_rows(
 
 /// `out = activation(g) * u` for each row, where `g` and `u` are the halves of a row of `2 * width` values in `rows`.
 pub(crate) fn gate(activation: Activation, rows: &[f32], width: usize, out: &mut [f32]) {
-    dispatch(
+    widest(
         #[inline(always)]
         || {
             for (out, row) in out.chunks_exact_mut(width).zip(rows.chunks_exact(2 * width)) {
@@ -132,7 +132,7 @@ fn maximum(row: &[f32]) -> f32 {
 /// `row = softmax(scale * row)` for each row of `width` values in `rows`, over the columns that `seen` gives for the row's
 /// number; the others become zero. `scale` is above zero.
 pub(crate) fn softmax(rows: &mut [f32], width: usize, scale: f32, seen: impl Fn(usize) -> Range<usize>) {
-    dispatch(
+    widest(
         #[inline(always)]
         || {
             for (index, row) in rows.chunks_exact_mut(width).enumerate() {

@@ -33,18 +33,18 @@ pub(crate) struct Packed {
 
 /// How columns are cut into panels: as few as there can be, as even as they can be, the wider ones first.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Split {
+pub(super) struct Split {
     /// Columns of a vector.
     lanes: usize,
     /// Vectors of the narrower panels.
     narrow: usize,
     /// Number of panels that have one vector more.
     wider: usize,
-    panels: usize,
+    pub(super) panels: usize,
 }
 
 impl Split {
-    fn new(columns: usize, lanes: usize) -> Self {
+    pub(super) fn new(columns: usize, lanes: usize) -> Self {
         let vectors = columns.div_ceil(lanes);
         let panels = vectors.div_ceil(VECTORS);
         Self {
@@ -56,17 +56,17 @@ impl Split {
     }
 
     /// The first column of a panel; for the number of panels, where the last one ends.
-    fn first(&self, panel: usize) -> usize {
+    pub(super) fn first(&self, panel: usize) -> usize {
         (panel * self.narrow + panel.min(self.wider)) * self.lanes
     }
 
     /// Columns of a panel, those that fill it up included.
-    fn width(&self, panel: usize) -> usize {
+    pub(super) fn width(&self, panel: usize) -> usize {
         self.first(panel + 1) - self.first(panel)
     }
 
     /// The panel that holds a column.
-    fn panel(&self, column: usize) -> usize {
+    pub(super) fn panel(&self, column: usize) -> usize {
         let vector = column / self.lanes;
         let wide = self.wider * (self.narrow + 1);
         match vector.checked_sub(wide) {

@@ -6,6 +6,8 @@ pub(crate) mod convolution;
 pub(crate) mod disentangled;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod int8;
 pub(crate) mod norm;
 pub(crate) mod simd;
 mod tile;
+mod vnni;

@@ -3,7 +3,7 @@
 use mednerd_model::NormKind;
 
 use super::elementwise::{add, sum};
-use super::simd::dispatch;
+use super::simd::widest;
 
 /// A norm: its kind, one weight and one bias per column, and what is added to the variance or the mean square.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Affine {
 /// `rows = norm(rows + residual)`, row by row; both are row-major with as many columns as the norm has weights.
 pub(crate) fn normalize_rows(rows: &mut [f32], residual: Option<&[f32]>, affine: &Affine) {
     let width = affine.weight.len();
-    dispatch(
+    widest(
         #[inline(always)]
         || {
             for (index, row) in rows.chunks_exact_mut(width).enumerate() {

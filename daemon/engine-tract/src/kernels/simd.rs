@@ -60,3 +60,19 @@ pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
         Level::Plain => Simd::vectorize(Scalar128b, op),
     }
 }
+
+/// Runs a closure, marked `#[inline(always)]`, compiled for the level in use. (The closure is taken as `FnMut`, whose
+/// calls are inlined. Through `FnOnce`, what is called is a shim of the compiler's, which is not, and so is compiled for
+/// the plainest level.)
+#[inline(always)]
+pub(crate) fn widest(work: impl FnMut()) {
+    struct Work<F>(F);
+    impl<F: FnMut()> WithSimd for Work<F> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) {
+            (self.0)();
+        }
+    }
+    dispatch(Work(work));
+}

@@ -3,7 +3,7 @@
 
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, filled, matrix, rows_like, with_scratch};
+use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
 use crate::kernels::attention::{Heads, Turns, attend};
 use crate::kernels::disentangled::{self, Columns, Projected, ProjectedChange};
 
@@ -80,9 +80,11 @@ impl EvalOp for Attend {
         ensure!(fits, "the sequence is too long");
         let relative = relative.map(Relative::borrow);
         let (_, values) = matrix(&qkv, heads.columns())?;
-        filled(length, heads.joined(), |out| {
+        let out = filled(length, heads.joined(), |out| {
             with_scratch(|scratch| attend(values, length, heads, relative, out, scratch))
-        })
+        });
+        reuse(qkv);
+        out
     }
 }
 

@@ -3,7 +3,7 @@
 use mednerd_model::Activation;
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, filled, matrix, rows_like, with_scratch};
+use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
 use crate::kernels::convolution::{Filters, convolve};
 
 /// `activation(convolve(x) + bias)`: input and output `[length, width]`.
@@ -28,9 +28,11 @@ impl EvalOp for Convolve {
         let x = args_1!(inputs);
         let width = self.filters.width();
         let (length, values) = matrix(&x, width)?;
-        filled(length, width, |out| {
+        let out = filled(length, width, |out| {
             with_scratch(|scratch| convolve(values, &self.filters, &self.bias, self.activation, out, scratch))
-        })
+        });
+        reuse(x);
+        out
     }
 }
 

@@ -3,7 +3,7 @@
 use mednerd_model::Activation;
 use tract_onnx::tract_core::internal::*;
 
-use super::{filled, matrix, rows_like};
+use super::{filled, matrix, reuse, rows_like};
 use crate::kernels::elementwise::gate;
 
 /// `activation(g) * u`: input `[length, 2 * width]`, `g` and `u` side by side; output `[length, width]`.
@@ -26,10 +26,12 @@ impl EvalOp for Gate {
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
         let (length, values) = matrix(&x, 2 * self.width)?;
-        filled(length, self.width, |out| {
+        let out = filled(length, self.width, |out| {
             gate(self.activation, values, self.width, out);
             Ok(())
-        })
+        });
+        reuse(x);
+        out
     }
 }
 

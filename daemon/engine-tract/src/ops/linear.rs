@@ -3,18 +3,59 @@
 use mednerd_model::{Activation, LowRank};
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, filled, matrix, rows_like, with_scratch};
+use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
 use crate::kernels::attention::Scratch;
 use crate::kernels::elementwise::finish_rows;
 use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
+use crate::kernels::int8::{self, Quantised};
 
 /// Input `[length, inputs]`, output `[length, outputs]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Product {
-    pub(crate) matrix: Shared<Packed>,
+    pub(crate) matrix: Shared<Matrix>,
     pub(crate) bias: Option<Shared<Vec<f32>>>,
     pub(crate) change: Option<Shared<Change>>,
     pub(crate) activation: Option<Activation>,
+}
+
+/// Packed weights, in one of the precisions.
+#[derive(Debug)]
+pub(crate) enum Matrix {
+    Full(Packed),
+    Int8(Quantised),
+}
+
+impl Matrix {
+    /// Fills the columns from `first` on with the rows of `W`, as the weights of a linear layer come.
+    pub(crate) fn fill_transposed(&mut self, first: usize, rows: &[f32], depth: usize) {
+        match self {
+            Self::Full(matrix) => matrix.fill_transposed(first, rows, depth),
+            Self::Int8(matrix) => matrix.fill_transposed(first, rows, depth),
+        }
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Self::Full(matrix) => (matrix.depth(), matrix.columns()),
+            Self::Int8(matrix) => (matrix.depth(), matrix.columns()),
+        }
+    }
+
+    /// Bytes of the packed values.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Full(matrix) => matrix.bytes(),
+            Self::Int8(matrix) => matrix.bytes(),
+        }
+    }
+
+    fn multiply(&self, rows: Rows<'_>, out: &mut [f32], finish: Finish<'_>, scratch: &mut Scratch) {
+        let (_, columns) = self.shape();
+        match self {
+            Self::Full(matrix) => multiply(rows, matrix, out, columns, finish),
+            Self::Int8(matrix) => int8::multiply(rows, matrix, out, columns, finish, &mut scratch.quantised),
+        }
+    }
 }
 
 /// The low-rank changes of layers whose outputs lie side by side: `y = gain * (x W^T + (x D^T) U^T) + b`. The base's
@@ -150,8 +191,8 @@ impl EvalOp for Product {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let x = args_1!(inputs);
-        let weights: &Packed = &self.matrix;
-        let (depth, columns) = (weights.depth(), weights.columns());
+        let weights: &Matrix = &self.matrix;
+        let (depth, columns) = weights.shape();
         let (count, values) = matrix(&x, depth)?;
         let rows = Rows {
             values,
@@ -159,7 +200,7 @@ impl EvalOp for Product {
             count,
         };
         let bias = self.bias.as_ref().map(|bias| bias.as_slice());
-        filled(count, columns, |out| {
+        let out = filled(count, columns, |out| {
             with_scratch(|scratch| match &self.change {
                 None => {
                     let finish = Finish {
@@ -167,10 +208,10 @@ impl EvalOp for Product {
                         activation: self.activation,
                         onto: false,
                     };
-                    multiply(rows, weights, out, columns, finish);
+                    weights.multiply(rows, out, finish, scratch);
                 }
                 Some(change) => {
-                    multiply(rows, weights, out, columns, Finish::default());
+                    weights.multiply(rows, out, Finish::default(), scratch);
                     change.add(rows, out, columns, scratch);
                     let gain = change.gain.as_deref();
                     finish_rows(
@@ -182,13 +223,16 @@ impl EvalOp for Product {
                     );
                 }
             })
-        })
+        });
+        reuse(x);
+        out
     }
 }
 
 impl TypedOp for Product {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        rows_like(inputs, self.matrix.columns())
+        let (_, columns) = self.matrix.shape();
+        rows_like(inputs, columns)
     }
     as_op!();
 }

@@ -12,7 +12,7 @@ pub(crate) use attention::{Attend, Relative, Term};
 pub(crate) use convolution::Convolve;
 pub(crate) use embed::{Embed, Places};
 pub(crate) use gate::Gate;
-pub(crate) use linear::{Change, Product, gain};
+pub(crate) use linear::{Change, Matrix, Product, gain};
 pub(crate) use norm::{Add, AddNorm, Normalize};
 
 use std::cell::RefCell;
@@ -86,13 +86,53 @@ fn matrix(tensor: &Tensor, columns: usize) -> TractResult<(usize, &[f32])> {
     Ok((rows, tensor.try_as_plain_ram()?.as_slice::<f32>()?))
 }
 
-/// A zeroed matrix filled by `fill`.
+/// The most matrices that a thread keeps for reuse: what one layer has alive at once.
+const KEPT: usize = 8;
+/// The most values that a matrix kept for reuse has: 16 MiB.
+const LARGEST: usize = 1 << 22;
+
+thread_local! {
+    /// Matrices that a later operator on this thread may overwrite, so that a run neither asks the system for memory nor
+    /// clears it. They are of the shapes of the last sequence.
+    static KEEP: RefCell<Vec<Tensor>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A matrix filled by `fill`, which must write every value: what it finds there is what some earlier operator left.
 fn filled(
     rows: usize,
     columns: usize,
     fill: impl FnOnce(&mut [f32]) -> TractResult<()>,
 ) -> TractResult<TVec<TValue>> {
-    let mut out = Tensor::zero::<f32>(&[rows, columns])?;
+    let kept = KEEP.with(|keep| {
+        let mut keep = keep.try_borrow_mut().ok()?;
+        let at = keep.iter().position(|kept| kept.shape() == [rows, columns])?;
+        Some(keep.remove(at))
+    });
+    let mut out = match kept {
+        Some(kept) => kept,
+        None => Tensor::zero::<f32>(&[rows, columns])?,
+    };
     fill(out.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?)?;
     Ok(tvec!(out.into_tvalue()))
+}
+
+/// Takes back the memory of a matrix that the caller needs no more, if nobody else does.
+fn reuse(matrix: TValue) {
+    let Ok(matrix) = Arc::try_unwrap(matrix.into_arc_tensor()) else {
+        return;
+    };
+    if matrix.datum_type() != f32::datum_type() || matrix.len() > LARGEST {
+        return;
+    }
+    KEEP.with(|keep| {
+        let Ok(mut keep) = keep.try_borrow_mut() else {
+            return;
+        };
+        // Another length: what was kept for the last one is of no use.
+        keep.retain(|kept| kept.shape().first() == matrix.shape().first());
+        if keep.len() == KEPT {
+            keep.remove(0);
+        }
+        keep.push(matrix);
+    });
 }

@@ -2,7 +2,7 @@
 
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, matrix, rows_like};
+use super::{Shared, matrix, reuse, rows_like};
 use crate::kernels::elementwise::add_all;
 use crate::kernels::norm::{Affine, normalize_rows};
 
@@ -36,8 +36,9 @@ impl EvalOp for Add {
         let (x, residual) = args_2!(inputs);
         ensure!(x.shape() == residual.shape(), "two shapes cannot be added");
         let mut x = x.into_tensor();
-        let residual = residual.try_as_plain_ram()?.as_slice::<f32>()?;
-        add_all(x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, residual);
+        let values = residual.try_as_plain_ram()?.as_slice::<f32>()?;
+        add_all(x.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?, values);
+        reuse(residual);
         Ok(tvec!(x.into_tvalue()))
     }
 }
@@ -78,7 +79,9 @@ impl EvalOp for AddNorm {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let (x, residual) = args_2!(inputs);
-        normalized(x, Some(&residual), &self.affine)
+        let out = normalized(x, Some(&residual), &self.affine);
+        reuse(residual);
+        out
     }
 }
 
