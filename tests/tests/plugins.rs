@@ -329,11 +329,16 @@ fn what_harms_one_document_harms_no_other() {
         let status = daemon.status();
         let [plugin] = &*status.plugins else { panic!() };
         assert_eq!(plugin.deaths > 0, deadly, "{harm}: {plugin:?}");
+        let failure = plugin.last_failure.clone().unwrap();
         let told = match deadly {
             true => plugin.last_death.clone().unwrap(),
-            false => daemon.log(),
+            false => failure.clone(),
         };
         assert!(told.contains(reason), "{harm}: wanted {reason:?} in {told}");
+        assert!(
+            daemon.log().contains(&failure),
+            "{harm}: the log tells it as well"
+        );
         assert!(!daemon.log().contains("metformin"), "{harm}: no note in the log");
         assert_eq!(daemon.metric("mednerd_documents_total{outcome=\"partial\"}"), 1.0);
         daemon.stop();
@@ -860,15 +865,21 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
         failed(&report, "document.sample", why, harm);
     }
     // Those that never come back, without waiting two minutes for each test.
-    for harm in ["loop", "sleep"] {
-        let settings = json!({"do": harm, "always": true}).to_string();
-        let why = "it did not come back within 300ms";
-        let report = check_within("300", &adapter, &settings, None);
-        failed(&report, "adapter.refine", why, harm);
-        let report = check_within("300", &document, &settings, Some(site.path("sample")));
-        failed(&report, "document.sample", why, harm);
-        let normalizer = only("mednerd.normalizer/1", "normalizer-harm");
-        let report = check_within("300", &normalizer, &settings, None);
-        failed(&report, "normalizer.deadline", why, harm);
-    }
+    let normalizer = only("mednerd.normalizer/1", "normalizer-harm");
+    std::thread::scope(|scope| {
+        for harm in ["loop", "sleep"] {
+            for (directory, test) in [
+                (&normalizer, "normalizer.deadline"),
+                (&adapter, "adapter.refine"),
+                (&document, "document.sample"),
+            ] {
+                let (check_within, failed, sample) = (&check_within, &failed, site.path("sample"));
+                scope.spawn(move || {
+                    let settings = json!({"do": harm, "always": true}).to_string();
+                    let report = check_within("300", directory, &settings, Some(sample));
+                    failed(&report, test, "it did not come back within 300ms", harm);
+                });
+            }
+        }
+    });
 }
