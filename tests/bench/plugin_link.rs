@@ -92,6 +92,7 @@ fn main() {
         sha256: found.sha256,
         settings,
         max_frame: MAX_FRAME,
+        require_sandbox: false,
     };
     let launch = || {
         let mut settings = Settings::new("bench", binary("mednerd-plugin-host"));

@@ -327,6 +327,7 @@ fn usage<T>(kind: ErrorKind, sentence: &str) -> Result<T, Error> {
 
 fn template(options: &AnnotateOptions) -> AnnotateRequest {
     AnnotateRequest {
+        format: options.document_format.clone(),
         models: options.models.clone(),
         threshold: options.threshold,
         aggregation: options.aggregation(),
@@ -397,6 +398,7 @@ mod tests {
                 begin,
                 end,
                 text: mention.to_owned(),
+                decoded: None,
                 label: "DISEASE".to_owned(),
                 score: 1.0,
                 model: "m".to_owned(),

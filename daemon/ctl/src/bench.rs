@@ -327,8 +327,10 @@ impl Report {
             characters_per_second: rate * characters as f64,
             latency_ms: Latency::of(&sample.latencies),
             daemon_mean_ms: (answered > 0).then(|| Timing {
+                decoding: mean(sample.daemon.decoding),
                 queue: mean(sample.daemon.queue),
                 inference: mean(sample.daemon.inference),
+                refining: mean(sample.daemon.refining),
                 linking: mean(sample.daemon.linking),
                 total: mean(sample.daemon.total),
             }),

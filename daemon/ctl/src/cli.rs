@@ -180,6 +180,9 @@ pub struct CheckOptions {
     /// A document for plugins that decode a format.
     #[arg(long, value_name = "FILE", requires = "settings", value_hint = ValueHint::FilePath)]
     pub sample: Option<PathBuf>,
+    /// Seconds that one test may take.
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub patience: u64,
     /// Write the report to a file, to be attached to a release.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
@@ -238,13 +241,18 @@ pub struct SignOptions {
 /// What `annotate` can be told.
 #[derive(Debug, Args)]
 pub struct AnnotateOptions {
-    /// Notes as UTF-8 text; `-` is standard input, which is also read where no file is named.
+    /// Notes, or documents of --document-format, as UTF-8; `-` is standard input, which is also read where no file is named.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 
     /// How to print the answers.
     #[arg(long, short, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+
+    /// The format of the documents, for a plugin that decodes it, such as hl7v2; `mednerctl plugins` lists them [default:
+    /// plain text].
+    #[arg(long, value_name = "NAME")]
+    pub document_format: Option<String>,
 
     /// Names of the models to ask, comma between [default: the daemon's default models].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]

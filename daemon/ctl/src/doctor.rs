@@ -349,6 +349,16 @@ fn loaded(findings: &mut Findings, status: &StatusResponse) {
     }
     for plugin in &status.plugins {
         match (plugin.state, &plugin.reason) {
+            (PluginState::Ready, _) if !plugin.sandbox.enough => findings.add(
+                "plugin",
+                Verdict::Warning,
+                format!(
+                    "{} is not confined as it should be: this kernel offers it Landlock {} and seccomp {}",
+                    plugin.id, plugin.sandbox.landlock, plugin.sandbox.seccomp
+                ),
+                "use a kernel with Landlock and seccomp (Linux 5.13 or later, Landlock among its security modules); \
+                 require_sandbox = true in [plugin_policy] refuses plugins without",
+            ),
             (PluginState::Ready, _) => findings.add("plugin", Verdict::Ok, &plugin.id, ""),
             (_, reason) => findings.add(
                 "plugin",

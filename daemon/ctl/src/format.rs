@@ -152,7 +152,7 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
             Cell::coloured(&entity.label, labels.number(&entity.label)),
             format!("{:.3}", entity.score).into(),
             entity.model.as_str().into(),
-            entity.text.as_str().into(),
+            entity.decoded.as_ref().unwrap_or(&entity.text).as_str().into(),
         ];
         if linked {
             row.push(concept_names(&entity.concepts).into());

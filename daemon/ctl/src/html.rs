@@ -543,6 +543,7 @@ mod tests {
             begin: range.start as u64,
             end: range.end as u64,
             text: text.get(range).unwrap_or_default().to_owned(),
+            decoded: None,
             label: label.to_owned(),
             score: 0.9,
             model: "m".to_owned(),

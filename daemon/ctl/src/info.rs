@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use mednerd_client::api::{
-    ErrorDetail, LoadRequest, ModelsResponse, PluginState, PluginStatus, PluginsResponse, ReloadResponse,
-    ServiceState, StatusResponse,
+    ErrorDetail, LoadRequest, ModelsResponse, PluginEvent, PluginState, PluginStatus, PluginsResponse,
+    ReloadResponse, ServiceState, StatusResponse,
 };
 use mednerd_client::{Client, ClientError};
 use serde::Serialize;
@@ -159,6 +159,7 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
     let mut table = Table::new([
         Column::text("name"),
         Column::text("over"),
+        Column::text("plugin"),
         Column::text("default"),
         Column::text("family"),
         Column::text("languages"),
@@ -176,6 +177,7 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
         table.row([
             model.name.as_str().into(),
             model.base.as_deref().unwrap_or("-").into(),
+            model.plugin.as_deref().unwrap_or("-").into(),
             if model.default { "yes" } else { "no" }.into(),
             model.family.as_str().into(),
             list(&model.languages).into(),
@@ -201,27 +203,34 @@ fn plugins_page(answer: &PluginsResponse, style: Style) -> String {
         "version",
         "vendor",
         "state",
-        "vocabularies",
+        "brings",
         "signed by",
+        "confined",
         "last death",
+        "last failure",
     ];
     let mut table = Table::new(columns.map(Column::text));
     for plugin in &answer.plugins {
-        let vocabularies: Vec<String> = plugin
-            .vocabularies
-            .iter()
-            .map(|vocabulary| format!("{} {}", vocabulary.name, vocabulary.version))
-            .collect();
-        let death = plugin.last_death.as_ref();
-        let death = death.map_or_else(String::new, |death| format!("{}, {}", death.at, death.cause));
+        let vocabularies = plugin.vocabularies.iter();
+        let vocabularies =
+            vocabularies.map(|vocabulary| format!("{} {}", vocabulary.name, vocabulary.version));
+        let formats = plugin.formats.iter().map(|format| format!("format {format}"));
+        let task = plugin.task.iter().map(|task| format!("model {task}"));
+        let brings: Vec<String> = vocabularies.chain(task).chain(formats).collect();
+        let event = |event: &Option<PluginEvent>| match event {
+            Some(event) => format!("{}, {}", event.at, event.cause),
+            None => String::new(),
+        };
         table.row([
             plugin.id.as_str().into(),
             plugin.version.as_str().into(),
             plugin.vendor.as_str().into(),
             state_name(plugin.state).into(),
-            list(&vocabularies).as_str().into(),
+            list(&brings).as_str().into(),
             plugin.signed_by.as_deref().unwrap_or("nobody").into(),
-            death.as_str().into(),
+            if plugin.sandbox.enough { "yes" } else { "NO" }.into(),
+            event(&plugin.last_death).as_str().into(),
+            event(&plugin.last_failure).as_str().into(),
         ]);
     }
     table.render(style)
@@ -235,6 +244,13 @@ fn plugin_line(plugin: &PluginStatus) -> String {
     if plugin.deaths > 0 {
         let cause = plugin.last_death.as_deref().unwrap_or("it went away");
         line.push_str(&format!("; died {} times, at last: {cause}", plugin.deaths));
+    }
+    if plugin.failed > 0 {
+        let cause = plugin.last_failure.as_deref().unwrap_or("unknown");
+        line.push_str(&format!("; failed {} calls, the last: {cause}", plugin.failed));
+    }
+    if !plugin.sandbox.enough {
+        line.push_str("; NOT CONFINED, as this kernel cannot");
     }
     if plugin.signed_by.is_none() {
         line.push_str("; not signed");

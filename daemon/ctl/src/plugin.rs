@@ -83,7 +83,10 @@ fn check(options: &CheckOptions) -> Result<Exit, Error> {
     let program = options.host.clone().or(beside.filter(|path| path.is_file()));
     let program = program.unwrap_or(installed);
     let mut command = Command::new(&program);
-    command.arg("check").arg(&options.path);
+    let patience = (options.patience * 1000).to_string();
+    command
+        .args(["check", "--patience-ms", &patience])
+        .arg(&options.path);
     command.arg(options.settings.as_deref().unwrap_or("{}"));
     command.args(&options.sample).stdin(Stdio::null());
     let output = command.output().map_err(file_error(&program))?;

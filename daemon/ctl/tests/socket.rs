@@ -382,7 +382,7 @@ fn models_and_plugins_are_listed() {
                 "reason": null, "pid": 7, "ready_since": "2026-11-21T04:00:00Z", "start_ms": 20.0, "starts": 2,
                 "deaths": 1, "last_death": {"at": "2026-11-21T03:00:00Z", "cause": "ended by SIGSEGV"},
                 "calls": {"answered": 1, "failed": 0, "overruns": 0},
-                "sandbox": {"landlock": "full", "seccomp": "full"}}]}),
+                "sandbox": {"landlock": "full", "seccomp": "full", "enough": true}}]}),
         };
         (200, None, body.to_string())
     });
@@ -391,8 +391,8 @@ fn models_and_plugins_are_listed() {
     assert_eq!(
         out,
         "\
-name     over  default  family  languages  engine  precision  labels             window  parameters    memory  digest        loaded at
-disease  -     yes      bert    en         tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
+name     over  plugin  default  family  languages  engine  precision  labels             window  parameters    memory  digest        loaded at
+disease  -     -       yes      bert    en         tract   fp32       CHEMICAL, DISEASE     512      11.2 M  42.6 MiB  0123456789ab  2026-11-21T04:00:00Z
 "
     );
     let (code, out, _) = run(ctl(&fake.socket()).arg("plugins"));
@@ -400,8 +400,8 @@ disease  -     yes      bert    en         tract   fp32       CHEMICAL, DISEASE 
     assert_eq!(
         out,
         "\
-id                version  vendor   state  vocabularies  signed by         last death
-org.example.umls  1.2.0    Example  ready  UMLS 2026AA   E7620F1842B4E81F  2026-11-21T03:00:00Z, ended by SIGSEGV
+id                version  vendor   state  brings       signed by         confined  last death                              last failure
+org.example.umls  1.2.0    Example  ready  UMLS 2026AA  E7620F1842B4E81F  yes       2026-11-21T03:00:00Z, ended by SIGSEGV   
 "
     );
     let (code, out, _) = run(ctl(&fake.socket()).args(["plugins", "--json"]));

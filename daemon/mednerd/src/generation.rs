@@ -15,7 +15,7 @@ use crate::audit;
 use crate::config::{self, Config, Problem};
 use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
-use crate::plugins::Plugin;
+use crate::plugins::{Plugin, PluginError};
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
 pub struct Entry {
@@ -27,6 +27,16 @@ pub struct Entry {
     pub model: Arc<Model>,
     /// The name of the base that it is, or is an adapter over.
     pub base: String,
+    /// The plugin that brings it.
+    pub plugin: Option<Arc<Plugin>>,
+}
+
+impl Entry {
+    /// The plugin that post-processes what the model finds.
+    pub fn refiner(&self) -> Option<&Arc<Plugin>> {
+        let refines = |plugin: &&Arc<Plugin>| plugin.task().is_some_and(|task| task.refines);
+        self.plugin.as_ref().filter(refines)
+    }
 }
 
 /// A loaded checkpoint under its name.
@@ -83,14 +93,25 @@ impl Generation {
             problems.extend(found);
             Policy::default()
         });
+        let before = previous.map_or(&[][..], |previous| &previous.plugins);
+        let plugins = load_plugins(&config, before, &mut problems);
         let mut change = Change::new(previous);
+        let tasks = plugins.iter().filter_map(|(_, plugin)| plugin.task());
+        change.adapted = tasks.map(|task| task.base.to_ascii_lowercase()).collect();
         for wanted in &config.models {
             if let Err(problem) = change.take(wanted) {
                 problems.push(problem);
             }
         }
-        let before = previous.map_or(&[][..], |previous| &previous.plugins);
-        let plugins = load_plugins(&config, before, &mut problems);
+        for (wanted, plugin) in &plugins {
+            if let Err(why) = change.task(wanted.default, plugin) {
+                problems.push(Problem::at(
+                    &wanted.place,
+                    format!("plugin \"{}\": {why}", plugin.id()),
+                ));
+            }
+        }
+        let plugins = plugins.into_iter().map(|(_, plugin)| plugin).collect();
         if !problems.is_empty() {
             config.sort(&mut problems);
             return Err(problems);
@@ -150,15 +171,13 @@ impl Generation {
                     )
                 })?;
                 let model = change.adapter(path, &base.base).map_err(told)?;
-                let entry = Entry {
+                change.insert(Entry {
                     name: wanted.name.clone(),
                     default: wanted.default,
                     model,
                     base: name.clone(),
-                };
-                let after = change.entries.iter().rposition(|entry| entry.base == *name);
-                let place = after.map_or(change.entries.len(), |after| after + 1);
-                change.entries.insert(place, Arc::new(entry));
+                    plugin: None,
+                });
             }
         }
         Ok(self.changed(change.bases, change.entries))
@@ -218,20 +237,15 @@ impl Generation {
         };
         for base in &self.bases {
             let own = self.entry(&base.name);
-            infos.push(self.info(
-                &base.name,
-                &base.base.facts,
-                own.is_some_and(|entry| entry.default),
-                None,
-                engine(base.base.source.as_ref()),
-            ));
+            let of_base = engine(base.base.source.as_ref());
+            infos.push(self.info(&base.name, &base.base.facts, own, None, of_base));
             let adapters = self
                 .entries
                 .iter()
                 .filter(|e| e.base == base.name && e.name != base.name);
             infos.extend(adapters.map(|e| {
                 let engine = engine(e.model.source.as_ref());
-                self.info(&e.name, &e.model.facts, e.default, Some(e.base.clone()), engine)
+                self.info(&e.name, &e.model.facts, Some(e), Some(e.base.clone()), engine)
             }));
         }
         infos
@@ -241,13 +255,15 @@ impl Generation {
         &self,
         name: &str,
         facts: &Facts,
-        default: bool,
+        entry: Option<&Arc<Entry>>,
         base: Option<String>,
         engine: api::Engine,
     ) -> api::ModelInfo {
+        let plugin = entry.and_then(|entry| entry.plugin.as_ref());
         api::ModelInfo {
             name: name.to_owned(),
-            default,
+            default: entry.is_some_and(|entry| entry.default),
+            plugin: plugin.map(|plugin| plugin.id().to_owned()),
             family: facts.family.to_owned(),
             engine,
             precision: self.config.engine.precision_of(engine).to_owned(),
@@ -292,6 +308,35 @@ impl Generation {
         digests
     }
 
+    /// Id and version of the plugins that bring the given models.
+    pub fn bringers<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Arc<Entry>>,
+    ) -> BTreeMap<String, String> {
+        let plugins = entries.into_iter().filter_map(|entry| entry.plugin.as_ref());
+        plugins
+            .map(|plugin| (plugin.id().to_owned(), plugin.version().to_owned()))
+            .collect()
+    }
+
+    /// The plugin that decodes a format: where several do, the first of the configuration.
+    pub fn decoder(&self, format: &str) -> Option<&Arc<Plugin>> {
+        let decodes = |plugin: &&Arc<Plugin>| {
+            let formats = plugin.formats().unwrap_or_default();
+            formats.iter().any(|known| known == format)
+        };
+        self.plugins.iter().find(decodes)
+    }
+
+    /// The formats that documents may have, sorted.
+    pub fn formats(&self) -> Vec<String> {
+        let plugins = self.plugins.iter().filter_map(|plugin| plugin.formats());
+        let mut formats: Vec<String> = plugins.flatten().cloned().collect();
+        formats.sort();
+        formats.dedup();
+        formats
+    }
+
     /// The models that a request means. A name that is not loaded gives `None`.
     pub fn select(&self, names: Option<&[String]>) -> Option<Vec<Arc<Entry>>> {
         let Some(names) = names else {
@@ -331,7 +376,11 @@ impl Generation {
 }
 
 /// Starts the plugins, all at once; those that have not changed go on serving.
-fn load_plugins(config: &Config, before: &[Arc<Plugin>], problems: &mut Vec<Problem>) -> Vec<Arc<Plugin>> {
+fn load_plugins<'a>(
+    config: &'a Config,
+    before: &[Arc<Plugin>],
+    problems: &mut Vec<Problem>,
+) -> Vec<(&'a config::Plugin, Arc<Plugin>)> {
     let started: Vec<_> = config
         .plugins
         .iter()
@@ -346,15 +395,15 @@ fn load_plugins(config: &Config, before: &[Arc<Plugin>], problems: &mut Vec<Prob
             (wanted, plugin)
         })
         .collect();
-    let mut plugins: Vec<Arc<Plugin>> = Vec::new();
+    let mut plugins: Vec<(&config::Plugin, Arc<Plugin>)> = Vec::new();
     for (wanted, plugin) in started {
         let ready = plugin.and_then(|plugin| plugin.wait_ready().map(|()| plugin));
         match ready {
-            Ok(plugin) if plugins.iter().any(|other| other.id() == plugin.id()) => {
+            Ok(plugin) if plugins.iter().any(|(_, other)| other.id() == plugin.id()) => {
                 let why = format!("a plugin \"{}\" is already defined; take one out", plugin.id());
                 problems.push(Problem::at(&wanted.place, why));
             }
-            Ok(plugin) => plugins.push(plugin),
+            Ok(plugin) => plugins.push((wanted, plugin)),
             Err(error) => problems.push(Problem::at(&wanted.place, error.to_string())),
         }
     }
@@ -370,6 +419,8 @@ struct Change<'a> {
     kept: Vec<String>,
     /// Whether the last model was read from disk.
     fresh: bool,
+    /// Digests of the bases for which plugins bring adapters.
+    adapted: Vec<String>,
 }
 
 impl<'a> Change<'a> {
@@ -381,6 +432,7 @@ impl<'a> Change<'a> {
             loaded: Vec::new(),
             kept: Vec::new(),
             fresh: false,
+            adapted: Vec::new(),
         }
     }
 
@@ -407,18 +459,96 @@ impl<'a> Change<'a> {
                 default: adapter.default,
                 model,
                 base: wanted.name.clone(),
+                plugin: None,
             }));
         }
         Ok(())
     }
 
+    /// Takes in the NER task that a plugin brings, if it brings one.
+    fn task(&mut self, default: bool, plugin: &Arc<Plugin>) -> Result<(), TaskError> {
+        let Some(task) = plugin.task() else {
+            return match default {
+                true => Err(TaskError::NoTask),
+                false => Ok(()),
+            };
+        };
+        let taken = self.bases.iter().any(|base| base.name == task.name)
+            || self.entries.iter().any(|entry| entry.name == task.name);
+        if taken {
+            return Err(TaskError::Name(task.name.clone()));
+        }
+        let over = |base: &&NamedBase| base.base.facts.digest.eq_ignore_ascii_case(&task.base);
+        let Some(base) = self.bases.iter().find(over).cloned() else {
+            let loaded = self.bases.iter();
+            let loaded: Vec<String> = loaded
+                .map(|base| format!("{} ({})", base.name, base.base.facts.digest))
+                .collect();
+            return Err(TaskError::Base {
+                task: task.name.clone(),
+                wanted: task.base.clone(),
+                loaded: loaded.join(", "),
+            });
+        };
+        // The same plugin over the same base: it was asked before.
+        let before = self.previous.and_then(|previous| {
+            let entry = previous.entry(&task.name)?;
+            let same = entry
+                .plugin
+                .as_ref()
+                .is_some_and(|known| Arc::ptr_eq(known, plugin))
+                && previous
+                    .bases
+                    .iter()
+                    .any(|known| known.name == entry.base && Arc::ptr_eq(&known.base, &base.base));
+            same.then(|| Arc::clone(&entry.model))
+        });
+        self.fresh = before.is_none();
+        let model = match before {
+            Some(model) => model,
+            None => {
+                let place = format!("plugin:{}", plugin.id());
+                let adapter = base
+                    .base
+                    .take_adapter(Path::new(&place), plugin.adapter_files()?)?;
+                Arc::new(base.base.adapt(&adapter)?)
+            }
+        };
+        let sorted = |labels: &[String]| {
+            let mut labels = labels.to_vec();
+            labels.sort();
+            labels
+        };
+        if sorted(&model.facts.labels) != sorted(&task.labels) {
+            return Err(TaskError::Labels {
+                declared: task.labels.join(", "),
+                found: model.facts.labels.join(", "),
+            });
+        }
+        self.note(&task.name);
+        self.insert(Entry {
+            name: task.name.clone(),
+            default,
+            model,
+            base: base.name,
+            plugin: Some(Arc::clone(plugin)),
+        });
+        Ok(())
+    }
+
+    /// Puts an adapter behind the others over its base.
+    fn insert(&mut self, entry: Entry) {
+        let after = self.entries.iter().rposition(|other| other.base == entry.base);
+        let place = after.map_or(self.entries.len(), |after| after + 1);
+        self.entries.insert(place, Arc::new(entry));
+    }
+
     /// A checkpoint; one without a head only where it is to have adapters.
     fn base(&mut self, path: &Path, adapted: bool) -> Result<Arc<Base>, LoadError> {
-        let checkpoint = if adapted {
-            Checkpoint::open_base(path)?
-        } else {
-            Checkpoint::open(path)?
-        };
+        let mut checkpoint = Checkpoint::open_base(path)?;
+        if checkpoint.headless() && !adapted && !self.adapted.iter().any(|base| base == checkpoint.digest()) {
+            checkpoint = Checkpoint::open(path)?;
+        }
         let before = self.previous.iter().flat_map(|previous| &previous.bases);
         let known = before
             .chain(&self.bases)
@@ -465,6 +595,7 @@ impl<'a> Change<'a> {
                 default,
                 model: Arc::clone(model),
                 base: name.to_owned(),
+                plugin: None,
             }));
         }
     }
@@ -477,6 +608,30 @@ impl<'a> Change<'a> {
         };
         list.push(name.to_owned());
     }
+}
+
+/// Why a plugin's NER task is not taken in.
+#[derive(Debug, thiserror::Error)]
+enum TaskError {
+    #[error("default = true is for plugins that bring a NER task, and this one brings none; take it out")]
+    NoTask,
+    #[error("it brings a task named \"{0}\", and there is a model of that name; rename one")]
+    Name(String),
+    #[error(
+        "its task \"{task}\" is for the base model with the digest {wanted}, which is not loaded; loaded are {loaded}. Add that \
+         base to [[models]], or ask the vendor for a plugin for yours"
+    )]
+    Base {
+        task: String,
+        wanted: String,
+        loaded: String,
+    },
+    #[error("its task declares the labels {declared}, and its adapter has {found}")]
+    Labels { declared: String, found: String },
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
 }
 
 impl Config {

@@ -16,6 +16,8 @@ mod logging;
 mod metrics;
 mod models;
 mod notify;
+mod original;
+mod page;
 mod plugins;
 pub mod run;
 mod scheduler;

@@ -10,6 +10,7 @@ use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
 };
+use mednerd_plugin::AdapterFiles;
 
 use crate::app::now;
 use crate::gpu::Source;
@@ -198,6 +199,19 @@ impl Base {
     /// [`LoadError`], which names the file.
     pub fn open_adapter(&self, dir: &Path) -> Result<Adapter, LoadError> {
         Ok(Adapter::open(dir, &self.checkpoint)?)
+    }
+
+    /// Checks that an adapter that a plugin hands over fits this base. [`adapt`](Self::adapt) loads it.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names `place` and the file.
+    pub fn take_adapter(&self, place: &Path, files: AdapterFiles) -> Result<Adapter, LoadError> {
+        Ok(Adapter::from_memory(
+            place,
+            files.config,
+            files.tensors,
+            &self.checkpoint,
+        )?)
     }
 
     /// Lowers an adapter over this base and runs one sentence through it. The base's weights are shared.

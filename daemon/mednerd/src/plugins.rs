@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use mednerd_client::api;
 use mednerd_plugin::contract::{self, Breach};
 use mednerd_plugin::package::{self, Manifest, PackageError};
-use mednerd_plugin::{Concept, Document, Mention, NormalizeOptions, Vocabulary};
+use mednerd_plugin::{
+    AdapterFiles, Concept, Decoded, Document, Mention, NormalizeOptions, Span, Task, Vocabulary, ability,
+};
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start};
 use mednerd_worker::{CallError, Notice, Settings, StartError, State, Ticket, Worker};
 use tokio::sync::oneshot;
@@ -22,12 +24,12 @@ use crate::sync::lock;
 const HOST: &str = "mednerd-plugin-host";
 /// Where the package puts it.
 const LIBEXEC: &str = "/usr/libexec/mednerd";
-/// Documents that may wait for one plugin.
-const MAX_WAITING: usize = 1024;
 /// Documents in one batch.
 const MAX_BATCH: usize = 64;
 /// Bytes of text in one batch of several documents.
 const MAX_BATCH_BYTES: usize = 1 << 20;
+/// An adapter's files are never larger, however much memory it may have.
+const MAX_ADAPTER_BYTES: u64 = 1 << 30;
 /// Events of one plugin that are logged in a second.
 const EVENTS_PER_SECOND: u32 = 20;
 
@@ -56,6 +58,14 @@ pub enum PluginError {
         id: String,
         /// Why.
         error: StartError,
+    },
+    /// It does not hand over its adapter.
+    #[error("plugin \"{id}\" does not give its adapter's files: {error}")]
+    Files {
+        /// Its id.
+        id: String,
+        /// Why.
+        error: AskError,
     },
     /// What its host says cannot be used.
     #[error("plugin \"{id}\" breaks its contract: {reason}")]
@@ -86,6 +96,7 @@ pub struct Plugin {
     worker: Worker,
     heard: Arc<Heard>,
     queue: Mutex<Queue>,
+    last_failure: Mutex<Option<(SystemTime, AskError)>>,
     call_time: Duration,
 }
 
@@ -104,9 +115,9 @@ struct Heard {
 /// The concepts of one document: for each mention its candidates.
 pub type Linked = Vec<Vec<Concept>>;
 
-/// Why a plugin did not link a document; never holds text of it.
+/// Why a plugin did not do what it was asked for a document; never holds text of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LinkError {
+pub enum AskError {
     /// The host did not answer.
     #[error("{0}")]
     Call(CallError),
@@ -124,14 +135,37 @@ pub enum LinkError {
     Busy,
 }
 
+/// What a plugin is asked for one document.
+enum Ask {
+    /// Concepts for its mentions.
+    Link {
+        note: Note,
+        options: Arc<NormalizeOptions>,
+    },
+    /// Its text.
+    Decode {
+        format: String,
+        source: Arc<str>,
+        max_text: usize,
+    },
+    /// What the adapter makes of the spans that its model found.
+    Refine { text: Arc<str>, spans: Vec<Span> },
+}
+
+/// What it says, in the same order.
+enum Said {
+    Linked(Linked),
+    Decoded(Decoded),
+    Refined(Vec<Span>),
+}
+
 /// A document that waits for a plugin.
 struct Item {
-    note: Note,
-    options: Arc<NormalizeOptions>,
+    ask: Ask,
     deadline: Instant,
     /// Sent without others: it was in a batch from which nothing came.
     alone: bool,
-    done: oneshot::Sender<Result<Linked, LinkError>>,
+    done: oneshot::Sender<Result<Said, AskError>>,
 }
 
 /// A note with its mentions, shared among plugins.
@@ -190,8 +224,15 @@ impl Plugin {
         if !program.is_file() {
             return Err(PluginError::NoHost(program));
         }
+        let mut max_frame = policy.max_frame;
+        if manifest.abilities.iter().any(|id| id == ability::ADAPTER) {
+            // Its files come in one message.
+            let most = (manifest.memory_mb << 20).min(MAX_ADAPTER_BYTES);
+            max_frame = max_frame.max(usize::try_from(most).unwrap_or(max_frame));
+        }
         let mut settings = Settings::new(format!("plugin {}", manifest.id), program);
-        settings.max_frame = policy.max_frame;
+        settings.max_frame = max_frame;
+        settings.breaker = policy.breaker;
         // The host's own watch is more exact and says more.
         settings.start_timeout = manifest.start_time() + Duration::from_secs(5);
         settings.start = postcard::to_allocvec(&Start {
@@ -200,7 +241,8 @@ impl Plugin {
             manifest: manifest.clone(),
             sha256: package.sha256.clone(),
             settings: wanted.settings.clone(),
-            max_frame: policy.max_frame,
+            max_frame,
+            require_sandbox: policy.require_sandbox,
         })?;
         let heard = Arc::new(Heard {
             id: manifest.id.clone(),
@@ -226,6 +268,7 @@ impl Plugin {
             worker,
             heard,
             queue: Mutex::default(),
+            last_failure: Mutex::default(),
         })
     }
 
@@ -279,6 +322,16 @@ impl Plugin {
         self.ready()?.vocabularies.as_deref()
     }
 
+    /// The document formats that it decodes; `None` where it decodes none.
+    pub fn formats(&self) -> Option<&[String]> {
+        self.ready()?.formats.as_deref()
+    }
+
+    /// The NER task that it brings.
+    pub fn task(&self) -> Option<&Task> {
+        self.ready()?.task.as_ref()
+    }
+
     fn ready(&self) -> Option<&Ready> {
         self.heard.ready.get()?.as_ref().ok()
     }
@@ -294,16 +347,11 @@ impl Plugin {
         }
         if let Some(ready) = self.ready() {
             let sandbox = &ready.sandbox;
-            for (name, held) in [("Landlock", &sandbox.landlock), ("seccomp", &sandbox.seccomp)] {
-                if held != "full" {
-                    warnings.push(format!(
-                        "plugin \"{id}\": {name} confines it only as far as this kernel can: {held}"
-                    ));
-                }
-            }
-            if ready.task.is_some() || ready.formats.is_some() {
+            if !sandbox.is_enough() {
                 warnings.push(format!(
-                    "plugin \"{id}\": this version of mednerd asks plugins for concepts alone; its adapter or document format is loaded and not used"
+                    "plugin \"{id}\" is not confined as it should be: this kernel offers it Landlock {} and seccomp {}; \
+                     require_sandbox = true in [plugin_policy] refuses such plugins",
+                    sandbox.landlock, sandbox.seccomp
                 ));
             }
         }
@@ -313,13 +361,81 @@ impl Plugin {
     /// Links a note. Dropping the future cancels it.
     ///
     /// # Errors
-    /// [`LinkError`]
+    /// [`AskError`]
     pub async fn link(
         self: &Arc<Self>,
         note: Note,
         options: Arc<NormalizeOptions>,
         deadline: Instant,
-    ) -> Result<Linked, LinkError> {
+    ) -> Result<Linked, AskError> {
+        match self.ask(Ask::Link { note, options }, deadline).await? {
+            Said::Linked(linked) => Ok(linked),
+            _ => Err(AskError::Unreadable),
+        }
+    }
+
+    /// Decodes a document into at most `max_text` bytes of text; the map back fits the document. Dropping the future
+    /// cancels it.
+    ///
+    /// # Errors
+    /// [`AskError`]
+    pub async fn decode(
+        self: &Arc<Self>,
+        format: String,
+        source: Arc<str>,
+        max_text: usize,
+        deadline: Instant,
+    ) -> Result<Decoded, AskError> {
+        let ask = Ask::Decode {
+            format,
+            source,
+            max_text,
+        };
+        match self.ask(ask, deadline).await? {
+            Said::Decoded(decoded) => Ok(decoded),
+            _ => Err(AskError::Unreadable),
+        }
+    }
+
+    /// Post-processes the spans that the model of its [`task`](Self::task) found. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// [`AskError`]
+    pub async fn refine(
+        self: &Arc<Self>,
+        text: Arc<str>,
+        spans: Vec<Span>,
+        deadline: Instant,
+    ) -> Result<Vec<Span>, AskError> {
+        match self.ask(Ask::Refine { text, spans }, deadline).await? {
+            Said::Refined(spans) => Ok(spans),
+            _ => Err(AskError::Unreadable),
+        }
+    }
+
+    /// The files of its adapter. Blocks, and comes after the calls under way.
+    ///
+    /// # Errors
+    /// [`PluginError::Files`]
+    pub fn adapter_files(&self) -> Result<AdapterFiles, PluginError> {
+        let payload = postcard::to_allocvec(&Request::AdapterFiles)?;
+        let (sender, answer) = std::sync::mpsc::channel();
+        let deadline = Instant::now() + self.manifest.start_time().max(self.call_time);
+        self.worker.call(payload, deadline, move |result| {
+            let _ = sender.send(result);
+        });
+        let answer = answer.recv().unwrap_or(Err(CallError::Cancelled));
+        let files = answered(answer).and_then(|outcome| match outcome {
+            Outcome::Files(files) => Ok(files),
+            _ => Err(AskError::Unreadable),
+        });
+        files.map_err(|error| PluginError::Files {
+            id: self.manifest.id.clone(),
+            error,
+        })
+    }
+
+    async fn ask(self: &Arc<Self>, ask: Ask, deadline: Instant) -> Result<Said, AskError> {
         let (done, answer) = oneshot::channel();
         let waiting = Waiting {
             plugin: self,
@@ -327,12 +443,11 @@ impl Plugin {
         };
         {
             let mut queue = lock(&self.queue);
-            if queue.waiting.len() >= MAX_WAITING {
-                return Err(LinkError::Busy);
+            if queue.waiting.len() >= self.policy.max_waiting {
+                return Err(AskError::Busy);
             }
             queue.waiting.push(Item {
-                note,
-                options,
+                ask,
                 deadline,
                 alone: false,
                 done,
@@ -340,7 +455,7 @@ impl Plugin {
         }
         self.send_next();
         let answered = tokio::time::timeout_at(deadline.into(), waiting.answer()).await;
-        answered.unwrap_or(Err(LinkError::Call(CallError::DeadlinePassed)))
+        answered.unwrap_or(Err(AskError::Call(CallError::DeadlinePassed)))
     }
 
     /// Gives the host the next batch where it has none.
@@ -357,7 +472,7 @@ impl Plugin {
             let last = batch.iter().map(|item| item.deadline).max().unwrap_or(now);
             let Ok(payload) = encode(&batch) else {
                 for item in batch {
-                    let _ = item.done.send(Err(LinkError::Unreadable));
+                    let _ = item.done.send(Err(AskError::Unreadable));
                 }
                 return;
             };
@@ -387,56 +502,77 @@ impl Plugin {
         match results {
             Ok(results) => {
                 for (item, result) in batch.into_iter().zip(results) {
+                    self.note(result.as_ref().err());
                     let _ = item.done.send(result);
                 }
             }
-            // One document may have spoiled it for the others: each gets a turn of its own.
-            Err(error) if batch.len() > 1 && retriable(&error) => {
-                let again = batch.into_iter().map(|item| Item { alone: true, ..item });
-                queue.waiting.extend(again);
-            }
-            Err(error) => {
+            Err(error) if !retriable(&error) || batch.len() == 1 => {
+                self.note(Some(&error));
                 for item in batch {
                     let _ = item.done.send(Err(error.clone()));
                 }
+            }
+            // One document may have spoiled it for the others: each gets a turn of its own.
+            Err(_) => {
+                let again = batch.into_iter().map(|item| Item { alone: true, ..item });
+                queue.waiting.extend(again);
             }
         }
         drop(queue);
         self.send_next();
     }
 
+    /// Keeps a failure for `status`; that nobody waits any more is none.
+    fn note(&self, error: Option<&AskError>) {
+        if let Some(error) = error
+            && *error != AskError::Call(CallError::Cancelled)
+        {
+            *lock(&self.last_failure) = Some((SystemTime::now(), error.clone()));
+        }
+    }
+
     fn read(
         &self,
         result: Result<Vec<u8>, CallError>,
         batch: &[Item],
-    ) -> Result<Vec<Result<Linked, LinkError>>, LinkError> {
-        let payload = match result {
-            Ok(payload) => payload,
-            Err(CallError::Failed(payload)) => {
-                let fault = postcard::from_bytes(&payload).map_err(|_| LinkError::Unreadable)?;
-                return Err(LinkError::Fault(fault));
+    ) -> Result<Vec<Result<Said, AskError>>, AskError> {
+        let breach = AskError::Breach;
+        match (answered(result)?, batch) {
+            (Outcome::Linked(found), _) if found.len() == batch.len() => {
+                let results = found.into_iter().zip(batch);
+                Ok(results.map(|(result, item)| self.linked(result, item)).collect())
             }
-            Err(error) => return Err(LinkError::Call(error)),
-        };
-        let reply: Reply = postcard::from_bytes(&payload).map_err(|_| LinkError::Unreadable)?;
-        let Outcome::Linked(found) = reply.outcome else {
-            return Err(LinkError::Unreadable);
-        };
-        if found.len() != batch.len() {
-            return Err(LinkError::Breach(Breach::Count {
+            (Outcome::Linked(found), _) => Err(breach(Breach::Count {
                 what: "documents",
                 found: found.len(),
                 expected: batch.len(),
-            }));
+            })),
+            (Outcome::Decoded(decoded), [item]) => {
+                let Ask::Decode { source, max_text, .. } = &item.ask else {
+                    return Err(AskError::Unreadable);
+                };
+                contract::decoded(&decoded, source.as_bytes(), *max_text).map_err(breach)?;
+                Ok(vec![Ok(Said::Decoded(decoded))])
+            }
+            (Outcome::Spans(refined), [item]) => {
+                let (Ask::Refine { text, spans }, Some(task)) = (&item.ask, self.task()) else {
+                    return Err(AskError::Unreadable);
+                };
+                contract::spans(&refined, text, spans.len(), task).map_err(breach)?;
+                Ok(vec![Ok(Said::Refined(refined))])
+            }
+            _ => Err(AskError::Unreadable),
         }
+    }
+
+    fn linked(&self, result: Result<Linked, Fault>, item: &Item) -> Result<Said, AskError> {
+        let Ask::Link { note, options } = &item.ask else {
+            return Err(AskError::Unreadable);
+        };
+        let linked = result.map_err(|fault| AskError::Fault(fault.mute()))?;
         let declared = self.vocabularies().unwrap_or_default();
-        let results = found.into_iter().zip(batch).map(|(result, item)| {
-            let linked = result.map_err(LinkError::Fault)?;
-            contract::concepts(&linked, item.note.mentions.len(), &item.options, declared)
-                .map_err(LinkError::Breach)?;
-            Ok(linked)
-        });
-        Ok(results.collect())
+        contract::concepts(&linked, note.mentions.len(), options, declared).map_err(AskError::Breach)?;
+        Ok(Said::Linked(linked))
     }
 
     /// Cancels the current batch where nobody waits for any of it.
@@ -456,49 +592,42 @@ impl Plugin {
     /// What `GET /v1/plugins` says of it.
     pub fn info(&self) -> api::PluginInfo {
         let statistics = self.worker.statistics();
-        let ready = self.ready().cloned().unwrap_or_default();
         let (state, reason) = told(&statistics.state);
-        let time =
-            |time: SystemTime| Timestamp::try_from(time).map_or_else(|_| String::new(), |t| t.to_string());
+        let last_failure = lock(&self.last_failure).clone();
         api::PluginInfo {
             id: self.manifest.id.clone(),
             version: self.manifest.version.clone(),
             vendor: self.manifest.vendor.clone(),
             path: self.wanted.path.display().to_string(),
             abilities: self.manifest.abilities.clone(),
-            vocabularies: ready
-                .vocabularies
+            vocabularies: self
+                .vocabularies()
                 .unwrap_or_default()
-                .into_iter()
+                .iter()
                 .map(|vocabulary| api::VocabularyInfo {
-                    name: vocabulary.name,
-                    version: vocabulary.version,
+                    name: vocabulary.name.clone(),
+                    version: vocabulary.version.clone(),
                 })
                 .collect(),
-            formats: ready.formats.unwrap_or_default(),
-            task: ready.task.map(|task| task.name),
+            formats: self.formats().unwrap_or_default().to_vec(),
+            task: self.task().map(|task| task.name.clone()),
             signed_by: self.key_id.clone(),
             sha256: self.sha256.clone(),
             state,
             reason,
             pid: statistics.pid,
-            ready_since: statistics.ready_since.map(time),
+            ready_since: statistics.ready_since.map(timestamp),
             start_ms: statistics.start_time.as_secs_f64() * 1e3,
             starts: statistics.starts,
             deaths: statistics.deaths,
-            last_death: statistics.last_death.map(|death| api::PluginDeath {
-                at: time(death.at),
-                cause: death.cause,
-            }),
+            last_death: statistics.last_death.map(|death| event(death.at, death.cause)),
+            last_failure: last_failure.map(|(at, error)| event(at, error.to_string())),
             calls: api::PluginCalls {
                 answered: statistics.answered,
                 failed: statistics.failed,
                 overruns: statistics.overruns,
             },
-            sandbox: api::PluginSandbox {
-                landlock: ready.sandbox.landlock,
-                seccomp: ready.sandbox.seccomp,
-            },
+            sandbox: self.sandbox(),
         }
     }
 
@@ -512,7 +641,24 @@ impl Plugin {
             reason,
             deaths: statistics.deaths,
             last_death: statistics.last_death.map(|death| death.cause),
+            failed: statistics.failed,
+            last_failure: lock(&self.last_failure)
+                .as_ref()
+                .map(|(_, error)| error.to_string()),
             signed_by: self.key_id.clone(),
+            sandbox: self.sandbox(),
+        }
+    }
+
+    fn sandbox(&self) -> api::PluginSandbox {
+        let held = self
+            .ready()
+            .map(|ready| ready.sandbox.clone())
+            .unwrap_or_default();
+        api::PluginSandbox {
+            enough: held.is_enough(),
+            landlock: held.landlock,
+            seccomp: held.seccomp,
         }
     }
 
@@ -555,18 +701,18 @@ pub struct Figures {
 /// A call that somebody waits for. Dropping it before the answer is there may cancel the batch.
 struct Waiting<'a> {
     plugin: &'a Arc<Plugin>,
-    answer: Option<oneshot::Receiver<Result<Linked, LinkError>>>,
+    answer: Option<oneshot::Receiver<Result<Said, AskError>>>,
 }
 
 impl Waiting<'_> {
-    async fn answer(mut self) -> Result<Linked, LinkError> {
+    async fn answer(mut self) -> Result<Said, AskError> {
         let Some(answer) = &mut self.answer else {
-            return Err(LinkError::Unreadable);
+            return Err(AskError::Unreadable);
         };
         let result = answer.await;
         self.answer = None;
         // Every item is answered or dropped with its plugin.
-        result.unwrap_or(Err(LinkError::Call(CallError::Cancelled)))
+        result.unwrap_or(Err(AskError::Call(CallError::Cancelled)))
     }
 }
 
@@ -578,66 +724,134 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Takes the next batch out of what waits: the first document, and others with the same wishes as long as the
-/// batch is not large. What nobody waits for goes.
-fn next_batch(waiting: &mut Vec<Item>) -> Option<Vec<Item>> {
-    waiting.retain(|item| !item.done.is_closed());
-    let first = waiting.first()?;
-    let (options, alone) = (Arc::clone(&first.options), first.alone);
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    let mut rest = Vec::new();
-    for item in waiting.drain(..) {
-        let fits = batch.is_empty()
-            || (!alone
-                && !item.alone
-                && item.options == options
-                && batch.len() < MAX_BATCH
-                && bytes + item.note.text.len() <= MAX_BATCH_BYTES);
-        if fits {
-            bytes += item.note.text.len();
-            batch.push(item);
-        } else {
-            rest.push(item);
+impl Item {
+    /// Its text and options, where it can share a batch with others.
+    fn shareable(&self) -> Option<(&Note, &Arc<NormalizeOptions>)> {
+        match &self.ask {
+            Ask::Link { note, options } if !self.alone => Some((note, options)),
+            _ => None,
         }
     }
-    *waiting = rest;
+}
+
+/// Takes the next batch out of what waits: the first item and, where it is to be linked, others with the same wishes
+/// as long as the batch is not large. What nobody waits for goes.
+fn next_batch(waiting: &mut Vec<Item>) -> Option<Vec<Item>> {
+    waiting.retain(|item| !item.done.is_closed());
+    let mut rest = std::mem::take(waiting).into_iter();
+    let first = rest.next()?;
+    let Some((note, options)) = first.shareable() else {
+        waiting.extend(rest);
+        return Some(vec![first]);
+    };
+    let (mut bytes, options) = (note.text.len(), Arc::clone(options));
+    let mut batch = vec![first];
+    for item in rest {
+        let length = item.shareable().and_then(|(note, wishes)| {
+            let fits =
+                *wishes == options && batch.len() < MAX_BATCH && bytes + note.text.len() <= MAX_BATCH_BYTES;
+            fits.then_some(note.text.len())
+        });
+        match length {
+            Some(length) => {
+                bytes += length;
+                batch.push(item);
+            }
+            None => waiting.push(item),
+        }
+    }
     Some(batch)
 }
 
 fn encode(batch: &[Item]) -> Result<Vec<u8>, postcard::Error> {
-    let documents = batch.iter().map(|item| Document {
-        text: &item.note.text,
-        mentions: item
-            .note
-            .mentions
-            .iter()
-            .map(|spotted| Mention {
-                begin: spotted.begin,
-                end: spotted.end,
-                label: &spotted.label,
-                score: spotted.score,
-                section: None,
-            })
-            .collect(),
-    });
-    let options = batch.first().map_or_else(
-        || NormalizeOptions {
-            top_k: 1,
-            vocabularies: Vec::new(),
+    let request = match batch {
+        [
+            Item {
+                ask:
+                    Ask::Decode {
+                        format,
+                        source,
+                        max_text,
+                    },
+                ..
+            },
+        ] => Request::Decode {
+            format,
+            bytes: source.as_bytes(),
+            max_text: *max_text,
         },
-        |item| NormalizeOptions::clone(&item.options),
-    );
-    postcard::to_allocvec(&Request::Normalize {
-        options,
-        documents: documents.collect(),
-    })
+        [
+            Item {
+                ask: Ask::Refine { text, spans },
+                ..
+            },
+        ] => Request::Refine {
+            text,
+            spans: spans.clone(),
+        },
+        _ => {
+            let links = || {
+                batch.iter().filter_map(|item| match &item.ask {
+                    Ask::Link { note, options } => Some((note, options)),
+                    _ => None,
+                })
+            };
+            let options = links()
+                .next()
+                .map(|(_, options)| NormalizeOptions::clone(options));
+            Request::Normalize {
+                options: options.ok_or(postcard::Error::SerializeBufferFull)?,
+                documents: links().map(|(note, _)| document(note)).collect(),
+            }
+        }
+    };
+    postcard::to_allocvec(&request)
 }
 
-fn retriable(error: &LinkError) -> bool {
+fn document(note: &Note) -> Document<'_> {
+    let mentions = note.mentions.iter().map(|spotted| Mention {
+        begin: spotted.begin,
+        end: spotted.end,
+        label: &spotted.label,
+        score: spotted.score,
+        section: None,
+    });
+    Document {
+        text: &note.text,
+        mentions: mentions.collect(),
+    }
+}
+
+/// What a host says, or why it says nothing.
+fn answered(result: Result<Vec<u8>, CallError>) -> Result<Outcome, AskError> {
+    let payload = match result {
+        Ok(payload) => payload,
+        Err(CallError::Failed(payload)) => {
+            let fault = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
+            return Err(AskError::Fault(Fault::mute(fault)));
+        }
+        Err(error) => return Err(AskError::Call(error)),
+    };
+    let reply: Reply = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
+    Ok(reply.outcome)
+}
+
+fn retriable(error: &AskError) -> bool {
     !matches!(
         error,
-        LinkError::Call(CallError::Unavailable(_) | CallError::Cancelled | CallError::Busy) | LinkError::Busy
+        AskError::Call(CallError::Unavailable(_) | CallError::Cancelled | CallError::Busy) | AskError::Busy
     )
+}
+
+fn timestamp(time: SystemTime) -> String {
+    Timestamp::try_from(time).map_or_else(|_| String::new(), |time| time.to_string())
+}
+
+fn event(at: SystemTime, cause: String) -> api::PluginEvent {
+    api::PluginEvent {
+        at: timestamp(at),
+        cause,
+    }
 }
 
 fn told(state: &State) -> (api::PluginState, Option<String>) {
@@ -682,7 +896,7 @@ impl Heard {
             self.changed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(
                 plugin = &*self.id,
-                "after its restart the plugin declares other vocabularies; reload to take them"
+                "after its restart the plugin declares another task, vocabulary or format; reload to take it"
             );
         }
     }
@@ -768,7 +982,7 @@ impl PluginPolicy {
 mod tests {
     use super::*;
 
-    type Answer = oneshot::Receiver<Result<Linked, LinkError>>;
+    type Answer = oneshot::Receiver<Result<Said, AskError>>;
 
     fn item(text: &str, top_k: usize, alone: bool) -> (Item, Answer) {
         let (done, answer) = oneshot::channel();
@@ -776,12 +990,22 @@ mod tests {
             top_k,
             vocabularies: Vec::new(),
         };
-        let item = Item {
-            note: Note {
-                text: text.into(),
-                mentions: Arc::new([]),
+        let ask = match text {
+            "decode" => Ask::Decode {
+                format: "f".to_owned(),
+                source: text.into(),
+                max_text: 1,
             },
-            options: Arc::new(options),
+            _ => Ask::Link {
+                note: Note {
+                    text: text.into(),
+                    mentions: Arc::new([]),
+                },
+                options: Arc::new(options),
+            },
+        };
+        let item = Item {
+            ask,
             deadline: Instant::now(),
             alone,
             done,
@@ -797,6 +1021,7 @@ mod tests {
             ("b", 5, false),
             ("c", 3, false),
             (&*long, 5, false),
+            ("decode", 5, false),
             ("d", 5, true),
             ("e", 5, false),
         ];
@@ -807,9 +1032,12 @@ mod tests {
         drop(answers.remove(1));
         let mut batches = Vec::new();
         while let Some(batch) = next_batch(&mut waiting) {
-            let first = |item: &Item| item.note.text.chars().next().unwrap();
+            let first = |item: &Item| match &item.ask {
+                Ask::Link { note, .. } => note.text.chars().next().unwrap(),
+                _ => '*',
+            };
             batches.push(batch.iter().map(first).collect::<String>());
         }
-        assert_eq!(batches, ["ae", "c", "x", "d"], "b is not wanted any more");
+        assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
     }
 }

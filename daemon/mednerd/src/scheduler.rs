@@ -13,28 +13,22 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use mednerd_client::api::{self, TextLength};
-use mednerd_pipeline::{Aggregation, Logits, Mention, OffsetMap, OffsetUnit, merge, retain_confident};
-use sha2::{Digest, Sha256};
+use mednerd_client::api;
+use mednerd_pipeline::{Aggregation, Logits};
 use tokio::sync::oneshot;
 
 use crate::generation::Entry;
 use crate::gpu::{Client, Gpus, Taken};
 use crate::models::{Model, Prepared, StageError};
+use crate::page::{Annotated, Found, Page};
 use crate::sync::{Pass, lock};
 
 /// One document to annotate.
 pub struct Job {
-    /// The text, exactly as received.
-    pub text: Arc<str>,
-    /// The models to run.
-    pub models: Vec<Arc<Entry>>,
+    /// The text, the models to run, and what is wanted of them.
+    pub page: Arc<Page>,
     /// How pieces become entities.
     pub aggregation: Aggregation,
-    /// The lowest score to report.
-    pub threshold: f32,
-    /// The unit of offsets in the answer.
-    pub offset_unit: OffsetUnit,
     /// When the request arrived.
     pub arrived: Instant,
     /// So long after its arrival the answer is of no use.
@@ -47,14 +41,8 @@ pub struct Job {
 /// What came of a document.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The answer's entities.
-    pub entities: Vec<api::Entity>,
-    /// Where they are in the text, in bytes.
-    pub places: Vec<(usize, usize)>,
-    /// SHA-256 of the text, in hexadecimal.
-    pub text_sha256: String,
-    /// The text's length.
-    pub text_length: TextLength,
+    /// What there is to say of it.
+    pub result: Computed,
     /// From arrival until a worker began.
     pub queued: Duration,
     /// Computing, summed over windows.
@@ -77,6 +65,15 @@ impl Outcome {
             false => api::Engine::Tract,
         }
     }
+}
+
+/// What there is to say of a document once its models have run.
+#[derive(Debug)]
+pub enum Computed {
+    /// All of it.
+    Annotated(Annotated),
+    /// What each model found, of all scores: a [plugin has a word to say](Page::is_refined).
+    Found(Vec<Found>),
 }
 
 /// Why nothing came of a document.
@@ -388,7 +385,7 @@ impl Task {
                 group
                     .models
                     .iter()
-                    .filter_map(|model| self.job.models.get(*model))
+                    .filter_map(|model| self.job.page.models.get(*model))
             };
             let models: Vec<&Model> = entries().map(|entry| &*entry.model).collect();
             let units = || {
@@ -443,7 +440,7 @@ impl Returning {
         let unit = work.units.get(window)?;
         let group = work.groups.get(unit.group)?;
         let logits = group.models.iter().zip(logits).map(|(model, values)| {
-            let entry = self.task.job.models.get(*model)?;
+            let entry = self.task.job.page.models.get(*model)?;
             entry.model.logits(values).ok()
         });
         let logits: Option<Vec<Logits>> = logits.collect();
@@ -492,16 +489,17 @@ impl Work {
     fn new(job: &Job) -> Result<Self, JobError> {
         let begun = Instant::now();
         let mut groups: Vec<Group> = Vec::new();
-        for (index, entry) in job.models.iter().enumerate() {
+        let all = &job.page.models;
+        for (index, entry) in all.iter().enumerate() {
             let like = |group: &&mut Group| {
-                let first = group.models.first().and_then(|first| job.models.get(*first));
+                let first = group.models.first().and_then(|first| all.get(*first));
                 first.is_some_and(|first| first.model.reads_like(&entry.model))
             };
             match groups.iter_mut().find(like) {
                 Some(group) => group.models.push(index),
                 None => groups.push(Group {
                     models: vec![index],
-                    prepared: entry.model.prepare(&job.text).map_err(of_model(entry))?,
+                    prepared: entry.model.prepare(&job.page.text).map_err(of_model(entry))?,
                 }),
             }
         }
@@ -535,7 +533,7 @@ impl Work {
         let entries: Vec<&Arc<Entry>> = group
             .models
             .iter()
-            .filter_map(|index| job.models.get(*index))
+            .filter_map(|index| job.page.models.get(*index))
             .collect();
         let models: Vec<&Model> = entries.iter().map(|entry| &*entry.model).collect();
         Model::forward(&models, &group.prepared, unit.window).map_err(|(index, error)| {
@@ -552,42 +550,28 @@ impl Work {
 
     fn outcome(&self, job: &Job) -> Result<Outcome, JobError> {
         let begun = Instant::now();
-        let mut mentions = Vec::new();
+        let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             for (place, &task) in group.models.iter().enumerate() {
-                let Some(entry) = job.models.get(task) else {
+                let Some(entry) = job.page.models.get(task) else {
                     continue;
                 };
                 let units = self.units.iter().filter(|unit| unit.group == index);
                 let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()?.get(place)).collect();
-                let mut spans = entry
+                let spans = entry
                     .model
-                    .decode(&job.text, &group.prepared, &parts, job.aggregation)
+                    .decode(&job.page.text, &group.prepared, &parts, job.aggregation)
                     .map_err(of_model(entry))?;
-                retain_confident(&mut spans, job.threshold);
-                mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
+                found.push((task, spans));
             }
         }
-        let offsets = OffsetMap::new(&job.text);
-        let (entities, places) = merge(mentions)
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, mention)| {
-                let place = (mention.span.begin, mention.span.end);
-                Some((entity(index, &mention, job, &offsets)?, place))
-            })
-            .unzip();
+        let result = match job.page.is_refined() {
+            true => Computed::Found(found),
+            false => Computed::Annotated(job.page.annotate(found)),
+        };
         self.spend(begun.elapsed());
-        let length = |unit| offsets.length(unit) as u64;
         Ok(Outcome {
-            entities,
-            places,
-            text_sha256: hexadecimal(&Sha256::digest(job.text.as_bytes())),
-            text_length: TextLength {
-                utf8_byte: length(OffsetUnit::Utf8Byte),
-                utf16_code_unit: length(OffsetUnit::Utf16CodeUnit),
-                unicode_code_point: length(OffsetUnit::UnicodeCodePoint),
-            },
+            result,
             queued: self.queued,
             computed: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             tokens: self.groups.iter().map(|group| group.prepared.tokens()).sum(),
@@ -598,20 +582,6 @@ impl Work {
     }
 }
 
-fn entity(index: usize, mention: &Mention, job: &Job, offsets: &OffsetMap<'_>) -> Option<api::Entity> {
-    let span = &mention.span;
-    Some(api::Entity {
-        id: format!("e{}", index + 1),
-        begin: offsets.convert(span.begin, job.offset_unit) as u64,
-        end: offsets.convert(span.end, job.offset_unit) as u64,
-        text: job.text.get(span.begin..span.end)?.to_owned(),
-        label: span.label.to_string(),
-        score: span.score,
-        model: job.models.get(mention.task)?.name.clone(),
-        concepts: Vec::new(),
-    })
-}
-
 fn of_model(entry: &Entry) -> impl Fn(StageError) -> JobError {
     let model = entry.name.clone();
     move |error| JobError::Stage {
@@ -620,13 +590,12 @@ fn of_model(entry: &Entry) -> impl Fn(StageError) -> JobError {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use mednerd_client::api;
+    use mednerd_pipeline::OffsetUnit;
 
     use super::*;
     use crate::sync::Gate;
@@ -640,19 +609,30 @@ mod tests {
             default: true,
             model: base.model.clone().unwrap(),
             base: "tiny".to_owned(),
+            plugin: None,
         })
     }
 
     fn job(entry: &Arc<Entry>, text: &str) -> Job {
         Job {
-            text: text.into(),
-            models: vec![Arc::clone(entry)],
+            page: Arc::new(Page {
+                text: text.into(),
+                original: None,
+                models: vec![Arc::clone(entry)],
+                threshold: 0.0,
+                offset_unit: OffsetUnit::Utf8Byte,
+            }),
             aggregation: Aggregation::Simple,
-            threshold: 0.0,
-            offset_unit: OffsetUnit::Utf8Byte,
             arrived: Instant::now(),
             allowed: Duration::from_secs(60),
             places: Vec::new(),
+        }
+    }
+
+    fn entities(outcome: Outcome) -> Vec<api::Entity> {
+        match outcome.result {
+            Computed::Annotated(annotated) => annotated.entities,
+            Computed::Found(_) => panic!("no plugin has a word to say"),
         }
     }
 
@@ -670,15 +650,16 @@ mod tests {
         let mut expected = Vec::new();
         for length in lengths {
             let outcome = alone.submit(job(&entry, &note(length))).outcome().await.unwrap();
-            assert_eq!(outcome.entities.is_empty(), length == 0);
-            expected.push(outcome.entities);
+            let found = entities(outcome);
+            assert_eq!(found.is_empty(), length == 0);
+            expected.push(found);
         }
         alone.stop();
         let crowd = Scheduler::start(4, Arc::new(Gpus::none())).unwrap();
         for _ in 0..5 {
             let tickets = lengths.map(|length| crowd.submit(job(&entry, &note(length))));
             for (ticket, expected) in tickets.into_iter().zip(&expected) {
-                assert_eq!(ticket.outcome().await.unwrap().entities, *expected);
+                assert_eq!(entities(ticket.outcome().await.unwrap()), *expected);
             }
         }
         crowd.stop();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -75,8 +76,37 @@ pub struct Weights {
 struct Shard {
     name: String,
     path: PathBuf,
-    file: File,
+    content: Content,
     size: u64,
+}
+
+/// Where the bytes of a safetensors file are.
+enum Content {
+    File(File),
+    /// Handed over by a plugin.
+    Memory(Vec<u8>),
+}
+
+impl Content {
+    fn read_exact_at(&self, part: &mut [u8], at: u64) -> io::Result<()> {
+        let bytes = match self {
+            Self::File(file) => return file.read_exact_at(part, at),
+            Self::Memory(bytes) => bytes,
+        };
+        let begin = usize::try_from(at).unwrap_or(usize::MAX);
+        let found = bytes.get(begin..begin.saturating_add(part.len()));
+        part.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => file.fmt(f),
+            Self::Memory(bytes) => write!(f, "{} bytes", bytes.len()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -112,8 +142,20 @@ impl Weights {
             path: path.clone(),
             ..Self::default()
         };
-        weights.add(name, path, file, size)?;
+        weights.add(name, path, Content::File(file), size)?;
         Ok(Some(weights))
+    }
+
+    /// One file's content; `path` is what messages call it.
+    pub(crate) fn from_memory(path: &Path, name: &str, bytes: Vec<u8>) -> Result<Self, ModelError> {
+        let path = path.join(name);
+        let mut weights = Self {
+            path: path.clone(),
+            ..Self::default()
+        };
+        let size = bytes.len() as u64;
+        weights.add(name, path, Content::Memory(bytes), size)?;
+        Ok(weights)
     }
 
     /// No tensors at all, for a checkpoint whose weights are elsewhere (`model.onnx`).
@@ -185,7 +227,7 @@ impl Weights {
                 .min(BLOCK);
             let part = block.get_mut(..wanted).unwrap_or_default();
             shard
-                .file
+                .content
                 .read_exact_at(part, entry.begin.saturating_add(done))
                 .map_err(|e| io_error(&shard.path, e))?;
             let first = values.len();
@@ -211,9 +253,13 @@ impl Weights {
 
     /// Adds the files' contents to a digest: the shards in the order of their names.
     pub(crate) fn digest(&self, hasher: &mut Hasher) -> Result<(), ModelError> {
-        self.shards
-            .iter()
-            .try_for_each(|shard| hasher.file(&shard.name, &shard.path, &shard.file, shard.size))
+        self.shards.iter().try_for_each(|shard| match &shard.content {
+            Content::File(file) => hasher.file(&shard.name, &shard.path, file, shard.size),
+            Content::Memory(bytes) => {
+                hasher.bytes(&shard.name, bytes);
+                Ok(())
+            }
+        })
     }
 
     fn check(&self, name: &str, shape: &[usize]) -> Result<(&Entry, &Shard, Dtype), ModelError> {
@@ -284,7 +330,7 @@ impl Weights {
                     "names the shard \"{name}\", which is not in the directory; copy it there"
                 ))
             })?;
-            weights.add(name, path, file, size)?;
+            weights.add(name, path, Content::File(file), size)?;
             if let Some(lost) = tensors.iter().find(|t| !weights.tensors.contains_key(**t)) {
                 return Err(fault(format!(
                     "says that tensor \"{lost}\" is in \"{name}\", but it is not"
@@ -295,9 +341,9 @@ impl Weights {
     }
 
     /// Parses the header of one file and takes its tensors in.
-    fn add(&mut self, name: &str, path: PathBuf, file: File, size: u64) -> Result<(), ModelError> {
+    fn add(&mut self, name: &str, path: PathBuf, content: Content, size: u64) -> Result<(), ModelError> {
         let shard = self.shards.len();
-        for (tensor, entry) in header(&path, &file, size, shard)? {
+        for (tensor, entry) in header(&path, &content, size, shard)? {
             if self.tensors.contains_key(&tensor) {
                 return Err(ModelError::TensorEntry {
                     path,
@@ -310,7 +356,7 @@ impl Weights {
         self.shards.push(Shard {
             name: name.to_owned(),
             path,
-            file,
+            content,
             size,
         });
         Ok(())
@@ -327,7 +373,7 @@ fn plain_name(name: &str) -> bool {
 
 /// Reads and checks a header: 8 bytes of length, that many bytes of JSON, then the tensors, which must fill the rest of
 /// the file without gap or overlap (<https://github.com/huggingface/safetensors#format>).
-fn header(path: &Path, file: &File, size: u64, shard: usize) -> Result<Vec<(String, Entry)>, ModelError> {
+fn header(path: &Path, file: &Content, size: u64, shard: usize) -> Result<Vec<(String, Entry)>, ModelError> {
     let fault = |problem: String| ModelError::Header {
         path: path.to_owned(),
         problem,

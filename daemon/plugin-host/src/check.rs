@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::serve;
 
-/// How long a test may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a test may take where nobody says otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// How late a cancelled or overdue call may return.
 const LATE: Duration = Duration::from_millis(100);
 /// How much resident memory may grow over 10,000 calls.
@@ -33,6 +33,7 @@ struct Job {
     settings: String,
     sample: Option<Vec<u8>>,
     test: String,
+    patience: Duration,
 }
 
 /// A report.
@@ -91,11 +92,16 @@ const TESTS: &[(&str, &str, Test)] = &[
     (ability::DOCUMENT, "document.leaks", document_leaks),
 ];
 
-/// Checks the plugin in `directory`.
+/// Checks the plugin in `directory`; no test may take longer than `patience`.
 ///
 /// # Errors
 /// Where it has no manifest or library to check, or this program cannot run itself.
-pub fn run(directory: &Path, settings: &str, sample: Option<Vec<u8>>) -> Result<Report, String> {
+pub fn run(
+    directory: &Path,
+    settings: &str,
+    sample: Option<Vec<u8>>,
+    patience: Duration,
+) -> Result<Report, String> {
     let directory = std::path::absolute(directory).map_err(|error| error.to_string())?;
     let policy = Policy::development(package::TRUSTED_KEYS.into());
     let package = package::verify(&directory, &policy).map_err(|error| error.to_string())?;
@@ -119,6 +125,7 @@ pub fn run(directory: &Path, settings: &str, sample: Option<Vec<u8>>) -> Result<
             settings: settings.to_owned(),
             sample: sample.clone(),
             test: (*test).to_owned(),
+            patience,
         };
         tests.push(one(&own, &job)?);
     }
@@ -137,7 +144,7 @@ fn one(program: &Path, job: &Job) -> Result<Verdict, String> {
     let begun = Instant::now();
     let mut settings = Settings::new("check", program);
     settings.arguments = vec!["check-one".into()];
-    settings.start_timeout = PATIENCE;
+    settings.start_timeout = job.patience;
     settings.start = postcard::to_allocvec(job).map_err(|error| error.to_string())?;
     let (sender, detail) = std::sync::mpsc::channel();
     let observer = move |notice: Notice<'_>| {
@@ -150,7 +157,12 @@ fn one(program: &Path, job: &Job) -> Result<Verdict, String> {
         Ok(()) => (true, detail.try_recv().unwrap_or_default()),
         Err(StartError::Refused(why)) => (false, why),
         Err(StartError::Died(cause)) => (false, format!("its process died: {cause}")),
-        Err(StartError::TimedOut(time)) => (false, format!("not done within {} s", time.as_secs())),
+        Err(StartError::TimedOut(time)) => (
+            false,
+            format!(
+                "it did not come back within {time:?}: poll Call::check in every loop, and never wait for anything else"
+            ),
+        ),
         Err(error) => return Err(error.to_string()),
     };
     Ok(Verdict {
@@ -201,7 +213,7 @@ impl Bench {
 
     fn with(job: Job, library: Library, manifest: package::Manifest) -> Self {
         // Tests make many calls; what limits one call is not measured here.
-        let _ = crate::sandbox::allow_cpu(PATIENCE);
+        let _ = crate::sandbox::allow_cpu(job.patience);
         Self {
             job,
             library,
@@ -227,6 +239,11 @@ struct Patient {
 }
 
 impl Patient {
+    /// One who waits: what takes too long is ended from outside.
+    fn new() -> Self {
+        Self::until(Duration::from_secs(86_400))
+    }
+
     fn until(time: Duration) -> Self {
         Self {
             cancelled: AtomicBool::new(false),
@@ -312,7 +329,7 @@ fn link(
     options: &NormalizeOptions,
 ) -> Result<Vec<Linked>, String> {
     let results = normalizer
-        .normalize(batch, options, &Patient::until(PATIENCE))
+        .normalize(batch, options, &Patient::new())
         .map_err(told)?;
     results.into_iter().map(|result| result.map_err(told)).collect()
 }
@@ -528,7 +545,7 @@ fn cancel(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
     let notes = work();
     let documents: Vec<Document<'_>> = notes.iter().map(Note::document).collect();
-    let patient = Patient::until(PATIENCE);
+    let patient = Patient::new();
     std::thread::scope(|scope| {
         let cancelled_at = scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(2));
@@ -587,7 +604,7 @@ fn adapter_files(bench: &Bench) -> Result<String, String> {
         .library
         .adapter(&bench.job.settings)
         .map_err(|error| format!("it does not open: {error}"))?;
-    let files = adapter.files(&Patient::until(PATIENCE)).map_err(told)?;
+    let files = adapter.files(&Patient::new()).map_err(told)?;
     let config: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&files.config)
         .map_err(|_| "its adapter_config.json is no JSON object".to_owned())?;
     for key in ["r", "lora_alpha", "target_modules"] {
@@ -595,11 +612,24 @@ fn adapter_files(bench: &Bench) -> Result<String, String> {
             return Err(format!("its adapter_config.json has no {key}"));
         }
     }
+    let task = adapter.task();
+    if let Some(map) = config.get("id2label") {
+        let mut types = entity_types(map)?;
+        let mut declared = task.labels.clone();
+        types.sort();
+        types.dedup();
+        declared.sort();
+        if types != declared {
+            let (types, declared) = (types.join(", "), declared.join(", "));
+            return Err(format!(
+                "its id2label has {types}, and it declares the labels {declared}"
+            ));
+        }
+    }
     let tensors = tensors(&files.tensors)?;
     if !tensors.keys().any(|name| name.contains("lora_")) {
         return Err("its tensors hold no LoRA matrix".to_owned());
     }
-    let task = adapter.task();
     Ok(format!(
         "task {} over base {}: {} tensors, labels {}",
         task.name,
@@ -607,6 +637,19 @@ fn adapter_files(bench: &Bench) -> Result<String, String> {
         tensors.len(),
         task.labels.join(", ")
     ))
+}
+
+/// The entity types of an `id2label`.
+fn entity_types(map: &serde_json::Value) -> Result<Vec<String>, String> {
+    let map: BTreeMap<String, String> =
+        serde_json::from_value(map.clone()).map_err(|_| "its id2label is no object of strings".to_owned())?;
+    let labels = map.into_values().filter(|label| label != "O");
+    Ok(labels
+        .map(|label| match label.split_once('-') {
+            Some((prefix, rest)) if prefix.len() == 1 => rest.to_owned(),
+            _ => label,
+        })
+        .collect())
 }
 
 /// The header of a safetensors file, whose tensors must lie within it.
@@ -651,11 +694,7 @@ fn adapter_refine(bench: &Bench) -> Result<String, String> {
             score: 0.5,
         })
         .collect();
-    let refine = |spans: &[Span]| {
-        adapter
-            .refine(&note.text, spans, &Patient::until(PATIENCE))
-            .map_err(told)
-    };
+    let refine = |spans: &[Span]| adapter.refine(&note.text, spans, &Patient::new()).map_err(told);
     refine(&[])?;
     let first = refine(&spans)?;
     match refine(&spans)? == first {
@@ -677,34 +716,43 @@ fn sample(bench: &Bench) -> Result<String, String> {
     let Some(sample) = &bench.job.sample else {
         return Err("no sample was given: pass a document of its format by --sample".to_owned());
     };
+    let mut why = String::new();
     for format in document.formats() {
-        let decode = || document.decode(format, sample, MAX_TEXT, &Patient::until(PATIENCE));
-        if let Ok(decoded) = decode() {
-            if decoded.text.is_empty() {
-                return Err("the sample became an empty text".to_owned());
+        let decode = || document.decode(format, sample, MAX_TEXT, &Patient::new());
+        let decoded = match decode() {
+            Ok(decoded) => decoded,
+            Err(failure) => {
+                why.push_str(&format!("; {format}: {}", told(failure)));
+                continue;
             }
-            if decode().ok().as_ref() != Some(&decoded) {
-                return Err("the same sample becomes another text the next time".to_owned());
-            }
-            return copies(&decoded, sample).map(|()| {
-                format!(
-                    "{} bytes of {format} became {} bytes of text",
-                    sample.len(),
-                    decoded.text.len()
-                )
-            });
+        };
+        if decoded.text.is_empty() {
+            return Err("the sample became an empty text".to_owned());
         }
+        if decode().ok().as_ref() != Some(&decoded) {
+            return Err("the same sample becomes another text the next time".to_owned());
+        }
+        return copies(&decoded, sample).map(|()| {
+            format!(
+                "{} bytes of {format} became {} bytes of text",
+                sample.len(),
+                decoded.text.len()
+            )
+        });
     }
-    Err("no format of it decodes the sample".to_owned())
+    Err(format!("no format of it decodes the sample{why}"))
 }
 
-/// Pieces that are as long as their source must be equal to it, byte by byte.
+/// Pieces of several characters that are as long as their source must be equal to it, byte by byte.
 fn copies(decoded: &mednerd_plugin::Decoded, source: &[u8]) -> Result<(), String> {
     let wrong = decoded.pieces.iter().any(|piece| {
+        let text = decoded
+            .text
+            .get(piece.text_begin..piece.text_end)
+            .unwrap_or_default();
         piece.is_copy()
-            && piece.text_end - piece.text_begin > 1
-            && decoded.text.as_bytes().get(piece.text_begin..piece.text_end)
-                != source.get(piece.source_begin..piece.source_end)
+            && text.chars().nth(1).is_some()
+            && Some(text.as_bytes()) != source.get(piece.source_begin..piece.source_end)
     });
     match wrong {
         true => Err("a piece that is as long as its source is not equal to it".to_owned()),
@@ -746,7 +794,7 @@ fn garbage(bench: &Bench) -> Result<String, String> {
     }
     for format in document.formats() {
         for input in &inputs {
-            match document.decode(format, input, MAX_TEXT, &Patient::until(PATIENCE)) {
+            match document.decode(format, input, MAX_TEXT, &Patient::new()) {
                 Ok(_) => {}
                 Err(Failure::Plugin(error)) if error.kind != ErrorKind::Panic => {}
                 Err(failure) => return Err(told(failure)),
@@ -766,7 +814,7 @@ fn document_leaks(bench: &Bench) -> Result<String, String> {
     steady(|| {
         for format in &formats {
             // Whether it can be decoded another test says.
-            let _ = document.decode(format, &sample, MAX_TEXT, &Patient::until(PATIENCE));
+            let _ = document.decode(format, &sample, MAX_TEXT, &Patient::new());
         }
         Ok(())
     })

@@ -10,11 +10,12 @@ mod serve;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-const USAGE: &str = "mednerd starts this program. By hand: mednerd-plugin-host check DIRECTORY [SETTINGS [SAMPLE]], \
-    where SETTINGS is a JSON object and SAMPLE a file";
+const USAGE: &str = "mednerd starts this program. By hand: mednerd-plugin-host check [--patience-ms N] DIRECTORY \
+    [SETTINGS [SAMPLE]], where SETTINGS is a JSON object and SAMPLE a file";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,9 +23,20 @@ fn main() -> ExitCode {
     match *arguments {
         [] => as_child(serve::run),
         ["check-one"] => as_child(check::run_one),
-        ["check", directory] => conformance(directory, "{}", None),
-        ["check", directory, settings] => conformance(directory, settings, None),
-        ["check", directory, settings, sample] => conformance(directory, settings, Some(sample)),
+        ["check", "--patience-ms", number, ref rest @ ..] => match number.parse() {
+            Ok(number) => check(rest, Duration::from_millis(number)),
+            Err(_) => say(USAGE),
+        },
+        ["check", ref rest @ ..] => check(rest, check::PATIENCE),
+        _ => say(USAGE),
+    }
+}
+
+fn check(arguments: &[&str], patience: Duration) -> ExitCode {
+    match *arguments {
+        [directory] => conformance(directory, "{}", None, patience),
+        [directory, settings] => conformance(directory, settings, None, patience),
+        [directory, settings, sample] => conformance(directory, settings, Some(sample), patience),
         _ => say(USAGE),
     }
 }
@@ -42,12 +54,12 @@ fn as_child(run: impl FnOnce() -> std::io::Result<()>) -> ExitCode {
 }
 
 /// Prints the report as JSON. Exit code 0 where the plugin conforms, 1 where it does not, 2 where there is none.
-fn conformance(directory: &str, settings: &str, sample: Option<&str>) -> ExitCode {
+fn conformance(directory: &str, settings: &str, sample: Option<&str>, patience: Duration) -> ExitCode {
     let sample = match sample.map(std::fs::read).transpose() {
         Ok(sample) => sample,
         Err(error) => return say(&format!("the sample cannot be read: {error}")),
     };
-    let report = check::run(Path::new(directory), settings, sample).and_then(|report| {
+    let report = check::run(Path::new(directory), settings, sample, patience).and_then(|report| {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
         Ok((report.conforms, text))
     });

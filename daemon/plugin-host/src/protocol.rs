@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mednerd_plugin::contract::Breach;
 use mednerd_plugin::package::{Manifest, Policy};
 use mednerd_plugin::{
     AdapterFiles, Concept, Decoded, Document, Error, NormalizeOptions, Span, Task, Vocabulary,
@@ -24,6 +25,8 @@ pub struct Start {
     pub settings: String,
     /// Bytes that a frame may have.
     pub max_frame: usize,
+    /// Whether the host does not start where its sandbox is not [`enough`](Sandbox::is_enough).
+    pub require_sandbox: bool,
 }
 
 /// The payload of `Event`.
@@ -67,6 +70,14 @@ pub struct Sandbox {
     pub landlock: String,
     /// Whether seccomp holds: `full` or `none`.
     pub seccomp: String,
+}
+
+impl Sandbox {
+    /// Whether vendor code can gain nothing: seccomp keeps it from network, processes and signals, and Landlock, in every
+    /// version of it, from files. What `partial` lacks, seccomp forbids as well.
+    pub fn is_enough(&self) -> bool {
+        self.seccomp == "full" && ["full", "partial"].contains(&&*self.landlock)
+    }
 }
 
 /// The payload of `Call`.
@@ -122,16 +133,27 @@ pub enum Outcome {
     Decoded(Decoded),
 }
 
-/// Why nothing came of it; the payload of `Failed` too. Holds no text of any document.
+/// Why nothing came of it; the payload of `Failed` too. Holds no text of any document as long as the host is honest:
+/// whoever shows one to people [mutes](Fault::mute) it first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Fault {
     /// The plugin says so.
     #[error("{0}")]
     Plugin(Error),
-    /// The plugin broke the contract, in these words of the host.
+    /// The plugin broke the contract.
     #[error("{0}")]
-    Breach(String),
+    Breach(Breach),
     /// The plugin does not have this ability, or the daemon sent what the host does not know.
     #[error("the plugin has no such ability")]
     Unsupported,
+}
+
+impl Fault {
+    /// The same without any word that the host could have been made to say.
+    pub fn mute(self) -> Self {
+        match self {
+            Self::Plugin(error) => Self::Plugin(error.mute()),
+            other => other,
+        }
+    }
 }

@@ -35,6 +35,12 @@ pub enum Refusal {
     Plugin(#[from] Failure),
     #[error("the files have changed since mednerd verified them; reload to take the new ones")]
     Changed,
+    #[error(
+        "this kernel cannot confine it (Landlock: {}, seccomp: {}), and require_sandbox = true in [plugin_policy] demands that; \
+         use a kernel with both (Linux 5.13 or later, Landlock among its security modules), or set it to false",
+        .0.landlock, .0.seccomp
+    )]
+    Unconfined(Sandbox),
     #[error("the library says that it is {what} {found:?}, and the manifest says {signed:?}")]
     Identity {
         what: &'static str,
@@ -85,6 +91,9 @@ fn prepare(link: &Arc<Link>, start: &Start) -> Result<Plugin, Refusal> {
         return Err(Refusal::Changed);
     }
     let sandbox = confine(&start.directory, &package, &start.settings, start.max_frame)?;
+    if start.require_sandbox && !sandbox.is_enough() {
+        return Err(Refusal::Unconfined(sandbox));
+    }
     // From here on: a thread that is older would not be confined.
     let opened = give_up_after(link, manifest.start_time())?;
     let library = load(package, listener(Arc::clone(link)))?;
@@ -275,6 +284,8 @@ impl Plugin {
 fn fault(failure: Failure) -> Fault {
     match failure {
         Failure::Plugin(error) => Fault::Plugin(error),
-        other => Fault::Breach(other.to_string()),
+        Failure::Breach(breach) => Fault::Breach(breach),
+        // Libraries are loaded before there are calls.
+        Failure::Load(_) => Fault::Unsupported,
     }
 }

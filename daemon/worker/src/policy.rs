@@ -23,7 +23,7 @@ impl Default for Backoff {
 }
 
 /// A worker that dies so often is taken out of service for a while.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
     /// So many deaths
     pub deaths: usize,

@@ -81,8 +81,12 @@ pub struct LinkChoice {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AnnotateRequest {
-    /// The note.
+    /// The note or, with `format`, the document as it was received.
     pub text: String,
+    /// The format of the document, such as `hl7v2`, for the plugin that decodes it; plain text where absent. Offsets and
+    /// lengths in the answer are those of the document as received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// Comes back in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
@@ -215,6 +219,8 @@ pub struct Entity {
     pub end: u64,
     /// The text between `begin` and `end`, exactly.
     pub text: String,
+    /// The same as the document's format spells it, without escapes and markup; `null` where the request named no format.
+    pub decoded: Option<String>,
     /// The entity type as the model names it.
     pub label: String,
     /// The model's probability, 0 to 1.
@@ -276,10 +282,14 @@ pub struct Versions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timing {
-    /// From arrival until a worker began.
+    /// In the plugin that decodes the document's format.
+    pub decoding: f64,
+    /// Until a worker began.
     pub queue: f64,
     /// In tokeniser, model and decoder, summed over the windows of the note.
     pub inference: f64,
+    /// In the plugins of adapters that post-process what was found.
+    pub refining: f64,
     /// In normalisers.
     pub linking: f64,
     /// From arrival until the answer was ready.
@@ -348,6 +358,8 @@ pub struct ModelInfo {
     pub adapters: Vec<String>,
     /// The base that it is an adapter over; `null` for a model of its own.
     pub base: Option<String>,
+    /// The plugin that brings it; `null` for one of the configuration's own.
+    pub plugin: Option<String>,
 }
 
 /// The body of `POST /v1/models`.
@@ -414,7 +426,9 @@ pub struct PluginInfo {
     /// Hosts that died.
     pub deaths: u64,
     /// The last of them.
-    pub last_death: Option<PluginDeath>,
+    pub last_death: Option<PluginEvent>,
+    /// The last call that failed.
+    pub last_failure: Option<PluginEvent>,
     /// What became of its calls.
     pub calls: PluginCalls,
     /// What confines its host, beside resource limits.
@@ -448,13 +462,13 @@ pub enum PluginState {
     Stopped,
 }
 
-/// The death of a plugin's host.
+/// Something that happened to a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct PluginDeath {
+pub struct PluginEvent {
     /// When, RFC 3339.
     pub at: String,
-    /// Of what.
+    /// Why.
     pub cause: String,
 }
 
@@ -478,6 +492,8 @@ pub struct PluginSandbox {
     pub landlock: String,
     /// System calls.
     pub seccomp: String,
+    /// Whether that keeps it from all files but its own, from network and from other processes.
+    pub enough: bool,
 }
 
 /// A plugin in a few words.
@@ -494,8 +510,14 @@ pub struct PluginStatus {
     pub deaths: u64,
     /// Of what the last one died.
     pub last_death: Option<String>,
+    /// Calls that failed.
+    pub failed: u64,
+    /// Why the last one did.
+    pub last_failure: Option<String>,
     /// The key that signed it; `null` for an unsigned one in development.
     pub signed_by: Option<String>,
+    /// What confines its host, beside resource limits.
+    pub sandbox: PluginSandbox,
 }
 
 /// What the daemon is doing as a whole.
@@ -584,7 +606,7 @@ pub struct GpuStatus {
     /// Workers that died.
     pub deaths: u64,
     /// The last of them.
-    pub last_death: Option<PluginDeath>,
+    pub last_death: Option<PluginEvent>,
 }
 
 /// How busy the daemon is.

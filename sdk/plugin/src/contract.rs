@@ -1,6 +1,8 @@
 //! What must be true of a plugin's answers. Checked in its host and, since a host that has run vendor code is
 //! not to be believed, again in the daemon. No message quotes an answer.
 
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::types::{Concept, Decoded, NormalizeOptions, Span, Task, Vocabulary};
 
 /// The longest identifier, name or code.
@@ -9,7 +11,10 @@ pub const MAX_STRING: usize = 4096;
 pub const MAX_LIST: usize = 1024;
 
 /// What an answer breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// On its way from a host to the daemon it is numbers: words come from this file alone, whoever sends them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(into = "Wire")]
 pub enum Breach {
     /// Results for another number of documents or mentions than were asked for.
     #[error("it answered {found} {what} where {expected} were asked for")]
@@ -61,6 +66,109 @@ pub enum Breach {
     /// A digest that is none.
     #[error("it names a base model by something that is no SHA-256 in hexadecimal")]
     Digest,
+}
+
+/// What a [`Breach`] can be about; a place in this list stands for it in a message.
+const SUBJECTS: &[&str] = &[
+    "thing",
+    "ability",
+    "bytes of text",
+    "code",
+    "code system",
+    "codings",
+    "concept id",
+    "concept name",
+    "concepts for a mention",
+    "digest",
+    "display",
+    "documents",
+    "format",
+    "formats",
+    "id, version or ability",
+    "label",
+    "labels",
+    "match kind",
+    "mentions",
+    "name of a vocabulary",
+    "plugin id",
+    "plugin version",
+    "semantic type",
+    "semantic types",
+    "spans",
+    "task name",
+    "text",
+    "version of a vocabulary",
+    "vocabularies",
+];
+
+/// Kind, subject and two numbers of a [`Breach`].
+#[derive(Serialize, Deserialize)]
+struct Wire(u8, u8, u64, u64);
+
+// By hand, because the derived one would want words that live for ever.
+impl<'de> Deserialize<'de> for Breach {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer).map(Into::into)
+    }
+}
+
+impl From<Breach> for Wire {
+    fn from(breach: Breach) -> Self {
+        let subject = |what: &str| {
+            let at = SUBJECTS.iter().position(|known| *known == what);
+            at.and_then(|at| u8::try_from(at).ok()).unwrap_or(0)
+        };
+        let (kind, what, one, two) = match breach {
+            Breach::Count {
+                what,
+                found,
+                expected,
+            } => (0, subject(what), found, expected),
+            Breach::TooMany { what, found, limit } => (1, subject(what), found, limit),
+            Breach::String(what) => (2, subject(what), 0, 0),
+            Breach::Utf8(what) => (3, subject(what), 0, 0),
+            Breach::Duplicate(what) => (4, subject(what), 0, 0),
+            Breach::Score => (5, 0, 0, 0),
+            Breach::Order => (6, 0, 0, 0),
+            Breach::Vocabulary => (7, 0, 0, 0),
+            Breach::Label => (8, 0, 0, 0),
+            Breach::Offsets => (9, 0, 0, 0),
+            Breach::Pieces => (10, 0, 0, 0),
+            Breach::Digest => (11, 0, 0, 0),
+        };
+        Self(kind, what, one as u64, two as u64)
+    }
+}
+
+impl From<Wire> for Breach {
+    fn from(Wire(kind, subject, one, two): Wire) -> Self {
+        let what = SUBJECTS.get(usize::from(subject)).copied().unwrap_or("thing");
+        let [one, two] = [one, two].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        match kind {
+            0 => Self::Count {
+                what,
+                found: one,
+                expected: two,
+            },
+            1 => Self::TooMany {
+                what,
+                found: one,
+                limit: two,
+            },
+            2 => Self::String(what),
+            3 => Self::Utf8(what),
+            4 => Self::Duplicate(what),
+            5 => Self::Score,
+            6 => Self::Order,
+            7 => Self::Vocabulary,
+            8 => Self::Label,
+            9 => Self::Offsets,
+            10 => Self::Pieces,
+            11 => Self::Digest,
+            // No host of this build sends another.
+            _ => Self::String("thing"),
+        }
+    }
 }
 
 fn string(what: &'static str, text: &str, may_be_empty: bool) -> Result<(), Breach> {
@@ -218,12 +326,15 @@ pub fn formats(found: &[String]) -> Result<(), Breach> {
     distinct("formats", found.iter().map(String::as_str))
 }
 
-/// A decoded document: the pieces cover the text, on character boundaries, and go forward in the source.
+/// A decoded document: the pieces cover the text and go forward in the source, on character boundaries of the text
+/// and, where that is UTF-8, of the source.
 ///
 /// # Errors
 /// [`Breach`]
 pub fn decoded(found: &Decoded, source: &[u8], max_text: usize) -> Result<(), Breach> {
     list("bytes of text", found.text.len(), max_text)?;
+    let source_text = std::str::from_utf8(source).ok();
+    let within = |at: usize| at > source.len() || source_text.is_some_and(|text| !text.is_char_boundary(at));
     let (mut text_at, mut source_at) = (0, 0);
     for piece in &found.pieces {
         if piece.text_begin != text_at || piece.text_end <= piece.text_begin {
@@ -232,7 +343,10 @@ pub fn decoded(found: &Decoded, source: &[u8], max_text: usize) -> Result<(), Br
         if piece.source_begin < source_at || piece.source_end < piece.source_begin {
             return Err(Breach::Pieces);
         }
-        if found.text.get(piece.text_begin..piece.text_end).is_none() || piece.source_end > source.len() {
+        if found.text.get(piece.text_begin..piece.text_end).is_none()
+            || within(piece.source_begin)
+            || within(piece.source_end)
+        {
             return Err(Breach::Offsets);
         }
         (text_at, source_at) = (piece.text_end, piece.source_end);
@@ -299,6 +413,56 @@ mod tests {
     }
 
     #[test]
+    fn a_breach_arrives_as_it_was_sent() {
+        let all = SUBJECTS
+            .iter()
+            .flat_map(|what| {
+                [
+                    Breach::Count {
+                        what,
+                        found: 1,
+                        expected: 2,
+                    },
+                    Breach::TooMany {
+                        what,
+                        found: 3,
+                        limit: 2,
+                    },
+                    Breach::String(what),
+                    Breach::Utf8(what),
+                    Breach::Duplicate(what),
+                ]
+            })
+            .chain([
+                Breach::Score,
+                Breach::Order,
+                Breach::Vocabulary,
+                Breach::Label,
+                Breach::Offsets,
+                Breach::Pieces,
+                Breach::Digest,
+            ]);
+        for breach in all {
+            assert_eq!(Breach::from(Wire::from(breach.clone())), breach);
+        }
+        // Every subject that this file names is in the list.
+        let source = include_str!("contract.rs");
+        let code = source.split("mod tests").next().unwrap();
+        for call in [
+            "list(\"",
+            "distinct(\"",
+            "string(\"",
+            "Breach::String(\"",
+            "what: \"",
+        ] {
+            for part in code.split(call).skip(1) {
+                let what = part.split('"').next().unwrap();
+                assert!(SUBJECTS.contains(&what), "{what:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_map_must_cover_the_text_and_go_forward() {
         let mut right = Decoded::default();
         right.copy("a", 0);
@@ -315,9 +479,17 @@ mod tests {
         let mut within = right.clone();
         within.pieces[1].text_end = 2;
         assert_eq!(decoded(&within, b"a\\x9\\", 100), Err(Breach::Offsets));
-        let mut back = right;
+        let mut back = right.clone();
         back.pieces[1].source_begin = 0;
         assert_eq!(decoded(&back, b"a\\x9\\", 100), Err(Breach::Pieces));
+        // "é" of the source begins at 1 and ends at 3: a piece cannot end at 2.
+        right.pieces[1].source_end = 2;
+        assert_eq!(decoded(&right, "aé".as_bytes(), 100), Err(Breach::Offsets));
+        assert_eq!(
+            decoded(&right, b"a\xe9", 100),
+            Ok(()),
+            "a source that is no UTF-8 has no characters"
+        );
     }
 
     #[test]

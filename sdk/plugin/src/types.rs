@@ -131,7 +131,8 @@ pub struct Task {
 /// A PEFT directory, file by file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdapterFiles {
-    /// `adapter_config.json`
+    /// `adapter_config.json`. The labels of the head's outputs are its `id2label`, as in a `config.json`, or else the
+    /// base's.
     pub config: Vec<u8>,
     /// `adapter_model.safetensors`: LoRA tensors and classification head.
     pub tensors: Vec<u8>,
@@ -183,7 +184,7 @@ impl Decoded {
         }
     }
 
-    /// Where a span of the text stands in the source: from the first byte of what its first character was made
+    /// Where a span of the text stands in the source, taking every piece that is as long as its source for equal to it: from the first byte of what its first character was made
     /// of to the last byte of what its last one was.
     pub fn source(&self, begin: usize, end: usize) -> Option<(usize, usize)> {
         let holder = |at: usize| {

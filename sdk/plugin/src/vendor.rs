@@ -69,13 +69,13 @@ pub trait Adapter: Sized + Send + Sync + 'static {
     /// Any; the plugin is not loaded.
     fn task(&self) -> Result<Task, Error>;
 
-    /// The files of its PEFT directory.
+    /// The files of its PEFT directory. Asked once, when the plugin is loaded.
     ///
     /// # Errors
     /// Any; the plugin is not loaded.
     fn files(&self, call: &Call<'_>) -> Result<AdapterFiles, Error>;
 
-    /// Post-processing of what the model found; only asked where [`Task::refines`].
+    /// Post-processing of what the model found, of all scores, in the order of the text; only asked where [`Task::refines`].
     ///
     /// # Errors
     /// Any; the answer is then degraded.

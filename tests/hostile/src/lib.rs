@@ -1,6 +1,6 @@
 //! A plugin that misbehaves as its settings say: `do` names the harm, which is done to documents that hold the
-//! word POISON; others are linked as they should be. `at_open = true` does it when the plugin is opened,
-//! `always = true` to every document.
+//! word POISON; others are linked, decoded and refined as they should be. `do = "told"` takes the harm from the document,
+//! `POISON:harm`. `at_open = true` does it when the plugin is opened, `always = true` to every document.
 //!
 //! Where a harm is an attempt, what came of it is the name of a concept: `denied`, or what was gained.
 
@@ -25,6 +25,7 @@ mednerd_plugin::export! {
 
 struct Hostile {
     harm: String,
+    settings: Settings,
     always: bool,
     host: Host,
     kept: std::sync::Mutex<Vec<u8>>,
@@ -34,19 +35,32 @@ impl Hostile {
     fn make(settings: &Settings, host: Host) -> Result<Self, Error> {
         let hostile = Self {
             harm: settings.text("do").unwrap_or("nothing").to_owned(),
+            settings: settings.clone(),
             always: settings.keys().any(|key| key == "always"),
             host,
             kept: std::sync::Mutex::default(),
         };
         if settings.keys().any(|key| key == "at_open") {
-            hostile.harm("");
+            hostile.harm(&hostile.harm, "");
         }
         Ok(hostile)
     }
 
+    /// What is to be done to this document, if anything.
+    fn wanted<'a>(&'a self, text: &'a str) -> Option<&'a str> {
+        let told = text
+            .split_once("POISON:")
+            .and_then(|(_, rest)| rest.split_whitespace().next());
+        match (&*self.harm, told) {
+            ("told", harm) => harm,
+            (harm, _) if self.always || text.contains("POISON") => Some(harm),
+            _ => None,
+        }
+    }
+
     /// Does it, and says what came of it.
-    fn harm(&self, text: &str) -> String {
-        let (name, argument) = self.harm.split_once('=').unwrap_or((&self.harm, ""));
+    fn harm(&self, harm: &str, text: &str) -> String {
+        let (name, argument) = harm.split_once('=').unwrap_or((harm, ""));
         match name {
             "panic" => panic!("about {text}"),
             "segfault" => unsafe {
@@ -159,15 +173,15 @@ impl Normalizer for Hostile {
         if !options.wants("HOSTILE") {
             return Ok(vec![Vec::new(); document.mentions.len()]);
         }
-        if !self.always && !document.text.contains("POISON") {
+        let Some(harm) = self.wanted(document.text) else {
             return Ok(vec![vec![concept("harmless")]; document.mentions.len()]);
-        }
-        let gained = self.harm(document.text);
+        };
+        let gained = self.harm(harm, document.text);
         let mut linked = vec![vec![concept(&gained)]; document.mentions.len()];
         let Some(first) = linked.first_mut() else {
             return Ok(linked);
         };
-        match &*self.harm {
+        match harm {
             "thousands" => *first = vec![concept("x"); 10_000],
             "million" => *first = vec![concept("x"); 1_000_000],
             "few" => linked.truncate(0),
@@ -202,27 +216,54 @@ impl Adapter for Hostile {
     }
 
     fn task(&self) -> Result<Task, Error> {
+        let text = |key, or: &str| self.settings.text(key).unwrap_or(or).to_owned();
         Ok(Task {
-            name: "hostile".to_owned(),
-            base: "0".repeat(64),
-            labels: vec!["DRUG".to_owned()],
+            name: text("name", "hostile"),
+            base: text("base", &"0".repeat(64)),
+            labels: text("labels", "DRUG").split(',').map(str::to_owned).collect(),
             refines: true,
         })
     }
 
     fn files(&self, _: &Call<'_>) -> Result<AdapterFiles, Error> {
+        if self.harm == "files" {
+            return Err(Error::unavailable(9, "not today"));
+        }
+        let Ok(folder) = self.settings.path("path") else {
+            return Ok(AdapterFiles {
+                config: b"{}".to_vec(),
+                tensors: Vec::new(),
+            });
+        };
+        let read = |name| std::fs::read(folder.join(name)).map_err(|_| Error::internal(1));
         Ok(AdapterFiles {
-            config: b"{}".to_vec(),
-            tensors: Vec::new(),
+            config: read("adapter_config.json")?,
+            tensors: read("adapter_model.safetensors")?,
         })
     }
 
-    fn refine(&self, text: &str, spans: Vec<Span>, _: &Call<'_>) -> Result<Vec<Span>, Error> {
-        let beyond = spans.into_iter().map(|span| Span {
-            end: text.len() + 1,
-            ..span
-        });
-        Ok(beyond.collect())
+    fn refine(&self, text: &str, mut spans: Vec<Span>, _: &Call<'_>) -> Result<Vec<Span>, Error> {
+        let Some(harm) = self.wanted(text) else {
+            return Ok(spans);
+        };
+        self.harm(harm, text);
+        let Some(first) = spans.first_mut() else {
+            return Ok(spans);
+        };
+        match harm {
+            "beyond" => first.end = text.len() + 1,
+            "backwards" => first.end = first.begin,
+            // The document that is refined begins with a letter of two bytes.
+            "midchar" => (first.begin, first.end) = (1, 2),
+            "label" => "UNDECLARED".clone_into(&mut first.label),
+            "utf8" => first.label = broken(),
+            "score" => first.score = f32::NAN,
+            "many" => spans = vec![first.clone(); 100_000],
+            "drop" => spans.clear(),
+            "error" => return Err(Error::unavailable(7, text)),
+            _ => {}
+        }
+        Ok(spans)
     }
 }
 
@@ -236,23 +277,46 @@ impl DocumentFormat for Hostile {
     }
 
     fn decode(&self, _: &str, bytes: &[u8], _: &Call<'_>) -> Result<Decoded, Error> {
-        // In the middle of a character.
-        Ok(Decoded {
-            text: "é".to_owned(),
-            pieces: vec![
-                Piece {
-                    text_begin: 0,
-                    text_end: 1,
-                    source_begin: 0,
-                    source_end: bytes.len(),
-                },
-                Piece {
-                    text_begin: 1,
-                    text_end: 2,
-                    source_begin: bytes.len(),
-                    source_end: bytes.len(),
-                },
-            ],
-        })
+        let source = String::from_utf8_lossy(bytes);
+        let mut decoded = Decoded::default();
+        decoded.copy(&source, 0);
+        let Some(harm) = self.wanted(&source) else {
+            return Ok(decoded);
+        };
+        self.harm(harm, &source);
+        let end = decoded.text.len();
+        let piece = |text: (usize, usize), source: (usize, usize)| Piece {
+            text_begin: text.0,
+            text_end: text.1,
+            source_begin: source.0,
+            source_end: source.1,
+        };
+        // The text begins with "é".
+        let pieces = match harm {
+            "gap" => vec![piece((0, 2), (0, 2)), piece((3, end), (3, end))],
+            "short" => vec![piece((0, 2), (0, 2))],
+            "overlap" => vec![piece((0, 4), (0, 4)), piece((3, end), (4, end))],
+            "back" => vec![piece((0, 2), (2, 4)), piece((2, end), (0, 2))],
+            "backwards" => vec![piece((0, end), (4, 2))],
+            "beyond" => vec![piece((0, end), (0, end + 1))],
+            "far" => vec![piece((0, end), (0, usize::MAX))],
+            "midchar" => vec![piece((0, 1), (0, 2)), piece((1, end), (2, end))],
+            "midsource" => vec![piece((0, 2), (0, 1)), piece((2, end), (1, end))],
+            "empty" => vec![piece((0, 0), (0, 0)), piece((0, end), (0, end))],
+            "none" => Vec::new(),
+            _ => decoded.pieces,
+        };
+        decoded.pieces = pieces;
+        match harm {
+            "utf8" => decoded.text = broken(),
+            "huge" => {
+                decoded = Decoded::default();
+                decoded.replace(&"x".repeat(8 << 20), 0, 0);
+            }
+            "input" => return Err(Error::input(3)),
+            "error" => return Err(Error::unavailable(7, &*source)),
+            _ => {}
+        }
+        Ok(decoded)
     }
 }

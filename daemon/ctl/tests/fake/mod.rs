@@ -141,6 +141,7 @@ pub fn annotate(body: &[u8]) -> Answer {
             begin: count(&text[..at]),
             end: count(&text[..at + word.len()]),
             text: word.to_owned(),
+            decoded: None,
             label: label.to_owned(),
             score: 0.975,
             model: "small".to_owned(),
@@ -177,8 +178,10 @@ pub fn annotate(body: &[u8]) -> Answer {
         },
         engine: Some(Engine::Tract),
         timing_ms: Timing {
+            decoding: 0.0,
             queue: 0.5,
             inference: 2.0,
+            refining: 0.0,
             linking: 0.0,
             total: 2.5,
         },

@@ -31,9 +31,9 @@ pub(super) use implementation::Vnni;
 #[cfg(target_arch = "x86_64")]
 mod implementation {
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps,
-        _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_si512, _mm512_storeu_ps, _mm512_sub_epi32,
+        __m512, __m512i, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32, _mm512_loadu_ps, _mm512_loadu_si512,
+        _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512,
+        _mm512_storeu_ps, _mm512_sub_epi32,
     };
 
     use super::super::int8::{GROUP, LANES};

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mednerd_worker::Breaker;
 use reader::{Document, Section};
 pub(crate) use reader::{NAME_RULE, is_name};
 
@@ -52,6 +53,12 @@ pub struct PluginPolicy {
     pub max_memory_mb: u64,
     /// A plugin that asks for longer calls is refused; milliseconds.
     pub max_call_ms: u64,
+    /// Documents that may wait for one plugin.
+    pub max_waiting: usize,
+    /// When a plugin whose host keeps dying is taken out of service, and for how long.
+    pub breaker: Breaker,
+    /// Whether a plugin is refused whose host the kernel cannot confine.
+    pub require_sandbox: bool,
     /// Bytes of a message to or from a plugin's host: a note, or what was found in it. From
     /// `server.max_text_bytes`.
     pub max_frame: usize,
@@ -65,6 +72,9 @@ impl Default for PluginPolicy {
             host: None,
             max_memory_mb: 4096,
             max_call_ms: 5000,
+            max_waiting: 1024,
+            breaker: Breaker::default(),
+            require_sandbox: false,
             max_frame: 0,
         }
     }
@@ -75,6 +85,8 @@ impl Default for PluginPolicy {
 pub struct Plugin {
     /// The directory.
     pub path: PathBuf,
+    /// Whether requests that name no model get the task that it brings.
+    pub default: bool,
     /// `[plugins.settings]` as a JSON object.
     pub settings: String,
     /// Where its table stands.
@@ -540,6 +552,7 @@ impl PluginPolicy {
     fn overlay(&mut self, mut section: Section<'_, '_>) {
         section.path("trusted_keys", &mut self.trusted_keys);
         section.boolean("development", &mut self.development);
+        section.boolean("require_sandbox", &mut self.require_sandbox);
         let mut host = PathBuf::new();
         if section.path("host", &mut host) {
             self.host = Some(host);
@@ -552,6 +565,10 @@ impl PluginPolicy {
             section.size(key, range, &mut number);
             *target = number as u64;
         }
+        section.size("max_waiting", 1..=100_000, &mut self.max_waiting);
+        section.size("breaker_deaths", 1..=100_000, &mut self.breaker.deaths);
+        section.milliseconds("breaker_window_ms", &mut self.breaker.window);
+        section.milliseconds("breaker_rest_ms", &mut self.breaker.rest);
         section.finish();
     }
 }
@@ -559,12 +576,15 @@ impl PluginPolicy {
 impl Plugin {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let (mut path, mut settings) = (PathBuf::new(), "{}".to_owned());
+        let mut default = false;
+        section.boolean("default", &mut default);
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.json("settings", &mut settings);
         let place = section.place();
         section.finish();
         placed.then_some(Self {
             path,
+            default,
             settings,
             place,
         })

@@ -416,7 +416,7 @@ impl Gpus {
                 deaths: worker.as_ref().map_or(0, |worker| worker.deaths),
                 last_death: worker
                     .and_then(|worker| worker.last_death)
-                    .map(|death| api::PluginDeath {
+                    .map(|death| api::PluginEvent {
                         at: time(death.at),
                         cause: death.cause,
                     }),

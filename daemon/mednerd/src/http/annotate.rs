@@ -13,7 +13,9 @@ use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
 use mednerd_pipeline::{Aggregation, OffsetUnit};
 use serde_json::value::RawValue;
 
+use super::decode::Decode;
 use super::link::{Link, Report};
+use super::refine::refine;
 use super::request::Request;
 use super::{ApiError, body, respond};
 use crate::access::Peer;
@@ -21,7 +23,8 @@ use crate::app::App;
 use crate::audit::Account;
 use crate::generation::Generation;
 use crate::metrics::EntityLabels;
-use crate::scheduler::{Job, JobError, Outcome};
+use crate::page::{Annotated, Page};
+use crate::scheduler::{Computed, Job, JobError, Outcome};
 use crate::sync::Pass;
 
 /// An answer with the request's context exactly as it came.
@@ -56,11 +59,16 @@ async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answe
     plan.run(app, vec![share, admitted]).await
 }
 
-/// A document that can be served: its models are loaded and its text is not too long.
+/// A document that can be served: its models are loaded, its format is known, and its text is not too long.
 pub struct Plan {
-    job: Job,
+    /// The document as received where `decode` is there.
+    page: Page,
+    decode: Option<Decode>,
+    aggregation: Aggregation,
+    arrived: Instant,
+    allowed: Duration,
     echo: Echo,
-    digests: BTreeMap<String, String>,
+    versions: Versions,
     link: Option<Link>,
 }
 
@@ -96,27 +104,34 @@ impl Plan {
         if models.is_empty() {
             return Err(ApiError::NoDefaultModel);
         }
-        let digests = generation.digests(&models);
+        let decode = request
+            .format
+            .map(|format| Decode::new(generation, format))
+            .transpose()?;
+        let mut versions = versions(generation.digests(&models));
+        versions.plugins = generation.bringers(&models);
+        versions.plugins.extend(decode.as_ref().map(Decode::version));
         let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
-            job: Job {
+            page: Page {
                 text: request.text.into(),
+                original: None,
                 models,
-                aggregation: aggregation(request.aggregation),
                 threshold: request.threshold,
                 offset_unit: unit(request.offset_unit),
-                arrived,
-                allowed,
-                places: Vec::new(),
             },
+            decode,
+            aggregation: aggregation(request.aggregation),
+            arrived,
+            allowed,
             echo: Echo {
                 document_id: request.document_id,
                 offset_unit: request.offset_unit,
                 context: request.context,
             },
-            digests,
+            versions,
             link,
         })
     }
@@ -128,19 +143,42 @@ impl Plan {
     /// [`ApiError`]
     pub async fn run(self, app: &App, places: Vec<Pass>) -> Result<Answer, ApiError> {
         let Self {
-            mut job,
+            mut page,
+            decode,
+            aggregation,
+            arrived,
+            allowed,
             echo,
-            digests,
+            mut versions,
             link,
         } = self;
-        job.places = places;
-        let (arrived, allowed) = (job.arrived, job.allowed);
+        let deadline = arrived + allowed;
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
         };
-        let text = Arc::clone(&job.text);
-        let ticket = app.scheduler.submit(job);
-        let outcome = tokio::time::timeout_at((arrived + allowed).into(), ticket.outcome()).await;
+        let mut stages = Stages::default();
+        if let Some(decode) = decode {
+            let begun = Instant::now();
+            page =
+                decode
+                    .run(app, page, deadline)
+                    .await
+                    .map_err(|error| match Instant::now() < deadline {
+                        true => error,
+                        false => late(),
+                    })?;
+            stages.decoding = begun.elapsed();
+            app.metrics.observe("decoding", stages.decoding);
+        }
+        let page = Arc::new(page);
+        let ticket = app.scheduler.submit(Job {
+            page: Arc::clone(&page),
+            aggregation,
+            arrived: arrived + stages.decoding,
+            allowed: allowed.saturating_sub(stages.decoding),
+            places,
+        });
+        let outcome = tokio::time::timeout_at(deadline.into(), ticket.outcome()).await;
         let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
             JobError::DeadlinePassed => late(),
             JobError::Stopped => ApiError::Stopping,
@@ -153,74 +191,110 @@ impl Plan {
                 }
             }
         })?;
-        let mut outcome = outcome;
-        let mut report = Report::default();
+        stages.note(app, &outcome);
+        let mut annotated = match outcome.result {
+            Computed::Annotated(annotated) => annotated,
+            Computed::Found(found) => {
+                let begun = Instant::now();
+                let (found, degraded) = refine(&page, found, deadline).await;
+                stages.degraded = degraded;
+                let page = Arc::clone(&page);
+                let annotated = tokio::task::spawn_blocking(move || page.annotate(found)).await;
+                stages.refining = begun.elapsed();
+                app.metrics.observe("refining", stages.refining);
+                annotated.map_err(|_| ApiError::Internal)?
+            }
+        };
         if let Some(link) = link {
-            let deadline = arrived + allowed;
-            report = link
-                .run(text, &mut outcome.entities, &outcome.places, deadline)
-                .await;
+            let text = Arc::clone(&page.text);
+            let places = &annotated.places;
+            let report = link.run(text, &mut annotated.entities, places, deadline).await;
             app.metrics.observe("linking", report.time);
+            let Report {
+                degraded,
+                plugins,
+                vocabularies,
+                time,
+            } = report;
+            stages.degraded.extend(degraded);
+            stages.linking = time;
+            versions.plugins.extend(plugins);
+            versions.vocabularies = vocabularies;
         }
-        let total = arrived.elapsed();
-        note(app, &outcome, total);
-        Ok(answer(echo, digests, outcome, report, total))
+        stages.total = arrived.elapsed();
+        app.metrics.observe("total", stages.total);
+        count(app, &annotated);
+        Ok(answer(echo, versions, annotated, stages))
     }
 }
 
-fn note(app: &App, outcome: &Outcome, total: Duration) {
-    let metrics = &app.metrics;
-    metrics.tokens.inc_by(outcome.tokens as u64);
-    metrics.windows.inc_by(outcome.windows as u64);
-    metrics.gpu_windows.inc_by(outcome.gpu_windows as u64);
-    metrics.observe("queue", outcome.queued);
-    metrics.observe("inference", outcome.computed);
-    metrics.observe("total", total);
-    for entity in &outcome.entities {
+/// How long each stage took, and which did not run.
+#[derive(Default)]
+struct Stages {
+    decoding: Duration,
+    queue: Duration,
+    inference: Duration,
+    refining: Duration,
+    linking: Duration,
+    total: Duration,
+    degraded: Vec<String>,
+    engine: Option<api::Engine>,
+    /// Whether the CPU computed what a GPU should have.
+    without_gpu: bool,
+}
+
+impl Stages {
+    fn note(&mut self, app: &App, outcome: &Outcome) {
+        self.queue = outcome.queued;
+        self.inference = outcome.computed;
+        self.engine = Some(outcome.engine());
+        self.without_gpu = outcome.degraded;
+        let metrics = &app.metrics;
+        metrics.tokens.inc_by(outcome.tokens as u64);
+        metrics.windows.inc_by(outcome.windows as u64);
+        metrics.gpu_windows.inc_by(outcome.gpu_windows as u64);
+        metrics.observe("queue", outcome.queued);
+        metrics.observe("inference", outcome.computed);
+        app.note_cost(outcome.computed);
+    }
+}
+
+fn count(app: &App, annotated: &Annotated) {
+    for entity in &annotated.entities {
         let labels = EntityLabels {
             model: entity.model.clone(),
             label: entity.label.clone(),
         };
-        metrics.entities.get_or_create(&labels).inc();
+        app.metrics.entities.get_or_create(&labels).inc();
     }
-    app.note_cost(outcome.computed);
 }
 
-fn answer(
-    echo: Echo,
-    digests: BTreeMap<String, String>,
-    outcome: Outcome,
-    report: Report,
-    total: Duration,
-) -> Answer {
-    let engine = outcome.engine();
+fn answer(echo: Echo, versions: Versions, annotated: Annotated, stages: Stages) -> Answer {
     let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     // What the CPU computes in a GPU's place is whole.
-    let status = match report.degraded.is_empty() {
+    let status = match stages.degraded.is_empty() {
         true => Status::Ok,
         false => Status::Partial,
     };
-    let mut degraded = report.degraded;
-    degraded.extend(outcome.degraded.then(|| "engine:cuda".to_owned()));
+    let mut degraded = stages.degraded;
+    degraded.extend(stages.without_gpu.then(|| "engine:cuda".to_owned()));
     Answer {
         document_id: echo.document_id,
         status,
         degraded,
         offset_unit: echo.offset_unit,
-        text_sha256: outcome.text_sha256,
-        text_length: outcome.text_length,
-        entities: outcome.entities,
-        versions: Versions {
-            plugins: report.plugins,
-            vocabularies: report.vocabularies,
-            ..versions(digests)
-        },
-        engine: Some(engine),
+        text_sha256: annotated.text_sha256,
+        text_length: annotated.text_length,
+        entities: annotated.entities,
+        versions,
+        engine: stages.engine,
         timing_ms: Timing {
-            queue: milliseconds(outcome.queued),
-            inference: milliseconds(outcome.computed),
-            linking: milliseconds(report.time),
-            total: milliseconds(total),
+            decoding: milliseconds(stages.decoding),
+            queue: milliseconds(stages.queue),
+            inference: milliseconds(stages.inference),
+            refining: milliseconds(stages.refining),
+            linking: milliseconds(stages.linking),
+            total: milliseconds(stages.total),
         },
         context: echo.context,
         error: None,

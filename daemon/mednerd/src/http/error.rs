@@ -90,6 +90,36 @@ pub enum ApiError {
         CODE_SYSTEMS.iter().map(|system| system.name).collect::<Vec<_>>().join(", ")
     )]
     UnknownCodeSystem,
+    /// The request names a document format that no plugin decodes. The name is the client's and is not repeated.
+    #[error("the request names a document format that no plugin decodes; there are: {}", known.join(", "))]
+    UnknownFormat {
+        /// The ones there are.
+        known: Vec<String>,
+    },
+    /// The plugin says that the document is not of its format.
+    #[error("plugin \"{plugin}\" says that the document is not what its format demands (code {code})")]
+    WrongFormat {
+        /// The plugin's id.
+        plugin: String,
+        /// The vendor's number for what is wrong; 0 where there is none.
+        code: i32,
+    },
+    /// The plugin that decodes the format died, did not finish, failed, or gave what cannot be used.
+    #[error(
+        "plugin \"{plugin}\" could not decode this document; the journal and `mednerctl plugins` have the reason"
+    )]
+    Decoding {
+        /// The plugin's id.
+        plugin: String,
+    },
+    /// The plugin that decodes the format is not running.
+    #[error(
+        "plugin \"{plugin}\", which decodes this format, is out of service or being started; try again later"
+    )]
+    DecoderUnavailable {
+        /// The plugin's id.
+        plugin: String,
+    },
     /// The deadline passed before the answer was ready.
     #[error("the deadline of {deadline_ms} ms passed before the answer was ready")]
     DeadlinePassed {
@@ -209,12 +239,16 @@ impl ApiError {
             Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
             Self::UnknownVocabulary { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_vocabulary"),
             Self::UnknownCodeSystem => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_code_system"),
+            Self::UnknownFormat { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_format"),
+            Self::WrongFormat { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_format"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
+            Self::DecoderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "decoder_unavailable"),
+            Self::Decoding { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "decoding_failed"),
             Self::Inference { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -238,10 +272,14 @@ impl ApiError {
             | Self::DuplicateField { field }
             | Self::Unusable { field, .. } => json!({"field": field}),
             Self::PeerNotAllowed { uid } => json!({"uid": uid}),
-            Self::UnknownModel { known } | Self::UnknownVocabulary { known } => json!({"loaded": known}),
+            Self::UnknownModel { known }
+            | Self::UnknownVocabulary { known }
+            | Self::UnknownFormat { known } => json!({"loaded": known}),
             Self::UnknownCodeSystem => {
                 json!({"known": CODE_SYSTEMS.iter().map(|system| system.name).collect::<Vec<_>>()})
             }
+            Self::WrongFormat { plugin, code } => json!({"plugin": plugin, "code": code}),
+            Self::Decoding { plugin } | Self::DecoderUnavailable { plugin } => json!({"plugin": plugin}),
             Self::DeadlinePassed { deadline_ms } => json!({"deadline_ms": deadline_ms}),
             Self::BodyTooLarge { limit } => json!({"limit": limit}),
             Self::TextTooLong { length, limit } => json!({"length": length, "limit": limit}),
@@ -261,6 +299,7 @@ impl ApiError {
         match self {
             Self::Busy { retry_after } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
+            Self::DecoderUnavailable { .. } => Some((header::RETRY_AFTER, 5.into())),
             Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),
             // The rest of the body was not read: the connection cannot be used again.
             Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {

@@ -17,7 +17,7 @@ const DEFAULT_TOP_K: u32 = 5;
 /// No request gets more.
 const MAX_TOP_K: u32 = 100;
 /// Of a request's time linking leaves so much for the answer.
-const RESERVE: Duration = Duration::from_millis(20);
+pub const RESERVE: Duration = Duration::from_millis(20);
 
 /// What a request wants of linking.
 pub struct Link {

@@ -4,10 +4,12 @@
 mod annotate;
 mod batch;
 mod body;
+mod decode;
 mod error;
 mod link;
 mod models;
 mod openapi;
+mod refine;
 mod request;
 mod respond;
 

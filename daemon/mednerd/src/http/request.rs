@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 
 use super::ApiError;
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "text",
+    "format",
     "document_id",
     "models",
     "threshold",
@@ -23,14 +24,16 @@ const FIELDS: [&str; 10] = [
     "deadline_ms",
     "context",
 ];
-const KNOWN: &str =
-    "text, document_id, models, threshold, aggregation, labels, offset_unit, link, deadline_ms, context";
+const KNOWN: &str = "text, format, document_id, models, threshold, aggregation, labels, offset_unit, link, \
+                     deadline_ms, context";
 
 /// A request that is well-formed. Whether it can be served depends on what is loaded.
 #[derive(Debug)]
 pub struct Request {
-    /// The note.
+    /// The note, or the document as received.
     pub text: String,
+    /// The document's format; `None` for plain text.
+    pub format: Option<String>,
     /// Comes back in the answer.
     pub document_id: Option<String>,
     /// Names of models; `None` for the default ones.
@@ -64,6 +67,7 @@ impl Request {
             text: fields
                 .take("text", "a string without unpaired surrogates")?
                 .ok_or(ApiError::MissingField { field: "text" })?,
+            format: fields.take("format", "a string")?,
             document_id: fields.take("document_id", "a string")?,
             models: fields.take("models", "an array of strings")?,
             threshold: fields.take("threshold", "a number")?.unwrap_or(0.0),

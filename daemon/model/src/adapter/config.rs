@@ -37,13 +37,14 @@ const HARMLESS: [&str; 14] = [
     "task_type",
 ];
 
-/// Keys that are read here.
-const READ: [&str; 17] = [
+/// Keys that are read, here and, `id2label`, with the labels.
+const READ: [&str; 18] = [
     "alpha_pattern",
     "base_model_name_or_path",
     "bias",
     "exclude_modules",
     "fan_in_fan_out",
+    "id2label",
     "init_lora_weights",
     "layers_pattern",
     "layers_to_transform",

@@ -21,6 +21,7 @@ use crate::weights::Weights;
 use config::Settings;
 use plan::Plan;
 
+const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
 
 /// An opened adapter that fits its base. `Send + Sync`. Holds no weights: [`read`](Self::read) and
@@ -75,7 +76,7 @@ pub struct LowRank {
 impl Adapter {
     /// Opens a directory that `peft` saved, unmodified: `adapter_config.json` and `adapter_model.safetensors`. `peft`
     /// keeps no label map; where the adapter's labels are not the base's, they are the `id2label` of a `config.json`
-    /// beside them, as `model.config.save_pretrained` writes it. That file may also name the base that the adapter was
+    /// beside them, as `model.config.save_pretrained` writes it, or else of `adapter_config.json` itself. That file may also name the base that the adapter was
     /// trained on by its [digest](Checkpoint::digest): `"mednerd": {"base_digest": "…"}`.
     ///
     /// Every tensor in the file must have its place in the base, and everything that the configuration says must be in
@@ -89,10 +90,50 @@ impl Adapter {
         let settings = Settings::read(&files.settings)?;
         let own = files.own_config()?;
         same_base(&files, &settings, &own, base)?;
-        let weights = open_weights(dir)?;
-        let plan = Plan::new(&settings, base, &weights)?;
-        let labels = own.get("id2label").map(|_| labels::read(&own)).transpose()?;
-        let (architecture, labels) = plan.head(base, labels, own.path())?;
+        let mut adapter = Self::of(&files, &settings, open_weights(dir)?, base)?;
+        adapter.card = Card::read(dir);
+        Ok(adapter)
+    }
+
+    /// As [`open`](Self::open), of a directory that is not on disk: the contents of its `adapter_config.json` and
+    /// `adapter_model.safetensors`, as a plugin hands them over for a base that it names by its digest. Messages call
+    /// it `place`. The adapter holds `tensors` as long as it lives.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_memory(
+        place: &Path,
+        config: Vec<u8>,
+        tensors: Vec<u8>,
+        base: &Checkpoint,
+    ) -> Result<Self, ModelError> {
+        let files = Files {
+            settings: Small {
+                path: place.join(CONFIG),
+                bytes: config,
+            },
+            config: None,
+            dir: place.to_owned(),
+        };
+        let settings = Settings::read(&files.settings)?;
+        let weights = Weights::from_memory(place, WEIGHTS, tensors)?;
+        Self::of(&files, &settings, weights, base)
+    }
+
+    fn of(
+        files: &Files,
+        settings: &Settings,
+        weights: Weights,
+        base: &Checkpoint,
+    ) -> Result<Self, ModelError> {
+        let plan = Plan::new(settings, base, &weights)?;
+        let own = files.own_config()?;
+        let config = Object::parse(&files.settings.path, &files.settings.bytes)?;
+        let map = [&own, &config]
+            .into_iter()
+            .find(|file| file.get("id2label").is_some());
+        let labels = map.map(labels::read).transpose()?;
+        let (architecture, labels) = plan.head(base, labels, map.unwrap_or(&own).path())?;
         plan.check_shapes(base, &architecture)?;
         let mut hasher = Hasher::new();
         for small in std::iter::once(&files.settings).chain(&files.config) {
@@ -105,13 +146,13 @@ impl Adapter {
         } = plan;
         let parameters = parameters(&weights, &replaced, &changes);
         Ok(Self {
-            dir: dir.to_owned(),
+            card: Card::default(),
+            dir: files.dir.clone(),
             architecture,
             labels,
             replaced,
             changes,
             parameters,
-            card: Card::read(dir),
             digest: hasher.finish(),
             weights,
         })
@@ -213,11 +254,11 @@ impl Files {
     fn read(dir: &Path) -> Result<Self, ModelError> {
         // Asked for itself, so that a wrong path in the configuration is called that.
         std::fs::read_dir(dir).map_err(|e| files::io_error(dir, e))?;
-        let settings = files::read(dir, "adapter_config.json", JSON_LIMIT)?;
+        let settings = files::read(dir, CONFIG, JSON_LIMIT)?;
         Ok(Self {
             settings: settings.ok_or_else(|| ModelError::MissingFile {
                 dir: dir.to_owned(),
-                wanted: "adapter_config.json",
+                wanted: CONFIG,
                 advice: "Point to the directory of a task adapter, the one that peft's save_pretrained wrote",
             })?,
             config: files::read(dir, "config.json", JSON_LIMIT)?,

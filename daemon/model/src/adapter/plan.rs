@@ -167,7 +167,8 @@ impl<'a> Plan<'a> {
             None => {
                 return Err(fault(format!(
                     "is missing: the adapter's head has {outputs} outputs and the base {} labels. Put the config.json \
-                     of the trained model into the adapter's directory; model.config.save_pretrained writes it",
+                     of the trained model into the adapter's directory; model.config.save_pretrained writes it. \
+                     \"id2label\" in adapter_config.json does as well",
                     base.labels().len()
                 )));
             }

@@ -52,7 +52,15 @@ impl Adapter for Peft {
     }
 
     fn files(&self, call: &Call<'_>) -> Result<AdapterFiles, Error> {
-        let config = read(&self.0.path, CONFIG)?;
+        let mut config = read(&self.0.path, CONFIG)?;
+        if let Some(labels) = label_map(&self.0.path)? {
+            // As text: the order of what else is in it counts.
+            let at = config
+                .iter()
+                .position(|byte| *byte == b'{')
+                .map_or(0, |at| at + 1);
+            config.splice(at..at, format!("\"id2label\": {labels},").into_bytes());
+        }
         call.check()?;
         let tensors = read(&self.0.path, TENSORS)?;
         Ok(AdapterFiles { config, tensors })
@@ -75,6 +83,18 @@ impl Adapter for Peft {
     }
 }
 
+/// The labels of the head's outputs, where the trained model's `config.json` lies beside the adapter; else it has those of
+/// the base.
+fn label_map(folder: &Path) -> Result<Option<serde_json::Value>, Error> {
+    if !folder.join(MODEL).is_file() {
+        return Ok(None);
+    }
+    let mut model: serde_json::Value =
+        serde_json::from_slice(&read(folder, MODEL)?).map_err(|_| Error::internal(2))?;
+    Ok(model.get_mut("id2label").map(serde_json::Value::take))
+}
+
+const MODEL: &str = "config.json";
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
 

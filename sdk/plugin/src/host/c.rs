@@ -565,7 +565,7 @@ unsafe fn concept_in(concept: &CConcept) -> Result<Concept, Breach> {
         )
     };
     let codings = codings.iter().map(|coding| {
-        Ok(Coding {
+        Ok::<_, Breach>(Coding {
             system: text("code system", coding.system)?,
             code: text("code", coding.code)?,
             display: text("display", coding.display)?,

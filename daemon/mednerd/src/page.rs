@@ -1,0 +1,135 @@
+//! The last step of a document: from what each model found to the entities of the answer, in the client's unit and
+//! in the document as received.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use mednerd_client::api::{self, TextLength};
+use mednerd_pipeline::{Mention, OffsetMap, OffsetUnit, Span, merge, retain_confident};
+use sha2::{Digest, Sha256};
+
+use crate::generation::Entry;
+use crate::original::Original;
+use crate::plugins::Plugin;
+
+/// A document and what is wanted of it.
+pub struct Page {
+    /// What models read.
+    pub text: Arc<str>,
+    /// What that was decoded from; `None` where it is what was received.
+    pub original: Option<Original>,
+    /// The models that read it.
+    pub models: Vec<Arc<Entry>>,
+    /// The lowest score to report.
+    pub threshold: f32,
+    /// The unit of offsets in the answer.
+    pub offset_unit: OffsetUnit,
+}
+
+/// What one model found, with its place among the page's models.
+pub type Found = (usize, Vec<Span>);
+
+/// What the answer says of a document.
+#[derive(Debug)]
+pub struct Annotated {
+    /// The entities.
+    pub entities: Vec<api::Entity>,
+    /// Where they are in the text that models read, in bytes.
+    pub places: Vec<(usize, usize)>,
+    /// SHA-256 of the document as received, in hexadecimal.
+    pub text_sha256: String,
+    /// The length of the document as received.
+    pub text_length: TextLength,
+}
+
+impl Page {
+    /// The document as received.
+    fn source(&self) -> &str {
+        self.original
+            .as_ref()
+            .map_or(&*self.text, |original| original.source())
+    }
+
+    /// The plugin that has a word to say on what this model found.
+    pub fn refiner(&self, model: usize) -> Option<&Arc<Plugin>> {
+        self.models.get(model)?.refiner()
+    }
+
+    /// Whether a plugin has a word to say before there are entities.
+    pub fn is_refined(&self) -> bool {
+        self.models.iter().any(|model| model.refiner().is_some())
+    }
+
+    /// Merges what the models found. What stands nowhere in the document as received, because a decoder added it, is
+    /// left out.
+    pub fn annotate(&self, found: Vec<Found>) -> Annotated {
+        let mut mentions = Vec::new();
+        for (task, mut spans) in found {
+            retain_confident(&mut spans, self.threshold);
+            mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
+        }
+        let mut placed: Vec<(Mention, (usize, usize))> = merge(mentions)
+            .into_iter()
+            .filter_map(|mention| {
+                let (begin, end) = (mention.span.begin, mention.span.end);
+                let place = match &self.original {
+                    Some(original) => original.place(begin, end)?,
+                    None => (begin, end),
+                };
+                Some((mention, place))
+            })
+            .collect();
+        if self.original.is_some() {
+            // Stable: what cannot be told apart in the document keeps its order in the text.
+            placed.sort_by_key(|(_, (begin, end))| (*begin, Reverse(*end)));
+        }
+        let source = self.source();
+        let offsets = OffsetMap::new(source);
+        let (entities, places) = placed
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (mention, place))| {
+                let span = &mention.span;
+                let entity = self.entity(index, mention, *place, &offsets)?;
+                Some((entity, (span.begin, span.end)))
+            })
+            .unzip();
+        let length = |unit| offsets.length(unit) as u64;
+        Annotated {
+            entities,
+            places,
+            text_sha256: hexadecimal(&Sha256::digest(source.as_bytes())),
+            text_length: TextLength {
+                utf8_byte: length(OffsetUnit::Utf8Byte),
+                utf16_code_unit: length(OffsetUnit::Utf16CodeUnit),
+                unicode_code_point: length(OffsetUnit::UnicodeCodePoint),
+            },
+        }
+    }
+
+    fn entity(
+        &self,
+        index: usize,
+        mention: &Mention,
+        (begin, end): (usize, usize),
+        offsets: &OffsetMap<'_>,
+    ) -> Option<api::Entity> {
+        let span = &mention.span;
+        let spelled = || self.text.get(span.begin..span.end).map(ToOwned::to_owned);
+        Some(api::Entity {
+            id: format!("e{}", index + 1),
+            begin: offsets.convert(begin, self.offset_unit) as u64,
+            end: offsets.convert(end, self.offset_unit) as u64,
+            text: self.source().get(begin..end)?.to_owned(),
+            decoded: self.original.as_ref().and_then(|_| spelled()),
+            label: span.label.to_string(),
+            score: span.score,
+            model: self.models.get(mention.task)?.name.clone(),
+            concepts: Vec::new(),
+        })
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
