@@ -98,10 +98,18 @@ impl Site {
         write(&keys.join(format!("{name}.pub")), vendor.public_key().as_bytes());
     }
 
-    /// The hostile plugin in development, with these settings.
+    /// The hostile plugin in development, with these settings. A call may take a while, so that a busy machine does not
+    /// end one that would have ended otherwise.
     pub fn hostile(&self, settings: &str) -> String {
-        let directory = self.plugin("hostile", &hostile_manifest(), &library("mednerd_hostile"));
-        policy(true) + &table(&directory, settings)
+        self.hostile_with("mednerd.normalizer/1", 5000, "", settings)
+    }
+
+    /// The same with this ability, this long a call, and more lines of policy.
+    pub fn hostile_with(&self, ability: &str, call_ms: u32, more_policy: &str, settings: &str) -> String {
+        let manifest = manifest("hostile", &[ability], "libmednerd_hostile.so");
+        let manifest = manifest.replace("call_ms = 1000", &format!("call_ms = {call_ms}"));
+        let directory = self.plugin("hostile", &manifest, &library("mednerd_hostile"));
+        policy(true) + more_policy + &table(&directory, settings)
     }
 }
 

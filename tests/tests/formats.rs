@@ -7,7 +7,7 @@ use std::process::Command;
 use mednerd_client::api::{AnnotateResponse, BatchLine, Entity, PluginState, PluginsResponse, Status};
 use mednerd_tests::daemon::{binary, library};
 use mednerd_tests::notes::{SENTENCE, UNITS, flaw};
-use mednerd_tests::plugins::{example_manifest, manifest, policy, table};
+use mednerd_tests::plugins::{example_manifest, policy, table};
 use mednerd_tests::{Config, Daemon, Site, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -188,15 +188,9 @@ fn a_format_that_nobody_decodes_is_refused_with_those_there_are() {
 }
 
 /// A daemon whose format `hostile` does what the document says.
-fn hostile(policy_lines: &str) -> Daemon {
+fn hostile(call_ms: u32, policy_lines: &str) -> Daemon {
     let site = Site::with_toml("");
-    let manifest = manifest("hostile", &["mednerd.document/1"], "libmednerd_hostile.so");
-    let directory = site.plugin(
-        "hostile",
-        &manifest.replace("call_ms = 1000", "call_ms = 400"),
-        &library("mednerd_hostile"),
-    );
-    let lines = policy(true) + policy_lines + &table(&directory, "do = \"told\"");
+    let lines = site.hostile_with("mednerd.document/1", call_ms, policy_lines, "do = \"told\"");
     site.configure(
         &Config::default()
             .server("max_text_bytes", 1_000_000)
@@ -207,7 +201,7 @@ fn hostile(policy_lines: &str) -> Daemon {
 
 #[test]
 fn a_decoder_that_fails_costs_its_document_an_error_and_no_other_anything() {
-    let daemon = hostile("breaker_deaths = 1000\nbreaker_window_ms = 1\n");
+    let daemon = hostile(5000, "breaker_deaths = 1000\nbreaker_window_ms = 1\n");
     let harmless = format!("é {SENTENCE}");
     let request = json!({"text": harmless, "format": "hostile"});
     let expected = ask(&daemon, request.clone());
@@ -241,8 +235,6 @@ fn a_decoder_that_fails_costs_its_document_an_error_and_no_other_anything() {
         ("abort", true, 500, "decoding_failed", "SIGABRT"),
         ("exit", true, 500, "decoding_failed", "exit code 0"),
         ("memory", true, 500, "decoding_failed", ""),
-        ("loop", true, 500, "decoding_failed", "did not finish in time"),
-        ("sleep", true, 500, "decoding_failed", "did not finish in time"),
     ] {
         let deaths = daemon.status().plugins[0].deaths;
         let poison = format!("é POISON:{harm} {SENTENCE}");
@@ -273,8 +265,30 @@ fn a_decoder_that_fails_costs_its_document_an_error_and_no_other_anything() {
 }
 
 #[test]
+fn a_decoder_that_does_not_come_back_costs_its_document_an_error() {
+    let daemon = hostile(300, "breaker_deaths = 1000\nbreaker_window_ms = 1\n");
+    for harm in ["loop", "sleep"] {
+        let poison = json!({"text": format!("é POISON:{harm} {SENTENCE}"), "format": "hostile"});
+        let deaths = daemon.status().plugins[0].deaths;
+        let reply = daemon.request("POST", "/v1/annotate", poison.to_string());
+        reply.refused(500, "decoding_failed");
+        let told = daemon.status().plugins.remove(0).last_failure.unwrap();
+        assert!(told.contains("did not finish in time"), "{harm}: {told}");
+        assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok, "{harm}");
+        eventually("the host was killed", || {
+            daemon.status().plugins[0].deaths > deaths
+        });
+        // On a busy machine a short call may be too short at first.
+        let harmless = json!({"text": format!("é {SENTENCE}"), "format": "hostile"}).to_string();
+        eventually("it decodes again", || {
+            daemon.request("POST", "/v1/annotate", &harmless).status == 200
+        });
+    }
+}
+
+#[test]
 fn a_decoder_out_of_service_is_told_as_that() {
-    let daemon = hostile("breaker_deaths = 2\n");
+    let daemon = hostile(5000, "breaker_deaths = 2\n");
     let body = |harm: &str| json!({"text": format!("POISON:{harm}"), "format": "hostile"}).to_string();
     eventually("it is out of service", || {
         daemon.request("POST", "/v1/annotate", body("abort"));
@@ -288,7 +302,7 @@ fn a_decoder_out_of_service_is_told_as_that() {
 
 #[test]
 fn killed_decoders_spoil_no_document() {
-    let daemon = hostile("breaker_deaths = 1000\nbreaker_window_ms = 1\n");
+    let daemon = hostile(5000, "breaker_deaths = 1000\nbreaker_window_ms = 1\n");
     let harmless = format!("é {SENTENCE}");
     let request = json!({"text": harmless, "format": "hostile"});
     let expected = ask(&daemon, request.clone());

@@ -228,14 +228,12 @@ fn manifest_of_adapter() -> String {
 fn post_processing_that_fails_leaves_what_the_model_found_and_is_named() {
     let base = tiny_digest();
     let site = Site::with_toml("");
-    let manifest = manifest_of_adapter().replace("call_ms = 1000", "call_ms = 400");
-    let directory = site.plugin("hostile", &manifest, &library("mednerd_hostile"));
     let settings = format!(
         "do = \"told\"\nname = \"task\"\nbase = \"{base}\"\nlabels = \"Disease,Chemical\"\npath = \"{}\"",
         adapter("lora").display()
     );
-    let lines =
-        policy(true) + "breaker_deaths = 1000\nbreaker_window_ms = 1\n" + &table(&directory, &settings);
+    let breaker = "breaker_deaths = 1000\nbreaker_window_ms = 1\n";
+    let lines = site.hostile_with("mednerd.adapter/1", 2000, breaker, &settings);
     site.configure(&Config::tiny().adapter("lora", &adapter("lora")).plugins(&lines));
     let daemon = site.start();
     let note =
@@ -264,7 +262,6 @@ fn post_processing_that_fails_leaves_what_the_model_found_and_is_named() {
         ("panic", false, "it panicked"),
         ("segfault", true, "SIGSEGV"),
         ("abort", true, "SIGABRT"),
-        ("loop", true, "did not finish in time"),
         ("sleep", true, "did not finish in time"),
     ] {
         let deaths = daemon.status().plugins[0].deaths;

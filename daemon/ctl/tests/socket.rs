@@ -401,7 +401,7 @@ disease  -     -       yes      bert    en         tract   fp32       CHEMICAL, 
         out,
         "\
 id                version  vendor   state  brings       signed by         confined  last death                              last failure
-org.example.umls  1.2.0    Example  ready  UMLS 2026AA  E7620F1842B4E81F  yes       2026-11-21T03:00:00Z, ended by SIGSEGV   
+org.example.umls  1.2.0    Example  ready  UMLS 2026AA  E7620F1842B4E81F  yes       2026-11-21T03:00:00Z, ended by SIGSEGV
 "
     );
     let (code, out, _) = run(ctl(&fake.socket()).args(["plugins", "--json"]));
