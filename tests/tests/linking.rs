@@ -17,6 +17,11 @@ const NOTE: &str = "Past medical history: hypertension, type 2 diabetes mellitus
 
 /// A daemon that links by the demo vocabulary.
 fn linking() -> Daemon {
+    linking_with("")
+}
+
+/// The same with more in its configuration.
+fn linking_with(more: &str) -> Daemon {
     let site = Site::new(&Config::default());
     let index = site.path("demo.idx");
     let built = Command::new(binary("mednerd-umls"))
@@ -38,7 +43,7 @@ fn linking() -> Daemon {
     site.trust(&vendor, "tests");
     site.write(
         "mednerd.toml",
-        &(Config::default().toml() + &policy(false) + &table(&directory, &settings(&index))),
+        &(Config::default().toml() + &policy(false) + more + &table(&directory, &settings(&index))),
     );
     site.start()
 }
@@ -122,6 +127,42 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
     let plain = link(&daemon, NOTE, json!(false));
     assert!(plain.entities.iter().all(|entity| entity.concepts.is_empty()));
     assert_eq!(plain.entities.len(), answer.entities.len());
+}
+
+#[test]
+fn an_encoder_orders_uncertain_concepts_again_and_leaves_certain_ones() {
+    let encoder = root().join("tests/fixtures/bert/fp32");
+    let daemon = linking();
+    let ranking = linking_with(&format!(
+        "[linking]\nrerank = \"{}\"\nrerank_percent = 80\n",
+        encoder.display()
+    ));
+    let (before, after) = (
+        link(&daemon, NOTE, json!(true)),
+        link(&ranking, NOTE, json!(true)),
+    );
+    assert!(after.degraded.is_empty() && after.status == Status::Ok);
+    assert!(after.versions.models.contains_key("linking.rerank"));
+    assert!(!before.versions.models.contains_key("linking.rerank"));
+    let (mut certain, mut ranked) = (0, 0);
+    for (before, after) in before.entities.iter().zip(&after.entities) {
+        assert_eq!((before.begin, &before.label), (after.begin, &after.label));
+        assert!(after.concepts.len() <= 5 && after.concepts.len() >= before.concepts.len());
+        assert!(after.concepts.is_sorted_by(|a, b| a.score >= b.score));
+        match before.concepts.first() {
+            Some(best) if best.score >= 0.9 => {
+                assert_eq!(after.concepts[0], *best);
+                certain += 1;
+            }
+            Some(_) if after.concepts.len() > 1 => {
+                assert_ne!(before.concepts, after.concepts);
+                assert!(after.concepts[0].score < 0.9);
+                ranked += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(certain >= 1 && ranked >= 1, "{certain} certain, {ranked} ranked");
 }
 
 #[test]

@@ -50,6 +50,16 @@ pub enum EngineError {
         /// The checkpoint directory.
         path: PathBuf,
     },
+    /// A model was asked for hidden states and has none to give.
+    #[error(
+        "{}: the hidden states of an ONNX export, or of an encoder that ends with a norm of its own, cannot be had; use \
+         a BERT, RoBERTa or ELECTRA checkpoint in safetensors",
+        path.display()
+    )]
+    Hidden {
+        /// The checkpoint directory.
+        path: PathBuf,
+    },
     /// tract refused the plan or failed while running it: a fault of ours, not of the checkpoint or the note.
     #[error("{}: the CPU engine failed while {step}: {problem}. Please report this", path.display())]
     Internal {
@@ -79,9 +89,9 @@ pub enum EngineError {
         /// Rows of the word embedding.
         rows: usize,
     },
-    /// The logits hold NaN or an infinity, so the answer cannot be used.
+    /// Logits or hidden states hold NaN or an infinity, so the answer cannot be used.
     #[error(
-        "the model's logits for the token at position {position} are not finite; the checkpoint overflows in fp32"
+        "what the model gives for the token at position {position} is not finite; the checkpoint overflows in fp32"
     )]
     NotFinite {
         /// Position in the sequence.

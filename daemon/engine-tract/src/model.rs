@@ -77,6 +77,8 @@ struct Shared {
     context: usize,
     labels: usize,
     bytes: usize,
+    /// How many stages give the last hidden states; `None` where they are not to be had apart from the logits.
+    trunk: Option<usize>,
 }
 
 impl TractModel {
@@ -89,8 +91,15 @@ impl TractModel {
     pub fn load(checkpoint: &Checkpoint, options: &Options) -> Result<Self, EngineError> {
         let precision = options.precision.resolve(checkpoint)?;
         let labels = checkpoint.labels().len();
+        let architecture = checkpoint.architecture();
+        // Where the encoder ends with a norm, that is a part of the head's stage.
+        let mut trunk = architecture
+            .final_norm
+            .is_none()
+            .then_some(architecture.layers.len() + 1);
         let (stages, feeds, packed, bytes) = match checkpoint.onnx() {
             Some(path) if checkpoint.weights().is_empty() => {
+                trunk = None;
                 let graph = onnx::load(path, labels)?;
                 let plan = TypedSimplePlan::new(graph.model).map_err(|error| EngineError::Internal {
                     path: checkpoint.dir().to_owned(),
@@ -112,10 +121,11 @@ impl TractModel {
                 feeds,
                 packed: Arc::new(packed),
                 precision,
-                rows: checkpoint.architecture().embeddings.words.rows,
+                rows: architecture.embeddings.words.rows,
                 context: checkpoint.context(),
                 labels,
                 bytes,
+                trunk,
             }),
         })
     }
@@ -144,6 +154,7 @@ impl TractModel {
                 context: self.shared.context,
                 labels: adapter.labels().len(),
                 bytes: adapted.bytes,
+                trunk: self.shared.trunk,
             }),
         })
     }
@@ -180,6 +191,38 @@ impl TractModel {
         Ok(logits.pop().unwrap_or_default())
     }
 
+    /// The last hidden states of one sequence: row-major, a row for each of `ids`. A base without a head has them too.
+    /// Runs on the calling thread.
+    ///
+    /// # Errors
+    /// No ids, more than the [`context`](Self::context), one outside the vocabulary; states that are not finite; a model whose hidden
+    /// states are not to be had: an ONNX export, or an encoder that ends with a norm of its own.
+    pub fn hidden(&self, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+        let shared = &self.shared;
+        let stages = shared.trunk.and_then(|count| shared.stages.get(..count));
+        let stages = stages.ok_or_else(|| EngineError::Hidden {
+            path: shared.dir.clone(),
+        })?;
+        shared.check(ids)?;
+        let internal = |error: TractError| shared.internal("running a sequence", &error);
+        let mut x = Tensor::from_shape(&[ids.len()], ids)
+            .map_err(internal)?
+            .into_tvalue();
+        for stage in stages {
+            x = run(stage, tvec!(x)).map_err(internal)?;
+        }
+        let states = x
+            .try_as_plain_ram()
+            .and_then(|x| x.as_slice::<f32>().map(<[f32]>::to_vec));
+        let states = states.map_err(internal)?;
+        match states.iter().position(|state| !state.is_finite()) {
+            Some(at) => Err(EngineError::NotFinite {
+                position: at * ids.len() / states.len(),
+            }),
+            None => Ok(states),
+        }
+    }
+
     /// The logits of one sequence from each of `models`, as [`forward`](Self::forward) gives them, in their order.
     /// Stages that several of them share are computed once: the trunk below the first layer that an adapter changes, or
     /// everything but the head where it changes no more.
@@ -188,6 +231,7 @@ impl TractModel {
     /// As [`forward`](Self::forward), for any of the models.
     pub fn forward_each(models: &[&Self], ids: &[u32]) -> Result<Vec<Vec<f32>>, EngineError> {
         for model in models {
+            model.shared.check_head()?;
             model.shared.check(ids)?;
         }
         let mut run = Run {
@@ -271,13 +315,17 @@ fn run(stage: &Stage, inputs: TVec<TValue>) -> TractResult<TValue> {
 }
 
 impl Shared {
+    fn check_head(&self) -> Result<(), EngineError> {
+        match self.labels {
+            0 => Err(EngineError::Headless {
+                path: self.dir.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn check(&self, ids: &[u32]) -> Result<(), EngineError> {
         let Self { rows, context, .. } = *self;
-        if self.labels == 0 {
-            return Err(EngineError::Headless {
-                path: self.dir.clone(),
-            });
-        }
         if ids.is_empty() {
             return Err(EngineError::Empty);
         }

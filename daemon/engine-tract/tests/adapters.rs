@@ -166,6 +166,22 @@ fn a_base_without_a_head_serves_adapters_that_have_one() {
         model.forward(&[2, 3]),
         Err(EngineError::Headless { .. })
     ));
+    // It has hidden states all the same: those of the reference.
+    let golden: Value = serde_json::from_slice(&fs::read(from.join("vectors.json")).unwrap()).unwrap();
+    let numbers = |value: &Value| -> Vec<f64> {
+        let numbers = value.as_array().unwrap();
+        numbers.iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    for case in golden["cases"].as_array().unwrap() {
+        let ids: Vec<u32> = numbers(&case["ids"]).iter().map(|id| *id as u32).collect();
+        let states = model.hidden(&ids).unwrap();
+        let first = numbers(&case["cls"]);
+        assert_eq!(states.len(), ids.len() * first.len());
+        for (ours, theirs) in states.iter().zip(&first) {
+            assert!((f64::from(*ours) - theirs).abs() < 1e-5, "{}", case["text"]);
+        }
+    }
+    assert!(matches!(model.hidden(&[]), Err(EngineError::Empty)));
     let base = (checkpoint, model);
     // Its tensors have no prefix and its norms TensorFlow's names; the adapter's have the complete model's.
     for name in ["dora", "head-only", "lora-fp16"] {

@@ -16,6 +16,7 @@ use crate::config::{self, Config, Problem};
 use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
+use crate::rerank::Reranker;
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
 pub struct Entry {
@@ -60,6 +61,8 @@ pub struct Generation {
     pub entries: Vec<Arc<Entry>>,
     /// The plugins, in the order of the configuration.
     pub plugins: Vec<Arc<Plugin>>,
+    /// The encoder that concepts are ranked again by.
+    pub reranker: Option<Arc<Reranker>>,
     /// When it was made.
     pub loaded_at: Timestamp,
 }
@@ -112,6 +115,7 @@ impl Generation {
             }
         }
         let plugins = plugins.into_iter().map(|(_, plugin)| plugin).collect();
+        let reranker = load_reranker(&config, previous, &mut problems);
         if !problems.is_empty() {
             config.sort(&mut problems);
             return Err(problems);
@@ -122,6 +126,7 @@ impl Generation {
             bases: change.bases,
             entries: change.entries,
             plugins,
+            reranker,
             loaded_at: now(),
         };
         let names = generation.names();
@@ -224,6 +229,7 @@ impl Generation {
             bases,
             entries,
             plugins: self.plugins.clone(),
+            reranker: self.reranker.clone(),
             loaded_at: self.loaded_at,
         }
     }
@@ -373,6 +379,19 @@ impl Generation {
     pub fn names(&self) -> Vec<String> {
         self.entries.iter().map(|entry| entry.name.clone()).collect()
     }
+}
+
+/// The encoder of `[linking]`, where one is named.
+fn load_reranker(
+    config: &Config,
+    previous: Option<&Generation>,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Reranker>> {
+    let place = config.linking.place.as_ref()?;
+    let before = previous.and_then(|previous| previous.reranker.as_ref());
+    Reranker::load(&config.linking, config.engine.worker_threads(), before)
+        .map_err(|error| problems.push(Problem::at(place, format!("linking.rerank: {error}"))))
+        .ok()
 }
 
 /// Starts the plugins, all at once; those that have not changed go on serving.

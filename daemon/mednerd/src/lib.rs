@@ -19,6 +19,7 @@ mod notify;
 mod original;
 mod page;
 mod plugins;
+mod rerank;
 pub mod run;
 mod scheduler;
 mod server;

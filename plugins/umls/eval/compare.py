@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
-"""The approach of scispaCy's linker beside mednerd-umls, on the same names and the same gold mentions.
+"""scispaCy's linker and QuickUMLS' simstring beside mednerd-umls, on the same names and the same gold mentions.
 
-scispaCy ranks names by the cosine of TF-IDF vectors of character 3-grams (`char_wb`, grams in at least 10 names) and
-looks for neighbours approximately; here the neighbours are exact, which can only help it. QuickUMLS looks names up with
-simstring (Jaccard over 3-grams, threshold 0.7); it is measured where the package quickumls-simstring is installed.
+scispaCy's own candidate generator over the names: TF-IDF of character 3-grams, nearest neighbours by nmslib's HNSW, 30 of
+them, ranked by their similarity, with no threshold, which can only help it. The same with exact neighbours is measured
+too. QuickUMLS looks names up with simstring (Jaccard over 3-grams, threshold 0.7). What is not installed is left out.
 
-    pip install scikit-learn quickumls-simstring
+    pip install scikit-learn quickumls-simstring scispacy nmslib
     plugins/umls/eval/open_rrf.py ../shared/data/vocabulary META
     mednerd-umls build --rrf META --out open.idx
-    plugins/umls/eval/compare.py META GOLD.pubtator open.idx [path of mednerd-umls]
+    plugins/umls/eval/compare.py META open.idx GOLD.pubtator [GOLD.pubtator ...] [--program mednerd-umls]
+
+Times are of the processor for each mention, and in brackets by the clock; memory is what the process grew by, and for
+mednerd-umls the complete process with its index and the gold.
 """
+import argparse
 import json
 import resource
 import subprocess
@@ -23,7 +27,7 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(meta: Path, gold: Path, index: Path, program: str) -> None:
+def read_meta(meta: Path):
     names, concepts = [], []
     for row in (meta / "MRCONSO.RRF").open(encoding="utf-8"):
         cells = row.split("|")
@@ -33,7 +37,10 @@ def main(meta: Path, gold: Path, index: Path, program: str) -> None:
     for row in (meta / "gold_map.tsv").open(encoding="utf-8"):
         mesh, cui = row.split()
         to_cui.setdefault(mesh, set()).add(cui)
-    have = set(concepts)
+    return names, concepts, to_cui
+
+
+def covered(gold: Path, to_cui, have):
     mentions = []
     for row in gold.open(encoding="utf-8"):
         cells = row.rstrip("\n").split("\t")
@@ -42,63 +49,122 @@ def main(meta: Path, gold: Path, index: Path, program: str) -> None:
             right = set().union(*(to_cui.get(each.strip(), set()) for each in ids)) & have
             if right:
                 mentions.append((cells[3], right))
-    print(f"{len(names)} rows, {len(have)} concepts, {len(mentions)} covered mentions of {gold.name}")
-    print(f"{'':28}{'at 1':>8}{'at 10':>8}{'us/mention':>12}{'MB more':>9}")
+    return mentions
 
-    def report(name, found, seconds, memory):
-        first = sum(bool(each and each[0] in right) for each, (_, right) in zip(found, mentions))
-        ten = sum(bool(right & set(each[:10])) for each, (_, right) in zip(found, mentions))
-        print(f"{name:28}{100 * first / len(mentions):8.1f}{100 * ten / len(mentions):8.1f}"
-              f"{1e6 * seconds / len(mentions):12.0f}{memory:9.0f}")
 
-    def concepts_of(order):
-        return list(dict.fromkeys(concepts[each] for each in order))
-
+def exact_neighbours(names, concepts):
     import numpy
     from sklearn.feature_extraction.text import TfidfVectorizer
-    before = megabytes()
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), min_df=10, dtype=numpy.float32)
     matrix = vectorizer.fit_transform(names).T.tocsr()
-    found, start = [], time.perf_counter()
-    for text, _ in mentions:
-        scores = (vectorizer.transform([text]) @ matrix).tocoo()
-        order = sorted(zip(-scores.data, scores.col))[:100]
-        found.append(concepts_of(each for _, each in order))
-    report("3-gram TF-IDF, exact search", found, time.perf_counter() - start, megabytes() - before)
 
+    def link(texts):
+        found = []
+        for text in texts:
+            scores = (vectorizer.transform([text]) @ matrix).tocoo()
+            order = sorted(zip(-scores.data, scores.col))[:100]
+            found.append(list(dict.fromkeys(concepts[each] for _, each in order)))
+        return found
+    return link
+
+
+def scispacy_generator(names, concepts):
+    from scispacy import candidate_generation
+    from scispacy.linking_utils import KnowledgeBase
+    aliases = {}
+    for name, concept in zip(names, concepts):
+        aliases.setdefault(concept, []).append(name)
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as file:
+        for concept, own in aliases.items():
+            file.write(json.dumps({"concept_id": concept, "canonical_name": own[0], "aliases": own[1:], "types": ["T047"],
+                                   "definition": None}) + "\n")
+        file.flush()
+        base = KnowledgeBase(file.name)
+    # It asks for an older scipy only to save its vectors, which are not saved here.
+    candidate_generation.scipy_supports_sparse_float16 = lambda: True
+    list_of_names, vectorizer, index = candidate_generation.create_tfidf_ann_index(None, base)
+    generator = candidate_generation.CandidateGenerator(index, vectorizer, list_of_names, base)
+
+    def link(texts):
+        # Mention by mention, as a note's few mentions come.
+        return [[each.concept_id for each in sorted(candidates, reverse=True, key=lambda each: max(each.similarities))]
+                for text in texts for candidates in generator([text], 30)]
+    return link
+
+
+def simstring(names, concepts):
+    from quickumls_simstring import simstring as library
+    folder = tempfile.mkdtemp()
+    writer = library.writer(f"{folder}/names", 3, False, True)
+    by_name = {}
+    for name, concept in zip(names, concepts):
+        if name.lower() not in by_name:
+            writer.insert(name.lower())
+        by_name.setdefault(name.lower(), []).append(concept)
+    writer.close()
+    reader = library.reader(f"{folder}/names")
+    reader.measure, reader.threshold = library.jaccard, 0.7
+    grams = lambda text: {text[i:i + 3] for i in range(-2, len(text))}
+
+    def link(texts):
+        found = []
+        for text in texts:
+            own = grams(text.lower())
+            hits = reader.retrieve(text.lower())
+            hits = sorted(hits, key=lambda name: -len(own & grams(name)) / max(1, len(own | grams(name))))
+            found.append(list(dict.fromkeys(each for name in hits for each in by_name.get(name, []))))
+        return found
+    return link
+
+
+def measured(name, make, names, concepts, golds):
+    before, start = megabytes(), time.process_time()
     try:
-        from quickumls_simstring import simstring
-    except ImportError:
-        print("quickumls-simstring is not installed")
-    else:
-        before = megabytes()
-        with tempfile.TemporaryDirectory() as folder:
-            writer = simstring.writer(f"{folder}/names", 3, False, True)
-            by_name = {}
-            for name, concept in zip(names, concepts):
-                if name.lower() not in by_name:
-                    writer.insert(name.lower())
-                by_name.setdefault(name.lower(), []).append(concept)
-            writer.close()
-            reader = simstring.reader(f"{folder}/names")
-            reader.measure, reader.threshold = simstring.jaccard, 0.7
-            grams = lambda text: {text[i:i + 3] for i in range(-2, len(text))}
-            found, start = [], time.perf_counter()
-            for text, _ in mentions:
-                own = grams(text.lower())
-                hits = reader.retrieve(text.lower())
-                hits = sorted(hits, key=lambda name: -len(own & grams(name)) / max(1, len(own | grams(name))))
-                found.append(list(dict.fromkeys(each for name in hits for each in by_name.get(name, []))))
-            report("simstring, Jaccard 0.7", found, time.perf_counter() - start, megabytes() - before)
+        link = make(names, concepts)
+    except ImportError as error:
+        print(f"{name}: not measured ({error})")
+        return
+    ready = time.process_time() - start
+    for gold, mentions in golds:
+        wall, processor = time.perf_counter(), time.process_time()
+        found = link([text for text, _ in mentions])
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
+        first = sum(bool(each and each[0] in right) for each, (_, right) in zip(found, mentions))
+        ten = sum(bool(right & set(each[:10])) for each, (_, right) in zip(found, mentions))
+        report(name, gold, first / len(mentions), ten / len(mentions), 1e6 * processor / len(mentions),
+               1e6 * wall / len(mentions), megabytes() - before, ready)
 
-    arguments = [program, "eval", "--index", index, "--gold", gold, "--map", meta / "gold_map.tsv", "--json"]
-    # GNU time, as a child of this process would be charged with its memory.
-    done = subprocess.run(["/usr/bin/time", "-f", "%M", *arguments], check=True, capture_output=True)
-    outcome = json.loads(done.stdout)
-    memory = int(done.stderr.split()[-1]) / 1024
-    print(f"{'mednerd-umls':28}{100 * outcome['accuracy_at_1']:8.1f}{100 * outcome['recall_at_10']:8.1f}"
-          f"{outcome['microseconds_per_mention']:12.0f}{memory:9.0f}  (the complete process, index and gold; 50 candidates each)")
+
+def report(name, gold, first, ten, processor, wall, memory, ready):
+    print(f"{name:30}{gold.name:22}{100 * first:8.1f}{100 * ten:8.1f}{processor:10.0f} ({wall:.0f}){memory:9.0f}{ready:9.1f}",
+          flush=True)
+
+
+def main(meta: Path, index: str, golds: list[Path], program: str) -> None:
+    names, concepts, to_cui = read_meta(meta)
+    have = set(concepts)
+    golds = [(gold, covered(gold, to_cui, have)) for gold in golds]
+    print(f"{len(names)} rows, {len(have)} concepts; covered mentions: {', '.join(str(len(each)) for _, each in golds)}")
+    print(f"{'':52}{'at 1':>8}{'at 10':>8}{'us/mention':>18}{'MB':>9}{'s ready':>9}")
+    for gold, mentions in golds:
+        arguments = [program, "eval", "--index", index, "--gold", gold, "--map", meta / "gold_map.tsv", "--json"]
+        # GNU time, as a child of this process would be charged with its memory.
+        done = subprocess.run(["/usr/bin/time", "-f", "%M %U %S", *arguments], check=True, capture_output=True)
+        outcome = json.loads(done.stdout)
+        memory, user, system = done.stderr.split()[-3:]
+        linked = outcome["mentions"]
+        report("mednerd-umls, 50 candidates", gold, outcome["accuracy_at_1"], outcome["recall_at_10"],
+               1e6 * (float(user) + float(system)) / linked, outcome["microseconds_per_mention"], int(memory) / 1024, 0)
+    for name, make in [("simstring, Jaccard 0.7", simstring), ("3-gram TF-IDF, exact", exact_neighbours),
+                       ("scispaCy (nmslib)", scispacy_generator)]:
+        measured(name, make, names, concepts, golds)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else "mednerd-umls")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("meta", type=Path)
+    parser.add_argument("index")
+    parser.add_argument("gold", type=Path, nargs="+")
+    parser.add_argument("--program", default="mednerd-umls")
+    arguments = parser.parse_args()
+    main(arguments.meta, arguments.index, arguments.gold, arguments.program)

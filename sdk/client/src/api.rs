@@ -270,7 +270,8 @@ pub struct Coding {
 pub struct Versions {
     /// The daemon's version.
     pub mednerd: String,
-    /// Model name to the digest of its files; the bases of adapters are among them.
+    /// Model name to the digest of its files; the bases of adapters are among them, and as `linking.rerank` the encoder
+    /// that concepts were ranked by.
     pub models: BTreeMap<String, String>,
     /// Plugin id to version.
     pub plugins: BTreeMap<String, String>,

@@ -32,6 +32,8 @@ pub struct Config {
     pub engine: Engine,
     /// `[audit]`
     pub audit: Audit,
+    /// `[linking]`
+    pub linking: Linking,
     /// `[[models]]`
     pub models: Vec<Model>,
     /// `[plugin_policy]`
@@ -278,6 +280,40 @@ pub enum OnFailure {
     Continue,
 }
 
+/// `[linking]`: what is done with the concepts that plugins give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linking {
+    /// The checkpoint directory of an encoder that concepts are ranked again by; empty where there is none.
+    pub rerank: PathBuf,
+    /// How much the encoder counts beside the plugin's score, in percent.
+    pub rerank_percent: usize,
+    /// How hidden states become one vector.
+    pub rerank_pooling: Pooling,
+    /// Where the encoder was named.
+    pub place: Option<Place>,
+}
+
+impl Default for Linking {
+    fn default() -> Self {
+        Self {
+            rerank: PathBuf::new(),
+            rerank_percent: 50,
+            rerank_pooling: Pooling::default(),
+            place: None,
+        }
+    }
+}
+
+/// `linking.rerank_pooling`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pooling {
+    /// The first token's, as SapBERT has it.
+    #[default]
+    Cls,
+    /// The mean of all tokens'.
+    Mean,
+}
+
 /// `[[models]]`: one model directory and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -365,6 +401,7 @@ impl Config {
             access: Access::default(),
             engine: Engine::default(),
             audit: Audit::default(),
+            linking: Linking::default(),
             models: Vec::new(),
             plugin_policy: PluginPolicy::default(),
             plugins: Vec::new(),
@@ -410,6 +447,9 @@ impl Config {
         }
         if let Some(section) = root.table("audit") {
             self.audit.overlay(section);
+        }
+        if let Some(section) = root.table("linking") {
+            self.linking.overlay(section);
         }
         root.each_table("models", |section| self.models.extend(Model::read(section)));
         if let Some(section) = root.table("plugin_policy") {
@@ -544,6 +584,21 @@ impl Audit {
             _ => Err("must be \"refuse\" or \"continue\""),
         });
         section.boolean("journal", &mut self.journal);
+        section.finish();
+    }
+}
+
+impl Linking {
+    fn overlay(&mut self, mut section: Section<'_, '_>) {
+        if section.path("rerank", &mut self.rerank) {
+            self.place = Some(section.place());
+        }
+        section.size("rerank_percent", 1..=100, &mut self.rerank_percent);
+        section.choice("rerank_pooling", &mut self.rerank_pooling, |name| match name {
+            "cls" => Ok(Pooling::Cls),
+            "mean" => Ok(Pooling::Mean),
+            _ => Err("must be \"cls\" or \"mean\""),
+        });
         section.finish();
     }
 }
@@ -700,6 +755,25 @@ mod tests {
     }
 
     #[test]
+    fn the_encoder_of_linking_is_a_folder_a_share_and_a_pooling() {
+        let text = "[linking]\nrerank = \"sapbert\"\nrerank_percent = 30\nrerank_pooling = \"mean\"\n";
+        let linking = load(&[("mednerd.toml", text)]).unwrap().linking;
+        assert!(linking.rerank.ends_with("sapbert") && linking.place.is_some());
+        assert_eq!(
+            (linking.rerank_percent, linking.rerank_pooling),
+            (30, Pooling::Mean)
+        );
+        let text = "[linking]\nrerank_percent = 0\nrerank_pooling = \"max\"\n";
+        assert_eq!(
+            load(&[("mednerd.toml", text)]).unwrap_err(),
+            [
+                "mednerd.toml:2: linking.rerank_percent must be between 1 and 100",
+                "mednerd.toml:3: linking.rerank_pooling must be \"cls\" or \"mean\"",
+            ]
+        );
+    }
+
+    #[test]
     fn every_problem_is_told_at_once_with_its_line() {
         let problems = load(&[(
             "mednerd.toml",
@@ -719,7 +793,7 @@ mod tests {
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
-                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, models, plugin_policy, plugins",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, linking, models, plugin_policy, plugins",
             ]
         );
     }

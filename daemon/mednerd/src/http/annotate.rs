@@ -214,12 +214,15 @@ impl Plan {
                 degraded,
                 plugins,
                 vocabularies,
+                reranker,
                 time,
             } = report;
             stages.degraded.extend(degraded);
             stages.linking = time;
             versions.plugins.extend(plugins);
             versions.vocabularies = vocabularies;
+            let reranker = reranker.map(|digest| ("linking.rerank".to_owned(), digest));
+            versions.models.extend(reranker);
         }
         stages.total = arrived.elapsed();
         app.metrics.observe("total", stages.total);

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::ApiError;
 use crate::generation::Generation;
 use crate::plugins::{Note, Plugin, Spotted};
+use crate::rerank::{CANDIDATES, Ranking, Reranker};
 
 /// Candidates for each entity where the request does not say.
 const DEFAULT_TOP_K: u32 = 5;
@@ -25,6 +26,8 @@ pub struct Link {
     /// URIs of the systems whose codes are wanted; all where empty.
     code_systems: Vec<String>,
     plugins: Vec<Arc<Plugin>>,
+    reranker: Option<Arc<Reranker>>,
+    top_k: usize,
 }
 
 /// What came of it.
@@ -36,6 +39,8 @@ pub struct Report {
     pub plugins: BTreeMap<String, String>,
     /// Vocabularies that were asked for, by name.
     pub vocabularies: BTreeMap<String, String>,
+    /// The digest of the encoder that ranked again.
+    pub reranker: Option<String>,
     /// How long it took.
     pub time: Duration,
 }
@@ -91,9 +96,15 @@ impl Link {
             .filter(|plugin| vocabularies.is_empty() || vocabularies.iter().any(|name| has(plugin, name)));
         Ok(Some(Self {
             plugins: concerned.cloned().collect(),
+            reranker: generation.reranker.clone(),
+            top_k: top_k as usize,
             code_systems: code_systems.ok_or(ApiError::UnknownCodeSystem)?,
             options: Arc::new(NormalizeOptions {
-                top_k: top_k as usize,
+                // The encoder may find the right one further down.
+                top_k: match generation.reranker {
+                    Some(_) => CANDIDATES.max(top_k as usize),
+                    None => top_k as usize,
+                },
                 vocabularies,
             }),
         }))
@@ -145,16 +156,55 @@ impl Link {
                     );
                 }
             }
-            for entity in entities {
+            for entity in &mut *entities {
                 // Stable: among equals the order of the configuration stands.
                 entity
                     .concepts
                     .sort_by(|left, right| right.score.total_cmp(&left.score));
-                entity.concepts.truncate(self.options.top_k);
+            }
+            if let Some(reranker) = &self.reranker {
+                self.rerank(reranker, entities, deadline, &mut report).await;
+            }
+            for entity in entities {
+                entity.concepts.truncate(self.top_k);
             }
         }
         report.time = begun.elapsed();
         report
+    }
+
+    /// Ranks the concepts of uncertain mentions again. Where that fails, they stay as they are and the report says so.
+    async fn rerank(
+        &self,
+        reranker: &Arc<Reranker>,
+        entities: &mut [api::Entity],
+        deadline: Instant,
+        report: &mut Report,
+    ) {
+        report.reranker = Some(reranker.digest.clone());
+        let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+        let mut concerned: Vec<&mut api::Entity> = entities
+            .iter_mut()
+            .filter(|entity| Reranker::concerns(&entity.concepts))
+            .collect();
+        if concerned.is_empty() {
+            return;
+        }
+        let rankings = concerned.iter().map(|entity| Ranking {
+            mention: entity.text.clone(),
+            concepts: entity.concepts.clone(),
+        });
+        match reranker.rank(rankings.collect(), deadline).await {
+            Ok(ranked) => {
+                for (entity, ranking) in concerned.iter_mut().zip(ranked) {
+                    entity.concepts = ranking.concepts;
+                }
+            }
+            Err(error) => {
+                tracing::warn!("concepts were not ranked again: {error}");
+                report.degraded.push("reranker".to_owned());
+            }
+        }
     }
 
     /// Asks every plugin at once; what they found, in the order of the configuration.
