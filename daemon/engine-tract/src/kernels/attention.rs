@@ -5,10 +5,10 @@
 use std::ops::Range;
 
 use super::disentangled::{Block, Buffers, Relative};
-use super::elementwise::softmax;
+use super::elementwise::Softmax;
 use super::gemm::{Finish, Packed, Rows, multiply};
 use super::int8::QuantisedRows;
-use super::simd::widest;
+use super::simd::{dispatch, widest};
 
 /// Queries whose scores are held at once.
 const QUERIES: usize = 192;
@@ -118,9 +118,14 @@ pub(crate) fn attend(
                     relative.score(&block, &keys, scores, buffers);
                 }
             }
-            softmax(scores, held.len(), heads.scale, |row| {
-                let Range { start, end } = heads.seen(top + row, top + row, length);
-                start - held.start..end - held.start
+            dispatch(Softmax {
+                rows: scores,
+                width: held.len(),
+                scale: heads.scale,
+                seen: |row| {
+                    let Range { start, end } = heads.seen(top + row, top + row, length);
+                    start - held.start..end - held.start
+                },
             });
             let weights = Rows {
                 values: &scores[seen.start - held.start..],

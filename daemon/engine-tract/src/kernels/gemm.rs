@@ -226,12 +226,12 @@ pub(crate) struct Finish<'a> {
 
 impl Finish<'_> {
     #[inline(always)]
-    pub(super) fn apply(&self, first: usize, piece: &mut [f32]) {
+    pub(super) fn apply<S: Simd>(&self, simd: S, first: usize, piece: &mut [f32]) {
         if let Some(bias) = self.bias {
-            elementwise::add(piece, &bias[first..]);
+            elementwise::add_vectors(simd, piece, &bias[first..][..piece.len()]);
         }
         if let Some(activation) = self.activation {
-            elementwise::activate(activation, piece);
+            elementwise::activate(simd, activation, piece);
         }
     }
 }
@@ -363,7 +363,7 @@ impl Product<'_> {
                 simd.partial_store_f32s(rest, sum);
             }
             if block.last {
-                self.finish.apply(block.first, out);
+                self.finish.apply(simd, block.first, out);
             }
         }
     }

@@ -139,25 +139,29 @@ fn nearest(x: f32) -> u8 {
 #[inline(always)]
 fn range(row: &[f32]) -> (f32, f32, f32) {
     let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut ends = [(0.0_f32, 0.0_f32, 0.0_f32); LANES];
-    let take = |end: &mut (f32, f32, f32), x: f32| {
-        *end = (
-            if x < end.0 { x } else { end.0 },
-            if x > end.1 { x } else { end.1 },
-            end.2 + x * 0.0,
-        );
-    };
-    for chunk in chunks {
-        for (end, x) in ends.iter_mut().zip(chunk) {
-            take(end, *x);
-        }
+    let (mut lows, mut highs, mut flaws) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
+    for values in chunks {
+        take(values, &mut lows, &mut highs, &mut flaws);
     }
-    for (end, x) in ends.iter_mut().zip(rest) {
-        take(end, *x);
+    let mut last = [0.0; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    take(&last, &mut lows, &mut highs, &mut flaws);
+    let low = lows.iter().fold(0.0_f32, |low, x| low.min(*x));
+    let high = highs.iter().fold(0.0_f32, |high, x| high.max(*x));
+    (low, high, flaws.iter().sum())
+}
+
+#[inline(always)]
+fn take(values: &[f32; LANES], lows: &mut [f32; LANES], highs: &mut [f32; LANES], flaws: &mut [f32; LANES]) {
+    for (low, x) in lows.iter_mut().zip(values) {
+        *low = if *x < *low { *x } else { *low };
     }
-    ends.iter().fold((0.0, 0.0, 0.0), |all, end| {
-        (all.0.min(end.0), all.1.max(end.1), all.2 + end.2)
-    })
+    for (high, x) in highs.iter_mut().zip(values) {
+        *high = if *x > *high { *x } else { *high };
+    }
+    for (flaw, x) in flaws.iter_mut().zip(values) {
+        *flaw += *x * 0.0;
+    }
 }
 
 /// `C = finish(A B)` as [`gemm::multiply`](super::gemm::multiply) gives it, but for the rounding to 8 bits. The rows of `c`

@@ -76,3 +76,13 @@ pub(crate) fn widest(work: impl FnMut()) {
     }
     dispatch(Work(work));
 }
+
+/// `a * b + c`, rounded once where the registers are wide, as such CPUs have an instruction for it.
+#[inline(always)]
+pub(crate) fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if S::F32_LANES >= 8 {
+        simd.mul_add_f32s(a, b, c)
+    } else {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    }
+}

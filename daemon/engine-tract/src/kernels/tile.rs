@@ -4,6 +4,8 @@
 
 use pulp::Simd;
 
+use super::simd::multiply_add;
+
 /// `A B` for `TALL` rows of `A`, `stride` apart, and a block of `B` that is `WIDE` vectors wide, row after row. Each
 /// element is summed in the order of the rows of `B`.
 ///
@@ -61,14 +63,4 @@ pub(super) fn sums<S: Simd, const TALL: usize, const WIDE: usize>(
         }
     }
     sums
-}
-
-/// `a * b + c`, rounded once where the registers are wide, as such CPUs have an instruction for it.
-#[inline(always)]
-fn multiply_add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
-    if S::F32_LANES >= 8 {
-        simd.mul_add_f32s(a, b, c)
-    } else {
-        simd.add_f32s(simd.mul_f32s(a, b), c)
-    }
 }

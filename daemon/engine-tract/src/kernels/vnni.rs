@@ -36,13 +36,15 @@ mod implementation {
         _mm512_storeu_ps, _mm512_sub_epi32,
     };
 
+    use pulp::x86::V4;
+
     use super::super::int8::{GROUP, LANES};
     use super::super::simd;
     use super::{Block, Range};
 
     /// Shows that the CPU has the instructions: there is no other way to get one than [`detect`](Self::detect).
     #[derive(Debug, Clone, Copy)]
-    pub(in super::super) struct Vnni(());
+    pub(in super::super) struct Vnni(V4);
 
     impl Vnni {
         pub(in super::super) fn detect() -> Option<Self> {
@@ -52,7 +54,7 @@ mod implementation {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni");
-            has.then_some(Self(()))
+            V4::try_new().filter(|_| has).map(Self)
         }
 
         /// Multiplies some rows with the block into `c`, whose rows are `stride` apart.
@@ -67,43 +69,50 @@ mod implementation {
             stride: usize,
         ) {
             // SAFETY: a `Vnni` exists only where `detect` saw all of the function's instructions.
-            unsafe { multiply(block, rows, c, stride) }
+            unsafe { multiply(self.0, block, rows, c, stride) }
         }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-    fn multiply(block: &Block<'_>, rows: Range<usize>, c: &mut [f32], stride: usize) {
+    fn multiply(simd: V4, block: &Block<'_>, rows: Range<usize>, c: &mut [f32], stride: usize) {
         match block.scales.len() / LANES {
-            1 => tiles::<1>(block, rows, c, stride),
-            2 => tiles::<2>(block, rows, c, stride),
-            _ => tiles::<3>(block, rows, c, stride),
+            1 => tiles::<1>(simd, block, rows, c, stride),
+            2 => tiles::<2>(simd, block, rows, c, stride),
+            _ => tiles::<3>(simd, block, rows, c, stride),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
-    fn tiles<const WIDE: usize>(block: &Block<'_>, rows: Range<usize>, c: &mut [f32], stride: usize) {
+    fn tiles<const WIDE: usize>(
+        simd: V4,
+        block: &Block<'_>,
+        rows: Range<usize>,
+        c: &mut [f32],
+        stride: usize,
+    ) {
         let mut row = rows.start;
         while row + 8 <= rows.end {
-            tile::<8, WIDE>(block, row, c, stride);
+            tile::<8, WIDE>(simd, block, row, c, stride);
             row += 8;
         }
         if row + 4 <= rows.end {
-            tile::<4, WIDE>(block, row, c, stride);
+            tile::<4, WIDE>(simd, block, row, c, stride);
             row += 4;
         }
         if row + 2 <= rows.end {
-            tile::<2, WIDE>(block, row, c, stride);
+            tile::<2, WIDE>(simd, block, row, c, stride);
             row += 2;
         }
         if row < rows.end {
-            tile::<1, WIDE>(block, row, c, stride);
+            tile::<1, WIDE>(simd, block, row, c, stride);
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")]
     fn tile<const TALL: usize, const WIDE: usize>(
+        simd: V4,
         block: &Block<'_>,
         row: usize,
         c: &mut [f32],
@@ -123,7 +132,7 @@ mod implementation {
                 let total = _mm512_cvtepi32_ps(_mm512_sub_epi32(*total, offset));
                 store(out, _mm512_mul_ps(total, _mm512_mul_ps(step, load(scales))));
             }
-            block.finish.apply(block.first, out);
+            block.finish.apply(simd, block.first, out);
         }
     }
 

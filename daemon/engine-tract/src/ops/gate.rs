@@ -4,7 +4,8 @@ use mednerd_model::Activation;
 use tract_onnx::tract_core::internal::*;
 
 use super::{filled, matrix, reuse, rows_like};
-use crate::kernels::elementwise::gate;
+use crate::kernels::elementwise::Gated;
+use crate::kernels::simd::dispatch;
 
 /// `activation(g) * u`: input `[length, 2 * width]`, `g` and `u` side by side; output `[length, width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,12 @@ impl EvalOp for Gate {
         let x = args_1!(inputs);
         let (length, values) = matrix(&x, 2 * self.width)?;
         let out = filled(length, self.width, |out| {
-            gate(self.activation, values, self.width, out);
+            dispatch(Gated {
+                activation: self.activation,
+                rows: values,
+                width: self.width,
+                out,
+            });
             Ok(())
         });
         reuse(x);

@@ -5,9 +5,10 @@ use tract_onnx::tract_core::internal::*;
 
 use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
 use crate::kernels::attention::Scratch;
-use crate::kernels::elementwise::finish_rows;
+use crate::kernels::elementwise::FinishRows;
 use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
 use crate::kernels::int8::{self, Quantised};
+use crate::kernels::simd::dispatch;
 
 /// Input `[length, inputs]`, output `[length, outputs]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,14 +214,13 @@ impl EvalOp for Product {
                 Some(change) => {
                     weights.multiply(rows, out, Finish::default(), scratch);
                     change.add(rows, out, columns, scratch);
-                    let gain = change.gain.as_deref();
-                    finish_rows(
-                        out,
-                        columns,
-                        gain,
-                        [bias, change.bias.as_deref()],
-                        self.activation,
-                    );
+                    dispatch(FinishRows {
+                        rows: out,
+                        width: columns,
+                        gain: change.gain.as_deref(),
+                        biases: [bias, change.bias.as_deref()],
+                        activation: self.activation,
+                    });
                 }
             })
         });
