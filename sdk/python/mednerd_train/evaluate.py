@@ -113,7 +113,7 @@ def tagger(model: Path, adapter: Path | None):
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    from .encoding import Encoder
+    from .encoding import Context, Encoder
     from .export import merged
     from .tagging import Tagger
 
@@ -122,8 +122,7 @@ def tagger(model: Path, adapter: Path | None):
     )
     labels = [loaded.config.id2label[i] for i in range(loaded.config.num_labels)]
     encoder = Encoder(AutoTokenizer.from_pretrained(model), labels)
-    context = min(getattr(loaded.config, "max_position_embeddings", 512), 512)
-    return Tagger(loaded.eval(), encoder, context - encoder.frame), labels
+    return Tagger(loaded.eval(), encoder, Context.of(loaded).length - encoder.frame), labels
 
 
 def _offline(options: argparse.Namespace) -> Annotator:

@@ -13,8 +13,8 @@ from mednerd_train import calibration
 from mednerd_train.adapter import base_digest, loss_of
 from mednerd_train.augment import PERTURBATIONS, Augment, Edit, apply, augment, perturb
 from mednerd_train.data import Document, HeldOut, Source, Span, flat, read, sentences, words, write_jsonl
-from mednerd_train.encoding import IGNORED, Encoded, Example, batches, cut, label_names, windows
-from mednerd_train.mlm import Batches, Pieces, masked
+from mednerd_train.encoding import IGNORED, Context, Encoded, Example, _visible, batches, cut, label_names, windows
+from mednerd_train.mlm import Batches, Pieces, Settings as MlmSettings, Text, TokenizerSettings, documents, masked
 from mednerd_train.scoring import ALL, EXACT, RELAXED, Scores, relaxed_matches
 from mednerd_train.search import Settings
 from mednerd_train.settings import SettingsError, load, replaced
@@ -143,8 +143,9 @@ class Configuration(Files):
     def test_the_runs_in_the_tree_are_valid(self):
         runs = sorted((Path(__file__).parent.parent / "runs").glob("*.toml"))
         self.assertTrue(runs)
+        kinds = {"tokenizer": TokenizerSettings, "pretrain": MlmSettings}
         for path in runs:
-            load(Settings, path)
+            load(kinds.get(path.stem, Settings), path)
 
     def test_a_base_without_tokenizer_json_has_no_digest(self):
         self.assertIsNone(base_digest(self.folder))
@@ -259,6 +260,32 @@ class Sequences(unittest.TestCase):
         rates = [_rate(i / 100, plan) for i in range(101)]
         self.assertEqual((rates[0], max(rates), round(rates[-1], 6)), (0.0, 1.0, 0.1))
         self.assertEqual(rates.index(1.0), 10)
+
+
+class RunningText(Files):
+    def test_documents_with_a_held_out_paragraph_are_left_out_whole(self):
+        held = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+        write_jsonl([Document("1", held, [])], self.folder / "dev.jsonl")
+        (self.folder / "text").mkdir()
+        self.write("text/b.txt", "last\n")
+        self.write("text/a.txt", f"first\nof two\n\nbefore\n{held}\n\n\nkept\n")
+        text = Text((self.folder / "text",), (Source(self.folder / "dev.jsonl", "jsonl"),))
+        self.assertEqual(list(documents(text)), ["first\nof two", "kept", "last"])
+        self.assertEqual(list(documents(Text((self.folder / "text",), documents=2)))[0], "first\nof two")
+
+
+class Contexts(unittest.TestCase):
+    def test_families_that_count_from_behind_the_padding_read_less(self):
+        class Model(torch.nn.Module):
+            def __init__(self, **options):
+                super().__init__()
+                self.position_embeddings = torch.nn.Embedding(114, 4, **options)
+
+        self.assertEqual(Context.of(Model()), Context(114, 0))
+        self.assertEqual(Context.of(Model(padding_idx=1)), Context(112, 2))
+
+    def test_pieces_of_spaces_alone_have_no_place(self):
+        self.assertEqual([_visible("a  b ", *at) for at in ((0, 1), (1, 4), (1, 3), (3, 5))], [(0, 1), (3, 4), (1, 1), (3, 4)])
 
 
 class Loss(unittest.TestCase):
