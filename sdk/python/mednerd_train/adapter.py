@@ -190,9 +190,7 @@ def base_digest(directory: Path) -> str | None:
     return state.hexdigest()
 
 
-def train(
-    settings: Settings, report: Callable[[float, int], None] = lambda value, step: None
-) -> dict:
+def train(settings: Settings, report: Callable[[float, int], None] = lambda value, step: None) -> dict:
     """Trains one adapter and writes it to `settings.out`; returns its best development score."""
     from transformers import AutoTokenizer
 

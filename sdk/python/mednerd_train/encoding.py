@@ -41,7 +41,9 @@ class Encoder:
         self.labels = list(labels)
         self._id = {name: index for index, name in enumerate(self.labels)}
         frame = tokenizer("")["input_ids"]
-        middle = next((i for i, piece in enumerate(frame) if piece in (tokenizer.sep_token_id, tokenizer.eos_token_id)), 0)
+        middle = next(
+            (i for i, piece in enumerate(frame) if piece in (tokenizer.sep_token_id, tokenizer.eos_token_id)), 0
+        )
         self.prefix, self.suffix = frame[:middle], frame[middle:]
 
     @property

@@ -179,7 +179,9 @@ class Batches:
         return iter(self._groups)
 
 
-def masked(ids: Tensor, special: Tensor, share: float, mask_id: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def masked(
+    ids: Tensor, special: Tensor, share: float, mask_id: int, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Dynamic masking: the changed input, and labels that are `IGNORED` where nothing is to be guessed."""
     draw = torch.rand(ids.shape, generator=generator)
     guessed = (draw < share) & ~special
@@ -266,7 +268,12 @@ def train(settings: Settings) -> dict:
             attention[i, : count + encoder.frame] = 1
             special[i, len(encoder.prefix) : len(encoder.prefix) + count] = False
         changed, labels = masked(
-            torch.from_numpy(ids), torch.from_numpy(special), settings.mask, tokenizer.mask_token_id, len(tokenizer), generator
+            torch.from_numpy(ids),
+            torch.from_numpy(special),
+            settings.mask,
+            tokenizer.mask_token_id,
+            len(tokenizer),
+            generator,
         )
         device = next(model.parameters()).device
         made = {"input_ids": changed, "attention_mask": torch.from_numpy(attention), "labels": labels}

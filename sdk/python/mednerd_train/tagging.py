@@ -65,8 +65,7 @@ class Tagger:
                 rows[k][b:e][better] = logits[i, head : head + e - b][better]
                 depth[k][b:e] = np.maximum(depth[k][b:e], context)
         return [
-            Tagged(found, offsets, _continues(text, offsets))
-            for text, found, (_, offsets) in zip(texts, rows, read)
+            Tagged(found, offsets, _continues(text, offsets)) for text, found, (_, offsets) in zip(texts, rows, read)
         ]
 
     def spans(self, texts: list[str], aggregation: str = "simple", temperature: float = 1.0) -> list[list[Scored]]:
@@ -117,6 +116,6 @@ def _grouped(units, probabilities: np.ndarray, labels: list[str]) -> list[Scored
             else:
                 groups.append(([score], begin, end, kind))
         last = kind
-    return [Scored(Span(begin, end, kind), float(np.mean(scores))) for scores, begin, end, kind in groups if begin < end]
-
-
+    return [
+        Scored(Span(begin, end, kind), float(np.mean(scores))) for scores, begin, end, kind in groups if begin < end
+    ]

@@ -29,7 +29,9 @@ def corpus(count: int, seed: int) -> list[Document]:
         text, spans = "", []
         for _ in range(rng.randint(10, 40)):
             kind = rng.choice(("", "", "", "Organ", "Gene"))
-            word = {"": rng.choice(PLAIN), "Organ": rng.choice(ORGANS)}.get(kind, f"{rng.choice(GENES)} {rng.randint(1, 9)}")
+            word = {"": rng.choice(PLAIN), "Organ": rng.choice(ORGANS)}.get(
+                kind, f"{rng.choice(GENES)} {rng.randint(1, 9)}"
+            )
             if kind:
                 spans.append(Span(len(text), len(text) + len(word), kind))
             text += word + rng.choice((" ", " ", ", ", ". "))
@@ -157,7 +159,8 @@ class Kit(unittest.TestCase):
             with running(Path(BINARIES) / "mednerd", base, {"it": self.place / family}) as socket:
                 with closing(Client(socket)) as client:
                     served = [
-                        [(e["begin"], e["end"], e["label"]) for e in client.annotate(text, models=["it"])] for text in texts
+                        [(e["begin"], e["end"], e["label"]) for e in client.annotate(text, models=["it"])]
+                        for text in texts
                     ]
             self.assertEqual(served, wanted, family)
         self.assertTrue(mentions)

@@ -14,7 +14,8 @@ from mednerd_train.adapter import base_digest, loss_of
 from mednerd_train.augment import PERTURBATIONS, Augment, Edit, apply, augment, perturb
 from mednerd_train.data import Document, HeldOut, Source, Span, flat, read, sentences, words, write_jsonl
 from mednerd_train.encoding import IGNORED, Context, Encoded, Example, _visible, batches, cut, label_names, windows
-from mednerd_train.mlm import Batches, Pieces, Settings as MlmSettings, Text, TokenizerSettings, documents, masked
+from mednerd_train.mlm import Batches, Pieces, Text, TokenizerSettings, documents, masked
+from mednerd_train.mlm import Settings as MlmSettings
 from mednerd_train.scoring import ALL, EXACT, RELAXED, Scores, relaxed_matches
 from mednerd_train.search import Settings
 from mednerd_train.settings import SettingsError, load, replaced
@@ -181,7 +182,9 @@ class Scoring(unittest.TestCase):
         rng = random.Random(1)
         # Scores that are sigmoids of twice the logit that they should be.
         logits = [(z := rng.gauss(0, 2), rng.random() < 1 / (1 + math.exp(-z))) for _ in range(4000)]
-        fitted = calibration.best_temperature(lambda t: [(1 / (1 + math.exp(-2 * z / t)), right) for z, right in logits])
+        fitted = calibration.best_temperature(
+            lambda t: [(1 / (1 + math.exp(-2 * z / t)), right) for z, right in logits]
+        )
         self.assertAlmostEqual(fitted, 2.0, delta=0.2)
 
 
@@ -194,7 +197,9 @@ class Tagging(unittest.TestCase):
         return Tagged(logits, offsets, continues)
 
     def test_simple_cuts_words_where_pieces_disagree(self):
-        tagged = self.tagged(["B-C", "O", "O", "I-D"], [(0, 3), (3, 9), (10, 17), (18, 22)], [False, True, False, False])
+        tagged = self.tagged(
+            ["B-C", "O", "O", "I-D"], [(0, 3), (3, 9), (10, 17), (18, 22)], [False, True, False, False]
+        )
         found = decode(tagged, self.labels, "simple")
         self.assertEqual([s.span for s in found], [Span(0, 3, "C"), Span(18, 22, "D")])
         self.assertTrue(0.9 < found[0].score < 1.0)
@@ -285,7 +290,9 @@ class Contexts(unittest.TestCase):
         self.assertEqual(Context.of(Model(padding_idx=1)), Context(112, 2))
 
     def test_pieces_of_spaces_alone_have_no_place(self):
-        self.assertEqual([_visible("a  b ", *at) for at in ((0, 1), (1, 4), (1, 3), (3, 5))], [(0, 1), (3, 4), (1, 1), (3, 4)])
+        self.assertEqual(
+            [_visible("a  b ", *at) for at in ((0, 1), (1, 4), (1, 3), (3, 5))], [(0, 1), (3, 4), (1, 1), (3, 4)]
+        )
 
 
 class Loss(unittest.TestCase):
@@ -294,7 +301,9 @@ class Loss(unittest.TestCase):
         labels[0, :2] = IGNORED
         shut = torch.zeros(2, 5, dtype=torch.bool)
         for smoothing in (0.0, 0.1):
-            wanted = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing)
+            wanted = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing
+            )
             self.assertAlmostEqual(loss_of(logits, labels, shut, smoothing).item(), wanted.item(), places=5)
 
     def test_an_open_outside_allows_the_types_that_were_not_looked_for(self):
