@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from . import augment
 from .data import Document, HeldOut, Source, digest, flat, read
-from .encoding import IGNORED, Encoder, Example, batches, collate, cut, label_names
+from .encoding import IGNORED, Context, Encoder, Example, batches, collate, cut, label_names
 from .export import replace
 from .scoring import ALL, Scores
 from .tagging import Tagger, decode
@@ -71,7 +71,7 @@ class Regularisation:
     label_smoothing: float = 0.05
     #: Share of the input pieces that are masked.
     mask: float = 0.05
-    #: Draw the position at which a sequence begins; only for bases with learnt absolute positions.
+    #: Draw the position at which a sequence begins, where the base has learnt absolute positions.
     shift_positions: bool = True
 
 
@@ -190,9 +190,7 @@ def base_digest(directory: Path) -> str | None:
     return state.hexdigest()
 
 
-def train(
-    settings: Settings, report: Callable[[float, int], None] = lambda value, step: None
-) -> dict:
+def train(settings: Settings, report: Callable[[float, int], None] = lambda value, step: None) -> dict:
     """Trains one adapter and writes it to `settings.out`; returns its best development score."""
     from transformers import AutoTokenizer
 
@@ -208,8 +206,8 @@ def train(
     encoder = Encoder(tokenizer, labels)
     model = build(settings, labels)
     model.print_trainable_parameters()
-    context = getattr(model.config, "max_position_embeddings", 512)
-    length = min(settings.windows.length or context, context) - encoder.frame
+    context = Context.of(model)
+    length = min(settings.windows.length or context.length, context.length) - encoder.frame
     rng = random.Random(settings.seed)
     noise = settings.regularisation
 
@@ -225,7 +223,7 @@ def train(
         return batches(examples, settings.training.batch, rng)
 
     def step(batch: list[Example]) -> Tensor:
-        inputs = collate(batch, encoder, context if noise.shift_positions else 0, rng)
+        inputs = collate(batch, encoder, context if noise.shift_positions else None, rng)
         device = next(model.parameters()).device
         inputs = {name: value.to(device) for name, value in inputs.items()}
         wanted, open_ = inputs.pop("labels"), inputs.pop("open")
@@ -234,7 +232,7 @@ def train(
             inputs["input_ids"] = inputs["input_ids"].masked_fill(masked, tokenizer.mask_token_id)
         return loss_of(model(**inputs).logits, wanted, open_, noise.label_smoothing)
 
-    tagger = Tagger(model, encoder, context - encoder.frame)
+    tagger = Tagger(model, encoder, context.length - encoder.frame)
     dev = found.dev[: settings.data.dev_documents or None]
 
     def score() -> dict:

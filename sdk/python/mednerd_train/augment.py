@@ -95,9 +95,7 @@ def _recased(document: Document, change: Callable[[str], str]) -> Document:
 
 def _punctuation(document: Document, rng: random.Random) -> Document:
     """Full stops, commas and semicolons are missing between words; those within numbers and names stay."""
-    edits = [
-        Edit(m.start(), m.end(), "") for m in re.finditer(r"[.,;:](?=\s|$)", document.text) if rng.random() < 0.7
-    ]
+    edits = [Edit(m.start(), m.end(), "") for m in re.finditer(r"[.,;:](?=\s|$)", document.text) if rng.random() < 0.7]
     return apply(document, [e for e in edits if not any(s.begin < e.end and e.begin < s.end for s in document.spans)])
 
 
@@ -124,7 +122,9 @@ def _headings(document: Document, rng: random.Random) -> Document:
     """Section headings before some sentences."""
     places = [0, *(m.end() for m in re.finditer(r"[.?!]\s+(?=[A-Z0-9])|\n", document.text))]
     chosen = [p for p in places if p == 0 or rng.random() < 0.25]
-    return apply(document, [Edit(p, p, ("\n" if p else "") + rng.choice(_HEADINGS) + rng.choice(("\n", " "))) for p in chosen])
+    return apply(
+        document, [Edit(p, p, ("\n" if p else "") + rng.choice(_HEADINGS) + rng.choice(("\n", " "))) for p in chosen]
+    )
 
 
 def _lists(document: Document, rng: random.Random) -> Document:
@@ -178,7 +178,10 @@ def _inside(document: Document, begin: int, end: int) -> bool:
 
 
 _NEIGHBOURS = dict(
-    zip("qwertyuiopasdfghjklzxcvbnm", "wa qe wr et ry tu yi uo ip o as sd df fg gh hj jk kl l zx xc cv vb bn nm m".split())
+    zip(
+        "qwertyuiopasdfghjklzxcvbnm",
+        "wa qe wr et ry tu yi uo ip o as sd df fg gh hj jk kl l zx xc cv vb bn nm m".split(),
+    )
 )
 
 
@@ -216,12 +219,24 @@ def _units(document: Document, rng: random.Random) -> Document:
     ]
     for span in document.spans:
         if rng.random() < 0.2 and document.text[span.end : span.end + 1] in ("", " ", "\n", ".", ",", ";"):
-            amount = f"{rng.choice((0.5, 1, 2.5, 5, 10, 20, 40, 81, 125, 500))}{rng.choice(('', ' '))}{rng.choice(_UNITS)}"
+            amount = (
+                f"{rng.choice((0.5, 1, 2.5, 5, 10, 20, 40, 81, 125, 500))}{rng.choice(('', ' '))}{rng.choice(_UNITS)}"
+            )
             edits.append(Edit(span.end, span.end, f" {amount}{rng.choice(('', ' ' + rng.choice(_FREQUENCIES)))}"))
     return apply(document, edits)
 
 
-_BEFORE = ("Dx: ", "Reason for visit: ", "Pt reports ", "Hx of: ", "r/o ", "Allergies: ", "Problem 1) ", "Meds: ", "Indication - ")
+_BEFORE = (
+    "Dx: ",
+    "Reason for visit: ",
+    "Pt reports ",
+    "Hx of: ",
+    "r/o ",
+    "Allergies: ",
+    "Problem 1) ",
+    "Meds: ",
+    "Indication - ",
+)
 
 
 def _templates(document: Document, rng: random.Random) -> Document:

@@ -29,9 +29,7 @@ def bins(judged: Judged, count: int = 10) -> list[Bin]:
     groups: list[Judged] = [[] for _ in range(count)]
     for score, right in judged:
         groups[min(count - 1, int(score * count))].append((score, right))
-    return [
-        Bin(len(g), sum(s for s, _ in g) / len(g), sum(r for _, r in g) / len(g)) for g in groups if g
-    ]
+    return [Bin(len(g), sum(s for s, _ in g) / len(g), sum(r for _, r in g) / len(g)) for g in groups if g]
 
 
 def error(judged: Judged, count: int = 10) -> float:
@@ -82,7 +80,9 @@ def diagram(series: Iterable[tuple[str, Judged]], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color="tab:gray", linestyle=":")
     for name, judged in series:
         found = bins(judged)
-        axis.plot([b.score for b in found], [b.right for b in found], marker="o", label=f"{name}: ECE {error(judged):.3f}")
+        axis.plot(
+            [b.score for b in found], [b.right for b in found], marker="o", label=f"{name}: ECE {error(judged):.3f}"
+        )
     axis.set_xlabel("score")
     axis.set_ylabel("share of mentions that are right")
     axis.legend()

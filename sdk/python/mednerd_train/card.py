@@ -28,7 +28,15 @@ def write(directory: Path, said: dict[str, str], base: str | None, evaluations: 
     else:
         lines.append("library_name: transformers")
     task = "token-classification" if record.get("labels") else "fill-mask"
-    lines += [f"pipeline_tag: {task}", "---", "", f"# {said.get('name', directory.name)}", "", said["summary"].strip(), ""]
+    lines += [
+        f"pipeline_tag: {task}",
+        "---",
+        "",
+        f"# {said.get('name', directory.name)}",
+        "",
+        said["summary"].strip(),
+        "",
+    ]
     lines += ["**It is not a medical device.** It must not decide anything about a patient.", ""]
     if record.get("labels"):
         types = dict.fromkeys(label[2:] for label in record["labels"] if label != "O")
@@ -73,8 +81,15 @@ def _made(record: dict) -> list[str]:
     lines = ["## How it was made", ""]
     if lora := settings.get("lora"):
         layers = ", ".join(map(str, lora["layers"])) if lora["layers"] else "all"
-        lines += [f"LoRA of rank {lora['rank']}, alpha {lora['alpha']:g}, on {', '.join(lora['targets'])} of layers {layers}.", ""]
-    energy = [f"{name} {value / 3600:.1f} Wh" for name, value in (("CPU", cost["cpu_joules"]), ("GPU", cost["gpu_joules"])) if value]
+        lines += [
+            f"LoRA of rank {lora['rank']}, alpha {lora['alpha']:g}, on {', '.join(lora['targets'])} of layers {layers}.",
+            "",
+        ]
+    energy = [
+        f"{name} {value / 3600:.1f} Wh"
+        for name, value in (("CPU", cost["cpu_joules"]), ("GPU", cost["gpu_joules"]))
+        if value
+    ]
     lines += [
         f"Seed {record['seed']}; {cost['wall_seconds'] / 60:.0f} minutes of wall-clock time,"
         f" {cost['cpu_seconds'] / 60:.0f} of CPU time;"

@@ -68,7 +68,8 @@ def _stop(error: Exception) -> int:
 
 def check(options: argparse.Namespace) -> None:
     """Lists every defect of a run's corpora: broken tags, wrong offsets, overlaps, repeated held-out text."""
-    from . import adapter as adapters, settings
+    from . import adapter as adapters
+    from . import settings
 
     found = adapters.corpora(settings.load(_with_search(), options.settings).data)
     for problem in found.problems:
@@ -114,14 +115,16 @@ def dapt(options: argparse.Namespace) -> None:
 
 def adapter(options: argparse.Namespace) -> None:
     """Trains a LoRA adapter and its head over a frozen base."""
-    from . import adapter as adapters, settings
+    from . import adapter as adapters
+    from . import settings
 
     print(json.dumps(adapters.train(settings.load(_with_search(), options.settings))))
 
 
 def search(options: argparse.Namespace) -> None:
     """Searches an adapter's hyper-parameters; goes on where it was broken off."""
-    from . import search as searches, settings
+    from . import search as searches
+    from . import settings
 
     print(json.dumps(searches.run(settings.load(searches.Settings, options.settings))))
 

@@ -208,7 +208,9 @@ def _pubtator(source: Source) -> Iterator[Document]:
                 if len(cells) == 4:  # a relation between two concepts, not a mention
                     continue
                 if len(cells) < 5 or not (cells[1].isdigit() and cells[2].isdigit()):
-                    document.problems.append(Problem(where, "not `ID TAB begin TAB end TAB mention TAB type`: left out"))
+                    document.problems.append(
+                        Problem(where, "not `ID TAB begin TAB end TAB mention TAB type`: left out")
+                    )
                 elif cells[0] != document.id:
                     document.problems.append(Problem(where, f"of document {cells[0]}, not {document.id}: left out"))
                 elif document.text[int(cells[1]) : int(cells[2])] != cells[3]:

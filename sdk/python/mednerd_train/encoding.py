@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .data import Document, flat, sentences
 
@@ -41,7 +41,9 @@ class Encoder:
         self.labels = list(labels)
         self._id = {name: index for index, name in enumerate(self.labels)}
         frame = tokenizer("")["input_ids"]
-        middle = next((i for i, piece in enumerate(frame) if piece in (tokenizer.sep_token_id, tokenizer.eos_token_id)), 0)
+        middle = next(
+            (i for i, piece in enumerate(frame) if piece in (tokenizer.sep_token_id, tokenizer.eos_token_id)), 0
+        )
         self.prefix, self.suffix = frame[:middle], frame[middle:]
 
     @property
@@ -82,9 +84,31 @@ class Encoder:
 
 
 def _visible(text: str, begin: int, end: int) -> tuple[int, int]:
-    while begin < end and text[begin].isspace():
-        begin += 1
-    return begin, end
+    """A piece without the spaces around it; one of spaces alone is empty, at its begin."""
+    piece = text[begin:end]
+    at = begin + len(piece) - len(piece.lstrip())
+    return (at, begin + len(piece.rstrip())) if at < end else (begin, begin)
+
+
+#: No window is longer, whatever the model could read: attention costs the square.
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a model can read: `length` positions, counted from `first` where it has learnt absolute ones."""
+
+    length: int
+    first: int | None
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Context:
+        """Reads it off the model. The RoBERTa families count from behind the padding's id."""
+        for name, module in model.named_modules():
+            if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+                first = 0 if module.padding_idx is None else module.padding_idx + 1
+                return cls(min(module.num_embeddings - first, LONGEST), first)
+        return cls(min(getattr(model.config, "max_position_embeddings", LONGEST), LONGEST), None)
 
 
 def windows(count: int, length: int, overlap: int) -> Iterator[tuple[int, int]]:
@@ -144,10 +168,11 @@ def batches(examples: list[Example], pieces: int, rng: random.Random) -> list[li
     return [batch for batch in found if batch]
 
 
-def collate(batch: list[Example], encoder: Encoder, shifts: int, rng: random.Random) -> dict[str, Tensor]:
-    """Frames and pads a batch: `input_ids`, `attention_mask`, `labels`, `open` (batch, labels) and, where `shifts` is
-    not zero, `position_ids` that begin at a random place in half of the sequences, so that every position of a context
-    of `shifts` is trained, however short the documents."""
+def collate(batch: list[Example], encoder: Encoder, context: Context | None, rng: random.Random) -> dict[str, Tensor]:
+    """Frames and pads a batch: `input_ids`, `attention_mask`, `labels`, `open` (batch, labels) and, with a `context` of
+    absolute positions, `position_ids` that begin at a random place in half of the sequences, so that every position is
+    trained, however short the documents."""
+    shifted = context is not None and context.first is not None
     width = max(len(e.ids) for e in batch) + encoder.frame
     head = len(encoder.prefix)
     padding = encoder.tokenizer.pad_token_id or 0
@@ -162,9 +187,10 @@ def collate(batch: list[Example], encoder: Encoder, shifts: int, rng: random.Ran
         attention[i, :count] = 1
         labels[i, head : head + len(example.ids)] = example.labels
         open_[i, list(example.open)] = True
-        shift = rng.randint(0, max(0, shifts - count)) if shifts and rng.random() < 0.5 else 0
-        positions[i, :count] = np.arange(shift, shift + count)
+        if shifted:
+            shift = context.first + (rng.randint(0, max(0, context.length - count)) if rng.random() < 0.5 else 0)
+            positions[i, :count] = np.arange(shift, shift + count)
     made = {"input_ids": ids, "attention_mask": attention, "labels": labels, "open": open_}
-    if shifts:
+    if shifted:
         made["position_ids"] = positions
     return {name: torch.from_numpy(value) for name, value in made.items()}

@@ -53,8 +53,11 @@ def run(options: argparse.Namespace) -> None:
         for path in options.gold
         for document in read(Source(path, options.format, types, sentences=options.sentences))
     ][: options.documents]
-    for problem in [p for d in documents for p in d.problems]:
+    problems = [problem for document in documents for problem in document.problems]
+    for problem in problems[:20]:
         print(problem, file=sys.stderr)
+    if len(problems) > 20:
+        print(f"… and {len(problems) - 20} more problems", file=sys.stderr)
     wanted = set(options.types.split(",")) if options.types else {s.label for d in documents for s in d.spans}
     annotator = _socket(options) if options.socket else _offline(options)
     scores, judged = score(annotator, documents, wanted)
@@ -102,7 +105,9 @@ def _socket(options: argparse.Namespace) -> Annotator:
                 found = client.annotate(text, **asked) if text else []
                 for entity in found:
                     if text[entity["begin"] : entity["end"]] != entity["text"]:
-                        raise RuntimeError(f"offsets {entity['begin']}-{entity['end']} of the daemon do not quote its text")
+                        raise RuntimeError(
+                            f"offsets {entity['begin']}-{entity['end']} of the daemon do not quote its text"
+                        )
                 yield [(Span(e["begin"], e["end"], e["label"]), e["score"]) for e in found]
 
     return annotate
@@ -113,17 +118,18 @@ def tagger(model: Path, adapter: Path | None):
     import torch
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-    from .encoding import Encoder
+    from .encoding import Context, Encoder
     from .export import merged
     from .tagging import Tagger
 
     loaded = (
-        merged(model, adapter) if adapter else AutoModelForTokenClassification.from_pretrained(model, dtype=torch.float32)
+        merged(model, adapter)
+        if adapter
+        else AutoModelForTokenClassification.from_pretrained(model, dtype=torch.float32)
     )
     labels = [loaded.config.id2label[i] for i in range(loaded.config.num_labels)]
     encoder = Encoder(AutoTokenizer.from_pretrained(model), labels)
-    context = min(getattr(loaded.config, "max_position_embeddings", 512), 512)
-    return Tagger(loaded.eval(), encoder, context - encoder.frame), labels
+    return Tagger(loaded.eval(), encoder, Context.of(loaded).length - encoder.frame), labels
 
 
 def _offline(options: argparse.Namespace) -> Annotator:

@@ -117,7 +117,9 @@ def merged(base: Path, adapter: Path) -> nn.Module:
     import peft
     from transformers import AutoModelForTokenClassification
 
-    named = json.loads((adapter / "config.json").read_text(encoding="utf-8")) if (adapter / "config.json").exists() else {}
+    named = (
+        json.loads((adapter / "config.json").read_text(encoding="utf-8")) if (adapter / "config.json").exists() else {}
+    )
     options = {}
     if "id2label" in named:
         labels = {int(k): v for k, v in named["id2label"].items()}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from .adapter import Lora
 from .data import HeldOut, Source, digest, open_text, read
-from .encoding import IGNORED, Encoder
+from .encoding import IGNORED, Context, Encoder
 from .export import export
 from .training import Device, Plan, Record, fit
 
@@ -27,6 +28,7 @@ _LOG = logging.getLogger(__name__)
 class Text:
     """`[text]`: running text, one paragraph a line, blank lines between documents."""
 
+    #: Files, or folders whose `.txt` and `.txt.xz` files are read in order of name.
     paths: tuple[Path, ...]
     #: Gold corpora whose text must not be trained on.
     held_out: tuple[Source, ...] = ()
@@ -34,6 +36,14 @@ class Text:
     dev_share: float = 0.005
     #: Read at most so many documents; 0: all.
     documents: int = 0
+
+    def files(self) -> list[Path]:
+        """Every file that is read."""
+        return [
+            file
+            for path in self.paths
+            for file in (sorted((*path.glob("*.txt"), *path.glob("*.txt.xz"))) if path.is_dir() else [path])
+        ]
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ def documents(text: Text) -> Iterator[str]:
     """The documents of `text`, paragraphs joined by line feeds; those with a held-out paragraph are left out whole."""
     held_out = HeldOut(document for source in text.held_out for document in read(source))
     given = left_out = 0
-    for path in text.paths:
+    for path in text.files():
         paragraphs: list[str] = []
         with open_text(path) as lines:
             for line in (*lines, ""):
@@ -169,7 +179,9 @@ class Batches:
         return iter(self._groups)
 
 
-def masked(ids: Tensor, special: Tensor, share: float, mask_id: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def masked(
+    ids: Tensor, special: Tensor, share: float, mask_id: int, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Dynamic masking: the changed input, and labels that are `IGNORED` where nothing is to be guessed."""
     draw = torch.rand(ids.shape, generator=generator)
     guessed = (draw < share) & ~special
@@ -205,20 +217,21 @@ def _model(settings: Settings, tokenizer):
         import peft
 
         lora = settings.lora
-        # The head for guessing is not part of what is kept: it is trained whole beside the low-rank changes.
-        head = [name for name in ("cls", "lm_head", "head", "predictions") if hasattr(model, name)]
+        # The head for guessing is outside the encoder: it is trained whole beside the low-rank changes, but for what it
+        # shares with the embedding.
+        encoder = model.base_model_prefix + "."
         config = peft.LoraConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=list(lora.targets),
-            exclude_modules=rf"({'|'.join(head)})\..*" if head else None,
+            exclude_modules=rf"(?!{re.escape(encoder)}).*",
             layers_to_transform=list(lora.layers) or None,
             use_rslora=lora.rslora,
         )
         model = peft.get_peft_model(model, config)
-        for name, parameter in model.named_parameters():
-            if any(f".{part}.transform" in name or f".{part}.bias" in name for part in head):
+        for name, parameter in model.base_model.model.named_parameters():
+            if not name.startswith(encoder):
                 parameter.requires_grad = True
     return model
 
@@ -240,8 +253,8 @@ def train(settings: Settings) -> dict:
     if len(pieces.ids) < 2 or len(dev.ids) < 2:
         raise ValueError("there is too little text: at least two documents are needed")
     _LOG.info("%d documents, %d pieces", len(texts), len(pieces.ids))
-    length = settings.length - encoder.frame
     model = _model(settings, tokenizer)
+    length = min(settings.length, Context.of(model).length) - encoder.frame
     generator = torch.Generator().manual_seed(settings.seed)
 
     def collate(rows: Pieces, group: list[tuple[int, int]], generator: torch.Generator) -> dict[str, Tensor]:
@@ -255,7 +268,12 @@ def train(settings: Settings) -> dict:
             attention[i, : count + encoder.frame] = 1
             special[i, len(encoder.prefix) : len(encoder.prefix) + count] = False
         changed, labels = masked(
-            torch.from_numpy(ids), torch.from_numpy(special), settings.mask, tokenizer.mask_token_id, len(tokenizer), generator
+            torch.from_numpy(ids),
+            torch.from_numpy(special),
+            settings.mask,
+            tokenizer.mask_token_id,
+            len(tokenizer),
+            generator,
         )
         device = next(model.parameters()).device
         made = {"input_ids": changed, "attention_mask": torch.from_numpy(attention), "labels": labels}
@@ -265,10 +283,14 @@ def train(settings: Settings) -> dict:
         inputs = collate(rows, group, generator)
         labels = inputs.pop("labels")
         inner = model.base_model.model if settings.lora else model
-        hidden = inner.base_model(**inputs).last_hidden_state[labels != IGNORED]  # only these are decoded
-        head = next(getattr(inner, name) for name in ("cls", "lm_head") if hasattr(inner, name))
+        asked = labels != IGNORED
+        head = getattr(inner, "cls", None) or getattr(inner, "lm_head", None)
+        if head is None:
+            logits = model(**inputs).logits[asked]
+        else:  # most of the work is in the output matrix: only what is asked for goes through it
+            logits = head(inner.base_model(**inputs).last_hidden_state[asked])
         # A batch in which nothing fell to be guessed has no loss.
-        return torch.nn.functional.cross_entropy(head(hidden).float(), labels[labels != IGNORED]) if len(hidden) else hidden.sum()
+        return torch.nn.functional.cross_entropy(logits.float(), labels[asked]) if len(logits) else logits.sum()
 
     def epoch(number: int) -> Batches:
         first = rng.randint(2, length) if number else 0
@@ -284,7 +306,7 @@ def train(settings: Settings) -> dict:
         mean = sum(losses) / len(losses)
         return {"value": -mean, "dev_loss": mean, "perplexity": math.exp(min(mean, 20))}
 
-    digests = {path.name: digest(path) for path in settings.text.paths}
+    digests = {path.name: digest(path) for path in settings.text.files()}
     record = Record({"settings": asdict(settings), "data": digests, "seed": settings.seed, "pieces": len(pieces.ids)})
     best = fit(
         model, epoch, lambda group: loss(pieces, group, generator), settings.training, settings.device, record, score,

@@ -70,7 +70,9 @@ def run(wanted: Settings) -> dict:
         direction="maximize",
         load_if_exists=True,
         sampler=optuna.samplers.TPESampler(seed=wanted.seed, n_startup_trials=wanted.search.startup),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=wanted.search.startup, n_warmup_steps=wanted.search.warmup_scores),
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=wanted.search.startup, n_warmup_steps=wanted.search.warmup_scores
+        ),
     )
     _give_up_broken(study)
 

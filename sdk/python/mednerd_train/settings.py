@@ -8,7 +8,6 @@ import types
 import typing
 from pathlib import Path
 
-
 _T = typing.TypeVar("_T")
 
 

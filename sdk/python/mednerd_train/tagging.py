@@ -65,8 +65,7 @@ class Tagger:
                 rows[k][b:e][better] = logits[i, head : head + e - b][better]
                 depth[k][b:e] = np.maximum(depth[k][b:e], context)
         return [
-            Tagged(found, offsets, _continues(text, offsets))
-            for text, found, (_, offsets) in zip(texts, rows, read)
+            Tagged(found, offsets, _continues(text, offsets)) for text, found, (_, offsets) in zip(texts, rows, read)
         ]
 
     def spans(self, texts: list[str], aggregation: str = "simple", temperature: float = 1.0) -> list[list[Scored]]:
@@ -111,11 +110,12 @@ def _grouped(units, probabilities: np.ndarray, labels: list[str]) -> list[Scored
         if kind != "O":
             score = float(probabilities[piece, best])
             if kind == last and not label.startswith("B-"):
-                scores, started, _, _ = groups[-1]
-                groups[-1] = ([*scores, score], started, end, kind)
+                scores, started, ended, _ = groups[-1]
+                # A piece of spaces alone has no place: the mention begins with the first that has one.
+                groups[-1] = ([*scores, score], started if ended > started else begin, end, kind)
             else:
                 groups.append(([score], begin, end, kind))
         last = kind
-    return [Scored(Span(begin, end, kind), float(np.mean(scores))) for scores, begin, end, kind in groups]
-
-
+    return [
+        Scored(Span(begin, end, kind), float(np.mean(scores))) for scores, begin, end, kind in groups if begin < end
+    ]

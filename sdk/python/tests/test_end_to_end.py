@@ -12,6 +12,7 @@ from pathlib import Path
 from mednerd_train.cli import main
 from mednerd_train.daemon import Client, running
 from mednerd_train.data import Document, Span, write_jsonl
+from mednerd_train.evaluate import tagger
 
 BINARIES = os.environ.get("MEDNERD_BIN_DIR")
 
@@ -28,7 +29,9 @@ def corpus(count: int, seed: int) -> list[Document]:
         text, spans = "", []
         for _ in range(rng.randint(10, 40)):
             kind = rng.choice(("", "", "", "Organ", "Gene"))
-            word = {"": rng.choice(PLAIN), "Organ": rng.choice(ORGANS)}.get(kind, f"{rng.choice(GENES)} {rng.randint(1, 9)}")
+            word = {"": rng.choice(PLAIN), "Organ": rng.choice(ORGANS)}.get(
+                kind, f"{rng.choice(GENES)} {rng.randint(1, 9)}"
+            )
             if kind:
                 spans.append(Span(len(text), len(text) + len(word), kind))
             text += word + rng.choice((" ", " ", ", ", ". "))
@@ -134,6 +137,33 @@ class Kit(unittest.TestCase):
         self.run_kit("search", place / "search2.toml")
         self.run_kit("search", place / "search3.toml")
         self.assertEqual(json.loads((place / "searched.search/best.json").read_text())["trials"], 3)
+
+    def test_adapters_of_other_families_are_served_as_the_reference_has_them(self):
+        """Positions that count from behind the padding, rotary ones, pieces that hold spaces."""
+        fixtures = Path(__file__).parents[3] / "tests/fixtures"
+        texts = [document.text[:80] for document in corpus(20, 2)]
+        mentions = 0
+        for family, targets in {"roberta": ["query"], "modernbert": ["Wqkv"], "eurobert": ["q_proj"]}.items():
+            base = fixtures / family / "fp32"
+            self.write(
+                family,
+                f'out = "{family}"\nbase = "{base}"\n[lora]\nrank = 2\ntargets = {json.dumps(targets)}\n'
+                '[data]\ntrain = [{ path = "train.jsonl", format = "jsonl" }]\ndev = [{ path = "dev.jsonl", format = "jsonl" }]\n'
+                "dev_documents = 4\n[training]\nsteps = 12\nrate = 3e-2\nbatch = 256\naverage = 0.0\n"
+                '[device]\nkind = "cpu"\nprecision = "fp32"\n',
+            )
+            self.run_kit("adapter", self.place / f"{family}.toml")
+            offline, _ = tagger(base, self.place / family)
+            wanted = [[(s.span.begin, s.span.end, s.span.label) for s in found] for found in offline.spans(texts)]
+            mentions += sum(map(len, wanted))
+            with running(Path(BINARIES) / "mednerd", base, {"it": self.place / family}) as socket:
+                with closing(Client(socket)) as client:
+                    served = [
+                        [(e["begin"], e["end"], e["label"]) for e in client.annotate(text, models=["it"])]
+                        for text in texts
+                    ]
+            self.assertEqual(served, wanted, family)
+        self.assertTrue(mentions)
 
 
 if __name__ == "__main__":
