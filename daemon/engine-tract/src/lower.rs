@@ -21,7 +21,6 @@ use crate::kernels::gemm::{Finish, Packed, Rows, multiply};
 use crate::kernels::norm::{Affine, normalize_rows};
 use crate::ops::{
     Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Normalize, Places, Product, Relative, Shared, Term,
-    gain,
 };
 
 /// One stage of a model: a plan with one input and one output.
@@ -568,7 +567,7 @@ impl Lowering<'_> {
                 let gain = match &low_rank.magnitude {
                     Some(_) => {
                         let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
-                        gain(&weight, &low_rank, linear.inputs)
+                        low_rank.gain(&weight, linear.inputs)
                     }
                     None => None,
                 };
