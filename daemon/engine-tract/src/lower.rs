@@ -23,7 +23,7 @@ use crate::kernels::norm::{Affine, normalize_rows};
 use crate::model::Precision;
 use crate::ops::{
     Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Matrix, Normalize, Places, Product, Relative,
-    Shared, Term, gain,
+    Shared, Term,
 };
 
 /// One stage of a model: a plan with one input and one output.
@@ -591,7 +591,7 @@ impl Lowering<'_> {
                 let gain = match &low_rank.magnitude {
                     Some(_) => {
                         let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
-                        gain(&weight, &low_rank, linear.inputs)
+                        low_rank.gain(&weight, linear.inputs)
                     }
                     None => None,
                 };

@@ -112,7 +112,7 @@ impl Change {
         let Some(low_rank) = low_rank else {
             return;
         };
-        if let Some(values) = weight.and_then(|weight| gain(weight, &low_rank, self.inputs)) {
+        if let Some(values) = weight.and_then(|weight| low_rank.gain(weight, self.inputs)) {
             let gain = self.gain.get_or_insert_with(|| vec![1.0; first_output + outputs]);
             gain[first_output..].copy_from_slice(&values);
         }
@@ -161,23 +161,6 @@ impl Change {
             multiply(rows, &part.up, &mut out[part.first_output..], stride, onto);
         }
     }
-}
-
-/// What gives the rows of `weight + up down` the lengths that the magnitudes say; `None` where there are none.
-pub(crate) fn gain(weight: &[f32], low_rank: &LowRank, inputs: usize) -> Option<Vec<f32>> {
-    let magnitude = low_rank.magnitude.as_ref()?;
-    let rows = weight
-        .chunks_exact(inputs)
-        .zip(low_rank.up.chunks_exact(low_rank.rank));
-    let gains = rows.zip(magnitude).map(|((row, up), magnitude)| {
-        let mut changed = row.to_vec();
-        for (down, up) in low_rank.down.chunks_exact(inputs).zip(up) {
-            changed.iter_mut().zip(down).for_each(|(x, d)| *x += up * d);
-        }
-        let squares: f64 = changed.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-        magnitude / squares.sqrt() as f32
-    });
-    Some(gains.collect())
 }
 
 impl Op for Product {

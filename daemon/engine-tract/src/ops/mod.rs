@@ -12,7 +12,7 @@ pub(crate) use attention::{Attend, Relative, Term};
 pub(crate) use convolution::Convolve;
 pub(crate) use embed::{Embed, Places};
 pub(crate) use gate::Gate;
-pub(crate) use linear::{Change, Matrix, Product, gain};
+pub(crate) use linear::{Change, Matrix, Product};
 pub(crate) use norm::{Add, AddNorm, Normalize};
 
 use std::cell::RefCell;

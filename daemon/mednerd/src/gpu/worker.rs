@@ -276,12 +276,12 @@ fn forward(
 
 /// Whether logits are those that are expected, rounding aside.
 fn agree(found: &[f32], expected: &[f32], tolerance: f32) -> bool {
-    let largest = expected
-        .iter()
-        .fold(1.0_f32, |largest, value| largest.max(value.abs()));
-    let bound = tolerance * largest;
+    let squares =
+        |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
+    let apart = squares(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+    let norm = squares(&mut expected.iter().copied());
     // NaN is not within any bound.
-    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= bound)
+    found.len() == expected.len() && apart <= norm * f64::from(tolerance).powi(2)
 }
 
 /// One call, waited for.

@@ -73,6 +73,25 @@ pub struct LowRank {
     pub bias: Option<Vec<f32>>,
 }
 
+impl LowRank {
+    /// What gives the rows of `weight + up down` the lengths that the magnitudes say, one value per output; `None` where there
+    /// are none. `weight` is `[outputs, inputs]`.
+    #[allow(clippy::cast_possible_truncation)] // A length is single precision like its row.
+    pub fn gain(&self, weight: &[f32], inputs: usize) -> Option<Vec<f32>> {
+        let magnitude = self.magnitude.as_ref()?;
+        let rows = weight.chunks_exact(inputs).zip(self.up.chunks_exact(self.rank));
+        let gains = rows.zip(magnitude).map(|((row, up), magnitude)| {
+            let mut changed = row.to_vec();
+            for (down, up) in self.down.chunks_exact(inputs).zip(up) {
+                changed.iter_mut().zip(down).for_each(|(x, d)| *x += up * d);
+            }
+            let squares: f64 = changed.iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            magnitude / squares.sqrt() as f32
+        });
+        Some(gains.collect())
+    }
+}
+
 impl Adapter {
     /// Opens a directory that `peft` saved, unmodified: `adapter_config.json` and `adapter_model.safetensors`. `peft`
     /// keeps no label map; where the adapter's labels are not the base's, they are the `id2label` of a `config.json`

@@ -1,0 +1,89 @@
+// What all kernels share: element types, reductions, activations. Tensors hold float, half or bfloat16; every sum is in
+// float. Rows are tokens of all sequences of a batch, one after the other, without padding.
+//
+// The same sources compile as C++ for the emulation in tests/emulated-gpu, which brings its own "cuda.h".
+#pragma once
+
+#ifdef MEDNERD_EMULATED
+#include "cuda.h"
+#else
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <math.h>
+#define SHARED_FLOATS(name) extern __shared__ float name[]
+typedef __half half_t;
+typedef __nv_bfloat16 bfloat_t;
+__device__ __forceinline__ float widen(half_t x) { return __half2float(x); }
+__device__ __forceinline__ float widen(bfloat_t x) { return __bfloat162float(x); }
+__device__ __forceinline__ void narrow(half_t *to, float x) { *to = __float2half_rn(x); }
+__device__ __forceinline__ void narrow(bfloat_t *to, float x) { *to = __float2bfloat16_rn(x); }
+#endif
+
+__device__ __forceinline__ float widen(float x) { return x; }
+__device__ __forceinline__ void narrow(float *to, float x) { *to = x; }
+
+// What x is once it is stored as a T.
+template <typename T> __device__ __forceinline__ float rounded(float x) {
+    T stored;
+    narrow(&stored, x);
+    return widen(stored);
+}
+
+typedef unsigned int index_t;
+typedef unsigned long long address_t;
+
+// The table of a slot: `addresses` holds a device address for each slot, 0 where the slot has none, and may be null.
+template <typename T> __device__ __forceinline__ const T *of_slot(const address_t *addresses, index_t slot) {
+    return addresses == nullptr ? nullptr : reinterpret_cast<const T *>(addresses[slot]);
+}
+
+__device__ __forceinline__ float warp_sum(float x) {
+    for (int step = 16; step > 0; step /= 2)
+        x += __shfl_xor_sync(0xffffffffu, x, step);
+    return x;
+}
+
+__device__ __forceinline__ float warp_max(float x) {
+    for (int step = 16; step > 0; step /= 2)
+        x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
+    return x;
+}
+
+// The sum over all threads of a block of whole warps, for each of them. `partial` has room for 32 values; a barrier lies
+// before its first use and after its last.
+__device__ __forceinline__ float block_sum(float x, float *partial) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    x = warp_sum(x);
+    __syncthreads();
+    if (lane == 0)
+        partial[warp] = x;
+    __syncthreads();
+    float sum = 0;
+    for (int i = 0; i < warps; i++)
+        sum += partial[i];
+    return sum;
+}
+
+enum Activation { NONE, GELU, GELU_TANH, QUICK_GELU, RELU, SILU, TANH };
+
+__device__ __forceinline__ float activate(int activation, float x) {
+    switch (activation) {
+    case GELU:
+        return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case GELU_TANH:
+        return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case QUICK_GELU:
+        return x / (1.0f + expf(-1.702f * x));
+    case RELU:
+        return x > 0.0f ? x : (x == x ? 0.0f : x);
+    case SILU:
+        return x / (1.0f + expf(-x));
+    case TANH:
+        return tanhf(x);
+    default:
+        return x;
+    }
+}
+
+// For each element type, with the suffix of the kernels' names.
+#define FOR_EACH_TYPE(X) X(float, f32) X(half_t, f16) X(bfloat_t, bf16)

@@ -1,0 +1,90 @@
+// What is computed element by element behind a product, the turning of queries and keys, and the rows under a convolution's
+// kernel. Grid: rows in x; blocks of any size.
+#include "common.cuh"
+
+// `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters come by the slot of the
+// row, biases on top of the base's. All but `x` and `out` may be null; `out` may be `x`.
+template <typename T, typename O>
+__device__ void finish(const T *x, const T *bias, const address_t *gains, const address_t *biases, const index_t *slots,
+                       O *out, int width, int activation) {
+    const size_t first = size_t(blockIdx.x) * width;
+    const index_t slot = slots == nullptr ? 0 : slots[blockIdx.x];
+    const float *gain = of_slot<float>(gains, slot), *own = of_slot<float>(biases, slot);
+    for (int c = threadIdx.x; c < width; c += blockDim.x) {
+        float value = widen(x[first + c]);
+        if (gain != nullptr)
+            value *= gain[c];
+        if (bias != nullptr)
+            value += widen(bias[c]);
+        if (own != nullptr)
+            value += own[c];
+        narrow(&out[first + c], activate(activation, value));
+    }
+}
+
+// `out = activation(g) * u`, where g and u are the halves of a row of `2 * width`, with the bias added that may be null.
+template <typename T> __device__ void gate(const T *x, const T *bias, T *out, int width, int activation) {
+    const T *row = x + size_t(blockIdx.x) * 2 * width;
+    for (int c = threadIdx.x; c < width; c += blockDim.x) {
+        float g = widen(row[c]), u = widen(row[width + c]);
+        if (bias != nullptr) {
+            g += widen(bias[c]);
+            u += widen(bias[width + c]);
+        }
+        narrow(&out[size_t(blockIdx.x) * width + c], activate(activation, g) * u);
+    }
+}
+
+// Turns the first `heads` heads of each row by the token's place (Su et al. 2021): elements d and d + head_dim / 2 are a
+// pair. `cosines` and `sines` have a row of head_dim / 2 for each place.
+template <typename T>
+__device__ void rotate(T *x, const index_t *places, const float *cosines, const float *sines, int stride, int heads,
+                       int head_dim) {
+    const int half = head_dim / 2;
+    T *row = x + size_t(blockIdx.x) * stride;
+    const size_t place = size_t(places[blockIdx.x]) * half;
+    for (int i = threadIdx.x; i < heads * half; i += blockDim.x) {
+        const int d = i % half, first = i / half * head_dim + d;
+        const float cosine = cosines[place + d], sine = sines[place + d];
+        const float a = widen(row[first]), b = widen(row[first + half]);
+        narrow(&row[first], a * cosine - b * sine);
+        narrow(&row[first + half], b * cosine + a * sine);
+    }
+}
+
+// `out[t] = x[t - (kernel - 1) / 2], …, x[t + kernel / 2]` side by side, zero beyond the ends of the token's sequence.
+template <typename T>
+__device__ void unfold(const T *x, const index_t *places, const index_t *sequences, const index_t *starts, T *out,
+                       int width, int kernel) {
+    const size_t token = blockIdx.x;
+    const index_t sequence = sequences[token];
+    const int place = places[token], length = starts[sequence + 1] - starts[sequence];
+    for (int i = threadIdx.x; i < kernel * width; i += blockDim.x) {
+        const int step = i / width - (kernel - 1) / 2, c = i % width;
+        const bool inside = place + step >= 0 && place + step < length;
+        narrow(&out[token * kernel * width + i], inside ? widen(x[(token + step) * width + c]) : 0.0f);
+    }
+}
+
+#define KERNELS(T, S)                                                                                                  \
+    extern "C" __global__ void finish_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
+                                          const index_t *slots, T *out, int width, int activation) {                   \
+        finish<T, T>(x, bias, gains, biases, slots, out, width, activation);                                           \
+    }                                                                                                                  \
+    extern "C" __global__ void logits_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
+                                          const index_t *slots, float *out, int width, int activation) {               \
+        finish<T, float>(x, bias, gains, biases, slots, out, width, activation);                                       \
+    }                                                                                                                  \
+    extern "C" __global__ void gate_##S(const T *x, const T *bias, T *out, int width, int activation) {                \
+        gate<T>(x, bias, out, width, activation);                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void rotate_##S(T *x, const index_t *places, const float *cosines, const float *sines,       \
+                                          int stride, int heads, int head_dim) {                                       \
+        rotate<T>(x, places, cosines, sines, stride, heads, head_dim);                                                 \
+    }                                                                                                                  \
+    extern "C" __global__ void unfold_##S(const T *x, const index_t *places, const index_t *sequences,                 \
+                                          const index_t *starts, T *out, int width, int kernel) {                      \
+        unfold<T>(x, places, sequences, starts, out, width, kernel);                                                   \
+    }
+FOR_EACH_TYPE(KERNELS)
+#undef KERNELS

@@ -1,0 +1,137 @@
+//! What a GPU does for an engine: memory, kernels, matrix products. In the order of the calls, as on one stream.
+
+use std::ops::Range;
+
+use mednerd_gpu::protocol::{Fault, Precision};
+
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Weights and activations, in the precision of the device.
+    Elements,
+    /// Single precision.
+    Floats,
+    /// 32-bit numbers.
+    Indices,
+    /// Device addresses.
+    Addresses,
+}
+
+/// What is copied to a device.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// To be rounded to the precision of the device.
+    Elements(&'a [f32]),
+    /// Single precision.
+    Floats(&'a [f32]),
+    /// 32-bit numbers.
+    Indices(&'a [u32]),
+    /// Device addresses.
+    Addresses(&'a [u64]),
+}
+
+/// An argument of a kernel.
+#[derive(Debug)]
+pub enum Arg<'a, B> {
+    /// A buffer, or null where there is none.
+    Buffer(Option<&'a B>),
+    /// A buffer from this element on.
+    At(&'a B, usize),
+    /// A number.
+    Int(usize),
+    /// A number that may be below zero.
+    Signed(i32),
+    /// A number.
+    Float(f32),
+}
+
+/// How a kernel is launched.
+#[derive(Clone, Copy, Debug)]
+pub struct Launch {
+    /// Blocks in x and y.
+    pub grid: (usize, usize),
+    /// Threads of a block: whole warps.
+    pub block: usize,
+    /// Shared memory, in floats.
+    pub shared: usize,
+}
+
+/// Why the device did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Memory is short.
+    #[error("the GPU is out of memory")]
+    OutOfMemory,
+    /// Something failed, and the process must go.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<DeviceError> for Fault {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::OutOfMemory => Self::OutOfMemory,
+            DeviceError::Failed(why) => Self::Device(why),
+        }
+    }
+}
+
+/// A GPU. Calls may come from several threads; each is whole for itself, and what one thread calls happens in its order.
+pub trait Device: Send + Sync + 'static {
+    /// Memory on the device; freed when dropped, after the work that uses it.
+    type Buffer: Send + Sync;
+
+    /// The precision of elements.
+    fn precision(&self) -> Precision;
+
+    /// The most shared memory that a block may have, in bytes.
+    fn shared_limit(&self) -> usize;
+
+    /// Memory that holds anything.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn allocate(&self, kind: Kind, count: usize) -> Result<Self::Buffer, DeviceError>;
+
+    /// A copy on the device; of at least one value.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn upload(&self, values: Values<'_>) -> Result<Self::Buffer, DeviceError>;
+
+    /// A copy of [`Kind::Floats`] from the device, after everything before.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, DeviceError>;
+
+    /// Where a buffer lies.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn address(&self, buffer: &Self::Buffer) -> Result<u64, DeviceError>;
+
+    /// Runs a kernel: `name` without the suffix of the precision.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn launch(
+        &self,
+        name: &str,
+        launch: Launch,
+        arguments: &[Arg<'_, Self::Buffer>],
+    ) -> Result<(), DeviceError>;
+
+    /// `x W^T` for some rows of `x`, which has rows of `inputs`; `weight` is `[outputs, inputs]`. Sums in single precision.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn product(
+        &self,
+        x: &Self::Buffer,
+        rows: Range<usize>,
+        weight: &Self::Buffer,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self::Buffer, DeviceError>;
+}

@@ -1,0 +1,293 @@
+//! The engine of a GPU worker, on any device: models by number, and batches of sequences for several of them at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mednerd_gpu::Engine;
+use mednerd_gpu::protocol::{Fault, Load, Precision};
+use mednerd_model::{Adapter, Checkpoint};
+use mednerd_worker::child::Token;
+
+use crate::device::Device;
+use crate::lower::{Cache, HeadWeights, LowerError, Lowering};
+use crate::pack::pack;
+use crate::run::{Changes, Trunk};
+
+/// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
+pub struct GpuEngine<D: Device> {
+    device: D,
+    /// Memory that weights and activations may take.
+    budget: u64,
+    models: Mutex<HashMap<u64, Arc<Model<D>>>>,
+}
+
+struct Model<D: Device> {
+    trunk: Arc<Trunk<D::Buffer>>,
+    slot: u32,
+    changes: Option<Arc<Changes<D::Buffer>>>,
+    head: Option<HeadWeights<D::Buffer>>,
+    /// Token ids are below this.
+    rows: usize,
+    context: usize,
+    bytes: u64,
+    /// For adapters to be lowered over; an adapter has none.
+    base: Option<Base<D>>,
+}
+
+struct Base<D: Device> {
+    checkpoint: Checkpoint,
+    cache: Cache<D::Buffer>,
+}
+
+impl From<LowerError> for Fault {
+    fn from(error: LowerError) -> Self {
+        match error {
+            LowerError::Device(error) => error.into(),
+            LowerError::Model(error) => Self::Refused(error.to_string()),
+            LowerError::Unsupported(why) => Self::Refused(why),
+        }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> Fault {
+    Fault::Refused(error.to_string())
+}
+
+fn same(found: &str, expected: &str) -> Result<(), Fault> {
+    match found == expected {
+        true => Ok(()),
+        false => Err(refused("its files have changed since the daemon read them")),
+    }
+}
+
+impl<D: Device> GpuEngine<D> {
+    /// An engine without models, which may take `budget` bytes of the device.
+    pub fn new(device: D, budget: u64) -> Self {
+        Self {
+            device,
+            budget,
+            models: Mutex::default(),
+        }
+    }
+
+    fn models(&self) -> MutexGuard<'_, HashMap<u64, Arc<Model<D>>>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn used(&self) -> u64 {
+        self.models().values().map(|model| model.bytes).sum()
+    }
+
+    /// Refuses what will not fit before any of it is copied.
+    fn room(&self, parameters: u64) -> Result<(), Fault> {
+        let element = match self.device.precision() {
+            Precision::Fp32 => 4,
+            Precision::Fp16 | Precision::Bf16 => 2,
+        };
+        match self.used().saturating_add(parameters.saturating_mul(element)) > self.budget {
+            true => Err(Fault::OutOfMemory),
+            false => Ok(()),
+        }
+    }
+
+    fn checkpoint(&self, load: &Load) -> Result<Model<D>, Fault> {
+        let checkpoint = Checkpoint::open_base(&load.path).map_err(refused)?;
+        same(checkpoint.digest(), &load.digest)?;
+        if checkpoint.weights().is_empty() {
+            return Err(refused("an ONNX export has no layers that a GPU could be given"));
+        }
+        self.room(checkpoint.parameters())?;
+        let nothing = Cache::new();
+        let mut lowering = Lowering::new(&self.device, &checkpoint, None, &nothing);
+        let architecture = checkpoint.architecture();
+        let weights = lowering.trunk(architecture)?;
+        let head = match checkpoint.headless() {
+            true => None,
+            false => Some(lowering.head(architecture.final_norm.as_ref(), &architecture.head)?),
+        };
+        let (cache, bytes) = (lowering.own, lowering.bytes);
+        Ok(Model {
+            trunk: Arc::new(Trunk::new(&self.device, weights)?),
+            slot: 0,
+            changes: None,
+            head,
+            rows: architecture.embeddings.words.rows,
+            context: checkpoint.context(),
+            bytes,
+            base: Some(Base { checkpoint, cache }),
+        })
+    }
+
+    fn adapter(&self, load: &Load, over: &Model<D>) -> Result<Model<D>, Fault> {
+        let base = over.base.as_ref().ok_or(Fault::UnknownModel)?;
+        let adapter = Adapter::open(&load.path, &base.checkpoint).map_err(refused)?;
+        same(adapter.digest(), &load.digest)?;
+        self.room(adapter.parameters().saturating_mul(2))?;
+        let mut lowering = Lowering::new(&self.device, &base.checkpoint, Some(&adapter), &base.cache);
+        let architecture = adapter.architecture();
+        let head = lowering.head(architecture.final_norm.as_ref(), &architecture.head)?;
+        let of_head: Vec<String> = architecture
+            .head
+            .tensors()
+            .into_iter()
+            .map(|tensor| tensor.name)
+            .collect();
+        let norm = architecture.final_norm.iter();
+        let norm: Vec<&String> = norm
+            .flat_map(|norm| std::iter::once(&norm.weight).chain(&norm.bias))
+            .collect();
+        let replaces = architecture.tensors().into_iter().any(|tensor| {
+            !of_head.contains(&tensor.name) && !norm.contains(&&tensor.name) && adapter.replaces(&tensor.name)
+        });
+        // What changes more than layers can be told by their slot has a trunk of its own, of the base's tensors where
+        // these are the same.
+        let trunk = match replaces {
+            true => Arc::new(Trunk::new(&self.device, lowering.trunk(architecture)?)?),
+            false => Arc::clone(&over.trunk),
+        };
+        let changes = Arc::new(Changes::new(
+            &mut lowering,
+            &trunk.weights,
+            &base.checkpoint,
+            &adapter,
+        )?);
+        let bytes = lowering.bytes + changes.bytes;
+        Ok(Model {
+            slot: trunk.adopt(&self.device, &changes)?,
+            changes: Some(changes),
+            trunk,
+            head: Some(head),
+            rows: over.rows,
+            context: over.context,
+            bytes,
+            base: None,
+        })
+    }
+
+    /// The logits of sequences for models over one trunk, in their order.
+    fn batch(&self, sequences: &[(&Model<D>, &[u32])]) -> Result<Vec<Vec<f32>>, Fault> {
+        let Some((first, _)) = sequences.first() else {
+            return Ok(Vec::new());
+        };
+        let trunk = &first.trunk;
+        // One head's sequences side by side.
+        let mut order: Vec<usize> = (0..sequences.len()).collect();
+        let key = |index: &usize| sequences.get(*index).map(|(model, _)| std::ptr::from_ref(*model));
+        order.sort_by_key(key);
+        let packed: Vec<(u32, &[u32])> = order
+            .iter()
+            .filter_map(|index| sequences.get(*index))
+            .map(|(model, ids)| (model.slot, *ids))
+            .collect();
+        let packed = pack(&packed, trunk.weights.embeddings.rule);
+        let needed = (packed.tokens as u64).saturating_mul(trunk.weights.activations as u64);
+        if packed.tokens > i32::MAX as usize || self.used().saturating_add(needed) > self.budget {
+            return Err(Fault::OutOfMemory);
+        }
+        let tables = trunk.tables();
+        if !sequences
+            .iter()
+            .all(|(model, _)| tables.holds(model.slot, model.changes.as_ref()))
+        {
+            // It was unloaded a moment ago.
+            return Err(Fault::UnknownModel);
+        }
+        let hidden = trunk.forward(&self.device, &tables, &packed)?;
+        let mut found = vec![Vec::new(); sequences.len()];
+        let mut row = 0;
+        for part in order.chunk_by(|a, b| key(a) == key(b)) {
+            let of_part = || part.iter().filter_map(|index| sequences.get(*index));
+            let tokens: usize = of_part().map(|(_, ids)| ids.len()).sum();
+            let model = of_part().next().map(|(model, _)| *model);
+            let head = model
+                .and_then(|model| model.head.as_ref())
+                .ok_or_else(|| refused("the model has no head"))?;
+            let logits = head.forward(&self.device, &hidden, row..row + tokens, trunk.weights.hidden)?;
+            row += tokens;
+            let mut rest = logits.as_slice();
+            for index in part {
+                let length = sequences.get(*index).map_or(0, |(_, ids)| ids.len());
+                let (own, after) = rest
+                    .split_at_checked(length * head.classifier.outputs)
+                    .unwrap_or_default();
+                if let Some(place) = found.get_mut(*index) {
+                    *place = own.to_vec();
+                }
+                rest = after;
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl<D: Device> Engine for GpuEngine<D> {
+    fn load(&self, load: &Load) -> Result<u64, Fault> {
+        let model = match load.base {
+            None => self.checkpoint(load)?,
+            Some(number) => {
+                let over = self.models().get(&number).cloned().ok_or(Fault::UnknownModel)?;
+                self.adapter(load, &over)?
+            }
+        };
+        let bytes = model.bytes;
+        self.models().insert(load.model, Arc::new(model));
+        Ok(bytes)
+    }
+
+    fn unload(&self, model: u64) {
+        let model = self.models().remove(&model);
+        if let Some(model) = model.filter(|model| model.slot > 0) {
+            model.trunk.abandon(&self.device, model.slot);
+        }
+    }
+
+    fn forward(&self, sequences: &[(u64, &[u32])], token: &Token) -> Result<Vec<f32>, Fault> {
+        let models: Option<Vec<Arc<Model<D>>>> = {
+            let held = self.models();
+            sequences
+                .iter()
+                .map(|(number, _)| held.get(number).cloned())
+                .collect()
+        };
+        let models = models.ok_or(Fault::UnknownModel)?;
+        for (model, (_, ids)) in models.iter().zip(sequences) {
+            if ids.is_empty() || ids.len() > model.context || ids.iter().any(|id| *id as usize >= model.rows)
+            {
+                return Err(refused(
+                    "a sequence is too long, or has an id outside the vocabulary",
+                ));
+            }
+        }
+        let mut found = vec![Vec::new(); sequences.len()];
+        let mut left: Vec<usize> = (0..sequences.len()).collect();
+        // Adapters with a trunk of their own are batches of their own.
+        while let Some(first) = left.first().and_then(|index| models.get(*index)) {
+            if token.cancelled() {
+                // Nobody reads the answer any more.
+                return Err(refused("the call was cancelled"));
+            }
+            let together = |index: &usize| {
+                models
+                    .get(*index)
+                    .is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
+            };
+            let (now, later): (Vec<usize>, Vec<usize>) = left.iter().copied().partition(together);
+            let batch: Vec<(&Model<D>, &[u32])> = now
+                .iter()
+                .filter_map(|index| Some((&**models.get(*index)?, sequences.get(*index)?.1)))
+                .collect();
+            for (index, logits) in now.iter().zip(self.batch(&batch)?) {
+                if let Some(place) = found.get_mut(*index) {
+                    *place = logits;
+                }
+            }
+            left = later;
+        }
+        Ok(found.concat())
+    }
+
+    fn health(&self) -> Result<(u64, u64), Fault> {
+        let models = self.models().len() as u64;
+        Ok((self.used(), models))
+    }
+}

@@ -1,0 +1,15 @@
+//! Runs token-classification encoders by launching GPU kernels (`kernels/*.cu`) and matrix products on a [`Device`]:
+//! CUDA in `daemon/engine-cuda`, the same kernels as C++ on the CPU in `tests/emulated-gpu`. Batches are packed: the tokens
+//! of all sequences one after the other, with cumulative lengths and no padding. No CUDA is linked here.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod changes;
+mod device;
+mod engine;
+mod lower;
+mod pack;
+mod run;
+
+pub use device::{Arg, Device, DeviceError, Kind, Launch, Values};
+pub use engine::GpuEngine;

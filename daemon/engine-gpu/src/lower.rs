@@ -1,0 +1,714 @@
+//! From an `Architecture` to weights on a device. A trunk is everything but the head; adapters that replace none of its
+//! tensors share it, and what an adapter does not replace it shares with its base, tensor by tensor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mednerd_model::{
+    Activation, Adapter, Architecture, Attention, AttentionPositions, Checkpoint, Convolution, Disentangled,
+    FeedForward, Head, Layer, Linear, ModelError, Norm, NormKind, NormPlacement, Positions, Projection,
+};
+
+use crate::changes::{Change, Table};
+use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
+use crate::pack::{QUERIES, Rows};
+
+/// Threads of a block for kernels that work on a row.
+pub(crate) const ROW_BLOCK: usize = 128;
+
+/// Why a model is not lowered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LowerError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The files.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// What the kernels cannot compute.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Linear layers that share their input, side by side.
+pub(crate) struct Matrix<B> {
+    /// `[outputs, inputs]`
+    pub(crate) weight: Arc<B>,
+    pub(crate) bias: Option<Arc<B>>,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    /// What it was made of.
+    pub(crate) parts: Vec<Linear>,
+}
+
+/// A norm; `kind` as the kernels number it.
+pub(crate) struct NormWeights<B> {
+    pub(crate) weight: Arc<B>,
+    pub(crate) bias: Option<Arc<B>>,
+    pub(crate) kind: usize,
+    pub(crate) eps: f32,
+}
+
+pub(crate) struct EmbeddingWeights<B> {
+    pub(crate) words: Arc<B>,
+    pub(crate) rows: Option<Arc<B>>,
+    pub(crate) rule: Rows,
+    pub(crate) width: usize,
+    pub(crate) norm: Option<NormWeights<B>>,
+    /// And whether it stands before the norm.
+    pub(crate) projection: Option<(Matrix<B>, bool)>,
+}
+
+/// Tables of cosines and sines, a row of half a head for each place.
+pub(crate) struct Turns<B> {
+    pub(crate) cosines: B,
+    pub(crate) sines: B,
+}
+
+/// The projected tables of one layer's relative places: keys where content meets places, queries where places meet content.
+pub(crate) struct PlaceTables<B> {
+    pub(crate) keys: Option<Arc<B>>,
+    pub(crate) queries: Option<Arc<B>>,
+}
+
+impl<B> Clone for PlaceTables<B> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+            queries: self.queries.clone(),
+        }
+    }
+}
+
+/// Relative places of one layer.
+pub(crate) struct Relative<B> {
+    /// The row of each distance, from `1 - context` on.
+    pub(crate) columns: Arc<B>,
+    pub(crate) tables: PlaceTables<B>,
+    pub(crate) places: Disentangled,
+}
+
+pub(crate) struct AttentionWeights<B> {
+    pub(crate) qkv: Matrix<B>,
+    pub(crate) output: Matrix<B>,
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) width: usize,
+    pub(crate) scale: f32,
+    pub(crate) reach: Option<usize>,
+    pub(crate) turns: Option<Arc<Turns<B>>>,
+    pub(crate) relative: Option<Relative<B>>,
+    /// Keys that a block of the kernel has at once.
+    pub(crate) key_tile: usize,
+}
+
+pub(crate) struct FeedForwardWeights<B> {
+    pub(crate) up: Matrix<B>,
+    pub(crate) gated: bool,
+    pub(crate) activation: usize,
+    pub(crate) down: Matrix<B>,
+}
+
+pub(crate) struct ConvolutionWeights<B> {
+    pub(crate) matrix: Matrix<B>,
+    pub(crate) kernel: usize,
+    pub(crate) width: usize,
+    pub(crate) activation: usize,
+    pub(crate) norm: NormWeights<B>,
+}
+
+pub(crate) struct LayerWeights<B> {
+    pub(crate) attention: AttentionWeights<B>,
+    pub(crate) attention_norm: Option<NormWeights<B>>,
+    pub(crate) feed_forward: FeedForwardWeights<B>,
+    pub(crate) feed_forward_norm: NormWeights<B>,
+    pub(crate) placement: NormPlacement,
+    pub(crate) convolution: Option<ConvolutionWeights<B>>,
+}
+
+/// Everything but the head.
+pub(crate) struct TrunkWeights<B> {
+    pub(crate) embeddings: EmbeddingWeights<B>,
+    pub(crate) layers: Vec<LayerWeights<B>>,
+    pub(crate) hidden: usize,
+    pub(crate) context: usize,
+    /// Bytes of activations that a token needs at once, about.
+    pub(crate) activations: usize,
+}
+
+impl<B> TrunkWeights<B> {
+    /// The matrices that an adapter can change, in an order of their own.
+    pub(crate) fn matrices(&self) -> Vec<&Matrix<B>> {
+        let mut all: Vec<&Matrix<B>> = self
+            .embeddings
+            .projection
+            .iter()
+            .map(|(matrix, _)| matrix)
+            .collect();
+        for layer in &self.layers {
+            let (attention, feed_forward) = (&layer.attention, &layer.feed_forward);
+            all.extend([
+                &attention.qkv,
+                &attention.output,
+                &feed_forward.up,
+                &feed_forward.down,
+            ]);
+        }
+        all
+    }
+}
+
+/// From the last hidden states to logits.
+pub(crate) struct HeadWeights<B> {
+    pub(crate) final_norm: Option<NormWeights<B>>,
+    pub(crate) dense: Option<Dense<B>>,
+    pub(crate) classifier: Matrix<B>,
+    pub(crate) classifier_change: Option<Table<B>>,
+}
+
+pub(crate) struct Dense<B> {
+    pub(crate) matrix: Matrix<B>,
+    pub(crate) change: Option<Table<B>>,
+    pub(crate) activation: usize,
+    pub(crate) norm: NormWeights<B>,
+}
+
+/// How the kernels number activations.
+pub(crate) fn activation_number(activation: Activation) -> usize {
+    match activation {
+        Activation::Gelu => 1,
+        Activation::GeluTanh => 2,
+        Activation::QuickGelu => 3,
+        Activation::Relu => 4,
+        Activation::Silu => 5,
+        Activation::Tanh => 6,
+    }
+}
+
+/// Floats of shared memory that the attention kernel takes.
+pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) -> usize {
+    let row = width + 1;
+    let tables = if relative {
+        2 * (QUERIES + key_tile - 1) * row
+    } else {
+        0
+    };
+    2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + tables
+}
+
+/// Buffers by the names of the tensors that they were made of.
+pub(crate) type Cache<B> = HashMap<String, Arc<B>>;
+
+/// Lowers one checkpoint, or an adapter over one.
+pub(crate) struct Lowering<'a, D: Device> {
+    pub(crate) device: &'a D,
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) adapter: Option<&'a Adapter>,
+    /// What the base has on the device.
+    pub(crate) base: &'a Cache<D::Buffer>,
+    /// What this lowering has put there.
+    pub(crate) own: Cache<D::Buffer>,
+    pub(crate) turns: HashMap<(u32, usize), Arc<Turns<D::Buffer>>>,
+    /// Bytes that it has put there.
+    pub(crate) bytes: u64,
+}
+
+type Lowered<T> = Result<T, LowerError>;
+
+impl<'a, D: Device> Lowering<'a, D> {
+    pub(crate) fn new(
+        device: &'a D,
+        checkpoint: &'a Checkpoint,
+        adapter: Option<&'a Adapter>,
+        base: &'a Cache<D::Buffer>,
+    ) -> Self {
+        Self {
+            device,
+            checkpoint,
+            adapter,
+            base,
+            own: Cache::new(),
+            turns: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Bytes of an element.
+    fn element(&self) -> u64 {
+        match self.device.precision() {
+            mednerd_gpu::protocol::Precision::Fp32 => 4,
+            _ => 2,
+        }
+    }
+
+    pub(crate) fn trunk(&mut self, architecture: &Architecture) -> Lowered<TrunkWeights<D::Buffer>> {
+        let embeddings = self.embeddings(architecture)?;
+        let layers: Lowered<Vec<_>> = architecture
+            .layers
+            .iter()
+            .map(|layer| self.layer(layer))
+            .collect();
+        let layers = layers?;
+        let hidden = architecture.hidden;
+        let widest = layers.iter().map(|layer| {
+            let (attention, feed_forward) = (&layer.attention, &layer.feed_forward);
+            let unfolded = layer
+                .convolution
+                .as_ref()
+                .map_or(0, |c| c.matrix.inputs + 2 * c.width);
+            let attending = attention.qkv.outputs + attention.output.inputs;
+            attending.max(2 * feed_forward.up.outputs) + unfolded
+        });
+        let columns = widest.max().unwrap_or(0) + 5 * hidden + 2 * embeddings.width;
+        Ok(TrunkWeights {
+            activations: columns * usize::try_from(self.element()).unwrap_or(4) + 64,
+            embeddings,
+            layers,
+            hidden,
+            context: architecture.context,
+        })
+    }
+
+    fn embeddings(&mut self, architecture: &Architecture) -> Lowered<EmbeddingWeights<D::Buffer>> {
+        let embeddings = &architecture.embeddings;
+        let width = embeddings.words.width;
+        let words = self.elements(&embeddings.words.weight, &[embeddings.words.rows, width])?;
+        let types = embeddings.token_types.as_ref();
+        let place = match &embeddings.positions {
+            Positions::None => None,
+            Positions::Absolute { table, .. } => Some(table),
+        };
+        let names = place
+            .iter()
+            .map(|table| &table.weight)
+            .chain(types.map(|table| &table.weight));
+        let names: Vec<String> = names.cloned().collect();
+        let rows = match names.is_empty() {
+            true => None,
+            false => Some(self.cached(&names, |this| this.place_rows(architecture))?),
+        };
+        let projection = match &embeddings.projection {
+            Some(Projection::AfterNorm(linear)) => Some((self.matrix(&[linear])?, false)),
+            Some(Projection::BeforeNorm(linear)) => Some((self.matrix(&[linear])?, true)),
+            None => None,
+        };
+        let norm = embeddings.norm.as_ref();
+        Ok(EmbeddingWeights {
+            words,
+            rows,
+            rule: Rows::of(&embeddings.positions),
+            width,
+            norm: norm.map(|norm| self.norm(norm)).transpose()?,
+            projection,
+        })
+    }
+
+    /// The rows of places with the row of the one token type added, in the order in which tokens count them.
+    fn place_rows(&mut self, architecture: &Architecture) -> Lowered<Vec<f32>> {
+        let embeddings = &architecture.embeddings;
+        let width = embeddings.words.width;
+        let mut rows = match &embeddings.positions {
+            Positions::None => vec![0.0; width],
+            Positions::Absolute {
+                table,
+                first,
+                padding,
+            } => {
+                let mut rows = self.tensor(&table.weight, &[table.rows, width])?;
+                // With a padding token the row before the first place is its own.
+                let before = first.saturating_sub(usize::from(padding.is_some()));
+                rows.drain(..(before * width).min(rows.len()));
+                rows
+            }
+        };
+        if let Some(table) = &embeddings.token_types {
+            let types = self.tensor(&table.weight, &[table.rows, width])?;
+            for row in rows.chunks_exact_mut(width) {
+                row.iter_mut().zip(&types).for_each(|(x, add)| *x += *add);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn layer(&mut self, layer: &Layer) -> Lowered<LayerWeights<D::Buffer>> {
+        let attention = self.attention(&layer.attention)?;
+        let feed_forward = match &layer.feed_forward {
+            FeedForward::Mlp { up, activation, down } => FeedForwardWeights {
+                up: self.matrix(&[up])?,
+                gated: false,
+                activation: activation_number(*activation),
+                down: self.matrix(&[down])?,
+            },
+            FeedForward::Gated { up, activation, down } => FeedForwardWeights {
+                up: self.matrix(&up.iter().collect::<Vec<_>>())?,
+                gated: true,
+                activation: activation_number(*activation),
+                down: self.matrix(&[down])?,
+            },
+        };
+        let attention_norm = layer.attention_norm.as_ref();
+        let convolution = layer.convolution.as_ref();
+        Ok(LayerWeights {
+            attention,
+            attention_norm: attention_norm.map(|norm| self.norm(norm)).transpose()?,
+            feed_forward,
+            feed_forward_norm: self.norm(&layer.feed_forward_norm)?,
+            placement: layer.placement,
+            convolution: convolution.map(|one| self.convolution(one)).transpose()?,
+        })
+    }
+
+    fn attention(&mut self, attention: &Attention) -> Lowered<AttentionWeights<D::Buffer>> {
+        let width = attention.head_dim;
+        let mut relative = None;
+        let mut turns = None;
+        match &attention.positions {
+            AttentionPositions::None => {}
+            AttentionPositions::Rotary { theta } => turns = Some(self.turns(*theta, width)?),
+            AttentionPositions::Disentangled(places) => {
+                if attention.heads != attention.key_value_heads {
+                    let why = "relative places need as many heads of keys as of queries";
+                    return Err(LowerError::Unsupported(why.to_owned()));
+                }
+                relative = Some(self.relative(places)?);
+            }
+        }
+        let limit = self.device.shared_limit();
+        let fits = |tile: &usize| 4 * attention_shared(width, *tile, relative.is_some()) <= limit;
+        let key_tile = [32, 16, 8].into_iter().find(fits).ok_or_else(|| {
+            LowerError::Unsupported(format!(
+                "heads of width {width} need more shared memory than this GPU has"
+            ))
+        })?;
+        Ok(AttentionWeights {
+            qkv: self.matrix(&attention.qkv.iter().collect::<Vec<_>>())?,
+            output: self.matrix(&[&attention.output])?,
+            heads: attention.heads,
+            kv_heads: attention.key_value_heads,
+            width,
+            scale: attention.scale,
+            reach: attention.reach,
+            turns,
+            relative,
+            key_tile,
+        })
+    }
+
+    /// In single precision where the reference computes in it: the frequencies, and their products with the place.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+    fn turns(&mut self, theta: f32, width: usize) -> Lowered<Arc<Turns<D::Buffer>>> {
+        let key = (theta.to_bits(), width);
+        if let Some(held) = self.turns.get(&key) {
+            return Ok(Arc::clone(held));
+        }
+        let half = width / 2;
+        let frequency = |d: usize| {
+            let exponent = (2 * d) as f32 / width as f32;
+            1.0 / f64::from(theta).powf(f64::from(exponent)) as f32
+        };
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let places = 0..self.checkpoint.context();
+        let angles: Vec<f32> = places
+            .flat_map(|place| frequencies.iter().map(move |f| place as f32 * f))
+            .collect();
+        let mut upload = |function: fn(f32) -> f32| {
+            let values: Vec<f32> = angles.iter().map(|angle| function(*angle)).collect();
+            self.bytes += 4 * values.len() as u64;
+            self.device.upload(Values::Floats(&values))
+        };
+        let turns = Arc::new(Turns {
+            cosines: upload(f32::cos)?,
+            sines: upload(f32::sin)?,
+        });
+        self.turns.insert(key, Arc::clone(&turns));
+        Ok(turns)
+    }
+
+    fn relative(&mut self, places: &Disentangled) -> Lowered<Relative<D::Buffer>> {
+        let context = i64::try_from(self.checkpoint.context()).unwrap_or(i64::MAX);
+        let key = format!("columns of {}", places.table.weight);
+        let held = self.own.get(&key).or_else(|| self.base.get(&key)).cloned();
+        let columns = match held {
+            Some(held) => held,
+            None => {
+                let distances = 1 - context..context;
+                let columns: Vec<u32> = distances
+                    .map(|distance| u32::try_from(places.row(distance)).unwrap_or(0))
+                    .collect();
+                self.bytes += 4 * columns.len() as u64;
+                let columns = Arc::new(self.device.upload(Values::Indices(&columns))?);
+                self.own.insert(key, Arc::clone(&columns));
+                columns
+            }
+        };
+        Ok(Relative {
+            columns,
+            tables: PlaceTables {
+                keys: self.place_table(places, places.content_to_position.as_ref(), false)?,
+                queries: self.place_table(places, places.position_to_content.as_ref(), false)?,
+            },
+            places: places.clone(),
+        })
+    }
+
+    /// The table of relative places as a layer projects it, `changed` by the adapter's low-rank change; made once, for every
+    /// batch.
+    pub(crate) fn place_table(
+        &mut self,
+        places: &Disentangled,
+        linear: Option<&Linear>,
+        changed: bool,
+    ) -> Lowered<Option<Arc<D::Buffer>>> {
+        let Some(linear) = linear else { return Ok(None) };
+        let table = &places.table;
+        let norm = places.norm.as_ref();
+        let mut names = vec![table.weight.clone(), linear.weight.clone()];
+        names.extend(linear.bias.clone());
+        names.extend(norm.map(|norm| norm.weight.clone()));
+        names.extend(norm.and_then(|norm| norm.bias.clone()));
+        let key = names.join("\n");
+        if !changed && let Some(held) = self.held(&names, &key) {
+            return Ok(Some(held));
+        }
+        let mut rows = Arc::new(self.device.upload(Values::Elements(
+            &self.tensor(&table.weight, &[table.rows, table.width])?,
+        ))?);
+        if let Some(norm) = norm {
+            let norm = self.norm(norm)?;
+            let normal = self.device.allocate(Kind::Elements, table.rows * table.width)?;
+            let count = (table.rows, table.width);
+            norm.launch(
+                self.device,
+                (&rows, 0),
+                None,
+                None,
+                None,
+                Some(&normal),
+                count.0,
+                count.1,
+            )?;
+            rows = Arc::new(normal);
+        }
+        // Not through the cache: the layer has this weight beside others.
+        let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
+        let matrix = Matrix {
+            weight: Arc::new(self.device.upload(Values::Elements(&weight))?),
+            bias: match &linear.bias {
+                Some(name) => Some(self.elements(name, &[linear.outputs])?),
+                None => None,
+            },
+            inputs: linear.inputs,
+            outputs: linear.outputs,
+            parts: vec![linear.clone()],
+        };
+        let change = match (self.adapter, changed) {
+            (Some(adapter), true) => Change::new(self.device, self.checkpoint, adapter, &matrix)?,
+            _ => None,
+        };
+        let change =
+            change.map(|change| Table::new(self.device, &[Some(&change)]).map(|table| (table, change)));
+        let change = change.transpose()?;
+        let slots = self.device.upload(Values::Indices(&vec![0; table.rows]))?;
+        let changing = change.as_ref().and_then(|(table, _)| table.as_ref());
+        let projected = matrix
+            .apply(self.device, &rows, 0..table.rows, changing, (&slots, 0), Some(0))?
+            .0;
+        self.bytes += self.element() * (table.rows * linear.outputs) as u64;
+        let projected = Arc::new(projected);
+        if !changed {
+            self.own.insert(key, Arc::clone(&projected));
+        }
+        Ok(Some(projected))
+    }
+
+    fn convolution(&mut self, convolution: &Convolution) -> Lowered<ConvolutionWeights<D::Buffer>> {
+        let Convolution {
+            width,
+            kernel,
+            groups,
+            ..
+        } = *convolution;
+        let name = convolution.weight.clone();
+        let weight = self.cached(&[name], |this| {
+            let channels = width / groups.max(1);
+            let weight = this.tensor(&convolution.weight, &[width, channels, kernel])?;
+            // From the channels under the kernel, token by token; those of other groups have no part.
+            let mut turned = vec![0.0; width * kernel * width];
+            for (output, row) in weight.chunks_exact(channels * kernel).enumerate() {
+                let first = output / channels * channels;
+                for (channel, taps) in row.chunks_exact(kernel).enumerate() {
+                    for (tap, value) in taps.iter().enumerate() {
+                        turned[(output * kernel + tap) * width + first + channel] = *value;
+                    }
+                }
+            }
+            Ok(turned)
+        })?;
+        Ok(ConvolutionWeights {
+            matrix: Matrix {
+                weight,
+                bias: Some(self.elements(&convolution.bias, &[width])?),
+                inputs: kernel * width,
+                outputs: width,
+                parts: Vec::new(),
+            },
+            kernel,
+            width,
+            activation: activation_number(convolution.activation),
+            norm: self.norm(&convolution.norm)?,
+        })
+    }
+
+    pub(crate) fn head(&mut self, final_norm: Option<&Norm>, head: &Head) -> Lowered<HeadWeights<D::Buffer>> {
+        let change = |this: &Self, matrix: &Matrix<D::Buffer>| -> Lowered<Option<Table<D::Buffer>>> {
+            let Some(adapter) = this.adapter else {
+                return Ok(None);
+            };
+            let change = Change::new(this.device, this.checkpoint, adapter, matrix)?;
+            match change {
+                Some(change) => Ok(Table::owning(this.device, change)?),
+                None => Ok(None),
+            }
+        };
+        let dense = match &head.dense {
+            Some(dense) => {
+                let matrix = self.matrix(&[&dense.linear])?;
+                Some(Dense {
+                    change: change(self, &matrix)?,
+                    matrix,
+                    activation: activation_number(dense.activation),
+                    norm: self.norm(&dense.norm)?,
+                })
+            }
+            None => None,
+        };
+        let classifier = self.matrix(&[&head.classifier])?;
+        Ok(HeadWeights {
+            final_norm: final_norm.map(|norm| self.norm(norm)).transpose()?,
+            dense,
+            classifier_change: change(self, &classifier)?,
+            classifier,
+        })
+    }
+
+    /// Linear layers that share their input, side by side.
+    fn matrix(&mut self, parts: &[&Linear]) -> Lowered<Matrix<D::Buffer>> {
+        let names: Vec<String> = parts.iter().map(|part| part.weight.clone()).collect();
+        let weight = self.cached(&names, |this| {
+            let mut rows = Vec::new();
+            for part in parts {
+                rows.append(&mut this.tensor(&part.weight, &[part.outputs, part.inputs])?);
+            }
+            Ok(rows)
+        })?;
+        let biases: Vec<String> = parts.iter().filter_map(|part| part.bias.clone()).collect();
+        let bias = match biases.is_empty() {
+            true => None,
+            false => Some(self.cached(&biases, |this| {
+                let mut values = Vec::new();
+                for part in parts {
+                    match &part.bias {
+                        Some(name) => values.append(&mut this.tensor(name, &[part.outputs])?),
+                        None => values.resize(values.len() + part.outputs, 0.0),
+                    }
+                }
+                Ok(values)
+            })?),
+        };
+        Ok(Matrix {
+            weight,
+            bias,
+            inputs: parts.first().map_or(0, |part| part.inputs),
+            outputs: parts.iter().map(|part| part.outputs).sum(),
+            parts: parts.iter().map(|part| (*part).clone()).collect(),
+        })
+    }
+
+    fn norm(&mut self, norm: &Norm) -> Lowered<NormWeights<D::Buffer>> {
+        let bias = norm.bias.as_ref();
+        Ok(NormWeights {
+            weight: self.elements(&norm.weight, &[norm.size])?,
+            bias: bias.map(|name| self.elements(name, &[norm.size])).transpose()?,
+            kind: match norm.kind {
+                NormKind::Layer => 1,
+                NormKind::Rms => 2,
+            },
+            eps: norm.eps,
+        })
+    }
+
+    /// A tensor as it is in the file.
+    fn elements(&mut self, name: &str, shape: &[usize]) -> Lowered<Arc<D::Buffer>> {
+        self.cached(&[name.to_owned()], |this| this.tensor(name, shape))
+    }
+
+    /// What these tensors make, from the device where it is there already.
+    fn cached(
+        &mut self,
+        names: &[String],
+        make: impl FnOnce(&mut Self) -> Lowered<Vec<f32>>,
+    ) -> Lowered<Arc<D::Buffer>> {
+        let key = names.join("\n");
+        if let Some(held) = self.held(names, &key) {
+            return Ok(held);
+        }
+        let values = make(self)?;
+        let buffer = Arc::new(self.device.upload(Values::Elements(&values))?);
+        self.bytes += self.element() * values.len() as u64;
+        self.own.insert(key, Arc::clone(&buffer));
+        Ok(buffer)
+    }
+
+    fn held(&self, names: &[String], key: &str) -> Option<Arc<D::Buffer>> {
+        let replaced = names.iter().any(|name| self.replaces(name));
+        let base = || if replaced { None } else { self.base.get(key) };
+        self.own.get(key).or_else(base).cloned()
+    }
+
+    /// Whether the adapter brings this tensor itself.
+    pub(crate) fn replaces(&self, name: &str) -> bool {
+        self.adapter.is_some_and(|adapter| adapter.replaces(name))
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Lowered<Vec<f32>> {
+        Ok(match self.adapter {
+            Some(adapter) if adapter.replaces(name) => adapter.read(name, shape)?,
+            _ => self.checkpoint.weights().read(name, shape)?,
+        })
+    }
+}
+
+impl<B> NormWeights<B> {
+    /// `sum = x + shift + residual`, `out = norm(sum)`, row by row, `x` from an element on.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn launch<D: Device<Buffer = B>>(
+        &self,
+        device: &D,
+        x: (&B, usize),
+        shift: Option<&B>,
+        residual: Option<&B>,
+        sum: Option<&B>,
+        out: Option<&B>,
+        rows: usize,
+        width: usize,
+    ) -> Result<(), DeviceError> {
+        let launch = Launch {
+            grid: (rows, 1),
+            block: ROW_BLOCK,
+            shared: 32 + width,
+        };
+        let arguments = [
+            Arg::At(x.0, x.1),
+            Arg::Buffer(shift),
+            Arg::Buffer(residual),
+            Arg::Buffer(Some(&self.weight)),
+            Arg::Buffer(self.bias.as_deref()),
+            Arg::Buffer(sum),
+            Arg::Buffer(out),
+            Arg::Int(width),
+            Arg::Float(self.eps),
+            Arg::Int(self.kind),
+        ];
+        device.launch("add_norm", launch, &arguments)
+    }
+}

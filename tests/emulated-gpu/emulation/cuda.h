@@ -1,0 +1,90 @@
+// As much of CUDA as the kernels use, on one CPU thread. Each CUDA thread is a fibre with a stack of its own; the fibres
+// of a block run in random order, each to its next barrier, so that a barrier that is missing shows.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
+
+struct dim3 {
+    unsigned int x, y, z;
+};
+
+namespace emulated {
+extern dim3 thread, block, block_size, grid_size;
+extern void *shared;
+void barrier();
+// The bits that `lane` of this thread's warp has brought.
+uint64_t exchange(uint64_t bits, unsigned int lane);
+} // namespace emulated
+
+#define threadIdx emulated::thread
+#define blockIdx emulated::block
+#define blockDim emulated::block_size
+#define gridDim emulated::grid_size
+
+using std::max;
+using std::min;
+
+inline void __syncthreads() { emulated::barrier(); }
+
+inline float __shfl_xor_sync(unsigned int, float x, int mask) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    bits = static_cast<uint32_t>(emulated::exchange(bits, (threadIdx.x % 32) ^ static_cast<unsigned int>(mask)));
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+struct bfloat_t {
+    uint16_t bits;
+};
+struct half_t {
+    uint16_t bits;
+};
+
+inline float widen(bfloat_t x) {
+    const uint32_t bits = uint32_t(x.bits) << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+inline void narrow(bfloat_t *to, float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    // To the nearest, ties to even; NaN stays one.
+    to->bits = x != x ? 0x7fff : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+inline float widen(half_t x) {
+    const int exponent = (x.bits >> 10) & 31, mantissa = x.bits & 1023;
+    float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
+                  : exponent     ? std::ldexp(float(mantissa + 1024), exponent - 25)
+                                 : std::ldexp(float(mantissa), -24);
+    return x.bits & 0x8000 ? -value : value;
+}
+
+inline void narrow(half_t *to, float x) {
+    const uint16_t sign = std::signbit(x) ? 0x8000 : 0;
+    const float size = std::fabs(x);
+    if (x != x) {
+        to->bits = 0x7fff;
+    } else if (size >= 65520.0f) {
+        to->bits = sign | 0x7c00;
+    } else {
+        int exponent = 0;
+        std::frexp(size, &exponent);
+        // A unit in the last place; below 2^-14 it is 2^-24.
+        const int unit = size == 0 ? -24 : std::max(exponent - 11, -24);
+        const int mantissa = int(std::nearbyint(std::ldexp(size, -unit)));
+        // A mantissa that was rounded up to 2048 carries into the exponent by itself.
+        to->bits = sign | (unit == -24 ? mantissa : ((unit + 24) << 10) + mantissa);
+    }
+}

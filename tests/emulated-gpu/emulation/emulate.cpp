@@ -1,0 +1,219 @@
+// Runs kernels block by block. See cuda.h.
+#define MEDNERD_EMULATED 1
+#include "attention.cu"
+#include "elementwise.cu"
+#include "lora.cu"
+#include "norm.cu"
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#ifndef __x86_64__
+#error "the emulation switches fibres on x86-64 only"
+#endif
+
+// Saves the registers that a callee must keep on this stack, then goes on where the other stack was left.
+extern "C" void switch_fibre(void **from, void *to);
+asm(R"(
+.text
+.globl switch_fibre
+.type switch_fibre, @function
+switch_fibre:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size switch_fibre, .-switch_fibre
+)");
+
+namespace emulated {
+dim3 thread, block, block_size, grid_size;
+void *shared;
+
+namespace {
+const size_t STACK = 64 << 10, GUARD = 256;
+enum State { RUNNABLE, AT_BARRIER, AT_WARP_BARRIER, DONE };
+
+struct Fibre {
+    std::unique_ptr<char[]> stack{new char[STACK]};
+    void *top;
+    State state;
+    uint64_t bits;
+};
+
+std::vector<Fibre> fibres;
+size_t current;
+void *scheduler;
+void (*invoke_kernel)(void *const *);
+void *const *arguments;
+
+void run() {
+    invoke_kernel(arguments);
+    fibres[current].state = DONE;
+    void *nowhere;
+    switch_fibre(&nowhere, scheduler);
+}
+
+void pause(State state) {
+    fibres[current].state = state;
+    switch_fibre(&fibres[current].top, scheduler);
+}
+
+void prepare(Fibre &fibre) {
+    // As if `run` had been called and had just been switched away from: six registers and the way back into it, on a stack
+    // that is aligned as after a call.
+    auto end = reinterpret_cast<uintptr_t>(fibre.stack.get() + STACK) & ~uintptr_t(15);
+    void **top = reinterpret_cast<void **>(end) - 2;
+    *top = reinterpret_cast<void *>(&run);
+    for (int i = 0; i < 6; i++)
+        *--top = nullptr;
+    fibre.top = top;
+    fibre.state = RUNNABLE;
+}
+
+uint64_t random_state;
+uint64_t random_number() {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+// Runs the fibres of one block. 0, or 1 where some wait for others that never come.
+int run_block() {
+    const size_t count = block_size.x;
+    std::vector<size_t> order(count);
+    for (size_t i = 0; i < count; i++) {
+        prepare(fibres[i]);
+        order[i] = i;
+    }
+    for (;;) {
+        for (size_t i = count - 1; i > 0; i--)
+            std::swap(order[i], order[random_number() % (i + 1)]);
+        for (size_t next : order) {
+            if (fibres[next].state != RUNNABLE)
+                continue;
+            current = next;
+            thread = {static_cast<unsigned int>(next), 0, 0};
+            switch_fibre(&scheduler, fibres[next].top);
+        }
+        size_t done = 0, waiting = 0;
+        bool moved = false;
+        for (size_t warp = 0; warp < count; warp += 32) {
+            size_t here = 0, lanes = std::min<size_t>(32, count - warp);
+            for (size_t i = warp; i < warp + lanes; i++) {
+                here += fibres[i].state == AT_WARP_BARRIER;
+                waiting += fibres[i].state == AT_BARRIER;
+                done += fibres[i].state == DONE;
+            }
+            if (here == lanes) {
+                moved = true;
+                for (size_t i = warp; i < warp + lanes; i++)
+                    fibres[i].state = RUNNABLE;
+            }
+        }
+        if (done == count)
+            return 0;
+        if (waiting == count) {
+            moved = true;
+            for (size_t i = 0; i < count; i++)
+                fibres[i].state = RUNNABLE;
+        }
+        if (!moved)
+            return 1;
+    }
+}
+} // namespace
+
+void barrier() { pause(AT_BARRIER); }
+
+uint64_t exchange(uint64_t bits, unsigned int lane) {
+    fibres[current].bits = bits;
+    pause(AT_WARP_BARRIER);
+    const uint64_t found = fibres[current / 32 * 32 + lane].bits;
+    // Nobody brings the next bits before everybody has these.
+    pause(AT_WARP_BARRIER);
+    return found;
+}
+} // namespace emulated
+
+template <auto kernel> struct Invoke;
+template <typename... A, void (*kernel)(A...)> struct Invoke<kernel> {
+    template <size_t... I> static void with(void *const *arguments, std::index_sequence<I...>) {
+        kernel(*static_cast<A *>(arguments[I])...);
+    }
+    static void call(void *const *arguments) { with(arguments, std::index_sequence_for<A...>{}); }
+    static constexpr size_t count = sizeof...(A);
+    static size_t size(size_t index) {
+        const size_t sizes[] = {sizeof(A)...};
+        return sizes[index];
+    }
+};
+
+struct Known {
+    const char *name;
+    void (*call)(void *const *);
+    size_t count;
+    size_t (*size)(size_t);
+};
+
+#define KNOWN(name)                                                                                                    \
+    {#name "_f32", Invoke<name##_f32>::call, Invoke<name##_f32>::count, Invoke<name##_f32>::size},                     \
+        {#name "_f16", Invoke<name##_f16>::call, Invoke<name##_f16>::count, Invoke<name##_f16>::size},                 \
+        {#name "_bf16", Invoke<name##_bf16>::call, Invoke<name##_bf16>::count, Invoke<name##_bf16>::size},
+
+static const Known known[] = {KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
+                                  KNOWN(unfold) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
+
+// Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
+// one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end.
+extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t block_size, size_t shared_bytes,
+                               void *const *arguments, const size_t *sizes, size_t count, uint64_t seed) {
+    const Known *found = nullptr;
+    for (const Known &one : known)
+        if (std::strcmp(one.name, name) == 0)
+            found = &one;
+    if (found == nullptr)
+        return 2;
+    bool fits = found->count == count;
+    for (size_t i = 0; fits && i < count; i++)
+        fits = found->size(i) == sizes[i];
+    if (!fits)
+        return 3;
+    using namespace emulated;
+    if (fibres.size() < block_size)
+        fibres.resize(block_size);
+    emulated::block_size = {block_size, 1, 1};
+    grid_size = {grid[0], grid[1], 1};
+    invoke_kernel = found->call;
+    emulated::arguments = arguments;
+    random_state = seed | 1;
+    std::vector<unsigned char> memory(shared_bytes + GUARD);
+    shared = memory.data();
+    for (uint32_t y = 0; y < grid[1]; y++)
+        for (uint32_t x = 0; x < grid[0]; x++) {
+            block = {x, y, 0};
+            // Every byte set: as a float, NaN.
+            std::memset(memory.data(), 0xff, memory.size());
+            if (int error = run_block())
+                return error;
+            for (size_t i = shared_bytes; i < memory.size(); i++)
+                if (memory[i] != 0xff)
+                    return 4;
+        }
+    return 0;
+}

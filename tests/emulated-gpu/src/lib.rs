@@ -1,0 +1,293 @@
+//! A [`Device`] that runs the GPU's kernels as C++ on the CPU. Memory that was not written holds NaN, writing beyond a
+//! buffer or shared memory is an error, and the threads of a block run in random order from barrier to barrier. Slow, and
+//! exact: what a real GPU adds is speed, its own `expf`, and races within a warp that no order of whole steps shows.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::cell::UnsafeCell;
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use half::{bf16, f16};
+use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values};
+use mednerd_gpu::protocol::Precision;
+
+/// Bytes around each buffer that nobody may write. As numbers of any kind they are NaN, or far outside of everything.
+const GUARD: usize = 256;
+const POISON: u8 = 0xff;
+
+unsafe extern "C" {
+    fn mednerd_emulate(
+        name: *const c_char,
+        grid: *const u32,
+        block: u32,
+        shared_bytes: usize,
+        arguments: *const *const c_void,
+        sizes: *const usize,
+        count: usize,
+        seed: u64,
+    ) -> c_int;
+}
+
+/// The emulation keeps its state in globals.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A simulated GPU.
+#[derive(Debug)]
+pub struct Emulated {
+    precision: Precision,
+    shared_limit: usize,
+    seed: AtomicU64,
+}
+
+/// Memory of it.
+#[derive(Debug)]
+pub struct Buffer {
+    kind: Kind,
+    element: usize,
+    bytes: UnsafeCell<Box<[u8]>>,
+}
+
+// SAFETY: the bytes are read and written while `ONE_AT_A_TIME` is held, and nowhere else.
+unsafe impl Send for Buffer {}
+// SAFETY: as above.
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    fn new(kind: Kind, precision: Precision, count: usize) -> Self {
+        let element = match kind {
+            Kind::Elements if precision != Precision::Fp32 => 2,
+            Kind::Elements | Kind::Floats | Kind::Indices => 4,
+            Kind::Addresses => 8,
+        };
+        let bytes = vec![POISON; count * element + 2 * GUARD].into_boxed_slice();
+        Self {
+            kind,
+            element,
+            bytes: UnsafeCell::new(bytes),
+        }
+    }
+
+    fn pointer(&self) -> *mut u8 {
+        // SAFETY: the box is never replaced, so that its address stays; nothing is read or written here.
+        let start = unsafe { (*self.bytes.get()).as_mut_ptr() };
+        start.wrapping_add(GUARD)
+    }
+
+    fn with<T>(&self, take: impl FnOnce(&mut [u8]) -> T) -> T {
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the lock is held, so nobody else reads or writes.
+        let bytes = unsafe { &mut *self.bytes.get() };
+        let end = bytes.len() - GUARD;
+        take(&mut bytes[GUARD..end])
+    }
+
+    /// Whether what lies around it is as it was. The lock is held.
+    fn is_intact(&self) -> bool {
+        // SAFETY: the lock is held, so nobody writes.
+        let bytes = unsafe { &*self.bytes.get() };
+        let end = bytes.len() - GUARD;
+        bytes[..GUARD]
+            .iter()
+            .chain(&bytes[end..])
+            .all(|byte| *byte == POISON)
+    }
+}
+
+impl Emulated {
+    /// One that computes in this precision, and whose threads run in an order that `seed` gives.
+    pub fn new(precision: Precision, seed: u64) -> Self {
+        Self {
+            precision,
+            // What every chip since sm_75 has.
+            shared_limit: 64 << 10,
+            seed: AtomicU64::new(seed),
+        }
+    }
+
+    /// The values of a buffer of elements or floats.
+    pub fn values(&self, buffer: &Buffer) -> Vec<f32> {
+        buffer.with(|bytes| match (buffer.kind, self.precision) {
+            (Kind::Floats, _) | (Kind::Elements, Precision::Fp32) => {
+                let values = bytes.as_chunks().0.iter();
+                values.map(|value| f32::from_le_bytes(*value)).collect()
+            }
+            (Kind::Elements, Precision::Fp16) => {
+                let values = bytes.as_chunks().0.iter();
+                values.map(|value| f16::from_le_bytes(*value).to_f32()).collect()
+            }
+            (Kind::Elements, Precision::Bf16) => {
+                let values = bytes.as_chunks().0.iter();
+                values.map(|value| bf16::from_le_bytes(*value).to_f32()).collect()
+            }
+            _ => panic!("a buffer of {:?} has no values", buffer.kind),
+        })
+    }
+
+    fn write(&self, buffer: &Buffer, values: &[f32]) {
+        buffer.with(|bytes| match buffer.element {
+            4 => fill(bytes, values.iter().map(|value| value.to_le_bytes())),
+            _ => match self.precision {
+                Precision::Fp16 => fill(
+                    bytes,
+                    values.iter().map(|value| f16::from_f32(*value).to_le_bytes()),
+                ),
+                _ => fill(
+                    bytes,
+                    values.iter().map(|value| bf16::from_f32(*value).to_le_bytes()),
+                ),
+            },
+        });
+    }
+}
+
+fn fill<const N: usize>(bytes: &mut [u8], values: impl Iterator<Item = [u8; N]>) {
+    let places = bytes.as_chunks_mut().0.iter_mut();
+    places.zip(values).for_each(|(place, value)| *place = value);
+}
+
+/// The bytes of one argument.
+enum Value {
+    Pointer(u64),
+    Int(i32),
+    Float(f32),
+}
+
+impl Device for Emulated {
+    type Buffer = Buffer;
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn shared_limit(&self) -> usize {
+        self.shared_limit
+    }
+
+    fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
+        Ok(Buffer::new(kind, self.precision, count))
+    }
+
+    fn upload(&self, values: Values<'_>) -> Result<Buffer, DeviceError> {
+        let (kind, count) = match values {
+            Values::Elements(values) => (Kind::Elements, values.len()),
+            Values::Floats(values) => (Kind::Floats, values.len()),
+            Values::Indices(values) => (Kind::Indices, values.len()),
+            Values::Addresses(values) => (Kind::Addresses, values.len()),
+        };
+        assert!(count > 0, "nothing to upload");
+        let buffer = self.allocate(kind, count)?;
+        match values {
+            Values::Elements(values) | Values::Floats(values) => self.write(&buffer, values),
+            Values::Indices(values) => {
+                buffer.with(|bytes| fill(bytes, values.iter().map(|v| v.to_le_bytes())))
+            }
+            Values::Addresses(values) => {
+                buffer.with(|bytes| fill(bytes, values.iter().map(|v| v.to_le_bytes())))
+            }
+        }
+        Ok(buffer)
+    }
+
+    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
+        assert_eq!(buffer.kind, Kind::Floats);
+        Ok(self.values(buffer))
+    }
+
+    fn address(&self, buffer: &Buffer) -> Result<u64, DeviceError> {
+        Ok(buffer.pointer() as u64)
+    }
+
+    fn launch(&self, name: &str, launch: Launch, arguments: &[Arg<'_, Buffer>]) -> Result<(), DeviceError> {
+        let name = format!("{name}_{}", ["f32", "f16", "bf16"][self.precision as usize]);
+        if 4 * launch.shared > self.shared_limit || launch.block == 0 || !launch.block.is_multiple_of(32) {
+            return Err(DeviceError::Failed(format!(
+                "{name} cannot be launched so: {launch:?}"
+            )));
+        }
+        let values: Vec<Value> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Arg::Buffer(None) => Value::Pointer(0),
+                Arg::Buffer(Some(buffer)) => Value::Pointer(buffer.pointer() as u64),
+                Arg::At(buffer, first) => {
+                    Value::Pointer(buffer.pointer() as u64 + (first * buffer.element) as u64)
+                }
+                Arg::Int(value) => Value::Int(i32::try_from(*value).unwrap()),
+                Arg::Signed(value) => Value::Int(*value),
+                Arg::Float(value) => Value::Float(*value),
+            })
+            .collect();
+        let pointers: Vec<*const c_void> = values
+            .iter()
+            .map(|value| match value {
+                Value::Pointer(value) => std::ptr::from_ref(value).cast(),
+                Value::Int(value) => std::ptr::from_ref(value).cast(),
+                Value::Float(value) => std::ptr::from_ref(value).cast(),
+            })
+            .collect();
+        let sizes: Vec<usize> = values
+            .iter()
+            .map(|value| if matches!(value, Value::Pointer(_)) { 8 } else { 4 })
+            .collect();
+        let name = CString::new(name).unwrap();
+        let grid = [launch.grid.0, launch.grid.1].map(|blocks| u32::try_from(blocks).unwrap());
+        let seed = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the name ends with a zero; `grid` has two numbers; `pointers` and `sizes` have as many entries as is said,
+        // each pointing to a live value of that size. The kernel reads and writes within the buffers that its arguments name,
+        // all of which are alive here, while the lock keeps everybody else away; where it should write beyond one, that falls
+        // into the guard around it, which is looked at below.
+        let result = unsafe {
+            mednerd_emulate(
+                name.as_ptr(),
+                grid.as_ptr(),
+                u32::try_from(launch.block).unwrap(),
+                4 * launch.shared,
+                pointers.as_ptr(),
+                sizes.as_ptr(),
+                pointers.len(),
+                seed,
+            )
+        };
+        let why = match result {
+            0 => "wrote beyond a buffer",
+            1 => "has threads that wait for one another for ever",
+            2 => "is no kernel",
+            3 => "takes other arguments",
+            _ => "wrote beyond its shared memory",
+        };
+        let intact = arguments.iter().all(|argument| match argument {
+            Arg::Buffer(Some(buffer)) | Arg::At(buffer, _) => buffer.is_intact(),
+            _ => true,
+        });
+        match result == 0 && intact {
+            true => Ok(()),
+            false => Err(DeviceError::Failed(format!("{} {why}", name.to_string_lossy()))),
+        }
+    }
+
+    fn product(
+        &self,
+        x: &Buffer,
+        rows: Range<usize>,
+        weight: &Buffer,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Buffer, DeviceError> {
+        let (x, weight) = (self.values(x), self.values(weight));
+        let x = &x[rows.start * inputs..rows.end * inputs];
+        assert_eq!(weight.len(), inputs * outputs);
+        let mut y = Vec::with_capacity(rows.len() * outputs);
+        for row in x.chunks_exact(inputs) {
+            let dots = weight
+                .chunks_exact(inputs)
+                .map(|weight| row.iter().zip(weight).map(|(a, b)| a * b).sum::<f32>());
+            y.extend(dots);
+        }
+        let buffer = self.allocate(Kind::Elements, y.len())?;
+        self.write(&buffer, &y);
+        Ok(buffer)
+    }
+}
