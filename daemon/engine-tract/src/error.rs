@@ -70,6 +70,22 @@ pub enum EngineError {
         /// Rows of the word embedding.
         rows: usize,
     },
+    /// A word or label that is said to be where the sequence has no token.
+    #[error("position {position} is outside the sequence of {length} tokens")]
+    Position {
+        /// Where it is said to be.
+        position: usize,
+        /// Tokens in the sequence.
+        length: usize,
+    },
+    /// Labels that are given in the sequence to a model that encodes them apart, or the other way round.
+    #[error("labels are given {found}; this model takes them {expected}")]
+    Labels {
+        /// How the model takes them.
+        expected: &'static str,
+        /// How they came.
+        found: &'static str,
+    },
     /// The logits hold NaN or an infinity, so the answer cannot be used.
     #[error(
         "the model's logits for the token at position {position} are not finite; the checkpoint overflows in fp32"

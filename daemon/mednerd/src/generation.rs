@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mednerd_client::api::{self, LoadRequest, ReloadResponse};
 use mednerd_model::Checkpoint;
+use mednerd_pipeline::Overlaps;
 
 use crate::access::Policy;
 use crate::app::now;
@@ -15,6 +16,7 @@ use crate::audit;
 use crate::config::{self, Config, Problem};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::Plugin;
+use crate::zero_shot::{self, Label};
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
 pub struct Entry {
@@ -26,6 +28,8 @@ pub struct Entry {
     pub model: Arc<Model>,
     /// The name of the base that it is, or is an adapter over.
     pub base: String,
+    /// What a zero-shot model looks for where a request does not say.
+    pub labels: Vec<Label>,
 }
 
 /// A loaded checkpoint under its name.
@@ -134,10 +138,17 @@ impl Generation {
         change.bases.clone_from(&self.bases);
         change.entries.clone_from(&self.entries);
         let told = |error: LoadError| error.to_string();
+        let labels = match &*wanted.labels {
+            [] => Vec::new(),
+            some => zero_shot::labels(some).map_err(|fault| fault.to_string())?,
+        };
         match &wanted.base {
             None => {
                 let base = change.base(path, false).map_err(told)?;
-                change.name(&wanted.name, wanted.default, &base);
+                if let Some(model) = &base.model {
+                    check_labels(model, wanted.default, &labels)?;
+                }
+                change.name(&wanted.name, wanted.default, labels, &base);
             }
             Some(name) => {
                 let at = self.bases.iter().position(|base| base.name == *name);
@@ -149,11 +160,18 @@ impl Generation {
                     )
                 })?;
                 let model = change.adapter(path, &base.base).map_err(told)?;
+                let own = self
+                    .entry(name)
+                    .map(|entry| entry.labels.clone())
+                    .unwrap_or_default();
+                let labels = if labels.is_empty() { own } else { labels };
+                check_labels(&model, wanted.default, &labels)?;
                 let entry = Entry {
                     name: wanted.name.clone(),
                     default: wanted.default,
                     model,
                     base: name.clone(),
+                    labels,
                 };
                 let after = change.entries.iter().rposition(|entry| entry.base == *name);
                 let place = after.map_or(change.entries.len(), |after| after + 1);
@@ -213,31 +231,31 @@ impl Generation {
         let mut infos = Vec::new();
         for base in &self.bases {
             let own = self.entry(&base.name);
-            infos.push(self.info(
-                &base.name,
-                &base.base.facts,
-                own.is_some_and(|entry| entry.default),
-                None,
-            ));
+            infos.push(self.info(&base.name, &base.base.facts, own.map(|entry| &**entry), None));
             let adapters = self
                 .entries
                 .iter()
                 .filter(|e| e.base == base.name && e.name != base.name);
-            infos.extend(
-                adapters.map(|e| self.info(&e.name, &e.model.facts, e.default, Some(e.base.clone()))),
-            );
+            infos.extend(adapters.map(|e| self.info(&e.name, &e.model.facts, Some(e), Some(e.base.clone()))));
         }
         infos
     }
 
-    fn info(&self, name: &str, facts: &Facts, default: bool, base: Option<String>) -> api::ModelInfo {
+    fn info(&self, name: &str, facts: &Facts, entry: Option<&Entry>, base: Option<String>) -> api::ModelInfo {
+        let asked = entry.into_iter().flat_map(|entry| &entry.labels);
         api::ModelInfo {
             name: name.to_owned(),
-            default,
+            default: entry.is_some_and(|entry| entry.default),
             family: facts.family.to_owned(),
             engine: api::Engine::Tract,
             precision: self.config.engine.precision.name().to_owned(),
-            labels: facts.labels.clone(),
+            labels: facts
+                .labels
+                .iter()
+                .cloned()
+                .chain(asked.map(|label| label.name.to_string()))
+                .collect(),
+            zero_shot: facts.zero_shot,
             context_tokens: facts.context as u64,
             parameters: facts.parameters,
             languages: facts.languages.clone(),
@@ -382,17 +400,30 @@ impl<'a> Change<'a> {
             let why = "it has no classification head, so it cannot be a default; make its adapters that";
             return Err(problem(&wanted.place, &wanted.name, &why));
         }
-        self.name(&wanted.name, wanted.default, &base);
+        let told = |place, name: &str, why: String| Problem::at(place, format!("model \"{name}\": {why}"));
+        if let Some(model) = &base.model {
+            check_labels(model, wanted.default, &wanted.labels)
+                .map_err(|why| told(&wanted.place, &wanted.name, why))?;
+        }
+        self.name(&wanted.name, wanted.default, wanted.labels.clone(), &base);
         for adapter in &wanted.adapters {
             let model = self
                 .adapter(&adapter.path, &base)
                 .map_err(|error| problem(&adapter.place, &adapter.name, &error))?;
+            let labels = if adapter.labels.is_empty() {
+                &wanted.labels
+            } else {
+                &adapter.labels
+            };
+            check_labels(&model, adapter.default, labels)
+                .map_err(|why| told(&adapter.place, &adapter.name, why))?;
             self.note(&adapter.name);
             self.entries.push(Arc::new(Entry {
                 name: adapter.name.clone(),
                 default: adapter.default,
                 model,
                 base: wanted.name.clone(),
+                labels: labels.clone(),
             }));
         }
         Ok(())
@@ -439,7 +470,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn name(&mut self, name: &str, default: bool, base: &Arc<Base>) {
+    fn name(&mut self, name: &str, default: bool, labels: Vec<Label>, base: &Arc<Base>) {
         self.note(name);
         self.bases.push(NamedBase {
             name: name.to_owned(),
@@ -451,6 +482,7 @@ impl<'a> Change<'a> {
                 default,
                 model: Arc::clone(model),
                 base: name.to_owned(),
+                labels,
             }));
         }
     }
@@ -463,6 +495,24 @@ impl<'a> Change<'a> {
         };
         list.push(name.to_owned());
     }
+}
+
+/// Checks the labels that a model looks for where a request does not say.
+fn check_labels(model: &Model, default: bool, labels: &[Label]) -> Result<(), String> {
+    let Some(zero_shot) = model.zero_shot() else {
+        return match labels {
+            [] => Ok(()),
+            _ => Err(
+                "\"labels\" is for zero-shot models, and this one has labels of its own; leave it out"
+                    .to_owned(),
+            ),
+        };
+    };
+    if labels.is_empty() && default {
+        return Err("a zero-shot model that is a default needs \"labels\", which it looks for".to_owned());
+    }
+    let asked = zero_shot.ask(labels, zero_shot::THRESHOLD, Overlaps::default());
+    asked.map(|_| ()).map_err(|fault| fault.to_string())
 }
 
 impl Config {

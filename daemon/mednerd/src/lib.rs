@@ -21,3 +21,4 @@ mod scheduler;
 mod server;
 mod sync;
 mod wire;
+mod zero_shot;

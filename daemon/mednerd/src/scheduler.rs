@@ -11,23 +11,24 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api::{self, TextLength};
-use mednerd_pipeline::{Aggregation, Logits, Mention, OffsetMap, OffsetUnit, merge, retain_confident};
+use mednerd_pipeline::{Aggregation, Mention, OffsetMap, OffsetUnit, merge, retain_confident};
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::generation::Entry;
-use crate::models::{Model, Prepared, StageError};
+use crate::models::{Asked, Model, Output, Prepared, StageError};
 use crate::sync::{Pass, lock};
+use crate::zero_shot::Ask;
 
 /// One document to annotate.
 pub struct Job {
     /// The text, exactly as received.
     pub text: Arc<str>,
     /// The models to run.
-    pub models: Vec<Arc<Entry>>,
+    pub models: Vec<Chosen>,
     /// How pieces become entities.
     pub aggregation: Aggregation,
-    /// The lowest score to report.
+    /// The lowest score to report; a zero-shot model is told its own.
     pub threshold: f32,
     /// The unit of offsets in the answer.
     pub offset_unit: OffsetUnit,
@@ -38,6 +39,14 @@ pub struct Job {
     /// Its places in the gates: left just before the answer is given, or else when the last worker has
     /// let go of the document.
     pub places: Vec<Pass>,
+}
+
+/// A model to run on a document.
+pub struct Chosen {
+    /// The model.
+    pub entry: Arc<Entry>,
+    /// What it is asked for, where it is a zero-shot model.
+    pub ask: Option<Ask>,
 }
 
 /// What came of a document.
@@ -128,12 +137,13 @@ struct Group {
     prepared: Prepared,
 }
 
-/// One window for one group.
+/// One window, and one prompt of a zero-shot model, for one group.
 struct Unit {
     group: usize,
-    window: usize,
+    /// Its number within the group.
+    part: usize,
     /// One for each model of the group.
-    logits: OnceLock<Vec<Logits>>,
+    outputs: OnceLock<Vec<Output>>,
 }
 
 enum Item {
@@ -281,6 +291,7 @@ fn work(shared: &Shared) {
                     Err(StageError {
                         stage: "engine",
                         message: "the self-check panicked".to_owned(),
+                        unusable: None,
                     })
                 });
                 // Nobody listens any more where the check took too long.
@@ -323,10 +334,10 @@ impl Task {
             None => work.units.is_empty(),
             Some(unit) => {
                 let begun = Instant::now();
-                let logits = work.compute(&self.job, unit)?;
+                let outputs = work.compute(&self.job, unit)?;
                 work.spend(begun.elapsed());
                 // Each unit is taken once, so it is empty.
-                let _ = unit.logits.set(logits);
+                let _ = unit.outputs.set(outputs);
                 work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
             }
         };
@@ -350,16 +361,20 @@ impl Work {
     fn new(job: &Job) -> Result<Self, JobError> {
         let begun = Instant::now();
         let mut groups: Vec<Group> = Vec::new();
-        for (index, entry) in job.models.iter().enumerate() {
+        for (index, chosen) in job.models.iter().enumerate() {
+            let Chosen { entry, ask } = chosen;
             let like = |group: &&mut Group| {
                 let first = group.models.first().and_then(|first| job.models.get(*first));
-                first.is_some_and(|first| first.model.reads_like(&entry.model))
+                first.is_some_and(|first| first.entry.model.reads_like(&chosen.entry.model))
             };
             match groups.iter_mut().find(like) {
                 Some(group) => group.models.push(index),
                 None => groups.push(Group {
                     models: vec![index],
-                    prepared: entry.model.prepare(&job.text).map_err(of_model(entry))?,
+                    prepared: entry
+                        .model
+                        .prepare(&job.text, ask.as_ref())
+                        .map_err(of_model(entry))?,
                 }),
             }
         }
@@ -367,10 +382,12 @@ impl Work {
             .iter()
             .enumerate()
             .flat_map(|(group, of)| {
-                (0..of.prepared.windows()).map(move |window| Unit {
+                let first = of.models.first().and_then(|first| job.models.get(*first));
+                let ask = first.and_then(|first| first.ask.as_ref());
+                (0..of.prepared.units(ask)).map(move |part| Unit {
                     group,
-                    window,
-                    logits: OnceLock::new(),
+                    part,
+                    outputs: OnceLock::new(),
                 })
             })
             .collect();
@@ -386,18 +403,18 @@ impl Work {
         Ok(work)
     }
 
-    fn compute(&self, job: &Job, unit: &Unit) -> Result<Vec<Logits>, JobError> {
+    fn compute(&self, job: &Job, unit: &Unit) -> Result<Vec<Output>, JobError> {
         let group = self.groups.get(unit.group).ok_or(JobError::Panicked)?;
-        let entries: Vec<&Arc<Entry>> = group
+        let chosen: Vec<&Chosen> = group
             .models
             .iter()
             .filter_map(|index| job.models.get(*index))
             .collect();
-        let models: Vec<&Model> = entries.iter().map(|entry| &*entry.model).collect();
-        Model::forward(&models, &group.prepared, unit.window).map_err(|(index, error)| {
-            entries
+        let models: Vec<Asked<'_>> = chosen.iter().map(|c| (&*c.entry.model, c.ask.as_ref())).collect();
+        Model::forward(&models, &group.prepared, unit.part).map_err(|(index, error)| {
+            chosen
                 .get(index)
-                .map_or(JobError::Panicked, |entry| of_model(entry)(error))
+                .map_or(JobError::Panicked, |chosen| of_model(&chosen.entry)(error))
         })
     }
 
@@ -411,16 +428,18 @@ impl Work {
         let mut mentions = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             for (place, &task) in group.models.iter().enumerate() {
-                let Some(entry) = job.models.get(task) else {
+                let Some(Chosen { entry, ask }) = job.models.get(task) else {
                     continue;
                 };
                 let units = self.units.iter().filter(|unit| unit.group == index);
-                let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()?.get(place)).collect();
+                let parts: Vec<&Output> = units.filter_map(|unit| unit.outputs.get()?.get(place)).collect();
                 let mut spans = entry
                     .model
-                    .decode(&job.text, &group.prepared, &parts, job.aggregation)
+                    .decode(&job.text, &group.prepared, &parts, job.aggregation, ask.as_ref())
                     .map_err(of_model(entry))?;
-                retain_confident(&mut spans, job.threshold);
+                if ask.is_none() {
+                    retain_confident(&mut spans, job.threshold);
+                }
                 mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
             }
         }
@@ -461,7 +480,7 @@ fn entity(index: usize, mention: &Mention, job: &Job, offsets: &OffsetMap<'_>) -
         text: job.text.get(span.begin..span.end)?.to_owned(),
         label: span.label.to_string(),
         score: span.score,
-        model: job.models.get(mention.task)?.name.clone(),
+        model: job.models.get(mention.task)?.entry.name.clone(),
         concepts: Vec::new(),
     })
 }
@@ -494,13 +513,17 @@ mod tests {
             default: true,
             model: base.model.clone().unwrap(),
             base: "tiny".to_owned(),
+            labels: Vec::new(),
         })
     }
 
     fn job(entry: &Arc<Entry>, text: &str) -> Job {
         Job {
             text: text.into(),
-            models: vec![Arc::clone(entry)],
+            models: vec![Chosen {
+                entry: Arc::clone(entry),
+                ask: None,
+            }],
             aggregation: Aggregation::Simple,
             threshold: 0.0,
             offset_unit: OffsetUnit::Utf8Byte,

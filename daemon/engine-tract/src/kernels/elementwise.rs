@@ -83,6 +83,37 @@ pub(crate) fn gate(activation: Activation, rows: &[f32], width: usize, out: &mut
     );
 }
 
+/// `out = max(left + right, 0)`, element by element.
+pub(crate) fn add_relu(left: &[f32], right: &[f32], out: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
+                *out = (*left + *right).max(0.0);
+            }
+        },
+    );
+}
+
+/// One step of an LSTM: `gates` are the input, forget, cell and output gate side by side before their functions, `cell` is
+/// moved on, `out` becomes the state. All have the width of `cell`, `gates` four times that.
+pub(crate) fn lstm_step(gates: &[f32], cell: &mut [f32], out: &mut [f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let width = cell.len();
+            let (input, rest) = gates.split_at(width);
+            let (forget, rest) = rest.split_at(width);
+            let (new, output) = rest.split_at(width);
+            let gates = input.iter().zip(forget).zip(new).zip(output);
+            for ((cell, out), (((input, forget), new), output)) in cell.iter_mut().zip(out).zip(gates) {
+                *cell = sigmoid(*forget) * *cell + sigmoid(*input) * tanh(*new);
+                *out = sigmoid(*output) * tanh(*cell);
+            }
+        },
+    );
+}
+
 #[inline(always)]
 fn map(row: &mut [f32], function: impl Fn(f32) -> f32) {
     for x in row {

@@ -6,4 +6,5 @@ pub(crate) mod convolution;
 pub(crate) mod disentangled;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
+pub(crate) mod lstm;
 pub(crate) mod norm;

@@ -10,7 +10,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
-use mednerd_pipeline::{Aggregation, OffsetUnit};
+use mednerd_pipeline::{Aggregation, OffsetUnit, Overlaps};
 use serde_json::value::RawValue;
 
 use super::link::{Link, Report};
@@ -19,10 +19,12 @@ use super::{ApiError, body, respond};
 use crate::access::Peer;
 use crate::app::App;
 use crate::audit::Account;
-use crate::generation::Generation;
+use crate::generation::{Entry, Generation};
 use crate::metrics::EntityLabels;
-use crate::scheduler::{Job, JobError, Outcome};
+use crate::models::StageError;
+use crate::scheduler::{Chosen, Job, JobError, Outcome};
 use crate::sync::Pass;
+use crate::zero_shot::{self, Label};
 
 /// An answer with the request's context exactly as it came.
 pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
@@ -97,15 +99,16 @@ impl Plan {
             return Err(ApiError::NoDefaultModel);
         }
         let digests = generation.digests(&models);
+        let chosen = choose(models, request.labels, request.overlaps, request.threshold)?;
         let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
             job: Job {
                 text: request.text.into(),
-                models,
+                models: chosen,
                 aggregation: aggregation(request.aggregation),
-                threshold: request.threshold,
+                threshold: request.threshold.unwrap_or(0.0),
                 offset_unit: unit(request.offset_unit),
                 arrived,
                 allowed,
@@ -135,6 +138,13 @@ impl Plan {
         } = self;
         job.places = places;
         let (arrived, allowed) = (job.arrived, job.allowed);
+        // Labels of a request would make as many counters as clients have words.
+        let unbounded: Vec<String> = job
+            .models
+            .iter()
+            .filter(|chosen| chosen.ask.is_some())
+            .map(|chosen| chosen.entry.name.clone())
+            .collect();
         let late = || ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(allowed.as_millis()).unwrap_or(u64::MAX),
         };
@@ -145,6 +155,17 @@ impl Plan {
             JobError::DeadlinePassed => late(),
             JobError::Stopped => ApiError::Stopping,
             JobError::Panicked => ApiError::Internal,
+            JobError::Stage {
+                error:
+                    StageError {
+                        unusable: Some(problem),
+                        ..
+                    },
+                ..
+            } => ApiError::Unusable {
+                field: "threshold",
+                problem,
+            },
             JobError::Stage { model, error } => {
                 tracing::error!(%model, "a document could not be processed: {error}");
                 ApiError::Inference {
@@ -163,12 +184,58 @@ impl Plan {
             app.metrics.observe("linking", report.time);
         }
         let total = arrived.elapsed();
-        note(app, &outcome, total);
+        note(app, &unbounded, &outcome, total);
         Ok(answer(echo, digests, outcome, report, total))
     }
 }
 
-fn note(app: &App, outcome: &Outcome, total: Duration) {
+/// The models with what each is asked for: the zero-shot ones for the request's labels, or else for their own.
+fn choose(
+    models: Vec<Arc<Entry>>,
+    labels: Option<Vec<Label>>,
+    overlaps: Option<Overlaps>,
+    threshold: Option<f32>,
+) -> Result<Vec<Chosen>, ApiError> {
+    let unusable = |field, problem| Err(ApiError::Unusable { field, problem });
+    if models.iter().all(|entry| entry.model.zero_shot().is_none()) {
+        if labels.is_some() {
+            return unusable(
+                "labels",
+                "is for zero-shot models, and none is asked; name one in \"models\" or leave it out",
+            );
+        }
+        if overlaps.is_some() {
+            return unusable(
+                "nested",
+                "and \"multi_label\" are for zero-shot models, and none is asked; leave them out",
+            );
+        }
+    }
+    let (overlaps, threshold) = (
+        overlaps.unwrap_or_default(),
+        threshold.unwrap_or(zero_shot::THRESHOLD),
+    );
+    let chosen = models.into_iter().map(|entry| {
+        let Some(model) = entry.model.zero_shot() else {
+            return Ok(Chosen { entry, ask: None });
+        };
+        let wanted = labels.as_deref().unwrap_or(&entry.labels);
+        if wanted.is_empty() {
+            return Err(ApiError::Unusable {
+                field: "labels",
+                problem: "is missing, and a zero-shot model that is asked has none in the configuration",
+            });
+        }
+        let ask = model.ask(wanted, threshold, overlaps).map_err(ApiError::Label)?;
+        Ok(Chosen {
+            ask: Some(ask),
+            entry,
+        })
+    });
+    chosen.collect()
+}
+
+fn note(app: &App, zero_shot: &[String], outcome: &Outcome, total: Duration) {
     let metrics = &app.metrics;
     metrics.tokens.inc_by(outcome.tokens as u64);
     metrics.windows.inc_by(outcome.windows as u64);
@@ -178,7 +245,10 @@ fn note(app: &App, outcome: &Outcome, total: Duration) {
     for entity in &outcome.entities {
         let labels = EntityLabels {
             model: entity.model.clone(),
-            label: entity.label.clone(),
+            label: match zero_shot.contains(&entity.model) {
+                true => "zero-shot".to_owned(),
+                false => entity.label.clone(),
+            },
         };
         metrics.entities.get_or_create(&labels).inc();
     }
