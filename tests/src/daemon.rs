@@ -108,6 +108,12 @@ impl Config {
         self
     }
 
+    /// Adds tables of models as they stand.
+    pub fn models(mut self, tables: &str) -> Self {
+        self.models.push_str(tables);
+        self
+    }
+
     /// Adds a task adapter over the model that was added last.
     pub fn adapter(mut self, name: &str, path: &Path) -> Self {
         let path = path.display();

@@ -332,6 +332,8 @@ fn template(options: &AnnotateOptions) -> AnnotateRequest {
         threshold: options.threshold,
         aggregation: options.aggregation(),
         labels: options.labels.clone(),
+        nested: options.nested.then_some(true),
+        multi_label: options.multi_label.then_some(true),
         offset_unit: match options.format {
             Format::Html => Some(OffsetUnit::Utf8Byte),
             _ => options.offset_unit(),

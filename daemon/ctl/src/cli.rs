@@ -9,7 +9,7 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
-use mednerd_client::api::{Aggregation, OffsetUnit};
+use mednerd_client::api::{Aggregation, Label, LabelGroup, OffsetUnit};
 use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
 use mednerd_plugin::package::{PLUGINS, TRUSTED_KEYS};
 use serde::de::DeserializeOwned;
@@ -266,9 +266,17 @@ pub struct AnnotateOptions {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Aggregation::NAMES))]
     pub aggregation: Option<String>,
 
-    /// What a zero-shot model shall look for, comma between.
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub labels: Option<Vec<String>>,
+    /// What zero-shot models shall look for, comma between; LABEL=WORD|WORD asks for other words beside the label.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub labels: Option<Vec<Label>>,
+
+    /// Let entities of a zero-shot model lie within one another.
+    #[arg(long)]
+    pub nested: bool,
+
+    /// Let the same words have several labels from a zero-shot model.
+    #[arg(long)]
+    pub multi_label: bool,
 
     /// What begin and end count [default: unicode_code_point; html always uses utf8_byte].
     #[arg(long, value_name = "UNIT", value_parser = PossibleValuesParser::new(OffsetUnit::NAMES))]
@@ -385,6 +393,10 @@ pub struct LoadOptions {
     /// Requests that name no model get it.
     #[arg(long)]
     pub default: bool,
+
+    /// What a zero-shot model looks for where a request does not say; as for annotate.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', value_parser = label)]
+    pub labels: Option<Vec<Label>>,
 
     /// Where to send it.
     #[command(flatten)]
@@ -617,6 +629,17 @@ fn score(text: &str) -> Result<f32, String> {
     }
 }
 
+/// A label, or a label with other words behind a `=`, bars between.
+fn label(text: &str) -> Result<Label, String> {
+    let Some((name, synonyms)) = text.split_once('=') else {
+        return Ok(Label::Name(text.to_owned()));
+    };
+    Ok(Label::Group(LabelGroup {
+        name: name.to_owned(),
+        synonyms: synonyms.split('|').map(ToOwned::to_owned).collect(),
+    }))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
@@ -682,13 +705,19 @@ mod tests {
     #[test]
     fn annotate_takes_lists_and_names_of_the_api() {
         let options = annotate(
-            "mednerctl annotate a.txt - --models x,y --labels drug,dose --threshold 0.5 \
+            "mednerctl annotate a.txt - --models x,y --labels drug=medicine|pill,dose --nested --threshold 0.5 \
              --aggregation max --offset-unit utf16_code_unit --deadline-ms 250 --link --top-k 2 --vocabularies UMLS \
              --code-systems SNOMEDCT,http://loinc.org -f ndjson -j 8",
         );
         assert_eq!(options.files, [PathBuf::from("a.txt"), PathBuf::from("-")]);
         assert_eq!(options.models.as_deref().unwrap(), ["x", "y"]);
-        assert_eq!(options.labels.as_deref().unwrap(), ["drug", "dose"]);
+        let drug = Label::Group(LabelGroup {
+            name: "drug".to_owned(),
+            synonyms: vec!["medicine".to_owned(), "pill".to_owned()],
+        });
+        let labels = [drug, Label::Name("dose".to_owned())];
+        assert_eq!(options.labels.as_deref().unwrap(), labels);
+        assert!(options.nested && !options.multi_label);
         assert_eq!(options.threshold, Some(0.5));
         assert_eq!(options.aggregation(), Some(Aggregation::Max));
         assert_eq!(options.offset_unit(), Some(OffsetUnit::Utf16CodeUnit));

@@ -60,6 +60,7 @@ pub async fn load(patience: Duration, options: LoadOptions) -> Result<Exit, Erro
         path: path.to_string_lossy().into_owned(),
         base: options.base,
         default: options.default,
+        labels: options.labels.unwrap_or_default(),
     };
     let mut client = Client::new(&options.admin.admin_socket);
     let answer = within(patience, client.load(&request)).await?;
@@ -183,7 +184,11 @@ fn models_page(answer: &ModelsResponse, style: Style) -> String {
             list(&model.languages).into(),
             engine_name(model.engine).into(),
             model.precision.as_str().into(),
-            list(&model.labels).into(),
+            match (model.zero_shot, &*model.labels) {
+                (true, []) => "any".into(),
+                (true, some) => format!("any, else {}", list(some)).into(),
+                (false, some) => list(some).into(),
+            },
             model.context_tokens.to_string().into(),
             amount(model.parameters).into(),
             bytes(model.memory_bytes).into(),

@@ -25,6 +25,11 @@ pub enum EngineError {
         /// The checkpoint directory.
         path: PathBuf,
     },
+    /// 8 bits were asked for and the model is a zero-shot one.
+    #[error(
+        "precision \"int8\" is not for zero-shot models yet; set precision = \"auto\" or \"fp32\" in [engine]"
+    )]
+    ZeroShotPrecision,
     /// The ONNX file cannot be run.
     #[error("{}: {problem}", path.display())]
     Onnx {
@@ -89,7 +94,23 @@ pub enum EngineError {
         /// Rows of the word embedding.
         rows: usize,
     },
-    /// Logits or hidden states hold NaN or an infinity, so the answer cannot be used.
+    /// A word or label that is said to be where the sequence has no token.
+    #[error("position {position} is outside the sequence of {length} tokens")]
+    Position {
+        /// Where it is said to be.
+        position: usize,
+        /// Tokens in the sequence.
+        length: usize,
+    },
+    /// Labels that are given in the sequence to a model that encodes them apart, or the other way round.
+    #[error("labels are given {found}; this model takes them {expected}")]
+    Labels {
+        /// How the model takes them.
+        expected: &'static str,
+        /// How they came.
+        found: &'static str,
+    },
+    /// The logits hold NaN or an infinity, so the answer cannot be used.
     #[error(
         "what the model gives for the token at position {position} is not finite; the checkpoint overflows in fp32"
     )]

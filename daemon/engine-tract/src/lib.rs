@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod error;
+mod gliner;
 mod kernels;
 mod lower;
 mod model;
@@ -13,4 +14,5 @@ mod ops;
 mod testing;
 
 pub use error::EngineError;
+pub use gliner::{Asked, GlinerModel, LabelSet};
 pub use model::{Options, Precision, TractModel};

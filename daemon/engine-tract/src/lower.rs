@@ -89,7 +89,7 @@ impl From<TractError> for LowerError {
 }
 
 impl LowerError {
-    fn of(self, dir: &Path) -> EngineError {
+    pub(crate) fn of(self, dir: &Path) -> EngineError {
         match self {
             Self::Tensor(error) => EngineError::Model(error),
             Self::Graph(error) => EngineError::Internal {
@@ -104,9 +104,29 @@ impl LowerError {
 /// Lowers a checkpoint's safetensors, the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
 /// logits, and between them are hidden states, `[S, hidden]` of f32.
 pub(crate) fn lower(checkpoint: &Checkpoint, precision: Precision) -> Result<Lowered, EngineError> {
+    let (architecture, head) = (checkpoint.architecture(), !checkpoint.headless());
+    let lowered = encoder(
+        checkpoint.weights(),
+        architecture,
+        checkpoint.context(),
+        head,
+        precision,
+    );
+    lowered.map_err(|error| error.of(checkpoint.dir()))
+}
+
+/// Lowers an encoder for sequences up to `context`. Without its `head` the last stage gives hidden states, before the
+/// final norm.
+pub(crate) fn encoder(
+    weights: &Weights,
+    architecture: &Architecture,
+    context: usize,
+    head: bool,
+    precision: Precision,
+) -> Result<Lowered, LowerError> {
     let mut lowering = Lowering {
-        weights: checkpoint.weights(),
-        context: checkpoint.context(),
+        weights,
+        context,
         adapter: None,
         packed: PackedWeights::new(precision),
         base: &PackedWeights::default(),
@@ -114,14 +134,13 @@ pub(crate) fn lower(checkpoint: &Checkpoint, precision: Precision) -> Result<Low
         changed: false,
         narrow: false,
     };
-    let architecture = checkpoint.architecture();
-    // The embeddings, the layers and, where the checkpoint has one, the head.
-    let count = architecture.layers.len() + 1 + usize::from(!checkpoint.headless());
+    // The embeddings, the layers and, where it has one, the head.
+    let count = architecture.layers.len() + 1 + usize::from(head);
     let stages: Result<Vec<Stage>, LowerError> = (0..count)
         .map(|index| lowering.stage(architecture, index))
         .collect();
     Ok(Lowered {
-        stages: stages.map_err(|error| error.of(checkpoint.dir()))?,
+        stages: stages?,
         packed: lowering.packed,
         bytes: lowering.bytes,
     })
@@ -145,7 +164,9 @@ pub(crate) fn adapt(
         narrow: false,
     };
     let architecture = adapter.architecture();
-    let stages: Result<Vec<Stage>, LowerError> = (0..architecture.layers.len() + 2)
+    // What a GLiNER computes after its encoder no adapter changes.
+    let count = architecture.layers.len() + 1 + usize::from(checkpoint.gliner().is_none());
+    let stages: Result<Vec<Stage>, LowerError> = (0..count)
         .map(|index| {
             let held = lowering.bytes;
             lowering.changed = false;

@@ -310,7 +310,7 @@ impl Run<'_> {
 }
 
 /// Runs a plan that has one output.
-fn run(stage: &Stage, inputs: TVec<TValue>) -> TractResult<TValue> {
+pub(crate) fn run(stage: &Stage, inputs: TVec<TValue>) -> TractResult<TValue> {
     stage.run(inputs)?.into_iter().next().context("no output")
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mednerd_client::api::{self, LoadRequest, ReloadResponse};
 use mednerd_model::Checkpoint;
+use mednerd_pipeline::Overlaps;
 
 use crate::access::Policy;
 use crate::app::now;
@@ -17,6 +18,7 @@ use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
 use crate::rerank::Reranker;
+use crate::zero_shot::{self, Label};
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
 pub struct Entry {
@@ -30,6 +32,8 @@ pub struct Entry {
     pub base: String,
     /// The plugin that brings it.
     pub plugin: Option<Arc<Plugin>>,
+    /// What a zero-shot model looks for where a request does not say.
+    pub labels: Vec<Label>,
 }
 
 impl Entry {
@@ -161,10 +165,17 @@ impl Generation {
         change.bases.clone_from(&self.bases);
         change.entries.clone_from(&self.entries);
         let told = |error: LoadError| error.to_string();
+        let labels = match &*wanted.labels {
+            [] => Vec::new(),
+            some => zero_shot::labels(some).map_err(|fault| fault.to_string())?,
+        };
         match &wanted.base {
             None => {
                 let base = change.base(path, false).map_err(told)?;
-                change.name(&wanted.name, wanted.default, &base);
+                if let Some(model) = &base.model {
+                    check_labels(model, wanted.default, &labels)?;
+                }
+                change.name(&wanted.name, wanted.default, labels, &base);
             }
             Some(name) => {
                 let at = self.bases.iter().position(|base| base.name == *name);
@@ -176,12 +187,19 @@ impl Generation {
                     )
                 })?;
                 let model = change.adapter(path, &base.base).map_err(told)?;
+                let own = self
+                    .entry(name)
+                    .map(|entry| entry.labels.clone())
+                    .unwrap_or_default();
+                let labels = if labels.is_empty() { own } else { labels };
+                check_labels(&model, wanted.default, &labels)?;
                 change.insert(Entry {
                     name: wanted.name.clone(),
                     default: wanted.default,
                     model,
                     base: name.clone(),
                     plugin: None,
+                    labels,
                 });
             }
         }
@@ -266,6 +284,7 @@ impl Generation {
         engine: api::Engine,
     ) -> api::ModelInfo {
         let plugin = entry.and_then(|entry| entry.plugin.as_ref());
+        let asked = entry.into_iter().flat_map(|entry| &entry.labels);
         api::ModelInfo {
             name: name.to_owned(),
             default: entry.is_some_and(|entry| entry.default),
@@ -273,7 +292,13 @@ impl Generation {
             family: facts.family.to_owned(),
             engine,
             precision: self.config.engine.precision_of(engine).to_owned(),
-            labels: facts.labels.clone(),
+            labels: facts
+                .labels
+                .iter()
+                .cloned()
+                .chain(asked.map(|label| label.name.to_string()))
+                .collect(),
+            zero_shot: facts.zero_shot,
             context_tokens: facts.context as u64,
             parameters: facts.parameters,
             languages: facts.languages.clone(),
@@ -467,11 +492,23 @@ impl<'a> Change<'a> {
             let why = "it has no classification head, so it cannot be a default; make its adapters that";
             return Err(problem(&wanted.place, &wanted.name, &why));
         }
-        self.name(&wanted.name, wanted.default, &base);
+        let told = |place, name: &str, why: String| Problem::at(place, format!("model \"{name}\": {why}"));
+        if let Some(model) = &base.model {
+            check_labels(model, wanted.default, &wanted.labels)
+                .map_err(|why| told(&wanted.place, &wanted.name, why))?;
+        }
+        self.name(&wanted.name, wanted.default, wanted.labels.clone(), &base);
         for adapter in &wanted.adapters {
             let model = self
                 .adapter(&adapter.path, &base)
                 .map_err(|error| problem(&adapter.place, &adapter.name, &error))?;
+            let labels = if adapter.labels.is_empty() {
+                &wanted.labels
+            } else {
+                &adapter.labels
+            };
+            check_labels(&model, adapter.default, labels)
+                .map_err(|why| told(&adapter.place, &adapter.name, why))?;
             self.note(&adapter.name);
             self.entries.push(Arc::new(Entry {
                 name: adapter.name.clone(),
@@ -479,6 +516,7 @@ impl<'a> Change<'a> {
                 model,
                 base: wanted.name.clone(),
                 plugin: None,
+                labels: labels.clone(),
             }));
         }
         Ok(())
@@ -551,6 +589,7 @@ impl<'a> Change<'a> {
             model,
             base: base.name,
             plugin: Some(Arc::clone(plugin)),
+            labels: Vec::new(),
         });
         Ok(())
     }
@@ -602,7 +641,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn name(&mut self, name: &str, default: bool, base: &Arc<Base>) {
+    fn name(&mut self, name: &str, default: bool, labels: Vec<Label>, base: &Arc<Base>) {
         self.note(name);
         self.bases.push(NamedBase {
             name: name.to_owned(),
@@ -615,6 +654,7 @@ impl<'a> Change<'a> {
                 model: Arc::clone(model),
                 base: name.to_owned(),
                 plugin: None,
+                labels,
             }));
         }
     }
@@ -651,6 +691,24 @@ enum TaskError {
     Plugin(#[from] PluginError),
     #[error(transparent)]
     Load(#[from] LoadError),
+}
+
+/// Checks the labels that a model looks for where a request does not say.
+fn check_labels(model: &Model, default: bool, labels: &[Label]) -> Result<(), String> {
+    let Some(zero_shot) = model.zero_shot() else {
+        return match labels {
+            [] => Ok(()),
+            _ => Err(
+                "\"labels\" is for zero-shot models, and this one has labels of its own; leave it out"
+                    .to_owned(),
+            ),
+        };
+    };
+    if labels.is_empty() && default {
+        return Err("a zero-shot model that is a default needs \"labels\", which it looks for".to_owned());
+    }
+    let asked = zero_shot.ask(labels, zero_shot::THRESHOLD, Overlaps::default());
+    asked.map(|_| ()).map_err(|fault| fault.to_string())
 }
 
 impl Config {

@@ -25,3 +25,4 @@ mod scheduler;
 mod server;
 mod sync;
 mod wire;
+mod zero_shot;

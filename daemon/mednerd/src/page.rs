@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::generation::Entry;
 use crate::original::Original;
 use crate::plugins::Plugin;
+use crate::zero_shot::Ask;
 
 /// A document and what is wanted of it.
 pub struct Page {
@@ -19,11 +20,19 @@ pub struct Page {
     /// What that was decoded from; `None` where it is what was received.
     pub original: Option<Original>,
     /// The models that read it.
-    pub models: Vec<Arc<Entry>>,
-    /// The lowest score to report.
+    pub models: Vec<Chosen>,
+    /// The lowest score to report; a zero-shot model is told its own.
     pub threshold: f32,
     /// The unit of offsets in the answer.
     pub offset_unit: OffsetUnit,
+}
+
+/// A model to run on a document.
+pub struct Chosen {
+    /// The model.
+    pub entry: Arc<Entry>,
+    /// What it is asked for, where it is a zero-shot model.
+    pub ask: Option<Ask>,
 }
 
 /// What one model found, with its place among the page's models.
@@ -52,12 +61,12 @@ impl Page {
 
     /// The plugin that has a word to say on what this model found.
     pub fn refiner(&self, model: usize) -> Option<&Arc<Plugin>> {
-        self.models.get(model)?.refiner()
+        self.models.get(model)?.entry.refiner()
     }
 
     /// Whether a plugin has a word to say before there are entities.
     pub fn is_refined(&self) -> bool {
-        self.models.iter().any(|model| model.refiner().is_some())
+        self.models.iter().any(|chosen| chosen.entry.refiner().is_some())
     }
 
     /// Merges what the models found. What stands nowhere in the document as received, because a decoder added it, is
@@ -65,7 +74,9 @@ impl Page {
     pub fn annotate(&self, found: Vec<Found>) -> Annotated {
         let mut mentions = Vec::new();
         for (task, mut spans) in found {
-            retain_confident(&mut spans, self.threshold);
+            if self.models.get(task).is_some_and(|chosen| chosen.ask.is_none()) {
+                retain_confident(&mut spans, self.threshold);
+            }
             mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
         let mut placed: Vec<(Mention, (usize, usize))> = merge(mentions)
@@ -124,7 +135,7 @@ impl Page {
             decoded: self.original.as_ref().and_then(|_| spelled()),
             label: span.label.to_string(),
             score: span.score,
-            model: self.models.get(mention.task)?.name.clone(),
+            model: self.models.get(mention.task)?.entry.name.clone(),
             concepts: Vec::new(),
         })
     }

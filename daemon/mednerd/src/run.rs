@@ -198,9 +198,12 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
         .into_iter()
         .map(|warning| format!("warning: {warning}"));
     let models = generation.models(&Gpus::none()).into_iter().map(|info| {
-        let finds = match info.labels.is_empty() {
-            true => "no head of its own".to_owned(),
-            false => format!("finds {}", info.labels.join(", ")),
+        let labels = info.labels.join(", ");
+        let finds = match (info.zero_shot, info.labels.is_empty()) {
+            (true, true) => "finds what requests name".to_owned(),
+            (true, false) => format!("finds what requests name, or else {labels}"),
+            (false, true) => "no head of its own".to_owned(),
+            (false, false) => format!("finds {labels}"),
         };
         let (name, parameters) = (info.name, info.parameters);
         match info.base {

@@ -14,13 +14,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
-use mednerd_pipeline::{Aggregation, Logits};
+use mednerd_pipeline::Aggregation;
 use tokio::sync::oneshot;
 
 use crate::generation::Entry;
 use crate::gpu::{Client, Gpus, Taken};
-use crate::models::{Model, Prepared, StageError};
-use crate::page::{Annotated, Found, Page};
+use crate::models::{Asked, Model, Output, Prepared, StageError};
+use crate::page::{Annotated, Chosen, Found, Page};
 use crate::sync::{Pass, lock};
 
 /// One document to annotate.
@@ -146,12 +146,13 @@ struct Group {
     prepared: Prepared,
 }
 
-/// One window for one group.
+/// One window, and one prompt of a zero-shot model, for one group.
 struct Unit {
     group: usize,
-    window: usize,
+    /// Its number within the group.
+    part: usize,
     /// One for each model of the group.
-    logits: OnceLock<Vec<Logits>>,
+    outputs: OnceLock<Vec<Output>>,
 }
 
 enum Item {
@@ -306,6 +307,7 @@ fn work(shared: &Arc<Shared>, gpus: &Gpus) {
                     Err(StageError {
                         stage: "engine",
                         message: "the self-check panicked".to_owned(),
+                        unusable: None,
                     })
                 });
                 // Nobody listens any more where the check took too long.
@@ -351,10 +353,10 @@ impl Task {
         }
         if let Some(unit) = index.and_then(|index| work.units.get(index)) {
             let begun = Instant::now();
-            let logits = work.compute(&self.job, unit)?;
+            let outputs = work.compute(&self.job, unit)?;
             work.spend(begun.elapsed());
             // Each unit is taken once, so it is empty.
-            let _ = unit.logits.set(logits);
+            let _ = unit.outputs.set(outputs);
             work.unfinished.fetch_sub(1, Ordering::AcqRel);
         }
         // Whoever comes first gives the answer.
@@ -387,7 +389,7 @@ impl Task {
                     .iter()
                     .filter_map(|model| self.job.page.models.get(*model))
             };
-            let models: Vec<&Model> = entries().map(|entry| &*entry.model).collect();
+            let models: Vec<&Model> = entries().map(|chosen| &*chosen.entry.model).collect();
             let units = || {
                 work.units
                     .iter()
@@ -397,7 +399,7 @@ impl Task {
             let windows = || {
                 let first = models.first();
                 let windows = units().map(|(place, unit)| {
-                    let ids = first.map(|model| model.sequence(&group.prepared, unit.window));
+                    let ids = first.map(|model| model.sequence(&group.prepared, unit.part));
                     // Without ids the CPU finds out why.
                     (place, ids.and_then(Result::ok).unwrap_or_default())
                 });
@@ -439,13 +441,13 @@ impl Returning {
     fn take(&self, work: &Work, window: usize, logits: Vec<Vec<f32>>) -> Option<()> {
         let unit = work.units.get(window)?;
         let group = work.groups.get(unit.group)?;
-        let logits = group.models.iter().zip(logits).map(|(model, values)| {
-            let entry = self.task.job.page.models.get(*model)?;
-            entry.model.logits(values).ok()
+        let outputs = group.models.iter().zip(logits).map(|(model, values)| {
+            let chosen = self.task.job.page.models.get(*model)?;
+            chosen.entry.model.output(values).ok()
         });
-        let logits: Option<Vec<Logits>> = logits.collect();
-        unit.logits
-            .set(logits.filter(|logits| logits.len() == group.models.len())?)
+        let outputs: Option<Vec<Output>> = outputs.collect();
+        unit.outputs
+            .set(outputs.filter(|outputs| outputs.len() == group.models.len())?)
             .ok()
     }
 }
@@ -490,16 +492,19 @@ impl Work {
         let begun = Instant::now();
         let mut groups: Vec<Group> = Vec::new();
         let all = &job.page.models;
-        for (index, entry) in all.iter().enumerate() {
+        for (index, Chosen { entry, ask }) in all.iter().enumerate() {
             let like = |group: &&mut Group| {
                 let first = group.models.first().and_then(|first| all.get(*first));
-                first.is_some_and(|first| first.model.reads_like(&entry.model))
+                first.is_some_and(|first| first.entry.model.reads_like(&entry.model))
             };
             match groups.iter_mut().find(like) {
                 Some(group) => group.models.push(index),
                 None => groups.push(Group {
                     models: vec![index],
-                    prepared: entry.model.prepare(&job.page.text).map_err(of_model(entry))?,
+                    prepared: entry
+                        .model
+                        .prepare(&job.page.text, ask.as_ref())
+                        .map_err(of_model(entry))?,
                 }),
             }
         }
@@ -507,10 +512,12 @@ impl Work {
             .iter()
             .enumerate()
             .flat_map(|(group, of)| {
-                (0..of.prepared.windows()).map(move |window| Unit {
+                let first = of.models.first().and_then(|first| job.page.models.get(*first));
+                let ask = first.and_then(|first| first.ask.as_ref());
+                (0..of.prepared.units(ask)).map(move |part| Unit {
                     group,
-                    window,
-                    logits: OnceLock::new(),
+                    part,
+                    outputs: OnceLock::new(),
                 })
             })
             .collect();
@@ -528,18 +535,18 @@ impl Work {
         Ok(work)
     }
 
-    fn compute(&self, job: &Job, unit: &Unit) -> Result<Vec<Logits>, JobError> {
+    fn compute(&self, job: &Job, unit: &Unit) -> Result<Vec<Output>, JobError> {
         let group = self.groups.get(unit.group).ok_or(JobError::Panicked)?;
-        let entries: Vec<&Arc<Entry>> = group
+        let chosen: Vec<&Chosen> = group
             .models
             .iter()
             .filter_map(|index| job.page.models.get(*index))
             .collect();
-        let models: Vec<&Model> = entries.iter().map(|entry| &*entry.model).collect();
-        Model::forward(&models, &group.prepared, unit.window).map_err(|(index, error)| {
-            entries
+        let models: Vec<Asked<'_>> = chosen.iter().map(|c| (&*c.entry.model, c.ask.as_ref())).collect();
+        Model::forward(&models, &group.prepared, unit.part).map_err(|(index, error)| {
+            chosen
                 .get(index)
-                .map_or(JobError::Panicked, |entry| of_model(entry)(error))
+                .map_or(JobError::Panicked, |chosen| of_model(&chosen.entry)(error))
         })
     }
 
@@ -553,14 +560,20 @@ impl Work {
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             for (place, &task) in group.models.iter().enumerate() {
-                let Some(entry) = job.page.models.get(task) else {
+                let Some(Chosen { entry, ask }) = job.page.models.get(task) else {
                     continue;
                 };
                 let units = self.units.iter().filter(|unit| unit.group == index);
-                let parts: Vec<&Logits> = units.filter_map(|unit| unit.logits.get()?.get(place)).collect();
+                let parts: Vec<&Output> = units.filter_map(|unit| unit.outputs.get()?.get(place)).collect();
                 let spans = entry
                     .model
-                    .decode(&job.page.text, &group.prepared, &parts, job.aggregation)
+                    .decode(
+                        &job.page.text,
+                        &group.prepared,
+                        &parts,
+                        job.aggregation,
+                        ask.as_ref(),
+                    )
                     .map_err(of_model(entry))?;
                 found.push((task, spans));
             }
@@ -610,6 +623,7 @@ mod tests {
             model: base.model.clone().unwrap(),
             base: "tiny".to_owned(),
             plugin: None,
+            labels: Vec::new(),
         })
     }
 
@@ -618,7 +632,10 @@ mod tests {
             page: Arc::new(Page {
                 text: text.into(),
                 original: None,
-                models: vec![Arc::clone(entry)],
+                models: vec![Chosen {
+                    entry: Arc::clone(entry),
+                    ask: None,
+                }],
                 threshold: 0.0,
                 offset_unit: OffsetUnit::Utf8Byte,
             }),

@@ -355,6 +355,14 @@ impl Architecture {
         list.specs
     }
 
+    /// Every tensor of the encoder alone, without the head.
+    pub(crate) fn trunk_tensors(&self) -> Vec<TensorSpec> {
+        let head = self.head.tensors();
+        let mut tensors = self.tensors();
+        tensors.retain(|tensor| !head.contains(tensor));
+        tensors
+    }
+
     /// Every linear layer, each once, in the order of the computation: what a task adapter can adapt.
     pub fn linears(&self) -> Vec<&Linear> {
         let mut all: Vec<&Linear> = Vec::new();
@@ -419,8 +427,8 @@ impl Layer {
 
 /// Collects the tensors of the parts.
 #[derive(Default)]
-struct Tensors {
-    specs: Vec<TensorSpec>,
+pub(crate) struct Tensors {
+    pub(crate) specs: Vec<TensorSpec>,
     seen: HashSet<String>,
 }
 
@@ -443,7 +451,7 @@ impl Tensors {
         norm.bias.iter().for_each(|b| self.push(b, vec![norm.size]));
     }
 
-    fn linear(&mut self, linear: &Linear) {
+    pub(crate) fn linear(&mut self, linear: &Linear) {
         self.push(&linear.weight, vec![linear.outputs, linear.inputs]);
         linear
             .bias

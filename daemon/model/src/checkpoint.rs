@@ -11,6 +11,7 @@ use crate::digest::Hasher;
 use crate::error::ModelError;
 use crate::families::{self, Family, Source};
 use crate::files::{self, JSON_LIMIT, Small};
+use crate::gliner::{self, Gliner};
 use crate::json::Object;
 use crate::labels;
 use crate::tokenizer::TokenizerFiles;
@@ -32,8 +33,20 @@ pub struct Checkpoint {
     headless: bool,
     tokenizer: Tokenizer,
     context: usize,
+    /// What is computed after the encoder of a GLiNER.
+    gliner: Option<ZeroShot>,
     card: Card,
     digest: String,
+}
+
+/// What a GLiNER has beside its encoder.
+#[derive(Debug)]
+struct ZeroShot {
+    gliner: Gliner,
+    /// What the names of the encoder's tensors begin with.
+    root: String,
+    /// The label encoder's tokenizer and longest sequence.
+    labels: Option<(Tokenizer, usize)>,
 }
 
 /// An ONNX export lying beside the weights or instead of them.
@@ -49,6 +62,9 @@ impl Checkpoint {
     /// (`vocab.txt`; `vocab.json` with `merges.txt`; `sentencepiece.bpe.model`; `spm.model`) with
     /// `tokenizer_config.json`; `model.safetensors`, or `model.safetensors.index.json` with its shards; optionally
     /// `model.onnx`, which then may stand alone.
+    ///
+    /// A directory with `gliner_config.json` (or with the older `config.json` of a GLiNER) is opened as a
+    /// [GLiNER](Self::gliner); the tokenizer of its label encoder, where it has one, lies in `labels_encoder/`.
     ///
     /// Every tensor of the architecture is checked by the weight files' headers: present, of the right shape, of a
     /// type that can be read. Values are checked when they are read.
@@ -70,17 +86,27 @@ impl Checkpoint {
     }
 
     fn open_with(dir: &Path, head_needed: bool) -> Result<Self, ModelError> {
+        // Asked for itself, so that a wrong path in the configuration is called that.
+        std::fs::read_dir(dir).map_err(|e| files::io_error(dir, e))?;
+        if let Some(files) = gliner::Files::read(dir)? {
+            return Self::open_gliner(dir, &files);
+        }
         let config_file = read_config(dir)?;
         let config = Object::parse(&config_file.path, &config_file.bytes)?;
         let family = families::find(&config)?;
         let onnx = Onnx::find(dir)?;
-        let weights = open_weights(dir, onnx.is_some())?;
+        let weights = open_weights(
+            dir,
+            onnx.is_some(),
+            "transformers import AutoModelForTokenClassification",
+        )?;
         let labels = labels::read(&config)?;
         let architecture = (family.describe)(&Source {
             config: &config,
             weights: weights.as_ref(),
             labels: labels.len(),
             head_needed,
+            root: None,
         })?;
         let mut headless = false;
         if let Some(weights) = &weights {
@@ -94,8 +120,8 @@ impl Checkpoint {
         }
         let files = TokenizerFiles::read(dir)?;
         let tokenizer = files.tokenizer(family.tokenizer, architecture.embeddings.words.rows)?;
-        let context = context(&architecture, &files, &tokenizer)?;
-        let digest = digest(&config_file, &files, weights.as_ref(), onnx.as_ref())?;
+        let context = context(architecture.context, &files, &tokenizer)?;
+        let digest = digest([&config_file], &files, None, weights.as_ref(), onnx.as_ref())?;
         Ok(Self {
             dir: dir.to_owned(),
             family,
@@ -107,9 +133,71 @@ impl Checkpoint {
             headless,
             tokenizer,
             context,
+            gliner: None,
             card: Card::read(dir),
             digest,
         })
+    }
+
+    fn open_gliner(dir: &Path, config: &gliner::Files) -> Result<Self, ModelError> {
+        let weights = open_weights(dir, false, "gliner import GLiNER")?.unwrap_or_else(|| Weights::none(dir));
+        let files = TokenizerFiles::read(dir)?;
+        let described = gliner::describe(dir, config, &files, &weights)?;
+        for tensor in described.gliner.tensors() {
+            weights.expect(&tensor.name, &tensor.shape)?;
+        }
+        let context = context(gliner::context(&described.encoder), &files, &described.tokenizer)?;
+        let (labels, label_files) = match described.labels {
+            Some((tokenizer, files, context)) => (Some((tokenizer, context)), Some(files)),
+            None => (None, None),
+        };
+        let configs = [
+            Some(&config.config),
+            config.encoder.as_ref(),
+            config.tower.as_ref(),
+        ];
+        Ok(Self {
+            dir: dir.to_owned(),
+            family: described.family,
+            name: None,
+            architecture: described.encoder,
+            digest: digest(
+                configs.into_iter().flatten(),
+                &files,
+                label_files.as_ref(),
+                Some(&weights),
+                None,
+            )?,
+            weights,
+            onnx: None,
+            labels: Vec::new(),
+            headless: true,
+            tokenizer: described.tokenizer,
+            context,
+            gliner: Some(ZeroShot {
+                gliner: described.gliner,
+                root: described.root,
+                labels,
+            }),
+            card: Card::read(dir),
+        })
+    }
+
+    /// What a GLiNER computes after its text encoder, which is the [`architecture`](Self::architecture) without its head;
+    /// `None` for a token classifier.
+    pub fn gliner(&self) -> Option<&Gliner> {
+        Some(&self.gliner.as_ref()?.gliner)
+    }
+
+    /// The tokenizer of a GLiNER's label encoder, and that encoder's longest sequence in tokens, special ones included.
+    pub fn label_tokenizer(&self) -> Option<(&Tokenizer, usize)> {
+        let (tokenizer, context) = self.gliner.as_ref()?.labels.as_ref()?;
+        Some((tokenizer, *context))
+    }
+
+    /// What the names of a GLiNER's text encoder begin with in its files.
+    pub(crate) fn root(&self) -> Option<&str> {
+        Some(&self.gliner.as_ref()?.root)
     }
 
     /// The directory it was opened from.
@@ -175,8 +263,10 @@ impl Checkpoint {
         } else {
             Vec::new()
         };
-        let tensors = self.architecture.tensors();
-        parameters(tensors.iter().filter(|tensor| !head.contains(tensor)))
+        let mut tensors = self.architecture.tensors();
+        tensors.retain(|tensor| !head.contains(tensor));
+        tensors.extend(self.gliner().into_iter().flat_map(Gliner::tensors));
+        parameters(&tensors)
     }
 
     /// Bytes of the files that the weights are read from.
@@ -190,7 +280,8 @@ impl Checkpoint {
     /// SHA-256 over the contents of the files the model was opened from, as 64 hexadecimal digits: `config.json`;
     /// `tokenizer.json`, or else `vocab.txt`, `vocab.json`, `merges.txt`, `sentencepiece.bpe.model`, `spm.model`;
     /// `tokenizer_config.json`; `special_tokens_map.json`; `added_tokens.json`, unless there is `tokenizer.json`; the
-    /// safetensors files in the order of their names, or else `model.onnx`. Each file enters as the length of its name, its name, the
+    /// safetensors files in the order of their names, or else `model.onnx`. For a GLiNER, its configuration enters first, then
+    /// `config.json` and `labels_encoder/config.json` where they are there, and after the tokenizer that of `labels_encoder/`. Each file enters as the length of its name, its name, the
     /// length of its content (lengths as 8 bytes, little-endian) and its content; absent files do not enter. External
     /// data of an ONNX file does not either.
     pub fn digest(&self) -> &str {
@@ -222,8 +313,6 @@ impl Onnx {
 }
 
 fn read_config(dir: &Path) -> Result<Small, ModelError> {
-    // Asked for itself, so that a wrong path in the configuration is called that.
-    std::fs::read_dir(dir).map_err(|e| files::io_error(dir, e))?;
     files::read(dir, "config.json", JSON_LIMIT)?.ok_or_else(|| ModelError::MissingFile {
         dir: dir.to_owned(),
         wanted: "config.json",
@@ -232,7 +321,7 @@ fn read_config(dir: &Path) -> Result<Small, ModelError> {
 }
 
 /// The safetensors files. They may be absent only where there is an ONNX export.
-fn open_weights(dir: &Path, onnx: bool) -> Result<Option<Weights>, ModelError> {
+fn open_weights(dir: &Path, onnx: bool, library: &'static str) -> Result<Option<Weights>, ModelError> {
     if let Some(weights) = Weights::open(dir)? {
         return Ok(Some(weights));
     }
@@ -242,7 +331,7 @@ fn open_weights(dir: &Path, onnx: bool) -> Result<Option<Weights>, ModelError> {
     for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
         let path = dir.join(name);
         if path.exists() {
-            return Err(ModelError::Pickle { path });
+            return Err(ModelError::Pickle { path, library });
         }
     }
     Err(ModelError::MissingFile {
@@ -253,14 +342,12 @@ fn open_weights(dir: &Path, onnx: bool) -> Result<Option<Weights>, ModelError> {
 }
 
 /// The longest sequence, and that a note fits into it beside the special tokens.
-fn context(
-    architecture: &Architecture,
+pub(crate) fn context(
+    positions: usize,
     files: &TokenizerFiles,
     tokenizer: &Tokenizer,
 ) -> Result<usize, ModelError> {
-    let context = files
-        .max_length()
-        .map_or(architecture.context, |n| n.min(architecture.context));
+    let context = files.max_length().map_or(positions, |n| n.min(positions));
     let specials = tokenizer.encode("", true).map_or(0, |encoding| encoding.len());
     if context <= specials {
         return Err(ModelError::Value {
@@ -275,14 +362,19 @@ fn context(
     Ok(context)
 }
 
-fn digest(
-    config: &Small,
-    tokenizer: &TokenizerFiles,
+fn digest<'a>(
+    configs: impl IntoIterator<Item = &'a Small>,
+    tokenizer: &'a TokenizerFiles,
+    labels: Option<&'a TokenizerFiles>,
     weights: Option<&Weights>,
     onnx: Option<&Onnx>,
 ) -> Result<String, ModelError> {
     let mut hasher = Hasher::new();
-    for small in std::iter::once(config).chain(tokenizer.all()) {
+    for small in configs
+        .into_iter()
+        .chain(tokenizer.all())
+        .chain(labels.into_iter().flat_map(TokenizerFiles::all))
+    {
         let name = small.path.file_name().unwrap_or_default();
         hasher.bytes(&name.to_string_lossy(), &small.bytes);
     }

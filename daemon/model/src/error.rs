@@ -28,13 +28,27 @@ pub enum ModelError {
     /// The weights are there only as a Python pickle, which runs code when it is read.
     #[error(
         "{}: Python pickles are not read, because reading one runs code. Convert it once, on any machine with Python: \
-         python -c \"from transformers import AutoModelForTokenClassification as M; \
+         python -c \"from {library} as M; \
          M.from_pretrained('DIR').save_pretrained('DIR', safe_serialization=True)\", then copy model.safetensors here",
         path.display()
     )]
     Pickle {
         /// The pickle.
         path: PathBuf,
+        /// Module and class that write the weights anew.
+        library: &'static str,
+    },
+    /// The tokenizer of a GLiNER's label encoder is not there; the reference fetches it from the network.
+    #[error(
+        "{}: the label encoder's tokenizer is missing. Copy tokenizer.json and tokenizer_config.json of \"{name}\" \
+         into this folder",
+        dir.display()
+    )]
+    LabelTokenizer {
+        /// The folder where it belongs.
+        dir: PathBuf,
+        /// The label encoder, as the configuration names it.
+        name: String,
     },
     /// Something that should be a regular file is a directory, a pipe or a device.
     #[error("{}: not a regular file. Replace it with the file from the original checkpoint", path.display())]

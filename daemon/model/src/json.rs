@@ -130,6 +130,11 @@ impl Object {
         self.get(key).map(child).transpose()
     }
 
+    /// Gives `key` another value.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.map.insert(key.to_owned(), value);
+    }
+
     /// A complaint about the value of `key`.
     pub(crate) fn wrong(&self, key: &str, expected: impl Into<String>, found: &Value) -> ModelError {
         ModelError::Value {

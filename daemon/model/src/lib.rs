@@ -11,6 +11,7 @@ mod digest;
 mod error;
 mod families;
 mod files;
+mod gliner;
 mod json;
 mod labels;
 mod tokenizer;
@@ -25,6 +26,7 @@ pub use architecture::{
 pub use checkpoint::Checkpoint;
 pub use error::ModelError;
 pub use families::known as known_families;
+pub use gliner::{Bilstm, Gliner, GlinerHead, LabelEncoder, Lstm, Mlp, Prompt, SpanOutput};
 pub use weights::{Dtype, Weights};
 
 /// The tokenizer type that [`Checkpoint::tokenizer`] gives.

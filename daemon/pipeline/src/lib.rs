@@ -14,6 +14,13 @@
 //! Logits are stitched before anything is decoded, so an entity at the border of two windows can be neither
 //! cut nor reported twice: there is one row per token, and one pass over the rows.
 //!
+//! A zero-shot model reads words and scores stretches of them for the labels of the request:
+//!
+//! ```text
+//! text ──WordSplitter::split──▶ words ──TextTokenizer::encode_words──▶ WordPieces ──word_windows──▶ Windows
+//!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
+//! ```
+//!
 //! Positions are UTF-8 byte offsets into the text as received, on character boundaries; `text[begin..end]` is
 //! always the entity's text. No error holds any part of a note.
 //!
@@ -52,17 +59,21 @@ pub mod merge;
 pub mod offsets;
 mod pieces;
 mod sentences;
+pub mod stretches;
 #[cfg(test)]
 mod testing;
 pub mod tokenizer;
 pub mod tokens;
 pub mod windows;
+pub mod words;
 
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use merge::{Mention, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
-pub use tokenizer::{Sequence, SpecialToken, TextTokenizer};
+pub use stretches::{Candidate, Overlaps, TooMany};
+pub use tokenizer::{Sequence, SpecialToken, TextTokenizer, WordPieces};
 pub use tokens::{ByteSpan, Token, TokenError, Tokens};
-pub use windows::{Window, WindowError, windows};
+pub use windows::{Room, Window, WindowError, windows, word_windows};
+pub use words::WordSplitter;

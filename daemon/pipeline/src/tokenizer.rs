@@ -14,6 +14,9 @@ use crate::tokens::{ByteSpan, Token, TokenError, Tokens};
 /// byte of an ordinary note, so this bounds its memory at a few MiB.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// Words given to `tokenizers` at a time.
+const WORDS_AT_ONCE: usize = 1024;
+
 /// How many added tokens are tried when the cut rule is found out.
 const PROBED_ADDED_TOKENS: usize = 256;
 
@@ -36,6 +39,37 @@ pub struct Sequence {
     pub ids: Vec<u32>,
     /// The segment of each.
     pub type_ids: Vec<u32>,
+}
+
+/// The pieces of some words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordPieces {
+    ids: Vec<u32>,
+    /// Where each word's pieces end.
+    ends: Vec<usize>,
+}
+
+impl WordPieces {
+    /// How many words there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no word.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The ids of a word's pieces; none for a word that is not there.
+    pub fn word(&self, word: usize) -> &[u32] {
+        let end = self.ends.get(word).copied().unwrap_or(0);
+        let begin = word
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
+        self.ids.get(begin..end).unwrap_or_default()
+    }
 }
 
 /// A tokenizer made ready for whole documents: no truncation, no padding, special tokens kept apart.
@@ -149,6 +183,36 @@ impl TextTokenizer {
     /// [`TokenError::Failed`] when the tokenizer refuses a piece of the text.
     pub fn tokenise(&self, text: &str) -> Result<Tokens, TokenError> {
         self.tokenise_in_pieces(text, self.cut_rule, PIECE_BYTES)
+    }
+
+    /// Tokenises words each by itself, as `transformers` does with `is_split_into_words`: whatever stands beside a word
+    /// has no part in its pieces. A word that the normaliser drops has none.
+    ///
+    /// # Errors
+    /// [`TokenError::Failed`] when the tokenizer refuses some of them; `begin` and `bytes` are then about the words put
+    /// one behind the other.
+    pub fn encode_words(&self, words: &[&str]) -> Result<WordPieces, TokenError> {
+        let mut pieces = WordPieces::default();
+        let mut begin = 0;
+        for some in words.chunks(WORDS_AT_ONCE) {
+            let bytes = some.iter().map(|word| word.len()).sum();
+            let failed = TokenError::Failed { begin, bytes };
+            // What it says may hold note text and is dropped.
+            let encoding = catch_unwind(AssertUnwindSafe(|| self.inner.encode(some, false)));
+            let encoding = encoding.ok().and_then(Result::ok).ok_or(failed)?;
+            let mut next = encoding.get_ids().iter().zip(encoding.get_word_ids()).peekable();
+            for word in 0..some.len() {
+                let mine = |word_of: &Option<u32>| {
+                    word_of.is_none_or(|of| usize::try_from(of).is_ok_and(|of| of <= word))
+                };
+                while let Some((id, _)) = next.next_if(|(_, of)| mine(of)) {
+                    pieces.ids.push(*id);
+                }
+                pieces.ends.push(pieces.ids.len());
+            }
+            begin += bytes;
+        }
+        Ok(pieces)
     }
 
     fn tokenise_in_pieces(&self, text: &str, rule: CutRule, target: usize) -> Result<Tokens, TokenError> {

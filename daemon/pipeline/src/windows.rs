@@ -71,20 +71,80 @@ pub fn windows(
         }]);
     }
     let breaks = breaks(text, tokens);
-    Ok(with_owners(&breaks, ranges(&breaks, capacity, overlap)))
+    Ok(with_owners(
+        &breaks,
+        ranges(&breaks, |begin| (begin + capacity, overlap)),
+    ))
 }
 
-/// Token ranges of the windows: begins and ends rise, neighbours share at least `overlap`.
-fn ranges(breaks: &[Break], capacity: usize, overlap: usize) -> Vec<Range<usize>> {
-    let slack = (capacity - overlap) / 4;
-    let mut ranges = Vec::new();
+/// How much of a text one run of a zero-shot model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Words.
+    pub words: usize,
+    /// Pieces of words.
+    pub pieces: usize,
+}
+
+/// The windows of a document that is cut into words: as [`windows`], but each word has as many pieces as `pieces` says,
+/// and both words and pieces have to fit. A word with more pieces than fit takes all the room there is.
+///
+/// Neighbours share at least `overlap` words, or half of a window's words where it holds fewer than twice that; where a
+/// word has so many pieces that it fits into no window with those before it, they share less.
+///
+/// # Errors
+/// [`WindowError`] when there is no room for words or for pieces.
+pub fn word_windows(
+    text: &str,
+    words: &Tokens,
+    pieces: &[usize],
+    room: Room,
+    overlap: usize,
+) -> Result<Vec<Window>, WindowError> {
+    if room.words == 0 || room.pieces == 0 {
+        return Err(WindowError::NoCapacity);
+    }
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Pieces before each word and behind the last.
+    let mut before = Vec::with_capacity(words.len() + 1);
+    before.push(0);
+    for word in 0..words.len() {
+        let last = before.last().copied().unwrap_or(0);
+        before.push(last + pieces.get(word).copied().unwrap_or(0).min(room.pieces));
+    }
+    let reach = |begin: usize| {
+        let limit = before.get(begin).copied().unwrap_or(0) + room.pieces;
+        let full = before.partition_point(|sum| *sum <= limit).saturating_sub(1);
+        let full = full.min(begin + room.words);
+        (full, overlap.min((full - begin) / 2))
+    };
+    let breaks = breaks(text, words);
+    Ok(with_owners(&breaks, ranges(&breaks, reach)))
+}
+
+/// Token ranges of the windows: begins and ends rise. `reach` says of a window's begin where it ends at the latest, which
+/// is behind its first token and never falls, and how much it shares with its neighbour where it can.
+fn ranges(breaks: &[Break], reach: impl Fn(usize) -> (usize, usize)) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut begin = 0;
-    while breaks.len() - begin > capacity {
-        let full = begin + capacity;
-        let end = best(breaks, full - slack..=full, |at| full - at);
+    loop {
+        let (full, overlap) = reach(begin);
+        if full >= breaks.len() {
+            break;
+        }
+        let slack = (full - begin - overlap) / 4;
+        let earliest = ranges.last().map_or(begin, |last| last.end) + 1;
+        let end = best(breaks, (full - slack).max(earliest)..=full, |at| full - at);
         ranges.push(begin..end);
         let latest = end - overlap;
-        begin = best(breaks, latest - slack..=latest, |at| latest - at);
+        let good = (latest - slack).max(begin + 1)..=latest.max(begin + 1);
+        begin = best(breaks, good, |at| latest.max(begin + 1) - at);
+        // What follows may be so large that it needs more room.
+        while reach(begin).0 <= end {
+            begin += 1;
+        }
     }
     ranges.push(begin..breaks.len());
     ranges
@@ -251,6 +311,39 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn windows_of_words_keep_their_promises(
+            text in messy_text(900),
+            sizes in proptest::collection::vec(prop_oneof![9 => 1usize..4, 1 => 1usize..60], 1..50),
+            room in (1usize..40, 1usize..60),
+            overlap in 0usize..20,
+        ) {
+            let tokens = bert(true).tokenise(&text).unwrap();
+            let room = Room { words: room.0, pieces: room.1 };
+            let pieces: Vec<usize> = (0..tokens.len()).map(|at| sizes[at % sizes.len()]).collect();
+            let windows = word_windows(&text, &tokens, &pieces, room, overlap).unwrap();
+            let mut next = 0;
+            for window in &windows {
+                prop_assert_eq!(window.owned.start, next);
+                prop_assert!(!window.owned.is_empty() && window.tokens.len() <= room.words);
+                let held: usize = pieces[window.tokens.clone()].iter().map(|n| (*n).min(room.pieces)).sum();
+                prop_assert!(held <= room.pieces);
+                prop_assert!(window.tokens.start <= window.owned.start && window.owned.end <= window.tokens.end);
+                next = window.owned.end;
+            }
+            prop_assert_eq!(next, tokens.len());
+            for pair in windows.windows(2) {
+                prop_assert!(pair[0].tokens.start < pair[1].tokens.start && pair[0].tokens.end < pair[1].tokens.end);
+                prop_assert!(pair[1].tokens.start <= pair[0].tokens.end);
+            }
+            // Words of one piece each that all fit are windowed as tokens are.
+            let ones = vec![1; tokens.len()];
+            let wide = Room { words: room.words, pieces: usize::MAX };
+            let shared = overlap.min(room.words / 2);
+            let same = super::windows(&text, &tokens, room.words, shared).unwrap();
+            prop_assert_eq!(word_windows(&text, &tokens, &ones, wide, overlap).unwrap(), same);
+        }
+
         #[test]
         fn windows_keep_their_promises(
             text in messy_text(1500),

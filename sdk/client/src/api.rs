@@ -76,6 +76,29 @@ pub struct LinkChoice {
     pub code_systems: Option<Vec<String>>,
 }
 
+/// What a zero-shot model shall look for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Label {
+    /// In these words.
+    Name(String),
+    /// In these words and others.
+    Group(LabelGroup),
+}
+
+/// A label and other words for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LabelGroup {
+    /// Asked for, and the label of all that is found.
+    pub name: String,
+    /// Asked for beside it.
+    #[serde(default)]
+    pub synonyms: Vec<String>,
+}
+
 /// The body of `POST /v1/annotate`, and each line of `POST /v1/annotate/batch`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -93,15 +116,24 @@ pub struct AnnotateRequest {
     /// Names of models; the configuration's default models where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
-    /// Entities with a lower score are left out; 0 to 1, default 0.
+    /// Entities with a lower score are left out; 0 to 1, default 0. Those of a zero-shot model must exceed it; default 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
     /// Default `simple`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregation: Option<Aggregation>,
-    /// What a zero-shot model shall look for.
+    /// What the zero-shot models among `models` shall look for, at most 1,000 with their synonyms; the configuration's
+    /// labels of each model where absent. A score is the probability of its label alone. Where labels stand before the text
+    /// in the model's context, they are divided evenly among several runs if they are too many for one, and a score
+    /// depends a little on the labels beside its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub labels: Option<Vec<String>>,
+    pub labels: Option<Vec<Label>>,
+    /// Whether an entity of a zero-shot model may lie within another of the same model; default `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nested: Option<bool>,
+    /// Whether the same words may have several labels from one zero-shot model; default `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_label: Option<bool>,
     /// Default `unicode_code_point`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_unit: Option<OffsetUnit>,
@@ -339,8 +371,12 @@ pub struct ModelInfo {
     pub engine: Engine,
     /// The precision it runs in.
     pub precision: String,
-    /// Entity types it finds; none for a base that has no head and is there for its adapters alone.
+    /// Entity types it finds; for a zero-shot model, those it looks for where a request names none. None for a base that
+    /// has no head and is there for its adapters alone.
     pub labels: Vec<String>,
+    /// Whether a request may name other labels.
+    #[serde(default)]
+    pub zero_shot: bool,
     /// Tokens in a window, special tokens included.
     pub context_tokens: u64,
     /// Number of parameters; for an adapter, its own.
@@ -378,6 +414,9 @@ pub struct LoadRequest {
     /// Whether requests that name no model get it.
     #[serde(default)]
     pub default: bool,
+    /// What a zero-shot model looks for where a request does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Label>,
 }
 
 /// The body of `GET /v1/plugins`.

@@ -154,6 +154,60 @@ impl WithSimd for Gated<'_> {
     }
 }
 
+/// `out = max(left + right, 0)`, element by element.
+pub(crate) fn add_relu(left: &[f32], right: &[f32], out: &mut [f32]) {
+    widest(
+        #[inline(always)]
+        || {
+            for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
+                *out = (*left + *right).max(0.0);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn each_sigmoid<S: Simd>(simd: S, row: &mut [f32]) {
+    map(
+        simd,
+        row,
+        #[inline(always)]
+        |x| sigmoid(simd, x),
+    );
+}
+
+/// One step of an LSTM: `gates` are the input, forget, cell and output gate side by side before their functions, and changed;
+/// `cell` is moved on, `out` becomes the state. All have the width of `cell`, `gates` four times that.
+pub(crate) struct LstmStep<'a> {
+    pub(crate) gates: &'a mut [f32],
+    pub(crate) cell: &'a mut [f32],
+    pub(crate) out: &'a mut [f32],
+}
+
+impl WithSimd for LstmStep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.cell.len();
+        let (open, rest) = self.gates.split_at_mut(2 * width);
+        let (new, output) = rest.split_at_mut(width);
+        each_sigmoid(simd, open);
+        activate(simd, Activation::Tanh, new);
+        each_sigmoid(simd, output);
+        let (input, forget) = open.split_at(width);
+        let added = input.iter().zip(new);
+        for ((cell, forget), (input, new)) in self.cell.iter_mut().zip(forget).zip(added) {
+            *cell = *forget * *cell + *input * *new;
+        }
+        self.out.copy_from_slice(self.cell);
+        activate(simd, Activation::Tanh, self.out);
+        for (out, output) in self.out.iter_mut().zip(output) {
+            *out *= *output;
+        }
+    }
+}
+
 /// The sum of a row, in `LANES` interleaved partial sums.
 #[inline(always)]
 pub(crate) fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {

@@ -7,6 +7,7 @@ pub(crate) mod disentangled;
 pub(crate) mod elementwise;
 pub(crate) mod gemm;
 pub(crate) mod int8;
+pub(crate) mod lstm;
 pub(crate) mod norm;
 pub(crate) mod simd;
 mod tile;

@@ -30,7 +30,7 @@ thread_local! {
 }
 
 /// Runs `work` with this thread's buffers. Operators do not nest, so they are never in use already.
-fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> TractResult<T> {
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> TractResult<T> {
     SCRATCH.with(|scratch| Ok(work(&mut *scratch.try_borrow_mut()?)))
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use mednerd_worker::Breaker;
 use reader::{Document, Section};
+
+use crate::zero_shot::Label;
 pub(crate) use reader::{NAME_RULE, is_name};
 
 /// `sun_path` of `unix(7)` without its final NUL.
@@ -323,6 +325,8 @@ pub struct Model {
     pub path: PathBuf,
     /// Whether requests that name no model get it.
     pub default: bool,
+    /// What a zero-shot model looks for where a request does not say.
+    pub labels: Vec<Label>,
     /// `[[models.adapters]]`
     pub adapters: Vec<Adapter>,
     /// Where its table stands.
@@ -338,6 +342,8 @@ pub struct Adapter {
     pub path: PathBuf,
     /// Whether requests that name no model get it.
     pub default: bool,
+    /// What it looks for where a request does not say and it is not what its base looks for.
+    pub labels: Vec<Label>,
     /// Where its table stands.
     pub place: Place,
 }
@@ -655,6 +661,7 @@ impl Model {
             name: adapter.name,
             path: adapter.path,
             default: adapter.default,
+            labels: adapter.labels,
             adapters,
             place: adapter.place,
         })
@@ -664,16 +671,19 @@ impl Model {
 impl Adapter {
     /// The keys that models and adapters have alike.
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
-        let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
+        let (mut name, mut path, mut default, mut labels) =
+            (String::new(), PathBuf::new(), false, Vec::new());
         let named = section.required("name", |section| section.name("name", &mut name));
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.boolean("default", &mut default);
+        section.labels("labels", &mut labels);
         let place = section.place();
         section.finish();
         (named && placed).then_some(Self {
             name,
             path,
             default,
+            labels,
             place,
         })
     }

@@ -6,11 +6,13 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mednerd_client::api;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Place, Principal, Problem};
+use crate::zero_shot::{self, Label};
 
 /// A parsed file.
 pub(super) struct Document<'i> {
@@ -164,6 +166,23 @@ impl<'d, 'i> Section<'d, 'i> {
             table @ DeValue::Table(_) => *target = json(table).to_string(),
             other => self.wrong_type(key, value, "a table", other),
         }
+    }
+
+    /// What a zero-shot model looks for: strings, or tables with a name and synonyms.
+    pub(super) fn labels(&mut self, key: &'static str, target: &mut Vec<Label>) {
+        let Some(value) = self.value(key) else { return };
+        let wanted = serde_json::from_value::<Vec<api::Label>>(json(value.get_ref()));
+        let problem = match wanted {
+            Ok(wanted) => match zero_shot::labels(&wanted) {
+                Ok(labels) => return *target = labels,
+                Err(fault) => format!("{}: {fault}", self.full(key)),
+            },
+            Err(_) => format!(
+                "{} must be an array of strings, or of tables with \"name\" and \"synonyms\"",
+                self.full(key)
+            ),
+        };
+        self.problem(value.span().start, problem);
     }
 
     /// True or false.

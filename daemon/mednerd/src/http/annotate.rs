@@ -10,7 +10,7 @@ use axum::extract::{Extension, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
-use mednerd_pipeline::{Aggregation, OffsetUnit};
+use mednerd_pipeline::{Aggregation, OffsetUnit, Overlaps};
 use serde_json::value::RawValue;
 
 use super::decode::Decode;
@@ -21,11 +21,13 @@ use super::{ApiError, body, respond};
 use crate::access::Peer;
 use crate::app::App;
 use crate::audit::Account;
-use crate::generation::Generation;
+use crate::generation::{Entry, Generation};
 use crate::metrics::EntityLabels;
-use crate::page::{Annotated, Page};
+use crate::models::StageError;
+use crate::page::{Annotated, Chosen, Page};
 use crate::scheduler::{Computed, Job, JobError, Outcome};
 use crate::sync::Pass;
+use crate::zero_shot::{self, Label};
 
 /// An answer with the request's context exactly as it came.
 pub type Answer = AnnotateResponse<Option<Box<RawValue>>>;
@@ -111,6 +113,7 @@ impl Plan {
         let mut versions = versions(generation.digests(&models));
         versions.plugins = generation.bringers(&models);
         versions.plugins.extend(decode.as_ref().map(Decode::version));
+        let chosen = choose(models, request.labels, request.overlaps, request.threshold)?;
         let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
@@ -118,8 +121,8 @@ impl Plan {
             page: Page {
                 text: request.text.into(),
                 original: None,
-                models,
-                threshold: request.threshold,
+                models: chosen,
+                threshold: request.threshold.unwrap_or(0.0),
                 offset_unit: unit(request.offset_unit),
             },
             decode,
@@ -183,6 +186,17 @@ impl Plan {
             JobError::DeadlinePassed => late(),
             JobError::Stopped => ApiError::Stopping,
             JobError::Panicked => ApiError::Internal,
+            JobError::Stage {
+                error:
+                    StageError {
+                        unusable: Some(problem),
+                        ..
+                    },
+                ..
+            } => ApiError::Unusable {
+                field: "threshold",
+                problem,
+            },
             JobError::Stage { model, error } => {
                 tracing::error!(%model, "a document could not be processed: {error}");
                 ApiError::Inference {
@@ -226,9 +240,55 @@ impl Plan {
         }
         stages.total = arrived.elapsed();
         app.metrics.observe("total", stages.total);
-        count(app, &annotated);
+        count(app, &page, &annotated);
         Ok(answer(echo, versions, annotated, stages))
     }
+}
+
+/// The models with what each is asked for: the zero-shot ones for the request's labels, or else for their own.
+fn choose(
+    models: Vec<Arc<Entry>>,
+    labels: Option<Vec<Label>>,
+    overlaps: Option<Overlaps>,
+    threshold: Option<f32>,
+) -> Result<Vec<Chosen>, ApiError> {
+    let unusable = |field, problem| Err(ApiError::Unusable { field, problem });
+    if models.iter().all(|entry| entry.model.zero_shot().is_none()) {
+        if labels.is_some() {
+            return unusable(
+                "labels",
+                "is for zero-shot models, and none is asked; name one in \"models\" or leave it out",
+            );
+        }
+        if overlaps.is_some() {
+            return unusable(
+                "nested",
+                "and \"multi_label\" are for zero-shot models, and none is asked; leave them out",
+            );
+        }
+    }
+    let (overlaps, threshold) = (
+        overlaps.unwrap_or_default(),
+        threshold.unwrap_or(zero_shot::THRESHOLD),
+    );
+    let chosen = models.into_iter().map(|entry| {
+        let Some(model) = entry.model.zero_shot() else {
+            return Ok(Chosen { entry, ask: None });
+        };
+        let wanted = labels.as_deref().unwrap_or(&entry.labels);
+        if wanted.is_empty() {
+            return Err(ApiError::Unusable {
+                field: "labels",
+                problem: "is missing, and a zero-shot model that is asked has none in the configuration",
+            });
+        }
+        let ask = model.ask(wanted, threshold, overlaps).map_err(ApiError::Label)?;
+        Ok(Chosen {
+            ask: Some(ask),
+            entry,
+        })
+    });
+    chosen.collect()
 }
 
 /// How long each stage took, and which did not run.
@@ -262,11 +322,17 @@ impl Stages {
     }
 }
 
-fn count(app: &App, annotated: &Annotated) {
+fn count(app: &App, page: &Page, annotated: &Annotated) {
+    // Labels of a request would make as many counters as clients have words.
+    let asked = page.models.iter().filter(|chosen| chosen.ask.is_some());
+    let unbounded: Vec<&str> = asked.map(|chosen| &*chosen.entry.name).collect();
     for entity in &annotated.entities {
         let labels = EntityLabels {
             model: entity.model.clone(),
-            label: entity.label.clone(),
+            label: match unbounded.contains(&&*entity.model) {
+                true => "zero-shot".to_owned(),
+                false => entity.label.clone(),
+            },
         };
         app.metrics.entities.get_or_create(&labels).inc();
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::respond;
 use crate::config::Problem;
+use crate::zero_shot::LabelFault;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -160,6 +161,9 @@ pub enum ApiError {
         /// What is wrong with the value.
         problem: &'static str,
     },
+    /// A label that cannot be asked for. It is the client's and is not repeated.
+    #[error("{0}")]
+    Label(LabelFault),
     /// The request names no model and no model is a default one.
     #[error("no model is loaded as default; name one in \"models\"")]
     NoDefaultModel,
@@ -236,7 +240,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
-            Self::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
+            Self::Unusable { .. } | Self::Label(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unusable_field"),
             Self::UnknownVocabulary { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_vocabulary"),
             Self::UnknownCodeSystem => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_code_system"),
             Self::UnknownFormat { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unknown_format"),
@@ -271,6 +275,10 @@ impl ApiError {
             | Self::MissingField { field }
             | Self::DuplicateField { field }
             | Self::Unusable { field, .. } => json!({"field": field}),
+            Self::Label(LabelFault { index, .. }) => match index {
+                Some(index) => json!({"field": "labels", "index": index}),
+                None => json!({"field": "labels"}),
+            },
             Self::PeerNotAllowed { uid } => json!({"uid": uid}),
             Self::UnknownModel { known }
             | Self::UnknownVocabulary { known }

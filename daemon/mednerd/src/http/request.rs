@@ -4,14 +4,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mednerd_client::api::{Aggregation, Link, OffsetUnit};
+use mednerd_client::api::{self, Aggregation, Link, OffsetUnit};
+use mednerd_pipeline::Overlaps;
 use serde::Deserializer as _;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::ApiError;
+use crate::zero_shot::{self, Label};
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 13] = [
     "text",
     "format",
     "document_id",
@@ -19,13 +21,15 @@ const FIELDS: [&str; 11] = [
     "threshold",
     "aggregation",
     "labels",
+    "nested",
+    "multi_label",
     "offset_unit",
     "link",
     "deadline_ms",
     "context",
 ];
-const KNOWN: &str = "text, format, document_id, models, threshold, aggregation, labels, offset_unit, link, \
-                     deadline_ms, context";
+const KNOWN: &str = "text, format, document_id, models, threshold, aggregation, labels, nested, multi_label, offset_unit, \
+                     link, deadline_ms, context";
 
 /// A request that is well-formed. Whether it can be served depends on what is loaded.
 #[derive(Debug)]
@@ -38,8 +42,12 @@ pub struct Request {
     pub document_id: Option<String>,
     /// Names of models; `None` for the default ones.
     pub models: Option<Vec<String>>,
-    /// The lowest score to report.
-    pub threshold: f32,
+    /// The lowest score to report; `None` for the model's default.
+    pub threshold: Option<f32>,
+    /// What zero-shot models shall look for; `None` for the configuration's labels.
+    pub labels: Option<Vec<Label>>,
+    /// Which entities of a zero-shot model may overlap; `None` where the request does not say.
+    pub overlaps: Option<Overlaps>,
     /// How pieces become entities.
     pub aggregation: Aggregation,
     /// The unit of offsets in the answer.
@@ -70,7 +78,9 @@ impl Request {
             format: fields.take("format", "a string")?,
             document_id: fields.take("document_id", "a string")?,
             models: fields.take("models", "an array of strings")?,
-            threshold: fields.take("threshold", "a number")?.unwrap_or(0.0),
+            threshold: fields.take("threshold", "a number")?,
+            labels: labels(&mut fields)?,
+            overlaps: overlaps(&mut fields)?,
             aggregation: fields
                 .take(
                     "aggregation",
@@ -91,13 +101,15 @@ impl Request {
             context: fields.raw("context"),
         };
         request.check()?;
-        check_labels(fields.take("labels", "an array of strings")?)?;
         Ok(request)
     }
 
     fn check(&self) -> Result<(), ApiError> {
         let unusable = |field, problem| Err(ApiError::Unusable { field, problem });
-        if !(0.0..=1.0).contains(&self.threshold) {
+        if self
+            .threshold
+            .is_some_and(|threshold| !(0.0..=1.0).contains(&threshold))
+        {
             return unusable("threshold", "must be between 0 and 1");
         }
         if self.models.as_ref().is_some_and(Vec::is_empty) {
@@ -110,15 +122,22 @@ impl Request {
     }
 }
 
-// Every model that can be loaded has labels of its own.
-fn check_labels(labels: Option<Vec<String>>) -> Result<(), ApiError> {
-    match labels {
-        None => Ok(()),
-        Some(_) => Err(ApiError::Unusable {
-            field: "labels",
-            problem: "is for zero-shot models, and none is loaded; leave it out",
-        }),
-    }
+fn labels(fields: &mut Fields<'_>) -> Result<Option<Vec<Label>>, ApiError> {
+    let wanted: Option<Vec<api::Label>> = fields.take(
+        "labels",
+        "an array of strings, or of objects with \"name\" and \"synonyms\"",
+    )?;
+    let labels = wanted.map(|wanted| zero_shot::labels(&wanted)).transpose();
+    labels.map_err(ApiError::Label)
+}
+
+fn overlaps(fields: &mut Fields<'_>) -> Result<Option<Overlaps>, ApiError> {
+    let nested: Option<bool> = fields.take("nested", "true or false")?;
+    let several: Option<bool> = fields.take("multi_label", "true or false")?;
+    Ok((nested.is_some() || several.is_some()).then_some(Overlaps {
+        nested: nested.unwrap_or(false),
+        several_labels: several.unwrap_or(false),
+    }))
 }
 
 struct Fields<'b>([Option<&'b RawValue>; FIELDS.len()]);
@@ -201,7 +220,8 @@ mod tests {
     fn every_field_is_read() {
         let request = Request::parse(
             br#"{"text":"a\u0000\ud83d\ude00","document_id":"d","models":["m"],"threshold":0.5,"aggregation":"max",
-                "offset_unit":"utf16_code_unit","deadline_ms":7,"link":false,"labels":null,
+                "offset_unit":"utf16_code_unit","deadline_ms":7,"link":false,"multi_label":true,"nested":null,
+                "labels":["drug",{"name":"smoking","synonyms":["smoker"]},{"name":"dose"}],
                 "context":{"b":1.000000000000000000001,"a":[]}}"#,
         )
         .unwrap();
@@ -211,6 +231,15 @@ mod tests {
         assert_eq!(request.aggregation, Aggregation::Max);
         assert_eq!(request.offset_unit, OffsetUnit::Utf16CodeUnit);
         assert_eq!(request.deadline_ms, Some(7));
+        let phrases: Vec<usize> = request
+            .labels
+            .unwrap()
+            .iter()
+            .map(|label| label.phrases.len())
+            .collect();
+        assert_eq!(phrases, [1, 2, 1]);
+        let overlaps = request.overlaps.unwrap();
+        assert!(overlaps.several_labels && !overlaps.nested);
         let context = request.context.unwrap();
         assert_eq!(
             context.get(),
@@ -221,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_by_its_code() {
-        let cases: [(&[u8], &str); 19] = [
+        let cases: [(&[u8], &str); 25] = [
             (b"", "malformed_json"),
             (b"{\"text\":\"a\"", "malformed_json"),
             (b"{\"text\":\"a\"} x", "malformed_json"),
@@ -240,6 +269,18 @@ mod tests {
             (b"{\"text\":\"a\",\"threshold\":1.5}", "unusable_field"),
             (b"{\"text\":\"a\",\"aggregation\":\"best\"}", "invalid_field"),
             (b"{\"text\":\"a\",\"deadline_ms\":0}", "unusable_field"),
+            (b"{\"text\":\"a\",\"labels\":\"drug\"}", "invalid_field"),
+            (
+                b"{\"text\":\"a\",\"labels\":[{\"synonyms\":[]}]}",
+                "invalid_field",
+            ),
+            (b"{\"text\":\"a\",\"labels\":[]}", "unusable_field"),
+            (b"{\"text\":\"a\",\"labels\":[\"drug\",\"\"]}", "unusable_field"),
+            (
+                b"{\"text\":\"a\",\"labels\":[\"drug\",{\"name\":\"x\",\"synonyms\":[\"drug\"]}]}",
+                "unusable_field",
+            ),
+            (b"{\"text\":\"a\",\"nested\":1}", "invalid_field"),
             (b"{\"text\":\"a\",\"link\":{\"top\":3}}", "invalid_field"),
         ];
         for (body, expected) in cases {
@@ -256,6 +297,7 @@ mod tests {
             format!("{{\"text\":\"{secret}\" \"{secret}\""),
             format!("{{\"text\":\"a\",\"aggregation\":\"{secret}\"}}"),
             format!("{{\"text\":\"a\",\"threshold\":\"{secret}\"}}"),
+            format!("{{\"text\":\"a\",\"labels\":[\"{secret}\",\"{secret}\"]}}"),
             format!("\"{secret}\""),
             secret.to_owned(),
         ] {

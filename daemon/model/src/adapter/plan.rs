@@ -30,9 +30,19 @@ struct Modules<'a> {
 }
 
 impl<'a> Modules<'a> {
-    fn of(base: &'a Checkpoint) -> Self {
+    fn of(base: &'a Checkpoint, weights: &Weights) -> Self {
         let architecture = base.architecture();
         let head: BTreeSet<String> = architecture.head.tensors().into_iter().map(|t| t.name).collect();
+        // Of a GLiNER the encoder alone can be adapted. It was trained by itself, or as a part of the model, or that of
+        // the class around it.
+        let inner = base.root().map(|root| {
+            let root = root.trim_start_matches("model.");
+            let outer = ["model.", ""].into_iter().find(|outer| {
+                let place = format!("{PREFIX}{outer}{root}");
+                weights.names().any(|name| name.starts_with(&place))
+            });
+            outer.map_or_else(String::new, |outer| format!("{outer}{root}"))
+        });
         let full = |name: &str| {
             // Conversions from TensorFlow call a norm's weight `gamma` and its bias `beta`.
             let name = match name.rsplit_once('.') {
@@ -40,14 +50,22 @@ impl<'a> Modules<'a> {
                 Some((module, "beta")) => format!("{module}.bias"),
                 _ => name.to_owned(),
             };
+            if let (Some(inner), Some(root)) = (&inner, base.root()) {
+                return format!("{inner}{}", name.strip_prefix(root).unwrap_or(&name));
+            }
             if head.contains(&name) || name.starts_with(base.prefix()) {
                 name
             } else {
                 format!("{}{name}", base.prefix())
             }
         };
-        let linears = architecture.linears().into_iter();
-        let tensors = architecture.tensors().into_iter();
+        let mut linears = architecture.linears();
+        let mut tensors = architecture.tensors();
+        if inner.is_some() {
+            linears.retain(|linear| !head.contains(&linear.weight));
+            tensors.retain(|tensor| !head.contains(&tensor.name));
+        }
+        let (linears, tensors) = (linears.into_iter(), tensors.into_iter());
         Self {
             linears: linears
                 .map(|l| (module(&full(&l.weight)).to_owned(), l))
@@ -68,7 +86,7 @@ impl<'a> Plan<'a> {
         base: &Checkpoint,
         weights: &'a Weights,
     ) -> Result<Self, ModelError> {
-        let modules = Modules::of(base);
+        let modules = Modules::of(base, weights);
         let mut plan = Self {
             weights,
             replaced: BTreeMap::new(),
@@ -131,6 +149,10 @@ impl<'a> Plan<'a> {
             problem,
         };
         let mut architecture = base.architecture().clone();
+        if base.gliner().is_some() {
+            // Its labels come with the request.
+            return Ok((architecture, Vec::new()));
+        }
         let classifier = &mut architecture.head.classifier;
         let Some(name) = self.replaced.get(&classifier.weight) else {
             if base.headless() {
@@ -185,7 +207,11 @@ impl<'a> Plan<'a> {
     ) -> Result<(), ModelError> {
         let head = architecture.head.tensors();
         let own: Vec<TensorSpec> = base.architecture().tensors();
-        for spec in architecture.tensors() {
+        let specs = match base.gliner() {
+            Some(_) => architecture.trunk_tensors(),
+            None => architecture.tensors(),
+        };
+        for spec in specs {
             match self.replaced.get(&spec.name) {
                 Some(name) => self.check(name, &spec.shape, "the base has it so")?,
                 // A part of the head that the base lacks, or has for another number of labels.

@@ -22,8 +22,8 @@ use crate::tokenizer::TokenizerFiles;
 use crate::weights::Weights;
 
 /// Limits far above any real model, so that no product of sizes can overflow.
-const WIDTH_LIMIT: usize = 1 << 16;
-const ROW_LIMIT: usize = 1 << 24;
+pub(crate) const WIDTH_LIMIT: usize = 1 << 16;
+pub(crate) const ROW_LIMIT: usize = 1 << 24;
 const LAYER_LIMIT: usize = 1 << 10;
 
 /// What a family has to know.
@@ -62,12 +62,24 @@ pub(crate) struct Source<'a> {
     pub(crate) labels: usize,
     /// Whether it must have a classification head. A base of adapters need not.
     pub(crate) head_needed: bool,
+    /// What the names of the encoder's tensors begin with, where it is a part of a larger model.
+    pub(crate) root: Option<&'a str>,
 }
 
 impl Source<'_> {
     /// Whether the weight files have this tensor; `false` where there are none.
     pub(crate) fn has(&self, tensor: &str) -> bool {
         self.weights.is_some_and(|weights| weights.contains(tensor))
+    }
+
+    /// What the names of the encoder's tensors begin with: `usual`, unless it is a part of a larger model, or was saved
+    /// alone, so that the word table is called `words`.
+    pub(crate) fn prefix(&self, usual: &str, words: &str) -> String {
+        match self.root {
+            Some(root) => root.to_owned(),
+            None if self.has(words) => String::new(),
+            None => usual.to_owned(),
+        }
     }
 
     /// Refuses a checkpoint that has no classification head: no such tensor in the weights or, where there are no

@@ -66,7 +66,7 @@ pub(super) const BERT_LAYER: LayerNames = LayerNames {
 pub(super) struct PostNorm<'a> {
     source: &'a Source<'a>,
     names: &'static LayerNames,
-    prefix: &'static str,
+    prefix: String,
     vocabulary: usize,
     pub(super) hidden: usize,
     layers: usize,
@@ -94,11 +94,10 @@ impl<'a> PostNorm<'a> {
             let expected = format!("a divisor of \"{}\", which is {hidden}", keys.hidden.0);
             return Err(config.wrong(keys.heads.0, expected, &Value::from(heads)));
         }
-        let bare = source.has("embeddings.word_embeddings.weight");
         Ok(Self {
             source,
             names,
-            prefix: if bare { "" } else { prefix },
+            prefix: source.prefix(prefix, "embeddings.word_embeddings.weight"),
             vocabulary: count(("vocab_size", keys.vocabulary), ROW_LIMIT)?,
             hidden,
             layers: count(keys.layers, LAYER_LIMIT)?,

@@ -31,7 +31,7 @@ pub(super) struct Keys {
 pub(super) struct PreNorm<'a> {
     source: &'a Source<'a>,
     keys: &'static Keys,
-    prefix: &'static str,
+    prefix: String,
     norm_bias: bool,
     pub(super) hidden: usize,
     pub(super) layers: usize,
@@ -70,12 +70,10 @@ impl<'a> PreNorm<'a> {
             let expected = format!("a divisor of \"hidden_size\", which is {hidden}");
             return Err(config.wrong("num_attention_heads", expected, &Value::from(heads)));
         }
-        // An encoder that was saved alone has no prefix.
-        let bare = source.has(keys.words);
         Ok(Self {
             source,
             keys,
-            prefix: if bare { "" } else { "model." },
+            prefix: source.prefix("model.", keys.words),
             norm_bias,
             hidden,
             layers: config.count("num_hidden_layers", keys.layers, LAYER_LIMIT)?,

@@ -115,6 +115,13 @@ impl TokenizerFiles {
         let path = self.source();
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| fault(&path, &e))?;
+        self.check_rows(&tokenizer, rows)?;
+        Ok(tokenizer)
+    }
+
+    /// Checks that an embedding of `rows` rows has one for every id that the tokenizer gives.
+    pub(crate) fn check_rows(&self, tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelError> {
+        let path = self.source();
         let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
         match last {
             None => Err(ModelError::Tokenizer {
@@ -129,7 +136,7 @@ impl TokenizerFiles {
                     rows,
                 })
             }
-            Some(_) => Ok(tokenizer),
+            Some(_) => Ok(()),
         }
     }
 

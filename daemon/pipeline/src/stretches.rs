@@ -1,0 +1,380 @@
+//! The answers of zero-shot models, which score stretches of words for each label: from scores to candidates, and from
+//! candidates of the whole document to those that stand beside one another. As in the `gliner` package
+//! (`gliner/decoding/decoder.py`, 0.2.24).
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use thiserror::Error;
+use unicode_categories::UnicodeCategories;
+
+use crate::tokens::ByteSpan;
+use crate::windows::Window;
+
+/// Candidates of one document at most. Far more than anything that is written about in it.
+pub const MOST_CANDIDATES: usize = 1 << 18;
+
+/// Words in a row that may be an entity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its first word.
+    pub first: usize,
+    /// Its last word.
+    pub last: usize,
+    /// The label.
+    pub label: usize,
+    /// Probability, 0 to 1.
+    pub score: f32,
+}
+
+/// Which candidates may stand beside one another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overlaps {
+    /// Whether one may lie within another. Two that overlap and do not nest never stand together.
+    pub nested: bool,
+    /// Whether the same words may have several labels.
+    pub several_labels: bool,
+}
+
+/// Too much of a document is above the threshold for an answer of any use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("more than {MOST_CANDIDATES} stretches are above the threshold")]
+pub struct TooMany;
+
+/// The probability that a score stands for.
+pub fn sigmoid(score: f32) -> f32 {
+    1.0 / (1.0 + (-score).exp())
+}
+
+/// The window that a stretch of words is taken from, of those that hold it whole: the one in which it is farthest from
+/// an end that is not the document's. `None` where no window holds it.
+fn owner(windows: &[Window], first: usize, last: usize, words: usize) -> Option<usize> {
+    let margin = |window: &Window| {
+        let Range { start, end } = window.tokens;
+        let before = if start == 0 { usize::MAX } else { first - start };
+        let after = if end == words { usize::MAX } else { end - 1 - last };
+        before.min(after)
+    };
+    // Windows begin and end one after the other.
+    let from = windows.partition_point(|window| window.tokens.end <= last);
+    let mut best: Option<(usize, usize)> = None;
+    for (index, window) in windows.iter().enumerate().skip(from) {
+        if window.tokens.start > first {
+            break;
+        }
+        let margin = margin(window);
+        if best.is_none_or(|(_, most)| margin > most) {
+            best = Some((index, margin));
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// The candidates of one window whose stretches are scored: `scores` holds for each of its words, each width from 1 to
+/// `max_width` and each of `labels` labels one score before the sigmoid. Those above `threshold` are taken whose
+/// stretch this window of all `windows` has at its best, so that each comes from one window.
+pub fn of_stretches(
+    scores: &[f32],
+    max_width: usize,
+    labels: usize,
+    threshold: f32,
+    windows: &[Window],
+    index: usize,
+) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    let (Some(window), Some(words)) = (windows.get(index), windows.last().map(|last| last.tokens.end)) else {
+        return found;
+    };
+    let stretches = scores.chunks_exact(labels.max(1)).enumerate();
+    for (at, row) in stretches {
+        let first = window.tokens.start + at / max_width.max(1);
+        let last = first + at % max_width.max(1);
+        if last >= window.tokens.end {
+            continue;
+        }
+        let mut mine = None;
+        for (label, score) in row.iter().enumerate() {
+            let score = sigmoid(*score);
+            if score > threshold
+                && *mine.get_or_insert_with(|| owner(windows, first, last, words) == Some(index))
+            {
+                found.push(Candidate {
+                    first,
+                    last,
+                    label,
+                    score,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The candidates of a document whose words are scored: `parts` holds for each window, for each of its words and each
+/// of `labels` labels three scores before the sigmoid, that it begins, ends and is inside an entity. A candidate begins
+/// and ends with words above `threshold`, has none inside below it, and has the least of their probabilities.
+///
+/// # Errors
+/// [`TooMany`]
+pub fn of_words(
+    parts: &[&[f32]],
+    labels: usize,
+    threshold: f32,
+    windows: &[Window],
+) -> Result<Vec<Candidate>, TooMany> {
+    let size = 3 * labels;
+    let mut rows: Vec<f32> = Vec::new();
+    for (window, part) in windows.iter().zip(parts) {
+        let Range { start, end } = window.owned;
+        let from = start.saturating_sub(window.tokens.start) * size;
+        let to = end.saturating_sub(window.tokens.start) * size;
+        rows.extend(
+            part.get(from..to)
+                .unwrap_or_default()
+                .iter()
+                .map(|score| sigmoid(*score)),
+        );
+    }
+    let words = rows.len() / size.max(1);
+    let at = |word: usize, label: usize, kind: usize| {
+        rows.get(word * size + 3 * label + kind).copied().unwrap_or(0.0)
+    };
+    let mut found = Vec::new();
+    for first in 0..words {
+        for label in 0..labels {
+            let begins = at(first, label, 0);
+            if begins <= threshold {
+                continue;
+            }
+            let mut least = begins;
+            for last in first..words {
+                let inside = at(last, label, 2);
+                if inside < threshold {
+                    break;
+                }
+                least = least.min(inside);
+                let ends = at(last, label, 1);
+                if ends > threshold {
+                    if found.len() == MOST_CANDIDATES {
+                        return Err(TooMany);
+                    }
+                    found.push(Candidate {
+                        first,
+                        last,
+                        label,
+                        score: least.min(ends),
+                    });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The same stretch with the same label is kept once, with its best score; the order is by first word, last word, label.
+pub fn merge_labels(candidates: &mut Vec<Candidate>) {
+    candidates.sort_by(|a, b| {
+        (a.first, a.last, a.label)
+            .cmp(&(b.first, b.last, b.label))
+            .then(b.score.total_cmp(&a.score))
+    });
+    candidates.dedup_by_key(|candidate| (candidate.first, candidate.last, candidate.label));
+}
+
+/// Takes candidates from the best score down, each that may stand beside those taken before. Of equal scores the first
+/// in `candidates` comes first. The answer is in the order of the text.
+pub fn select(mut candidates: Vec<Candidate>, overlaps: Overlaps) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut taken = Taken::default();
+    candidates.retain(|candidate| taken.take(candidate.first, candidate.last, overlaps));
+    candidates.sort_by_key(|candidate| candidate.first);
+    candidates
+}
+
+/// The stretches that were taken: the last words of those that begin with a word.
+#[derive(Default)]
+struct Taken {
+    ends: BTreeMap<usize, Vec<usize>>,
+    longest: usize,
+}
+
+impl Taken {
+    fn take(&mut self, first: usize, last: usize, overlaps: Overlaps) -> bool {
+        let mut same = false;
+        // No stretch that begins earlier reaches so far.
+        let near = first.saturating_sub(self.longest)..=last;
+        for (&other, ends) in self.ends.range(near) {
+            for &end in ends {
+                if (other, end) == (first, last) {
+                    same = true;
+                    continue;
+                }
+                let apart = end < first || last < other;
+                let within = (other <= first && last <= end) || (first <= other && end <= last);
+                if !(apart || overlaps.nested && within) {
+                    return false;
+                }
+            }
+        }
+        if same {
+            return overlaps.several_labels;
+        }
+        self.ends.entry(first).or_default().push(last);
+        self.longest = self.longest.max(last - first);
+        true
+    }
+}
+
+/// The bytes of a stretch of words, with the marks that follow the last one: a word of the reference ends before the
+/// accent of a decomposed letter. `None` where there are no such words.
+pub fn bytes_of(text: &str, words: &[ByteSpan], first: usize, last: usize) -> Option<ByteSpan> {
+    let (first, last) = (words.get(first)?, words.get(last)?);
+    let marks = text
+        .get(last.end..)?
+        .chars()
+        .take_while(|c| c.is_mark())
+        .map(char::len_utf8);
+    Some(ByteSpan {
+        begin: first.begin,
+        end: last.end + marks.sum::<usize>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn candidate(first: usize, last: usize, label: usize, score: f32) -> Candidate {
+        Candidate {
+            first,
+            last,
+            label,
+            score,
+        }
+    }
+
+    /// The reference's search, as it is described: each against all that were taken.
+    fn naive(candidates: &[Candidate], overlaps: Overlaps) -> Vec<Candidate> {
+        let mut sorted = candidates.to_vec();
+        sorted.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap());
+        let mut taken: Vec<Candidate> = Vec::new();
+        for next in sorted {
+            let clash = |other: &Candidate| {
+                if (other.first, other.last) == (next.first, next.last) {
+                    return !overlaps.several_labels;
+                }
+                let apart = other.first > next.last || next.first > other.last;
+                let nested = (other.first <= next.first && other.last >= next.last)
+                    || (next.first <= other.first && next.last >= other.last);
+                !(apart || overlaps.nested && nested)
+            };
+            if !taken.iter().any(clash) {
+                taken.push(next);
+            }
+        }
+        taken.sort_by_key(|taken| taken.first);
+        taken
+    }
+
+    fn whole(words: usize) -> Vec<Window> {
+        vec![Window {
+            tokens: 0..words,
+            owned: 0..words,
+        }]
+    }
+
+    #[test]
+    fn the_threshold_is_strict() {
+        let scores = [0.0, 0.1, -1.0, f32::NEG_INFINITY];
+        let found = of_stretches(&scores, 2, 1, 0.5, &whole(2), 0);
+        assert_eq!(found, [candidate(0, 1, 0, sigmoid(0.1))]);
+        assert!(of_stretches(&scores, 2, 1, 1.0, &whole(2), 0).is_empty());
+    }
+
+    #[test]
+    fn a_word_score_is_the_least_of_its_parts() {
+        // begin, end, inside; the third word is not inside.
+        let rows = [2.0, -9.0, 1.0, -9.0, 1.5, 0.5, 3.0, 3.0, -1.0];
+        let found = of_words(&[&rows], 1, 0.5, &whole(3)).unwrap();
+        assert_eq!(found, [candidate(0, 1, 0, sigmoid(0.5))]);
+    }
+
+    #[test]
+    fn an_absurd_threshold_is_told() {
+        let rows = vec![0.0; 3 * 1000];
+        assert_eq!(of_words(&[&rows], 1, 0.0, &whole(1000)), Err(TooMany));
+    }
+
+    #[test]
+    fn synonyms_count_once() {
+        let mut all = vec![
+            candidate(1, 2, 0, 0.6),
+            candidate(0, 2, 0, 0.5),
+            candidate(1, 2, 0, 0.9),
+        ];
+        merge_labels(&mut all);
+        assert_eq!(all, [candidate(0, 2, 0, 0.5), candidate(1, 2, 0, 0.9)]);
+    }
+
+    #[test]
+    fn accents_stay_with_their_letters() {
+        let text = "cafe\u{301} x";
+        let words = [
+            ByteSpan { begin: 0, end: 4 },
+            ByteSpan { begin: 4, end: 6 },
+            ByteSpan { begin: 7, end: 8 },
+        ];
+        assert_eq!(bytes_of(text, &words, 0, 0), Some(ByteSpan { begin: 0, end: 6 }));
+        assert_eq!(bytes_of(text, &words, 1, 2), Some(ByteSpan { begin: 4, end: 8 }));
+        assert_eq!(bytes_of(text, &words, 1, 3), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_what_the_reference_takes(
+            raw in proptest::collection::vec((0usize..30, 0usize..8, 0usize..3, 0u8..30), 0..80),
+            nested in any::<bool>(),
+            several_labels in any::<bool>(),
+        ) {
+            let mut candidates: Vec<Candidate> = raw
+                .into_iter()
+                .map(|(first, more, label, score)| candidate(first, first + more, label, f32::from(score) / 30.0))
+                .collect();
+            merge_labels(&mut candidates);
+            let overlaps = Overlaps { nested, several_labels };
+            let want = naive(&candidates, overlaps);
+            prop_assert_eq!(select(candidates, overlaps), want);
+        }
+
+        #[test]
+        fn each_stretch_comes_from_one_window(
+            steps in proptest::collection::vec((1usize..9, 1usize..6), 1..8),
+            width in 1usize..5,
+        ) {
+            // Windows that begin and end one after the other and overlap.
+            let mut windows: Vec<Window> = Vec::new();
+            let mut start = 0;
+            for (step, more) in steps {
+                let end = windows.last().map_or(0, |last: &Window| last.tokens.end).max(start) + more;
+                windows.push(Window { tokens: start..end, owned: 0..0 });
+                start = (start + step).min(end);
+            }
+            let words = windows.last().unwrap().tokens.end;
+            let mut seen = Vec::new();
+            for (index, window) in windows.iter().enumerate() {
+                let scores = vec![1.0; window.tokens.len() * width];
+                let found = of_stretches(&scores, width, 1, 0.5, &windows, index);
+                seen.extend(found.iter().map(|found| (found.first, found.last)));
+            }
+            seen.sort_unstable();
+            let mut want: Vec<(usize, usize)> = (0..words)
+                .flat_map(|first| (first..(first + width).min(words)).map(move |last| (first, last)))
+                .filter(|(first, last)| windows.iter().any(|w| w.tokens.start <= *first && *last < w.tokens.end))
+                .collect();
+            want.sort_unstable();
+            prop_assert_eq!(seen, want);
+        }
+    }
+}
