@@ -298,6 +298,8 @@ fn the_description_names_the_fields_of_the_interface() {
             "labels",
             "link",
             "models",
+            "multi_label",
+            "nested",
             "offset_unit",
             "text",
             "threshold",

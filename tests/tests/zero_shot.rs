@@ -52,7 +52,7 @@ fn a_long_note_loses_nothing_and_finds_nothing_twice() {
         }
     }
     // Labels that take several prompts find the same.
-    let mut labels: Vec<Value> = (0..60).map(|n| json!(format!("other thing {n}"))).collect();
+    let mut labels: Vec<Value> = (0..20).map(|n| json!(format!("other thing {n}"))).collect();
     labels.push(json!({"name": "thing", "synonyms": ["item", "object"]}));
     let answer = daemon.ask(&json!({
         "text": text, "models": ["planted"], "labels": labels, "offset_unit": "utf8_byte", "multi_label": true,
@@ -64,7 +64,7 @@ fn a_long_note_loses_nothing_and_finds_nothing_twice() {
             .collect::<Vec<_>>(),
         places
     );
-    assert_eq!(answer.entities.len(), 61 * places.len());
+    assert_eq!(answer.entities.len(), 21 * places.len());
 }
 
 #[test]
@@ -158,13 +158,13 @@ fn labels_that_cannot_be_used_are_refused_by_their_place() {
                 .unwrap()
                 .extend(fields.as_object().unwrap().clone());
             let answer = daemon.request("POST", "/v1/annotate", &request.to_string());
-            assert_eq!(answer.status, 422, "{fields}");
-            let error = answer.json()["error"].clone();
+            let details = answer.refused(422, "unusable_field").details;
+            assert_eq!(details["field"], "labels", "{fields}");
             assert_eq!(
-                (&error["code"], &error["details"]["field"]),
-                (&json!("unusable_field"), &json!("labels"))
+                details.get("index").cloned().unwrap_or_default(),
+                index,
+                "{fields}"
             );
-            assert_eq!(error["details"]["index"], index, "{fields}");
         }
     }
     for (fields, field) in [
@@ -182,8 +182,7 @@ fn labels_that_cannot_be_used_are_refused_by_their_place() {
             .unwrap()
             .extend(fields.as_object().unwrap().clone());
         let answer = daemon.request("POST", "/v1/annotate", &request.to_string());
-        assert_eq!(answer.status, 422);
-        assert_eq!(answer.json()["error"]["details"]["field"], field);
+        assert_eq!(answer.refused(422, "unusable_field").details["field"], field);
     }
     daemon.ask(&json!({"text": "a", "models": ["uni"], "labels": ["drug"]}));
 }

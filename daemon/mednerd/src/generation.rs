@@ -291,7 +291,11 @@ impl Generation {
             plugin: plugin.map(|plugin| plugin.id().to_owned()),
             family: facts.family.to_owned(),
             engine,
-            precision: self.config.engine.precision_of(engine).to_owned(),
+            precision: match facts.zero_shot {
+                true => "fp32",
+                false => self.config.engine.precision_of(engine),
+            }
+            .to_owned(),
             labels: facts
                 .labels
                 .iter()
@@ -604,7 +608,8 @@ impl<'a> Change<'a> {
     /// A checkpoint; one without a head only where it is to have adapters.
     fn base(&mut self, path: &Path, adapted: bool) -> Result<Arc<Base>, LoadError> {
         let mut checkpoint = Checkpoint::open_base(path)?;
-        if checkpoint.headless() && !adapted && !self.adapted.iter().any(|base| base == checkpoint.digest()) {
+        let bare = checkpoint.headless() && checkpoint.gliner().is_none();
+        if bare && !adapted && !self.adapted.iter().any(|base| base == checkpoint.digest()) {
             checkpoint = Checkpoint::open(path)?;
         }
         let before = self.previous.iter().flat_map(|previous| &previous.bases);

@@ -1,0 +1,52 @@
+//! Scores and times of a GLiNER, for `tests/bench/gliner.py`: `gliner_bench DIR` loads the checkpoint; then every JSON line on
+//! standard input gets one. `ids` are a sequence's tokens, `first` the words' first tokens, `labels` either the positions of
+//! the labels' vectors or, for a label encoder, each label's tokens; `repeat` says how often to run it.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::io::{BufRead, stdin};
+use std::path::Path;
+use std::time::Instant;
+
+use mednerd_engine_tract::{Asked, GlinerModel, Options};
+use mednerd_model::Checkpoint;
+use serde_json::{Value, json};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = std::env::args().nth(1).ok_or("usage: gliner_bench DIR")?;
+    let model = GlinerModel::load(&Checkpoint::open(Path::new(&dir))?, &Options::default())?;
+    println!("{}", json!({ "weights": model.memory_bytes() }));
+    for line in stdin().lock().lines() {
+        let wanted: Value = serde_json::from_str(&line?)?;
+        let list = |value: &Value| serde_json::from_value::<Vec<u32>>(value.clone());
+        let (ids, first) = (list(&wanted["ids"])?, list(&wanted["first"])?);
+        let (mut places, mut set, mut label_ms) = (Vec::new(), None, 0.0);
+        if model.encodes_labels() {
+            let begun = Instant::now();
+            let mut vectors = Vec::new();
+            for label in serde_json::from_value::<Vec<Vec<u32>>>(wanted["labels"].clone())? {
+                vectors.push(model.encode_label(&label)?);
+            }
+            let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+            set = Some(model.label_set(&vectors)?);
+            label_ms = begun.elapsed().as_secs_f64() * 1e3;
+        } else {
+            places = list(&wanted["labels"])?;
+        }
+        let asked = set.as_ref().map_or(Asked::At(&places), Asked::Encoded);
+        let (mut scores, mut times) = (Vec::new(), Vec::new());
+        for _ in 0..wanted["repeat"].as_u64().unwrap_or(1) {
+            let begun = Instant::now();
+            scores = model.forward(&ids, &first, asked)?;
+            times.push(begun.elapsed().as_secs_f64() * 1e3);
+        }
+        // JSON has no infinity: null stands for stretches beyond the last word.
+        let told: Vec<Option<f32>> = scores
+            .iter()
+            .map(|score| Some(*score).filter(|s| s.is_finite()))
+            .collect();
+        let told = if wanted["quiet"] == true { Vec::new() } else { told };
+        println!("{}", json!({ "scores": told, "ms": times, "label_ms": label_ms }));
+    }
+    Ok(())
+}

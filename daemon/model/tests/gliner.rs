@@ -1,0 +1,209 @@
+//! GLiNER directories: what is read from them, and what is refused by key or tensor.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mednerd_model::{Checkpoint, GlinerHead, LabelEncoder, SpanOutput};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn fixture(variant: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures/gliner")
+        .join(variant)
+}
+
+fn copy(variant: &str) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["", "labels_encoder"] {
+        let Ok(entries) = fs::read_dir(fixture(variant).join(folder)) else {
+            continue;
+        };
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for entry in entries.map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                fs::copy(entry.path(), dir.path().join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    dir
+}
+
+/// Changes the configuration of a copy; `null` removes a key.
+fn with(variant: &str, changes: Value) -> TempDir {
+    let dir = copy(variant);
+    let path = dir.path().join("gliner_config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for (key, value) in changes.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    fs::write(path, config.to_string()).unwrap();
+    dir
+}
+
+fn refused(dir: &TempDir) -> String {
+    Checkpoint::open(dir.path()).unwrap_err().to_string()
+}
+
+#[test]
+fn every_variant_is_described() {
+    let open = |variant: &str| Checkpoint::open(&fixture(variant)).unwrap();
+    let checkpoint = open("span-rnn");
+    let gliner = checkpoint.gliner().unwrap();
+    let LabelEncoder::Prompt(prompt) = &gliner.labels else {
+        panic!()
+    };
+    assert!(prompt.after && prompt.token == "<<ENT>>" && gliner.projection.is_none());
+    assert_eq!((gliner.recurrent.len(), gliner.max_words), (1, 48));
+    assert!(matches!(
+        gliner.head,
+        GlinerHead::Span {
+            max_width: 5,
+            out: SpanOutput::Mlp(_),
+            ..
+        }
+    ));
+    // Relative places have no end, so the encoder reads further than it was configured for.
+    assert_eq!(
+        (checkpoint.architecture().context, checkpoint.context()),
+        (112, 448)
+    );
+    assert!(
+        checkpoint.headless() && checkpoint.labels().is_empty() && checkpoint.label_tokenizer().is_none()
+    );
+    let marker = open("marker");
+    assert_eq!(
+        (marker.gliner().unwrap().recurrent.len(), marker.context()),
+        (2, 112)
+    );
+    assert!(matches!(
+        marker.gliner().unwrap().head,
+        GlinerHead::Span {
+            out: SpanOutput::Linear(_),
+            ..
+        }
+    ));
+    let older = open("older");
+    assert_eq!(older.gliner().unwrap().recurrent.len(), 1);
+    assert!(matches!(
+        open("token").gliner().unwrap().head,
+        GlinerHead::Token { .. }
+    ));
+    let bi = open("bi-span");
+    let LabelEncoder::Tower { projection, .. } = &bi.gliner().unwrap().labels else {
+        panic!()
+    };
+    assert!(
+        projection.is_some() && bi.gliner().unwrap().projection.is_some() && bi.label_tokenizer().is_some()
+    );
+    assert_ne!(bi.digest(), open("bi-token").digest());
+    let weights: u64 = fs::metadata(fixture("span").join("model.safetensors"))
+        .unwrap()
+        .len();
+    let span = open("span").parameters() * 4;
+    assert!(span < weights && span > weights * 9 / 10, "{span} {weights}");
+    // A token classifier is none.
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
+    assert!(Checkpoint::open(&other).unwrap().gliner().is_none());
+}
+
+#[test]
+fn what_is_not_there_is_refused_by_its_key() {
+    for (variant, key, value) in [
+        ("span", "span_mode", json!("markerV1")),
+        ("span", "span_mode", json!("conv_max")),
+        ("span", "labels_decoder", json!("gpt2")),
+        ("span", "relations_layer", json!("dot")),
+        ("span", "fuse_layers", json!(true)),
+        ("span", "subtoken_pooling", json!("mean")),
+        ("span", "words_splitter_type", json!("spacy")),
+        ("bi-span", "post_fusion_schema", json!("l2l-l2t")),
+        ("span", "class_token_index", json!(7)),
+        ("span", "ent_token", json!("<<TYPE>>")),
+        ("span", "sep_token", json!("no special token")),
+        ("span", "encoder_config", Value::Null),
+        ("bi-span", "labels_encoder_config", Value::Null),
+        ("span", "max_width", json!(0)),
+        ("span", "max_len", json!(-3)),
+        ("span", "hidden_size", json!("wide")),
+    ] {
+        let message = refused(&with(variant, json!({key: value})));
+        assert!(
+            message.contains("gliner_config.json") && message.contains(key),
+            "{key}: {message}"
+        );
+    }
+    let message = refused(&with("span", json!({"encoder_config": {"model_type": "t5"}})));
+    assert!(
+        message.contains("t5") && message.contains("deberta-v2"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_head_that_does_not_fit_its_encoder_is_refused_by_tensor() {
+    for (variant, changes, tensor) in [
+        // Another width of words and labels than that of the layers in the file.
+        (
+            "span",
+            json!({"hidden_size": 20}),
+            "token_rep_layer.projection.weight",
+        ),
+        ("span", json!({"hidden_size": 24}), "span_rep_layer"),
+        ("span", json!({"span_mode": "marker"}), "project_start"),
+        ("span", json!({"span_mode": "token_level"}), "scorer.proj_token"),
+        ("span", json!({"num_rnn_layers": 1}), "rnn.lstm.weight_ih_l0"),
+        ("token", json!({"num_rnn_layers": 2}), "rnn.lstm.weight_ih_l1"),
+        ("span", json!({"vocab_size": 500}), "word_embeddings"),
+        (
+            "span",
+            json!({"labels_encoder": "someone/encoder", "labels_encoder_config": {"model_type": "bert"}}),
+            "labels_encoder",
+        ),
+    ] {
+        let message = refused(&with(variant, changes));
+        assert!(
+            message.contains(tensor) && message.contains("model.safetensors"),
+            "{tensor}: {message}"
+        );
+    }
+    let message = refused(&with("marker", json!({"hidden_size": 13})));
+    assert!(message.contains("even number"), "{message}");
+}
+
+#[test]
+fn files_that_the_reference_would_fetch_are_asked_for() {
+    let dir = copy("bi-span");
+    fs::remove_dir_all(dir.path().join("labels_encoder")).unwrap();
+    let message = refused(&dir);
+    assert!(
+        message.contains("labels_encoder") && message.contains("tests/tiny-bert"),
+        "{message}"
+    );
+    let dir = copy("span");
+    fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+    fs::write(dir.path().join("pytorch_model.bin"), "").unwrap();
+    let message = refused(&dir);
+    assert!(message.contains("from gliner import GLiNER"), "{message}");
+    // The encoder's own file may lie in the place of encoder_config.
+    let dir = with("span", json!({"encoder_config": null}));
+    let config: Value =
+        serde_json::from_slice(&fs::read(fixture("span").join("gliner_config.json")).unwrap()).unwrap();
+    fs::write(
+        dir.path().join("config.json"),
+        config["encoder_config"].to_string(),
+    )
+    .unwrap();
+    Checkpoint::open(dir.path()).unwrap();
+    // Tokens of the prompt that the tokenizer does not know yet are added as the reference adds them.
+    let dir = with("span", json!({"class_token_index": -1}));
+    let plain =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/deberta-v2/v3-fp32/tokenizer.json");
+    fs::copy(plain, dir.path().join("tokenizer.json")).unwrap();
+    let of = |dir: &Path| match &Checkpoint::open(dir).unwrap().gliner().unwrap().labels {
+        LabelEncoder::Prompt(prompt) => prompt.token_id,
+        LabelEncoder::Tower { .. } => panic!(),
+    };
+    assert_eq!(of(dir.path()), of(&fixture("span")));
+}

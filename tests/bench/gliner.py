@@ -1,0 +1,273 @@
+"""Zero-shot models beside the `gliner` package and its ONNX export: scores and times at real size with random weights.
+
+    cargo build --release --workspace --examples --bins
+    python tests/bench/gliner.py logits|speed|entities [--shape small|large] [--bin FOLDER] [--texts N]
+
+`logits` prints the largest difference of a score; `speed` the median milliseconds of a note of 300 words on one thread for 5, 20 and
+100 labels, and what a label encoder's labels cost on top; `entities` asks a daemon over the tiny checkpoints of
+tests/fixtures/gliner random texts and sets of labels, flat, nested and with several labels, and counts the answers that are the
+package's. Run by hand on a quiet machine, never by `make test`. Needs gliner, torch, transformers, onnxruntime.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import logging
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FIXTURES = ROOT / "tests" / "fixtures"
+sys.path += [str(FIXTURES), str(FIXTURES / "gliner")]
+
+import importlib.util  # noqa: E402
+
+spec = importlib.util.spec_from_file_location("gliner_goldens", FIXTURES / "gliner" / "make_goldens.py")
+goldens = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = goldens
+spec.loader.exec_module(goldens)
+
+# DeBERTa-v3-small and -large without their 128,000 rows of words, which cost no time; MiniLM as label encoder.
+SHAPES = {
+    "small": dict(hidden_size=768, num_hidden_layers=6, num_attention_heads=12, intermediate_size=3072),
+    "large": dict(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096),
+}
+V3 = dict(
+    max_position_embeddings=512, position_buckets=256, type_vocab_size=0, relative_attention=True,
+    max_relative_positions=-1, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p",
+    position_biased_input=False,
+)
+TOWER = dict(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
+WORDS = """patient admitted with acute pneumonia started on amoxicillin denies fever cough chest pain history of type 2 diabetes
+mellitus metformin stopped stable smoker hip implant 2019 , . ; ( ) allergy to penicillin rash nausea renal failure""".split()
+NAMES = ["disease", "drug", "smoking status", "device implanted", "symptom", "dose", "procedure", "allergy", "lab value"]
+
+
+def words(count, generator):
+    return " ".join(generator.choice(WORDS) for _ in range(count))
+
+
+def labels(count):
+    return [f"{NAMES[n % len(NAMES)]}{'' if n < len(NAMES) else f' {n}'}" for n in range(count)]
+
+
+def build(folder, shape, bi, token):
+    """Saves a random model of real size and gives it."""
+    plain = goldens.encoder_config
+
+    def config(name, rows=None):
+        sizes = TOWER if name == "bert" else SHAPES[shape] | V3
+        return plain(name, rows) | sizes
+
+    goldens.encoder_config = config
+    kind = {
+        (False, False): (goldens.UniEncoderSpanGLiNER, goldens.UniEncoderSpanConfig),
+        (False, True): (goldens.UniEncoderTokenGLiNER, goldens.UniEncoderTokenConfig),
+        (True, False): (goldens.BiEncoderSpanGLiNER, goldens.BiEncoderSpanConfig),
+        (True, True): (goldens.BiEncoderTokenGLiNER, goldens.BiEncoderTokenConfig),
+    }[bi, token]
+    hidden = 512 if shape == "small" else 1024
+    variant = goldens.Variant(*kind, "deberta-v2", hidden, tower="bert" if bi else None, options=dict(num_rnn_layers=int(not bi)))
+    model, _ = goldens.build(variant, 7)
+    goldens.encoder_config = plain
+    with torch.no_grad():
+        for name, parameter in model.model.named_parameters():
+            # As large as trained ones are, so that scores stay within what single precision can tell.
+            if parameter.dim() == 2 and "embed" not in name:
+                parameter.mul_(0.5)
+    model.config.max_len = 1024
+    model.save_pretrained(folder, safe_serialization=True)
+    if bi:
+        (folder / "labels_encoder").mkdir()
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(FIXTURES / goldens.ENCODERS["bert"] / file, folder / "labels_encoder" / file)
+    return model
+
+
+class Ours:
+    def __init__(self, binary, folder):
+        self.process = subprocess.Popen([binary, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
+
+    def ask(self, **line):
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def line_of(model, text, names):
+    found, _, batch = goldens.scores(model, text, names)
+    ids = batch["input_ids"][0].tolist()
+    line = {"ids": ids, "first": [at for at, word in enumerate(batch["words_mask"][0].tolist()) if word]}
+    if "labels_input_ids" in batch:
+        pairs = zip(batch["labels_input_ids"].tolist(), batch["labels_attention_mask"].tolist())
+        line["labels"] = [[i for i, kept in zip(*pair) if kept] for pair in pairs]
+    else:
+        after = int(not model.config.embed_ent_token)
+        line["labels"] = [at + after for at, i in enumerate(ids) if i == model.config.class_token_index]
+    return line, found, batch
+
+
+def logits(options):
+    generator = random.Random(1)
+    for bi in (False, True):
+        for token in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                model = build(Path(folder), options.shape, bi, token)
+                ours = Ours(options.bin / "examples/gliner_bench", folder)
+                worst, most = 0.0, 0.0
+                for length in (3, 40, 150)[: options.texts]:
+                    line, want, _ = line_of(model, words(length, generator), labels(9))
+                    got = ours.ask(**line)["scores"]
+                    pairs = [(g, w) for g, w in zip(got, want.flatten().tolist(), strict=True) if g is not None]
+                    worst = max(worst, max(abs(g - w) for g, w in pairs))
+                    most = max(most, max(abs(w) for _, w in pairs))
+                ours.close()
+                print(f"{options.shape} {'bi' if bi else 'uni'} {'token' if token else 'span'}: largest difference {worst:.1e} of scores up to {most:.1f}", flush=True)
+
+
+def median(work, times):
+    work()
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        taken.append((time.perf_counter() - begun) * 1e3)
+    return statistics.median(taken)
+
+
+def onnx_of(model, folder, batch):
+    """The package's export as a function; `None` where it fails."""
+    import onnxruntime
+
+    try:
+        with contextlib.redirect_stdout(None):
+            path = model.export_to_onnx(folder, "export.onnx")["onnx_path"]
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001
+        print(f"the export failed: {type(error).__name__}: {str(error)[:120]}")
+        return None
+    wanted = {value.name for value in session.get_inputs()}
+    return lambda: session.run(None, {key: value.numpy() for key, value in batch.items() if key in wanted})
+
+
+def speed(options):
+    torch.set_num_threads(1)
+    generator = random.Random(2)
+    text = words(options.words, generator)
+    print(f"one thread, {options.words} words, median ms\nmodel | labels | mednerd | gliner | its ONNX export | gain")
+    for bi in (False, True):
+        with tempfile.TemporaryDirectory() as folder:
+            model = build(Path(folder), options.shape, bi, False)
+            ours = Ours(options.bin / "examples/gliner_bench", folder)
+            for count in (1, 5, 20, 100):
+                line, _, batch = line_of(model, text, labels(count))
+                answer = ours.ask(**line, repeat=options.repeat + 1, quiet=True)
+                mine = statistics.median(answer["ms"][1:])
+                with torch.no_grad():
+                    theirs = median(lambda: model.model(**batch), options.repeat)
+                run = onnx_of(model, folder, batch)
+                export = median(run, options.repeat) if run else float("nan")
+                best = min(t for t in (theirs, export) if t == t)
+                cold = f" (+{answer['label_ms']:.0f} for labels not seen before)" if bi else ""
+                print(f"{options.shape} {'bi' if bi else 'uni'} | {count} | {mine:.0f}{cold} | {theirs:.0f} | {export:.0f} | {best / mine:.2f}", flush=True)
+            ours.close()
+
+
+class Daemon:
+    """A daemon over the tiny checkpoints."""
+
+    def __init__(self, binary, folder, variants):
+        path = Path(folder)
+        tables = "".join(f'[[models]]\nname = "{v}"\npath = "{FIXTURES / "gliner" / v}"\n' for v in variants)
+        (path / "m.toml").write_text(
+            f'[server]\nsocket = "m.sock"\nadmin_socket = "a.sock"\n[access]\ngroups = []\nusers = ["{os.getuid()}"]\n{tables}'
+        )
+        self.socket = path / "m.sock"
+        self.process = subprocess.Popen([binary, "--config", path / "m.toml"], stderr=subprocess.DEVNULL)
+        while not self.socket.exists():
+            assert self.process.poll() is None, "the daemon ended"
+            time.sleep(0.1)
+
+    def ask(self, **request):
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(self.socket))
+        connection.request("POST", "/v1/annotate", json.dumps(request))
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        return answer["entities"]
+
+
+def entities(options):
+    generator = random.Random(3)
+    variants = list(goldens.VARIANTS)
+    with tempfile.TemporaryDirectory() as folder:
+        daemon = Daemon(options.bin / "mednerd", folder, variants)
+        try:
+            for name in variants:
+                with tempfile.TemporaryDirectory() as other, contextlib.chdir(other):
+                    Path("tests").mkdir()
+                    for family, place in goldens.ENCODERS.items():
+                        Path(f"tests/tiny-{family}").symlink_to(FIXTURES / place)
+                    place = FIXTURES / "gliner" / name
+                    if not (place / "gliner_config.json").exists():
+                        continue
+                    model = goldens.VARIANTS[name].cls.from_pretrained(str(place), model_dir=place)
+                same = found = 0
+                for _ in range(options.texts):
+                    text = words(generator.randrange(1, 25), generator)
+                    names = generator.sample(NAMES, generator.randrange(1, 5))
+                    mode = generator.choice(list(goldens.MODES))
+                    kind = goldens.MODES[mode]
+                    threshold = generator.choice([0.3, 0.5, 0.8])
+                    want = model.inference([text], names, threshold=threshold, **kind)[0]
+                    got = daemon.ask(
+                        text=text, models=[name], labels=names, threshold=threshold, nested=not kind["flat_ner"],
+                        multi_label=kind["multi_label"],
+                    )
+                    want = sorted((e["start"], e["end"], e["label"], e["score"]) for e in want)
+                    got = sorted((e["begin"], e["end"], e["label"], e["score"]) for e in got)
+                    near = len(want) == len(got) and all(w[:3] == g[:3] and abs(w[3] - g[3]) < 1e-4 for w, g in zip(want, got))
+                    same += near
+                    found += len(want)
+                print(f"{name}: {same} of {options.texts} texts the same, {found} entities", flush=True)
+        finally:
+            daemon.process.terminate()
+            daemon.process.wait()
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["logits", "speed", "entities"])
+    parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
+    parser.add_argument("--texts", type=int, default=1000)
+    parser.add_argument("--words", type=int, default=300)
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args()
+    {"logits": logits, "speed": speed, "entities": entities}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
