@@ -399,6 +399,22 @@ fn nothing_can_be_gained() {
 }
 
 #[test]
+fn a_plugin_is_found_from_a_relative_configuration() {
+    let (site, lines) = with_csv();
+    let absolute = site.path("csv").display().to_string();
+    let lines = lines.replace(&format!("path = \"{absolute}\""), "path = \"csv\"");
+    site.configure(&config().plugins(&(policy(true) + &lines)));
+    let output = Command::new(binary("mednerd"))
+        .args(["validate", "--config", "mednerd.toml"])
+        .current_dir(site.path("."))
+        .output()
+        .unwrap();
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{page}");
+    assert!(page.contains("plugin \"example.csv\": version 1.0.0"), "{page}");
+}
+
+#[test]
 fn a_constructor_runs_confined() {
     let site = Site::with_toml("");
     let directory = site.plugin(

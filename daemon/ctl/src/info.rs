@@ -258,7 +258,7 @@ fn plugin_line(plugin: &PluginStatus) -> String {
         line.push_str("; NOT CONFINED, as this kernel cannot");
     }
     if plugin.signed_by.is_none() {
-        line.push_str("; not signed");
+        line.push_str("; not signed by a trusted key");
     }
     line
 }

@@ -204,7 +204,9 @@ impl Plugin {
     /// # Errors
     /// [`PluginError`]
     pub fn launch(wanted: &config::Plugin, policy: &PluginPolicy) -> Result<Self, PluginError> {
-        let package = package::verify(&wanted.path, &policy.package())?;
+        // Its host stands in another folder.
+        let directory = std::path::absolute(&wanted.path)?;
+        let package = package::verify(&directory, &policy.package())?;
         let manifest = package.manifest;
         for (key, asked, limit) in [
             ("memory_mb", manifest.memory_mb, policy.max_memory_mb),
@@ -236,7 +238,7 @@ impl Plugin {
         // The host's own watch is more exact and says more.
         settings.start_timeout = manifest.start_time() + Duration::from_secs(5);
         settings.start = postcard::to_allocvec(&Start {
-            directory: wanted.path.clone(),
+            directory,
             policy: policy.package(),
             manifest: manifest.clone(),
             sha256: package.sha256.clone(),
