@@ -143,7 +143,7 @@ impl Link {
                     score: entity.score,
                 });
             let note = Note {
-                text,
+                text: Arc::clone(&text),
                 mentions: spotted.collect(),
             };
             let found = self.ask(note, deadline, &mut report).await;
@@ -163,7 +163,10 @@ impl Link {
                     .sort_by(|left, right| right.score.total_cmp(&left.score));
             }
             if let Some(reranker) = &self.reranker {
-                self.rerank(reranker, entities, deadline, &mut report).await;
+                let mentions = places.iter().map(|&(begin, end)| text.get(begin..end));
+                let mentions: Vec<&str> = mentions.map(Option::unwrap_or_default).collect();
+                let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
+                rerank(reranker, entities, &mentions, deadline, &mut report).await;
             }
             for entity in entities {
                 entity.concepts.truncate(self.top_k);
@@ -171,40 +174,6 @@ impl Link {
         }
         report.time = begun.elapsed();
         report
-    }
-
-    /// Ranks the concepts of uncertain mentions again. Where that fails, they stay as they are and the report says so.
-    async fn rerank(
-        &self,
-        reranker: &Arc<Reranker>,
-        entities: &mut [api::Entity],
-        deadline: Instant,
-        report: &mut Report,
-    ) {
-        report.reranker = Some(reranker.digest.clone());
-        let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
-        let mut concerned: Vec<&mut api::Entity> = entities
-            .iter_mut()
-            .filter(|entity| Reranker::concerns(&entity.concepts))
-            .collect();
-        if concerned.is_empty() {
-            return;
-        }
-        let rankings = concerned.iter().map(|entity| Ranking {
-            mention: entity.text.clone(),
-            concepts: entity.concepts.clone(),
-        });
-        match reranker.rank(rankings.collect(), deadline).await {
-            Ok(ranked) => {
-                for (entity, ranking) in concerned.iter_mut().zip(ranked) {
-                    entity.concepts = ranking.concepts;
-                }
-            }
-            Err(error) => {
-                tracing::warn!("concepts were not ranked again: {error}");
-                report.degraded.push("reranker".to_owned());
-            }
-        }
     }
 
     /// Asks every plugin at once; what they found, in the order of the configuration.
@@ -237,6 +206,43 @@ impl Link {
             }
         }
         found
+    }
+}
+
+/// Ranks the concepts of uncertain mentions again. Where that fails, they stay as they are and the report says so.
+async fn rerank(
+    reranker: &Arc<Reranker>,
+    entities: &mut [api::Entity],
+    mentions: &[&str],
+    deadline: Instant,
+    report: &mut Report,
+) {
+    report.reranker = Some(reranker.digest.clone());
+    let (mut concerned, rankings): (Vec<&mut api::Entity>, Vec<Ranking>) = entities
+        .iter_mut()
+        .zip(mentions)
+        .filter(|(entity, _)| Reranker::concerns(&entity.concepts))
+        .map(|(entity, mention)| {
+            let ranking = Ranking {
+                mention: (*mention).to_owned(),
+                concepts: entity.concepts.clone(),
+            };
+            (entity, ranking)
+        })
+        .unzip();
+    if rankings.is_empty() {
+        return;
+    }
+    match reranker.rank(rankings, deadline).await {
+        Ok(ranked) => {
+            for (entity, ranking) in concerned.iter_mut().zip(ranked) {
+                entity.concepts = ranking.concepts;
+            }
+        }
+        Err(error) => {
+            tracing::warn!("concepts were not ranked again: {error}");
+            report.degraded.push("reranker".to_owned());
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use similarity::{Likeness, Weighed, likeness};
 /// How many names are retrieved and compared with a mention: where the best candidate is wanted, and where all are.
 const RETRIEVED: [usize; 2] = [64, 128];
 /// How many of their concepts are ranked.
-const RANKED: [usize; 2] = [32, 128];
+const RANKED: [usize; 2] = [16, 50];
 
 /// The settings of a linker, as the daemon's configuration hands them over.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -766,7 +766,7 @@ impl Sieve<'_> {
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
         pool.truncate(RANKED[usize::from(self.thorough)]);
         let mention = Weighed::new(forms, self.index);
-        let trigrams = trigrams(&mention.forms);
+        let trigrams = trigrams(&mention.forms.exact);
         let mut found: Vec<Found> = pool
             .into_iter()
             .map(|pooled| self.ranked(pooled, &mention, &trigrams))
@@ -807,7 +807,7 @@ impl Sieve<'_> {
         };
         let features = ranker::Evidence {
             best,
-            trigrams: ranker::dice(own, &trigrams(&Forms::of(self.name_of(found.name)))),
+            trigrams: ranker::dice(own, &trigrams(&text::exact_form(self.name_of(found.name)))),
             preferred: found.preferred,
             of_preferred,
             second,
@@ -1060,10 +1060,10 @@ fn definitions(document: &Document<'_>) -> Vec<Definition> {
     definitions
 }
 
-/// The character trigrams of a text's folded form.
-fn trigrams(forms: &Forms) -> Vec<u32> {
+/// The character trigrams of an exact form.
+fn trigrams(exact: &str) -> Vec<u32> {
     let mut trigrams = Vec::new();
-    text::trigrams(&forms.exact, &mut trigrams);
+    text::trigrams(exact, &mut trigrams);
     trigrams
 }
 
