@@ -414,13 +414,8 @@ mod tests {
         fn product<S: Simd>(simd: S) -> Vec<f32> {
             let (rows, depth, columns) = (29, DEPTH + 9, 43);
             let a = random(rows * depth, 1.0, 5);
-            let width = S::F32_LANES * VECTORS;
-            let mut b = Packed {
-                depth,
-                columns,
-                width,
-                panels: vec![0.0; columns.div_ceil(width) * width * depth],
-            };
+            let mut b = Packed::default();
+            b.reshape(depth, columns, S::F32_LANES);
             b.fill_transposed(0, &random(columns * depth, 1.0, 6), depth);
             let mut c = vec![f32::NAN; rows * columns];
             simd.vectorize(Product {
@@ -433,16 +428,20 @@ mod tests {
                 c: &mut c,
                 stride: columns,
                 finish: Finish::default(),
-                scratch: &mut Vec::new(),
             });
             c
         }
-        let plain = product(pulp::Scalar::new());
+        let plain = product(pulp::Scalar128b);
         #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            // Both add in the same order; only the scalar code may round each product.
-            for (narrow, plain) in product(simd).iter().zip(&plain) {
-                assert!((narrow - plain).abs() < 1e-4);
+        {
+            // All add in the same order; only the narrow ones round each product.
+            if let Some(simd) = pulp::x86::V2::try_new() {
+                assert_eq!(product(simd), plain);
+            }
+            if let Some(simd) = pulp::x86::V3::try_new() {
+                for (narrow, plain) in product(simd).iter().zip(&plain) {
+                    assert!((narrow - plain).abs() < 1e-4);
+                }
             }
         }
         let (rows, depth, columns) = (29, DEPTH + 9, 43);
@@ -457,6 +456,20 @@ mod tests {
         multiply(a, &b, &mut c, columns, Finish::default());
         for (wide, plain) in c.iter().zip(&plain) {
             assert!((wide - plain).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn panels_cover_every_column_once() {
+        for (columns, lanes) in (0..200).flat_map(|columns| [4, 8, 16].map(|lanes| (columns, lanes))) {
+            let split = Split::new(columns, lanes);
+            for panel in 0..split.panels {
+                assert!((1..=VECTORS * lanes).contains(&split.width(panel)));
+                for column in split.first(panel)..split.first(panel + 1) {
+                    assert_eq!(split.panel(column), panel, "{columns} {lanes}");
+                }
+            }
+            assert_eq!(split.first(split.panels), columns.next_multiple_of(lanes));
         }
     }
 
@@ -524,7 +537,7 @@ mod tests {
             let mut packed = Packed::default();
             packed.pack_transposed(&b, depth, columns, depth);
             let product = |part: Part<'_>| {
-                let (first, stride) = (part.rows.start, part.columns);
+                let (first, stride) = (part.rows.start, part.columns().len());
                 let mut c = vec![f32::NAN; count * stride];
                 let a = Rows { values: &a[first..], stride: depth, count };
                 multiply(a, part, &mut c, stride, Finish::default());
