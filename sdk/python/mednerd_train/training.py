@@ -1,4 +1,4 @@
-"""One training loop for everything that the kit trains: schedule, mixed precision, averaging, early stopping, records."""
+"""One training loop for all that the kit trains: schedule, mixed precision, averaging, early stopping, records."""
 
 from __future__ import annotations
 
@@ -230,7 +230,8 @@ def fit(
 
     `epoch(n)` gives the n-th epoch's batches (a sized collection), `loss_of` a batch's loss on the device. `score`
     gives a dictionary whose `value` is better the larger it is; `report` is told it and may raise to end the run (so
-    does a search prune). `size` counts a batch's pieces, for the speed. Returns the best score, `{}` where nothing was scored.
+    does a search prune). `size` counts a batch's pieces, for the speed. Returns the best score, `{}` where nothing was
+    scored.
     """
     at = device.open()
     model.to(at)
