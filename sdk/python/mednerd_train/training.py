@@ -289,6 +289,8 @@ def fit(
             with device.autocast(at):
                 loss = loss_of(batch)
             scaler.scale(loss / plan.accumulate).backward()
+            if not math.isfinite(loss.item()):
+                raise RuntimeError(f"{name}: the loss is {loss.item()} at step {step}: lower training.rate or use fp32")
             running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
             pieces += size(batch)
             if index % plan.accumulate:
