@@ -1,7 +1,7 @@
 """Entity-level scores: exact and relaxed precision, recall and F1 by type, bootstrap intervals. Standard library only.
 
-Exact: begin, end and type are the gold mention's. Relaxed: of the same type, and the two overlap; each mention is matched
-once. Intervals: percentile bootstrap over documents (Efron and Tibshirani 1993), since mentions of one are not
+Exact: begin, end and type are the gold mention's. Relaxed: of the same type, and the two overlap; each mention is
+matched once. Intervals: percentile bootstrap over documents (Efron and Tibshirani 1993), since mentions of one are not
 independent.
 """
 
@@ -111,10 +111,10 @@ class Scores:
         for kind, exact in self.total(EXACT).items():
             low, high = self.interval(EXACT, kind, repeats)
             loose = relaxed[kind]
-            rows.append(
-                f"| {kind} | {exact.gold} | {exact.precision:.3f} | {exact.recall:.3f} | {exact.f1:.3f} ({low:.3f} to {high:.3f})"
-                f" | {loose.precision:.3f} | {loose.recall:.3f} | {loose.f1:.3f} |"
-            )
+            cells = [kind, str(exact.gold), f"{exact.precision:.3f}", f"{exact.recall:.3f}"]
+            cells += [f"{exact.f1:.3f} ({low:.3f} to {high:.3f})"]
+            cells += [f"{value:.3f}" for value in (loose.precision, loose.recall, loose.f1)]
+            rows.append(f"| {' | '.join(cells)} |")
         return "\n".join(rows)
 
     def as_json(self, repeats: int = 1000) -> dict:

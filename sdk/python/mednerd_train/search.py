@@ -1,5 +1,5 @@
-"""Hyper-parameter search: tree-structured Parzen estimator (Bergstra et al. 2011) with median pruning, by optuna. The study
-is a SQLite file, so that a search that was broken off goes on where it was; one process at a time."""
+"""Hyper-parameter search: tree-structured Parzen estimator (Bergstra et al. 2011) with median pruning, by optuna. The
+study is a SQLite file, so that a search that was broken off goes on where it was; one process at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import json
 import logging
 import shutil
-from pathlib import Path
 
 from . import adapter, settings
 

@@ -14,8 +14,8 @@ from .encoding import Encoder, windows
 
 @dataclass
 class Tagged:
-    """A document's pieces: `logits` (pieces, labels) in fp32, `offsets` in code points, `continues`: not the first piece
-    of a word."""
+    """A document's pieces: `logits` (pieces, labels) in fp32, `offsets` in code points, `continues`: not the first
+    piece of a word."""
 
     logits: np.ndarray
     offsets: list[tuple[int, int]]

@@ -1,4 +1,4 @@
-"""One training loop for everything that the kit trains: schedule, mixed precision, averaging, early stopping, records."""
+"""One training loop for all that the kit trains: schedule, mixed precision, averaging, early stopping, records."""
 
 from __future__ import annotations
 
@@ -230,7 +230,8 @@ def fit(
 
     `epoch(n)` gives the n-th epoch's batches (a sized collection), `loss_of` a batch's loss on the device. `score`
     gives a dictionary whose `value` is better the larger it is; `report` is told it and may raise to end the run (so
-    does a search prune). `size` counts a batch's pieces, for the speed. Returns the best score, `{}` where nothing was scored.
+    does a search prune). `size` counts a batch's pieces, for the speed. Returns the best score, `{}` where nothing was
+    scored.
     """
     at = device.open()
     model.to(at)
@@ -288,6 +289,8 @@ def fit(
             with device.autocast(at):
                 loss = loss_of(batch)
             scaler.scale(loss / plan.accumulate).backward()
+            if not math.isfinite(loss.item()):
+                raise RuntimeError(f"{name}: the loss is {loss.item()} at step {step}: lower training.rate or use fp32")
             running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
             pieces += size(batch)
             if index % plan.accumulate:

@@ -153,6 +153,7 @@ class Kit(unittest.TestCase):
                 '[device]\nkind = "cpu"\nprecision = "fp32"\n',
             )
             self.run_kit("adapter", self.place / f"{family}.toml")
+            weights = (self.place / family / "adapter_model.safetensors").read_bytes()
             offline, _ = tagger(base, self.place / family)
             wanted = [[(s.span.begin, s.span.end, s.span.label) for s in found] for found in offline.spans(texts)]
             mentions += sum(map(len, wanted))
@@ -164,6 +165,9 @@ class Kit(unittest.TestCase):
                     ]
             self.assertEqual(served, wanted, family)
         self.assertTrue(mentions)
+        self.run_kit("adapter", self.place / f"{family}.toml")
+        again = (self.place / family / "adapter_model.safetensors").read_bytes()
+        self.assertEqual(again, weights, "the same seed, the same adapter")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`mednerd-train distil`: one sub-command a stage; each reads and writes the work folder, so that a stage can be run again."""
+"""`mednerd-train distil`: one sub-command a stage; each reads and writes the work folder, so that it can be run again."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..data import Document, HeldOut, Problem, Source, Span, flat, open_text, read, words
+from ..data import Document, HeldOut, Problem, Source, flat, open_text, read, words
 
 TYPES = ("Chemical", "Disease")
 LABELS = ("O", "B-Chemical", "I-Chemical", "B-Disease", "I-Disease")
