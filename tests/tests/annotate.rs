@@ -64,7 +64,7 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
         );
         assert_eq!(
             keys(&answer["timing_ms"]),
-            BTreeSet::from(["inference", "linking", "queue", "total"])
+            BTreeSet::from(["decoding", "inference", "linking", "queue", "refining", "total"])
         );
         for entity in answer["entities"].as_array().unwrap() {
             assert_eq!(

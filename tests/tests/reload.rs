@@ -390,7 +390,11 @@ fn the_shipped_configuration_is_right_but_for_what_only_the_package_installs() {
         .replace(installed, &shipped_model().display().to_string())
         .replace("groups = [\"mednerd\"]", "groups = []")
         .replace("\"/var/lib/mednerd/audit\"\n# key", "\"audit\"\nkey")
-        .replace("\"/etc/mednerd/audit.key\"", "\"audit.key\"");
+        .replace("\"/etc/mednerd/audit.key\"", "\"audit.key\"")
+        .replace(
+            "/var/lib/mednerd/models/sapbert",
+            &tiny_model().display().to_string(),
+        );
     fs::create_dir(site.path("audit")).unwrap();
     site.write("audit.key", &"0123456789abcdef".repeat(4));
     site.write("mednerd.toml", &text);

@@ -616,6 +616,7 @@ pub struct EngineStatus {
     /// The precision.
     pub precision: String,
     /// The GPUs that the configuration names, where there is a worker for them.
+    #[serde(default)]
     pub gpus: Vec<GpuStatus>,
 }
 
