@@ -70,7 +70,7 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
             assert_eq!(
                 keys(entity),
                 BTreeSet::from([
-                    "begin", "concepts", "end", "id", "label", "model", "score", "text"
+                    "begin", "concepts", "decoded", "end", "id", "label", "model", "score", "text"
                 ])
             );
         }

@@ -29,7 +29,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn every_test_that_the_specification_names_exists() {
     let mut units = Vec::new();
-    sources(&root().join("daemon"), &mut units);
+    for folder in ["daemon", "sdk", "plugins"] {
+        sources(&root().join(folder), &mut units);
+    }
     let units: Vec<String> = units
         .iter()
         .map(|path| fs::read_to_string(path).unwrap())

@@ -322,7 +322,7 @@ fn status() -> Value {
     json!({
         "version": "0.1.0", "state": "ready", "pid": 42, "started_at": "2026-11-21T04:00:00Z",
         "uptime_s": 11_520,
-        "engine": {"name": "tract", "reason": "no GPU was found", "threads": 2, "precision": "fp32"},
+        "engine": {"name": "tract", "reason": "no GPU was found", "threads": 2, "precision": "fp32", "gpus": []},
         "queue": {"documents": 3, "capacity": 64, "bytes": 2048, "bytes_capacity": 67_108_864, "connections": 4},
         "requests": {"ok": 120, "partial": 0, "failed": 2, "abandoned": 1},
         "resident_bytes": 327_155_712, "models": ["disease"], "plugins": [],

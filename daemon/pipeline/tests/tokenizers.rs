@@ -19,6 +19,10 @@ fn all() -> Vec<(PathBuf, Tokenizer, Vec<Value>)> {
         };
         for variant in variants {
             let dir = variant.unwrap().path();
+            // Zero-shot models put words and labels into sequences of their own.
+            if dir.parent().is_some_and(|family| family.ends_with("gliner")) {
+                continue;
+            }
             let file = |name: &str| fs::read(dir.join(name));
             let (Ok(tokenizer), Ok(golden)) = (file("tokenizer.json"), file("golden.json")) else {
                 continue;
