@@ -162,7 +162,7 @@ fn an_encoder_orders_uncertain_concepts_again_and_leaves_certain_ones() {
             _ => {}
         }
     }
-    assert!(certain >= 1 && ranked >= 1, "{certain} certain, {ranked} ranked");
+    assert!(certain >= 1 && ranked >= 1, "{:?}", before.entities);
 }
 
 #[test]
