@@ -1,1 +1,38 @@
-fn main() { println!("{:?}", candle_core::Device::new_cuda(0).is_ok()); }
+//! `mednerd-cuda`: the GPU worker. The daemon starts it with a socket as standard input and an empty environment.
+
+use std::process::ExitCode;
+
+use mednerd_engine_cuda::open;
+use mednerd_engine_gpu::GpuEngine;
+use mednerd_gpu::{Faults, serve};
+use nix::sys::signal::Signal;
+
+fn main() -> ExitCode {
+    // Libraries may put anything into a panic's message. The process ends with it: see `panic` in Cargo.toml.
+    std::panic::set_hook(Box::new(|_| {}));
+    // The thread that started this process lives as long as its worker.
+    let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    let served = bound.map_err(Into::into).and_then(|()| {
+        serve(faults(), |start| {
+            let found = open(start)?;
+            Ok((
+                GpuEngine::new(found.device, found.ready.memory_bytes),
+                found.ready,
+            ))
+        })
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        // Only the daemon starts it.
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+/// The file that names faults, where this build can have any.
+fn faults() -> Faults {
+    #[cfg(feature = "checks")]
+    if let Some(file) = std::env::args_os().nth(1) {
+        return Faults::from_file(std::path::Path::new(&file));
+    }
+    Faults::default()
+}

@@ -99,7 +99,7 @@ pub trait Device: Send + Sync + 'static {
     /// [`DeviceError`]
     fn upload(&self, values: Values<'_>) -> Result<Self::Buffer, DeviceError>;
 
-    /// A copy of [`Kind::Floats`] from the device, after everything before.
+    /// A copy of [`Kind::Floats`] or [`Kind::Elements`] from the device, after everything before.
     ///
     /// # Errors
     /// [`DeviceError`]

@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod changes;
+#[cfg(feature = "checks")]
+pub mod checks;
 mod device;
 mod engine;
 mod lower;

@@ -1,0 +1,119 @@
+//! Finding a GPU that can be used, or the sentence that says what is missing.
+
+use candle_core::CudaDevice;
+use candle_core::cuda_backend::cudarc::driver::{result, sys};
+use candle_core::cuda_backend::cudarc::{cublas, curand};
+use mednerd_gpu::protocol::{Ready, Start};
+
+use crate::device::Cuda;
+
+/// The oldest driver's version of CUDA: kernels and cuBLAS are of 13.0.
+const CUDA: i32 = 13_000;
+/// The first driver that has it.
+const DRIVER: &str = "580";
+/// The oldest chips that there is machine code for.
+const OLDEST: (i32, i32) = (7, 5);
+
+/// A GPU, and what the daemon is told of it.
+pub struct Found {
+    /// The device.
+    pub device: Cuda,
+    /// Name, driver, memory budget.
+    pub ready: Ready,
+}
+
+/// Opens the GPU that `start` names.
+///
+/// # Errors
+/// A sentence for the administrator.
+pub fn open(start: &Start) -> Result<Found, String> {
+    // SAFETY: these only try to open a library; the driver's and CUDA's own have no requirements on being loaded.
+    let present = unsafe {
+        [
+            (
+                sys::is_culib_present(),
+                "libcuda.so.1, which is the NVIDIA driver's",
+            ),
+            (cublas::sys::is_culib_present(), "libcublas.so.13 of CUDA 13"),
+            (curand::sys::is_culib_present(), "libcurand.so.10 of CUDA 13"),
+        ]
+    };
+    if let Some((_, library)) = present.iter().find(|(present, _)| !present) {
+        return Err(format!(
+            "there is no {library}; install the NVIDIA driver {DRIVER} or later and the libraries of CUDA 13"
+        ));
+    }
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |error: result::DriverError| format!("{what}: {error}")
+    };
+    let mut version = 0;
+    // SAFETY: the driver writes one number to a live place.
+    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    let driver = driver().unwrap_or_else(|| format!("for CUDA {}.{}", version / 1000, version % 1000 / 10));
+    if asked.result().is_err() || version < CUDA {
+        return Err(format!(
+            "the NVIDIA driver is {driver}, and {DRIVER} or later is needed; upgrade the driver"
+        ));
+    }
+    result::init().map_err(failed("the driver finds no GPU that it can use"))?;
+    let count = result::device::get_count().map_err(failed("the driver does not count its GPUs"))?;
+    if i64::from(start.gpu) >= i64::from(count) {
+        return Err(format!(
+            "there is no GPU {}: the driver counts {count}, from 0",
+            start.gpu
+        ));
+    }
+    let device = CudaDevice::new_with_stream(start.gpu as usize)
+        .map_err(|error| format!("GPU {} cannot be used: {error}", start.gpu))?;
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    let capability = context
+        .compute_capability()
+        .map_err(failed("the GPU does not say what it is"))?;
+    if capability < OLDEST {
+        let (major, minor) = capability;
+        return Err(format!(
+            "GPU {} has compute capability {major}.{minor}, and 7.5 or later is needed",
+            start.gpu
+        ));
+    }
+    let name = context
+        .name()
+        .map_err(failed("the GPU does not say what it is called"))?;
+    let device = Cuda::new(device, start.precision)
+        .map_err(|error| format!("the kernels cannot be loaded: {error}"))?;
+    let (free, _) = context
+        .mem_get_info()
+        .map_err(failed("the GPU does not say what memory it has"))?;
+    let memory_bytes = match start.memory_bytes {
+        0 => free as u64 / 10 * 9,
+        wanted if wanted > free as u64 => {
+            return Err(format!(
+                "GPU {} has {free} bytes free, and gpu_memory_mb asks for {wanted}",
+                start.gpu
+            ));
+        }
+        wanted => wanted,
+    };
+    Ok(Found {
+        ready: Ready {
+            name,
+            driver,
+            compute: format!("{}.{}", capability.0, capability.1),
+            memory_bytes,
+        },
+        device,
+    })
+}
+
+/// The version that the kernel module gives, such as 580.159.04.
+fn driver() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/driver/nvidia/version").ok()?;
+    let numbers = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    text.lines()
+        .next()?
+        .split_whitespace()
+        .find(numbers)
+        .map(ToOwned::to_owned)
+}
