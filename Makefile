@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test kit-test lint unit bench soak deny deb appliance-test
+.PHONY: help setup build bin-dir demo test kit-test lint kernels cuda unit bench soak deny deb appliance-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -17,7 +17,7 @@ demo: build
 	@packaging/scripts/demo.sh $(BIN)
 
 ## make test        everything that CI runs: format, lints, documentation, every test that needs no GPU
-test: setup lint unit
+test: setup lint kernels unit
 
 ## make build       release binaries for the CPU, and the plugins in the tree
 build: setup
@@ -36,6 +36,14 @@ lint: setup
 ## make unit        unit, property, golden and end-to-end tests
 unit: build
 	MEDNERD_BIN_DIR=$(BIN) $(CARGO) test $(RELEASE) --workspace
+
+## make kernels     compiles the GPU kernels for every chip with nvcc, which it fetches; no GPU needed
+kernels: setup
+	@packaging/scripts/cuda.sh kernels $(CARGO_TARGET_DIR)
+
+## make cuda        the GPU worker mednerd-cuda; prints its folder (nvcc is fetched; half an hour of one core)
+cuda: setup
+	@packaging/scripts/cuda.sh build $(CARGO_TARGET_DIR)
 
 ## make bench       side by side with ONNX Runtime on this machine; prints a table (needs Python 3)
 bench: build

@@ -1,0 +1,143 @@
+"""A daemon on this GPU under load while faults strike its worker: no request lost, no answer that differs from the CPU's.
+
+faults.py MEDNERD FOLDER TIMES: FOLDER holds `worker`, the program to run, and gets the daemon's files; TIMES is how often each
+fault strikes.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+FAULTS = ["oom", "sticky", "exit", "kill", "wrong", "nan", "short", "hang", "stop"]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TEXTS = [
+    " ".join(f"Day {n}: metformin {n} mg for type 2 diabetes mellitus, aspirin for migraine." for n in range(first, last))
+    for first, last in [(1, 2), (2, 9), (3, 40), (5, 200), (7, 12)]
+]
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost")
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+def ask(path, method, route, body=None):
+    connection = Connection(path)
+    connection.request(method, route, None if body is None else json.dumps(body))
+    answer = connection.getresponse()
+    found = answer.read()
+    assert answer.status == 200, (answer.status, found[:200])
+    return json.loads(found)
+
+
+class Daemon:
+    """Started in its folder; `engine` are lines of its configuration."""
+
+    def __init__(self, program, folder, engine):
+        folder.mkdir(exist_ok=True)
+        self.socket, self.admin = folder / "mednerd.sock", folder / "admin.sock"
+        (folder / "mednerd.toml").write_text(
+            f'[server]\nsocket = "{self.socket}"\nadmin_socket = "{self.admin}"\n[access]\ngroups = []\n'
+            f'[engine]\nthreads = 4\n{engine}\n[[models]]\nname = "m"\ndefault = true\n'
+            f'path = "{ROOT}/packaging/models/biomed-small"\n'
+        )
+        self.log = open(folder / "log", "w")
+        self.process = subprocess.Popen(
+            [program, "--config", folder / "mednerd.toml"], stderr=self.log, stdout=subprocess.DEVNULL
+        )
+        until(lambda: self.admin.exists() and "ready on" in (folder / "log").read_text(), "the daemon is ready")
+
+    def gpu(self):
+        return ask(self.admin, "GET", "/v1/status")["engine"]["gpus"][0]
+
+    def annotate(self, text):
+        return ask(self.socket, "POST", "/v1/annotate", {"text": text, "offset_unit": "utf8_byte"})
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(60) == 0
+
+
+def until(condition, what, patience=120):
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < patience, f"waited in vain until {what}"
+        time.sleep(0.01)
+
+
+def found(answer):
+    """Scores of a GPU are those of the CPU but for rounding."""
+    return [(e["begin"], e["end"], e["label"], round(e["score"], 2)) for e in answer["entities"]]
+
+
+def near(one, other):
+    return len(one) == len(other) and all(
+        a[:3] == b[:3] and abs(a[3] - b[3]) < 0.015 for a, b in zip(one, other, strict=True)
+    )
+
+
+def main():
+    program, folder, times = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+    cpu = Daemon(program, folder / "cpu", 'device = "cpu"')
+    expected = [found(cpu.annotate(text)) for text in TEXTS]
+    cpu.stop()
+    assert any(expected), "nothing to find"
+    fault = folder / "fault"
+    longest, answered = {}, 0
+    for name in FAULTS:
+        # A few deaths in a minute take a GPU out of service: a new daemon for every three.
+        for begin in range(0, times, 3):
+            daemon = Daemon(program, folder / "gpu", f'device = "cuda"\nworker = "{folder}/worker"')
+            until(lambda: daemon.gpu()["state"] == "ready", f"the GPU serves: {daemon.gpu()}")
+            answer = daemon.annotate(TEXTS[0])
+            assert answer["engine"] == "cuda", answer["engine"]
+            over, errors, waits = threading.Event(), [], []
+
+            def client(first):
+                n = first
+                while not over.is_set():
+                    n = (n + 1) % len(TEXTS)
+                    begun = time.monotonic()
+                    try:
+                        answer = daemon.annotate(TEXTS[n])
+                        assert answer["status"] == "ok", answer["status"]
+                        assert near(found(answer), expected[n]), f"{name}: another answer"
+                    except Exception as error:  # noqa: BLE001
+                        errors.append(error)
+                        return
+                    waits.append(time.monotonic() - begun)
+
+            clients = [threading.Thread(target=client, args=(n,)) for n in range(8)]
+            for thread in clients:
+                thread.start()
+            for _ in range(begin, min(times, begin + 3)):
+                new = fault.with_suffix(".new")
+                new.write_text(name)
+                os.rename(new, fault)
+                until(lambda: not fault.exists() or errors, "the fault strikes")
+                count = len(waits)
+                until(lambda: len(waits) > count + 16 or errors, "requests are answered")
+                until(lambda: daemon.gpu()["state"] == "ready" or errors, "the GPU is back")
+            over.set()
+            for thread in clients:
+                thread.join()
+            assert not errors, errors[0]
+            longest[name] = max(longest.get(name, 0), max(waits))
+            answered += len(waits)
+            daemon.stop()
+    slow = ", ".join(f"{name} {1000 * wait:.0f}" for name, wait in longest.items())
+    print(f"ok      {times} x {len(FAULTS)} faults, {answered} answers right; the longest took, in ms: {slow}")
+
+
+main()
