@@ -194,7 +194,7 @@ impl App {
                 name: api::Engine::Tract,
                 reason: "this version computes on the CPU only".to_owned(),
                 threads: self.scheduler.threads() as u64,
-                precision: generation.config.engine.precision.name().to_owned(),
+                precision: generation.precision(),
             },
             queue: api::QueueStatus {
                 documents: self.documents.inside() as u64,

@@ -12,7 +12,7 @@ use mednerd_model::Checkpoint;
 use crate::access::Policy;
 use crate::app::now;
 use crate::audit;
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config, Precision, Problem};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::Plugin;
 
@@ -82,7 +82,7 @@ impl Generation {
             problems.extend(found);
             Policy::default()
         });
-        let mut change = Change::new(previous);
+        let mut change = Change::new(previous, config.engine.precision);
         for wanted in &config.models {
             if let Err(problem) = change.take(wanted) {
                 problems.push(problem);
@@ -130,7 +130,7 @@ impl Generation {
         if !path.is_absolute() {
             return Err("\"path\" must be an absolute path".to_owned());
         }
-        let mut change = Change::new(Some(self));
+        let mut change = Change::new(Some(self), self.config.engine.precision);
         change.bases.clone_from(&self.bases);
         change.entries.clone_from(&self.entries);
         let told = |error: LoadError| error.to_string();
@@ -208,6 +208,17 @@ impl Generation {
         }
     }
 
+    /// What the models compute in: one name, or several where `auto` led to several.
+    pub fn precision(&self) -> String {
+        let mut names: Vec<&str> = self.bases.iter().map(|base| base.base.facts.precision).collect();
+        names.sort_unstable();
+        names.dedup();
+        match names.is_empty() {
+            true => self.config.engine.precision.name().to_owned(),
+            false => names.join(", "),
+        }
+    }
+
     /// What `GET /v1/models` says: each base and after it its adapters.
     pub fn models(&self) -> Vec<api::ModelInfo> {
         let mut infos = Vec::new();
@@ -236,7 +247,7 @@ impl Generation {
             default,
             family: facts.family.to_owned(),
             engine: api::Engine::Tract,
-            precision: self.config.engine.precision.name().to_owned(),
+            precision: facts.precision.to_owned(),
             labels: facts.labels.clone(),
             context_tokens: facts.context as u64,
             parameters: facts.parameters,
@@ -350,6 +361,7 @@ fn load_plugins(config: &Config, before: &[Arc<Plugin>], problems: &mut Vec<Prob
 /// A state in the making. What the state before has of it is taken over: files are known by their digest.
 struct Change<'a> {
     previous: Option<&'a Generation>,
+    precision: Precision,
     bases: Vec<NamedBase>,
     entries: Vec<Arc<Entry>>,
     loaded: Vec<String>,
@@ -359,9 +371,10 @@ struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn new(previous: Option<&'a Generation>) -> Self {
+    fn new(previous: Option<&'a Generation>, precision: Precision) -> Self {
         Self {
             previous,
+            precision,
             bases: Vec::new(),
             entries: Vec::new(),
             loaded: Vec::new(),
@@ -406,13 +419,13 @@ impl<'a> Change<'a> {
             Checkpoint::open(path)?
         };
         let before = self.previous.iter().flat_map(|previous| &previous.bases);
-        let known = before
-            .chain(&self.bases)
-            .find(|known| known.base.facts.digest == checkpoint.digest());
+        let known = before.chain(&self.bases).find(|known| {
+            known.base.facts.digest == checkpoint.digest() && known.base.asked == self.precision
+        });
         self.fresh = known.is_none();
         match known {
             Some(known) => Ok(Arc::clone(&known.base)),
-            None => Ok(Arc::new(Base::load(checkpoint)?)),
+            None => Ok(Arc::new(Base::load(checkpoint, self.precision)?)),
         }
     }
 

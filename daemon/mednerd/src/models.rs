@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mednerd_engine_tract::{Options, TractModel};
+use mednerd_engine_tract::{self as engine, TractModel};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
 };
 
 use crate::app::now;
+use crate::config::Precision;
 
 /// What the self-check computes; also the first thing that a freshly loaded model sees.
 const PROBE: &str = "Metformin 500 mg was started for type 2 diabetes mellitus.";
@@ -74,6 +75,8 @@ pub struct Base {
     checkpoint: Checkpoint,
     reader: Arc<Reader>,
     engine: TractModel,
+    /// The precision that it was asked to compute in.
+    pub asked: Precision,
     /// The checkpoint as a model of its own; `None` where it has no head.
     pub model: Option<Arc<Model>>,
     /// What it is, head or not.
@@ -103,6 +106,8 @@ pub struct Facts {
     pub languages: Vec<String>,
     /// From the model card.
     pub license: Option<String>,
+    /// What it computes in.
+    pub precision: &'static str,
     /// What its weights take in memory; for an adapter, on top of its base's.
     pub memory_bytes: u64,
     /// When it was loaded.
@@ -130,21 +135,26 @@ impl Prepared {
 type Unusable = Box<dyn std::error::Error + Send + Sync>;
 
 impl Base {
-    /// Lowers a checkpoint and, where it has a head, runs one sentence through it.
+    /// Lowers a checkpoint to the precision asked for and, where it has a head, runs one sentence through it.
     ///
     /// # Errors
     /// [`LoadError`], which names the file.
-    pub fn load(checkpoint: Checkpoint) -> Result<Self, LoadError> {
+    pub fn load(checkpoint: Checkpoint, asked: Precision) -> Result<Self, LoadError> {
         let path = checkpoint.dir().to_owned();
-        Self::lower(checkpoint).map_err(|source| LoadError::Unusable { path, source })
+        Self::lower(checkpoint, asked).map_err(|source| LoadError::Unusable { path, source })
     }
 
-    fn lower(checkpoint: Checkpoint) -> Result<Self, Unusable> {
+    fn lower(checkpoint: Checkpoint, asked: Precision) -> Result<Self, Unusable> {
         let reader = Arc::new(Reader {
             tokenizer: TextTokenizer::new(checkpoint.tokenizer().clone())?,
             context: checkpoint.context(),
         });
-        let engine = TractModel::load(&checkpoint, &Options::default())?;
+        let precision = match asked {
+            Precision::Fp32 => engine::Precision::Fp32,
+            Precision::Int8 => engine::Precision::Int8,
+            Precision::Auto => engine::Precision::Auto,
+        };
+        let engine = TractModel::load(&checkpoint, &engine::Options { precision })?;
         let mut facts = Facts {
             digest: checkpoint.digest().to_owned(),
             family: checkpoint.family(),
@@ -153,6 +163,7 @@ impl Base {
             parameters: checkpoint.parameters(),
             languages: checkpoint.languages().to_vec(),
             license: checkpoint.license().map(ToOwned::to_owned),
+            precision: engine.precision().name(),
             memory_bytes: engine.memory_bytes() as u64,
             loaded_at: now(),
         };
@@ -171,6 +182,7 @@ impl Base {
             checkpoint,
             reader,
             engine,
+            asked,
             model,
             facts,
         })
@@ -205,6 +217,7 @@ impl Base {
             parameters: adapter.parameters(),
             languages: adapter.languages().to_vec(),
             license: adapter.license().map(ToOwned::to_owned),
+            precision: engine.precision().name(),
             memory_bytes: engine.memory_bytes() as u64,
             loaded_at: now(),
         };
@@ -344,7 +357,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Arc<Model> {
-        Base::load(Checkpoint::open(path).unwrap())
+        Base::load(Checkpoint::open(path).unwrap(), Precision::default())
             .unwrap()
             .model
             .unwrap()

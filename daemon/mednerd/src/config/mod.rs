@@ -192,6 +192,10 @@ pub enum Precision {
     /// 32-bit floating point.
     #[default]
     Fp32,
+    /// 8-bit integers in the layers; only on a CPU with AVX-512 VNNI.
+    Int8,
+    /// `int8` where the CPU and the model's files allow it, else `fp32`.
+    Auto,
 }
 
 impl Precision {
@@ -199,6 +203,8 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+            Self::Auto => "auto",
         }
     }
 }
@@ -457,8 +463,9 @@ impl Engine {
         section.size("threads", 0..=1024, &mut self.threads);
         section.choice("precision", &mut self.precision, |name| match name {
             "fp32" => Ok(Precision::Fp32),
-            "int8" => Err("cannot be \"int8\" in this version of mednerd; use \"fp32\""),
-            _ => Err("must be \"fp32\""),
+            "int8" => Ok(Precision::Int8),
+            "auto" => Ok(Precision::Auto),
+            _ => Err("must be \"fp32\", \"int8\" or \"auto\""),
         });
         section.finish();
     }
@@ -680,16 +687,27 @@ mod tests {
 
     #[test]
     fn what_this_version_cannot_do_is_refused_by_name() {
-        let problems = load(&[(
-            "mednerd.toml",
-            "[engine]\ndevice = \"cuda\"\nprecision = \"int8\"\n",
-        )])
-        .unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let problems = load(&[("mednerd.toml", "[engine]\ndevice = \"cuda\"\n")]).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(
             problems.iter().all(|p| p.contains("this version")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn precisions_are_told_apart() {
+        for (name, precision) in [
+            ("fp32", Precision::Fp32),
+            ("int8", Precision::Int8),
+            ("auto", Precision::Auto),
+        ] {
+            let config = load(&[("mednerd.toml", &format!("[engine]\nprecision = \"{name}\"\n"))]).unwrap();
+            assert_eq!(config.engine.precision, precision);
+            assert_eq!(precision.name(), name);
+        }
+        let problems = load(&[("mednerd.toml", "[engine]\nprecision = \"fp16\"\n")]).unwrap_err();
+        assert!(problems[0].contains("int8"), "{problems:?}");
     }
 
     #[test]
