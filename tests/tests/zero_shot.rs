@@ -157,7 +157,7 @@ fn labels_that_cannot_be_used_are_refused_by_their_place() {
                 .as_object_mut()
                 .unwrap()
                 .extend(fields.as_object().unwrap().clone());
-            let answer = daemon.request("POST", "/v1/annotate", &request.to_string());
+            let answer = daemon.request("POST", "/v1/annotate", request.to_string());
             let details = answer.refused(422, "unusable_field").details;
             assert_eq!(details["field"], "labels", "{fields}");
             assert_eq!(
@@ -181,7 +181,7 @@ fn labels_that_cannot_be_used_are_refused_by_their_place() {
             .as_object_mut()
             .unwrap()
             .extend(fields.as_object().unwrap().clone());
-        let answer = daemon.request("POST", "/v1/annotate", &request.to_string());
+        let answer = daemon.request("POST", "/v1/annotate", request.to_string());
         assert_eq!(answer.refused(422, "unusable_field").details["field"], field);
     }
     daemon.ask(&json!({"text": "a", "models": ["uni"], "labels": ["drug"]}));

@@ -204,7 +204,10 @@ impl App {
                 name: engine,
                 reason,
                 threads: self.scheduler.threads() as u64,
-                precision: generation.config.engine.precision_of(engine).to_owned(),
+                precision: match engine {
+                    api::Engine::Cuda => generation.config.engine.gpu_precision.name().to_owned(),
+                    api::Engine::Tract => generation.precision(),
+                },
                 gpus: self.gpus.status(),
             },
             queue: api::QueueStatus {

@@ -13,7 +13,7 @@ use mednerd_pipeline::Overlaps;
 use crate::access::Policy;
 use crate::app::now;
 use crate::audit;
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config, Precision, Problem};
 use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
@@ -102,7 +102,7 @@ impl Generation {
         });
         let before = previous.map_or(&[][..], |previous| &previous.plugins);
         let plugins = load_plugins(&config, before, &mut problems);
-        let mut change = Change::new(previous);
+        let mut change = Change::new(previous, config.engine.precision);
         let tasks = plugins.iter().filter_map(|(_, plugin)| plugin.task());
         change.adapted = tasks.map(|task| task.base.to_ascii_lowercase()).collect();
         for wanted in &config.models {
@@ -161,7 +161,7 @@ impl Generation {
         if !path.is_absolute() {
             return Err("\"path\" must be an absolute path".to_owned());
         }
-        let mut change = Change::new(Some(self));
+        let mut change = Change::new(Some(self), self.config.engine.precision);
         change.bases.clone_from(&self.bases);
         change.entries.clone_from(&self.entries);
         let told = |error: LoadError| error.to_string();
@@ -252,6 +252,17 @@ impl Generation {
         }
     }
 
+    /// What the models compute in: one name, or several where `auto` led to several.
+    pub fn precision(&self) -> String {
+        let mut names: Vec<&str> = self.bases.iter().map(|base| base.base.facts.precision).collect();
+        names.sort_unstable();
+        names.dedup();
+        match names.is_empty() {
+            true => self.config.engine.precision.name().to_owned(),
+            false => names.join(", "),
+        }
+    }
+
     /// What `GET /v1/models` says: each base and after it its adapters.
     pub fn models(&self, gpus: &Gpus) -> Vec<api::ModelInfo> {
         let mut infos = Vec::new();
@@ -291,9 +302,9 @@ impl Generation {
             plugin: plugin.map(|plugin| plugin.id().to_owned()),
             family: facts.family.to_owned(),
             engine,
-            precision: match facts.zero_shot {
-                true => "fp32",
-                false => self.config.engine.precision_of(engine),
+            precision: match engine {
+                api::Engine::Cuda => self.config.engine.gpu_precision.name(),
+                api::Engine::Tract => facts.precision,
             }
             .to_owned(),
             labels: facts
@@ -461,6 +472,7 @@ fn load_plugins<'a>(
 /// A state in the making. What the state before has of it is taken over: files are known by their digest.
 struct Change<'a> {
     previous: Option<&'a Generation>,
+    precision: Precision,
     bases: Vec<NamedBase>,
     entries: Vec<Arc<Entry>>,
     loaded: Vec<String>,
@@ -472,9 +484,10 @@ struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    fn new(previous: Option<&'a Generation>) -> Self {
+    fn new(previous: Option<&'a Generation>, precision: Precision) -> Self {
         Self {
             previous,
+            precision,
             bases: Vec::new(),
             entries: Vec::new(),
             loaded: Vec::new(),
@@ -613,13 +626,13 @@ impl<'a> Change<'a> {
             checkpoint = Checkpoint::open(path)?;
         }
         let before = self.previous.iter().flat_map(|previous| &previous.bases);
-        let known = before
-            .chain(&self.bases)
-            .find(|known| known.base.facts.digest == checkpoint.digest());
+        let known = before.chain(&self.bases).find(|known| {
+            known.base.facts.digest == checkpoint.digest() && known.base.asked == self.precision
+        });
         self.fresh = known.is_none();
         match known {
             Some(known) => Ok(Arc::clone(&known.base)),
-            None => Ok(Arc::new(Base::load(checkpoint)?)),
+            None => Ok(Arc::new(Base::load(checkpoint, self.precision)?)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use mednerd_engine_tract::{Options, TractModel};
+use mednerd_engine_tract::{self as engine, TractModel};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
@@ -13,6 +13,7 @@ use mednerd_pipeline::{
 use mednerd_plugin::AdapterFiles;
 
 use crate::app::now;
+use crate::config::Precision;
 use crate::gpu::Source;
 use crate::zero_shot::{self, Ask, Found, ZeroShot};
 
@@ -101,6 +102,8 @@ pub struct Base {
     checkpoint: Checkpoint,
     /// What adapters of a token classifier are lowered over; a zero-shot model is lowered over itself.
     trunk: Option<(Arc<Reader>, TractModel)>,
+    /// The precision that it was asked to compute in.
+    pub asked: Precision,
     /// The checkpoint as a model of its own; `None` where it has no head.
     pub model: Option<Arc<Model>>,
     /// What it is, head or not.
@@ -134,6 +137,8 @@ pub struct Facts {
     pub languages: Vec<String>,
     /// From the model card.
     pub license: Option<String>,
+    /// What it computes in.
+    pub precision: &'static str,
     /// What its weights take in memory; for an adapter, on top of its base's.
     pub memory_bytes: u64,
     /// When it was loaded.
@@ -183,16 +188,16 @@ pub type Asked<'a> = (&'a Model, Option<&'a Ask>);
 pub type Unusable = Box<dyn std::error::Error + Send + Sync>;
 
 impl Base {
-    /// Lowers a checkpoint and, where it has a head, runs one sentence through it.
+    /// Lowers a checkpoint to the precision asked for and, where it has a head, runs one sentence through it.
     ///
     /// # Errors
     /// [`LoadError`], which names the file.
-    pub fn load(checkpoint: Checkpoint) -> Result<Self, LoadError> {
+    pub fn load(checkpoint: Checkpoint, asked: Precision) -> Result<Self, LoadError> {
         let path = checkpoint.dir().to_owned();
-        Self::lower(checkpoint).map_err(|source| LoadError::Unusable { path, source })
+        Self::lower(checkpoint, asked).map_err(|source| LoadError::Unusable { path, source })
     }
 
-    fn lower(checkpoint: Checkpoint) -> Result<Self, Unusable> {
+    fn lower(checkpoint: Checkpoint, asked: Precision) -> Result<Self, Unusable> {
         let mut facts = Facts {
             digest: checkpoint.digest().to_owned(),
             family: checkpoint.family(),
@@ -202,6 +207,7 @@ impl Base {
             parameters: checkpoint.parameters(),
             languages: checkpoint.languages().to_vec(),
             license: checkpoint.license().map(ToOwned::to_owned),
+            precision: Precision::Fp32.name(),
             memory_bytes: 0,
             loaded_at: now(),
         };
@@ -212,6 +218,7 @@ impl Base {
             return Ok(Self {
                 checkpoint,
                 trunk: None,
+                asked,
                 model: Some(Arc::new(model)),
                 facts,
                 source: None,
@@ -221,7 +228,13 @@ impl Base {
             tokenizer: TextTokenizer::new(checkpoint.tokenizer().clone())?,
             context: checkpoint.context(),
         });
-        let engine = TractModel::load(&checkpoint, &Options::default())?;
+        let precision = match asked {
+            Precision::Fp32 => engine::Precision::Fp32,
+            Precision::Int8 => engine::Precision::Int8,
+            Precision::Auto => engine::Precision::Auto,
+        };
+        let engine = TractModel::load(&checkpoint, &engine::Options { precision })?;
+        facts.precision = engine.precision().name();
         facts.memory_bytes = engine.memory_bytes() as u64;
         let lowered = !checkpoint.weights().is_empty();
         let source = lowered.then(|| Source::new(checkpoint.dir().to_owned(), facts.digest.clone(), None));
@@ -240,6 +253,7 @@ impl Base {
         Ok(Self {
             checkpoint,
             trunk: Some((reader, engine)),
+            asked,
             model,
             facts,
             source,
@@ -581,7 +595,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> Arc<Model> {
-        Base::load(Checkpoint::open(path).unwrap())
+        Base::load(Checkpoint::open(path).unwrap(), Precision::default())
             .unwrap()
             .model
             .unwrap()

@@ -616,7 +616,7 @@ mod tests {
     fn entry() -> Arc<Entry> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
         let checkpoint = mednerd_model::Checkpoint::open(&folder).unwrap();
-        let base = Arc::new(crate::models::Base::load(checkpoint).unwrap());
+        let base = Arc::new(crate::models::Base::load(checkpoint, Default::default()).unwrap());
         Arc::new(Entry {
             name: "tiny".to_owned(),
             default: true,

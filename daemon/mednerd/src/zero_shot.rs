@@ -115,6 +115,7 @@ struct Reader {
     side: Side,
 }
 
+#[allow(clippy::large_enum_variant)] // A model has one.
 enum Side {
     /// Labels stand before the text.
     Prompt {
@@ -562,7 +563,7 @@ impl Reader {
     /// Divides phrases among prompts that fit, about the same amount to each, and gives the longest prompt's tokens.
     fn prompts(&self, phrases: &[Phrase]) -> (Vec<Range<usize>>, usize) {
         let Side::Prompt { token, separator, .. } = &self.side else {
-            return (vec![0..phrases.len()], 0);
+            return (std::iter::once(0..phrases.len()).collect(), 0);
         };
         let room = self.prompt_room().saturating_sub(separator.len()).max(1);
         let size = |phrase: &Phrase| token.len() + phrase.ids.len();

@@ -92,6 +92,7 @@ pub struct Lstm {
 
 /// From words and labels to scores; a score's sigmoid is a probability of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // A model has one.
 pub enum GlinerHead {
     /// One score for each stretch of words and label: `label(l) · out(relu([start(first); end(last)]))`.
     Span {

@@ -235,6 +235,10 @@ pub enum Precision {
     /// 32-bit floating point.
     #[default]
     Fp32,
+    /// 8-bit integers in the layers; only on a CPU with AVX-512 VNNI.
+    Int8,
+    /// `int8` where the CPU and the model's files allow it, else `fp32`.
+    Auto,
 }
 
 impl Precision {
@@ -242,6 +246,8 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
+            Self::Int8 => "int8",
+            Self::Auto => "auto",
         }
     }
 }
@@ -542,8 +548,9 @@ impl Engine {
         section.size("threads", 0..=1024, &mut self.threads);
         section.choice("precision", &mut self.precision, |name| match name {
             "fp32" => Ok(Precision::Fp32),
-            "int8" => Err("cannot be \"int8\" in this version of mednerd; use \"fp32\""),
-            _ => Err("must be \"fp32\""),
+            "int8" => Ok(Precision::Int8),
+            "auto" => Ok(Precision::Auto),
+            _ => Err("must be \"fp32\", \"int8\" or \"auto\""),
         });
         let mut worker = PathBuf::new();
         if section.path("worker", &mut worker) {
@@ -560,14 +567,6 @@ impl Engine {
         section.size("gpu_memory_mb", 0..=1 << 20, &mut self.gpu_memory_mb);
         section.milliseconds("gpu_call_ms", &mut self.gpu_call);
         section.finish();
-    }
-
-    /// The precision that an engine computes in.
-    pub fn precision_of(&self, engine: mednerd_client::api::Engine) -> &'static str {
-        match engine {
-            mednerd_client::api::Engine::Cuda => self.gpu_precision.name(),
-            mednerd_client::api::Engine::Tract => self.precision.name(),
-        }
     }
 
     /// Worker threads, with 0 resolved to the cores this process may use.
@@ -832,16 +831,6 @@ mod tests {
     }
 
     #[test]
-    fn what_this_version_cannot_do_is_refused_by_name() {
-        let problems = load(&[("mednerd.toml", "[engine]\nprecision = \"int8\"\n")]).unwrap_err();
-        assert_eq!(problems.len(), 1, "{problems:?}");
-        assert!(
-            problems.iter().all(|p| p.contains("this version")),
-            "{problems:?}"
-        );
-    }
-
-    #[test]
     fn gpus_are_configured() {
         let config = load(&[(
             "mednerd.toml",
@@ -861,6 +850,21 @@ mod tests {
             let problems = load(&[("mednerd.toml", &format!("[engine]\ngpus = {gpus}\n"))]).unwrap_err();
             assert!(problems[0].contains("engine.gpus must be"), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn precisions_are_told_apart() {
+        for (name, precision) in [
+            ("fp32", Precision::Fp32),
+            ("int8", Precision::Int8),
+            ("auto", Precision::Auto),
+        ] {
+            let config = load(&[("mednerd.toml", &format!("[engine]\nprecision = \"{name}\"\n"))]).unwrap();
+            assert_eq!(config.engine.precision, precision);
+            assert_eq!(precision.name(), name);
+        }
+        let problems = load(&[("mednerd.toml", "[engine]\nprecision = \"fp16\"\n")]).unwrap_err();
+        assert!(problems[0].contains("int8"), "{problems:?}");
     }
 
     #[test]
