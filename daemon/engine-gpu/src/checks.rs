@@ -390,11 +390,11 @@ fn rotate_and_unfold<D: Device>(device: &D, seed: u64) {
         ],
     );
     let mut expected = v.clone();
-    for token in 0..tokens {
+    for (token, place) in places.iter().enumerate().take(tokens) {
         for pair in 0..heads * half {
             let (first, at) = (
                 token * stride + pair / half * d + pair % half,
-                places[token] as usize * half + pair % half,
+                *place as usize * half + pair % half,
             );
             let (c, s) = (f64::from(cosines[at]), f64::from(sines[at]));
             expected[first] = v[first] * c - v[first + half] * s;
@@ -431,6 +431,9 @@ fn rotate_and_unfold<D: Device>(device: &D, seed: u64) {
     bench.compare("rotate_and_unfold", &out, &expected);
 }
 
+/// An adapter's rank, and on the device and in double precision its two matrices.
+type LowRank<B> = (usize, (B, Vec<f64>), (B, Vec<f64>));
+
 fn low_rank_changes<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
     let (block, rows) = (random.block(), 1 + random.below(5));
@@ -450,17 +453,15 @@ fn low_rank_changes<D: Device>(device: &D, seed: u64) {
             )
         })
         .collect();
-    let address =
-        |bench: &Bench<'_, D>,
-         find: fn(&(usize, (D::Buffer, Vec<f64>), (D::Buffer, Vec<f64>))) -> &D::Buffer| {
-            let mut addresses = vec![0];
-            addresses.extend(
-                adapters
-                    .iter()
-                    .map(|adapter| bench.device.address(find(adapter)).unwrap()),
-            );
-            bench.addresses(&addresses)
-        };
+    let address = |bench: &Bench<'_, D>, find: fn(&LowRank<D::Buffer>) -> &D::Buffer| {
+        let mut addresses = vec![0];
+        addresses.extend(
+            adapters
+                .iter()
+                .map(|adapter| bench.device.address(find(adapter)).unwrap()),
+        );
+        bench.addresses(&addresses)
+    };
     let downs = address(&bench, |adapter| &adapter.1.0);
     let ups = address(&bench, |adapter| &adapter.2.0);
     let on_ranks = bench.indices(&[0, ranks.0 as u32, ranks.1 as u32]);

@@ -200,6 +200,7 @@ pub(crate) fn multiply(
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)] // A test that is skipped says so.
 mod tests {
     use super::*;
     use crate::testing::random;

@@ -472,7 +472,7 @@ fn check(shared: &Shared, worker: &Worker, number: u64, model: &Arc<Model>) -> R
     let tolerance = shared.engine.gpu_precision.tolerance();
     let agrees = found
         .iter()
-        .zip(&checks[..])
+        .zip(checks)
         .all(|(found, (_, expected))| agree(found, expected, tolerance));
     if agrees {
         return Ok(());
