@@ -1,4 +1,4 @@
-//! How long opening and linking take: `latency INDEX MRCONSO [MENTIONS]`. Mentions are made from English names at
+//! How long opening and linking take: `latency INDEX MRCONSO [MENTIONS [CANDIDATES]]`. Mentions are made from English names at
 //! random places of the file: as they are, as another order or number, with a wrong letter, with a word more or less.
 //! Each mention's time is the least of three: of the processor (CLOCK_THREAD_CPUTIME_ID), and by the clock in brackets.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -62,7 +62,7 @@ fn processor() -> Result<f64, nix::Error> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, index, names, ..] = &arguments[..] else {
-        eprintln!("usage: latency INDEX MRCONSO [MENTIONS]");
+        eprintln!("usage: latency INDEX MRCONSO [MENTIONS [CANDIDATES]]");
         std::process::exit(2);
     };
     let count = arguments.get(3).map_or(Ok(2000), |count| count.parse())?;
@@ -105,7 +105,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     let mix = mix.collect();
     kinds.push(("mix", mix));
-    let options = Options::default();
+    let options = Options {
+        top_k: arguments.get(4).map_or(Ok(1), |count| count.parse())?,
+        ..Options::default()
+    };
     println!(
         "{:<24}{:>18}{:>18}{:>18}{:>18}{:>9}  (microseconds)",
         "mentions", "mean", "p50", "p95", "p99", "linked"
