@@ -1,6 +1,7 @@
-//! How long opening and linking take: `latency INDEX MRCONSO [MENTIONS [CANDIDATES]]`. Mentions are made from English names at
-//! random places of the file: as they are, as another order or number, with a wrong letter, with a word more or less.
-//! Each mention's time is the least of three: of the processor (CLOCK_THREAD_CPUTIME_ID), and by the clock in brackets.
+//! How long opening and linking take: `latency INDEX MRCONSO [MENTIONS [CANDIDATES]]`. Mentions are made from English
+//! names at random places of the file: as they are, as another order or number, with a wrong letter, with a word more
+//! or less. Each mention's time is the least of three: of the processor (CLOCK_THREAD_CPUTIME_ID), and by the clock in
+//! brackets.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::fs::File;
