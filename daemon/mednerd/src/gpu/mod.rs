@@ -331,8 +331,9 @@ impl Gpus {
         };
         let mut state = lock(&self.shared.state);
         if !served(&state) || state.stopping {
-            // It died a moment ago.
-            return Taken::Missing;
+            // It died a moment ago: every window comes back as from any other GPU that dies.
+            drop(state);
+            return Taken::Yes;
         }
         state.queue.push(document);
         drop(state);
@@ -458,7 +459,7 @@ impl Gpus {
             state.queue.take_unserved(|_| false)
         };
         self.shared.changed.notify_all();
-        documents.into_iter().for_each(Document::lose);
+        drop(documents);
         for thread in lock(&self.threads).drain(..) {
             // Their panics are told by the hook.
             drop(thread.join());
@@ -542,7 +543,7 @@ impl Shared {
         self.changed.notify_all();
         let windows: usize = documents.iter().map(|document| document.windows.len()).sum();
         self.counts.lost.fetch_add(windows as u64, Ordering::Relaxed);
-        documents.into_iter().for_each(Document::lose);
+        drop(documents);
     }
 }
 

@@ -35,10 +35,10 @@ pub struct Document {
     pub client: Arc<dyn Client>,
 }
 
-impl Document {
-    /// Gives every window back.
-    pub fn lose(self) {
-        for (window, _) in self.windows {
+/// Gives every window back that no batch has, whatever became of the document.
+impl Drop for Document {
+    fn drop(&mut self) {
+        for (window, _) in self.windows.drain(..) {
             Arc::clone(&self.client).lost(window);
         }
     }
@@ -52,8 +52,8 @@ pub struct Item {
     pub ids: Vec<u32>,
     /// The models that it is for.
     pub models: Arc<[u64]>,
-    /// Who waits for it.
-    pub client: Arc<dyn Client>,
+    /// Who waits for it, until they have it.
+    client: Option<Arc<dyn Client>>,
 }
 
 impl Item {
@@ -62,9 +62,20 @@ impl Item {
         self.ids.len() * self.models.len()
     }
 
-    /// Gives it back.
-    pub fn lose(self) {
-        self.client.lost(self.window);
+    /// Hands over its logits from each of its models, and its share of the time that they took.
+    pub fn deliver(mut self, logits: Vec<Vec<f32>>, time: Duration) {
+        if let Some(client) = self.client.take() {
+            client.computed(self.window, logits, time);
+        }
+    }
+}
+
+/// Gives it back where it was not delivered, whatever became of its batch.
+impl Drop for Item {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            client.lost(self.window);
+        }
     }
 }
 
@@ -130,7 +141,7 @@ impl Queue {
                 window,
                 ids,
                 models: Arc::clone(&document.models),
-                client: Arc::clone(&document.client),
+                client: Some(Arc::clone(&document.client)),
             };
             tokens += item.tokens();
             batch.push(item);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request};
 use mednerd_worker::{CallError, Worker};
 
-use super::queue::{Document, Item};
+use super::queue::Item;
 use super::{Phase, Shared, State, Wanted};
 use crate::models::Model;
 use crate::sync::lock;
@@ -78,8 +79,16 @@ impl Pace {
     }
 }
 
-/// Hands batches to one GPU until the daemon ends.
+/// Hands batches to one GPU until the daemon ends. Where the code panics, the worker is made to begin anew.
 pub(super) fn compute(shared: &Shared, index: usize, worker: &Worker) {
+    while catch_unwind(AssertUnwindSafe(|| hand_batches(shared, index, worker))).is_err() {
+        let cause = "the daemon's code panicked over a batch; the journal has the place";
+        shared.down(index, cause);
+        worker.condemn(cause);
+    }
+}
+
+fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
     let mut pace = Pace {
         rate: None,
         limit: BUDGET.1,
@@ -105,9 +114,6 @@ pub(super) fn compute(shared: &Shared, index: usize, worker: &Worker) {
                 }
             }
             if state.stopping {
-                drop(state);
-                batch.into_iter().for_each(Item::lose);
-                dropped.into_iter().for_each(Document::lose);
                 return;
             }
             if let Some(gpu) = state.gpus.get(index) {
@@ -115,7 +121,7 @@ pub(super) fn compute(shared: &Shared, index: usize, worker: &Worker) {
             }
         }
         // Nobody waits for these: the CPU's workers see that and let them go.
-        dropped.into_iter().for_each(Document::lose);
+        drop(dropped);
         if !batch.is_empty() {
             run(shared, index, worker, &serves, &mut pace, batch);
             last = Instant::now();
@@ -148,7 +154,7 @@ fn run(
                     match logits {
                         Some(logits) => {
                             let time = each.mul_f64(item.tokens() as f64);
-                            item.client.computed(item.window, logits, time);
+                            item.deliver(logits, time);
                         }
                         None => lose(shared, vec![item]),
                     }
@@ -182,7 +188,7 @@ fn lose(shared: &Shared, items: Vec<Item>) {
         .counts
         .lost
         .fetch_add(items.len() as u64, Ordering::Relaxed);
-    items.into_iter().for_each(Item::lose);
+    drop(items);
 }
 
 /// A batch's logits, window by window and model by model, after the check of those that are known; `None` for a window with
@@ -492,6 +498,6 @@ impl Shared {
             }
             queue.take_unserved(|models| gpus.iter().any(|gpu| gpu.serves_all(models)))
         };
-        documents.into_iter().for_each(Document::lose);
+        drop(documents);
     }
 }
