@@ -200,7 +200,6 @@ pub(crate) fn multiply(
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A test that is skipped says so.
 mod tests {
     use super::*;
     use crate::testing::random;
@@ -215,8 +214,8 @@ mod tests {
         }
     }
 
-    /// `None`, with a message, where this CPU has no VNNI.
-    #[allow(clippy::print_stderr)]
+    /// `None` where this CPU has no VNNI.
+    #[allow(clippy::print_stderr)] // A test that is skipped says so.
     fn quantised(weight: &[f32], depth: usize) -> Option<Quantised> {
         let Some(mut matrix) = Quantised::zeros(depth, weight.len() / depth) else {
             eprintln!("skipped: this CPU has no VNNI");
