@@ -429,7 +429,7 @@ impl Lowering<'_> {
         }
         let inputs = parts.first().map_or(0, |part| part.inputs);
         let outputs = parts.iter().map(|part| part.outputs).sum();
-        let mut matrix = match Quantised::zeros(inputs, outputs).filter(|_| self.narrow) {
+        let mut matrix = match self.narrow.then(|| Quantised::zeros(inputs, outputs)).flatten() {
             Some(matrix) => Matrix::Int8(matrix),
             None => Matrix::Full(Packed::zeros(inputs, outputs)),
         };

@@ -257,10 +257,10 @@ impl Generation {
         let mut names: Vec<&str> = self.bases.iter().map(|base| base.base.facts.precision).collect();
         names.sort_unstable();
         names.dedup();
-        match names.is_empty() {
-            true => self.config.engine.precision.name().to_owned(),
-            false => names.join(", "),
+        if names.is_empty() {
+            names.push(self.config.engine.precision.name());
         }
+        names.join(", ")
     }
 
     /// What `GET /v1/models` says: each base and after it its adapters.

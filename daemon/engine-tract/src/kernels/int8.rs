@@ -200,7 +200,6 @@ pub(crate) fn multiply(
 }
 
 #[cfg(test)]
-#[allow(clippy::print_stderr)] // A test that is skipped says so.
 mod tests {
     use super::*;
     use crate::testing::random;
@@ -215,8 +214,13 @@ mod tests {
         }
     }
 
+    /// `None` where this CPU has no VNNI.
+    #[allow(clippy::print_stderr)] // A test that is skipped says so.
     fn quantised(weight: &[f32], depth: usize) -> Option<Quantised> {
-        let mut matrix = Quantised::zeros(depth, weight.len() / depth)?;
+        let Some(mut matrix) = Quantised::zeros(depth, weight.len() / depth) else {
+            eprintln!("skipped: this CPU has no VNNI");
+            return None;
+        };
         matrix.fill_transposed(0, weight, depth);
         Some(matrix)
     }
@@ -237,7 +241,6 @@ mod tests {
             let weight = random(columns * depth, 1.0, seed ^ 1);
             let bias = random(columns, 1.0, seed ^ 2);
             let Some(matrix) = quantised(&weight, depth) else {
-                eprintln!("skipped: this CPU has no VNNI");
                 return Ok(());
             };
             let finish = Finish { bias: Some(&bias), activation: Some(Activation::Relu), onto: false };
@@ -272,7 +275,6 @@ mod tests {
             a.chunks_mut(depth).for_each(|row| (row[0], row[1]) = (-128.0, 127.0));
             weight.chunks_mut(depth).for_each(|row| row[0] = 127.0);
             let Some(matrix) = quantised(&weight, depth) else {
-                eprintln!("skipped: this CPU has no VNNI");
                 return Ok(());
             };
             let mut got = vec![f32::NAN; count * columns];
@@ -291,7 +293,6 @@ mod tests {
         let (depth, columns) = (301, 75);
         let a = random(300 * depth, 1.0, 3);
         let Some(matrix) = quantised(&random(columns * depth, 1.0, 4), depth) else {
-            eprintln!("skipped: this CPU has no VNNI");
             return;
         };
         let product = |count: usize| {
@@ -310,7 +311,6 @@ mod tests {
     fn what_is_not_finite_stays_so() {
         for flaw in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let Some(matrix) = quantised(&[1.0; 2 * 20], 20) else {
-                eprintln!("skipped: this CPU has no VNNI");
                 return;
             };
             let mut a = vec![1.0; 3 * 20];
