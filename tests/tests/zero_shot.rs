@@ -52,6 +52,7 @@ fn a_long_note_loses_nothing_and_finds_nothing_twice() {
         }
     }
     // Labels that take several prompts find the same.
+    let (text, places) = note(20_000);
     let mut labels: Vec<Value> = (0..20).map(|n| json!(format!("other thing {n}"))).collect();
     labels.push(json!({"name": "thing", "synonyms": ["item", "object"]}));
     let answer = daemon.ask(&json!({

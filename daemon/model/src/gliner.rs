@@ -36,7 +36,8 @@ pub struct Gliner {
     pub projection: Option<Linear>,
     /// Where the vectors of the labels come from.
     pub labels: LabelEncoder,
-    /// LSTM layers over the words of a text, first to last. A word's vector is that of its first token.
+    /// LSTM layers over the words of a text, first to last; none beside a label encoder. A word's vector is that of its first
+    /// token.
     pub recurrent: Vec<Bilstm>,
     /// From words and labels to scores.
     pub head: GlinerHead,
@@ -277,7 +278,11 @@ pub(crate) fn describe(
         hidden: reader.hidden,
         projection: reader.projection("projection", encoder.hidden),
         labels: label_encoder,
-        recurrent: reader.recurrent()?,
+        // The reference makes the layers beside a label encoder, too, and leaves them out of the computation.
+        recurrent: match labels {
+            Some(_) => Vec::new(),
+            None => reader.recurrent()?,
+        },
         head: reader.head()?,
         max_words: config.count("max_len", 384, WORD_LIMIT)?,
     };

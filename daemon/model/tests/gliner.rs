@@ -98,6 +98,7 @@ fn every_variant_is_described() {
         projection.is_some() && bi.gliner().unwrap().projection.is_some() && bi.label_tokenizer().is_some()
     );
     assert_ne!(bi.digest(), open("bi-token").digest());
+    assert!(open("bi-marker").gliner().unwrap().recurrent.is_empty());
     let weights: u64 = fs::metadata(fixture("span").join("model.safetensors"))
         .unwrap()
         .len();
