@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Boots Debian with systemd as PID 1 in a container without a network, and does to the package what a hospital does:
-# installs, asks, is refused, reloads, kills, upgrades and downgrades under load, fills the disk, removes, purges.
-# run.sh OLD.deb NEW.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About three minutes.
+# installs, asks, is refused, reloads, links, kills, upgrades and downgrades under load, fills the disk, removes, purges, and
+# then does everything that the administrator's guide says.
+# run.sh OLD.deb NEW.deb UMLS.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About four minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-old=$1 new=$2 cache=$3
+old=$1 new=$2 umls=$3 cache=$4
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
@@ -57,6 +58,7 @@ mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
 cp "$old" "$place/root/root/old.deb"
 cp "$new" "$place/root/root/new.deb"
+cp "$umls" "$place/root/root/umls.deb"
 cp "$here/load.py" "$place/root/srv/"
 cp "$here/probe.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
@@ -139,6 +141,35 @@ held=$(inside journalctl -u mednerd-probe -o cat --no-pager | grep -c '^forbidde
 inside sh -c 'rm /run/systemd/system/mednerd-probe.service /var/lib/mednerd/models/probe.py; systemctl daemon-reload'
 pass "the sandbox holds: $held promises tried by a probe under the same unit"
 
+# The plugin as the package brings it: index, key, configuration; its host under the daemon's unit.
+linked() { note linked | sed 's/}$/, "link": true}/' | inside runuser -u ehr -- curl -s -m 60 --unix-socket /run/mednerd/mednerd.sock http://localhost/v1/annotate -d @-; }
+inside apt-get install -y -q /root/umls.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the plugin's package installs"; }
+inside mednerd-umls build --rrf /usr/share/mednerd/vocabularies/demo --out /var/lib/mednerd/umls.idx >/dev/null 2>&1 || die "an index is built"
+inside cp /usr/share/doc/mednerd-umls/examples/60-umls.toml /etc/mednerd/conf.d/
+inside mednerctl reload >"$place/reload" || { cat "$place/reload"; die "the plugin is taken"; }
+[[ $(linked) == *C0011860* ]] || die "mentions are linked: $(linked)"
+host() { inside pgrep -x mednerd-plugin- || true; }
+first=$(host)
+[ -n "$first" ] || die "a host runs"
+inside grep -q 'mednerd.service$' "/proc/$first/cgroup" || die "the host is in the daemon's unit"
+confined=$(inside grep -c '^CapEff:.*0000000000000000$\|^NoNewPrivs:.*1$\|^Seccomp:.*2$' "/proc/$first/status")
+[ "$confined" = 3 ] || { inside cat "/proc/$first/status"; die "the host is confined"; }
+inside kill -KILL "$first"
+answered "while the host is gone"
+until_inside sh -c 'mednerctl plugins | grep -q ready'
+for _ in $(seq 50); do [[ $(linked) == *C0011860* ]] && break; sleep 0.2; done
+[[ $(linked) == *C0011860* ]] || die "another host links: $(linked)"
+[ "$(host)" != "$first" ] || die "it is another host"
+# Whom the hospital does not trust is not loaded.
+inside mv /etc/mednerd/trusted-keys.d/mednerd.pub /root/
+if inside systemctl reload mednerd.service 2>/dev/null; then die "a plugin of a key that nobody trusts is refused"; fi
+inside mednerd validate >"$place/validate" 2>&1 && die "validate tells of a key that nobody trusts"
+grep -q 'mednerd.umls' "$place/validate" || { cat "$place/validate"; die "it names the plugin"; }
+[[ $(linked) == *C0011860* ]] || die "the old configuration serves on"
+inside mv /root/mednerd.pub /etc/mednerd/trusted-keys.d/
+inside mednerctl reload >/dev/null
+pass "the UMLS plugin links under the unit, confined, is replaced after SIGKILL, and is refused without its key"
+
 under_load() {
     local before
     before=$(main_pid)
@@ -214,7 +245,8 @@ answered "when it is installed again"
 inside mednerctl audit verify >/dev/null || die "the trail goes on"
 pass "is removed, and installed again goes on where it was"
 
-inside apt-get purge -y -q mednerd >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }
+inside rm /etc/mednerd/conf.d/60-umls.toml /var/lib/mednerd/umls.idx
+inside apt-get purge -y -q mednerd mednerd-umls >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }
 inside deluser --quiet ehr mednerd 2>/dev/null || true
 inside sh -c 'userdel -r ehr; userdel -r stranger' 2>/dev/null
 everything >"$place/after"
