@@ -9,10 +9,10 @@ old=$1 new=$2 umls=$3 cache=$4
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
-base=$cache/bookworm-2.tar
+base=$cache/bookworm.tar
 if [ ! -e "$base" ]; then
     echo "# making a Debian 12 root"
-    mmdebstrap --quiet --variant=minbase \
+    mmdebstrap --quiet --variant=minbase --format=tar \
         --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,iproute2,adduser,python3,curl bookworm "$base.new"
     mv "$base.new" "$base"
 fi
@@ -164,7 +164,7 @@ for _ in $(seq 50); do [[ $(linked) == *C0011860* ]] && break; sleep 0.2; done
 inside mv /etc/mednerd/trusted-keys.d/mednerd.pub /root/
 if inside systemctl reload mednerd.service 2>/dev/null; then die "a plugin of a key that nobody trusts is refused"; fi
 inside mednerd validate >"$place/validate" 2>&1 && die "validate tells of a key that nobody trusts"
-grep -q 'mednerd.umls' "$place/validate" || { cat "$place/validate"; die "it names the plugin"; }
+grep -q '60-umls.toml:2: signed by key' "$place/validate" || { cat "$place/validate"; die "it names file, line and key"; }
 [[ $(linked) == *C0011860* ]] || die "the old configuration serves on"
 inside mv /root/mednerd.pub /etc/mednerd/trusted-keys.d/
 inside mednerctl reload >/dev/null
