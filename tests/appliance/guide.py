@@ -15,7 +15,9 @@ LEFT_OUT = ("systemctl edit", "mednerctl bench")
 
 def run(command, **environment):
     settings = os.environ | {"SYSTEMD_PAGER": "cat"} | environment
-    done = subprocess.run(["bash", "-c", command], env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    # An editor is opened on a terminal alone.
+    words = ["script", "-qec", command, "/dev/null"] if command.startswith("systemctl edit") else ["bash", "-c", command]
+    done = subprocess.run(words, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
 

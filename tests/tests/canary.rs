@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use mednerd_client::api::{BatchLine, Status};
+use mednerd_tests::daemon::binary;
 use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Reply, eventually};
@@ -159,6 +161,14 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
         .server("stall_timeout_ms", 300);
     let mut daemon = {
         let site = mednerd_tests::Site::new(&config);
+        for folder in ["trail", "conf.d"] {
+            fs::create_dir(site.path(folder)).unwrap();
+        }
+        site.write("key", &"7".repeat(64));
+        site.write(
+            "conf.d/10-audit.toml",
+            "[audit]\npath = \"../trail\"\nkey = \"../key\"\n",
+        );
         let mut command = site.command();
         // Temporary files, were there any, would be here.
         command
@@ -264,4 +274,33 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
         "the canary can be seen where it must be: {}",
         watch.echoed
     );
+}
+
+#[test]
+fn a_daemon_that_is_killed_with_a_note_under_way_leaves_nothing_of_it_behind() {
+    let note = json!({"text": format!("{CANARY} {}", long_note(15_000).0)}).to_string();
+    let site = mednerd_tests::Site::new(&Config::tiny());
+    for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT] {
+        // No core files, as in the unit.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "ulimit -c 0; exec \"$@\"", "sh"])
+            .arg(binary("mednerd"))
+            .arg("--config")
+            .arg(site.config())
+            .env("TMPDIR", site.path(""))
+            .current_dir(site.path(""))
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        let mut daemon = site.start_by(&mut command);
+        let mut client = daemon.connect();
+        client.send(message("POST", "/v1/annotate", &note)).unwrap();
+        eventually("the note is under way", || {
+            let status = daemon.status();
+            status.queue.documents > 0 || status.requests.ok > 0
+        });
+        daemon.signal(signal);
+        assert!(!daemon.wait().success());
+        look_into_files(&site.path(""));
+    }
 }

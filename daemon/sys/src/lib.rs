@@ -1,7 +1,7 @@
 //! The few system calls that need `unsafe`, and nothing else: the groups of a socket's peer,
-//! descriptors inherited from systemd, a heap that forgets. Each block has its safety argument.
+//! descriptors inherited from systemd, a heap and a stack that forget. Each block has its safety argument.
 
-mod heap;
+mod memory;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, gid_t, socklen_t};
 
-pub use heap::{Forgetful, share_one_heap};
+pub use memory::{Forgetful, forgetting, share_one_heap};
 
 /// The supplementary groups of the process at the other end of a connected Unix socket, as they
 /// were when it connected (`SO_PEERGROUPS`, Linux 4.13).

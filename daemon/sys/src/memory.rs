@@ -1,13 +1,14 @@
-//! A heap that forgets what it held, and one heap for all threads.
+//! A heap and a stack that forget what they held, and one heap for all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::mem::MaybeUninit;
 
 /// Blocks up to this size are overwritten whatever is in them.
 const SMALL: usize = 4096;
 
 /// The system's heap, where a block that may hold text is overwritten before it is given back: so a note is not in the
-/// process any longer than its request. Text of any length lies in blocks of bytes, which alone have an alignment of 1;
-/// what is aligned and large holds numbers, which would cost time to overwrite.
+/// process any longer than its request. Long texts lie in blocks aligned to 1 (bytes) or 8 (behind a count of owners); large blocks
+/// aligned to 4, or for vector instructions, hold a model's numbers, which would cost time to overwrite.
 ///
 /// ```
 /// #[global_allocator]
@@ -20,7 +21,7 @@ const SMALL: usize = 4096;
 pub struct Forgetful;
 
 fn may_hold_text(layout: Layout) -> bool {
-    layout.align() == 1 || layout.size() <= SMALL
+    matches!(layout.align(), 1 | 2 | 8) || layout.size() <= SMALL
 }
 
 // SAFETY: every block comes from and goes back to `System` with the layout it was asked for; what is done in between
@@ -66,6 +67,28 @@ unsafe impl GlobalAlloc for Forgetful {
     }
 }
 
+/// Runs `work` and overwrites what it left on this thread's stack: the last block of a text that was hashed, say. A panic
+/// goes through it and leaves everything: catch it inside.
+#[inline(never)]
+pub fn forgetting<T>(work: impl FnOnce() -> T) -> T {
+    /// In a frame of its own, below that of [`forget`]'s caller, whatever is inlined into it.
+    #[inline(never)]
+    fn apart<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    fn forget() {
+        /// Deeper than anything that has text in its frames.
+        const DEPTH: usize = 64 << 10;
+        let mut left = MaybeUninit::<[u8; DEPTH]>::uninit();
+        // SAFETY: `left` is this function's own and has `DEPTH` bytes.
+        unsafe { libc::explicit_bzero(left.as_mut_ptr().cast(), DEPTH) };
+    }
+    let result = apart(work);
+    forget();
+    result
+}
+
 /// Makes all threads allocate from one heap, so that memory which one thread freed serves the next
 /// request on any other, and the process stays as large as its work and no larger (`M_ARENA_MAX` of
 /// `mallopt(3)`). Call it before the first thread is started.
@@ -91,7 +114,7 @@ mod tests {
     /// the block that replaced it.
     #[test]
     fn a_block_keeps_its_bytes_while_it_grows_and_shrinks() {
-        for align in [1, 8] {
+        for align in [1, 4, 8] {
             let layout = |size| Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>());
             // SAFETY: sizes are not 0, each block is used within its size and given back once with its layout.
             unsafe {
