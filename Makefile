@@ -70,9 +70,9 @@ appliance-test: build
 	@packaging/scripts/appliance-test.sh $(CARGO_TARGET_DIR)
 
 ## make roots-test  install the packages in bare roots of Debian 12 and 13 and Ubuntu 22.04 and 24.04 (needs root)
-roots-test: deb
-	@packaging/scripts/setup.sh mmdebstrap
-	@tests/appliance/roots.sh $(CARGO_TARGET_DIR)/deb/mednerd{,-umls,-sdk}_*_*.deb
+roots-test: build
+	@packaging/scripts/setup.sh debhelper dh-apparmor mmdebstrap
+	@tests/appliance/roots.sh $$(packaging/scripts/deb.sh $(CARGO_TARGET_DIR) | grep -v dbgsym)
 
 ## make deny        licences, sources, bans and advisories of all dependencies (needs cargo-deny and its network)
 deny:
