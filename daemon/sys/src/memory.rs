@@ -9,14 +9,6 @@ const SMALL: usize = 4096;
 /// The system's heap, where a block that may hold text is overwritten before it is given back: so a note is not in the
 /// process any longer than its request. Long texts lie in blocks aligned to 1 (bytes) or 8 (behind a count of owners); large blocks
 /// aligned to 4, or for vector instructions, hold a model's numbers, which would cost time to overwrite.
-///
-/// ```
-/// #[global_allocator]
-/// static HEAP: mednerd_sys::Forgetful = mednerd_sys::Forgetful;
-/// let mut note = String::from("Zyx");
-/// note.push_str("gardquist");
-/// assert_eq!(note, "Zyxgardquist");
-/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forgetful;
 
