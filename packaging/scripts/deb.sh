@@ -53,7 +53,7 @@ done
 
 cp -r plugins/umls/demo plugins/umls/README.md "$stage/dist/umls/"
 install -D -m 644 -t "$stage/dist/umls/mednerd.umls" "$release/$plugin" plugins/umls/plugin/plugin.toml
-cp "${key%.key}.pub" "$stage/dist/umls/mednerd.pub"
+cp "${key%.*}.pub" "$stage/dist/umls/mednerd.pub"
 
 # The SDK's crates as a workspace of their own, with the examples in it.
 sdk=$stage/dist/sdk
