@@ -45,6 +45,7 @@ done
 cp -r packaging/models packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
 cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"
+cp packaging/systemd/mednerd-cuda.conf "$stage/dist/doc/examples/"
 "$release/mednerctl" man "$stage/dist/man"
 cp packaging/man/*.1 "$stage/dist/man/"
 for shell in bash zsh fish; do
