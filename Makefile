@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test kit-test lint kernels cuda unit bench soak deny deb appliance-test
+.PHONY: help setup build bin-dir demo test kit-test lint kernels cuda unit bench soak deny deb appliance-test roots-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -59,15 +59,20 @@ kit-test: build
 	@packaging/scripts/setup.sh python3-venv
 	@sdk/python/tests/run.sh $(BIN) $(CARGO_TARGET_DIR)/kit-venv
 
-## make deb         the Debian packages; prints where they are. Built twice, the same bytes
-deb: setup
+## make deb         the Debian packages; prints where they are. PLUGIN_KEY=FILE signs the plugins
+deb: build
 	@packaging/scripts/setup.sh debhelper dh-apparmor
 	@packaging/scripts/deb.sh $(CARGO_TARGET_DIR)
 
 ## make appliance-test  install, kill, upgrade under load, fill the disk, purge: in Debian under systemd (needs root)
-appliance-test: setup
-	@packaging/scripts/setup.sh debhelper dh-apparmor mmdebstrap systemd-container
+appliance-test: build
+	@packaging/scripts/setup.sh debhelper dh-apparmor e2fsprogs lintian mmdebstrap systemd-container util-linux
 	@packaging/scripts/appliance-test.sh $(CARGO_TARGET_DIR)
+
+## make roots-test  install the packages in bare roots of Debian 12 and 13 and Ubuntu 22.04 and 24.04 (needs root)
+roots-test: build
+	@packaging/scripts/setup.sh debhelper dh-apparmor mmdebstrap
+	@tests/appliance/roots.sh $$(packaging/scripts/deb.sh $(CARGO_TARGET_DIR) | grep -v dbgsym)
 
 ## make deny        licences, sources, bans and advisories of all dependencies (needs cargo-deny and its network)
 deny:

@@ -1,8 +1,21 @@
 #!/usr/bin/env bash
-# Builds the package twice, as one version and as the next, and hands both to tests/appliance/run.sh. $1 is the target directory.
+# Makes the packages and hands them to tests/appliance/run.sh, with a previous version that is the same but for its number.
+# $1 is the target directory.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1
-old=$(DEB_REVISION=0~test packaging/scripts/deb.sh "$target" | grep '/mednerd_')
-new=$(packaging/scripts/deb.sh "$target" | grep '/mednerd_')
-exec tests/appliance/run.sh "$old" "$new" "$target/appliance"
+work=$target/appliance
+mkdir -p "$work"
+packaging/scripts/deb.sh "$target" >"$work/packages"
+package() { grep "/$1_[^/]*\.deb$" "$work/packages"; }
+
+lintian --allow-root --fail-on error,warning "$(package mednerd)" "$(package mednerd-umls)" "$(package mednerd-sdk)"
+echo "ok - lintian finds nothing"
+
+old=$work/old
+rm -rf "$old"
+dpkg-deb -R "$(package mednerd)" "$old"
+sed -i 's/^\(Version: .*\)/\1~previous/' "$old/DEBIAN/control"
+dpkg-deb --root-owner-group -Znone -b "$old" "$work/old.deb" >/dev/null
+rm -rf "$old"
+exec tests/appliance/run.sh "$work/old.deb" "$(package mednerd)" "$(package mednerd-umls)" "$work"

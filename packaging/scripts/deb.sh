@@ -1,55 +1,88 @@
 #!/usr/bin/env bash
-# Builds the Debian packages into OUT (default: the target directory's deb/) and says where they are. The same commit gives
-# the same bytes. $1 is the target directory; DEB_REVISION is the revision of the package (default 1).
+# Makes Debian packages of the built release in $1, the target directory, and says where they are. The same commit gives
+# the same bytes in any folder. DEB_REVISION is the revision of the packages (default 1); OUT the folder for them (default:
+# the target directory's deb/); PLUGIN_KEY the secret key that signs the plugins in the tree, MEDNERD_KEY_PASSWORD its password.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1
-out=${OUT:-$target/deb}
-stage=$target/deb/stage
-revision=${DEB_REVISION:-1}
+release=$target/release
+work=$target/deb
+stage=$work/stage
+out=${OUT:-$work}
 
-# The binaries that are packaged, of those that this tree has. `mednerd.install` and its like say where they go.
 binaries=(mednerd mednerctl mednerd-plugin-host mednerd-umls)
+plugin=libmednerd_umls_plugin.so
 
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-packaging/scripts/release-build.sh "$target/deb/build" "${binaries[@]}"
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-${DEB_REVISION:-1}
+
+# A dependency that was compiled before rustc.sh was there, or without it.
+for built in "${binaries[@]}" "$plugin"; do
+    if grep -qaF -e "${CARGO_HOME:-$HOME/.cargo}/" -e "$PWD/" -e "$target/" "$release/$built"; then
+        echo "deb: $release/$built names folders of this machine; cargo clean --release, then again" >&2
+        exit 1
+    fi
+done
+
+# Without a key of ours, one of this target directory's own: it can load what was built here and nothing else.
+key=${PLUGIN_KEY:-$work/plugin.key}
+mkdir -p "$work" "$out"
+if [ ! -e "$key" ]; then
+    [ -z "${PLUGIN_KEY:-}" ] || { echo "deb: there is no key $PLUGIN_KEY" >&2; exit 1; }
+    MEDNERD_KEY_PASSWORD='' "$release/mednerctl" plugin keygen --key "$key" >/dev/null
+fi
+[ -n "${PLUGIN_KEY:-}" ] || export MEDNERD_KEY_PASSWORD=''
+PLUGIN_KEY=$(realpath "$key")
+export PLUGIN_KEY
 
 rm -rf "$stage"
-mkdir -p "$stage/dist/bin" "$stage/dist/completions/"{bash,zsh,fish} "$stage/dist/man" "$stage/dist/doc" "$out"
+mkdir -p "$stage"/dist/{bin,completions,doc,man,sdk,umls}
 cp -r packaging/debian "$stage/debian"
 for binary in "${binaries[@]}"; do
-    install -m 755 "$target/deb/build/release/$binary" "$stage/dist/bin/"
+    install -m 755 "$release/$binary" "$stage/dist/bin/"
 done
-mkdir "$stage/dist/models"
-cp -r packaging/models/biomed-small "$stage/dist/models/"
-cp -r packaging/systemd packaging/apparmor "$stage/dist/"
-mkdir "$stage/dist/vocabularies"
-cp -r plugins/umls/demo "$stage/dist/vocabularies/"
-cp configs/mednerd.toml "$stage/dist/"
+cp -r packaging/models packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
 cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"
-"$stage/dist/bin/mednerctl" man "$stage/dist/man"
+cp packaging/systemd/mednerd-cuda.conf "$stage/dist/doc/examples/"
+"$release/mednerctl" man "$stage/dist/man"
 cp packaging/man/*.1 "$stage/dist/man/"
-"$stage/dist/bin/mednerctl" completions bash >"$stage/dist/completions/bash/mednerctl"
-"$stage/dist/bin/mednerctl" completions zsh >"$stage/dist/completions/zsh/_mednerctl"
-"$stage/dist/bin/mednerctl" completions fish >"$stage/dist/completions/fish/mednerctl.fish"
-packaging/scripts/sbom.py >"$stage/dist/doc/mednerd.cdx.json"
+for shell in bash zsh fish; do
+    "$release/mednerctl" completions $shell >"$stage/dist/completions/$shell"
+done
+
+cp -r plugins/umls/demo plugins/umls/README.md "$stage/dist/umls/"
+install -D -m 644 -t "$stage/dist/umls/mednerd.umls" "$release/$plugin" plugins/umls/plugin/plugin.toml
+cp "${key%.*}.pub" "$stage/dist/umls/mednerd.pub"
+
+# The SDK's crates as a workspace of their own, with the examples in it.
+sdk=$stage/dist/sdk
+cp -r sdk/plugin sdk/plugin-abi "$sdk/"
+mv "$sdk/plugin/template" "$sdk/"
+cp -r plugins/examples "$sdk/"
+sed -i 's,^mednerd-plugin = .*,mednerd-plugin = { path = "/usr/share/mednerd/sdk/plugin" },' "$sdk/template/Cargo.toml"
+sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi", "examples/csv", "examples/hl7v2", "examples/peft"]' \
+    -e 's,^exclude = .*,exclude = ["template"],' -e 's,path = "sdk/,path = ",' \
+    -e '/path = "\(daemon\|plugins\)\//d' -e '/^\[profile/,$d' Cargo.toml >"$sdk/Cargo.toml"
+
+# What the binaries are made of: beside them, and in each of them.
+packaging/scripts/sbom.py "$stage/dist/doc/mednerd.cdx.json" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
+packaging/scripts/sbom.py "$stage/dist/umls/mednerd-umls.cdx.json" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
 
 cat >"$stage/debian/changelog" <<CHANGELOG
-mednerd ($version-$revision) unstable; urgency=medium
+mednerd ($version) unstable; urgency=medium
 
   * See /usr/share/doc/mednerd for what is in this version.
 
  -- The mednerd authors <mednerd@example.org>  $(date -R -d "@$SOURCE_DATE_EPOCH")
 CHANGELOG
 chmod -R u=rwX,go=rX "$stage"
-(cd "$stage" && dpkg-buildpackage --build=binary --no-sign >"$target/deb/log" 2>&1) || {
-    cat "$target/deb/log" >&2
+(cd "$stage" && dpkg-buildpackage --build=binary --no-sign >"$work/log" 2>&1) || {
+    cat "$work/log" >&2
     exit 1
 }
-for package in "$target"/deb/*_"$version-$revision"_amd64.deb; do
-    [ "$out" = "$target/deb" ] || mv "$package" "$out/"
+for package in "$work"/*_"${version}"_*.deb; do
+    [ "$out" = "$work" ] || mv "$package" "$out/"
     echo "$out/${package##*/}"
 done

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Boots Debian with systemd as PID 1 in a container without a network, and does to the package what a hospital does:
-# installs, asks, is refused, reloads, kills, upgrades and downgrades under load, fills the disk, removes, purges.
-# run.sh OLD.deb NEW.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About three minutes.
+# installs, asks, is refused, reloads, links, kills, upgrades and downgrades under load, fills the disk, removes, purges, and
+# then does everything that the administrator's guide says.
+# run.sh OLD.deb NEW.deb UMLS.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About four minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-old=$1 new=$2 cache=$3
+old=$1 new=$2 umls=$3 cache=$4
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
-base=$cache/bookworm-2.tar
+base=$cache/bookworm.tar
 if [ ! -e "$base" ]; then
     echo "# making a Debian 12 root"
-    mmdebstrap --quiet --variant=minbase \
+    mmdebstrap --quiet --variant=minbase --format=tar \
         --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,iproute2,adduser,python3,curl bookworm "$base.new"
     mv "$base.new" "$base"
 fi
@@ -30,6 +31,7 @@ cleanup() {
         for _ in $(seq 100); do kill -0 "$nspawn" 2>/dev/null || break; sleep 0.1; done
     fi
     [ -z "${nspawn:-}" ] || kill -KILL "$nspawn" 2>/dev/null || true
+    [ -z "${loop:-}" ] || losetup -d "$loop"
     rm -rf "$place"
     exit $status
 }
@@ -44,10 +46,10 @@ until_inside() {
     die "waited in vain for: $*"
 }
 note() { printf '{"text": "Zyxgardquist has type 2 diabetes and takes metformin.", "document_id": "%s"}' "$1"; }
-# ask USER [SOCKET]: HTTP status and body.
+# ask USER [SOCKET [DOCUMENT]]: HTTP status and body.
 ask() {
     # On standard input: a command line with the note would be in the journal by runuser's doing.
-    note "by-$1" | inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
+    note "${3:-by-$1}" | inside runuser -u "$1" -- curl -s -m 60 -w '\n%{http_code}' --unix-socket "${2:-/run/mednerd/mednerd.sock}" \
         http://localhost/v1/annotate -d @-
 }
 answered() { [[ $(ask ehr) == *Disease*200 ]] || die "$1: $(ask ehr)"; }
@@ -57,11 +59,12 @@ mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
 cp "$old" "$place/root/root/old.deb"
 cp "$new" "$place/root/root/new.deb"
+cp "$umls" "$place/root/root/umls.deb"
 cp "$here/load.py" "$place/root/srv/"
 cp "$here/probe.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid systemd-nspawn -D "$place/root" -b --register=no --keep-unit -M "mednerd-$$" \
-    --capability=all --system-call-filter="bpf @keyring" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
+    --capability=all --system-call-filter="bpf @keyring landlock_create_ruleset landlock_add_rule landlock_restrict_self" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
 nspawn=$!
 for _ in $(seq 100); do
     container=$(pgrep -P "$nspawn" | head -1 || true)
@@ -139,6 +142,39 @@ held=$(inside journalctl -u mednerd-probe -o cat --no-pager | grep -c '^forbidde
 inside sh -c 'rm /run/systemd/system/mednerd-probe.service /var/lib/mednerd/models/probe.py; systemctl daemon-reload'
 pass "the sandbox holds: $held promises tried by a probe under the same unit"
 
+# The plugin as the package brings it: index, key, configuration; its host under the daemon's unit.
+linked() { note linked | sed 's/}$/, "link": true}/' | inside runuser -u ehr -- curl -s -m 60 --unix-socket /run/mednerd/mednerd.sock http://localhost/v1/annotate -d @-; }
+inside apt-get install -y -q /root/umls.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the plugin's package installs"; }
+inside mednerd-umls build --rrf /usr/share/mednerd/vocabularies/demo --out /var/lib/mednerd/umls.idx >/dev/null 2>&1 || die "an index is built"
+inside cp /usr/share/doc/mednerd-umls/examples/60-umls.toml /etc/mednerd/conf.d/
+inside mednerctl reload >"$place/reload" || { cat "$place/reload"; die "the plugin is taken"; }
+[[ $(linked) == *C0011860* ]] || die "mentions are linked: $(linked)"
+# landlock_create_ruleset tells its version.
+if [ "$(python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')" -gt 0 ]; then
+    inside journalctl -u mednerd --no-pager | grep -q 'Landlock confines it only' && die "Landlock confines the host"
+fi
+host() { inside pgrep -x mednerd-plugin- || true; }
+first=$(host)
+[ -n "$first" ] || die "a host runs"
+inside grep -q 'mednerd.service$' "/proc/$first/cgroup" || die "the host is in the daemon's unit"
+confined=$(inside grep -c '^CapEff:.*0000000000000000$\|^NoNewPrivs:.*1$\|^Seccomp:.*2$' "/proc/$first/status")
+[ "$confined" = 3 ] || { inside cat "/proc/$first/status"; die "the host is confined"; }
+inside kill -KILL "$first"
+answered "while the host is gone"
+until_inside sh -c 'mednerctl plugins | grep -q ready'
+for _ in $(seq 50); do [[ $(linked) == *C0011860* ]] && break; sleep 0.2; done
+[[ $(linked) == *C0011860* ]] || die "another host links: $(linked)"
+[ "$(host)" != "$first" ] || die "it is another host"
+# Whom the hospital does not trust is not loaded.
+inside mv /etc/mednerd/trusted-keys.d/mednerd.pub /root/
+if inside systemctl reload mednerd.service 2>/dev/null; then die "a plugin of a key that nobody trusts is refused"; fi
+inside mednerd validate >"$place/validate" 2>&1 && die "validate tells of a key that nobody trusts"
+grep -q '60-umls.toml:2: signed by key' "$place/validate" || { cat "$place/validate"; die "it names file, line and key"; }
+[[ $(linked) == *C0011860* ]] || die "the old configuration serves on"
+inside mv /root/mednerd.pub /etc/mednerd/trusted-keys.d/
+inside mednerctl reload >/dev/null
+pass "the UMLS plugin links under the unit, confined, is replaced after SIGKILL, and is refused without its key"
+
 under_load() {
     local before
     before=$(main_pid)
@@ -177,7 +213,38 @@ inside sh -c 'cp -r /var/lib/mednerd/audit /root/trail; sed -i "0,/\"uid\":/s/\"
 if inside mednerctl audit verify --path /root/trail >/dev/null 2>&1; then die "an edit is found"; fi
 pass "the audit trail verifies over all restarts ($(sed -n 's/^records as they were written *//p' "$place/verify") records), and an edit is found"
 
+# A disk as it is found after a loss of power: what has reached the device, without what is still in memory.
+truncate -s 16M "$place/disk"
+mkfs.ext4 -q "$place/disk"
+loop=$(losetup --find --show "$place/disk")
+mkdir "$place/mount"
+found_after_power_loss() {
+    cp "$place/disk" "$place/lost"
+    mount -o loop "$place/lost" "$place/mount"
+    local found=0
+    grep -q "\"document_id\":\"$1\"" "$place/mount/audit.ndjson" || found=1
+    umount "$place/mount"
+    return $found
+}
 inside systemctl stop mednerd.service 2>/dev/null
+inside mknod /root/disk b "$((0x$(stat -c %t "$loop")))" "$((0x$(stat -c %T "$loop")))"
+inside mount /root/disk /var/lib/mednerd/audit
+inside sh -c 'chown mednerd: /var/lib/mednerd/audit; chmod 700 /var/lib/mednerd/audit; printf "[audit]\nsync = \"record\"\n" >/etc/mednerd/conf.d/70-sync.toml'
+for number in 1 2 3; do
+    [[ $(ask ehr /run/mednerd/mednerd.sock "record-$number") == *200 ]] || die "is answered"
+    found_after_power_loss "record-$number" || die "a record that has to be on the disk before the answer is there"
+done
+inside rm /etc/mednerd/conf.d/70-sync.toml
+inside mednerctl reload >/dev/null
+[[ $(ask ehr /run/mednerd/mednerd.sock periodic) == *200 ]] || die "is answered"
+for _ in $(seq 10); do sleep 1; found_after_power_loss periodic && break; done
+found_after_power_loss periodic || die "a record is on the disk soon"
+inside systemctl stop mednerd.service 2>/dev/null
+inside umount /var/lib/mednerd/audit
+losetup -d "$loop"
+loop=
+pass "a loss of power costs no record that was answered with sync = \"record\", and those of the last moment otherwise"
+
 inside sh -c 'mount -t tmpfs -o size=512k,mode=700,uid=$(id -u mednerd),gid=$(id -g mednerd) full /var/lib/mednerd/audit'
 answered "on a small disk"
 inside sh -c 'dd if=/dev/zero of=/var/lib/mednerd/audit/filler bs=1k status=none || true'
@@ -214,11 +281,24 @@ answered "when it is installed again"
 inside mednerctl audit verify >/dev/null || die "the trail goes on"
 pass "is removed, and installed again goes on where it was"
 
-inside apt-get purge -y -q mednerd >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }
+inside rm /etc/mednerd/conf.d/60-umls.toml /var/lib/mednerd/umls.idx
+inside apt-get purge -y -q mednerd mednerd-umls >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }
 inside deluser --quiet ehr mednerd 2>/dev/null || true
 inside sh -c 'userdel -r ehr; userdel -r stranger' 2>/dev/null
 everything >"$place/after"
-left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-$\|^/var/mail\|\.pyc$\|__pycache__$' || true)
+left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-$\|^/var/mail\|systemd-private-[0-9a-f]*-systemd-\|\.pyc$\|__pycache__$' || true)
 [ -z "$left" ] || die "nothing is left after a purge: $left"
 pass "is purged, and nothing is left"
+
+# The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a note.
+inside useradd mirth
+inside mkdir -p /root/guide /srv/umls/2026AA /var/lib/node_exporter
+inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/system/mirthconnect.service
+    echo "APT::Get::Assume-Yes \"true\";" >/etc/apt/apt.conf.d/guide
+    ln -s /usr/share/mednerd/vocabularies/demo /srv/umls/2026AA/META
+    echo "Type 2 diabetes." >/root/guide/note.txt
+    cp /root/new.deb /root/guide/mednerd_1_amd64.deb; cp /root/umls.deb /root/guide/mednerd-umls_1_amd64.deb'
+cp "$here/guide.py" "$here/../../packaging/doc/administrator-guide.md" "$place/root/root/"
+followed=$(inside sh -c 'cd /root/guide && python3 ../guide.py ../administrator-guide.md') || die "the guide can be followed"
+pass "the administrator's guide is followed: $followed commands"
 echo "$steps passed, 0 failed"

@@ -422,6 +422,38 @@ impl Daemon {
         });
     }
 
+    /// Where in the daemon's memory these bytes are: the kind of mapping and what stands around them, for each place. `None`
+    /// where this user may not look.
+    ///
+    /// # Panics
+    /// Where the daemon does not run.
+    pub fn in_memory(&self, needle: &[u8]) -> Option<Vec<String>> {
+        use std::os::unix::fs::FileExt;
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid())).expect("the daemon runs");
+        let memory = File::open(format!("/proc/{}/mem", self.pid())).ok()?;
+        let mut found = Vec::new();
+        for line in maps.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (Some((begin, end)), true) = (words[0].split_once('-'), words[1].starts_with("rw")) else {
+                continue;
+            };
+            let number = |text| u64::from_str_radix(text, 16).expect("hexadecimal");
+            let (begin, end) = (number(begin), number(end));
+            let mut bytes = vec![0; usize::try_from(end - begin).expect("of this machine")];
+            // A mapping may go away meanwhile, and a guard page cannot be read.
+            let Ok(read) = memory.read_at(&mut bytes, begin) else {
+                continue;
+            };
+            let windows = bytes[..read].windows(needle.len()).enumerate();
+            for (at, _) in windows.filter(|(_, window)| *window == needle) {
+                let around = &bytes[at.saturating_sub(40)..(at + needle.len() + 40).min(read)];
+                let name = words.get(5).unwrap_or(&"anonymous");
+                found.push(format!("{name}+{at:#x}: {}", around.escape_ascii()));
+            }
+        }
+        Some(found)
+    }
+
     /// A figure in kB from `/proc/PID/status`, such as `VmRSS` or `VmHWM`, in bytes.
     pub fn memory(&self, figure: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the daemon runs");

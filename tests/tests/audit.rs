@@ -197,10 +197,12 @@ fn an_administrator_may_choose_to_go_on_without() {
 
 #[test]
 fn a_trail_that_cannot_be_kept_is_told_before_the_start() {
-    let site = site("max_bytes = 1\non_failure = \"ignore\"\n");
+    let site = site("max_bytes = 1\non_failure = \"ignore\"\nsync = \"never\"\n");
     let text = String::from_utf8(site.validate().stdout).unwrap();
     assert!(
-        text.contains("audit.max_bytes") && text.contains("\"refuse\" or \"continue\""),
+        text.contains("audit.max_bytes")
+            && text.contains("\"refuse\" or \"continue\"")
+            && text.contains("\"periodic\" or \"record\""),
         "{text}"
     );
     let site = self::site("");
@@ -217,7 +219,7 @@ fn a_trail_that_cannot_be_kept_is_told_before_the_start() {
 
 #[test]
 fn a_client_that_went_away_is_in_the_trail() {
-    let site = site("");
+    let site = site("sync = \"record\"\n");
     let mut daemon = site.start();
     let (text, _) = mednerd_tests::notes::long_note(200_000);
     let mut connection = daemon.connect();

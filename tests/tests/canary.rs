@@ -1,10 +1,13 @@
 //! No note text leaves the daemon by any way but its answer: not in logs, metrics, errors or files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use mednerd_client::api::{BatchLine, Status};
+use mednerd_tests::daemon::binary;
 use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Reply, eventually};
@@ -110,6 +113,29 @@ fn look_into_files(folder: &Path) -> usize {
     files
 }
 
+/// How often every request is sent: 40 times, or as often as it takes for `MEDNERD_CANARIES` notes.
+fn rounds() -> usize {
+    let wanted = std::env::var("MEDNERD_CANARIES").ok();
+    let wanted = wanted.map(|number| number.parse::<usize>().expect("MEDNERD_CANARIES is a number"));
+    wanted.map_or(40, |notes| notes.div_ceil(2 * requests(0).len()))
+}
+
+/// A second after the last answer no note is in the process any more.
+fn look_into_memory(daemon: &Daemon) {
+    let mut found = None;
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_secs(1));
+        found = daemon.in_memory(&CANARY.as_bytes()[..8]);
+        if found.as_ref().is_none_or(Vec::is_empty) {
+            break;
+        }
+    }
+    match found {
+        None => eprintln!("skipped: this user may not look into the daemon's memory"),
+        Some(found) => assert!(found.is_empty(), "{} places: {found:#?}", found.len()),
+    }
+}
+
 fn look_at_what_operators_see(daemon: &Daemon) {
     for route in [
         "/metrics",
@@ -135,6 +161,14 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
         .server("stall_timeout_ms", 300);
     let mut daemon = {
         let site = mednerd_tests::Site::new(&config);
+        for folder in ["trail", "conf.d"] {
+            fs::create_dir(site.path(folder)).unwrap();
+        }
+        site.write("key", &"7".repeat(64));
+        site.write(
+            "conf.d/10-audit.toml",
+            "[audit]\npath = \"../trail\"\nkey = \"../key\"\n",
+        );
         let mut command = site.command();
         // Temporary files, were there any, would be here.
         command
@@ -146,7 +180,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
     };
     let mut watch = Watch::default();
 
-    for number in 0..40 {
+    for number in 0..rounds() {
         for request in requests(number) {
             let mut client = daemon.connect();
             client.send(&request).unwrap();
@@ -206,6 +240,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
 
     daemon.wait_idle();
     look_at_what_operators_see(&daemon);
+    look_into_memory(&daemon);
     let metrics = daemon.admin("GET", "/metrics");
     assert!(
         metrics.text().contains("status=\"429\""),
@@ -239,4 +274,33 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
         "the canary can be seen where it must be: {}",
         watch.echoed
     );
+}
+
+#[test]
+fn a_daemon_that_is_killed_with_a_note_under_way_leaves_nothing_of_it_behind() {
+    let note = json!({"text": format!("{CANARY} {}", long_note(15_000).0)}).to_string();
+    let site = mednerd_tests::Site::new(&Config::tiny());
+    for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT] {
+        // No core files, as in the unit.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "ulimit -c 0; exec \"$@\"", "sh"])
+            .arg(binary("mednerd"))
+            .arg("--config")
+            .arg(site.config())
+            .env("TMPDIR", site.path(""))
+            .current_dir(site.path(""))
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        let mut daemon = site.start_by(&mut command);
+        let mut client = daemon.connect();
+        client.send(message("POST", "/v1/annotate", &note)).unwrap();
+        eventually("the note is under way", || {
+            let status = daemon.status();
+            status.queue.documents > 0 || status.requests.ok > 0
+        });
+        daemon.signal(signal);
+        assert!(!daemon.wait().success());
+        look_into_files(&site.path(""));
+    }
 }

@@ -31,7 +31,7 @@ fn entry(number: u64) -> Entry {
 fn write(folder: &Path, count: u64, max_bytes: u64) {
     let mut trail = Trail::open(folder, key()).unwrap();
     for number in 0..count {
-        trail.append(&entry(number), max_bytes).unwrap();
+        trail.append(&entry(number), max_bytes, false).unwrap();
     }
 }
 
@@ -89,16 +89,16 @@ fn one_writer_at_a_time() {
 fn a_file_that_was_taken_away_under_the_writer_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let mut trail = Trail::open(folder.path(), key()).unwrap();
-    trail.append(&entry(1), 1 << 20).unwrap();
+    trail.append(&entry(1), 1 << 20, false).unwrap();
     let path = folder.path().join("audit.ndjson");
     fs::remove_file(&path).unwrap();
-    trail.append(&entry(2), 1 << 20).unwrap();
-    trail.append(&entry(3), 1 << 20).unwrap();
+    trail.append(&entry(2), 1 << 20, false).unwrap();
+    trail.append(&entry(3), 1 << 20, false).unwrap();
     let report = verify(folder.path());
     assert_eq!((report.first, report.last), (2, 3), "{report:?}");
     // Emptied, not removed.
     fs::write(&path, "").unwrap();
-    trail.append(&entry(4), 1 << 20).unwrap();
+    trail.append(&entry(4), 1 << 20, false).unwrap();
     assert_eq!(verify(folder.path()).last, 4);
 }
 
@@ -148,7 +148,7 @@ fn a_full_disk_takes_nothing_and_recovers() {
     // A folder without write permission stands in for a full disk where the test is not root's.
     let folder = tempfile::tempdir().unwrap();
     let mut trail = Trail::open(folder.path(), key()).unwrap();
-    trail.append(&entry(1), 1 << 20).unwrap();
+    trail.append(&entry(1), 1 << 20, false).unwrap();
     trail.probe().unwrap();
     let path = folder.path().join("audit.ndjson");
     let aside = folder.path().join("aside");
@@ -156,10 +156,26 @@ fn a_full_disk_takes_nothing_and_recovers() {
     fs::remove_file(&aside).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(trail.probe().is_err());
-    assert!(trail.append(&entry(2), 1 << 20).is_err());
+    assert!(trail.append(&entry(2), 1 << 20, false).is_err());
     fs::remove_dir(&path).unwrap();
     trail.probe().unwrap();
-    assert_eq!(trail.append(&entry(2), 1 << 20).unwrap().seq, 2);
+    assert_eq!(trail.append(&entry(2), 1 << 20, false).unwrap().seq, 2);
+}
+
+#[test]
+fn what_has_not_reached_the_disk_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path(), key()).unwrap();
+    assert!(trail.unsynced().unwrap().is_none(), "nothing was written");
+    trail.append(&entry(1), 1 << 20, true).unwrap();
+    assert!(trail.unsynced().unwrap().is_none(), "it is on the disk");
+    trail.append(&entry(2), 1 << 20, false).unwrap();
+    trail.append(&entry(3), 1 << 20, true).unwrap();
+    trail.append(&entry(4), 1 << 20, false).unwrap();
+    let file = trail.unsynced().unwrap().unwrap();
+    file.sync_data().unwrap();
+    assert!(trail.unsynced().unwrap().is_none(), "it was taken");
+    assert_eq!(verify(folder.path()).records, 4);
 }
 
 proptest! {
@@ -182,6 +198,6 @@ proptest! {
         let bytes = lines.join(&b'\n');
         fs::write(&path, &bytes).unwrap();
         prop_assert_eq!(verify(folder.path()).records, 0);
-        Trail::open(folder.path(), key()).unwrap().append(&entry(1), 1 << 20).unwrap();
+        Trail::open(folder.path(), key()).unwrap().append(&entry(1), 1 << 20, false).unwrap();
     }
 }

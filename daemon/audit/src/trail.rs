@@ -50,6 +50,8 @@ pub struct Trail {
     folder: PathBuf,
     key: Key,
     last: Written,
+    /// Whether something was written since it was last brought to the disk.
+    dirty: bool,
     /// `None` after something went wrong: the next record opens it again.
     open: Option<Open>,
 }
@@ -90,16 +92,17 @@ impl Trail {
                 seq: 0,
                 chain: ORIGIN.to_owned(),
             }),
+            dirty: false,
             open: Some(open),
         })
     }
 
     /// Writes one record. A file that would grow beyond `max_bytes` is put aside first and a new one begun; nothing
-    /// is ever removed.
+    /// is ever removed. With `durable` it is on the disk when this returns; without, when [`unsynced`](Self::unsynced) was synced.
     ///
     /// # Errors
     /// What the system says; then nothing of the record is in the trail, and the next call tries afresh.
-    pub fn append(&mut self, entry: &Entry, max_bytes: u64) -> io::Result<Written> {
+    pub fn append(&mut self, entry: &Entry, max_bytes: u64, durable: bool) -> io::Result<Written> {
         let record = Record {
             format: FORMAT,
             seq: self.last.seq + 1,
@@ -111,7 +114,7 @@ impl Trail {
         line.pop();
         let chain = self.key.chain(&line);
         line.extend_from_slice(format!("{CHAIN_TAIL}{chain}\"}}\n").as_bytes());
-        let appended = self.write(&line, record.seq, max_bytes);
+        let appended = self.write(&line, record.seq, max_bytes, durable);
         if appended.is_err() {
             self.open = None;
         }
@@ -131,7 +134,8 @@ impl Trail {
         let tried = self.opened().and_then(|open| {
             let written = open.file.write_all(&[b' '; 4096]);
             let undone = open.file.set_len(open.length);
-            written.and(undone)
+            written.and(undone)?;
+            open.file.sync_data()
         });
         if tried.is_err() {
             self.open = None;
@@ -144,26 +148,38 @@ impl Trail {
         &self.last
     }
 
-    /// Has what was written reach the disk.
+    /// The file to call `sync_data` on, where something in it may not have reached the disk since the last call. It is the
+    /// caller's, so that nobody has to wait for the disk with the trail locked.
     ///
     /// # Errors
     /// What the system says.
-    pub fn sync(&self) -> io::Result<()> {
+    pub fn unsynced(&mut self) -> io::Result<Option<File>> {
+        let dirty = std::mem::take(&mut self.dirty);
+        let open = self.open.as_ref().filter(|_| dirty);
+        open.map(|open| open.file.try_clone()).transpose()
+    }
+
+    fn sync(&self) -> io::Result<()> {
         self.open.as_ref().map_or(Ok(()), |open| open.file.sync_data())
     }
 
-    fn write(&mut self, line: &[u8], seq: u64, max_bytes: u64) -> io::Result<()> {
+    fn write(&mut self, line: &[u8], seq: u64, max_bytes: u64, durable: bool) -> io::Result<()> {
         let open = self.opened()?;
         if open.length > 0 && open.length + line.len() as u64 > max_bytes {
             self.rotate(seq)?;
         }
         let open = self.opened()?;
-        if let Err(error) = open.file.write_all(line) {
-            // Where this fails too, opening it again cuts it off.
+        let mut written = open.file.write_all(line);
+        if durable {
+            written = written.and_then(|()| open.file.sync_data());
+        }
+        if let Err(error) = written {
+            // Where this fails too, opening it again cuts off what is not whole.
             let _ = open.file.set_len(open.length);
             return Err(error);
         }
         open.length += line.len() as u64;
+        self.dirty |= !durable;
         Ok(())
     }
 

@@ -2,18 +2,21 @@
 //! the record cannot be written, the answer is not given (`audit.on_failure`).
 
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use mednerd_audit::{Entry, Event, Key, KeyError, Trail};
 use mednerd_client::api::Status;
 
 use crate::access::Peer;
 use crate::app::App;
-use crate::config::{self, OnFailure, Problem};
+use crate::config::{self, OnFailure, Problem, Sync};
 use crate::http::{AnnotateRequest, Answer, ApiError};
 use crate::sync::lock;
+
+/// How long a record may be in memory alone where `audit.sync` is `periodic`.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The audit trail of a daemon.
 pub struct Audit {
@@ -81,7 +84,8 @@ impl Audit {
 
     /// Writes one record, and tells the log where it begins to fail and where it works again.
     fn write(&self, config: &config::Audit, entry: &Entry) -> std::io::Result<()> {
-        let written = lock(&self.trail).append(entry, config.max_bytes as u64);
+        let durable = config.sync == Sync::Record;
+        let written = lock(&self.trail).append(entry, config.max_bytes as u64, durable);
         self.tell(written.as_ref().err());
         let written = written?;
         if config.journal {
@@ -117,6 +121,16 @@ impl Audit {
         tried.is_ok()
     }
 
+    /// Brings what was written to the disk.
+    fn sync(&self) {
+        let unsynced = lock(&self.trail).unsynced();
+        match unsynced.and_then(|file| file.map(|file| file.sync_data()).transpose()) {
+            Ok(_) => {}
+            // What cannot be kept stops documents as what cannot be written does; the next request tries again.
+            Err(error) => self.tell(Some(&error)),
+        }
+    }
+
     fn tell(&self, error: Option<&std::io::Error>) {
         let failed = self.failing.swap(error.is_some(), Ordering::Relaxed);
         match error {
@@ -135,6 +149,17 @@ fn known(peer: &Peer) -> mednerd_audit::Peer {
         gid: peer.gid,
         pid: peer.pid,
         exe: peer.exe.as_deref().map(ToOwned::to_owned),
+    }
+}
+
+/// Keeps bringing the trail to the disk.
+pub async fn keep_synced(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SYNC_INTERVAL).await;
+        let app = Arc::clone(&app);
+        let synced = tokio::task::spawn_blocking(move || app.audit.iter().for_each(Audit::sync));
+        // It ends early only where the runtime does.
+        let _ = synced.await;
     }
 }
 
@@ -193,8 +218,10 @@ impl<'a> Account<'a> {
     pub fn read(&mut self, request: &AnnotateRequest) {
         let Some(audit) = &self.app.audit else { return };
         let id = request.document_id.as_deref();
-        self.entry.document_id = id.map(|id| audit.key.document_id(id));
-        self.entry.text_hmac = Some(audit.key.text(request.text.as_bytes()));
+        self.entry.document_id = id.map(|id| mednerd_sys::forgetting(|| audit.key.document_id(id)));
+        self.entry.text_hmac = Some(mednerd_sys::forgetting(|| {
+            audit.key.text(request.text.as_bytes())
+        }));
         self.entry.text_bytes = Some(request.text.len() as u64);
     }
 

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use mednerd::config::DEFAULT_FILE;
 use mednerd::run::{self, Exit};
 
+#[global_allocator]
+static HEAP: mednerd_sys::Forgetful = mednerd_sys::Forgetful;
+
 /// Finds biomedical entities in clinical text and answers on a Unix socket.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]

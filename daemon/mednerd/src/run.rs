@@ -127,6 +127,7 @@ async fn until_stopped(
     let watchdog = notify::watchdog_interval();
     let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
     let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));
+    let synced = tokio::spawn(crate::audit::keep_synced(Arc::clone(&app)));
     let (_, reason) = app.gpus.reason();
     if app.gpus.is_wanting() {
         tracing::warn!("the configuration asks for a GPU: {reason}");
@@ -170,6 +171,7 @@ async fn until_stopped(
             server.drain_timeout.as_secs()
         );
     }
+    synced.abort();
     tokio::task::spawn_blocking(move || app.scheduler.stop()).await?;
     // Who was given up is told so: their answers are ready now.
     let told = async { while serving.join_next().await.is_some() {} };

@@ -314,7 +314,8 @@ fn work(shared: &Arc<Shared>, gpus: &Gpus) {
                 drop(sender.send(checked));
             }
             Item::Document(task) => {
-                let step = catch_unwind(AssertUnwindSafe(|| task.step(shared, gpus)));
+                let step =
+                    mednerd_sys::forgetting(|| catch_unwind(AssertUnwindSafe(|| task.step(shared, gpus))));
                 match step {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => task.finish(Err(error)),

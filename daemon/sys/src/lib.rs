@@ -1,11 +1,15 @@
 //! The few system calls that need `unsafe`, and nothing else: the groups of a socket's peer,
-//! descriptors inherited from systemd, one heap for all threads. Each block has its safety argument.
+//! descriptors inherited from systemd, a heap and a stack that forget. Each block has its safety argument.
+
+mod memory;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_int, gid_t, socklen_t};
+
+pub use memory::{Forgetful, forgetting, share_one_heap};
 
 /// The supplementary groups of the process at the other end of a connected Unix socket, as they
 /// were when it connected (`SO_PEERGROUPS`, Linux 4.13).
@@ -74,23 +78,6 @@ fn own(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is open (F_GETFD succeeded). `LISTEN_PID` names this process, so the
     // descriptor was passed to it to own, and `TAKEN` lets this be reached once.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Makes all threads allocate from one heap, so that memory which one thread freed serves the next
-/// request on any other, and the process stays as large as its work and no larger (`M_ARENA_MAX` of
-/// `mallopt(3)`). Call it before the first thread is started.
-///
-/// False where the C library does not take it; then nothing has changed.
-#[cfg(target_env = "gnu")]
-pub fn share_one_heap() -> bool {
-    // SAFETY: mallopt takes two integers and sets a parameter of the allocator under its own lock.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
-}
-
-/// As above; other C libraries have one heap anyhow.
-#[cfg(not(target_env = "gnu"))]
-pub fn share_one_heap() -> bool {
-    true
 }
 
 #[cfg(test)]

@@ -265,6 +265,8 @@ pub struct Audit {
     pub on_failure: OnFailure,
     /// Whether each record is told in the log as well, document ids aside.
     pub journal: bool,
+    /// When a record has to have reached the disk.
+    pub sync: Sync,
 }
 
 impl Default for Audit {
@@ -275,6 +277,7 @@ impl Default for Audit {
             max_bytes: 64 << 20,
             on_failure: OnFailure::Refuse,
             journal: true,
+            sync: Sync::Periodic,
         }
     }
 }
@@ -320,6 +323,15 @@ pub enum Pooling {
     Cls,
     /// The mean of all tokens'.
     Mean,
+}
+
+/// `audit.sync`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// About a second after it was written.
+    Periodic,
+    /// Before the document is answered.
+    Record,
 }
 
 /// `[[models]]`: one model directory and its name.
@@ -589,6 +601,11 @@ impl Audit {
             _ => Err("must be \"refuse\" or \"continue\""),
         });
         section.boolean("journal", &mut self.journal);
+        section.choice("sync", &mut self.sync, |name| match name {
+            "periodic" => Ok(Sync::Periodic),
+            "record" => Ok(Sync::Record),
+            _ => Err("must be \"periodic\" or \"record\""),
+        });
         section.finish();
     }
 }

@@ -115,6 +115,10 @@ impl TokenizerFiles {
         let path = self.source();
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| fault(&path, &e))?;
+        // A cache would keep words of notes for as long as the model is loaded.
+        let mut model = tokenizer.get_model().clone();
+        model.resize_cache(0);
+        tokenizer.with_model(model);
         self.check_rows(&tokenizer, rows)?;
         Ok(tokenizer)
     }

@@ -1,0 +1,126 @@
+//! A heap and a stack that forget what they held, and one heap for all threads.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::mem::MaybeUninit;
+
+/// Blocks up to this size are overwritten whatever is in them.
+const SMALL: usize = 4096;
+
+/// The system's heap, where a block that may hold text is overwritten before it is given back: so a note is not in the
+/// process any longer than its request. Long texts lie in blocks aligned to 1 (bytes) or 8 (behind a count of owners); large blocks
+/// aligned to 4, or for vector instructions, hold a model's numbers, which would cost time to overwrite.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forgetful;
+
+fn may_hold_text(layout: Layout) -> bool {
+    matches!(layout.align(), 1 | 2 | 8) || layout.size() <= SMALL
+}
+
+// SAFETY: every block comes from and goes back to `System` with the layout it was asked for; what is done in between
+// writes to blocks that their owner has given up, within their size.
+unsafe impl GlobalAlloc for Forgetful {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc`, which is that of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if may_hold_text(layout) {
+            // SAFETY: the caller gives up a block of `layout.size()` bytes, all of which may be written. A plain write
+            // before `free` would be dropped by the compiler; this call is not.
+            unsafe { libc::explicit_bzero(block.cast(), layout.size()) };
+        }
+        // SAFETY: `block` came from `System` with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if !may_hold_text(layout) {
+            // SAFETY: as in `dealloc`; the caller keeps the contract for `size`.
+            return unsafe { System.realloc(block, layout, size) };
+        }
+        // `System` might move it and leave the old bytes behind.
+        // SAFETY: the caller promises that `size`, rounded up to the alignment, does not overflow.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: `size` is not 0, as the caller promises.
+        let moved = unsafe { self.alloc(wanted) };
+        if !moved.is_null() {
+            // SAFETY: both blocks are at least this long, and the new one is another than the old.
+            unsafe { block.copy_to_nonoverlapping(moved, layout.size().min(size)) };
+            // SAFETY: `block` came from here with this layout, and is not used again.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
+
+/// Runs `work` and overwrites what it left on this thread's stack: the last block of a text that was hashed, say. A panic
+/// goes through it and leaves everything: catch it inside.
+#[inline(never)]
+pub fn forgetting<T>(work: impl FnOnce() -> T) -> T {
+    /// In a frame of its own, below that of [`forget`]'s caller, whatever is inlined into it.
+    #[inline(never)]
+    fn apart<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    fn forget() {
+        /// Deeper than anything that has text in its frames.
+        const DEPTH: usize = 64 << 10;
+        let mut left = MaybeUninit::<[u8; DEPTH]>::uninit();
+        // SAFETY: `left` is this function's own and has `DEPTH` bytes.
+        unsafe { libc::explicit_bzero(left.as_mut_ptr().cast(), DEPTH) };
+    }
+    let result = apart(work);
+    forget();
+    result
+}
+
+/// Makes all threads allocate from one heap, so that memory which one thread freed serves the next
+/// request on any other, and the process stays as large as its work and no larger (`M_ARENA_MAX` of
+/// `mallopt(3)`). Call it before the first thread is started.
+///
+/// False where the C library does not take it; then nothing has changed.
+#[cfg(target_env = "gnu")]
+pub fn share_one_heap() -> bool {
+    // SAFETY: mallopt takes two integers and sets a parameter of the allocator under its own lock.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 }
+}
+
+/// As above; other C libraries have one heap anyhow.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_one_heap() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is in a block after it was given back is the heap's business; what was in it before is looked at through
+    /// the block that replaced it.
+    #[test]
+    fn a_block_keeps_its_bytes_while_it_grows_and_shrinks() {
+        for align in [1, 4, 8] {
+            let layout = |size| Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>());
+            // SAFETY: sizes are not 0, each block is used within its size and given back once with its layout.
+            unsafe {
+                let mut block = Forgetful.alloc(layout(100));
+                assert!(!block.is_null());
+                block.write_bytes(7, 100);
+                for (old, new) in [(100, 10_000), (10_000, 1 << 20), (1 << 20, 50)] {
+                    block = Forgetful.realloc(block, layout(old), new);
+                    assert!(!block.is_null());
+                    let kept = std::slice::from_raw_parts(block, 50);
+                    assert_eq!(kept, [7; 50]);
+                }
+                Forgetful.dealloc(block, layout(50));
+            }
+        }
+    }
+}
