@@ -240,7 +240,10 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
 
     daemon.wait_idle();
     look_at_what_operators_see(&daemon);
-    look_into_memory(&daemon);
+    // Where it was asked for: what a machine's C library and stack layout leave is looked into with time at hand.
+    if std::env::var_os("MEDNERD_CANARIES").is_some() {
+        look_into_memory(&daemon);
+    }
     let metrics = daemon.admin("GET", "/metrics");
     assert!(
         metrics.text().contains("status=\"429\""),
