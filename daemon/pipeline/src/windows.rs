@@ -115,7 +115,11 @@ pub fn word_windows(
         before.push(last + pieces.get(word).copied().unwrap_or(0).min(room.pieces));
     }
     let reach = |begin: usize| {
-        let limit = before.get(begin).copied().unwrap_or(0).saturating_add(room.pieces);
+        let limit = before
+            .get(begin)
+            .copied()
+            .unwrap_or(0)
+            .saturating_add(room.pieces);
         let full = before.partition_point(|sum| *sum <= limit).saturating_sub(1);
         let full = full.min(begin + room.words);
         (full, overlap.min((full - begin) / 2))
