@@ -117,7 +117,7 @@ fn look_into_files(folder: &Path) -> usize {
 fn rounds() -> usize {
     let wanted = std::env::var("MEDNERD_CANARIES").ok();
     let wanted = wanted.map(|number| number.parse::<usize>().expect("MEDNERD_CANARIES is a number"));
-    wanted.map_or(40, |notes| notes.div_ceil(2 * requests(0).len()))
+    wanted.map_or(40, |notes| notes.div_ceil(2 * requests(0).len()).max(40))
 }
 
 /// A second after the last answer no note is in the process any more.
@@ -283,7 +283,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
 fn a_daemon_that_is_killed_with_a_note_under_way_leaves_nothing_of_it_behind() {
     let note = json!({"text": format!("{CANARY} {}", long_note(15_000).0)}).to_string();
     let site = mednerd_tests::Site::new(&Config::tiny());
-    for signal in [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGABRT] {
+    for signal in [Signal::SIGKILL, Signal::SIGABRT] {
         // No core files, as in the unit.
         let mut command = Command::new("sh");
         command
