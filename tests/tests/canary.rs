@@ -71,7 +71,10 @@ fn requests(number: usize) -> Vec<Vec<u8>> {
     let annotate = |body: Value| message("POST", "/v1/annotate", body.to_string());
     let raw = |body: &str| message("POST", "/v1/annotate", body);
     vec![
-        annotate(json!({"text": note, "document_id": CANARY, "context": {CANARY: CANARY}})),
+        // An id without spaces would be in the audit trail to the letter, where it belongs.
+        annotate(
+            json!({"text": note, "document_id": format!("{CANARY} {number}"), "context": {CANARY: CANARY}}),
+        ),
         annotate(json!({"text": note, "models": [CANARY]})),
         annotate(json!({"text": note, CANARY: 1})),
         annotate(json!({"text": [note]})),
