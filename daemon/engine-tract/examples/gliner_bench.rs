@@ -1,4 +1,4 @@
-//! Scores and times of a GLiNER, for `tests/bench/gliner.py`: `gliner_bench DIR` loads the checkpoint; then every JSON line on
+//! Scores and times of a GLiNER, for `tests/bench/zero_shot.py`: `gliner_bench DIR` loads the checkpoint; then every JSON line on
 //! standard input gets one. `ids` are a sequence's tokens, `first` the words' first tokens, `labels` either the positions of
 //! the labels' vectors or, for a label encoder, each label's tokens; `repeat` says how often to run it.
 #![allow(clippy::print_stdout)]
