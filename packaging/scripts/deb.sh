@@ -19,7 +19,8 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 
 # A dependency that was compiled before rustc.sh was there, or without it.
 for built in "${binaries[@]}" "$plugin"; do
-    if grep -qaF -e "${CARGO_HOME:-$HOME/.cargo}/" -e "$PWD/" -e "$target/" "$release/$built"; then
+    # Where a path begins there: a folder such as /src is also the end of others.
+    if LC_ALL=C grep -qaP "(?<![\\w.-])(\\Q${CARGO_HOME:-$HOME/.cargo}/\\E|\\Q$PWD/\\E|\\Q$target/\\E)" "$release/$built"; then
         echo "deb: $release/$built names folders of this machine; cargo clean --release, then again" >&2
         exit 1
     fi
