@@ -173,8 +173,7 @@ impl<B> Matrix<B> {
         activation: Option<usize>,
     ) -> Result<(B, Option<&B>), DeviceError> {
         let count = rows.len();
-        let y = device.product(x, rows.clone(), &self.weight, self.inputs, self.outputs)?;
-        self.add_change(device, x, &rows, table, slots, &y)?;
+        let y = self.product(device, x, &rows, table, slots)?;
         let finish = table.and_then(|table| table.finish.as_ref());
         let bias = self.bias.as_deref();
         match activation {
@@ -205,24 +204,24 @@ impl<B> Matrix<B> {
         slots: (&B, usize),
     ) -> Result<B, DeviceError> {
         let count = rows.len();
-        let y = device.product(x, rows.clone(), &self.weight, self.inputs, self.outputs)?;
-        self.add_change(device, x, &rows, table, slots, &y)?;
+        let y = self.product(device, x, &rows, table, slots)?;
         let out = device.allocate(Kind::Floats, count * self.outputs)?;
         let finish = table.and_then(|table| table.finish.as_ref());
         self.finish(device, "logits", &y, finish, slots, &out, count, 0)?;
         Ok(out)
     }
 
-    fn add_change<D: Device<Buffer = B>>(
+    /// The product of some rows of `x`, with the changes of their slots, not finished yet.
+    fn product<D: Device<Buffer = B>>(
         &self,
         device: &D,
         x: &B,
         rows: &Range<usize>,
         table: Option<&Table<B>>,
         slots: (&B, usize),
-        y: &B,
-    ) -> Result<(), DeviceError> {
-        let Some(table) = table else { return Ok(()) };
+    ) -> Result<B, DeviceError> {
+        let y = device.product(x, rows.clone(), &self.weight, self.inputs, self.outputs)?;
+        let Some(table) = table else { return Ok(y) };
         let launch = Launch {
             grid: (rows.len(), 1),
             block: ROW_BLOCK,
@@ -244,11 +243,12 @@ impl<B> Matrix<B> {
             Arg::Buffer(Some(&table.ups)),
             Arg::Buffer(Some(&table.ranks)),
             Arg::At(slots.0, slots.1),
-            Arg::Buffer(Some(y)),
+            Arg::Buffer(Some(&y)),
             Arg::Int(self.outputs),
             Arg::Int(table.longest),
         ];
-        device.launch("lora_expand", launch, &expand)
+        device.launch("lora_expand", launch, &expand)?;
+        Ok(y)
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -8,13 +8,13 @@ use std::io::{BufRead, stdin};
 use std::path::Path;
 use std::time::Instant;
 
-use mednerd_engine_tract::{Asked, GlinerModel, Options};
+use mednerd_engine_tract::{Asked, GlinerModel};
 use mednerd_model::Checkpoint;
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).ok_or("usage: gliner_bench DIR")?;
-    let model = GlinerModel::load(&Checkpoint::open(Path::new(&dir))?, &Options::default())?;
+    let model = GlinerModel::load(&Checkpoint::open(Path::new(&dir))?)?;
     println!("{}", json!({ "weights": model.memory_bytes() }));
     for line in stdin().lock().lines() {
         let wanted: Value = serde_json::from_str(&line?)?;

@@ -25,11 +25,6 @@ pub enum EngineError {
         /// The checkpoint directory.
         path: PathBuf,
     },
-    /// 8 bits were asked for and the model is a zero-shot one.
-    #[error(
-        "precision \"int8\" is not for zero-shot models yet; set precision = \"auto\" or \"fp32\" in [engine]"
-    )]
-    ZeroShotPrecision,
     /// The ONNX file cannot be run.
     #[error("{}: {problem}", path.display())]
     Onnx {

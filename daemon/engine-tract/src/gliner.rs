@@ -21,7 +21,7 @@ use crate::kernels::gemm::{Finish, Packed, Part, Rows, multiply};
 use crate::kernels::lstm::Direction;
 use crate::kernels::norm::{Affine, normalize_rows};
 use crate::lower::{self, PackedWeights, Stage};
-use crate::model::{Options, Precision, run};
+use crate::model::{Precision, run};
 
 /// Stretches that are scored at once.
 const STRETCHES: usize = 192;
@@ -150,14 +150,11 @@ struct Trunk {
 }
 
 impl GlinerModel {
-    /// Lowers a checkpoint that [is a GLiNER](Checkpoint::gliner). It may be dropped afterwards.
+    /// Lowers a checkpoint that [is a GLiNER](Checkpoint::gliner), in single precision. It may be dropped afterwards.
     ///
     /// # Errors
-    /// It is none; a tensor cannot be read or is not finite; the precision is not available.
-    pub fn load(checkpoint: &Checkpoint, options: &Options) -> Result<Self, EngineError> {
-        if options.precision == Precision::Int8 {
-            return Err(EngineError::ZeroShotPrecision);
-        }
+    /// It is none; a tensor cannot be read or is not finite.
+    pub fn load(checkpoint: &Checkpoint) -> Result<Self, EngineError> {
         let dir = checkpoint.dir();
         let Some(gliner) = checkpoint.gliner() else {
             return Err(EngineError::Headless { path: dir.to_owned() });

@@ -2,6 +2,9 @@
 //! adapter brings and no more.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,30 +13,10 @@ use mednerd_engine_tract::{EngineError, Options, TractModel};
 use mednerd_model::{Adapter, Checkpoint, known_families};
 use serde_json::Value;
 
+use reference::{fixtures, golden};
+
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
-}
-
-fn golden(dir: &Path) -> Value {
-    serde_json::from_slice(&fs::read(dir.join("golden.json")).unwrap()).unwrap()
-}
-
-/// The texts that the reference stored logits for: ids, logits row by row.
-fn cases(golden: &Value) -> Vec<(Vec<u32>, Vec<f64>)> {
-    let cases = golden["cases"].as_array().unwrap().iter();
-    cases
-        .filter_map(|case| {
-            let rows = case["logits"].as_array()?;
-            let ids = case["ids"].as_array()?.iter();
-            let ids = ids.map(|id| id.as_u64().unwrap() as u32).collect();
-            let logits = rows.iter().flat_map(|row| row.as_array().unwrap());
-            Some((ids, logits.map(|v| v.as_f64().unwrap()).collect()))
-        })
-        .collect()
-}
 
 /// Every committed adapter, by the base it is for.
 fn all() -> BTreeMap<String, Vec<PathBuf>> {
@@ -69,7 +52,7 @@ fn adapt(base: &(Checkpoint, TractModel), dir: &Path) -> TractModel {
 #[track_caller]
 fn assert_reference(model: &TractModel, dir: &Path) {
     let mut worst = 0.0_f64;
-    for (ids, want) in cases(&golden(dir)) {
+    for (ids, want) in reference::logits(&golden(dir)) {
         let got = model.forward(&ids).unwrap();
         assert_eq!(got.len(), want.len(), "{}", dir.display());
         for (got, want) in got.iter().zip(want) {
@@ -101,7 +84,7 @@ fn many_at_once_give_the_bits_of_each_alone() {
         let models: Vec<TractModel> = adapters.iter().map(|dir| adapt(&base, dir)).collect();
         let mut every: Vec<&TractModel> = models.iter().collect();
         every.insert(every.len() / 2, &base.1);
-        for (ids, _) in cases(&golden(&adapters[0])) {
+        for (ids, _) in reference::logits(&golden(&adapters[0])) {
             let together = TractModel::forward_each(&every, &ids).unwrap();
             assert_eq!(together.len(), every.len());
             for (model, got) in every.iter().zip(together) {

@@ -1,44 +1,26 @@
 //! Scores of GLiNER checkpoints against the reference's, and what cannot be run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;
 
-use mednerd_engine_tract::{Asked, EngineError, GlinerModel, LabelSet, Options};
+use mednerd_engine_tract::{Asked, EngineError, GlinerModel, LabelSet};
 use mednerd_model::{Checkpoint, LabelEncoder};
 use serde_json::Value;
 
-const VARIANTS: [&str; 9] = [
-    "span",
-    "span-rnn",
-    "marker",
-    "older",
-    "token",
-    "token-modernbert",
-    "bi-span",
-    "bi-marker",
-    "bi-token",
-];
+use reference::{ZERO_SHOT, golden, zero_shot};
 
 /// The largest difference of a score from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
 
-fn fixture(variant: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/gliner")
-        .join(variant)
-}
-
 fn load(variant: &str) -> (Checkpoint, GlinerModel) {
-    let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
-    let model = GlinerModel::load(&checkpoint, &Options::default()).unwrap();
+    let checkpoint = Checkpoint::open(&zero_shot(variant)).unwrap();
+    let model = GlinerModel::load(&checkpoint).unwrap();
     (checkpoint, model)
 }
 
 fn cases(variant: &str) -> Vec<Value> {
-    let text = fs::read(fixture(variant).join("golden.json")).unwrap();
-    let golden: Value = serde_json::from_slice(&text).unwrap();
-    golden["cases"].as_array().unwrap().clone()
+    golden(&zero_shot(variant))["cases"].as_array().unwrap().clone()
 }
 
 fn numbers(value: &Value) -> Vec<u32> {
@@ -82,7 +64,7 @@ fn scores(checkpoint: &Checkpoint, model: &GlinerModel, case: &Value) -> Vec<f32
 
 #[test]
 fn scores_equal_the_reference() {
-    for variant in VARIANTS {
+    for variant in ZERO_SHOT {
         let (checkpoint, model) = load(variant);
         let mut worst = 0.0_f64;
         for case in cases(variant) {

@@ -2,76 +2,23 @@
 //! the same bits whoever asks, whenever.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mednerd_engine_tract::{EngineError, Options, Precision, TractModel};
 use mednerd_model::Checkpoint;
-use serde_json::Value;
 use tempfile::TempDir;
 
-/// Family and variant of each checkpoint.
-const VARIANTS: [&str; 31] = [
-    "bert/fp32",
-    "bert/bf16",
-    "bert/fp16-sharded",
-    "bert/vocab-only",
-    "electra/fp32",
-    "electra/bf16-sharded",
-    "electra/vocab-only",
-    "roberta/fp32",
-    "roberta/bf16-vocab-only",
-    "roberta/fp16-sharded",
-    "camembert/fp32",
-    "xlm-roberta/fp32",
-    "xlm-roberta/bf16-vocab-only",
-    "distilbert/fp32",
-    "distilbert/bf16",
-    "distilbert/vocab-only",
-    "deberta-v2/v3-fp32",
-    "deberta-v2/v3-bf16-sharded",
-    "deberta-v2/v3-tokenizer-4",
-    "deberta-v2/v2-xlarge",
-    "deberta-v2/own-projections",
-    "deberta-v2/c2p-only",
-    "deberta-v2/absolute",
-    "modernbert/fp32",
-    "modernbert/bf16",
-    "modernbert/biases",
-    "eurobert/fp32",
-    "eurobert/bf16-sharded",
-    "eurobert/biases",
-    "longformer/fp32",
-    "longformer/bf16-vocab-only",
-];
+use reference::{VARIANTS, fixture, golden, logits};
 
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
 
-fn fixture(variant: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(variant)
-}
-
 fn load(dir: &Path) -> TractModel {
     TractModel::load(&Checkpoint::open(dir).unwrap(), &Options::default()).unwrap()
-}
-
-/// The texts that the reference stored logits for: ids, logits row by row.
-fn cases(variant: &str) -> Vec<(Vec<u32>, Vec<f64>)> {
-    let text = fs::read(fixture(variant).join("golden.json")).unwrap();
-    let golden: Value = serde_json::from_slice(&text).unwrap();
-    let cases = golden["cases"].as_array().unwrap().iter();
-    cases
-        .filter_map(|case| {
-            let rows = case["logits"].as_array()?;
-            let ids = case["ids"].as_array()?.iter();
-            let ids = ids.map(|id| id.as_u64().unwrap() as u32).collect();
-            let logits = rows.iter().flat_map(|row| row.as_array().unwrap());
-            Some((ids, logits.map(|v| v.as_f64().unwrap()).collect()))
-        })
-        .collect()
 }
 
 /// A copy of a checkpoint with only some of its files.
@@ -88,7 +35,7 @@ fn copy(variant: &str, keep: impl Fn(&str) -> bool) -> TempDir {
 
 fn largest_difference(model: &TractModel, variant: &str) -> f64 {
     let mut worst = 0.0_f64;
-    for (ids, want) in cases(variant) {
+    for (ids, want) in logits(&golden(&fixture(variant))) {
         let got = model.forward(&ids).unwrap();
         assert_eq!(got.len(), want.len());
         for (got, want) in got.iter().zip(want) {
@@ -148,7 +95,7 @@ fn an_onnx_file_that_does_not_fit_is_refused() {
 #[test]
 fn the_answer_depends_on_the_ids_only() {
     let model = load(&fixture("bert/fp32"));
-    let all = cases("bert/fp32");
+    let all = logits(&golden(&fixture("bert/fp32")));
     let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| model.forward(ids).unwrap()).collect();
     std::thread::scope(|scope| {
         for turn in 0..4 {
@@ -233,7 +180,7 @@ fn in_8_bits_every_family_stays_near_the_reference() {
             return;
         };
         let (mut error, mut total) = (0.0, 0.0);
-        for (ids, want) in cases(variant) {
+        for (ids, want) in logits(&golden(&fixture(variant))) {
             for (got, want) in model.forward(&ids).unwrap().iter().zip(want) {
                 error += (f64::from(*got) - want).powi(2);
                 total += want * want;
@@ -250,7 +197,7 @@ fn in_8_bits_the_answer_depends_on_the_ids_only() {
     let Some(model) = load_int8(&fixture("bert/fp32")) else {
         return;
     };
-    let all = cases("bert/fp32");
+    let all = logits(&golden(&fixture("bert/fp32")));
     let alone: Vec<Vec<f32>> = all.iter().map(|(ids, _)| model.forward(ids).unwrap()).collect();
     std::thread::scope(|scope| {
         for turn in 0..3 {

@@ -26,3 +26,7 @@ mod server;
 mod sync;
 mod wire;
 mod zero_shot;
+
+#[cfg(test)]
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use mednerd_engine_tract::{self as engine, TractModel};
+use mednerd_engine_tract::{Options, TractModel};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
@@ -228,12 +228,7 @@ impl Base {
             tokenizer: TextTokenizer::new(checkpoint.tokenizer().clone())?,
             context: checkpoint.context(),
         });
-        let precision = match asked {
-            Precision::Fp32 => engine::Precision::Fp32,
-            Precision::Int8 => engine::Precision::Int8,
-            Precision::Auto => engine::Precision::Auto,
-        };
-        let engine = TractModel::load(&checkpoint, &engine::Options { precision })?;
+        let engine = TractModel::load(&checkpoint, &Options { precision: asked })?;
         facts.precision = engine.precision().name();
         facts.memory_bytes = engine.memory_bytes() as u64;
         let lowered = !checkpoint.weights().is_empty();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mednerd_client::api;
-use mednerd_engine_tract::{Asked, GlinerModel, LabelSet, Options};
+use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
 use mednerd_pipeline::stretches::{MOST_CANDIDATES, bytes_of, merge_labels, of_stretches, of_words, select};
 use mednerd_pipeline::tokens::{ByteSpan, Token};
@@ -252,7 +252,7 @@ impl ZeroShot {
                 tokenizer,
                 side,
             }),
-            engine: GlinerModel::load(checkpoint, &Options::default())?,
+            engine: GlinerModel::load(checkpoint)?,
         })
     }
 
@@ -586,29 +586,12 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use serde_json::Value;
 
     use super::*;
-
-    const VARIANTS: [&str; 9] = [
-        "span",
-        "span-rnn",
-        "marker",
-        "older",
-        "token",
-        "token-modernbert",
-        "bi-span",
-        "bi-marker",
-        "bi-token",
-    ];
-
-    fn fixture(variant: &str) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/fixtures/gliner")
-            .join(variant)
-    }
+    use crate::reference::{ZERO_SHOT, golden, zero_shot as fixture};
 
     fn open(variant: &str) -> ZeroShot {
         ZeroShot::load(&Checkpoint::open(&fixture(variant)).unwrap()).unwrap()
@@ -634,8 +617,7 @@ mod tests {
 
     /// Compares every case of a golden.json and gives the number of entities.
     fn compare(place: &Path, model: &ZeroShot) -> usize {
-        let golden: Value =
-            serde_json::from_slice(&std::fs::read(place.join("golden.json")).unwrap()).unwrap();
+        let golden = golden(place);
         let mut compared = 0;
         for case in golden["cases"].as_array().unwrap() {
             let text = case["text"].as_str().unwrap();
@@ -705,7 +687,7 @@ mod tests {
 
     #[test]
     fn the_entities_are_those_of_the_reference() {
-        let compared: usize = VARIANTS
+        let compared: usize = ZERO_SHOT
             .iter()
             .map(|variant| compare(&fixture(variant), &open(variant)))
             .sum();

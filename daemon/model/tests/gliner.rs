@@ -1,18 +1,17 @@
 //! GLiNER directories: what is read from them, and what is refused by key or tensor.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mednerd_model::{Checkpoint, GlinerHead, LabelEncoder, SpanOutput};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn fixture(variant: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures/gliner")
-        .join(variant)
-}
+use reference::zero_shot as fixture;
 
 fn copy(variant: &str) -> TempDir {
     let dir = tempfile::tempdir().unwrap();

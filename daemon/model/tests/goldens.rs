@@ -1,59 +1,15 @@
 //! The committed checkpoints of `tests/fixtures/make_goldens.py`: what is read from them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../../../tests/fixtures/reference.rs"]
+mod reference;
 
 use mednerd_model::{
     Activation, AttentionPositions, Checkpoint, Dtype, FeedForward, Linear, Positions, Projection,
 };
 use serde_json::Value;
 
-/// Family and variant of each checkpoint.
-const VARIANTS: [&str; 31] = [
-    "bert/fp32",
-    "camembert/fp32",
-    "bert/bf16",
-    "bert/fp16-sharded",
-    "bert/vocab-only",
-    "electra/fp32",
-    "electra/bf16-sharded",
-    "electra/vocab-only",
-    "roberta/fp32",
-    "roberta/bf16-vocab-only",
-    "roberta/fp16-sharded",
-    "xlm-roberta/fp32",
-    "xlm-roberta/bf16-vocab-only",
-    "distilbert/fp32",
-    "distilbert/bf16",
-    "distilbert/vocab-only",
-    "deberta-v2/v3-fp32",
-    "deberta-v2/v3-bf16-sharded",
-    "deberta-v2/v3-tokenizer-4",
-    "deberta-v2/v2-xlarge",
-    "deberta-v2/own-projections",
-    "deberta-v2/c2p-only",
-    "deberta-v2/absolute",
-    "modernbert/fp32",
-    "modernbert/bf16",
-    "modernbert/biases",
-    "eurobert/fp32",
-    "eurobert/bf16-sharded",
-    "eurobert/biases",
-    "longformer/fp32",
-    "longformer/bf16-vocab-only",
-];
-
-fn fixture(variant: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/fixtures")
-        .join(variant)
-}
-
-fn golden(variant: &str) -> Value {
-    let text = fs::read(fixture(variant).join("golden.json")).unwrap();
-    serde_json::from_slice(&text).unwrap()
-}
+use reference::{VARIANTS, fixture, golden};
 
 fn numbers(value: &Value) -> Vec<u64> {
     let list = value.as_array().unwrap();
@@ -64,7 +20,7 @@ fn numbers(value: &Value) -> Vec<u64> {
 fn every_family_has_its_tokenizer() {
     for variant in VARIANTS {
         let checkpoint = Checkpoint::open(&fixture(variant)).unwrap();
-        for case in golden(variant)["cases"].as_array().unwrap() {
+        for case in golden(&fixture(variant))["cases"].as_array().unwrap() {
             let text = case["text"].as_str().unwrap();
             let encoding = checkpoint.tokenizer().encode(text, true).unwrap();
             let ids: Vec<u64> = encoding.get_ids().iter().map(|id| u64::from(*id)).collect();

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use mednerd_engine_tract::Precision;
 use mednerd_worker::Breaker;
 use reader::{Document, Section};
 
@@ -227,29 +228,6 @@ pub enum Device {
     Cpu,
     /// The GPU; an answer that the CPU gives instead says so.
     Cuda,
-}
-
-/// `engine.precision`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floating point.
-    #[default]
-    Fp32,
-    /// 8-bit integers in the layers; only on a CPU with AVX-512 VNNI.
-    Int8,
-    /// `int8` where the CPU and the model's files allow it, else `fp32`.
-    Auto,
-}
-
-impl Precision {
-    /// The name in configuration and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Int8 => "int8",
-            Self::Auto => "auto",
-        }
-    }
 }
 
 /// `[audit]`: where it is written down who had what annotated.

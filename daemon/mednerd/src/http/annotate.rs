@@ -213,7 +213,9 @@ impl Plan {
                 let (found, degraded) = refine(&page, found, deadline).await;
                 stages.degraded = degraded;
                 let page = Arc::clone(&page);
-                let annotated = tokio::task::spawn_blocking(move || page.annotate(found)).await;
+                // As workers do: the text is hashed here.
+                let annotate = move || mednerd_sys::forgetting(|| page.annotate(found));
+                let annotated = tokio::task::spawn_blocking(annotate).await;
                 stages.refining = begun.elapsed();
                 app.metrics.observe("refining", stages.refining);
                 annotated.map_err(|_| ApiError::Internal)?

@@ -8,6 +8,7 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::roberta::RobertaProcessing;
 
+use super::special::SENTENCE_MARKS;
 use super::{TokenizerFiles, fault};
 use crate::error::ModelError;
 use crate::json::Object;
@@ -27,18 +28,7 @@ pub(crate) fn byte_level_bpe(files: &TokenizerFiles) -> Result<Tokenizer, ModelE
     let cls = files.require(&tokenizer, path, "cls_token", "<s>")?;
     let sep = files.require(&tokenizer, path, "sep_token", "</s>")?;
     surround(&files.config, &mut tokenizer, (sep, cls))?;
-    files.add_special(
-        &mut tokenizer,
-        &[
-            ("bos_token", "<s>"),
-            ("eos_token", "</s>"),
-            ("unk_token", "<unk>"),
-            ("sep_token", "</s>"),
-            ("pad_token", "<pad>"),
-            ("cls_token", "<s>"),
-            ("mask_token", "<mask>"),
-        ],
-    )?;
+    files.add_special(&mut tokenizer, &SENTENCE_MARKS)?;
     Ok(tokenizer)
 }
 

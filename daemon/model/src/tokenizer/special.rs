@@ -14,6 +14,17 @@ use crate::json::Object;
 const LISTED: &str = "added_tokens_decoder";
 const EXTRA: [&str; 2] = ["extra_special_tokens", "additional_special_tokens"];
 
+/// The special tokens of RoBERTa and of those that took them over, with their defaults.
+pub(super) const SENTENCE_MARKS: [(&str, &str); 7] = [
+    ("bos_token", "<s>"),
+    ("eos_token", "</s>"),
+    ("unk_token", "<unk>"),
+    ("sep_token", "</s>"),
+    ("pad_token", "<pad>"),
+    ("cls_token", "<s>"),
+    ("mask_token", "<mask>"),
+];
+
 impl TokenizerFiles {
     /// The special token of this key, or `default`.
     pub(super) fn special(&self, key: &str, default: &str) -> Result<AddedToken, ModelError> {

@@ -13,6 +13,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use super::sentencepiece::{CONTROL, Model, Piece, UNKNOWN, USER_DEFINED};
+use super::special::SENTENCE_MARKS;
 use super::{TokenizerFiles, fault};
 use crate::error::ModelError;
 use crate::files::Small;
@@ -56,20 +57,7 @@ pub(crate) fn xlm_roberta_unigram(files: &TokenizerFiles) -> Result<Tokenizer, M
     let bos = files.require(&tokenizer, &file.path, "bos_token", "<s>")?;
     let eos = files.require(&tokenizer, &file.path, "eos_token", "</s>")?;
     tokenizer.with_post_processor(Some(BertProcessing::new(eos, bos)));
-    add_special(
-        files,
-        &mut tokenizer,
-        &model,
-        &[
-            ("bos_token", "<s>"),
-            ("eos_token", "</s>"),
-            ("unk_token", "<unk>"),
-            ("sep_token", "</s>"),
-            ("pad_token", "<pad>"),
-            ("cls_token", "<s>"),
-            ("mask_token", "<mask>"),
-        ],
-    )?;
+    add_special(files, &mut tokenizer, &model, &SENTENCE_MARKS)?;
     Ok(tokenizer)
 }
 
