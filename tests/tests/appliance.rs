@@ -91,6 +91,8 @@ fn maintainer_scripts_and_profile_are_well_formed() {
         "mednerd.postinst",
         "mednerd.prerm",
         "mednerd.postrm",
+        "mednerd-cuda.postinst",
+        "mednerd-cuda.postrm",
         "mednerd-umls.postinst",
         "mednerd-umls.prerm",
     ];
