@@ -143,7 +143,7 @@ answered "after SIGSEGV"
 pass "a crash leaves no core file"
 
 # The daemon's unit with the probe in the daemon's place.
-inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecStartPre=\|^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
+inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
     -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
     install -m 644 /root/probe.py /var/lib/mednerd/models/; systemctl daemon-reload'
 inside systemctl start mednerd-probe.service || { inside journalctl -u mednerd-probe -o cat --no-pager; die "the sandbox holds"; }
@@ -286,6 +286,28 @@ inside mednerctl support-bundle --output /root/bundle >/dev/null || die "a suppo
 inside sh -c 'rm -f /var/lib/mednerd/audit/audit.key; chmod 755 /var/lib/mednerd/audit; mednerctl doctor' >"$place/doctor" && die "doctor finds what is wrong"
 grep -q 'chmod 700 /var/lib/mednerd/audit' "$place/doctor" || { cat "$place/doctor"; die "doctor says what to do"; }
 inside chmod 700 /var/lib/mednerd/audit
+# wrong WORDS CHANGE: after the change the daemon does not start, and doctor says these words about it.
+wrong() {
+    inside sh -c "$2"
+    if inside systemctl restart mednerd.service 2>/dev/null; then die "$1: it does not start"; fi
+    for _ in $(seq 20); do
+        # In between it may be about to start once more.
+        inside mednerctl --timeout 1 doctor >"$place/doctor" || true
+        grep -q "^WRONG  *systemd  *mednerd.service" "$place/doctor" && grep -q "$1" "$place/doctor" && return
+    done
+    cat "$place/doctor"
+    die "doctor says: $1"
+}
+wrong "60-bad.toml:1: " 'echo "threads = = 3" >/etc/mednerd/conf.d/60-bad.toml'
+# What is wrong does not get right by trying again.
+inside systemctl is-failed -q mednerd.service || die "a wrong configuration is tried once"
+wrong "own: cannot be read: Permission denied" 'rm /etc/mednerd/conf.d/60-bad.toml; cp -r /usr/share/mednerd/models/biomed-small /var/lib/mednerd/models/own
+    chmod 700 /var/lib/mednerd/models/own; printf "[[models]]\nname = \"own\"\npath = \"/var/lib/mednerd/models/own\"\n" >/etc/mednerd/conf.d/50-own.toml'
+wrong "it is truncated" 'chmod 755 /var/lib/mednerd/models/own; truncate -s 1000000 /var/lib/mednerd/models/own/model.safetensors'
+wrong "restore it from the backup" 'rm -r /etc/mednerd/conf.d/50-own.toml /var/lib/mednerd/models/own; mv /etc/mednerd/audit.key /root/'
+wrong "chown -R mednerd: /var/lib/mednerd/audit" 'mv /root/audit.key /etc/mednerd/; chown root: /var/lib/mednerd/audit/audit.ndjson'
+inside sh -c 'chown -R mednerd: /var/lib/mednerd/audit; systemctl reset-failed "mednerd*"; systemctl start mednerd.socket mednerd-admin.socket mednerd'
+answered "when all is right again"
 pass "doctor finds what is wrong and says what to do"
 
 inside journalctl --no-pager -o verbose >"$place/journal"

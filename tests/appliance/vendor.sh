@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a vendor does with the package mednerd-sdk, in a Debian 12 root without a network: builds the template in Rust and the
 # example in C, signs them, and has them checked. vendor.sh MEDNERD.deb SDK.deb CACHE OUT; OUT gets the folders drugs and units and
-# the key acme.pub. Needs root, mmdebstrap, systemd-nspawn; takes cargo and its crates from this machine. About two minutes.
+# the key acme.pub. Needs root, mmdebstrap, systemd-nspawn; takes cargo and its crates from this machine. About a minute.
 set -euo pipefail
 mednerd=$1 sdk=$2 cache=$3 out=$4
 base=$cache/vendor.tar
@@ -12,8 +12,10 @@ fi
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 tar -xf "$base" -C "$root"
-dpkg-deb -x "$mednerd" "$root"
-dpkg-deb -x "$sdk" "$root"
+for package in "$mednerd" "$sdk"; do
+    # /lib is a link there and a folder in the package.
+    dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$root"
+done
 cat >"$root/root/work" <<'WORK'
 set -e
 cd /root

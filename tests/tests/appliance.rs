@@ -62,7 +62,8 @@ fn the_units_promise_what_the_guide_says() {
     let service = fs::read_to_string(unit("mednerd.service")).unwrap();
     for line in [
         "Type=notify",
-        "ExecStartPre=/usr/bin/mednerd validate",
+        "ExecReload=/usr/bin/mednerd validate",
+        "RestartPreventExitStatus=78",
         "PrivateNetwork=yes",
         "RestrictAddressFamilies=AF_UNIX",
         "CapabilityBoundingSet=",

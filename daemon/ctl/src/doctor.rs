@@ -169,7 +169,12 @@ fn units(findings: &mut Findings) {
         };
         let restarts = value("NRestarts").parse().unwrap_or(0_u64);
         let found = format!("{unit} is {} ({})", value("ActiveState"), value("SubState"));
-        let (verdict, remedy) = match (value("LoadState").as_str(), value("ActiveState").as_str()) {
+        let state = match value("SubState").as_str() {
+            // Between two attempts to start.
+            "auto-restart" => "failed".to_owned(),
+            _ => value("ActiveState"),
+        };
+        let (verdict, remedy) = match (value("LoadState").as_str(), state.as_str()) {
             ("not-found", _) => (
                 Verdict::Wrong,
                 format!("install the package again: {unit} is missing"),
@@ -434,6 +439,19 @@ fn audit(findings: &mut Findings, place: &InstallationPlace) {
             &format!("chmod 700 {}", place.audit.display()),
         );
     }
+    let files = trail_files(std::slice::from_ref(&place.audit)).unwrap_or_default();
+    let foreign = files
+        .iter()
+        .find(|path| path.metadata().is_ok_and(|file| file.uid() != metadata.uid()));
+    if let Some(path) = foreign {
+        let found = format!("{} belongs to another user than its folder", path.display());
+        findings.add(
+            about,
+            Verdict::Wrong,
+            found,
+            &format!("chown -R mednerd: {}", place.audit.display()),
+        );
+    }
     let key = match Key::read(&place.audit_key) {
         Ok(key) => key,
         Err(error) => {
@@ -450,7 +468,6 @@ fn audit(findings: &mut Findings, place: &InstallationPlace) {
             );
         }
     };
-    let files = trail_files(std::slice::from_ref(&place.audit)).unwrap_or_default();
     let size: u64 = files
         .iter()
         .filter_map(|path| path.metadata().ok())
