@@ -41,9 +41,10 @@ unit: build
 kernels: setup
 	@packaging/scripts/cuda.sh kernels $(CARGO_TARGET_DIR)
 
-## make cuda        the GPU worker mednerd-cuda; prints its folder (nvcc is fetched; half an hour of one core)
+## make cuda        the GPU worker mednerd-cuda, which make deb packages then; prints its folder (fetches nvcc)
 cuda: setup
-	@packaging/scripts/cuda.sh build $(CARGO_TARGET_DIR)
+	@folder=$$(packaging/scripts/cuda.sh build $(CARGO_TARGET_DIR)) && install -D -m 755 -t $(BIN) "$$folder/mednerd-cuda"
+	@echo $(BIN)
 
 ## make bench       side by side with ONNX Runtime on this machine; prints a table (needs Python 3)
 bench: build

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes Debian packages of the built release in $1, the target directory, and says where they are. The same commit gives
-# the same bytes in any folder. DEB_REVISION is the revision of the packages (default 1); OUT the folder for them (default:
+# the same bytes in any folder. mednerd-cuda is among them where `make cuda` has built it. DEB_REVISION is the revision of the packages (default 1); OUT the folder for them (default:
 # the target directory's deb/); PLUGIN_KEY the secret key that signs the plugins in the tree, MEDNERD_KEY_PASSWORD its password.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -12,13 +12,21 @@ out=${OUT:-$work}
 
 binaries=(mednerd mednerctl mednerd-plugin-host mednerd-umls)
 plugin=libmednerd_umls_plugin.so
+worker=mednerd-cuda
+if [ ! -e "$release/$worker" ]; then
+    echo "deb: there is no $release/$worker, so the package $worker is left out; make cuda builds it" >&2
+    worker=
+elif stale=$(find daemon/{engine-cuda,engine-gpu,gpu,model,worker} -type f -newer "$release/$worker") && [ -n "$stale" ]; then
+    echo "deb: $release/$worker is older than what it is made of, so the package $worker is left out; make cuda, then again" >&2
+    worker=
+fi
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-${DEB_REVISION:-1}
 
 # A dependency that was compiled before rustc.sh was there, or without it.
-for built in "${binaries[@]}" "$plugin"; do
+for built in "${binaries[@]}" "$plugin" $worker; do
     # Where a path begins there: a folder such as /src is also the end of others.
     if LC_ALL=C grep -qaP "(?<![\\w.-])(\\Q${CARGO_HOME:-$HOME/.cargo}/\\E|\\Q$PWD/\\E|\\Q$target/\\E)" "$release/$built"; then
         echo "deb: $release/$built names folders of this machine; cargo clean --release, then again" >&2
@@ -40,13 +48,12 @@ export PLUGIN_KEY
 rm -rf "$stage"
 mkdir -p "$stage"/dist/{bin,completions,doc,man,sdk,umls}
 cp -r packaging/debian "$stage/debian"
-for binary in "${binaries[@]}"; do
+for binary in "${binaries[@]}" $worker; do
     install -m 755 "$release/$binary" "$stage/dist/bin/"
 done
 cp -r packaging/models packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
 cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"
-cp packaging/systemd/mednerd-cuda.conf "$stage/dist/doc/examples/"
 "$release/mednerctl" man "$stage/dist/man"
 cp packaging/man/*.1 "$stage/dist/man/"
 for shell in bash zsh fish; do
@@ -70,6 +77,11 @@ sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi", "examples/csv"
 # What the binaries are made of: beside them, and in each of them.
 packaging/scripts/sbom.py "$stage/dist/doc/mednerd.cdx.json" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
 packaging/scripts/sbom.py "$stage/dist/umls/mednerd-umls.cdx.json" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
+if [ -n "$worker" ]; then
+    # A workspace of its own.
+    (cd daemon/engine-cuda && ../../packaging/scripts/sbom.py "$stage/dist/mednerd-cuda.cdx.json" "$stage/dist/bin/$worker")
+    export DEB_BUILD_PROFILES=pkg.mednerd.cuda
+fi
 
 cat >"$stage/debian/changelog" <<CHANGELOG
 mednerd ($version) unstable; urgency=medium

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Does, as root on a server, everything that the administrator's guide says: each command of its blocks in their order, then
-each command that a sentence or table names. guide.py GUIDE; the packages lie in the working directory.
+"""Does, as root on a server, everything that the administrator's guide says: each command of its blocks in their order, with what it
+configures, then each command that a sentence or table names. guide.py GUIDE; the packages lie in the working directory.
 """
 import os
 import re
@@ -33,11 +33,23 @@ def commands(block):
     return found
 
 
+def configure(block):
+    """Puts a block into force, with a copy of the shipped model wherever it names one."""
+    for path in re.findall(r'^path = "(/var/lib/mednerd/models/[^"]+)"', block, re.M):
+        shutil.copytree("/usr/share/mednerd/models/biomed-small", path)
+    with open("/etc/mednerd/conf.d/50-local.toml", "w") as file:
+        file.write(block)
+    run("mednerd validate && systemctl reload mednerd")
+
+
 def main(guide):
     with open(guide) as file:
         text = file.read()
     done = 0
-    for kind, block in re.findall(r"```(console|sh)\n(.*?)```", text, re.S):
+    for kind, block in re.findall(r"```(console|sh|toml)\n(.*?)```", text, re.S):
+        if kind == "toml":
+            configure(block)
+            continue
         for command, remark in [(block, "")] if kind == "sh" else commands(block):
             # What the remark of `systemctl edit` says is what is written there.
             run(command, SYSTEMD_EDITOR=f"sh -c 'printf \"%s\\n\" \"$REMARK\" >\"$0\"'", REMARK=remark)

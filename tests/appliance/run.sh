@@ -2,10 +2,10 @@
 # Boots Debian with systemd as PID 1 in a container without a network, and does to the package what a hospital does:
 # installs, asks, is refused, reloads, links, kills, upgrades and downgrades under load, fills the disk, removes, purges, and
 # then does everything that the administrator's guide says.
-# run.sh OLD.deb NEW.deb UMLS.deb CACHE. Needs root, mmdebstrap and systemd-nspawn. About four minutes.
+# run.sh OLD.deb NEW.deb UMLS.deb VENDOR CACHE [CUDA.deb]. Needs root, mmdebstrap and systemd-nspawn. About four minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-old=$1 new=$2 umls=$3 cache=$4
+old=$1 new=$2 umls=$3 vendor=$4 cache=$5 cuda=${6:-}
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
@@ -60,6 +60,16 @@ tar -xf "$base" -C "$place/root"
 cp "$old" "$place/root/root/old.deb"
 cp "$new" "$place/root/root/new.deb"
 cp "$umls" "$place/root/root/umls.deb"
+cp -r "$vendor" "$place/root/root/vendor"
+if [ -n "$cuda" ]; then
+    cp "$cuda" "$place/root/root/cuda.deb"
+    # Of NVIDIA's packages, which are not Debian's, the names alone.
+    for name in libcublas-13-0 libcurand-13-0; do
+        mkdir -p "$place/$name/DEBIAN"
+        printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: a name\n' $name >"$place/$name/DEBIAN/control"
+        dpkg-deb --root-owner-group -b "$place/$name" "$place/root/root/$name.deb" >/dev/null
+    done
+fi
 cp "$here/load.py" "$place/root/srv/"
 cp "$here/probe.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
@@ -133,7 +143,7 @@ answered "after SIGSEGV"
 pass "a crash leaves no core file"
 
 # The daemon's unit with the probe in the daemon's place.
-inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecStartPre=\|^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
+inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
     -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
     install -m 644 /root/probe.py /var/lib/mednerd/models/; systemctl daemon-reload'
 inside systemctl start mednerd-probe.service || { inside journalctl -u mednerd-probe -o cat --no-pager; die "the sandbox holds"; }
@@ -174,6 +184,17 @@ grep -q '60-umls.toml:2: signed by key' "$place/validate" || { cat "$place/valid
 inside mv /root/mednerd.pub /etc/mednerd/trusted-keys.d/
 inside mednerctl reload >/dev/null
 pass "the UMLS plugin links under the unit, confined, is replaced after SIGKILL, and is refused without its key"
+
+# What vendor.sh built with the SDK's package, by the commands of "On the hospital's server".
+inside cp /root/vendor/acme.pub /etc/mednerd/trusted-keys.d/
+inside sh -c 'printf "[[plugins]]\npath = \"/usr/lib/mednerd/plugins/acme.drugs\"\n\n[[plugins]]\npath = \"/usr/lib/mednerd/plugins/example.units\"\n" >/etc/mednerd/conf.d/65-vendor.toml'
+inside sh -c 'for plugin in drugs units; do mednerctl plugin install "/root/vendor/$plugin"; done; mednerctl reload' >"$place/reload" 2>&1 ||
+    { cat "$place/reload"; die "a vendor's plugins are taken"; }
+found=$(inside sh -c 'echo "Aspirin was stopped; no metformin." | mednerctl annotate --link --format json -')
+[[ $found == *D-1* && $found == *B01AC06* ]] || die "a vendor's plugin links: $found"
+inside rm /etc/mednerd/conf.d/65-vendor.toml /etc/mednerd/trusted-keys.d/acme.pub
+inside sh -c 'for plugin in acme.drugs example.units; do mednerctl plugin remove "$plugin"; done; mednerctl reload' >/dev/null
+pass "plugins that a vendor built with the SDK's package are installed, link, and are removed"
 
 under_load() {
     local before
@@ -265,6 +286,28 @@ inside mednerctl support-bundle --output /root/bundle >/dev/null || die "a suppo
 inside sh -c 'rm -f /var/lib/mednerd/audit/audit.key; chmod 755 /var/lib/mednerd/audit; mednerctl doctor' >"$place/doctor" && die "doctor finds what is wrong"
 grep -q 'chmod 700 /var/lib/mednerd/audit' "$place/doctor" || { cat "$place/doctor"; die "doctor says what to do"; }
 inside chmod 700 /var/lib/mednerd/audit
+# wrong WORDS CHANGE: after the change the daemon does not start, and doctor says these words about it.
+wrong() {
+    inside sh -c "$2"
+    if inside systemctl restart mednerd.service 2>/dev/null; then die "$1: it does not start"; fi
+    for _ in $(seq 20); do
+        # In between it may be about to start once more.
+        inside mednerctl --timeout 1 doctor >"$place/doctor" || true
+        grep -q "^WRONG  *systemd  *mednerd.service" "$place/doctor" && grep -q "$1" "$place/doctor" && return
+    done
+    cat "$place/doctor"
+    die "doctor says: $1"
+}
+wrong "60-bad.toml:1: " 'echo "threads = = 3" >/etc/mednerd/conf.d/60-bad.toml'
+# What is wrong does not get right by trying again.
+inside systemctl is-failed -q mednerd.service || die "a wrong configuration is tried once"
+wrong "own: cannot be read: Permission denied" 'rm /etc/mednerd/conf.d/60-bad.toml; cp -r /usr/share/mednerd/models/biomed-small /var/lib/mednerd/models/own
+    chmod 700 /var/lib/mednerd/models/own; printf "[[models]]\nname = \"own\"\npath = \"/var/lib/mednerd/models/own\"\n" >/etc/mednerd/conf.d/50-own.toml'
+wrong "it is truncated" 'chmod 755 /var/lib/mednerd/models/own; truncate -s 1000000 /var/lib/mednerd/models/own/model.safetensors'
+wrong "restore it from the backup" 'rm -r /etc/mednerd/conf.d/50-own.toml /var/lib/mednerd/models/own; mv /etc/mednerd/audit.key /root/'
+wrong "chown -R mednerd: /var/lib/mednerd/audit" 'mv /root/audit.key /etc/mednerd/; chown root: /var/lib/mednerd/audit/audit.ndjson'
+inside sh -c 'chown -R mednerd: /var/lib/mednerd/audit; systemctl reset-failed "mednerd*"; systemctl start mednerd.socket mednerd-admin.socket mednerd'
+answered "when all is right again"
 pass "doctor finds what is wrong and says what to do"
 
 inside journalctl --no-pager -o verbose >"$place/journal"
@@ -280,6 +323,18 @@ inside apt-get install -y -q /root/new.deb >"$place/apt" 2>&1
 answered "when it is installed again"
 inside mednerctl audit verify >/dev/null || die "the trail goes on"
 pass "is removed, and installed again goes on where it was"
+
+if [ -n "$cuda" ]; then
+    inside sh -c 'apt-get install -y -q /root/cuda.deb /root/libcublas-13-0.deb /root/libcurand-13-0.deb' >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda installs"; }
+    inside systemctl show -p DeviceAllow --value mednerd.service | grep -q 'char-nvidia-uvm rw' || die "the unit opens NVIDIA's devices"
+    answered "where there is no driver"
+    reason=$(inside mednerctl status)
+    [[ $reason == *"there is no libcuda.so.1"* ]] || die "status tells why the CPU computes: $reason"
+    inside apt-get purge -y -q mednerd-cuda libcublas-13-0 libcurand-13-0 >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda is purged"; }
+    ! inside systemctl show -p DeviceAllow --value mednerd.service | grep -q nvidia || die "the unit is closed again"
+    answered "after mednerd-cuda"
+    pass "mednerd-cuda opens the unit to a GPU and nothing else, says that there is no driver, and goes without a trace"
+fi
 
 inside rm /etc/mednerd/conf.d/60-umls.toml /var/lib/mednerd/umls.idx
 inside apt-get purge -y -q mednerd mednerd-umls >"$place/apt" 2>&1 || { cat "$place/apt"; die "purges"; }

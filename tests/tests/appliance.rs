@@ -62,7 +62,8 @@ fn the_units_promise_what_the_guide_says() {
     let service = fs::read_to_string(unit("mednerd.service")).unwrap();
     for line in [
         "Type=notify",
-        "ExecStartPre=/usr/bin/mednerd validate",
+        "ExecReload=/usr/bin/mednerd validate",
+        "RestartPreventExitStatus=78",
         "PrivateNetwork=yes",
         "RestrictAddressFamilies=AF_UNIX",
         "CapabilityBoundingSet=",
@@ -91,6 +92,8 @@ fn maintainer_scripts_and_profile_are_well_formed() {
         "mednerd.postinst",
         "mednerd.prerm",
         "mednerd.postrm",
+        "mednerd-cuda.postinst",
+        "mednerd-cuda.postrm",
         "mednerd-umls.postinst",
         "mednerd-umls.prerm",
     ];

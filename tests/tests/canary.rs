@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use mednerd_client::api::{BatchLine, Status};
+use mednerd_client::api::{BatchLine, PluginState, Status};
 use mednerd_tests::daemon::binary;
 use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
@@ -116,11 +116,15 @@ fn look_into_files(folder: &Path) -> usize {
     files
 }
 
+/// How many notes are wanted, where that is said.
+fn wanted() -> Option<usize> {
+    let wanted = std::env::var("MEDNERD_CANARIES").ok();
+    wanted.map(|number| number.parse().expect("MEDNERD_CANARIES is a number"))
+}
+
 /// How often every request is sent: 40 times, or as often as it takes for `MEDNERD_CANARIES` notes.
 fn rounds() -> usize {
-    let wanted = std::env::var("MEDNERD_CANARIES").ok();
-    let wanted = wanted.map(|number| number.parse::<usize>().expect("MEDNERD_CANARIES is a number"));
-    wanted.map_or(40, |notes| notes.div_ceil(2 * requests(0).len()).max(40))
+    wanted().map_or(40, |notes| notes.div_ceil(2 * requests(0).len()).max(40))
 }
 
 /// A second after the last answer no note is in the process any more.
@@ -244,7 +248,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
     daemon.wait_idle();
     look_at_what_operators_see(&daemon);
     // Where it was asked for: what a machine's C library and stack layout leave is looked into with time at hand.
-    if std::env::var_os("MEDNERD_CANARIES").is_some() {
+    if wanted().is_some() {
         look_into_memory(&daemon);
     }
     let metrics = daemon.admin("GET", "/metrics");
@@ -308,5 +312,71 @@ fn a_daemon_that_is_killed_with_a_note_under_way_leaves_nothing_of_it_behind() {
         daemon.signal(signal);
         assert!(!daemon.wait().success());
         look_into_files(&site.path(""));
+    }
+}
+
+/// What a plugin does with a note, in vendor code's place: panics over it, fails with it, prints it, logs it, writes it down, dies.
+const HARMS: [&str; 9] = [
+    "panic",
+    "error",
+    "stdout",
+    "stdin",
+    "log",
+    "write=tmp/canary",
+    "segfault",
+    "abort",
+    "exit",
+];
+
+#[test]
+fn a_plugin_that_panics_prints_logs_or_dies_over_a_note_passes_nothing_on() {
+    // A tenth of what is wanted goes this way: hosts that died take a while to start.
+    let rounds = wanted().map_or(2, |notes| notes.div_ceil(10 * 2 * HARMS.len()).max(2));
+    let breaker = "breaker_deaths = 100000\nbreaker_window_ms = 1\n";
+    for (ability, way) in [
+        ("mednerd.normalizer/1", json!({"link": true})),
+        ("mednerd.document/1", json!({"format": "hostile"})),
+    ] {
+        let site = mednerd_tests::Site::with_toml("");
+        let lines = site.hostile_with(ability, 5000, breaker, "do = \"told\"");
+        site.configure(&Config::tiny().plugins(&lines));
+        let mut command = site.command();
+        command
+            .env("TMPDIR", site.path(""))
+            .current_dir(site.path(""))
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full");
+        let mut daemon = site.start_by(&mut command);
+        let ready = || {
+            let plugins = daemon.status().plugins;
+            plugins.iter().all(|plugin| plugin.state == PluginState::Ready)
+        };
+        let mut watch = Watch::default();
+        for number in 0..rounds {
+            for harm in HARMS {
+                eventually("the plugin is ready", ready);
+                let mut request = way.clone();
+                request["text"] = format!("{CANARY} {number} POISON:{harm} {SENTENCE} {CANARY}").into();
+                watch.see(&daemon.request("POST", "/v1/annotate", request.to_string()));
+            }
+        }
+        look_at_what_operators_see(&daemon);
+        let plugins = daemon.admin("GET", "/v1/plugins");
+        assert!(!has_canary(&plugins.body), "{}", plugins.text());
+        if wanted().is_some() {
+            look_into_memory(&daemon);
+        }
+        let deaths = daemon
+            .status()
+            .plugins
+            .iter()
+            .map(|plugin| plugin.deaths)
+            .sum::<u64>();
+        assert!(deaths >= 3 * rounds as u64, "{deaths} hosts died");
+        assert!(daemon.log().contains("it panicked"), "{}", daemon.log());
+        assert_eq!(watch.answered + watch.refused, rounds * HARMS.len());
+        daemon.stop();
+        look_into_files(&site.path(""));
+        assert!(!Path::new("/tmp/canary").exists());
     }
 }

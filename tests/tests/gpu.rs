@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -300,6 +301,12 @@ fn without_a_gpu_one_line_says_why_the_cpu_computes() {
             .lines()
             .filter(|line| line.contains("ready on") && line.contains(why));
         assert_eq!(lines.count(), 1, "{log}");
+        let doctor = Command::new(binary("mednerctl"))
+            .args(["doctor", "--json", "--socket"])
+            .arg(site.socket())
+            .output();
+        let page = String::from_utf8(doctor.unwrap().stdout).unwrap();
+        assert!(page.contains(why), "{page}");
     }
 }
 

@@ -169,7 +169,12 @@ fn units(findings: &mut Findings) {
         };
         let restarts = value("NRestarts").parse().unwrap_or(0_u64);
         let found = format!("{unit} is {} ({})", value("ActiveState"), value("SubState"));
-        let (verdict, remedy) = match (value("LoadState").as_str(), value("ActiveState").as_str()) {
+        let state = match value("SubState").as_str() {
+            // Between two attempts to start.
+            "auto-restart" => "failed".to_owned(),
+            _ => value("ActiveState"),
+        };
+        let (verdict, remedy) = match (value("LoadState").as_str(), state.as_str()) {
             ("not-found", _) => (
                 Verdict::Wrong,
                 format!("install the package again: {unit} is missing"),
@@ -308,11 +313,17 @@ fn access(findings: &mut Findings) {
 }
 
 fn configuration(findings: &mut Findings, file: &Path, root: bool) {
-    let checked = Command::new("mednerd")
-        .arg("validate")
-        .arg("--config")
-        .arg(file)
-        .output();
+    // As the service's user, who may not be able to read what root can.
+    let as_service =
+        root && file.starts_with("/etc/mednerd") && matches!(User::from_name("mednerd"), Ok(Some(_)));
+    let mut command = match as_service {
+        true => Command::new("runuser"),
+        false => Command::new("mednerd"),
+    };
+    if as_service {
+        command.args(["-u", "mednerd", "--", "mednerd"]);
+    }
+    let checked = command.arg("validate").arg("--config").arg(file).output();
     match checked {
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).trim().replace('\n', "; ");
@@ -373,6 +384,28 @@ fn loaded(findings: &mut Findings, status: &StatusResponse) {
         status.engine.precision, status.engine.threads, status.engine.reason
     );
     findings.add("engine", Verdict::Ok, found, "");
+    for gpu in &status.engine.gpus {
+        let named = format!("{} {}, driver {}", gpu.gpu, gpu.name, gpu.driver);
+        let (verdict, found, remedy) = match gpu.state.as_str() {
+            "ready" if gpu.deaths == 0 => (Verdict::Ok, named, ""),
+            "ready" => (
+                Verdict::Warning,
+                format!("{named}; its worker died {} times", gpu.deaths),
+                "`journalctl -u mednerd` says why; `nvidia-smi -q` shows errors of its memory",
+            ),
+            "down" => (
+                Verdict::Warning,
+                format!("{} computes nothing: {}", gpu.gpu, gpu.detail),
+                "the CPU computes meanwhile; `nvidia-smi` shows what the driver sees, `journalctl -u mednerd` tells of its worker",
+            ),
+            state => (
+                Verdict::Warning,
+                format!("{} is {state}", gpu.gpu),
+                "wait a minute, then look again",
+            ),
+        };
+        findings.add("GPU", verdict, found, remedy);
+    }
 }
 
 fn audit(findings: &mut Findings, place: &InstallationPlace) {
@@ -406,6 +439,19 @@ fn audit(findings: &mut Findings, place: &InstallationPlace) {
             &format!("chmod 700 {}", place.audit.display()),
         );
     }
+    let files = trail_files(std::slice::from_ref(&place.audit)).unwrap_or_default();
+    let foreign = files
+        .iter()
+        .find(|path| path.metadata().is_ok_and(|file| file.uid() != metadata.uid()));
+    if let Some(path) = foreign {
+        let found = format!("{} belongs to another user than its folder", path.display());
+        findings.add(
+            about,
+            Verdict::Wrong,
+            found,
+            &format!("chown -R mednerd: {}", place.audit.display()),
+        );
+    }
     let key = match Key::read(&place.audit_key) {
         Ok(key) => key,
         Err(error) => {
@@ -422,7 +468,6 @@ fn audit(findings: &mut Findings, place: &InstallationPlace) {
             );
         }
     };
-    let files = trail_files(std::slice::from_ref(&place.audit)).unwrap_or_default();
     let size: u64 = files
         .iter()
         .filter_map(|path| path.metadata().ok())

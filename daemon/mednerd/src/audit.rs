@@ -65,8 +65,13 @@ impl Audit {
             return Ok(None);
         }
         let key = key(config).map_err(|error| format!("audit.key: {error}"))?;
-        let trail = Trail::open(&config.path, key.clone())
-            .map_err(|error| format!("audit.path: {}: {error}", config.path.display()))?;
+        let trail = Trail::open(&config.path, key.clone()).map_err(|error| {
+            let path = config.path.display();
+            format!(
+                "audit.path: {path}: {error}; the folder and its files must belong to the daemon's user, who is mednerd in the \
+                 package: chown -R mednerd: {path}"
+            )
+        })?;
         let audit = Self {
             key,
             trail: Mutex::new(trail),

@@ -39,7 +39,7 @@ pub enum SocketError {
     #[error("{}: another process serves this socket; stop it, or configure another path", .0.display())]
     InUse(PathBuf),
     /// The system refused.
-    #[error("{}: the socket cannot be {action}: {source}", path.display())]
+    #[error("{}: the socket cannot be {action}: {source}; its folder must exist and belong to the daemon's user", path.display())]
     Io {
         /// Its path.
         path: PathBuf,

@@ -386,6 +386,12 @@ fn header(path: &Path, file: &Content, size: u64, shard: usize) -> Result<Vec<(S
     let mut length = [0; 8];
     file.read_exact_at(&mut length, 0)
         .map_err(|e| io_error(path, e))?;
+    // How a pointer begins (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
+    if &length == b"version " {
+        return Err(fault(
+            "it is a pointer of Git LFS and not the weights, which `git lfs pull` fetches".to_owned(),
+        ));
+    }
     let length = u64::from_le_bytes(length);
     let rest = size.saturating_sub(8);
     if length > HEADER_LIMIT || length > rest {

@@ -610,6 +610,10 @@ fn headers_that_lie() {
         (vec![], "0 bytes"),
         (good[..7].to_vec(), "7 bytes"),
         (good[..100].to_vec(), "claims"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n".to_vec(),
+            "git lfs pull",
+        ),
         (good[..good.len() - 1].to_vec(), "truncated"),
         ([&good[..], b"x"].concat(), "the tensors end at"),
         (with_length(u64::MAX), "claims 18446744073709551615 bytes"),

@@ -83,7 +83,7 @@ fn default_start() -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PackageError {
     /// A file cannot be read.
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {reason}; install the plugin again, or correct the path", path.display())]
     File {
         /// Which.
         path: PathBuf,
