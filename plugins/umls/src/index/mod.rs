@@ -274,6 +274,11 @@ impl Index {
         self.concept_field(concept, 3) & 1 == 1
     }
 
+    /// How many vocabularies of the release have the concept, at most 127.
+    pub(crate) fn vocabularies_of(&self, concept: u32) -> u32 {
+        self.concept_field(concept, 3) >> 1 & 0x7f
+    }
+
     /// How many names the concept has: a measure of how established it is.
     pub(crate) fn names_of(&self, concept: u32) -> u32 {
         self.concept_field(concept, 3) >> 8

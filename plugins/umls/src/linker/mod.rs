@@ -28,7 +28,7 @@ use crate::index::{Index, Link, Table};
 use crate::local::{Entry, Local};
 use crate::text::{self, Forms};
 use abbreviation::Definition;
-use confidence::{Evidence, confidence};
+use confidence::{ESTABLISHED, Evidence, confidence};
 use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
@@ -299,6 +299,7 @@ impl Linker {
         wanted: &dyn Fn() -> bool,
     ) -> Option<Vec<Vec<Candidate>>> {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
+        let ranked = self.index.record().kind == "umls";
         let sieve = Sieve {
             index: &self.index,
             local: &local,
@@ -309,7 +310,11 @@ impl Linker {
             },
             depth: DEPTHS[usize::from(options.top_k > FEW)],
             weights: RefCell::new(Weights::new(&self.index)),
-            ranked: self.index.record().kind == "umls",
+            ranked,
+            established: match ranked {
+                true => ESTABLISHED.min(self.index.record().vocabularies.len() as u32),
+                false => 0,
+            },
         };
         let threshold = self
             .settings
@@ -440,6 +445,8 @@ struct Sieve<'a> {
     weights: RefCell<Weights<'a>>,
     /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
     ranked: bool,
+    /// Vocabularies that must have a concept for it to be established.
+    established: u32,
 }
 
 impl Sieve<'_> {
@@ -648,8 +655,7 @@ impl Sieve<'_> {
                         stage: Stage::Synonym,
                         similarity: match table {
                             Table::Exact => 1.0,
-                            Table::Key => 0.98,
-                            Table::Stem => 0.95,
+                            Table::Key | Table::Stem => 0.9,
                         },
                         quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
                         preferred: false,
@@ -734,6 +740,7 @@ impl Sieve<'_> {
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
+                established: self.index.vocabularies_of(one.concept) >= self.established,
                 case,
             });
             if case {
@@ -769,6 +776,7 @@ impl Sieve<'_> {
                             undefined: false,
                             rivals: 0,
                             preferred: false,
+                            established: true,
                             case: false,
                         };
                         found.push(Found {
@@ -822,6 +830,7 @@ impl Sieve<'_> {
                 undefined,
                 rivals: 0,
                 preferred: false,
+                established: true,
                 case: false,
             }));
             one.confidence = least;
