@@ -123,6 +123,12 @@ impl Build {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        if !folder.is_dir() {
+            return Err(Error::Input {
+                path: folder.to_owned(),
+                problem: "there is no such folder to write the index into".to_owned(),
+            });
+        }
         let mut builder = Builder::new(folder, self.memory);
         builder.record.filters = self.filters.record();
         match &self.input {
@@ -133,7 +139,10 @@ impl Build {
             let (Input::Rrf(path) | Input::Csv(path)) = &self.input;
             return Err(Error::Input {
                 path: path.clone(),
-                problem: "no name is left to index; look at the filters".to_owned(),
+                problem: match builder.record.rows {
+                    0 => "no row holds a name".to_owned(),
+                    rows => format!("no name is left to index of {rows} rows; look at the filters"),
+                },
             });
         }
         builder.finish(&self.out, watch)
@@ -469,7 +478,10 @@ impl Builder {
                 .copied()
                 .unwrap_or_default()
                 .min(0xff_ffff);
-            let from = sources.iter().take_while(|(at, _)| *at as usize <= concept).count();
+            let from = sources
+                .iter()
+                .take_while(|(at, _)| *at as usize <= concept)
+                .count();
             let standing = count << 8 | (from.min(0x7f) as u32) << 1 | u32::from(has > 0);
             for field in [preferred, set, codings, standing] {
                 bytes.extend(field.to_le_bytes());

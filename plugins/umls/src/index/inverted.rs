@@ -204,7 +204,10 @@ impl<'a> Inverted<'a> {
                     *sum = sum.saturating_add(weight);
                 }
             }
-            let mut rest: u32 = cursors[makers..].iter().map(|cursor| u32::from(cursor.weight)).sum();
+            let mut rest: u32 = cursors[makers..]
+                .iter()
+                .map(|cursor| u32::from(cursor.weight))
+                .sum();
             for cursor in &mut cursors[makers..] {
                 // Those that cannot share enough even with all that is to come are done with.
                 touched.retain(|&low| {

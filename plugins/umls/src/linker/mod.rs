@@ -1025,7 +1025,11 @@ impl Sieve<'_> {
                 found.stage,
                 Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
-                Reverse(if self.ranked { self.index.vocabularies_of(found.concept) } else { 0 }),
+                Reverse(if self.ranked {
+                    self.index.vocabularies_of(found.concept)
+                } else {
+                    0
+                }),
                 Reverse(if self.ranked { found.quality } else { 0 }),
                 Reverse(self.index.names_of(found.concept)),
                 Reverse(found.preferred),

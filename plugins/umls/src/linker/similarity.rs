@@ -78,11 +78,7 @@ pub(super) struct Likeness {
 }
 
 /// Compares a mention, of whose words `synonyms` are, with a name.
-pub(super) fn likeness(
-    mention: &Weighed,
-    synonyms: &[&'static [(String, f32)]],
-    name: &Weighed,
-) -> Likeness {
+pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [(String, f32)]], name: &Weighed) -> Likeness {
     let (a, b) = (mention, name);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {

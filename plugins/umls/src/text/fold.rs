@@ -133,7 +133,11 @@ pub(super) fn american(mut word: String) -> String {
         return word;
     }
     // Every word of every name that is compared comes here, and few have anything to change.
-    if word.as_bytes().windows(2).any(|pair| matches!(pair, b"ae" | b"oe")) {
+    if word
+        .as_bytes()
+        .windows(2)
+        .any(|pair| matches!(pair, b"ae" | b"oe"))
+    {
         word = word.replace("ae", "e").replace("oe", "e");
     }
     let changes = |four: &[u8]| matches!(four, b"sulp" | b"leuc" | b"moul" | b"grey");
