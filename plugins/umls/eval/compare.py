@@ -2,13 +2,14 @@
 """scispaCy's linker and QuickUMLS' simstring beside mednerd-umls, on the same names and the same gold mentions.
 
 scispaCy's own candidate generator over the names: TF-IDF of character 3-grams, nearest neighbours by nmslib's HNSW, 30 of
-them, ranked by their similarity, with no threshold, which can only help it. The same with exact neighbours is measured
-too. QuickUMLS looks names up with simstring (Jaccard over 3-grams, threshold 0.7). What is not installed is left out.
+them, ranked by their similarity, with no threshold, which can only help it. Its index is built once, into a folder, by
+`--build`, and loaded for the comparison, as scispaCy does. The same with exact neighbours is measured too. QuickUMLS looks names up with simstring (Jaccard over 3-grams, threshold 0.7). What is not installed is left out.
 
     pip install scikit-learn quickumls-simstring scispacy nmslib
     plugins/umls/eval/open_rrf.py ../shared/data/vocabulary META
     mednerd-umls build --rrf META --out open.idx
-    plugins/umls/eval/compare.py META open.idx GOLD.pubtator [GOLD.pubtator ...] [--program mednerd-umls]
+    plugins/umls/eval/compare.py META open.idx --scispacy FOLDER --build
+    plugins/umls/eval/compare.py META open.idx GOLD.pubtator [GOLD.pubtator ...] --scispacy FOLDER [--program mednerd-umls]
 
 Times are of the processor for each mention, and in brackets by the clock; memory is what the process grew by, and for
 mednerd-umls the complete process with its index and the gold.
@@ -68,8 +69,7 @@ def exact_neighbours(names, concepts):
     return link
 
 
-def scispacy_generator(names, concepts):
-    from scispacy import candidate_generation
+def knowledge_base(names, concepts):
     from scispacy.linking_utils import KnowledgeBase
     aliases = {}
     for name, concept in zip(names, concepts):
@@ -79,17 +79,40 @@ def scispacy_generator(names, concepts):
             file.write(json.dumps({"concept_id": concept, "canonical_name": own[0], "aliases": own[1:], "types": ["T047"],
                                    "definition": None}) + "\n")
         file.flush()
-        base = KnowledgeBase(file.name)
-    # It asks for an older scipy only to save its vectors, which are not saved here.
-    candidate_generation.scipy_supports_sparse_float16 = lambda: True
-    list_of_names, vectorizer, index = candidate_generation.create_tfidf_ann_index(None, base)
-    generator = candidate_generation.CandidateGenerator(index, vectorizer, list_of_names, base)
+        return KnowledgeBase(file.name)
 
-    def link(texts):
-        # Mention by mention, as a note's few mentions come.
-        return [[each.concept_id for each in sorted(candidates, reverse=True, key=lambda each: max(each.similarities))]
-                for text in texts for candidates in generator([text], 30)]
-    return link
+
+def build_neighbours(folder, names, concepts):
+    """scispaCy's index of `names` into `folder`, in the files that it reads."""
+    import joblib
+    import scipy.sparse
+    from scispacy import candidate_generation
+    # It asks for an older scipy only to save vectors of 16 bits; these are saved with 32.
+    candidate_generation.scipy_supports_sparse_float16 = lambda: True
+    start = time.process_time()
+    aliases, vectorizer, index = candidate_generation.create_tfidf_ann_index(None, knowledge_base(names, concepts))
+    print(f"scispaCy's index: {time.process_time() - start:.0f} s of the processor, {megabytes():.0f} MB")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = candidate_generation.LinkerPaths.from_directory(str(folder))
+    joblib.dump(vectorizer, paths.tfidf_vectorizer)
+    scipy.sparse.save_npz(paths.tfidf_vectors, vectorizer.transform(aliases))
+    Path(paths.concept_aliases_list).write_text(json.dumps(aliases), encoding="utf-8")
+    index.saveIndex(str(paths.ann_index))
+
+
+def scispacy_generator(folder):
+    def make(names, concepts):
+        from scispacy import candidate_generation
+        base = knowledge_base(names, concepts)
+        aliases, vectorizer, index = candidate_generation.LinkerPaths.from_directory(str(folder)).load()
+        generator = candidate_generation.CandidateGenerator(index, vectorizer, aliases, base)
+
+        def link(texts):
+            # Mention by mention, as a note's few mentions come.
+            return [[each.concept_id for each in sorted(candidates, reverse=True, key=lambda each: max(each.similarities))]
+                    for text in texts for candidates in generator([text], 30)]
+        return link
+    return make
 
 
 def simstring(names, concepts):
@@ -140,8 +163,11 @@ def report(name, gold, first, ten, processor, wall, memory, ready):
           flush=True)
 
 
-def main(meta: Path, index: str, golds: list[Path], program: str) -> None:
+def main(meta: Path, index: str, golds: list[Path], program: str, folder: Path | None, build: bool) -> None:
     names, concepts, to_cui = read_meta(meta)
+    if build:
+        build_neighbours(folder, names, concepts)
+        return
     have = set(concepts)
     golds = [(gold, covered(gold, to_cui, have)) for gold in golds]
     print(f"{len(names)} rows, {len(have)} concepts; covered mentions: {', '.join(str(len(each)) for _, each in golds)}")
@@ -156,7 +182,7 @@ def main(meta: Path, index: str, golds: list[Path], program: str) -> None:
         report("mednerd-umls, 50 candidates", gold, outcome["accuracy_at_1"], outcome["recall_at_10"],
                1e6 * (float(user) + float(system)) / linked, outcome["microseconds_per_mention"], int(memory) / 1024, 0)
     for name, make in [("simstring, Jaccard 0.7", simstring), ("3-gram TF-IDF, exact", exact_neighbours),
-                       ("scispaCy (nmslib)", scispacy_generator)]:
+                       *([("scispaCy (nmslib)", scispacy_generator(folder))] if folder else [])]:
         measured(name, make, names, concepts, golds)
 
 
@@ -164,7 +190,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("meta", type=Path)
     parser.add_argument("index")
-    parser.add_argument("gold", type=Path, nargs="+")
+    parser.add_argument("gold", type=Path, nargs="*")
+    parser.add_argument("--scispacy", type=Path, help="folder of scispaCy's index")
+    parser.add_argument("--build", action="store_true", help="build it there, and nothing else")
     parser.add_argument("--program", default="mednerd-umls")
     arguments = parser.parse_args()
-    main(arguments.meta, arguments.index, arguments.gold, arguments.program)
+    main(arguments.meta, arguments.index, arguments.gold, arguments.program, arguments.scispacy, arguments.build)

@@ -66,7 +66,7 @@ struct BuildOptions {
         conflicts_with = "csv"
     )]
     rrf: Option<PathBuf>,
-    /// Dictionary with the header id,name,semantic_type,source.
+    /// Dictionary with the header id,name,semantic_type,source; a synonym is one more row of its id.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Index to write; an older one is replaced when the new one is complete.
@@ -110,8 +110,8 @@ struct QueryOptions {
     #[arg(long, value_name = "TSV")]
     synonyms: Option<PathBuf>,
     /// How many candidates to show.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    top: u16,
     /// Label that a model would give the text, "Disease" for instance.
     #[arg(long, value_name = "LABEL", default_value = "")]
     label: String,
@@ -151,6 +151,9 @@ struct EvalOptions {
     /// Count mentions of these types alone [default: all].
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
+    /// Measure what a request for so many candidates gets [default: 50 candidates, searched for thoroughly].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    top_k: Option<u16>,
     /// Write the reliability diagram into this file.
     #[arg(long, value_name = "SVG")]
     reliability: Option<PathBuf>,
@@ -237,7 +240,7 @@ fn query(options: QueryOptions) -> Result<String, Error> {
     })?;
     let all = options.codes.iter().any(|code| code == "all");
     let wanted = Options {
-        top_k: options.top,
+        top_k: options.top.into(),
         thorough: true,
         code_systems: if all { Vec::new() } else { options.codes.clone() },
     };
@@ -353,7 +356,13 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
     };
     let linker = Linker::open_mapped(settings, map.clone())?;
     let documents = eval::pubtator::read(&options.gold)?;
-    let evaluation = eval::evaluate(&linker, &documents, &map, &options.types);
+    let evaluation = eval::evaluate(
+        &linker,
+        &documents,
+        &map,
+        &options.types,
+        options.top_k.map(usize::from),
+    );
     let write = |path: &PathBuf, text: String| {
         std::fs::write(path, text).map_err(|source| Error::Write {
             path: path.clone(),

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::index::Index;
+use crate::linker::similarity::{Weighed, Weights};
 use crate::text::Forms;
 
 /// Names and blocks of the hospital.
@@ -25,8 +26,8 @@ pub(crate) struct Local {
     key: HashMap<String, Vec<Entry>>,
     stem: HashMap<String, Vec<Entry>>,
     blocked: HashSet<(String, u32)>,
-    /// Distinct names with their forms and concept, for retrieval.
-    pub(crate) names: Vec<(String, Forms, u32)>,
+    /// Distinct names with their words and concept, for retrieval.
+    pub(crate) names: Vec<(String, Weighed, u32)>,
     by_word: HashMap<String, Vec<u32>>,
     /// Lines for each concept.
     given: HashMap<u32, u32>,
@@ -61,6 +62,7 @@ impl Local {
         };
         let (mut name_at, mut id_at, mut action_at) = (0, 1, 2);
         let mut first = true;
+        let mut weights = Weights::new(index);
         for (i, row) in bytes.split(|&byte| byte == b'\n').enumerate() {
             let wrong = |problem: String| Error::Line {
                 path: path.to_owned(),
@@ -121,7 +123,7 @@ impl Local {
                     .unwrap_or_else(|| (!block).then(|| local.own_concept(id, name)))
                 {
                     Some(concept) if block => drop(local.blocked.insert((forms.exact.clone(), concept))),
-                    Some(concept) => local.add(name, &forms, concept),
+                    Some(concept) => local.add(name, &forms, concept, &mut weights),
                     // Blocking what is not there.
                     None => {}
                 }
@@ -149,7 +151,7 @@ impl Local {
         self.concepts + at as u32
     }
 
-    fn add(&mut self, name: &str, forms: &Forms, concept: u32) {
+    fn add(&mut self, name: &str, forms: &Forms, concept: u32, weights: &mut Weights<'_>) {
         *self.given.entry(concept).or_default() += 1;
         let known = self
             .exact
@@ -157,7 +159,8 @@ impl Local {
             .and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
-            self.names.push((name.to_owned(), forms.clone(), concept));
+            let words = Weighed::new(forms.words.clone(), forms.stems.clone(), weights);
+            self.names.push((name.to_owned(), words, concept));
             for stem in forms.stems.iter().collect::<HashSet<_>>() {
                 self.by_word.entry(stem.clone()).or_default().push(number);
             }

@@ -175,7 +175,15 @@ fn broken_releases_are_named_with_file_and_line() {
     );
     broken(
         &|release| fs::remove_file(release.path("MRFILES.RRF")).unwrap(),
-        &["cannot read", "MRFILES.RRF"],
+        &["holds no MRFILES.RRF", "META folder"],
+    );
+    broken(
+        &|release| fs::remove_file(release.path("MRSTY.RRF")).unwrap(),
+        &["cannot read", "MRSTY.RRF"],
+    );
+    broken(
+        &|release| fs::rename(release.path("MRCONSO.RRF"), release.path("MRCONSO.RRF.gz")).unwrap(),
+        &["MRCONSO.RRF.gz", "unpack it first"],
     );
     broken(
         &|release| {
@@ -231,11 +239,30 @@ fn dictionaries_are_read_as_people_write_them() {
     assert_eq!(link(&linker, "sugar diabetes")[0].name, "Diabetes Mellitus");
     assert_eq!(link(&linker, "diabetes mellitus")[0].codings[0].code, "D003920");
     assert_eq!(first(&linker, "Meniere disease").unwrap().0, "local-1");
+    // Columns by other spellings of their names, in another order; synonyms in a column of their own.
+    let (folder, record) =
+        dictionary("Name,ID,Semantic Type,Synonyms\nFever,D1,Symptom,\"pyrexia|febrile, state\"\n");
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    for name in ["fever", "Pyrexia", "febrile state"] {
+        let best = link(&linker, name).remove(0);
+        assert_eq!(
+            (best.id.as_str(), best.semantic_types[0].as_str()),
+            ("D1", "Symptom"),
+            "{name}"
+        );
+    }
 
     for (text, expected) in [
         ("", "empty"),
         ("a,b\n1,2\n", "dictionary.csv:1:"),
         ("id,name\nD1,\n", "no name is left"),
+        ("id,name\n", "no row holds a name"),
+        ("id\tname\nD1\tfever\n", "separated by commas"),
+        (
+            "id,name\nD1,\"fever\nD2,cough\n",
+            "dictionary.csv:2: the name goes on in the next line",
+        ),
         ("id,name\nD1,ok\nD2\n", "dictionary.csv:3:"),
         ("id,name\n,nameless\n", "dictionary.csv:2: the id is empty"),
     ] {

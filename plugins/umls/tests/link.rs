@@ -3,10 +3,29 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use common::{Release, first, link, link_in, open};
-use mednerd_umls::linker::{Candidate, Options};
+use common::{Release, dictionary, first, link, link_in, open};
+use mednerd_umls::linker::{Candidate, Options, Stage};
+use mednerd_umls::text::Forms;
+use proptest::prelude::*;
+
+/// Words that differ by number, spelling, order and derivation.
+const WORDS: [&str; 12] = [
+    "tumour",
+    "tumors",
+    "tumor",
+    "hypertension",
+    "hypertensive",
+    "epilepsy",
+    "epileptic",
+    "of",
+    "renal",
+    "type",
+    "ii",
+    "2",
+];
 
 fn options(code_systems: &[&str]) -> Options {
     Options {
@@ -63,7 +82,9 @@ fn a_loose_match_is_never_sure_of_itself() {
         assert!(best.score < 0.9, "{text}: {}", best.score);
         assert!(best.reason.contains("similarity"), "{}", best.reason);
     }
-    assert!(link(&linker, "Hypertension")[0].score >= 0.9);
+    // A preferred name of a concept that four vocabularies have, and one of a single vocabulary.
+    assert!(link(&linker, "Heart attack")[0].score >= 0.9);
+    assert!(link(&linker, "Hypertension")[0].score < 0.9);
 }
 
 #[test]
@@ -234,4 +255,56 @@ fn many_readers_get_what_one_gets() {
     });
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&linker);
+}
+
+/// The strict stages by comparing the mention with every name.
+fn strictest(names: &[String], mention: &str) -> BTreeMap<String, Stage> {
+    let wanted = Forms::of(mention);
+    let mut found: BTreeMap<String, Stage> = BTreeMap::new();
+    for (i, name) in names.iter().enumerate() {
+        let forms = Forms::of(name);
+        let stage = if forms.exact == wanted.exact {
+            Stage::Exact
+        } else if forms.key == wanted.key {
+            Stage::Key
+        } else if forms.stem_key == wanted.stem_key {
+            Stage::Variant
+        } else {
+            continue;
+        };
+        let known = found.entry(format!("D{}", i % 7)).or_insert(stage);
+        *known = stage.min(*known);
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn strict_stages_find_what_comparing_with_every_name_finds(
+        names in prop::collection::vec(prop::sample::subsequence(WORDS.to_vec(), 1..4).prop_shuffle(), 1..20),
+        mentions in prop::collection::vec(prop::sample::subsequence(WORDS.to_vec(), 1..4).prop_shuffle(), 8),
+    ) {
+        let names: Vec<String> = names.iter().map(|words| words.join(" ")).collect();
+        let rows: String = names.iter().enumerate().map(|(i, name)| format!("D{},{name}\n", i % 7)).collect();
+        let (folder, record) = dictionary(&format!("id,name\n{rows}"));
+        record.unwrap();
+        let linker = open(&folder.path().join("index"), None);
+        let thorough = Options { top_k: 50, thorough: true, ..Options::default() };
+        for mention in mentions.iter().map(|words| words.join(" ")).chain(names.iter().cloned()) {
+            let found = link_in(&linker, &mention, &[&mention], &thorough).remove(0);
+            let strict: BTreeMap<String, Stage> = found
+                .iter()
+                .filter(|candidate| candidate.stage <= Stage::Variant)
+                .map(|candidate| (candidate.id.clone(), candidate.stage))
+                .collect();
+            prop_assert_eq!(&strict, &strictest(&names, &mention), "{}", mention);
+            // A request finds the same strict matches, whether or not it is given names that are merely alike.
+            if !strict.is_empty() {
+                let served = link_in(&linker, &mention, &[&mention], &options(&[])).remove(0);
+                prop_assert_eq!(served.first().map(|one| &one.id), found.first().map(|one| &one.id), "{}", mention);
+            }
+        }
+    }
 }

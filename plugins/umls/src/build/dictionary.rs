@@ -1,5 +1,6 @@
 //! Reads a dictionary: CSV with the header `id,name,semantic_type,source`; the last two columns may be missing. The
-//! first row of an id is its preferred name.
+//! first row of an id is its preferred name, further ones are synonyms; a column `synonyms` may hold more of them, with
+//! bars between.
 
 use std::fs::File;
 use std::path::Path;
@@ -46,21 +47,20 @@ pub(super) fn read(
         line(at, problem)
     };
     let header = reader.headers().map_err(|error| describe(&error))?.clone();
+    // "semantic_type", "Semantic Type" and "semanticType" are one.
     let column = |wanted: &str| {
-        let same = |name: &str| {
-            name.trim_start_matches('\u{feff}')
-                .trim()
-                .eq_ignore_ascii_case(wanted)
-        };
-        header.iter().position(same)
+        let letters = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+        header.iter().position(|name| letters(name) == wanted)
     };
     let (Some(id), Some(name)) = (column("id"), column("name")) else {
         return Err(line(
             1,
-            "the header must have the columns id and name: id,name,semantic_type,source".to_owned(),
+            "the first line must name the columns, separated by commas: id,name,semantic_type,source (the last two may \
+             be missing; a synonym is one more row of its id)"
+                .to_owned(),
         ));
     };
-    let (kind, source) = (column("semantic_type"), column("source"));
+    let (kind, source, synonyms) = (column("semantictype"), column("source"), column("synonyms"));
     builder.record.kind = "csv".to_owned();
     watch.begin("Reading the dictionary", length);
     let mut row = csv::StringRecord::new();
@@ -87,6 +87,12 @@ pub(super) fn read(
         if id.is_empty() || id.len() > 255 {
             return Err(line(at, "the id is empty or longer than 255 bytes".to_owned()));
         }
+        if name.contains('\n') {
+            return Err(line(
+                at,
+                "the name goes on in the next line: a quotation mark is opened and not closed".to_owned(),
+            ));
+        }
         let (kind, source) = (cell(kind), cell(source));
         let wanted = filters.semantic_types.is_empty()
             || kind
@@ -102,6 +108,9 @@ pub(super) fn read(
             builder.semantic_type(concept, kind)?;
         }
         builder.name(concept, vocabulary, name, if first { 2 } else { 1 })?;
+        for synonym in cell(synonyms).split('|') {
+            builder.name(concept, vocabulary, synonym, 1)?;
+        }
     }
     Ok(())
 }

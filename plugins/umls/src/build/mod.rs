@@ -123,6 +123,12 @@ impl Build {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        if !folder.is_dir() {
+            return Err(Error::Input {
+                path: folder.to_owned(),
+                problem: "there is no such folder to write the index into".to_owned(),
+            });
+        }
         let mut builder = Builder::new(folder, self.memory);
         builder.record.filters = self.filters.record();
         match &self.input {
@@ -133,7 +139,10 @@ impl Build {
             let (Input::Rrf(path) | Input::Csv(path)) = &self.input;
             return Err(Error::Input {
                 path: path.clone(),
-                problem: "no name is left to index; look at the filters".to_owned(),
+                problem: match builder.record.rows {
+                    0 => "no row holds a name".to_owned(),
+                    rows => format!("no name is left to index of {rows} rows; look at the filters"),
+                },
             });
         }
         builder.finish(&self.out, watch)
@@ -153,6 +162,8 @@ struct Builder {
     type_names: Vec<String>,
     /// Concept and type.
     typed: Vec<(u32, u16)>,
+    /// Concept and vocabulary.
+    sources: Vec<(u32, u16)>,
     defined: Vec<u32>,
     retired: Vec<(u32, u32)>,
     names: Sorter,
@@ -175,6 +186,7 @@ impl Builder {
             types: HashMap::new(),
             type_names: Vec::new(),
             typed: Vec::new(),
+            sources: Vec::new(),
             defined: Vec::new(),
             retired: Vec::new(),
             names: Sorter::new(folder, memory),
@@ -246,6 +258,10 @@ impl Builder {
         if let Some(source) = self.record.vocabularies.get_mut(usize::from(vocabulary)) {
             source.rows += 1;
         }
+        // A release lists a concept's rows together, and those of a vocabulary mostly too.
+        if self.sources.last() != Some(&(concept, vocabulary)) {
+            self.sources.push((concept, vocabulary));
+        }
         self.record.links += 1;
         // Ordered by form, then concept, then the better standing first.
         self.names.push(&[
@@ -294,6 +310,7 @@ impl Builder {
             types: _,
             type_names,
             mut typed,
+            mut sources,
             mut defined,
             mut retired,
             names,
@@ -435,10 +452,12 @@ impl Builder {
         typed.dedup();
         defined.sort_unstable();
         defined.dedup();
+        sources.sort_unstable();
+        sources.dedup();
         let mut sets: HashMap<Vec<u16>, u32> = HashMap::from([(Vec::new(), 0)]);
         let mut set_names = vec![String::new()];
         let mut bytes = Vec::with_capacity(16 * (concepts + 1));
-        let (mut typed, mut defined) = (&typed[..], &defined[..]);
+        let (mut typed, mut defined, mut sources) = (&typed[..], &defined[..], &sources[..]);
         for (concept, &codings) in coding_starts.iter().enumerate() {
             let own = typed.partition_point(|(at, _)| *at as usize <= concept);
             let set: Vec<u16> = typed[..own].iter().map(|(_, kind)| *kind).collect();
@@ -459,10 +478,15 @@ impl Builder {
                 .copied()
                 .unwrap_or_default()
                 .min(0xff_ffff);
-            for field in [preferred, set, codings, count << 8 | u32::from(has > 0)] {
+            let from = sources
+                .iter()
+                .take_while(|(at, _)| *at as usize <= concept)
+                .count();
+            let standing = count << 8 | (from.min(0x7f) as u32) << 1 | u32::from(has > 0);
+            for field in [preferred, set, codings, standing] {
                 bytes.extend(field.to_le_bytes());
             }
-            defined = &defined[has..];
+            (defined, sources) = (&defined[has..], &sources[from..]);
         }
         file.section(Section::Concepts, &bytes)?;
         file.strings(

@@ -27,9 +27,16 @@ impl Table {
             let length = file.metadata()?.len();
             std::io::Result::Ok((file, length))
         };
-        let (file, length) = read(&path).map_err(|source| Error::Read {
-            path: path.clone(),
-            source,
+        let packed = path.with_extension("RRF.gz");
+        let (file, length) = read(&path).map_err(|source| match packed.is_file() {
+            true => Error::Input {
+                path: packed,
+                problem: "is packed; unpack it first: gunzip -k".to_owned(),
+            },
+            false => Error::Read {
+                path: path.clone(),
+                source,
+            },
         })?;
         Ok(Self {
             path,
@@ -122,6 +129,14 @@ impl Layout {
     /// Reads MRFILES.RRF. Its own first columns (FIL, DES, FMT, CLS, RWS) are where every release has them: nothing
     /// else tells them.
     fn umls(folder: &Path) -> Result<Self, Error> {
+        if !folder.join("MRFILES.RRF").is_file() {
+            return Err(Error::Input {
+                path: folder.to_owned(),
+                problem: "holds no MRFILES.RRF and no RXNCONSO.RRF; --rrf takes the META folder of a UMLS release, with \
+                          the files as they came, or the rrf folder of an RxNorm release"
+                    .to_owned(),
+            });
+        }
         let table = Table::open(folder.join("MRFILES.RRF"), 6)?;
         let (mut columns, mut rows) = (HashMap::new(), HashMap::new());
         table.rows(&mut (), |cells, wrong| {
@@ -167,8 +182,11 @@ impl Layout {
         }
     }
 
+    /// Whether there is such a file. One without which links would silently be worse must be there where MRFILES.RRF
+    /// lists it.
     fn has(&self, file: &str) -> bool {
-        self.columns.contains_key(file) && self.folder.join(file).is_file()
+        let needed = !matches!(file, "MRDEF.RRF" | "MRCUI.RRF") && self.rows.contains_key(file);
+        needed || (self.columns.contains_key(file) && self.folder.join(file).is_file())
     }
 
     /// Reads a file; `each` gets the wanted columns in the wanted order.

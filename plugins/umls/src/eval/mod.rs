@@ -119,16 +119,18 @@ pub struct Mistake {
 }
 
 /// Measures `linker` on `documents`; `map` leads from gold ids to the index's ids, `types` are the labels that
-/// count (all where empty).
+/// count (all where empty). Every mention is searched thoroughly, or where `top_k` is given just as for a request that
+/// asks for so many candidates.
 pub fn evaluate(
     linker: &Linker,
     documents: &[GoldDocument],
     map: &HashMap<String, Vec<String>>,
     types: &[String],
+    top_k: Option<usize>,
 ) -> Evaluation {
     let options = Options {
-        top_k: DEPTH,
-        thorough: true,
+        top_k: top_k.unwrap_or(DEPTH),
+        thorough: top_k.is_none(),
         ..Options::default()
     };
     let mut tally = Tally::default();

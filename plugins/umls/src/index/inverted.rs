@@ -177,6 +177,9 @@ impl<'a> Inverted<'a> {
     ) -> Vec<Hit> {
         let Scratch { common, touched } = scratch;
         common.resize(BLOCK, 0);
+        let Some(common) = common.first_chunk_mut::<BLOCK>() else {
+            return Vec::new();
+        };
         let mut best: BinaryHeap<Reverse<Hit>> = BinaryHeap::with_capacity(count + 1);
         let mut least = query.least().max(match query.least_rank {
             0 => 0,
@@ -201,8 +204,22 @@ impl<'a> Inverted<'a> {
                     *sum = sum.saturating_add(weight);
                 }
             }
+            let mut rest: u32 = cursors[makers..]
+                .iter()
+                .map(|cursor| u32::from(cursor.weight))
+                .sum();
             for cursor in &mut cursors[makers..] {
+                // Those that cannot share enough even with all that is to come are done with.
+                touched.retain(|&low| {
+                    let sum = &mut common[usize::from(low)];
+                    let enough = u32::from(*sum) + rest >= least;
+                    if !enough {
+                        *sum = 0;
+                    }
+                    enough
+                });
                 let weight = cursor.weight;
+                rest -= u32::from(weight);
                 let lows = cursor.take(block);
                 if lows.len() / 2 > 16 * touched.len() {
                     for &low in touched.iter() {
@@ -214,7 +231,9 @@ impl<'a> Inverted<'a> {
                 } else {
                     for low in lows.chunks_exact(2) {
                         let sum = &mut common[usize::from(u16::from_le_bytes([low[0], low[1]]))];
-                        *sum = sum.saturating_add(if *sum == 0 { 0 } else { weight });
+                        // No branch: which documents are candidates cannot be foreseen.
+                        let candidate = u16::from(*sum != 0).wrapping_neg();
+                        *sum = sum.saturating_add(weight & candidate);
                     }
                 }
             }

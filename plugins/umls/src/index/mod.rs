@@ -212,13 +212,17 @@ impl Index {
             .unwrap_or_default()
     }
 
-    fn string(&self, offsets: Section, text: Section, i: u32) -> &str {
+    fn bytes(&self, offsets: Section, text: Section, i: u32) -> &[u8] {
         let offsets = self.section(offsets);
         let bound = |i: usize| u32_at(offsets, i).map(|offset| offset as usize);
-        let bytes = bound(i as usize)
+        bound(i as usize)
             .zip(bound(i as usize + 1))
-            .and_then(|(start, end)| self.section(text).get(start..end));
-        std::str::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+            .and_then(|(start, end)| self.section(text).get(start..end))
+            .unwrap_or_default()
+    }
+
+    fn string(&self, offsets: Section, text: Section, i: u32) -> &str {
+        std::str::from_utf8(self.bytes(offsets, text, i)).unwrap_or_default()
     }
 
     /// The id of a concept; empty where there is none.
@@ -268,6 +272,11 @@ impl Index {
     /// Whether the concept has a definition.
     pub(crate) fn defined(&self, concept: u32) -> bool {
         self.concept_field(concept, 3) & 1 == 1
+    }
+
+    /// How many vocabularies of the release have the concept, at most 127.
+    pub(crate) fn vocabularies_of(&self, concept: u32) -> u32 {
+        self.concept_field(concept, 3) >> 1 & 0x7f
     }
 
     /// How many names the concept has: a measure of how established it is.
@@ -334,8 +343,8 @@ impl Index {
         })
     }
 
-    /// The names with this form, in order.
-    pub(crate) fn lookup(&self, table: Table, form: &str) -> Vec<u32> {
+    /// The names with this form, in order. `known` are names that have it for certain, as they have a stricter one.
+    pub(crate) fn lookup(&self, table: Table, form: &str, known: &[u32]) -> Vec<u32> {
         let section = match table {
             Table::Exact => Section::ExactTable,
             Table::Key => Section::KeyTable,
@@ -343,8 +352,11 @@ impl Index {
         };
         // Names that share a key are few; the bound keeps a hostile vocabulary from making a mention slow.
         self.bucket(section, text::hash(form))
-            .filter(|&name| {
-                let name = self.name(name);
+            .filter(|name| {
+                if known.contains(name) {
+                    return true;
+                }
+                let name = self.name(*name);
                 match table {
                     Table::Exact => text::exact_form(name) == form,
                     Table::Key => text::Forms::of(name).key == form,
@@ -358,7 +370,7 @@ impl Index {
     /// A word that names are retrieved by.
     pub(crate) fn word(&self, stem: &str) -> Option<u32> {
         self.bucket(Section::WordTable, text::hash(stem))
-            .find(|&word| self.word_text(word) == stem)
+            .find(|&word| self.bytes(Section::WordOffsets, Section::Words, word) == stem.as_bytes())
     }
 
     /// Whether so few names have the word that nothing follows from where it stands.

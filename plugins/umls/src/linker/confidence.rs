@@ -17,12 +17,18 @@ pub(super) struct Evidence {
     pub(super) rivals: usize,
     /// The name is the concept's preferred one.
     pub(super) preferred: bool,
+    /// Enough vocabularies of the release have the concept ([`ESTABLISHED`]), or it is no release of several.
+    pub(super) established: bool,
     /// Written in capitals on one side alone.
     pub(super) case: bool,
 }
 
 /// What is merely alike is never accepted unseen, which takes 0.9.
 pub(super) const LESS_THAN_SURE: f32 = 0.89;
+
+/// How many vocabularies of a release must have a concept for its preferred name to be accepted unseen. Many concepts of
+/// a release differ from another one by a shade that only their own vocabulary knows.
+pub(super) const ESTABLISHED: u32 = 4;
 
 /// The confidence, between 0 and 1.
 pub(super) fn confidence(evidence: Evidence) -> f32 {
@@ -32,10 +38,12 @@ pub(super) fn confidence(evidence: Evidence) -> f32 {
         undefined,
         rivals,
         preferred,
+        established,
         case,
     } = evidence;
     let mut confidence: f32 = match (stage, preferred) {
         (Stage::Synonym, _) => 0.97 * chance,
+        (Stage::Exact, _) if !established => 0.75,
         (Stage::Exact, true) => 0.975,
         (Stage::Exact, false) => 0.895,
         (Stage::Key, true) => 0.87,

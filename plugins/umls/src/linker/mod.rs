@@ -10,8 +10,9 @@ mod composite;
 mod confidence;
 mod groups;
 pub mod ranker;
-mod similarity;
+pub(crate) mod similarity;
 
+use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,18 +22,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::codings::{self, Coding};
 use crate::error::Error;
+use crate::eval::AUTO_ACCEPT;
 use crate::index::inverted::Query;
 use crate::index::{Index, Link, Table};
 use crate::local::{Entry, Local};
 use crate::text::{self, Forms};
 use abbreviation::Definition;
-use confidence::{Evidence, confidence};
-use similarity::{Likeness, Weighed, likeness};
+use confidence::{ESTABLISHED, Evidence, confidence};
+use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
-/// How many names are retrieved and compared with a mention: where the best candidate is wanted, and where all are.
-const RETRIEVED: [usize; 2] = [64, 128];
-/// How many of their concepts are ranked.
-const RANKED: [usize; 2] = [16, 50];
+/// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
+/// candidates are wanted, and where more than [`FEW`].
+const DEPTHS: [(usize, usize); 2] = [(64, 16), (128, 50)];
+const FEW: usize = 10;
+/// Names that are less alike are no candidates.
+const LEAST_ALIKE: f32 = 0.3;
 
 /// The settings of a linker, as the daemon's configuration hands them over.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -84,7 +88,8 @@ pub struct Options {
     pub top_k: usize,
     /// The systems whose codes are wanted, by any name of theirs ([`mednerd_plugin::CodeSystem`]); empty: all.
     pub code_systems: Vec<String>,
-    /// Look for more candidates even where one is certain: for people who choose among them.
+    /// Look for names that are merely alike even where one candidate is sure enough to be accepted unseen: for people
+    /// who choose among them.
     pub thorough: bool,
 }
 
@@ -294,11 +299,22 @@ impl Linker {
         wanted: &dyn Fn() -> bool,
     ) -> Option<Vec<Vec<Candidate>>> {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
+        let ranked = self.index.record().kind == "umls";
         let sieve = Sieve {
             index: &self.index,
             local: &local,
-            thorough: options.thorough || options.top_k > 1,
-            ranked: self.index.record().kind == "umls",
+            enough: match (options.thorough, options.top_k) {
+                (true, _) => Enough::Never,
+                (false, ..=1) => Enough::Strict,
+                (false, _) => Enough::Sure,
+            },
+            depth: DEPTHS[usize::from(options.top_k > FEW)],
+            weights: RefCell::new(Weights::new(&self.index)),
+            ranked,
+            established: match ranked {
+                true => ESTABLISHED.min(self.index.record().vocabularies.len() as u32),
+                false => 0,
+            },
         };
         let threshold = self
             .settings
@@ -409,13 +425,28 @@ impl Linker {
     }
 }
 
+/// What spares a mention the search for names that are merely alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Enough {
+    Never,
+    /// A match that is sure enough to be accepted unseen.
+    Sure,
+    /// A match of a strict stage.
+    Strict,
+}
+
 /// The index and the hospital's own names as they were when a document came in.
 struct Sieve<'a> {
     index: &'a Index,
     local: &'a Local,
-    thorough: bool,
+    enough: Enough,
+    /// One of [`DEPTHS`].
+    depth: (usize, usize),
+    weights: RefCell<Weights<'a>>,
     /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
     ranked: bool,
+    /// Vocabularies that must have a concept for it to be established.
+    established: u32,
 }
 
 impl Sieve<'_> {
@@ -580,7 +611,13 @@ impl Sieve<'_> {
         if !certain {
             found.extend(self.composite(text));
         }
-        if !certain || self.thorough {
+        let sure = found.first().is_some_and(|best| best.confidence >= AUTO_ACCEPT);
+        let enough = match self.enough {
+            Enough::Never => false,
+            Enough::Sure => sure,
+            Enough::Strict => true,
+        };
+        if !(certain && enough) {
             let seen: Vec<u32> = found.iter().map(|found| found.concept).collect();
             let retrieved = self.retrieve(text);
             found.extend(retrieved.into_iter().filter(|one| !seen.contains(&one.concept)));
@@ -597,6 +634,7 @@ impl Sieve<'_> {
         }
         let acronym = text::is_acronym(text);
         let mut found: Vec<Found> = Vec::new();
+        let mut names: Vec<u32> = Vec::new();
         let stages: [(Table, &str, &[Entry]); 3] = [
             (Table::Exact, &forms.exact, self.local.exact(&forms)),
             (Table::Key, &forms.key, self.local.key(&forms)),
@@ -617,8 +655,7 @@ impl Sieve<'_> {
                         stage: Stage::Synonym,
                         similarity: match table {
                             Table::Exact => 1.0,
-                            Table::Key => 0.98,
-                            Table::Stem => 0.95,
+                            Table::Key | Table::Stem => 0.9,
                         },
                         quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
                         preferred: false,
@@ -637,7 +674,8 @@ impl Sieve<'_> {
                 Table::Key => Stage::Key,
                 Table::Stem => Stage::Variant,
             };
-            for name in self.index.lookup(table, form) {
+            names = self.index.lookup(table, form, &names);
+            for &name in &names {
                 for link in self.index.best_links(name) {
                     if self.local.is_blocked(&forms.exact, link.concept) {
                         continue;
@@ -702,6 +740,7 @@ impl Sieve<'_> {
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
+                established: self.index.vocabularies_of(one.concept) >= self.established,
                 case,
             });
             if case {
@@ -737,6 +776,7 @@ impl Sieve<'_> {
                             undefined: false,
                             rivals: 0,
                             preferred: false,
+                            established: true,
                             case: false,
                         };
                         found.push(Found {
@@ -757,19 +797,19 @@ impl Sieve<'_> {
     /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
     fn retrieve(&self, text: &str) -> Vec<Found> {
         let mut pool: HashMap<u32, Pooled> = HashMap::new();
-        let forms = Forms::of(text);
-        let taken_apart = self.taken_apart(&forms);
-        for forms in [Some(&forms), taken_apart.as_ref()].into_iter().flatten() {
-            self.retrieve_into(forms, &mut pool);
+        let exact = text::exact_form(text);
+        let mention = self.weighed(text);
+        self.retrieve_into(&exact, &mention, &mut pool);
+        if let Some(apart) = self.taken_apart(&mention.words, &mention.stems) {
+            self.retrieve_into(&text::exact_form(&apart), &self.weighed(&apart), &mut pool);
         }
         let mut pool: Vec<Pooled> = pool.into_values().collect();
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
-        pool.truncate(RANKED[usize::from(self.thorough)]);
-        let mention = Weighed::new(forms, self.index);
-        let trigrams = trigrams(&mention.forms.exact);
+        pool.truncate(self.depth.1);
+        let (trigrams, synonyms) = (trigrams(&exact), synonyms(&mention.stems));
         let mut found: Vec<Found> = pool
             .into_iter()
-            .map(|pooled| self.ranked(pooled, &mention, &trigrams))
+            .map(|pooled| self.ranked(pooled, &mention, &synonyms, &trigrams))
             .collect();
         self.rate_ranked(&mut found, text::is_acronym(text));
         found
@@ -790,20 +830,30 @@ impl Sieve<'_> {
                 undefined,
                 rivals: 0,
                 preferred: false,
+                established: true,
                 case: false,
             }));
             one.confidence = least;
         }
     }
 
-    fn ranked(&self, pooled: Pooled, mention: &Weighed, own: &[u32]) -> Found {
+    fn weighed(&self, text: &str) -> Weighed {
+        Weighed::of(text, &mut self.weights.borrow_mut())
+    }
+
+    fn ranked(
+        &self,
+        pooled: Pooled,
+        mention: &Weighed,
+        synonyms: &[&'static [(String, f32)]],
+        own: &[u32],
+    ) -> Found {
         let Pooled { found, best, second } = pooled;
         let preferred = self.index.preferred(found.concept);
         let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
             found.similarity
         } else {
-            let name = Weighed::new(Forms::of(self.index.name(preferred)), self.index);
-            likeness(mention, &name).similarity
+            likeness(mention, synonyms, &self.weighed(self.index.name(preferred))).similarity
         };
         let features = ranker::Evidence {
             best,
@@ -833,12 +883,11 @@ impl Sieve<'_> {
     }
 
     /// The mention with the words that no name has replaced by their parts: "nephrotoxicity" by "kidney toxicity".
-    fn taken_apart(&self, forms: &Forms) -> Option<Forms> {
+    fn taken_apart(&self, words: &[String], stems: &[String]) -> Option<String> {
         let mut changed = false;
-        let words: Vec<String> = forms
-            .words
+        let words: Vec<String> = words
             .iter()
-            .zip(&forms.stems)
+            .zip(stems)
             .map(|(word, stem)| match text::words::parts(word) {
                 Some(parts) if self.index.word(stem).is_none_or(|word| self.index.rare(word)) => {
                     changed = true;
@@ -847,15 +896,14 @@ impl Sieve<'_> {
                 _ => word.clone(),
             })
             .collect();
-        changed.then(|| Forms::of(&words.join(" ")))
+        changed.then(|| words.join(" "))
     }
 
-    fn retrieve_into(&self, forms: &Forms, pool: &mut HashMap<u32, Pooled>) {
-        let mention = Weighed::new(forms.clone(), self.index);
-        let exact = &forms.exact;
-        let query = self.query(forms);
+    fn retrieve_into(&self, exact: &str, mention: &Weighed, pool: &mut HashMap<u32, Pooled>) {
+        let synonyms = synonyms(&mention.stems);
+        let query = self.query(&mention.stems);
         let mut offer = |found: Found, best: Likeness| {
-            if found.similarity < 0.3 || self.local.is_blocked(exact, found.concept) {
+            if self.local.is_blocked(exact, found.concept) {
                 return;
             }
             let new = Pooled {
@@ -872,12 +920,12 @@ impl Sieve<'_> {
                 None => drop(pool.insert(found.concept, new)),
             }
         };
-        for hit in self
-            .index
-            .search_names(&query, RETRIEVED[usize::from(self.thorough)])
-        {
-            let name = Weighed::new(Forms::of(self.index.name(hit.document)), self.index);
-            let alike = likeness(&mention, &name);
+        for hit in self.index.search_names(&query, self.depth.0) {
+            let name = self.weighed(self.index.name(hit.document));
+            let alike = likeness(mention, &synonyms, &name);
+            if alike.similarity < LEAST_ALIKE {
+                continue;
+            }
             for link in self.index.best_links(hit.document) {
                 offer(
                     self.found(hit.document, link, Stage::Fuzzy, alike.similarity),
@@ -885,11 +933,14 @@ impl Sieve<'_> {
                 );
             }
         }
-        for number in self.local_names(forms) {
-            let Some((_, forms, concept)) = self.local.names.get(number as usize) else {
+        for number in self.local_names(&mention.stems) {
+            let Some((_, name, concept)) = self.local.names.get(number as usize) else {
                 continue;
             };
-            let alike = likeness(&mention, &Weighed::new(forms.clone(), self.index));
+            let alike = likeness(mention, &synonyms, name);
+            if alike.similarity < LEAST_ALIKE {
+                continue;
+            }
             let found = Found {
                 concept: *concept,
                 name: Name::Local(number),
@@ -907,9 +958,8 @@ impl Sieve<'_> {
         }
     }
 
-    fn local_names(&self, forms: &Forms) -> Vec<u32> {
-        let mut numbers: Vec<u32> = forms
-            .stems
+    fn local_names(&self, stems: &[String]) -> Vec<u32> {
+        let mut numbers: Vec<u32> = stems
             .iter()
             .flat_map(|stem| self.local.with_word(stem))
             .copied()
@@ -922,7 +972,7 @@ impl Sieve<'_> {
 
     /// What names are retrieved by: the mention's words, words that mean the same, and words spelt like one that is
     /// not known.
-    fn query(&self, forms: &Forms) -> Query {
+    fn query(&self, stems: &[String]) -> Query {
         let mut features: HashMap<u32, u16> = HashMap::new();
         let mut add = |word: u32, weight: u16| {
             // A feature may not weigh more than in a name: the search's bound rests on it.
@@ -932,7 +982,7 @@ impl Sieve<'_> {
             let known = features.entry(word).or_default();
             *known = weight.max(*known);
         };
-        let mut stems: Vec<&String> = forms.stems.iter().take(24).collect();
+        let mut stems: Vec<&String> = stems.iter().take(24).collect();
         stems.sort_unstable();
         stems.dedup();
         let mut total = 0;
@@ -975,6 +1025,11 @@ impl Sieve<'_> {
                 found.stage,
                 Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
+                Reverse(if self.ranked {
+                    self.index.vocabularies_of(found.concept)
+                } else {
+                    0
+                }),
                 Reverse(if self.ranked { found.quality } else { 0 }),
                 Reverse(self.index.names_of(found.concept)),
                 Reverse(found.preferred),

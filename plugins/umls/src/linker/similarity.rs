@@ -3,28 +3,67 @@
 //! Words are paired, the most alike first; a pair counts by how alike it is and by how rare and telling its words
 //! are. The similarity is the weighted harmonic mean of the shares of the mention and of the name that are paired.
 
+use std::collections::HashMap;
+
 use crate::index::Index;
-use crate::text::{Forms, words};
+use crate::text::{self, words};
 
 /// How much a part of the mention that the name leaves out counts, beside a part that the name adds; F-measure's
 /// beta squared. Chosen on the development splits.
 const LEFT_OUT: f32 = 0.4;
 
-/// Words with what each of them weighs.
+/// The words of a mention or name, their stems, and what each of them weighs.
 #[derive(Clone, Debug)]
-pub(super) struct Weighed {
-    pub(super) forms: Forms,
-    pub(super) weights: Vec<f32>,
+pub(crate) struct Weighed {
+    pub(crate) words: Vec<String>,
+    pub(crate) stems: Vec<String>,
+    pub(crate) weights: Vec<f32>,
 }
 
 impl Weighed {
-    pub(super) fn new(forms: Forms, index: &Index) -> Self {
-        let weigh = |stem: &String| f32::from(index.weight(stem, index.word(stem))).sqrt();
+    pub(crate) fn new(words: Vec<String>, stems: Vec<String>, weights: &mut Weights<'_>) -> Self {
         Self {
-            weights: forms.stems.iter().map(weigh).collect(),
-            forms,
+            weights: stems.iter().map(|stem| weights.of(stem)).collect(),
+            words,
+            stems,
         }
     }
+
+    /// The words of `text`.
+    pub(crate) fn of(text: &str, weights: &mut Weights<'_>) -> Self {
+        let (words, stems) = text::words_of(text);
+        Self::new(words, stems, weights)
+    }
+}
+
+/// What words weigh, each looked up once: names that share words with a mention share them with each other.
+#[derive(Debug)]
+pub(crate) struct Weights<'a> {
+    index: &'a Index,
+    known: HashMap<String, f32>,
+}
+
+impl<'a> Weights<'a> {
+    pub(crate) fn new(index: &'a Index) -> Self {
+        Self {
+            index,
+            known: HashMap::new(),
+        }
+    }
+
+    fn of(&mut self, stem: &str) -> f32 {
+        if let Some(weight) = self.known.get(stem) {
+            return *weight;
+        }
+        let weight = f32::from(self.index.weight(stem, self.index.word(stem))).sqrt();
+        self.known.insert(stem.to_owned(), weight);
+        weight
+    }
+}
+
+/// The words that mean about the same as each of `stems`.
+pub(super) fn synonyms(stems: &[String]) -> Vec<&'static [(String, f32)]> {
+    stems.iter().map(|stem| words::synonyms(stem)).collect()
 }
 
 /// How a mention and a name are alike.
@@ -38,12 +77,12 @@ pub(super) struct Likeness {
     pub(super) added: u8,
 }
 
-/// Compares a mention with a name.
-pub(super) fn likeness(mention: &Weighed, name: &Weighed) -> Likeness {
-    let (a, b) = (&mention.forms, &name.forms);
+/// Compares a mention, of whose words `synonyms` are, with a name.
+pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [(String, f32)]], name: &Weighed) -> Likeness {
+    let (a, b) = (mention, name);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {
-        let synonyms = words::synonyms(&a.stems[i]);
+        let synonyms = synonyms.get(i).copied().unwrap_or_default();
         for j in 0..b.words.len() {
             let alike = words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]);
             if alike > 0.0 {
@@ -86,9 +125,9 @@ pub(super) fn likeness(mention: &Weighed, name: &Weighed) -> Likeness {
 }
 
 /// Whether both have a number, or a lone letter that counts like one, that the other has not.
-fn numbers_differ(a: &Forms, of_a: &[f32], b: &Forms, of_b: &[f32]) -> bool {
-    let unpaired = |forms: &Forms, paired: &[f32]| {
-        let numbers = forms.words.iter().zip(paired);
+fn numbers_differ(a: &Weighed, of_a: &[f32], b: &Weighed, of_b: &[f32]) -> bool {
+    let unpaired = |name: &Weighed, paired: &[f32]| {
+        let numbers = name.words.iter().zip(paired);
         numbers
             .into_iter()
             .any(|(word, alike)| *alike == 0.0 && word.starts_with(|c: char| c.is_ascii_digit()))
@@ -214,17 +253,16 @@ mod tests {
 
     fn alike(a: &str, b: &str) -> f32 {
         let weigh = |text: &str| {
-            let forms = Forms::of(text);
+            let (words, stems) = text::words_of(text);
+            let weights = stems.iter().map(|stem| 100.0 * words::information(stem));
             Weighed {
-                weights: forms
-                    .stems
-                    .iter()
-                    .map(|stem| 100.0 * words::information(stem))
-                    .collect(),
-                forms,
+                weights: weights.collect(),
+                words,
+                stems,
             }
         };
-        likeness(&weigh(a), &weigh(b)).similarity
+        let mention = weigh(a);
+        likeness(&mention, &synonyms(&mention.stems), &weigh(b)).similarity
     }
 
     #[test]

@@ -128,19 +128,26 @@ fn folded(c: char) -> Folded {
 
 /// British spelling to American. Applied to both sides, so a word that is no spelling variant may change
 /// too as long as two different words do not become one.
-pub(super) fn american(token: &str) -> String {
-    if token.len() < 5 || !token.is_ascii() {
-        return token.to_owned();
+pub(super) fn american(mut word: String) -> String {
+    if word.len() < 5 || !word.is_ascii() {
+        return word;
     }
-    let mut word = token.replace("ae", "e").replace("oe", "e");
-    for (from, to) in [
-        ("sulph", "sulf"),
-        ("leuco", "leuko"),
-        ("mould", "mold"),
-        ("faec", "fec"),
-        ("grey", "gray"),
-    ] {
-        if word.contains(from) {
+    // Every word of every name that is compared comes here, and few have anything to change.
+    if word
+        .as_bytes()
+        .windows(2)
+        .any(|pair| matches!(pair, b"ae" | b"oe"))
+    {
+        word = word.replace("ae", "e").replace("oe", "e");
+    }
+    let changes = |four: &[u8]| matches!(four, b"sulp" | b"leuc" | b"moul" | b"grey");
+    if word.as_bytes().windows(4).any(changes) {
+        for (from, to) in [
+            ("sulph", "sulf"),
+            ("leuco", "leuko"),
+            ("mould", "mold"),
+            ("grey", "gray"),
+        ] {
             word = word.replace(from, to);
         }
     }
@@ -158,7 +165,7 @@ pub(super) fn american(token: &str) -> String {
         ("lled", "led"),
     ] {
         if word.len() > from.len() + 2
-            && let Some(stem) = word.strip_suffix(from)
+            && let Some(stem) = super::without(&word, from)
         {
             word = format!("{stem}{to}");
             break;

@@ -6,8 +6,6 @@ mod fold;
 mod stem;
 pub mod words;
 
-use std::fmt::Write as _;
-
 pub use stem::{derive, inflect};
 
 /// The forms of one name.
@@ -29,17 +27,34 @@ impl Forms {
     /// Analyses `text`.
     pub fn of(text: &str) -> Self {
         let tokens = fold::tokens(text);
-        let exact = tokens.join(" ");
-        let words = unify(&tokens);
-        let stems: Vec<String> = words.iter().map(|word| derive(word)).collect();
+        let (words, stems) = words_and_stems(&tokens);
         Self {
-            exact,
+            exact: tokens.join(" "),
             key: sorted(&words),
             stem_key: sorted(&stems),
             words,
             stems,
         }
     }
+}
+
+/// [`Forms::words`] and [`Forms::stems`] alone.
+pub(crate) fn words_of(text: &str) -> (Vec<String>, Vec<String>) {
+    words_and_stems(&fold::tokens(text))
+}
+
+fn words_and_stems(tokens: &[String]) -> (Vec<String>, Vec<String>) {
+    let words = unify(tokens);
+    let stems = words.iter().map(|word| derive(word)).collect();
+    (words, stems)
+}
+
+/// `word` without `ending`. Most endings of a list differ in their last letter already.
+fn without<'a>(word: &'a str, ending: &str) -> Option<&'a str> {
+    if word.as_bytes().last() != ending.as_bytes().last() {
+        return None;
+    }
+    word.strip_suffix(ending)
 }
 
 /// The exact form alone.
@@ -120,20 +135,19 @@ fn unify(tokens: &[String]) -> Vec<String> {
             && let Some((letters, digits)) = letters_then_digits(token)
         {
             if !words::is_stop(letters) {
-                unified.push(inflect(&fold::american(letters)));
+                unified.push(inflect(&fold::american(letters.to_owned())));
             }
             unified.push(digits.to_owned());
             continue;
         }
-        let mut joined = String::new();
-        let _ = write!(joined, "{}{token}", prefix.unwrap_or_default());
-        unified.push(inflect(&fold::american(&joined)));
+        let joined = [prefix.unwrap_or_default(), token].concat();
+        unified.push(inflect(&fold::american(joined)));
     }
     if unified.is_empty() {
         // "The", "type": a name of stop words alone keeps them.
         unified = tokens
             .iter()
-            .map(|token| inflect(&fold::american(token)))
+            .map(|token| inflect(&fold::american(token.clone())))
             .collect();
     }
     unified

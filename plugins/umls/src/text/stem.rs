@@ -41,7 +41,7 @@ pub fn inflect(word: &str) -> String {
         ("s", ""),
     ];
     for (from, to) in RULES {
-        if let Some(stem) = word.strip_suffix(from) {
+        if let Some(stem) = super::without(word, from) {
             if stem.is_empty() && from != to {
                 break;
             }
@@ -111,7 +111,7 @@ pub fn derive(word: &str) -> String {
         ("thetoid", "thetos"),
     ];
     for (from, to) in NOUNS {
-        if let Some(stem) = word.strip_suffix(from)
+        if let Some(stem) = super::without(word, from)
             && stem.len() >= 2
         {
             return format!("{stem}{to}");
@@ -126,7 +126,7 @@ pub fn derive(word: &str) -> String {
     let mut stem = word;
     for _ in 0..2 {
         let Some((ending, shorter)) = ENDINGS.iter().find_map(|ending| {
-            let shorter = stem.strip_suffix(ending)?;
+            let shorter = super::without(stem, ending)?;
             (shorter.len() >= 4).then_some((*ending, shorter))
         }) else {
             break;

@@ -192,7 +192,9 @@ const CLASSES: &[(f32, &str)] = &[
     (0.8, "damage injury lesion"),
     (0.6, "damage injury toxicity dysfunction"),
     (0.6, "damage injury disease toxicity"),
+    (0.6, "inflammation disease"),
     (0.8, "failure insufficiency"),
+    (0.7, "insufficiency impairment dysfunction"),
     (0.93, "hemorrhage bleeding bleed hemorrhagic"),
     (0.9, "pain ache"),
     (0.85, "pain algia"),
@@ -227,6 +229,7 @@ const CLASSES: &[(f32, &str)] = &[
     (0.9, "addiction dependence abuse"),
     (0.8, "alcohol alcoholic ethanol"),
     (0.85, "migraine headache"),
+    (0.9, "migraine migraineur"),
     (0.9, "leukemia leukaemic"),
     (0.85, "immunodeficiency immune"),
     (0.85, "dwarfism dysplasia"),
@@ -248,6 +251,14 @@ const CLASSES: &[(f32, &str)] = &[
     (0.9, "syncope fainting"),
     (0.9, "alopecia baldness"),
     (0.85, "spasm cramp"),
+    (0.85, "spasm spastic"),
+    (0.9, "vasospasm vasospastic"),
+    (0.95, "dilation dilatation dilated"),
+    (0.85, "overactive overactivity hyperactive hyperactivity"),
+    (
+        0.8,
+        "carcinogenesis tumorigenesis oncogenesis cancer tumor neoplasm",
+    ),
     (0.8, "twitch twitching fasciculation"),
     (0.85, "tingling paresthesia"),
     (0.85, "numbness hypesthesia"),
@@ -288,6 +299,7 @@ const CLASSES: &[(f32, &str)] = &[
     (0.75, "ear auditory hearing"),
     (0.75, "eye ocular visual vision"),
     (0.75, "bladder urothelial"),
+    (0.75, "atrial supraventricular"),
 ];
 
 /// Combining forms at the start of a word, and the word that each stands for.
@@ -346,6 +358,7 @@ const FORMS: &[(&str, &str)] = &[
     ("thrombo", "thrombus"),
     ("utero", "uterus"),
     ("psycho", "mental"),
+    ("cyto", "cell"),
 ];
 
 /// The words that a compound such as "nephrotoxicity" is made of, where its parts are known.
