@@ -41,7 +41,7 @@ unit: build
 kernels: setup
 	@packaging/scripts/cuda.sh kernels $(CARGO_TARGET_DIR)
 
-## make cuda        the GPU worker mednerd-cuda; prints its folder (nvcc is fetched; half an hour of one core)
+## make cuda        the GPU worker mednerd-cuda; prints its folder (nvcc is fetched; some minutes)
 cuda: setup
 	@packaging/scripts/cuda.sh build $(CARGO_TARGET_DIR)
 
