@@ -41,7 +41,7 @@ unit: build
 kernels: setup
 	@packaging/scripts/cuda.sh kernels $(CARGO_TARGET_DIR)
 
-## make cuda        the GPU worker mednerd-cuda, which make deb packages then; prints its folder (fetches nvcc)
+## make cuda        the GPU worker mednerd-cuda, which make deb packages then; prints its folder (fetches nvcc; minutes)
 cuda: setup
 	@folder=$$(packaging/scripts/cuda.sh build $(CARGO_TARGET_DIR)) && install -D -m 755 -t $(BIN) "$$folder/mednerd-cuda"
 	@echo $(BIN)

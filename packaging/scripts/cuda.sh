@@ -22,8 +22,6 @@ toolkit() {
             rm -rf "$place" "$place.new"
             python3 -m pip install --quiet --no-deps --only-binary=:all: --target "$place.new" "${PACKAGES[@]}" >&2 || return 1
             ln -sfn lib "$place.new/nvidia/cu13/lib64"
-            # What links against the runtime asks for the name without a version.
-            ln -sfn libcudart.so.13 "$place.new/nvidia/cu13/lib/libcudart.so"
             mv "$place.new" "$place"
         fi
         CUDA_HOME=$place/nvidia/cu13
@@ -45,12 +43,11 @@ kernels() {
 }
 
 build() {
-    # candle's own kernels are of no use here, so one chip will do. cudarc opens CUDA's libraries when the worker runs, and
-    # its features leave no other way to say so: a host without them is told in a sentence.
-    export CUDA_COMPUTE_CAP=80 RUSTFLAGS='--cfg feature="dynamic-loading"' CARGO_TARGET_DIR=$1/gpu
+    # cudarc opens CUDA's libraries when the worker runs, and its features leave no other way to say so: a host without them is
+    # told in a sentence.
+    export RUSTFLAGS='--cfg feature="dynamic-loading"' CARGO_TARGET_DIR=$1/gpu MEDNERD_KERNELS=$1/cuda/kernels
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    export LIBRARY_PATH=$CUDA_HOME/lib${LIBRARY_PATH:+:$LIBRARY_PATH}
     # The target is named so that the flags are not those of build scripts.
     (cd daemon/engine-cuda && cargo build --release --locked --target "$host" ${2:+--features "$2"} >&2)
     echo "$CARGO_TARGET_DIR/$host/release"
@@ -68,6 +65,7 @@ kernels)
     ;;
 build)
     toolkit "$target" || { say "there is no nvcc; install CUDA 13.0 and set CUDA_HOME, or python3-pip"; exit 1; }
+    kernels "$target"
     build "$target" "${3:-}"
     ;;
 *)

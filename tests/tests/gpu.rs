@@ -195,11 +195,16 @@ fn under_load(
     })
 }
 
+/// How often each fault strikes one daemon, and how many daemons: fewer deaths for each than would take the GPU out of service.
+/// `MEDNERD_GPU_FAULTS=25` makes it 100 times.
+fn times_and_rounds(usual: usize) -> (usize, usize) {
+    let rounds = std::env::var("MEDNERD_GPU_FAULTS").map(|rounds| rounds.parse().unwrap());
+    rounds.map_or((usual, 1), |rounds| (4, rounds))
+}
+
 #[test]
 fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
-    // Fewer deaths for each daemon than would take the GPU out of service. `MEDNERD_GPU_FAULTS=25` makes it 100 times.
-    let rounds: usize = std::env::var("MEDNERD_GPU_FAULTS").map_or(1, |rounds| rounds.parse().unwrap());
-    let times = if rounds > 1 { 4 } else { 2 };
+    let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
     for fault in ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"] {
@@ -225,17 +230,31 @@ fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
 
 #[test]
 fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
+    let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
     for fault in ["hang", "stop"] {
-        let host = Host::new(Config::tiny(), "gpu_call_ms = 300\n");
-        let daemon = host.start(1);
-        let longest = under_load(&host, &daemon, fault, 2, &texts, &expected);
-        println!("{fault}: the longest answer took {} ms", longest.as_millis());
-        let gpu = &daemon.status().engine.gpus[0];
-        assert!(gpu.deaths >= 2, "{gpu:?}");
-        let log = daemon.log();
-        assert!(log.contains("was not done after"), "{log}");
+        for _ in 0..rounds {
+            let host = Host::new(Config::tiny(), "gpu_call_ms = 300\n");
+            let daemon = host.start(1);
+            let longest = under_load(&host, &daemon, fault, times, &texts, &expected);
+            let log = daemon.log();
+            // What a batch is given comes from what batches took.
+            let given: Vec<u64> = log
+                .split("a call was not done after ")
+                .skip(1)
+                .filter_map(|rest| rest.split(' ').next()?.parse().ok())
+                .collect();
+            println!(
+                "{fault}, {times} times: the longest answer took {} ms; batches were given up after {given:?} ms",
+                longest.as_millis()
+            );
+            let gpu = &daemon.status().engine.gpus[0];
+            assert!(
+                gpu.deaths >= times as u64 && given.len() >= times,
+                "{gpu:?} {log}"
+            );
+        }
     }
 }
 
@@ -275,6 +294,66 @@ fn a_gpu_that_computes_wrongly_from_the_start_is_never_used() {
         assert_eq!((answer.engine, answer.status), (Some(Engine::Tract), Status::Ok));
         assert_eq!(daemon.metric("mednerd_gpu_windows_total"), 0.0);
     }
+}
+
+#[test]
+fn a_gpu_serves_beside_a_cpu_that_computes_in_8_bits() {
+    let adapter = root().join("tests/fixtures/adapters/bert/lora");
+    let config = Config::tiny().adapter("lora", &adapter);
+    let request = json!({"text": long_note(3_000).0, "models": ["tiny", "lora"]});
+    let on_cpu = |precision: &str| {
+        let lines = format!("device = \"cpu\"\nprecision = \"{precision}\"\n");
+        Daemon::start(&config.clone().engine(&lines))
+    };
+    let single = on_cpu("fp32").ask(&request);
+    println!(
+        "alone, the CPU computes in {}",
+        on_cpu("auto").status().engine.precision
+    );
+    let host = Host::new(config, "precision = \"auto\"\n");
+    let daemon = host.start(2);
+    let answer = daemon.ask(&request);
+    assert_eq!(answer.engine, Some(Engine::Cuda));
+    assert_eq!(answer.entities, single.entities);
+    assert_eq!(
+        daemon.metric("mednerd_gpu_work_total{what=\"failed_checks\"}"),
+        0.0
+    );
+}
+
+/// The real worker, on a host without an NVIDIA driver. `make cuda` builds it.
+#[test]
+fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {
+    let target = binary("mednerd").parent().unwrap().parent().unwrap().join("gpu");
+    let built = fs::read_dir(&target).into_iter().flatten().flatten();
+    let worker = built
+        .map(|host| host.path().join("release/mednerd-cuda"))
+        .find(|worker| worker.is_file());
+    let Some(worker) = worker else {
+        println!(
+            "skipped: no mednerd-cuda in {}; `make cuda` builds it",
+            target.display()
+        );
+        return;
+    };
+    if std::path::Path::new("/proc/driver/nvidia/version").exists() {
+        println!("skipped: this host has an NVIDIA driver; tests/gpu/run tests there");
+        return;
+    }
+    let config = Config::tiny().engine(&format!("device = \"cuda\"\nworker = \"{}\"\n", worker.display()));
+    let site = Site::new(&config);
+    let daemon = site.start();
+    let answer = daemon.annotate(SENTENCE);
+    assert_eq!((answer.engine, answer.status), (Some(Engine::Tract), Status::Ok));
+    assert_eq!(answer.degraded, ["engine:cuda"]);
+    assert!(!answer.entities.is_empty());
+    let log = daemon.log();
+    let lines = log.lines().filter(|line| {
+        ["ready on", "libcuda.so.1", "NVIDIA driver 580 or later"]
+            .iter()
+            .all(|part| line.contains(part))
+    });
+    assert_eq!(lines.count(), 1, "{log}");
 }
 
 #[test]

@@ -13,11 +13,15 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values};
+use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
 /// The kernels as nvcc made them, and their names without the suffix of the precision.
-const MODULES: [(&[u8], &[&str]); 4] = [
+const MODULES: [(&[u8], &[&str]); 5] = [
+    (
+        include_bytes!(concat!(env!("OUT_DIR"), "/tensor.fatbin")),
+        &TENSOR,
+    ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
         &["attend"],
@@ -36,6 +40,9 @@ const MODULES: [(&[u8], &[&str]); 4] = [
     ),
 ];
 
+/// Those that need tensor cores.
+const TENSOR: [&str; 3] = ["attend_32", "attend_64", "attend_128"];
+
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
@@ -46,6 +53,7 @@ pub struct Cuda {
     precision: Precision,
     functions: HashMap<&'static str, CudaFunction>,
     shared_limit: usize,
+    tensor_cores: bool,
     /// cuBLAS's handle is for one thread at a time, and so is what a call enqueues.
     gate: Mutex<()>,
 }
@@ -83,13 +91,19 @@ impl Cuda {
         let most = usize::try_from(context.attribute(attribute).map_err(failed)?).unwrap_or(0);
         let shared_limit = most.min(SHARED_LIMIT);
         let mut functions = HashMap::new();
+        // Of a kind that both types have.
+        let tensor_cores =
+            precision != Precision::Fp32 && context.compute_capability().map_err(failed)? >= (8, 0);
         for (image, names) in MODULES {
+            if names == TENSOR && !tensor_cores {
+                continue;
+            }
             let module = context
                 .load_module(Ptx::from_binary(image.to_vec()))
                 .map_err(failed)?;
             for name in names {
                 let function = module
-                    .load_function(&format!("{name}_{}", precision.name()))
+                    .load_function(&kernel_name(name, precision))
                     .map_err(failed)?;
                 let attribute =
                     sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -105,6 +119,7 @@ impl Cuda {
             precision,
             functions,
             shared_limit,
+            tensor_cores,
             gate: Mutex::new(()),
         })
     }
@@ -182,6 +197,10 @@ impl Device for Cuda {
 
     fn shared_limit(&self) -> usize {
         self.shared_limit
+    }
+
+    fn tensor_cores(&self) -> bool {
+        self.tensor_cores
     }
 
     fn allocate(&self, kind: Kind, count: usize) -> Result<Tensor, DeviceError> {

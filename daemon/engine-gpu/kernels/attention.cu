@@ -9,15 +9,19 @@
 
 #define QUERIES 16
 
-// `qkv` has rows of queries, keys and values side by side, each head by head; `kv_heads` heads of keys and values serve
-// `heads` of queries. `tiles` holds pairs: a sequence, and the first of up to 16 of its queries; `starts` the cumulative
+template <typename T> __device__ __forceinline__ float biased(const T *row, const T *bias, int at) {
+    return widen(row[at]) + (bias == nullptr ? 0.0f : widen(bias[at]));
+}
+
+// `qkv` has rows of queries, keys and values side by side, each head by head, to which `bias` is added, which may be null;
+// `kv_heads` heads of keys and values serve `heads` of queries. `tiles` holds pairs: a sequence, and the first of up to 16 of its queries; `starts` the cumulative
 // lengths, one more than there are sequences. A query sees keys up to `reach` away; `reach` < 0: all.
 //
 // With `columns` not null, places enter: `columns[distance + context - 1]` is the row of the projected tables for the
 // distance from query to key, and `position_keys` and `position_queries` hold by slot, each where there is such a term, the
 // address of a table of [rows, heads * d]. `slots` has the slot of each token.
 template <typename T>
-__device__ void attend(const T *qkv, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads, int d,
+__device__ void attend(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads, int d,
                        float scale, int reach, int key_tile, const index_t *columns, int context,
                        const address_t *position_keys, const address_t *position_queries, const index_t *slots) {
     SHARED_FLOATS(shared);
@@ -43,7 +47,7 @@ __device__ void attend(const T *qkv, T *out, const index_t *tiles, const index_t
     }
     for (int i = threadIdx.x; i < QUERIES * d; i += blockDim.x) {
         const int a = i / d, c = i % d;
-        q[a * row + c] = a < count ? widen(qkv[(begin + first + a) * stride + size_t(head) * d + c]) : 0.0f;
+        q[a * row + c] = a < count ? biased(qkv + (begin + first + a) * stride, bias, head * d + c) : 0.0f;
         o[a * row + c] = 0;
     }
     for (int a = threadIdx.x; a < QUERIES; a += blockDim.x) {
@@ -58,9 +62,10 @@ __device__ void attend(const T *qkv, T *out, const index_t *tiles, const index_t
         __syncthreads();
         for (int i = threadIdx.x; i < key_tile * d; i += blockDim.x) {
             const int b = i / d, c = i % d;
-            const size_t at = (begin + tile + b) * stride + size_t(heads + kv_head) * d + c;
-            k[b * row + c] = b < keys ? widen(qkv[at]) : 0.0f;
-            v[b * row + c] = b < keys ? widen(qkv[at + size_t(kv_heads) * d]) : 0.0f;
+            const T *from = qkv + (begin + tile + b) * stride;
+            const int key = (heads + kv_head) * d + c, value = key + kv_heads * d;
+            k[b * row + c] = b < keys ? biased(from, bias, key) : 0.0f;
+            v[b * row + c] = b < keys ? biased(from, bias, value) : 0.0f;
         }
         if (place_keys != nullptr || place_queries != nullptr) {
             for (int i = threadIdx.x; i < span * d; i += blockDim.x) {
@@ -137,11 +142,11 @@ __device__ void attend(const T *qkv, T *out, const index_t *tiles, const index_t
 }
 
 #define KERNELS(T, S)                                                                                                  \
-    extern "C" __global__ void attend_##S(const T *qkv, T *out, const index_t *tiles, const index_t *starts,           \
+    extern "C" __global__ void attend_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts,           \
                                           int heads, int kv_heads, int d, float scale, int reach, int key_tile,        \
                                           const index_t *columns, int context, const address_t *position_keys,         \
                                           const address_t *position_queries, const index_t *slots) {                   \
-        attend<T>(qkv, out, tiles, starts, heads, kv_heads, d, scale, reach, key_tile, columns, context,               \
+        attend<T>(qkv, bias, out, tiles, starts, heads, kv_heads, d, scale, reach, key_tile, columns, context,               \
                   position_keys, position_queries, slots);                                                             \
     }
 FOR_EACH_TYPE(KERNELS)

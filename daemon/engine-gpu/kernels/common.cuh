@@ -10,13 +10,39 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <math.h>
-#define SHARED_FLOATS(name) extern __shared__ float name[]
+#include <string.h>
+#define SHARED_FLOATS(name) extern __shared__ __align__(16) float name[]
+#define BOUNDS(threads) __launch_bounds__(threads)
+#define UNROLL _Pragma("unroll")
 typedef __half half_t;
 typedef __nv_bfloat16 bfloat_t;
 __device__ __forceinline__ float widen(half_t x) { return __half2float(x); }
 __device__ __forceinline__ float widen(bfloat_t x) { return __bfloat162float(x); }
 __device__ __forceinline__ void narrow(half_t *to, float x) { *to = __float2half_rn(x); }
 __device__ __forceinline__ void narrow(bfloat_t *to, float x) { *to = __float2bfloat16_rn(x); }
+
+// c += a b on tensor cores, by a whole warp: a has 16 rows of 16, b 16 rows of 8, c 16 rows of 8, each lane's part as PTX deals
+// it out (mma.m16n8k16); sums in float. Chips before sm_80 have none that does both types, and are not asked.
+template <typename T>
+__device__ void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2], float (&c)[4]);
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+#define MULTIPLY(T, S)                                                                                                 \
+    template <>                                                                                                        \
+    __device__ __forceinline__ void multiply<T>(const unsigned int (&a)[4], const unsigned int (&b)[2],                \
+                                                float (&c)[4]) {                                                       \
+        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." S "." S ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "   \
+                     "{%0,%1,%2,%3};"                                                                                  \
+                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                  \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
+    }
+#else
+#define MULTIPLY(T, S)                                                                                                 \
+    template <>                                                                                                        \
+    __device__ __forceinline__ void multiply<T>(const unsigned int (&)[4], const unsigned int (&)[2], float (&)[4]) {}
+#endif
+MULTIPLY(half_t, "f16")
+MULTIPLY(bfloat_t, "bf16")
+#undef MULTIPLY
 #endif
 
 __device__ __forceinline__ float widen(float x) { return x; }

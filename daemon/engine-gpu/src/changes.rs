@@ -7,6 +7,13 @@ use mednerd_model::{Adapter, Checkpoint};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
 use crate::lower::{LowerError, Matrix, ROW_BLOCK};
 
+/// The slots of rows, from an element of a buffer on; none where nothing depends on them.
+pub(crate) type Slots<'a, B> = Option<(&'a B, usize)>;
+
+fn at<B>(slots: Slots<'_, B>) -> Arg<'_, B> {
+    slots.map_or(Arg::Buffer(None), |(buffer, first)| Arg::At(buffer, first))
+}
+
 /// What an adapter does to linear layers that share their input: `y = gain * (x W^T + (x D^T) U^T) + b`.
 pub(crate) struct Change<B> {
     pub(crate) rank: usize,
@@ -169,7 +176,7 @@ impl<B> Matrix<B> {
         x: &B,
         rows: Range<usize>,
         table: Option<&Table<B>>,
-        slots: (&B, usize),
+        slots: Slots<'_, B>,
         activation: Option<usize>,
     ) -> Result<(B, Option<&B>), DeviceError> {
         let count = rows.len();
@@ -201,7 +208,7 @@ impl<B> Matrix<B> {
         x: &B,
         rows: Range<usize>,
         table: Option<&Table<B>>,
-        slots: (&B, usize),
+        slots: Slots<'_, B>,
     ) -> Result<B, DeviceError> {
         let count = rows.len();
         let y = self.product(device, x, &rows, table, slots)?;
@@ -218,7 +225,7 @@ impl<B> Matrix<B> {
         x: &B,
         rows: &Range<usize>,
         table: Option<&Table<B>>,
-        slots: (&B, usize),
+        slots: Slots<'_, B>,
     ) -> Result<B, DeviceError> {
         let y = device.product(x, rows.clone(), &self.weight, self.inputs, self.outputs)?;
         let Some(table) = table else { return Ok(y) };
@@ -232,7 +239,7 @@ impl<B> Matrix<B> {
             Arg::At(x, rows.start * self.inputs),
             Arg::Buffer(Some(&table.downs)),
             Arg::Buffer(Some(&table.ranks)),
-            Arg::At(slots.0, slots.1),
+            at(slots),
             Arg::Buffer(Some(&ranks)),
             Arg::Int(self.inputs),
             Arg::Int(table.longest),
@@ -242,7 +249,7 @@ impl<B> Matrix<B> {
             Arg::Buffer(Some(&ranks)),
             Arg::Buffer(Some(&table.ups)),
             Arg::Buffer(Some(&table.ranks)),
-            Arg::At(slots.0, slots.1),
+            at(slots),
             Arg::Buffer(Some(&y)),
             Arg::Int(self.outputs),
             Arg::Int(table.longest),
@@ -258,7 +265,7 @@ impl<B> Matrix<B> {
         kernel: &str,
         y: &B,
         changes: Option<&(B, B)>,
-        slots: (&B, usize),
+        slots: Slots<'_, B>,
         out: &B,
         rows: usize,
         activation: usize,
@@ -273,7 +280,7 @@ impl<B> Matrix<B> {
             Arg::Buffer(self.bias.as_deref()),
             Arg::Buffer(changes.map(|(gains, _)| gains)),
             Arg::Buffer(changes.map(|(_, biases)| biases)),
-            Arg::At(slots.0, slots.1),
+            at(slots),
             Arg::Buffer(Some(out)),
             Arg::Int(self.outputs),
             Arg::Int(activation),

@@ -527,7 +527,19 @@ fn attend<D: Device>(device: &D, seed: u64) {
     let (key_tile, block) = (8 << random.below(3), 64 << random.below(2));
     let reach = random.coin().then(|| random.below(20));
     let terms = [random.coin(), random.coin()];
-    attention_case(device, &lengths, shape, key_tile, reach, terms, block, seed);
+    attention_case(device, &lengths, shape, Some(key_tile), reach, terms, block, seed);
+}
+
+/// The kernels on tensor cores, where the device has any for its precision.
+fn attend_tensor<D: Device>(device: &D, seed: u64) {
+    if !device.tensor_cores() {
+        return;
+    }
+    let mut random = Random(seed ^ 0x5555);
+    let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(150)).collect();
+    let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(3));
+    let reach = random.coin().then(|| random.below(80));
+    attention_case(device, &lengths, shape, None, reach, [false, false], 128, seed);
 }
 
 /// Long sequences, and heads as wide as they come. In double precision they cost much, so there are few.
@@ -536,7 +548,7 @@ fn attend_long<D: Device>(device: &D, seed: u64) {
         device,
         &[1, 1024, 3],
         (1, 1, 4),
-        32,
+        Some(32),
         None,
         [true, true],
         128,
@@ -546,27 +558,37 @@ fn attend_long<D: Device>(device: &D, seed: u64) {
         device,
         &[8192],
         (1, 1, 2),
-        32,
+        Some(32),
         Some(16),
         [false, false],
         128,
         seed,
     );
-    attention_case(device, &[40, 17], (2, 2, 64), 32, None, [true, true], 128, seed);
+    attention_case(
+        device,
+        &[40, 17],
+        (2, 2, 64),
+        Some(32),
+        None,
+        [true, true],
+        128,
+        seed,
+    );
 }
 
+/// Without a tile of keys, on tensor cores.
 #[allow(clippy::too_many_arguments)]
 fn attention_case<D: Device>(
     device: &D,
     lengths: &[usize],
     (kv_heads, group, d): (usize, usize, usize),
-    key_tile: usize,
+    key_tile: Option<usize>,
     reach: Option<usize>,
     terms: [bool; 2],
     block: usize,
     seed: u64,
 ) {
-    const QUERIES: usize = 16;
+    let queries = if key_tile.is_some() { 16 } else { 64 };
     let mut bench = Bench::new(device, seed);
     let heads = kv_heads * group;
     let relative = terms != [false, false];
@@ -575,7 +597,14 @@ fn attention_case<D: Device>(
         80.max(*lengths.iter().max().unwrap()),
     );
     let stride = (heads + 2 * kv_heads) * d;
-    let (qkv, v) = bench.elements(tokens * stride, 1.0);
+    let (qkv, mut v) = bench.elements(tokens * stride, 1.0);
+    let bias = bench.random.coin().then(|| bench.elements(stride, 0.5));
+    if let Some((_, bias)) = &bias {
+        v.iter_mut()
+            .zip(bias.iter().cycle())
+            .for_each(|(v, bias)| *v += bias);
+    }
+    let bias = bias.map(|(bias, _)| bias);
     let (mut starts, mut tiles, mut slots) = (vec![0_u32], Vec::new(), Vec::new());
     for (number, length) in lengths.iter().enumerate() {
         let slot = bench.random.below(2) as u32;
@@ -583,7 +612,7 @@ fn attention_case<D: Device>(
         starts.push(starts[number] + *length as u32);
         tiles.extend(
             (0..*length)
-                .step_by(QUERIES)
+                .step_by(queries)
                 .flat_map(|first| [number as u32, first as u32]),
         );
     }
@@ -598,25 +627,23 @@ fn attention_case<D: Device>(
         .map(|(buffer, _)| bench.device.address(buffer).unwrap())
         .collect();
     let keys = bench.addresses(&addresses[..2]);
-    let queries = bench.addresses(&addresses[2..]);
+    let queries_of_places = bench.addresses(&addresses[2..]);
     let (on_columns, on_tiles) = (bench.indices(&columns), bench.indices(&tiles));
     let (on_starts, on_slots) = (bench.indices(&starts), bench.indices(&slots));
     let out = bench.out(tokens * heads * d);
     let scale = 0.7_f32;
+    let signed = Arg::Signed(reach.map_or(-1, |reach| reach as i32));
+    let grid = (tiles.len() / 2, heads);
     let row = d + 1;
-    let place_tables = if relative {
-        2 * (QUERIES + key_tile - 1) * row
-    } else {
-        0
-    };
-    let shared = 2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + place_tables;
-    bench.launch(
-        "attend",
-        (tiles.len() / 2, heads),
-        block,
-        shared,
-        &[
+    if let Some(key_tile) = key_tile {
+        let place_tables = match relative {
+            true => 2 * (queries + key_tile - 1) * row,
+            false => 0,
+        };
+        let shared = 2 * queries * row + 2 * key_tile * row + queries * key_tile + 3 * queries + place_tables;
+        let arguments = [
             Arg::Buffer(Some(&qkv)),
+            Arg::Buffer(bias.as_ref()),
             Arg::Buffer(Some(&out)),
             Arg::At(&on_tiles, 0),
             Arg::At(&on_starts, 0),
@@ -624,15 +651,30 @@ fn attention_case<D: Device>(
             Arg::Int(kv_heads),
             Arg::Int(d),
             Arg::Float(scale),
-            Arg::Signed(reach.map_or(-1, |reach| reach as i32)),
+            signed,
             Arg::Int(key_tile),
             Arg::Buffer(relative.then_some(&on_columns)),
             Arg::Int(context),
             Arg::Buffer(terms[0].then_some(&keys)),
-            Arg::Buffer(terms[1].then_some(&queries)),
+            Arg::Buffer(terms[1].then_some(&queries_of_places)),
             Arg::At(&on_slots, 0),
-        ],
-    );
+        ];
+        bench.launch("attend", grid, block, shared, &arguments);
+    } else {
+        let arguments = [
+            Arg::Buffer(Some(&qkv)),
+            Arg::Buffer(bias.as_ref()),
+            Arg::Buffer(Some(&out)),
+            Arg::At(&on_tiles, 0),
+            Arg::At(&on_starts, 0),
+            Arg::Int(heads),
+            Arg::Int(kv_heads),
+            Arg::Float(scale),
+            signed,
+        ];
+        let shared = (64 * (d + 8) + d * 72) / 2;
+        bench.launch(&format!("attend_{d}"), grid, block, shared, &arguments);
+    }
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {
         let begin = starts[number] as usize;
@@ -680,25 +722,27 @@ fn attention_case<D: Device>(
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 7] = [
+pub const KERNELS: [&str; 8] = [
     "embed",
     "add_norm",
     "finish_and_gate",
     "rotate_and_unfold",
     "low_rank_changes",
     "attend",
+    "attend_tensor",
     "attend_long",
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 7] = [
+    let checks: [Check<D>; 8] = [
         embed,
         add_norm,
         finish_and_gate,
         rotate_and_unfold,
         low_rank_changes,
         attend,
+        attend_tensor,
         attend_long,
     ];
     let place = KERNELS
@@ -900,4 +944,56 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
     rates.drain(..3);
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
+}
+
+/// In single precision, without TF32; in half precision, the self-check's own bound.
+const BOUND: f32 = 1e-3;
+
+/// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
+/// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `about`, and `lists` of kernels. It says last what came of it, and panics where
+/// that is nothing good.
+pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let precision = |name: &str| {
+        let known = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
+        let of = known.into_iter().find(|precision| precision.name() == name);
+        of.expect("fp32, fp16 or bf16")
+    };
+    match *arguments {
+        ["lists"] => println!("{}", KERNELS.join("\n")),
+        ["about"] => println!("{}", open(Precision::Fp32).1),
+        ["kernel", name, of, seed, cases] => {
+            let (device, _) = open(precision(of));
+            kernel(&device, name, seed.parse().unwrap(), cases.parse().unwrap());
+            println!("ok      kernel {name} {of}: {cases} cases");
+        }
+        ["family", dir, of] => {
+            let of = precision(of);
+            let bound = match of {
+                Precision::Fp32 => BOUND,
+                _ => f32::INFINITY,
+            };
+            let (worst, share) = family(open(of).0, Path::new(dir), 8, bound);
+            assert!(
+                worst < bound && share < of.tolerance(),
+                "{dir}: {worst}, {share} of the norm"
+            );
+            println!(
+                "ok      {dir} {}: largest difference {worst:.1e}, {share:.1e} of the norm",
+                of.name()
+            );
+        }
+        ["adapters", fixtures, family] => {
+            let worst = adapters(open(Precision::Fp32).0, Path::new(fixtures), family, BOUND);
+            println!("ok      adapters on {family}: largest difference {worst:.1e}");
+        }
+        ["throughput", dir, of, sequences, length] => {
+            let (sequences, length) = (sequences.parse().unwrap(), length.parse().unwrap());
+            let rate = throughput(open(precision(of)).0, Path::new(dir), sequences, length, 20);
+            let milliseconds = 1e3 * (sequences * length) as f64 / rate;
+            println!("{dir} {of}, {sequences} x {length} tokens: {rate:.0} tokens/s, {milliseconds:.3} ms");
+        }
+        _ => panic!("the module's first lines say what can be asked for"),
+    }
 }

@@ -56,6 +56,16 @@ pub struct Launch {
     pub shared: usize,
 }
 
+/// A kernel's name in its source: with the suffix of the precision.
+pub fn kernel_name(name: &str, precision: Precision) -> String {
+    let suffix = match precision {
+        Precision::Fp32 => "f32",
+        Precision::Fp16 => "f16",
+        Precision::Bf16 => "bf16",
+    };
+    format!("{name}_{suffix}")
+}
+
 /// Why the device did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
@@ -86,6 +96,9 @@ pub trait Device: Send + Sync + 'static {
 
     /// The most shared memory that a block may have, in bytes.
     fn shared_limit(&self) -> usize;
+
+    /// Whether it has the `attend_*` kernels on tensor cores, for its precision.
+    fn tensor_cores(&self) -> bool;
 
     /// Memory that holds anything.
     ///

@@ -179,7 +179,7 @@ impl<D: Device> GpuEngine<D> {
             .filter_map(|index| sequences.get(*index))
             .map(|(model, ids)| (model.slot, *ids))
             .collect();
-        let packed = pack(&packed, trunk.weights.embeddings.rule);
+        let packed = pack(&packed, trunk.weights.embeddings.rule, trunk.weights.queries);
         let needed = (packed.tokens as u64).saturating_mul(trunk.weights.activations as u64);
         if packed.tokens > i32::MAX as usize || self.used().saturating_add(needed) > self.budget {
             return Err(Fault::OutOfMemory);
@@ -193,8 +193,8 @@ impl<D: Device> GpuEngine<D> {
             return Err(Fault::UnknownModel);
         }
         let hidden = trunk.forward(&self.device, &tables, &packed)?;
-        let mut found = vec![Vec::new(); sequences.len()];
-        let mut row = 0;
+        let (mut parts, mut row) = (Vec::new(), 0);
+        // All heads are on their way before the first is waited for.
         for part in order.chunk_by(|a, b| key(a) == key(b)) {
             let of_part = || part.iter().filter_map(|index| sequences.get(*index));
             let tokens: usize = of_part().map(|(_, ids)| ids.len()).sum();
@@ -203,13 +203,16 @@ impl<D: Device> GpuEngine<D> {
                 .and_then(|model| model.head.as_ref())
                 .ok_or_else(|| refused("the model has no head"))?;
             let logits = head.forward(&self.device, &hidden, row..row + tokens, trunk.weights.hidden)?;
+            parts.push((part, logits, head.classifier.outputs));
             row += tokens;
+        }
+        let mut found = vec![Vec::new(); sequences.len()];
+        for (part, logits, classes) in parts {
+            let logits = self.device.download(&logits)?;
             let mut rest = logits.as_slice();
             for index in part {
                 let length = sequences.get(*index).map_or(0, |(_, ids)| ids.len());
-                let (own, after) = rest
-                    .split_at_checked(length * head.classifier.outputs)
-                    .unwrap_or_default();
+                let (own, after) = rest.split_at_checked(length * classes).unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
                     *place = own.to_vec();
                 }

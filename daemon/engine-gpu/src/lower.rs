@@ -11,7 +11,7 @@ use mednerd_model::{
 
 use crate::changes::{Change, Table};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
-use crate::pack::{QUERIES, Rows};
+use crate::pack::{QUERIES, Rows, TENSOR_QUERIES};
 
 /// Threads of a block for kernels that work on a row.
 pub(crate) const ROW_BLOCK: usize = 128;
@@ -100,6 +100,8 @@ pub(crate) struct AttentionWeights<B> {
     pub(crate) relative: Option<Relative<B>>,
     /// Keys that a block of the kernel has at once.
     pub(crate) key_tile: usize,
+    /// The kernel on tensor cores that computes it, where there is one.
+    pub(crate) tensor: Option<&'static str>,
 }
 
 pub(crate) struct FeedForwardWeights<B> {
@@ -132,6 +134,8 @@ pub(crate) struct TrunkWeights<B> {
     pub(crate) layers: Vec<LayerWeights<B>>,
     pub(crate) hidden: usize,
     pub(crate) context: usize,
+    /// Queries of a block of the attention kernel.
+    pub(crate) queries: usize,
     /// Bytes of activations that a token needs at once, about.
     pub(crate) activations: usize,
 }
@@ -194,6 +198,11 @@ pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) ->
         0
     };
     2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + tables
+}
+
+/// Floats of shared memory that the attention kernels on tensor cores take: keys and values of two bytes, see there.
+pub(crate) fn tensor_shared(width: usize) -> usize {
+    (TENSOR_QUERIES * (width + 8) + width * (TENSOR_QUERIES + 8)) / 2
 }
 
 /// Buffers by the names of the tensors that they were made of.
@@ -263,6 +272,11 @@ impl<'a, D: Device> Lowering<'a, D> {
         Ok(TrunkWeights {
             activations: columns * usize::try_from(self.element()).unwrap_or(4) + 64,
             embeddings,
+            // Layers are alike in what this depends on.
+            queries: match layers.iter().all(|layer| layer.attention.tensor.is_some()) {
+                true => TENSOR_QUERIES,
+                false => QUERIES,
+            },
             layers,
             hidden,
             context: architecture.context,
@@ -389,8 +403,14 @@ impl<'a, D: Device> Lowering<'a, D> {
             scale: attention.scale,
             reach: attention.reach,
             turns,
-            relative,
             key_tile,
+            tensor: match (self.device.tensor_cores() && relative.is_none(), width) {
+                (true, 32) => Some("attend_32"),
+                (true, 64) => Some("attend_64"),
+                (true, 128) => Some("attend_128"),
+                _ => None,
+            },
+            relative,
         })
     }
 
@@ -511,7 +531,14 @@ impl<'a, D: Device> Lowering<'a, D> {
         let slots = self.device.upload(Values::Indices(&vec![0; table.rows]))?;
         let changing = change.as_ref().and_then(|(table, _)| table.as_ref());
         let projected = matrix
-            .apply(self.device, &rows, 0..table.rows, changing, (&slots, 0), Some(0))?
+            .apply(
+                self.device,
+                &rows,
+                0..table.rows,
+                changing,
+                Some((&slots, 0)),
+                Some(0),
+            )?
             .0;
         self.bytes += self.element() * (table.rows * linear.outputs) as u64;
         let projected = Arc::new(projected);

@@ -4,6 +4,8 @@ use mednerd_model::Positions;
 
 /// Queries that a block of the attention kernel has.
 pub(crate) const QUERIES: usize = 16;
+/// And of those on tensor cores.
+pub(crate) const TENSOR_QUERIES: usize = 64;
 
 /// Which row of the table of places each token gets. The token-type row is in the rows already, so that there may be one row
 /// for all.
@@ -41,13 +43,13 @@ pub(crate) struct Packed {
     pub(crate) slots: usize,
     /// Cumulative lengths, one more than there are sequences.
     pub(crate) starts: usize,
-    /// Pairs: a sequence, and its first query of up to [`QUERIES`].
+    /// Pairs: a sequence, and its first query of a block.
     pub(crate) tile: usize,
 }
 
-/// Packs sequences with the slot of each. Fewer than 2^32 tokens: the caller has seen to it.
+/// Packs sequences with the slot of each; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
 #[allow(clippy::cast_possible_truncation)]
-pub(crate) fn pack(sequences: &[(u32, &[u32])], rule: Rows) -> Packed {
+pub(crate) fn pack(sequences: &[(u32, &[u32])], rule: Rows, queries: usize) -> Packed {
     let (mut ids, mut rows, mut places, mut of, mut slots) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut starts, mut tiles) = (vec![0], Vec::new());
@@ -71,7 +73,7 @@ pub(crate) fn pack(sequences: &[(u32, &[u32])], rule: Rows) -> Packed {
         of.extend(std::iter::repeat_n(number as u32, sequence.len()));
         slots.extend(std::iter::repeat_n(*slot, sequence.len()));
         starts.push(ids.len() as u32);
-        for first in (0..sequence.len()).step_by(QUERIES) {
+        for first in (0..sequence.len()).step_by(queries) {
             tiles.extend([number as u32, first as u32]);
         }
     }
@@ -105,7 +107,7 @@ mod tests {
     #[test]
     fn tokens_know_their_sequence_place_and_row() {
         let long: Vec<u32> = vec![9; 18];
-        let packed = pack(&[(0, &[7, 1, 7]), (2, &long)], Rows::Counted(Some(1)));
+        let packed = pack(&[(0, &[7, 1, 7]), (2, &long)], Rows::Counted(Some(1)), QUERIES);
         let at = |begin: usize, count: usize| &packed.values[begin..begin + count];
         assert_eq!((packed.tokens, packed.tiles), (21, 3));
         assert_eq!(at(packed.ids, 4), [7, 1, 7, 9]);
@@ -116,7 +118,7 @@ mod tests {
         assert_eq!(at(packed.starts, 3), [0, 3, 21]);
         assert_eq!(at(packed.tile, 6), [0, 0, 1, 0, 1, 16]);
         assert_eq!(packed.values.len(), packed.tile + 6);
-        let plain = pack(&[(0, &[7, 1, 7])], Rows::Counted(None));
+        let plain = pack(&[(0, &[7, 1, 7])], Rows::Counted(None), QUERIES);
         assert_eq!(plain.values[plain.rows..plain.rows + 3], [0, 1, 2]);
     }
 }

@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mednerd_model::{Adapter, Checkpoint, NormPlacement};
 
-use crate::changes::{Change, Table};
+use crate::changes::{Change, Slots, Table};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
 use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, NormWeights,
-    PlaceTables, ROW_BLOCK, TrunkWeights, attention_shared,
+    PlaceTables, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
 };
-use crate::pack::Packed;
+use crate::pack::{Packed, TENSOR_QUERIES};
 
-/// Threads of a block of the attention kernel.
+/// Threads of a block of the attention kernels.
 const ATTENTION_BLOCK: usize = 128;
 
 /// What one adapter changes of a trunk.
@@ -229,6 +229,7 @@ impl<B> Trunk<B> {
             tables,
             hidden: self.weights.hidden,
             context: self.weights.context,
+            queries: self.weights.queries,
         };
         let mut number = 0;
         let mut x = run.embed(&self.weights.embeddings, &mut number)?;
@@ -248,6 +249,7 @@ struct Run<'a, D: Device> {
     tables: &'a Tables<D::Buffer>,
     hidden: usize,
     context: usize,
+    queries: usize,
 }
 
 type Made<B> = Result<B, DeviceError>;
@@ -265,8 +267,8 @@ impl<D: Device> Run<'_, D> {
         self.device.allocate(Kind::Elements, self.packed.tokens * columns)
     }
 
-    fn slots(&self) -> (&D::Buffer, usize) {
-        (self.batch, self.packed.slots)
+    fn slots(&self) -> Slots<'_, D::Buffer> {
+        Some((self.batch, self.packed.slots))
     }
 
     fn all(&self) -> Range<usize> {
@@ -452,7 +454,9 @@ impl<D: Device> Run<'_, D> {
         x: &D::Buffer,
     ) -> Made<D::Buffer> {
         let (heads, kv_heads, width) = (attention.heads, attention.kv_heads, attention.width);
-        let (qkv, _) = self.matrix(&attention.qkv, number, x, Some(0))?;
+        // What turns must have its bias before.
+        let finished = attention.turns.is_some().then_some(0);
+        let (qkv, shift) = self.matrix(&attention.qkv, number, x, finished)?;
         if let Some(turns) = &attention.turns {
             let arguments = [
                 Arg::Buffer(Some(&qkv)),
@@ -472,8 +476,29 @@ impl<D: Device> Run<'_, D> {
         let reach = attention
             .reach
             .map_or(-1, |reach| i32::try_from(reach).unwrap_or(i32::MAX / 2));
+        if let Some(kernel) = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES) {
+            let arguments = [
+                Arg::Buffer(Some(&qkv)),
+                Arg::Buffer(shift),
+                Arg::Buffer(Some(&out)),
+                self.at(self.packed.tile),
+                self.at(self.packed.starts),
+                Arg::Int(heads),
+                Arg::Int(kv_heads),
+                Arg::Float(attention.scale),
+                Arg::Signed(reach),
+            ];
+            let launch = Launch {
+                grid: (self.packed.tiles, heads),
+                block: ATTENTION_BLOCK,
+                shared: tensor_shared(width),
+            };
+            self.device.launch(kernel, launch, &arguments)?;
+            return Ok(out);
+        }
         let arguments = [
             Arg::Buffer(Some(&qkv)),
+            Arg::Buffer(shift),
             Arg::Buffer(Some(&out)),
             self.at(self.packed.tile),
             self.at(self.packed.starts),
@@ -500,18 +525,22 @@ impl<D: Device> Run<'_, D> {
 }
 
 impl<B> HeadWeights<B> {
-    /// The logits of some rows.
+    /// The logits of some rows, as floats on the device.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
         hidden: &B,
         rows: Range<usize>,
         width: usize,
-    ) -> Result<Vec<f32>, DeviceError> {
+    ) -> Result<B, DeviceError> {
         let count = rows.len();
         // Its changes have one slot.
-        let zeros = device.upload(Values::Indices(&vec![0; count]))?;
-        let slots = (&zeros, 0);
+        let dense_change = self.dense.as_ref().and_then(|dense| dense.change.as_ref());
+        let zeros = match dense_change.is_some() || self.classifier_change.is_some() {
+            true => Some(device.upload(Values::Indices(&vec![0; count]))?),
+            false => None,
+        };
+        let slots = zeros.as_ref().map(|zeros| (zeros, 0));
         let (mut x, mut range) = (None, rows.clone());
         if let Some(norm) = &self.final_norm {
             let out = device.allocate(Kind::Elements, count * width)?;
@@ -529,10 +558,10 @@ impl<B> HeadWeights<B> {
         }
         if let Some(dense) = &self.dense {
             let from = x.as_ref().unwrap_or(hidden);
-            let change = dense.change.as_ref();
-            let (y, _) = dense
-                .matrix
-                .apply(device, from, range, change, slots, Some(dense.activation))?;
+            let (y, _) =
+                dense
+                    .matrix
+                    .apply(device, from, range, dense_change, slots, Some(dense.activation))?;
             let columns = dense.matrix.outputs;
             let out = device.allocate(Kind::Elements, count * columns)?;
             dense
@@ -542,9 +571,7 @@ impl<B> HeadWeights<B> {
         }
         let from = x.as_ref().unwrap_or(hidden);
         let change = self.classifier_change.as_ref();
-        let logits = self
-            .classifier
-            .apply_to_floats(device, from, range, change, slots)?;
-        device.download(&logits)
+        self.classifier
+            .apply_to_floats(device, from, range, change, slots)
     }
 }

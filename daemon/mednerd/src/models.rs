@@ -112,6 +112,43 @@ pub struct Base {
     pub source: Option<Source>,
 }
 
+/// A base opened again in single precision.
+pub struct Reference {
+    checkpoint: Checkpoint,
+    engine: TractModel,
+}
+
+impl Reference {
+    /// Opens the files of a base that is loaded.
+    ///
+    /// # Errors
+    /// Where they have changed since, or do not work in single precision.
+    pub fn open(base: &Source) -> Result<Self, Unusable> {
+        let checkpoint = Checkpoint::open_base(&base.path)?;
+        unchanged(checkpoint.digest(), base)?;
+        let precision = Precision::Fp32;
+        let engine = TractModel::load(&checkpoint, &Options { precision })?;
+        Ok(Self { checkpoint, engine })
+    }
+
+    /// The base itself, or an adapter over it.
+    fn lower(&self, source: &Source) -> Result<TractModel, Unusable> {
+        if source.base.is_none() {
+            return Ok(self.engine.clone());
+        }
+        let adapter = Adapter::open(&source.path, &self.checkpoint)?;
+        unchanged(adapter.digest(), source)?;
+        Ok(self.engine.adapt(&self.checkpoint, &adapter)?)
+    }
+}
+
+fn unchanged(found: &str, source: &Source) -> Result<(), Unusable> {
+    match found == source.digest {
+        true => Ok(()),
+        false => Err("its files have changed since it was loaded; reload".into()),
+    }
+}
+
 /// How a text becomes windows of token ids; the same for a base and all adapters over it.
 struct Reader {
     tokenizer: TextTokenizer,
@@ -485,26 +522,48 @@ impl Model {
         self.as_classifier().map_or(0, |model| model.scheme.len())
     }
 
-    /// Sequences whose logits another engine must give as well, [`PROBE`] first; computed when they are first asked for.
-    /// Empty where that fails.
+    /// Whether the CPU computes it in single precision.
+    pub fn is_single(&self) -> bool {
+        self.facts.precision == Precision::Fp32.name()
+    }
+
+    /// Sequences whose logits another engine must give as well, [`PROBE`] first; none before they are
+    /// [learnt](Self::learn_checks).
     pub fn checks(&self) -> &[Check] {
-        self.checks.get_or_init(|| {
-            let prepared = self.prepare(PROBE, None);
-            let probe = prepared.and_then(|prepared| self.sequence(&prepared, 0));
-            let (Ok(probe), Ok(model)) = (probe, self.as_classifier()) else {
-                return Vec::new();
-            };
-            let longest = model.reader.context.min(LONGEST_CHECK);
-            let long = probe.iter().copied().cycle().take(longest).collect();
-            let short = probe.iter().copied().take(2).collect();
-            let sequences: [Vec<u32>; 3] = [probe, long, short];
-            let checks = sequences
-                .into_iter()
-                .map(|ids| Some((model.engine.forward(&ids).ok()?, ids)));
-            let checks: Option<Vec<_>> = checks.collect();
-            let checks = checks.into_iter().flatten();
-            checks.map(|(logits, ids)| (ids, logits)).collect()
-        })
+        self.checks.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there are any.
+    pub fn has_checks(&self) -> bool {
+        self.checks.get().is_some()
+    }
+
+    /// Computes the checks where that was not done: with the engine that serves, or with `reference`, its base in single
+    /// precision, because logits of 8 bits are no measure for others.
+    ///
+    /// # Errors
+    /// Where the files have changed since the model was loaded, or the engine fails.
+    pub fn learn_checks(&self, reference: Option<&Reference>) -> Result<(), Unusable> {
+        if self.has_checks() {
+            return Ok(());
+        }
+        let model = self.as_classifier()?;
+        let engine = match (reference, &self.source) {
+            (Some(reference), Some(source)) => reference.lower(source)?,
+            _ => model.engine.clone(),
+        };
+        let probe = self.sequence(&self.prepare(PROBE, None)?, 0)?;
+        let longest = model.reader.context.min(LONGEST_CHECK);
+        let long = probe.iter().copied().cycle().take(longest).collect();
+        let short = probe.iter().copied().take(2).collect();
+        let sequences: [Vec<u32>; 3] = [probe, long, short];
+        let mut checks = Vec::new();
+        for ids in sequences {
+            let logits = engine.forward(&ids)?;
+            checks.push((ids, logits));
+        }
+        self.checks.get_or_init(|| checks);
+        Ok(())
     }
 
     /// Computes the probe sentence again and compares it bit for bit with what it was at load.

@@ -10,6 +10,8 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define BOUNDS(threads)
+#define UNROLL
 #define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
 
 struct dim3 {
@@ -22,6 +24,8 @@ extern void *shared;
 void barrier();
 // The bits that `lane` of this thread's warp has brought.
 uint64_t exchange(uint64_t bits, unsigned int lane);
+// What each lane of this thread's warp has brought, `size` bytes each.
+void gather(const void *mine, size_t size, void *all);
 } // namespace emulated
 
 #define threadIdx emulated::thread
@@ -86,5 +90,23 @@ inline void narrow(half_t *to, float x) {
         const int mantissa = int(std::nearbyint(std::ldexp(size, -unit)));
         // A mantissa that was rounded up to 2048 carries into the exponent by itself.
         to->bits = sign | (unit == -24 ? mantissa : ((unit + 24) << 10) + mantissa);
+    }
+}
+
+// As the PTX manual deals a, b and c of mma.m16n8k16 out to lanes: a register has two neighbours, of a in a row, of b in a column.
+template <typename T> void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2], float (&c)[4]) {
+    struct Part {
+        T a[4][2], b[2][2];
+    } mine, all[32];
+    std::memcpy(mine.a, a, sizeof mine.a);
+    std::memcpy(mine.b, b, sizeof mine.b);
+    emulated::gather(&mine, sizeof mine, all);
+    const int lane = threadIdx.x % 32;
+    for (int i = 0; i < 4; i++) {
+        const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 16; k++) {
+            const Part &of_row = all[row % 8 * 4 + k % 8 / 2], &of_column = all[column * 4 + k % 8 / 2];
+            c[i] += widen(of_row.a[row / 8 + k / 8 * 2][k % 2]) * widen(of_column.b[k / 8][k % 2]);
+        }
     }
 }

@@ -4,6 +4,7 @@
 #include "elementwise.cu"
 #include "lora.cu"
 #include "norm.cu"
+#include "tensor.cu"
 
 #include <cstdlib>
 #include <cstring>
@@ -149,6 +150,16 @@ uint64_t exchange(uint64_t bits, unsigned int lane) {
     pause(AT_WARP_BARRIER);
     return found;
 }
+
+void gather(const void *mine, size_t size, void *all) {
+    fibres[current].bits = reinterpret_cast<uintptr_t>(mine);
+    pause(AT_WARP_BARRIER);
+    for (size_t lane = 0; lane < 32; lane++)
+        std::memcpy(static_cast<char *>(all) + lane * size,
+                    reinterpret_cast<const void *>(fibres[current / 32 * 32 + lane].bits), size);
+    // Nobody goes on, and away from what they have brought, before everybody has it.
+    pause(AT_WARP_BARRIER);
+}
 } // namespace emulated
 
 template <auto kernel> struct Invoke;
@@ -176,7 +187,11 @@ struct Known {
         {#name "_f16", Invoke<name##_f16>::call, Invoke<name##_f16>::count, Invoke<name##_f16>::size},                 \
         {#name "_bf16", Invoke<name##_bf16>::call, Invoke<name##_bf16>::count, Invoke<name##_bf16>::size},
 
-static const Known known[] = {KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
+#define ON_TENSOR_CORES(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
+
+static const Known known[] = {ON_TENSOR_CORES(attend_32_f16) ON_TENSOR_CORES(attend_32_bf16) ON_TENSOR_CORES(attend_64_f16)
+                                  ON_TENSOR_CORES(attend_64_bf16) ON_TENSOR_CORES(attend_128_f16)
+                                  ON_TENSOR_CORES(attend_128_bf16) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
                                   KNOWN(unfold) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for

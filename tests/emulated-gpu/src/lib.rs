@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values};
+use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
 /// Bytes around each buffer that nobody may write. As numbers of any kind they are NaN, or far outside of everything.
@@ -165,6 +165,10 @@ impl Device for Emulated {
         self.shared_limit
     }
 
+    fn tensor_cores(&self) -> bool {
+        self.precision != Precision::Fp32
+    }
+
     fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
         Ok(Buffer::new(kind, self.precision, count))
     }
@@ -199,7 +203,7 @@ impl Device for Emulated {
     }
 
     fn launch(&self, name: &str, launch: Launch, arguments: &[Arg<'_, Buffer>]) -> Result<(), DeviceError> {
-        let name = format!("{name}_{}", ["f32", "f16", "bf16"][self.precision as usize]);
+        let name = kernel_name(name, self.precision);
         if 4 * launch.shared > self.shared_limit || launch.block == 0 || !launch.block.is_multiple_of(32) {
             return Err(DeviceError::Failed(format!(
                 "{name} cannot be launched so: {launch:?}"

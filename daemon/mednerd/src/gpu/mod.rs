@@ -4,6 +4,7 @@
 //! A GPU serves a model once it has loaded it and its logits for some sequences are those of the CPU; the first of these
 //! sequences is in every batch again, so that a GPU that begins to compute wrongly is found by the batch that it spoils.
 
+mod pace;
 mod queue;
 mod worker;
 
@@ -23,6 +24,7 @@ use crate::generation::Generation;
 use crate::models::Model;
 use crate::sync::lock;
 
+use pace::Pace;
 pub use queue::{Client, Window};
 use queue::{Document, Queue};
 
@@ -57,6 +59,11 @@ impl Source {
             digest,
             base,
         }
+    }
+
+    /// The number of the base that it is, or is over.
+    pub fn trunk(&self) -> u64 {
+        self.base.unwrap_or(self.id)
     }
 }
 
@@ -109,6 +116,8 @@ struct Gpu {
     serves: HashMap<u64, Arc<Model>>,
     /// Whether it ever served a model.
     served: bool,
+    /// How fast the present child is, by base.
+    paces: HashMap<u64, Pace>,
     statistics: Statistics,
 }
 
@@ -320,9 +329,7 @@ impl Gpus {
             }
         }
         // Outside of the lock: a long note has many windows.
-        let base = sources
-            .first()
-            .map_or(0, |source| source.base.unwrap_or(source.id));
+        let base = sources.first().map_or(0, |source| source.trunk());
         let document = Document {
             base,
             models: Arc::clone(&numbers),
@@ -481,6 +488,7 @@ impl Gpu {
             about: Ready::default(),
             serves: HashMap::new(),
             served: false,
+            paces: HashMap::new(),
             statistics: Statistics::default(),
         }
     }
@@ -518,6 +526,7 @@ impl Shared {
         gpu.child += 1;
         gpu.phase = Phase::Up;
         gpu.serves.clear();
+        gpu.paces.clear();
         drop(state);
         self.changed.notify_all();
     }

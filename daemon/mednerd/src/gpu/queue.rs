@@ -109,11 +109,11 @@ impl Queue {
     }
 
     /// Takes the next batch: from the first document whose models are `served` and those after it that are over the same
-    /// base, one window of each in turn, until `budget` tokens are reached. One window at least, however long it is; what
+    /// base, one window of each in turn, until the base's `budget` of tokens is reached. One window at least, however long it is; what
     /// nobody waits for any more is in no batch and in `dropped`.
     pub fn take(
         &mut self,
-        budget: usize,
+        budget: impl Fn(u64) -> usize,
         served: impl Fn(&[u64]) -> bool,
         dropped: &mut Vec<Document>,
     ) -> Vec<Item> {
@@ -130,8 +130,8 @@ impl Queue {
                 .windows
                 .front()
                 .map_or(0, |(_, ids)| ids.len() * document.models.len());
-            let next =
-                (fits && (batch.is_empty() || tokens + next <= budget)).then(|| document.windows.pop_front());
+            let next = (fits && (batch.is_empty() || tokens + next <= budget(document.base)))
+                .then(|| document.windows.pop_front());
             let Some((window, ids)) = next.flatten() else {
                 passed.push_back(document);
                 continue;
@@ -189,16 +189,16 @@ mod tests {
         queue.push(document(1, &[2], &[10], true));
         queue.push(document(9, &[9], &[10], true));
         queue.push(document(1, &[1, 2], &[10], true));
-        let batch = queue.take(45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
         let order: Vec<(u64, usize)> = batch.iter().map(|item| (item.models[0], item.window)).collect();
         assert_eq!(
             order,
             [(1, 0), (2, 0), (1, 0)],
             "and 20 tokens are those of two models"
         );
-        let batch = queue.take(45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
         assert_eq!(batch[0].models[0], 9, "another base has its turn");
-        let batch = queue.take(45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
         assert_eq!(batch.len(), 4);
     }
 
@@ -225,7 +225,7 @@ mod tests {
             let served = |models: &[u64]| models[0] < 20;
             let (mut found, mut dropped) = (0, Vec::new());
             loop {
-                let batch = queue.take(budget, served, &mut dropped);
+                let batch = queue.take(|_| budget, served, &mut dropped);
                 if batch.is_empty() {
                     break;
                 }

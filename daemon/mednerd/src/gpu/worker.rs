@@ -10,23 +10,12 @@ use std::time::{Duration, Instant};
 use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request};
 use mednerd_worker::{CallError, Worker};
 
+use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
-use super::{Phase, Shared, State, Wanted};
-use crate::models::Model;
+use super::{Phase, Shared, Source, State, Wanted};
+use crate::models::{Model, Reference, Unusable};
 use crate::sync::lock;
 
-/// What a batch should take: long enough to fill a GPU, short enough that nobody waits for it.
-const BATCH_TIME: Duration = Duration::from_millis(40);
-/// A batch that takes so many times what was expected is stuck.
-const PATIENCE: u32 = 8;
-/// The longest that any batch may take.
-const LONGEST: Duration = Duration::from_secs(30);
-/// Tokens in the first batch, before it is known how fast the GPU is.
-const FIRST_BUDGET: f64 = 2048.0;
-/// Bounds of the budget.
-const BUDGET: (f64, f64) = (256.0, 262_144.0);
-/// A sequence of this length costs as much in attention as in everything else, more or less.
-const ATTENTION: f64 = 4096.0;
 /// How long a model may take to load.
 const LOAD: Duration = Duration::from_secs(300);
 /// How often a GPU without work is asked to compute something all the same.
@@ -42,40 +31,14 @@ enum Failure {
     Failed,
 }
 
-/// What is known of a GPU's speed.
-struct Pace {
-    /// Cost per second, smoothed.
-    rate: Option<f64>,
-    /// The most tokens in a batch.
-    limit: f64,
-}
-
-/// What a sequence costs, in tokens of a short one.
-fn cost(length: usize) -> f64 {
-    let length = length as f64;
-    length * (1.0 + length / ATTENTION)
-}
-
-impl Pace {
-    fn budget(&self) -> usize {
-        let wished = self
-            .rate
-            .map_or(FIRST_BUDGET, |rate| rate * BATCH_TIME.as_secs_f64());
-        wished.clamp(BUDGET.0, BUDGET.1).min(self.limit) as usize
-    }
-
-    /// How long a batch of this cost may take.
-    fn allowed(&self, cost: f64, least: Duration) -> Duration {
-        let expected = self.rate.map_or(0.0, |rate| cost / rate);
-        let allowed = Duration::try_from_secs_f64(expected * f64::from(PATIENCE)).unwrap_or(LONGEST);
-        allowed.clamp(least, LONGEST.max(least))
-    }
-
-    fn note(&mut self, cost: f64, time: Duration) {
-        let rate = cost / time.as_secs_f64().max(1e-6);
-        self.rate = Some(self.rate.map_or(rate, |before| before * 0.75 + rate * 0.25));
-        // What did not fit before may fit again.
-        self.limit = (self.limit * 1.01).min(BUDGET.1);
+impl Failure {
+    /// Why a worker that fails its self-check must go.
+    fn of_self_check(self) -> String {
+        match self {
+            Self::Broken(cause) => cause,
+            Self::OutOfMemory => "it has no memory for a few sequences".to_owned(),
+            Self::Failed => "it failed the self-check".to_owned(),
+        }
     }
 }
 
@@ -89,10 +52,6 @@ pub(super) fn compute(shared: &Shared, index: usize, worker: &Worker) {
 }
 
 fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
-    let mut pace = Pace {
-        rate: None,
-        limit: BUDGET.1,
-    };
     let mut last = Instant::now();
     loop {
         let mut dropped = Vec::new();
@@ -102,7 +61,12 @@ fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
             while !state.stopping && batch.is_empty() && last.elapsed() < IDLE {
                 let State { queue, gpus, .. } = &mut *state;
                 if let Some(gpu) = gpus.get(index).filter(|gpu| gpu.phase == Phase::Up) {
-                    batch = queue.take(pace.budget(), |models| gpu.serves_all(models), &mut dropped);
+                    let budget = |base| {
+                        gpu.paces
+                            .get(&base)
+                            .map_or_else(|| Pace::default().budget(), Pace::budget)
+                    };
+                    batch = queue.take(budget, |models| gpu.serves_all(models), &mut dropped);
                 }
                 if batch.is_empty() && dropped.is_empty() {
                     let waited = shared
@@ -123,28 +87,21 @@ fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
         // Nobody waits for these: the CPU's workers see that and let them go.
         drop(dropped);
         if !batch.is_empty() {
-            run(shared, index, worker, &serves, &mut pace, batch);
+            run(shared, index, worker, &serves, batch);
             last = Instant::now();
         } else if last.elapsed() >= IDLE {
-            idle(shared, index, worker, &serves, &pace);
+            idle(shared, index, worker, &serves);
             last = Instant::now();
         }
     }
 }
 
 /// Computes a batch, in halves where it does not fit, and gives every window back.
-fn run(
-    shared: &Shared,
-    index: usize,
-    worker: &Worker,
-    serves: &HashMap<u64, Arc<Model>>,
-    pace: &mut Pace,
-    batch: Vec<Item>,
-) {
+fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc<Model>>, batch: Vec<Item>) {
     let mut left = vec![batch];
     while let Some(mut batch) = left.pop() {
         let begun = Instant::now();
-        match try_batch(shared, worker, serves, pace, &batch) {
+        match try_batch(shared, index, worker, serves, &batch) {
             Ok(logits) => {
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
                 let each = begun.elapsed().div_f64(tokens.max(1) as f64);
@@ -163,7 +120,10 @@ fn run(
             Err(Failure::OutOfMemory) if batch.len() > 1 => {
                 shared.counts.halved.fetch_add(1, Ordering::Relaxed);
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
-                pace.limit = (tokens as f64 / 2.0).max(BUDGET.0);
+                let model = batch.first().and_then(|item| item.models.first());
+                if let Some(model) = model.and_then(|model| serves.get(model)) {
+                    shared.with_pace(index, model, |pace| pace.shrink(tokens));
+                }
                 let half = batch.split_off(batch.len() / 2);
                 left.push(half);
                 left.push(batch);
@@ -195,9 +155,9 @@ fn lose(shared: &Shared, items: Vec<Item>) {
 /// a logit that is not finite, of which the CPU has the last word.
 fn try_batch(
     shared: &Shared,
+    index: usize,
     worker: &Worker,
     serves: &HashMap<u64, Arc<Model>>,
-    pace: &mut Pace,
     items: &[Item],
 ) -> Result<Vec<Option<Vec<Vec<f32>>>>, Failure> {
     let mut sequences: Vec<(u64, &[u32])> = Vec::new();
@@ -210,7 +170,8 @@ fn try_batch(
         models.dedup();
         models
     };
-    let logits = forward(shared, worker, serves, pace, &sequences, &checked)?;
+    let least = Some(shared.engine.gpu_call);
+    let logits = forward(shared, index, worker, serves, least, &sequences, &checked)?;
     let mut logits = logits.into_iter();
     let rows = items.iter().map(|item| {
         let of_models: Vec<Vec<f32>> = logits.by_ref().take(item.models.len()).collect();
@@ -220,12 +181,15 @@ fn try_batch(
     Ok(rows.collect())
 }
 
-/// The logits of sequences, and behind them the known sequence of each of the `checked` models, which must come out as known.
+/// The logits of sequences, all of models over one base, and behind them the known sequence of each of the `checked` models,
+/// which must come out as known. `least` is the shortest time that the batch is given; without it, it is given the longest, and
+/// its time is not noted: the first call of a kind may have to set something up.
 fn forward(
     shared: &Shared,
+    index: usize,
     worker: &Worker,
     serves: &HashMap<u64, Arc<Model>>,
-    pace: &mut Pace,
+    least: Option<Duration>,
     sequences: &[(u64, &[u32])],
     checked: &[u64],
 ) -> Result<Vec<Vec<f32>>, Failure> {
@@ -250,13 +214,18 @@ fn forward(
     let Some(widths) = widths else {
         return Err(Failure::Failed);
     };
+    let model = batch.models.first().and_then(|model| serves.get(model));
+    let allowed = match (model, least) {
+        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| pace.allowed(cost, least)),
+        _ => LONGEST,
+    };
     let begun = Instant::now();
-    let allowed = pace.allowed(cost, shared.engine.gpu_call);
     let values = match call(worker, &Request::Forward(batch), allowed) {
         Ok(Reply::Logits(values)) => values,
         Ok(_) => return Err(Failure::Broken("it answered another question".to_owned())),
         Err(failure) => return Err(failure),
     };
+    let time = begun.elapsed();
     if values.len() != widths.iter().sum::<usize>() {
         return Err(Failure::Broken("it sent another number of logits".to_owned()));
     }
@@ -276,7 +245,9 @@ fn forward(
             ));
         }
     }
-    pace.note(cost, begun.elapsed());
+    if let (Some(model), Some(_)) = (model, least) {
+        shared.with_pace(index, model, |pace| pace.note(cost, time));
+    }
     Ok(logits)
 }
 
@@ -324,23 +295,20 @@ fn call(worker: &Worker, request: &Request, allowed: Duration) -> Result<Reply, 
 }
 
 /// Has a GPU without work compute what is known, so that one that is lost is found before it is needed, and asks how it is.
-fn idle(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc<Model>>, pace: &Pace) {
+fn idle(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc<Model>>) {
     let child = lock(&shared.state).gpus.get(index).map(|gpu| gpu.child);
     if serves.is_empty() {
         return;
     }
-    // The pace of batches is none of this one's business.
-    let mut own = Pace {
-        rate: pace.rate,
-        limit: pace.limit,
-    };
+    let least = Some(shared.engine.gpu_call);
     for model in serves.keys() {
-        if let Err(Failure::Broken(cause)) = forward(shared, worker, serves, &mut own, &[], &[*model]) {
+        if let Err(Failure::Broken(cause)) = forward(shared, index, worker, serves, least, &[], &[*model]) {
             shared.down(index, &cause);
             return worker.condemn(cause);
         }
     }
-    if let Ok(Reply::Health(statistics)) = call(worker, &Request::Health, LONGEST)
+    // Documents wait meanwhile.
+    if let Ok(Reply::Health(statistics)) = call(worker, &Request::Health, shared.engine.gpu_call)
         && let Some(gpu) = lock(&shared.state).gpus.get_mut(index)
         && Some(gpu.child) == child
     {
@@ -401,12 +369,24 @@ fn settle(
             _ => continue,
         }
     }
+    let all = wanted;
+    let mut reference = None;
     for wanted in wanted {
         let place = match held.entry(wanted.source.id) {
             Entry::Occupied(_) => continue,
             Entry::Vacant(place) => place,
         };
         let source = &wanted.source;
+        if let Some(model) = &wanted.model
+            && let Err(why) = learn(model, source, all, &mut reference)
+        {
+            place.insert(false);
+            tracing::warn!(
+                model = wanted.name,
+                "the CPU computes this model: there is nothing to check a GPU with: {why}"
+            );
+            continue;
+        }
         let request = Request::Load(Load {
             model: source.id,
             path: source.path.clone(),
@@ -430,7 +410,8 @@ fn settle(
         };
         place.insert(true);
         let Some(model) = &wanted.model else { continue };
-        check(shared, worker, source.id, model)?;
+        check(shared, index, worker, source.id, model)?;
+        warm(shared, index, worker, source, model)?;
         let mut state = lock(&shared.state);
         let Some(gpu) = state
             .gpus
@@ -455,25 +436,41 @@ fn settle(
     Ok(())
 }
 
+/// Computes what a GPU must give for a model, once. The logits are those of single precision: where the CPU serves in 8 bits, the
+/// base is opened again for it, and kept in `reference` for the adapters over it that follow.
+fn learn(
+    model: &Model,
+    source: &Source,
+    wanted: &[Wanted],
+    reference: &mut Option<(u64, Reference)>,
+) -> Result<(), Unusable> {
+    if model.has_checks() || model.is_single() {
+        return model.learn_checks(None);
+    }
+    if reference.as_ref().is_none_or(|(base, _)| *base != source.trunk()) {
+        // The memory of the one before goes first.
+        *reference = None;
+        let base = wanted.iter().find(|wanted| wanted.source.id == source.trunk());
+        let base = base.ok_or("its base is no longer there")?;
+        *reference = Some((source.trunk(), Reference::open(&base.source)?));
+    }
+    model.learn_checks(reference.as_ref().map(|(_, reference)| reference))
+}
+
 /// Has a model that was loaded compute what is known of it, packed together.
-fn check(shared: &Shared, worker: &Worker, number: u64, model: &Arc<Model>) -> Result<(), String> {
+fn check(
+    shared: &Shared,
+    index: usize,
+    worker: &Worker,
+    number: u64,
+    model: &Arc<Model>,
+) -> Result<(), String> {
     let serves = HashMap::from([(number, Arc::clone(model))]);
     let checks = model.checks();
     let sequences: Vec<(u64, &[u32])> = checks.iter().map(|(ids, _)| (number, ids.as_slice())).collect();
-    let mut pace = Pace {
-        rate: None,
-        limit: BUDGET.1,
-    };
-    // The first call of a kind may have to set something up.
-    pace.rate = Some(1.0);
-    if checks.is_empty() {
-        return Err("the CPU has no logits to compare with".to_owned());
-    }
-    let found = match forward(shared, worker, &serves, &mut pace, &sequences, &[number]) {
+    let found = match forward(shared, index, worker, &serves, None, &sequences, &[number]) {
         Ok(found) => found,
-        Err(Failure::Broken(cause)) => return Err(cause),
-        Err(Failure::OutOfMemory) => return Err("it has no memory for a few sequences".to_owned()),
-        Err(Failure::Failed) => return Err("it failed the self-check".to_owned()),
+        Err(failure) => return Err(failure.of_self_check()),
     };
     let tolerance = shared.engine.gpu_precision.tolerance();
     let agrees = found
@@ -487,7 +484,63 @@ fn check(shared: &Shared, worker: &Worker, number: u64, model: &Arc<Model>) -> R
     Err("its logits differ from the CPU's in the self-check".to_owned())
 }
 
+/// Has the first model over a base compute batches of growing size, of sequences as short and as long as they come, until one takes
+/// what a batch should take. After that it is known how long a batch may take, and the first client's needs nothing set up.
+fn warm(
+    shared: &Shared,
+    index: usize,
+    worker: &Worker,
+    source: &Source,
+    model: &Arc<Model>,
+) -> Result<(), String> {
+    if lock(&shared.state)
+        .gpus
+        .get(index)
+        .is_none_or(|gpu| gpu.paces.contains_key(&source.trunk()))
+    {
+        return Ok(());
+    }
+    let serves = HashMap::from([(source.id, Arc::clone(model))]);
+    let probe = model.checks().first().map_or(&[][..], |(ids, _)| ids);
+    let long: Vec<u32> = probe.iter().copied().cycle().take(model.facts.context).collect();
+    let short: Vec<u32> = probe.iter().copied().take(2).collect();
+    let mut batches = vec![(short, 1)];
+    let most = BUDGET.1 as usize / long.len().max(1);
+    batches.extend(
+        (0..9)
+            .map(|step| (long.clone(), 1 << (2 * step)))
+            .take_while(|(_, count)| *count <= most.max(1)),
+    );
+    for (ids, count) in batches {
+        let sequences = vec![(source.id, ids.as_slice()); count];
+        let mut time = Duration::ZERO;
+        // What is computed for the first time may have to be set up.
+        for least in [None, Some(LONGEST)] {
+            let begun = Instant::now();
+            match forward(shared, index, worker, &serves, least, &sequences, &[source.id]) {
+                Ok(_) => time = begun.elapsed(),
+                // Then batches will be smaller.
+                Err(Failure::OutOfMemory) if count > 1 => return Ok(()),
+                Err(failure) => return Err(failure.of_self_check()),
+            }
+        }
+        if time > BATCH_TIME {
+            break;
+        }
+    }
+    Ok(())
+}
+
 impl Shared {
+    /// What is known of a GPU's pace with this model's base.
+    fn with_pace<T>(&self, index: usize, model: &Model, with: impl FnOnce(&mut Pace) -> T) -> T {
+        let mut state = lock(&self.state);
+        match (state.gpus.get_mut(index), &model.source) {
+            (Some(gpu), Some(source)) => with(gpu.paces.entry(source.trunk()).or_default()),
+            _ => with(&mut Pace::default()),
+        }
+    }
+
     /// A model is no longer wanted. What waits for it on this GPU alone comes back.
     fn stop_serving(&self, index: usize, model: u64) {
         let documents = {
