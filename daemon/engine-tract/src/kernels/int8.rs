@@ -2,6 +2,8 @@
 //! come, one scale and one zero point per row. Sums are of integers and exact, so a row's result depends on nothing but
 //! the row. Needs a CPU with AVX-512 VNNI.
 
+use pulp::{Simd, WithSimd};
+
 use super::gemm::{Finish, Rows, Split};
 use super::simd;
 use super::vnni::{self, Vnni};
@@ -102,26 +104,42 @@ impl QuantisedRows {
         let padded = depth.next_multiple_of(GROUP);
         self.values.resize(rows.count * padded, 0);
         self.steps.clear();
-        let Self { values, steps } = self;
-        simd::widest(
-            #[inline(always)]
-            || {
-                let out = values.chunks_exact_mut(padded);
-                for (out, row) in out.zip(rows.values.chunks(rows.stride)) {
-                    let row = &row[..depth];
-                    let (low, high, flaw) = range(row);
-                    let step = (high - low) / 255.0;
-                    let share = if step > 0.0 { 1.0 / step } else { 0.0 };
-                    let zero = (-low * share).round();
-                    let (live, rest) = out.split_at_mut(depth);
-                    for (out, x) in live.iter_mut().zip(row) {
-                        *out = nearest(x * share + zero);
-                    }
-                    rest.fill(0);
-                    steps.push((step + flaw, i32::from(nearest(zero))));
-                }
-            },
-        );
+        simd::dispatch(Quantise {
+            rows,
+            depth,
+            padded,
+            into: self,
+        });
+    }
+}
+
+struct Quantise<'a> {
+    rows: Rows<'a>,
+    depth: usize,
+    padded: usize,
+    into: &'a mut QuantisedRows,
+}
+
+impl WithSimd for Quantise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let QuantisedRows { values, steps } = self.into;
+        let out = values.chunks_exact_mut(self.padded);
+        for (out, row) in out.zip(self.rows.values.chunks(self.rows.stride)) {
+            let row = &row[..self.depth];
+            let (low, high, flaw) = range(simd, row);
+            let step = (high - low) / 255.0;
+            let share = if step > 0.0 { 1.0 / step } else { 0.0 };
+            let zero = (-low * share).round();
+            let (live, rest) = out.split_at_mut(self.depth);
+            for (out, x) in live.iter_mut().zip(row) {
+                *out = nearest(x * share + zero);
+            }
+            rest.fill(0);
+            steps.push((step + flaw, i32::from(nearest(zero))));
+        }
     }
 }
 
@@ -135,33 +153,44 @@ fn nearest(x: f32) -> u8 {
     nearest
 }
 
-/// The least and the largest of the values and zero; last, zero where all values are finite and NaN where not.
-#[inline(always)]
-fn range(row: &[f32]) -> (f32, f32, f32) {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let (mut lows, mut highs, mut flaws) = ([0.0_f32; LANES], [0.0_f32; LANES], [0.0_f32; LANES]);
-    for values in chunks {
-        take(values, &mut lows, &mut highs, &mut flaws);
-    }
-    let mut last = [0.0; LANES];
-    last[..rest.len()].copy_from_slice(rest);
-    take(&last, &mut lows, &mut highs, &mut flaws);
-    let low = lows.iter().fold(0.0_f32, |low, x| low.min(*x));
-    let high = highs.iter().fold(0.0_f32, |high, x| high.max(*x));
-    (low, high, flaws.iter().sum())
+/// What is known of the values seen, in two vectors each, as every step waits for the one before.
+struct Seen<S: Simd> {
+    low: [S::f32s; 2],
+    high: [S::f32s; 2],
+    /// Zero where all values are finite, and NaN where not.
+    flaw: [S::f32s; 2],
 }
 
+impl<S: Simd> Seen<S> {
+    #[inline(always)]
+    fn take(&mut self, simd: S, values: &[S::f32s; 2]) {
+        for (at, values) in values.iter().enumerate() {
+            self.low[at] = simd.min_f32s(self.low[at], *values);
+            self.high[at] = simd.max_f32s(self.high[at], *values);
+            self.flaw[at] = simd.mul_add_f32s(*values, simd.splat_f32s(0.0), self.flaw[at]);
+        }
+    }
+}
+
+/// The least and the largest of the values and zero; last, zero where all values are finite and NaN where not.
 #[inline(always)]
-fn take(values: &[f32; LANES], lows: &mut [f32; LANES], highs: &mut [f32; LANES], flaws: &mut [f32; LANES]) {
-    for (low, x) in lows.iter_mut().zip(values) {
-        *low = if *x < *low { *x } else { *low };
+fn range<S: Simd>(simd: S, row: &[f32]) -> (f32, f32, f32) {
+    let zero = simd.splat_f32s(0.0);
+    let (low, high, flaw) = ([zero; 2], [zero; 2], [zero; 2]);
+    let mut seen = Seen::<S> { low, high, flaw };
+    let (whole, rest) = S::as_simd_f32s(row);
+    let (pairs, last) = whole.as_chunks();
+    for pair in pairs {
+        seen.take(simd, pair);
     }
-    for (high, x) in highs.iter_mut().zip(values) {
-        *high = if *x > *high { *x } else { *high };
-    }
-    for (flaw, x) in flaws.iter_mut().zip(values) {
-        *flaw += *x * 0.0;
-    }
+    let last = last.first().copied().unwrap_or(zero);
+    seen.take(simd, &[last, simd.partial_load_f32s(rest)]);
+    let Seen { low, high, flaw } = seen;
+    (
+        simd.reduce_min_f32s(simd.min_f32s(low[0], low[1])),
+        simd.reduce_max_f32s(simd.max_f32s(high[0], high[1])),
+        simd.reduce_sum_f32s(simd.add_f32s(flaw[0], flaw[1])),
+    )
 }
 
 /// `C = finish(A B)` as [`gemm::multiply`](super::gemm::multiply) gives it, but for the rounding to 8 bits. The rows of `c`

@@ -127,12 +127,16 @@ mod implementation {
                 .scales
                 .chunks_exact(LANES)
                 .zip(block.sums.chunks_exact(LANES));
-            for ((out, total), (scales, sums)) in out.chunks_mut(LANES).zip(totals).zip(columns) {
+            // Finished before it is stored: rows that lie a multiple of 4,096 bytes apart push each other out of the cache.
+            let mut piece = [[0.0; LANES]; WIDE];
+            for ((piece, total), (scales, sums)) in piece.iter_mut().zip(totals).zip(columns) {
                 let offset = _mm512_mullo_epi32(zero, load_integers(sums));
                 let total = _mm512_cvtepi32_ps(_mm512_sub_epi32(*total, offset));
-                store(out, _mm512_mul_ps(total, _mm512_mul_ps(step, load(scales))));
+                store(piece, _mm512_mul_ps(total, _mm512_mul_ps(step, load(scales))));
             }
-            block.finish.apply(simd, block.first, out);
+            let piece = &mut piece.as_flattened_mut()[..block.columns];
+            block.finish.apply(simd, block.first, piece);
+            copy(piece, out);
         }
     }
 
@@ -192,16 +196,20 @@ mod implementation {
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn store(out: &mut [f32], values: __m512) {
-        if out.len() == LANES {
-            // SAFETY: there is place for 16 values, and no alignment is asked for.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), values) }
-        } else {
-            let mut all = [0.0; LANES];
-            // SAFETY: there is place for 16 values, and no alignment is asked for.
-            unsafe { _mm512_storeu_ps(all.as_mut_ptr(), values) };
-            out.copy_from_slice(&all[..out.len()]);
+    fn store(out: &mut [f32; LANES], values: __m512) {
+        // SAFETY: there is place for 16 values, and no alignment is asked for.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), values) }
+    }
+
+    /// Into as many values, vector by vector.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn copy(from: &[f32], out: &mut [f32]) {
+        let ((from, from_rest), (out, out_rest)) = (from.as_chunks::<LANES>(), out.as_chunks_mut::<LANES>());
+        for (from, out) in from.iter().zip(out) {
+            store(out, load(from));
         }
+        out_rest.copy_from_slice(from_rest);
     }
 }
 
