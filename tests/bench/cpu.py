@@ -117,12 +117,13 @@ def exports(model, directory):
 
 def quantise(exported):
     """An export after ONNX Runtime's dynamic quantisation."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared, quantised = exported.with_suffix(".prepared.onnx"), exported.with_suffix(".int8.onnx")
-    quant_pre_process(exported, prepared, skip_symbolic_shape=True)
-    quantize_dynamic(prepared, quantised, weight_type=QuantType.QInt8, per_channel=True)
+    quantised = exported.with_suffix(".int8.onnx")
+    # The type of what the shape inference does not know, as of ONNX Runtime's own fused operators.
+    options = {"DefaultTensorType": onnx.TensorProto.FLOAT}
+    quantize_dynamic(exported, quantised, weight_type=QuantType.QInt8, per_channel=True, extra_options=options)
     return quantised
 
 
