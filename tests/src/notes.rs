@@ -37,7 +37,7 @@ pub fn long_note(characters: usize) -> (String, Vec<usize>) {
 pub fn slice(text: &str, unit: OffsetUnit, begin: u64, end: u64) -> Option<String> {
     let (begin, end) = (usize::try_from(begin).ok()?, usize::try_from(end).ok()?);
     match unit {
-        OffsetUnit::Utf8Byte => text.get(begin..end).map(ToOwned::to_owned),
+        OffsetUnit::Utf8Byte | OffsetUnit::Byte => text.get(begin..end).map(ToOwned::to_owned),
         OffsetUnit::Utf16CodeUnit => {
             let units: Vec<u16> = text.encode_utf16().collect();
             String::from_utf16(units.get(begin..end)?).ok()
@@ -58,9 +58,9 @@ pub fn length(text: &str) -> TextLength {
     }
 }
 
-/// SHA-256 of the text in hexadecimal.
-pub fn sha256(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
+/// SHA-256 of a document in hexadecimal.
+pub fn sha256(document: impl AsRef<[u8]>) -> String {
+    let digest = Sha256::digest(document);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

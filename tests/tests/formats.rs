@@ -4,9 +4,11 @@
 
 use std::process::Command;
 
-use mednerd_client::api::{AnnotateResponse, BatchLine, Entity, PluginState, PluginsResponse, Status};
+use mednerd_client::api::{
+    AnnotateResponse, BatchLine, Entity, OffsetUnit, PluginState, PluginsResponse, Status, TextLength,
+};
 use mednerd_tests::daemon::{binary, library};
-use mednerd_tests::notes::{SENTENCE, UNITS, flaw};
+use mednerd_tests::notes::{SENTENCE, UNITS, flaw, sha256};
 use mednerd_tests::plugins::{example_manifest, policy, table};
 use mednerd_tests::{Config, Daemon, Site, eventually};
 use nix::sys::signal::{Signal, kill};
@@ -90,6 +92,70 @@ fn offsets_are_in_the_document_as_received() {
     // A document with nothing to read is an answer without entities.
     let empty = ask(&daemon, json!({"text": "MSH|^~\\&|\rPID|1\r", "format": "hl7v2"}));
     assert_eq!((empty.status, empty.entities.len()), (Status::Ok, 0));
+}
+
+#[test]
+fn a_message_in_latin_1_is_sent_as_bytes_and_has_its_offsets_in_them() {
+    let daemon = start(&policy(true));
+    let text = message(OBSERVATION)
+        .replace("🦴", "§")
+        .replace("|P|2.5\r", "|P|2.5||||||8859/1\r");
+    let bytes: Vec<u8> = text
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
+    assert!(std::str::from_utf8(&bytes).is_err());
+    let answer = daemon.ask(&json!({
+        "text": base64::encode(&bytes), "encoding": "base64", "format": "hl7v2", "link": false,
+    }));
+    assert_eq!(
+        (answer.status, answer.offset_unit),
+        (Status::Ok, OffsetUnit::Byte)
+    );
+    assert_eq!(answer.text_sha256, sha256(&bytes));
+    let length = bytes.len() as u64;
+    assert_eq!(
+        answer.text_length,
+        TextLength {
+            utf8_byte: length,
+            utf16_code_unit: length,
+            unicode_code_point: length
+        }
+    );
+    // The same as of the message in UTF-8, whose code points are its bytes.
+    let plain = ask(
+        &daemon,
+        json!({"text": text.replace("8859/1", "UTF-8"), "format": "hl7v2"}),
+    );
+    assert!(decoded(&plain.entities).contains(&"type 2 diabetes mellitus"));
+    let moved = "8859/1".len() as u64 - "UTF-8".len() as u64;
+    let places = |entities: &[Entity], moved| -> Vec<(u64, u64, String, String)> {
+        let place = |e: &Entity| {
+            (
+                e.begin + moved,
+                e.end + moved,
+                e.label.clone(),
+                e.decoded.clone().unwrap(),
+            )
+        };
+        entities.iter().map(place).collect()
+    };
+    assert_eq!(places(&answer.entities, 0), places(&plain.entities, moved));
+    assert!(
+        answer
+            .entities
+            .iter()
+            .all(|entity| Some(&entity.text) == entity.decoded.as_ref())
+    );
+    let refused = |request: Value, code: &str| {
+        let reply = daemon.request("POST", "/v1/annotate", request.to_string());
+        reply.refused(if code == "invalid_field" { 400 } else { 422 }, code)
+    };
+    refused(
+        json!({"text": "?", "encoding": "base64", "format": "hl7v2"}),
+        "invalid_field",
+    );
+    refused(json!({"text": "", "encoding": "base64"}), "unusable_field");
 }
 
 #[test]

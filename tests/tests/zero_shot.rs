@@ -31,21 +31,25 @@ fn note(length: usize) -> (String, Vec<(u64, u64)>) {
 
 #[test]
 fn a_long_note_loses_nothing_and_finds_nothing_twice() {
-    let config = Config::without_models().model("planted", &gliner("planted"), false);
+    // Stretches and words are scored, and labels stand before the text or have an encoder.
+    let models = ["planted", "planted-token", "planted-bi", "planted-bi-token"];
+    let config = models.iter().fold(Config::without_models(), |config, name| {
+        config.model(name, &gliner(name), false)
+    });
     let daemon = Daemon::start(&config);
     let (text, places) = note(100_000);
     assert!(places.len() > 200);
-    for (nested, multi_label) in [(false, false), (true, true)] {
+    for (model, overlaps) in models.iter().flat_map(|model| [(model, false), (model, true)]) {
         let answer = daemon.ask(&json!({
-            "text": text, "models": ["planted"], "labels": ["thing"], "offset_unit": "utf8_byte",
-            "nested": nested, "multi_label": multi_label,
+            "text": text, "models": [model], "labels": ["thing"], "offset_unit": "utf8_byte",
+            "nested": overlaps, "multi_label": overlaps,
         }));
         let found: Vec<(u64, u64)> = answer
             .entities
             .iter()
             .map(|entity| (entity.begin, entity.end))
             .collect();
-        assert_eq!(found, places);
+        assert_eq!(found, places, "{model}");
         for entity in &answer.entities {
             assert_eq!((entity.text.as_str(), entity.label.as_str()), ("7 of 9", "thing"));
             assert!(entity.score > 0.99, "{}", entity.score);

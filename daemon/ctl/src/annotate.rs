@@ -217,7 +217,7 @@ fn check(text: &str, unit: OffsetUnit, answer: &AnnotateResponse) -> Result<(), 
     let length = match unit {
         OffsetUnit::UnicodeCodePoint => lengths.unicode_code_point,
         OffsetUnit::Utf16CodeUnit => lengths.utf16_code_unit,
-        OffsetUnit::Utf8Byte => lengths.utf8_byte,
+        OffsetUnit::Utf8Byte | OffsetUnit::Byte => lengths.utf8_byte,
     };
     for (at, entity) in answer.entities.iter().enumerate() {
         let (begin, end) = (entity.begin, entity.end);

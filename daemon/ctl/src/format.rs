@@ -189,6 +189,7 @@ fn unit_name(unit: OffsetUnit) -> &'static str {
         OffsetUnit::UnicodeCodePoint => "Unicode code points",
         OffsetUnit::Utf16CodeUnit => "UTF-16 code units",
         OffsetUnit::Utf8Byte => "UTF-8 bytes",
+        OffsetUnit::Byte => "bytes",
     }
 }
 

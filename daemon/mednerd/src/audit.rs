@@ -224,10 +224,8 @@ impl<'a> Account<'a> {
         let Some(audit) = &self.app.audit else { return };
         let id = request.document_id.as_deref();
         self.entry.document_id = id.map(|id| mednerd_sys::forgetting(|| audit.key.document_id(id)));
-        self.entry.text_hmac = Some(mednerd_sys::forgetting(|| {
-            audit.key.text(request.text.as_bytes())
-        }));
-        self.entry.text_bytes = Some(request.text.len() as u64);
+        self.entry.text_hmac = Some(mednerd_sys::forgetting(|| audit.key.text(request.text.bytes())));
+        self.entry.text_bytes = Some(request.text.bytes().len() as u64);
     }
 
     /// Counts the document and writes its record. Gives the answer back where it may be given.

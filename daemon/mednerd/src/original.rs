@@ -5,10 +5,37 @@ use std::sync::Arc;
 
 use mednerd_plugin::Decoded;
 
+/// A document as received. Cloning shares it.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// It came as a text.
+    Text(Arc<str>),
+    /// It came as bytes, which need not be UTF-8.
+    Bytes(Arc<[u8]>),
+}
+
+impl Source {
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// It, where it came as a text.
+    pub fn text(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Bytes(_) => None,
+        }
+    }
+}
+
 /// A document as received, with the map of its text.
 #[derive(Debug)]
 pub struct Original {
-    source: Arc<str>,
+    source: Source,
     parts: Vec<Part>,
 }
 
@@ -26,7 +53,7 @@ struct Part {
 impl Original {
     /// The document `source` that was decoded to `decoded`, which
     /// [was checked](mednerd_plugin::contract::decoded) against it.
-    pub fn new(source: Arc<str>, decoded: &Decoded) -> Self {
+    pub fn new(source: Source, decoded: &Decoded) -> Self {
         let parts = decoded.pieces.iter().map(|piece| {
             let text = decoded.text.get(piece.text_begin..piece.text_end);
             Part {
@@ -35,7 +62,7 @@ impl Original {
                 source_begin: piece.source_begin,
                 source_end: piece.source_end,
                 // Its length alone is the plugin's word for it.
-                copy: text == source.get(piece.source_begin..piece.source_end),
+                copy: text.map(str::as_bytes) == source.bytes().get(piece.source_begin..piece.source_end),
             }
         });
         Self {
@@ -45,7 +72,7 @@ impl Original {
     }
 
     /// The document.
-    pub fn source(&self) -> &str {
+    pub fn source(&self) -> &Source {
         &self.source
     }
 
@@ -82,7 +109,8 @@ mod tests {
         let mut decoded = Decoded::default();
         build(&mut decoded);
         contract::decoded(&decoded, source.as_bytes(), 1000).unwrap();
-        Original::new(source.into(), &decoded)
+        contract::on_characters(&decoded, source).unwrap();
+        Original::new(Source::Text(source.into()), &decoded)
     }
 
     #[test]
@@ -136,8 +164,9 @@ mod tests {
                 }
             }
             prop_assert_eq!(contract::decoded(&decoded, source.as_bytes(), 10_000), Ok(()));
+            prop_assert_eq!(contract::on_characters(&decoded, &source), Ok(()));
             let text = decoded.text.clone();
-            let original = Original::new(source.as_str().into(), &decoded);
+            let original = Original::new(Source::Text(source.as_str().into()), &decoded);
             let marks: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
             for (index, &begin) in marks.iter().enumerate() {
                 let mut before = 0;

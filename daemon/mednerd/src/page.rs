@@ -52,11 +52,15 @@ pub struct Annotated {
 }
 
 impl Page {
-    /// The document as received.
-    fn source(&self) -> &str {
-        self.original
-            .as_ref()
-            .map_or(&*self.text, |original| original.source())
+    /// The document as received: its bytes, and its text where it came as one.
+    fn source(&self) -> (&[u8], Option<&str>) {
+        match &self.original {
+            Some(original) => {
+                let source = original.source();
+                (source.bytes(), source.text().map(|text| &**text))
+            }
+            None => (self.text.as_bytes(), Some(&self.text)),
+        }
     }
 
     /// The plugin that has a word to say on what this model found.
@@ -94,22 +98,25 @@ impl Page {
             // Stable: what cannot be told apart in the document keeps its order in the text.
             placed.sort_by_key(|(_, (begin, end))| (*begin, Reverse(*end)));
         }
-        let source = self.source();
-        let offsets = OffsetMap::new(source);
+        let (bytes, source) = self.source();
+        let source = source.map(|text| (text, OffsetMap::new(text)));
         let (entities, places) = placed
             .iter()
             .enumerate()
             .filter_map(|(index, (mention, place))| {
                 let span = &mention.span;
-                let entity = self.entity(index, mention, *place, &offsets)?;
+                let entity = self.entity(index, mention, *place, source.as_ref())?;
                 Some((entity, (span.begin, span.end)))
             })
             .unzip();
-        let length = |unit| offsets.length(unit) as u64;
+        let length = |unit| match &source {
+            Some((_, offsets)) => offsets.length(unit) as u64,
+            None => bytes.len() as u64,
+        };
         Annotated {
             entities,
             places,
-            text_sha256: hexadecimal(&Sha256::digest(source.as_bytes())),
+            text_sha256: hexadecimal(&Sha256::digest(bytes)),
             text_length: TextLength {
                 utf8_byte: length(OffsetUnit::Utf8Byte),
                 utf16_code_unit: length(OffsetUnit::Utf16CodeUnit),
@@ -123,15 +130,21 @@ impl Page {
         index: usize,
         mention: &Mention,
         (begin, end): (usize, usize),
-        offsets: &OffsetMap<'_>,
+        source: Option<&(&str, OffsetMap<'_>)>,
     ) -> Option<api::Entity> {
         let span = &mention.span;
         let spelled = || self.text.get(span.begin..span.end).map(ToOwned::to_owned);
+        let place = |at| source.map_or(at, |(_, offsets)| offsets.convert(at, self.offset_unit)) as u64;
+        let text = match source {
+            Some((text, _)) => text.get(begin..end)?.to_owned(),
+            // JSON could not hold the bytes.
+            None => spelled()?,
+        };
         Some(api::Entity {
             id: format!("e{}", index + 1),
-            begin: offsets.convert(begin, self.offset_unit) as u64,
-            end: offsets.convert(end, self.offset_unit) as u64,
-            text: self.source().get(begin..end)?.to_owned(),
+            begin: place(begin),
+            end: place(end),
+            text,
             decoded: self.original.as_ref().and_then(|_| spelled()),
             label: span.label.to_string(),
             score: span.score,

@@ -18,6 +18,7 @@ use mednerd_worker::{CallError, Notice, Settings, StartError, State, Ticket, Wor
 use tokio::sync::oneshot;
 
 use crate::config::{self, PluginPolicy};
+use crate::original::Source;
 use crate::sync::lock;
 
 /// What the host's program is called.
@@ -145,7 +146,7 @@ enum Ask {
     /// Its text.
     Decode {
         format: String,
-        source: Arc<str>,
+        source: Source,
         max_text: usize,
     },
     /// What the adapter makes of the spans that its model found.
@@ -187,6 +188,8 @@ pub struct Spotted {
     pub label: String,
     /// Probability.
     pub score: f32,
+    /// The section of the note, by its name.
+    pub section: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -384,7 +387,7 @@ impl Plugin {
     pub async fn decode(
         self: &Arc<Self>,
         format: String,
-        source: Arc<str>,
+        source: Source,
         max_text: usize,
         deadline: Instant,
     ) -> Result<Decoded, AskError> {
@@ -553,7 +556,10 @@ impl Plugin {
                 let Ask::Decode { source, max_text, .. } = &item.ask else {
                     return Err(AskError::Unreadable);
                 };
-                contract::decoded(&decoded, source.as_bytes(), *max_text).map_err(breach)?;
+                contract::decoded(&decoded, source.bytes(), *max_text).map_err(breach)?;
+                if let Some(text) = source.text() {
+                    contract::on_characters(&decoded, text).map_err(breach)?;
+                }
                 Ok(vec![Ok(Said::Decoded(decoded))])
             }
             (Outcome::Spans(refined), [item]) => {
@@ -779,7 +785,7 @@ fn encode(batch: &[Item]) -> Result<Vec<u8>, postcard::Error> {
             },
         ] => Request::Decode {
             format,
-            bytes: source.as_bytes(),
+            bytes: source.bytes(),
             max_text: *max_text,
         },
         [
@@ -816,7 +822,7 @@ fn document(note: &Note) -> Document<'_> {
         end: spotted.end,
         label: &spotted.label,
         score: spotted.score,
-        section: None,
+        section: spotted.section,
     });
     Document {
         text: &note.text,
@@ -995,7 +1001,7 @@ mod tests {
         let ask = match text {
             "decode" => Ask::Decode {
                 format: "f".to_owned(),
-                source: text.into(),
+                source: Source::Text(text.into()),
                 max_text: 1,
             },
             _ => Ask::Link {

@@ -696,7 +696,11 @@ mod tests {
 
     #[test]
     fn adapters_of_the_encoder_answer_as_in_the_reference() {
-        for (name, base) in [("encoder", "span"), ("whole-dora", "span-rnn")] {
+        for (name, base) in [
+            ("encoder", "span"),
+            ("whole-dora", "span-rnn"),
+            ("bi-encoder", "bi-span"),
+        ] {
             let checkpoint = Checkpoint::open(&fixture(base)).unwrap();
             let model = ZeroShot::load(&checkpoint).unwrap();
             let place = fixture("adapters").join(name);

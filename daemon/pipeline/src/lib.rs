@@ -21,6 +21,8 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
+//! Beside both, [`sections`] tells by its headings which part of the note a place is in.
+//!
 //! Positions are UTF-8 byte offsets into the text as received, on character boundaries; `text[begin..end]` is
 //! always the entity's text. No error holds any part of a note.
 //!
@@ -58,6 +60,7 @@ pub mod logits;
 pub mod merge;
 pub mod offsets;
 mod pieces;
+pub mod sections;
 mod sentences;
 pub mod stretches;
 #[cfg(test)]
@@ -72,6 +75,7 @@ pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use merge::{Mention, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
+pub use sections::{Section, section_at, sections};
 pub use stretches::{Candidate, Overlaps, TooMany};
 pub use tokenizer::{Sequence, SpecialToken, TextTokenizer, WordPieces};
 pub use tokens::{ByteSpan, Token, TokenError, Tokens};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mednerd_plugin::host::{Caller, DocumentFormat, Failure, Library, Linked, Normalizer};
 use mednerd_plugin::package::{self, Policy};
-use mednerd_plugin::{Document, ErrorKind, Mention, NormalizeOptions, Span, ability};
+use mednerd_plugin::{Document, ErrorKind, Mention, NormalizeOptions, Span, ability, contract};
 use mednerd_worker::child::Link;
 use mednerd_worker::{Notice, Settings, StartError, Worker};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -300,7 +300,7 @@ impl Note {
                     .copied()
                     .unwrap_or_default(),
                 score: 0.9,
-                section: (index % 3 == 0).then_some("Medications"),
+                section: (index % 3 == 0).then_some("medications"),
             });
         Document {
             text: &self.text,
@@ -749,6 +749,11 @@ fn sample(bench: &Bench) -> Result<String, String> {
         }
         if decode().ok().as_ref() != Some(&decoded) {
             return Err("the same sample becomes another text the next time".to_owned());
+        }
+        if let Ok(text) = std::str::from_utf8(sample)
+            && contract::on_characters(&decoded, text).is_err()
+        {
+            return Err("a piece begins or ends within a character of the sample".to_owned());
         }
         return copies(&decoded, sample).map(|()| {
             format!(

@@ -21,11 +21,25 @@ pub enum OffsetUnit {
     /// Bytes of the UTF-8 text: what Rust and Go count.
     #[serde(rename = "utf8_byte")]
     Utf8Byte,
+    /// Bytes of a document that was sent in base64, which has no other unit.
+    Byte,
 }
 
 impl OffsetUnit {
-    /// The names a request may use.
+    /// The names a request for a text may use.
     pub const NAMES: [&'static str; 3] = ["unicode_code_point", "utf16_code_unit", "utf8_byte"];
+}
+
+/// How `text` holds a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// As it is.
+    #[default]
+    Plain,
+    /// Its bytes in base64 (RFC 4648, section 4, with padding), for documents in another encoding than UTF-8.
+    Base64,
 }
 
 /// How word pieces become entities, as the Hugging Face token classification pipeline defines
@@ -110,6 +124,10 @@ pub struct AnnotateRequest {
     /// lengths in the answer are those of the document as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// Default `plain`. `base64` needs a `format`; offsets and lengths in the answer then count bytes of the document, and the
+    /// `text` of an entity is as models read it, as `decoded`, since JSON could not hold those bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
     /// Comes back in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
@@ -134,7 +152,7 @@ pub struct AnnotateRequest {
     /// Whether the same words may have several labels from one zero-shot model; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_label: Option<bool>,
-    /// Default `unicode_code_point`.
+    /// Default `unicode_code_point`; for a document in base64 `byte`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset_unit: Option<OffsetUnit>,
     /// Default `false`.

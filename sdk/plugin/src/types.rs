@@ -56,7 +56,7 @@ pub struct Mention<'a> {
     pub label: &'a str,
     /// The model's probability.
     pub score: f32,
-    /// The section it stands in, where known.
+    /// The section it stands in, where known: `medications` for instance. ABI.md lists the names.
     pub section: Option<&'a str>,
 }
 

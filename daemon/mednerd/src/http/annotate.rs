@@ -63,7 +63,7 @@ async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answe
 
 /// A document that can be served: its models are loaded, its format is known, and its text is not too long.
 pub struct Plan {
-    /// The document as received where `decode` is there.
+    /// Its text is not there yet where `decode` is.
     page: Page,
     decode: Option<Decode>,
     aggregation: Aggregation,
@@ -92,9 +92,10 @@ impl Plan {
     /// [`ApiError`]
     pub fn new(generation: &Generation, request: Request, arrived: Instant) -> Result<Self, ApiError> {
         let server = &generation.config.server;
-        if request.text.len() > server.max_text_bytes {
+        let length = request.text.bytes().len();
+        if length > server.max_text_bytes {
             return Err(ApiError::TextTooLong {
-                length: request.text.len(),
+                length,
                 limit: server.max_text_bytes,
             });
         }
@@ -108,7 +109,7 @@ impl Plan {
         }
         let decode = request
             .format
-            .map(|format| Decode::new(generation, format))
+            .map(|format| Decode::new(generation, format, request.text.clone()))
             .transpose()?;
         let mut versions = versions(generation.digests(&models));
         versions.plugins = generation.bringers(&models);
@@ -119,7 +120,7 @@ impl Plan {
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
         Ok(Self {
             page: Page {
-                text: request.text.into(),
+                text: request.text.text().cloned().unwrap_or_default(),
                 original: None,
                 models: chosen,
                 threshold: request.threshold.unwrap_or(0.0),
@@ -395,6 +396,6 @@ fn unit(wanted: api::OffsetUnit) -> OffsetUnit {
     match wanted {
         api::OffsetUnit::UnicodeCodePoint => OffsetUnit::UnicodeCodePoint,
         api::OffsetUnit::Utf16CodeUnit => OffsetUnit::Utf16CodeUnit,
-        api::OffsetUnit::Utf8Byte => OffsetUnit::Utf8Byte,
+        api::OffsetUnit::Utf8Byte | api::OffsetUnit::Byte => OffsetUnit::Utf8Byte,
     }
 }

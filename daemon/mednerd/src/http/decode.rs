@@ -10,7 +10,7 @@ use mednerd_worker::CallError;
 use super::ApiError;
 use crate::app::App;
 use crate::generation::Generation;
-use crate::original::Original;
+use crate::original::{Original, Source};
 use crate::page::Page;
 use crate::plugins::{AskError, Plugin};
 
@@ -18,19 +18,21 @@ use crate::plugins::{AskError, Plugin};
 pub struct Decode {
     plugin: Arc<Plugin>,
     format: String,
+    source: Source,
     max_text: usize,
 }
 
 impl Decode {
-    /// By the plugin that has this format.
+    /// Of `source`, by the plugin that has this format.
     ///
     /// # Errors
     /// [`ApiError::UnknownFormat`]
-    pub fn new(generation: &Generation, format: String) -> Result<Self, ApiError> {
+    pub fn new(generation: &Generation, format: String, source: Source) -> Result<Self, ApiError> {
         match generation.decoder(&format) {
             Some(plugin) => Ok(Self {
                 plugin: Arc::clone(plugin),
                 format,
+                source,
                 max_text: generation.config.server.max_text_bytes,
             }),
             None => Err(ApiError::UnknownFormat {
@@ -44,14 +46,13 @@ impl Decode {
         (self.plugin.id().to_owned(), self.plugin.version().to_owned())
     }
 
-    /// The page with the text of the document that it holds. Dropping the future cancels it.
+    /// The page with the text of the document. Dropping the future cancels it.
     ///
     /// # Errors
     /// [`ApiError`]: there is no text, so there is no answer.
     pub async fn run(self, app: &App, page: Page, deadline: Instant) -> Result<Page, ApiError> {
-        let source = Arc::clone(&page.text);
-        let (plugin, max_text) = (self.plugin, self.max_text);
-        let decoded = plugin.decode(self.format, Arc::clone(&source), max_text, deadline);
+        let (plugin, source) = (self.plugin, self.source);
+        let decoded = plugin.decode(self.format, source.clone(), self.max_text, deadline);
         let decoded = decoded.await.map_err(|error| {
             let id = plugin.id();
             tracing::warn!(plugin = id, "a document was not decoded: {error}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
+use mednerd_pipeline::{section_at, sections};
 use mednerd_plugin::{CodeSystem, Concept, NormalizeOptions};
 use tokio::task::JoinSet;
 
@@ -133,18 +134,9 @@ impl Link {
             report.plugins.insert(id, version);
         }
         if !entities.is_empty() {
-            let spotted = entities
-                .iter()
-                .zip(places)
-                .map(|(entity, &(begin, end))| Spotted {
-                    begin,
-                    end,
-                    label: entity.label.clone(),
-                    score: entity.score,
-                });
             let note = Note {
+                mentions: spotted(&text, entities, places),
                 text: Arc::clone(&text),
-                mentions: spotted.collect(),
             };
             let found = self.ask(note, deadline, &mut report).await;
             for candidates in found {
@@ -207,6 +199,22 @@ impl Link {
         }
         found
     }
+}
+
+/// The mentions, each with the section of the text that it stands in.
+fn spotted(text: &str, entities: &[api::Entity], places: &[(usize, usize)]) -> Arc<[Spotted]> {
+    let sections = sections(text);
+    let spotted = entities
+        .iter()
+        .zip(places)
+        .map(|(entity, &(begin, end))| Spotted {
+            begin,
+            end,
+            label: entity.label.clone(),
+            score: entity.score,
+            section: section_at(&sections, begin),
+        });
+    spotted.collect()
 }
 
 /// Ranks the concepts of uncertain mentions again. Where that fails, they stay as they are and the report says so.
@@ -289,6 +297,30 @@ fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mentions_know_their_section() {
+        let text = "Seen with gout. Medications: aspirin";
+        let entity = |word: &str| api::Entity {
+            id: String::new(),
+            begin: 0,
+            end: 0,
+            text: word.to_owned(),
+            decoded: None,
+            label: "X".to_owned(),
+            score: 0.5,
+            model: String::new(),
+            concepts: Vec::new(),
+        };
+        let entities = ["gout", "aspirin"].map(entity);
+        let places = entities.each_ref().map(|entity| {
+            let begin = text.find(&entity.text).unwrap();
+            (begin, begin + entity.text.len())
+        });
+        let found = spotted(text, &entities, &places);
+        let sections: Vec<Option<&str>> = found.iter().map(|mention| mention.section).collect();
+        assert_eq!(sections, [None, Some("medications")]);
+    }
 
     #[test]
     fn code_systems_go_by_name_or_uri_and_misspelt_names_are_found() {

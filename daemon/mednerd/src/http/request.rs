@@ -4,17 +4,19 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mednerd_client::api::{self, Aggregation, Link, OffsetUnit};
+use mednerd_client::api::{self, Aggregation, Encoding, Link, OffsetUnit};
 use mednerd_pipeline::Overlaps;
 use serde::Deserializer as _;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::ApiError;
+use crate::original::Source;
 use crate::zero_shot::{self, Label};
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "text",
+    "encoding",
     "format",
     "document_id",
     "models",
@@ -28,14 +30,14 @@ const FIELDS: [&str; 13] = [
     "deadline_ms",
     "context",
 ];
-const KNOWN: &str = "text, format, document_id, models, threshold, aggregation, labels, nested, multi_label, offset_unit, \
-                     link, deadline_ms, context";
+const KNOWN: &str = "text, encoding, format, document_id, models, threshold, aggregation, labels, nested, multi_label, \
+                     offset_unit, link, deadline_ms, context";
 
 /// A request that is well-formed. Whether it can be served depends on what is loaded.
 #[derive(Debug)]
 pub struct Request {
     /// The note, or the document as received.
-    pub text: String,
+    pub text: Source,
     /// The document's format; `None` for plain text.
     pub format: Option<String>,
     /// Comes back in the answer.
@@ -71,10 +73,10 @@ impl Request {
         })?;
         // RFC 8259 lets a receiver ignore it, and Windows tools send it.
         let mut fields = Fields::parse(body.strip_prefix('\u{feff}').unwrap_or(body))?;
+        let text = source(&mut fields)?;
+        let offset_unit = offset_unit(&mut fields, &text)?;
         let request = Self {
-            text: fields
-                .take("text", "a string without unpaired surrogates")?
-                .ok_or(ApiError::MissingField { field: "text" })?,
+            text,
             format: fields.take("format", "a string")?,
             document_id: fields.take("document_id", "a string")?,
             models: fields.take("models", "an array of strings")?,
@@ -87,12 +89,7 @@ impl Request {
                     "one of \"simple\", \"first\", \"average\", \"max\"",
                 )?
                 .unwrap_or_default(),
-            offset_unit: fields
-                .take(
-                    "offset_unit",
-                    "one of \"unicode_code_point\", \"utf16_code_unit\", \"utf8_byte\"",
-                )?
-                .unwrap_or_default(),
+            offset_unit,
             link: fields.take(
                 "link",
                 "true, false, or an object with \"top_k\" and \"vocabularies\"",
@@ -112,6 +109,12 @@ impl Request {
         {
             return unusable("threshold", "must be between 0 and 1");
         }
+        if self.text.text().is_none() && self.format.is_none() {
+            return unusable(
+                "encoding",
+                "is base64, which is for documents that a plugin decodes; name their \"format\"",
+            );
+        }
         if self.models.as_ref().is_some_and(Vec::is_empty) {
             return unusable("models", "is empty; leave it out for the default models");
         }
@@ -119,6 +122,36 @@ impl Request {
             return unusable("deadline_ms", "must be at least 1");
         }
         Ok(())
+    }
+}
+
+/// The document from `text` and `encoding`.
+fn source(fields: &mut Fields<'_>) -> Result<Source, ApiError> {
+    let field = "text";
+    let text: Option<String> = fields.take(field, "a string without unpaired surrogates")?;
+    let text = text.ok_or(ApiError::MissingField { field })?;
+    match fields.take("encoding", "\"plain\" or \"base64\"")? {
+        None | Some(Encoding::Plain) => Ok(Source::Text(text.into())),
+        Some(Encoding::Base64) => {
+            let expected = "base64 with padding, as in section 4 of RFC 4648";
+            let bytes = base64::decode(text).map_err(|_| ApiError::InvalidField { field, expected })?;
+            Ok(Source::Bytes(bytes.into()))
+        }
+    }
+}
+
+fn offset_unit(fields: &mut Fields<'_>, text: &Source) -> Result<OffsetUnit, ApiError> {
+    let field = "offset_unit";
+    let wanted = fields.take(
+        field,
+        "one of \"unicode_code_point\", \"utf16_code_unit\", \"utf8_byte\", \"byte\"",
+    )?;
+    let unusable = |problem| Err(ApiError::Unusable { field, problem });
+    match (text.text(), wanted) {
+        (Some(_), Some(OffsetUnit::Byte)) => unusable("may be \"byte\" only for a document in base64"),
+        (Some(_), wanted) => Ok(wanted.unwrap_or_default()),
+        (None, None | Some(OffsetUnit::Byte)) => Ok(OffsetUnit::Byte),
+        (None, Some(_)) => unusable("must be \"byte\" for a document in base64, or left out"),
     }
 }
 
@@ -225,7 +258,7 @@ mod tests {
                 "context":{"b":1.000000000000000000001,"a":[]}}"#,
         )
         .unwrap();
-        assert_eq!(request.text, "a\0\u{1f600}");
+        assert_eq!(&**request.text.text().unwrap(), "a\0\u{1f600}");
         assert_eq!(request.document_id.as_deref(), Some("d"));
         assert_eq!(request.models.as_deref(), Some(&["m".to_owned()][..]));
         assert_eq!(request.aggregation, Aggregation::Max);
@@ -246,6 +279,37 @@ mod tests {
             r#"{"b":1.000000000000000000001,"a":[]}"#,
             "as it came"
         );
+    }
+
+    #[test]
+    fn a_document_may_come_as_bytes() {
+        let request = Request::parse(br#"{"text":"Y2Fm6Q==","encoding":"base64","format":"f"}"#).unwrap();
+        assert_eq!(request.text.bytes(), b"caf\xe9");
+        assert!(request.text.text().is_none() && request.offset_unit == OffsetUnit::Byte);
+        let plain = Request::parse(br#"{"text":"Y2Fm","encoding":"plain"}"#).unwrap();
+        assert_eq!(&**plain.text.text().unwrap(), "Y2Fm");
+        for (body, wrong) in [
+            (
+                r#"{"text":"Y2Fm6Q","encoding":"base64","format":"f"}"#,
+                "invalid_field",
+            ),
+            (
+                r#"{"text":"caf\u00e9","encoding":"base64","format":"f"}"#,
+                "invalid_field",
+            ),
+            (
+                r#"{"text":"Y2Fm","encoding":"rot13","format":"f"}"#,
+                "invalid_field",
+            ),
+            (r#"{"text":"Y2Fm","encoding":"base64"}"#, "unusable_field"),
+            (
+                r#"{"text":"Y2Fm","encoding":"base64","format":"f","offset_unit":"utf8_byte"}"#,
+                "unusable_field",
+            ),
+            (r#"{"text":"Y2Fm","offset_unit":"byte"}"#, "unusable_field"),
+        ] {
+            assert_eq!(code(body.as_bytes()), wrong, "{body}");
+        }
     }
 
     #[test]

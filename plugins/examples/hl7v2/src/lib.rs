@@ -1,7 +1,10 @@
 //! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX, escapes resolved
-//! (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message.
+//! (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
+//! stand for is said by MSH-18, or else by the settings; where neither does, the message must be UTF-8.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::borrow::Cow;
 
 use mednerd_plugin::{Call, Decoded, DocumentFormat, Error, Host, Settings};
 
@@ -13,17 +16,69 @@ mednerd_plugin::export! {
 
 /// Why a message is refused: the code in the error.
 mod code {
-    /// It is not UTF-8.
+    /// It is not UTF-8, and nothing says what else.
     pub const UTF8: i32 = 1;
     /// It does not begin with an MSH segment and its separators.
     pub const HEADER: i32 = 2;
+    /// MSH-18 names a character set that is not known here.
+    pub const CHARACTERS: i32 = 3;
 }
 
-struct Hl7;
+/// `[plugins.settings]`
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    /// The characters of messages that do not say theirs and are not UTF-8.
+    characters: Option<Characters>,
+}
+
+/// What each byte stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+enum Characters {
+    #[serde(rename = "8859/1")]
+    Latin1,
+    #[serde(rename = "8859/15")]
+    Latin9,
+    #[serde(rename = "windows-1252")]
+    Windows1252,
+}
+
+impl Characters {
+    fn of(self, byte: u8) -> char {
+        match self {
+            Self::Latin9 => match byte {
+                0xa4 => '€',
+                0xa6 => 'Š',
+                0xa8 => 'š',
+                0xb4 => 'Ž',
+                0xb8 => 'ž',
+                0xbc => 'Œ',
+                0xbd => 'œ',
+                0xbe => 'Ÿ',
+                _ => char::from(byte),
+            },
+            Self::Windows1252 => {
+                let other = byte.checked_sub(0x80).map(usize::from);
+                other
+                    .and_then(|at| WINDOWS_1252.chars().nth(at))
+                    .unwrap_or(char::from(byte))
+            }
+            Self::Latin1 => char::from(byte),
+        }
+    }
+}
+
+/// Of the bytes from 0x80 to 0x9f; five stand for nothing.
+const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+
+struct Hl7 {
+    options: Options,
+}
 
 impl DocumentFormat for Hl7 {
-    fn open(_: &Settings, _: Host) -> Result<Self, Error> {
-        Ok(Self)
+    fn open(settings: &Settings, _: Host) -> Result<Self, Error> {
+        let options = settings.read()?;
+        Ok(Self { options })
     }
 
     fn formats(&self) -> Result<Vec<String>, Error> {
@@ -31,7 +86,8 @@ impl DocumentFormat for Hl7 {
     }
 
     fn decode(&self, _: &str, bytes: &[u8], call: &Call<'_>) -> Result<Decoded, Error> {
-        let message = std::str::from_utf8(bytes).map_err(|_| Error::input(code::UTF8))?;
+        let (message, single) = self.read(bytes)?;
+        let message = &*message;
         let separators = Separators::of(message).ok_or(Error::input(code::HEADER))?;
         let mut decoded = Decoded::default();
         let mut at = 0;
@@ -45,8 +101,74 @@ impl DocumentFormat for Hl7 {
             }
             at += segment.len();
         }
-        Ok(decoded)
+        Ok(if single {
+            in_bytes(&decoded, message)
+        } else {
+            decoded
+        })
     }
+}
+
+impl Hl7 {
+    /// The message as text, and whether each of its characters was one byte that is not UTF-8.
+    fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Cow<'b, str>, bool), Error> {
+        let header = bytes
+            .split(|byte| matches!(byte, b'\r' | b'\n'))
+            .next()
+            .unwrap_or_default();
+        let field = header.get(3).copied().unwrap_or(b'|');
+        // MSH-1 is the separator itself. Of several sets the first is the message's.
+        let said = header.split(|byte| *byte == field).nth(17).unwrap_or_default();
+        let said = match said.split(|byte| *byte == b'~').next().unwrap_or_default() {
+            b"8859/1" => Some(Characters::Latin1),
+            b"8859/15" => Some(Characters::Latin9),
+            b"" | b"ASCII" | b"UNICODE UTF-8" | b"UTF-8" => None,
+            _ => return Err(Error::input(code::CHARACTERS)),
+        };
+        match (said, std::str::from_utf8(bytes)) {
+            (None, Ok(message)) => return Ok((message.into(), false)),
+            // The same in all of them.
+            (Some(_), Ok(message)) if bytes.is_ascii() => return Ok((message.into(), false)),
+            _ => {}
+        }
+        let characters = said.or(self.options.characters).ok_or(Error::input(code::UTF8))?;
+        let message: String = bytes.iter().map(|byte| characters.of(*byte)).collect();
+        Ok((message.into(), true))
+    }
+}
+
+/// A map to a message of which each character was one byte, as a map to those bytes.
+fn in_bytes(decoded: &Decoded, message: &str) -> Decoded {
+    let (mut at, mut bytes) = (0, 0);
+    // Pieces go forward.
+    let mut byte = |to: usize| {
+        bytes += message.get(at..to).unwrap_or_default().chars().count();
+        at = to;
+        bytes
+    };
+    let mut found = Decoded::default();
+    for piece in &decoded.pieces {
+        let text = decoded
+            .text
+            .get(piece.text_begin..piece.text_end)
+            .unwrap_or_default();
+        let (mut begin, end) = (byte(piece.source_begin), byte(piece.source_end));
+        if Some(text) != message.get(piece.source_begin..piece.source_end) {
+            found.replace(text, begin, end);
+            continue;
+        }
+        // What is not ASCII has more bytes in the text than in the message, and a piece for each character.
+        for part in text.split_inclusive(|c: char| !c.is_ascii()) {
+            let same = part.trim_end_matches(|c: char| !c.is_ascii());
+            found.copy(same, begin);
+            begin += same.len();
+            let other = part.get(same.len()..).unwrap_or_default();
+            let length = usize::from(!other.is_empty());
+            found.replace(other, begin, begin + length);
+            begin += length;
+        }
+    }
+    found
 }
 
 /// The value of a segment that holds text, and where it begins.
@@ -185,6 +307,63 @@ mod tests {
         let begin = decoded.text.find("& asthma").unwrap();
         let (from, to) = decoded.source(begin, begin + 8).unwrap();
         assert_eq!(SAMPLE.get(from..to), Some("\\T\\ asthma"));
+    }
+
+    #[test]
+    fn messages_in_other_characters_are_mapped_to_their_bytes() {
+        let read = |characters, bytes: &[u8]| {
+            let options = Options { characters };
+            let (message, single) = Hl7 { options }.read(bytes)?;
+            let decoded = decode(&message);
+            Ok::<Decoded, Error>(if single {
+                in_bytes(&decoded, &message)
+            } else {
+                decoded
+            })
+        };
+        let message = |said: &str, value: &[u8]| {
+            let mut bytes = format!("MSH|^~\\&|LAB|{}{said}\rOBX|1|FT|||", "|".repeat(14)).into_bytes();
+            bytes.extend_from_slice(value);
+            bytes.push(b'\r');
+            bytes
+        };
+        let caf = b"na\xefve \\T\\ caf\xe9\xe9 x";
+        for (said, characters, value, text) in [
+            ("8859/1", None, &caf[..], "naïve & caféé x"),
+            ("8859/15~8859/1", None, b"2\xa4", "2€"),
+            ("", Some(Characters::Windows1252), b"\x93flu\x94 \x80", "“flu” €"),
+            (
+                "UNICODE UTF-8",
+                Some(Characters::Latin1),
+                "naïve".as_bytes(),
+                "naïve",
+            ),
+            // It says so, and could be UTF-8.
+            ("8859/1", None, "é".as_bytes(), "Ã©"),
+            ("8859/1", None, b"flu", "flu"),
+        ] {
+            let bytes = message(said, value);
+            let decoded = read(characters, &bytes).unwrap();
+            assert_eq!(decoded.text, text);
+            mednerd_plugin::contract::decoded(&decoded, &bytes, 1000).unwrap();
+        }
+        let bytes = message("8859/1", caf);
+        let decoded = read(None, &bytes).unwrap();
+        for (word, original) in [
+            ("naïve", &b"na\xefve"[..]),
+            ("caféé", b"caf\xe9\xe9"),
+            ("& c", b"\\T\\ c"),
+        ] {
+            let begin = decoded.text.find(word).unwrap();
+            let (from, to) = decoded.source(begin, begin + word.len()).unwrap();
+            assert_eq!(&bytes[from..to], original);
+        }
+        assert!(read(None, &message("", caf)).is_err());
+        assert!(read(None, &message("8859/8", b"x")).is_err());
+        for byte in 0..0x80 {
+            assert_eq!(Characters::Windows1252.of(byte), char::from(byte));
+        }
+        assert_eq!(WINDOWS_1252.chars().count(), 32);
     }
 
     #[test]

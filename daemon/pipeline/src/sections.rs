@@ -1,0 +1,604 @@
+//! The sections of a clinical note, by the headings that clinicians write in English, German, French, Spanish, Italian, Dutch
+//! and Portuguese: "Past Medical History:", "PMH: asthma", "ASSESSMENT AND PLAN", "## Medikation".
+//!
+//! A heading is one of the known ones, compared without case, accents and most punctuation, that stands
+//! - at the beginning of a line, behind a number or a bullet, and is followed by a colon;
+//! - alone on a line, with a capital letter first;
+//! - at the beginning of a line, in capitals, and is followed by a wide space or a dash; or
+//! - within a line, behind the end of a sentence or a wide space, with a capital letter first and a colon behind it.
+//!
+//! The letters of a SOAP note count where enough of them are there. A section reaches to the next heading. A line of its own
+//! that ends in a colon, or that is written in capitals behind a blank line, and is no known heading, ends a section too, and
+//! what follows is of none: no section is better than a wrong one. Nothing is learnt, so that the same text has the same sections always.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::tokens::ByteSpan;
+
+/// Bytes of a heading at most.
+const LONGEST: usize = 64;
+
+/// A part of a note under a heading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The words of the heading, where the section begins.
+    pub heading: ByteSpan,
+    /// One past its last byte.
+    pub end: usize,
+    /// One of [`NAMES`].
+    pub name: &'static str,
+}
+
+/// The sections of a text, in their order; they do not overlap. Takes time linear in the text.
+pub fn sections(text: &str) -> Vec<Section> {
+    let mut marks = Vec::new();
+    let (mut at, mut blank) = (0, true);
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let length = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let line = Line {
+            text,
+            begin: at,
+            end: at + rest.get(..length).unwrap_or_default().trim_end().len(),
+            after_blank: blank,
+        };
+        line.marks(&mut marks);
+        blank = line.begin == line.end;
+        let ending = rest.get(length..).unwrap_or_default();
+        at += length
+            + if ending.starts_with("\r\n") {
+                2
+            } else {
+                ending.len().min(1)
+            };
+    }
+    let letter = |name: &str| marks.iter().any(|mark| mark.name == Some(name));
+    let soap = letter(LETTERS[0].1) && letter(LETTERS[1].1) && (letter(LETTERS[2].1) || letter(LETTERS[3].1));
+    marks.retain_mut(|mark| {
+        let spelled = mark
+            .name
+            .and_then(|name| LETTERS.iter().find(|(_, letter, _)| *letter == name));
+        match spelled {
+            Some((_, _, name)) => {
+                mark.name = Some(name);
+                soap
+            }
+            None => true,
+        }
+    });
+    let ends = marks.iter().skip(1).map(|mark| mark.heading.begin);
+    let ends = ends.chain([text.len()]);
+    let all = marks.iter().zip(ends).filter_map(|(mark, end)| {
+        Some(Section {
+            heading: mark.heading,
+            end,
+            name: mark.name?,
+        })
+    });
+    all.collect()
+}
+
+/// The name of the section that a byte stands in; `None` before the first and between them.
+pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
+    let index = sections.partition_point(|section| section.end <= at);
+    let section = sections.get(index)?;
+    (section.heading.begin <= at).then_some(section.name)
+}
+
+/// A heading, or what is written like one and is not known.
+struct Mark {
+    heading: ByteSpan,
+    name: Option<&'static str>,
+}
+
+/// A line without the white space behind it.
+struct Line<'a> {
+    text: &'a str,
+    begin: usize,
+    end: usize,
+    /// Whether nothing stands in the line before.
+    after_blank: bool,
+}
+
+impl Line<'_> {
+    fn slice(&self, begin: usize, end: usize) -> &str {
+        self.text.get(begin..end).unwrap_or_default()
+    }
+
+    /// Appends what is marked in this line. One pass; what is compared is never longer than a heading may be.
+    fn marks(&self, marks: &mut Vec<Mark>) {
+        let first = self.begin + prefix(self.slice(self.begin, self.end));
+        // Where the words that are read began, as long as they may be a heading.
+        let mut start = Some(first);
+        let (mut last, mut begins) = (' ', false);
+        let mut rest = self.slice(first, self.end).char_indices().peekable();
+        while let Some((at, c)) = rest.next() {
+            let at = first + at;
+            if begins && !c.is_whitespace() {
+                (start, begins) = (Some(at), false);
+            }
+            let next = rest.peek().map(|(_, next)| *next);
+            let wide = c == '\t' || (c == ' ' && next == Some(' '));
+            if c == ':' {
+                let known = start.and_then(|start| self.known(start, at));
+                if let Some(mark) = known.filter(|mark| {
+                    mark.heading.begin == first || begins_with_capital(self.slice(mark.heading.begin, at))
+                }) {
+                    marks.push(mark);
+                } else if start == Some(first) && at + 1 == self.end {
+                    self.unknown(first, at, marks);
+                }
+                start = None;
+            } else if start == Some(first)
+                && (wide || self.dash(at))
+                && at - first <= LONGEST
+                && is_capital(self.slice(first, at))
+                && let Some(mark) = self.known(first, at)
+            {
+                marks.push(mark);
+                start = None;
+            }
+            if wide || (c.is_whitespace() && matches!(last, '.' | ';' | '!' | '?' | ')' | ']')) {
+                (start, begins) = (None, true);
+            }
+            last = c;
+        }
+        if start == Some(first) {
+            let line = self.slice(first, self.end);
+            match self.known(first, self.end) {
+                Some(mark) if begins_with_capital(line) => marks.push(mark),
+                None if self.after_blank && is_capital(line) => self.unknown(first, self.end, marks),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether a dash that stands free begins behind this byte.
+    fn dash(&self, at: usize) -> bool {
+        let mut behind = self.slice(at, self.end).chars();
+        behind.next() == Some(' ')
+            && matches!(behind.next(), Some('-' | '–' | '—'))
+            && behind.next().is_none_or(char::is_whitespace)
+    }
+
+    fn known(&self, begin: usize, end: usize) -> Option<Mark> {
+        let words = self.slice(begin, end).trim_end();
+        if words.is_empty() || words.len() > LONGEST {
+            return None;
+        }
+        let letter = LETTERS.iter().find(|(letter, _, _)| *letter == words);
+        let name = match letter {
+            Some((_, name, _)) => name,
+            None => KNOWN.get(folded(words).as_str())?,
+        };
+        Some(Mark {
+            heading: ByteSpan {
+                begin,
+                end: begin + words.len(),
+            },
+            name: Some(name),
+        })
+    }
+
+    /// Marks words that are written like a heading: short, and beginning with a capital letter.
+    fn unknown(&self, begin: usize, end: usize, marks: &mut Vec<Mark>) {
+        let words = self.slice(begin, end);
+        if words.len() <= LONGEST
+            && begins_with_capital(words)
+            && words.chars().filter(|c| c.is_alphabetic()).count() > 3
+        {
+            let heading = ByteSpan { begin, end };
+            marks.push(Mark { heading, name: None });
+        }
+    }
+}
+
+/// Bytes of what may stand before a heading: white space, bullets, marks of emphasis, a number or letter with a point.
+fn prefix(line: &str) -> usize {
+    let bare = |text: &str| {
+        text.trim_start_matches(|c: char| c.is_whitespace() || MARKS.contains(c))
+            .len()
+    };
+    let mut rest = bare(line);
+    let numbered = line.get(line.len() - rest..).unwrap_or_default();
+    if let Some(stop) = numbered.find(['.', ')'])
+        && (1..=3).contains(&stop)
+        && let (Some(number), Some(behind)) = (numbered.get(..stop), numbered.get(stop + 1..))
+        && behind.starts_with(char::is_whitespace)
+        && (number.bytes().all(|c| c.is_ascii_digit()) || number.bytes().all(|c| b"IVXABCDEF".contains(&c)))
+    {
+        rest = bare(behind);
+    }
+    line.len() - rest
+}
+
+const MARKS: &str = "#*_-=•·>[]~|–—";
+
+fn begins_with_capital(words: &str) -> bool {
+    words.starts_with(char::is_uppercase)
+}
+
+/// Whether words are written in capitals.
+fn is_capital(words: &str) -> bool {
+    words.contains(char::is_uppercase) && !words.contains(char::is_lowercase)
+}
+
+/// Words as they are compared: small letters without accents, one space between them, no number behind them.
+fn folded(words: &str) -> String {
+    let mut folded = String::with_capacity(words.len());
+    for c in words.chars().flat_map(char::to_lowercase) {
+        match c {
+            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => folded.push('a'),
+            'ç' => folded.push('c'),
+            'è' | 'é' | 'ê' | 'ë' => folded.push('e'),
+            'ì' | 'í' | 'î' | 'ï' => folded.push('i'),
+            'ñ' => folded.push('n'),
+            'ò' | 'ó' | 'ô' | 'õ' | 'ö' => folded.push('o'),
+            'ù' | 'ú' | 'û' | 'ü' => folded.push('u'),
+            'ß' => folded.push_str("ss"),
+            'œ' => folded.push_str("oe"),
+            // Part of a word: "P.M.H.", "Specimen(s)", and letters and their accents apart.
+            '.' | '(' | ')' | '*' | '_' | '#' | '\u{300}'..='\u{36f}' => {}
+            '&' | '+' | '/' => {
+                folded.truncate(folded.trim_end().len());
+                folded.push('/');
+            }
+            c if c.is_alphanumeric() => folded.push(c),
+            _ if folded.is_empty() || folded.ends_with([' ', '/']) => {}
+            _ => folded.push(' '),
+        }
+    }
+    // "Labs 3/2".
+    let number = |c: char| c.is_ascii_digit() || c == '/' || c == ' ';
+    folded.truncate(folded.trim_end_matches(number).len());
+    folded
+}
+
+/// The letters of a SOAP note, what each is called until it is known whether it is one, and its section.
+const LETTERS: [(&str, &str, &str); 4] = [
+    ("S", "letter S", "subjective"),
+    ("O", "letter O", "objective"),
+    ("A", "letter A", "assessment"),
+    ("P", "letter P", "plan"),
+];
+
+static KNOWN: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
+    let headings = |(name, all): &(&'static str, &'static str)| {
+        let name = *name;
+        all.split(',').map(move |heading| (heading.trim(), name))
+    };
+    HEADINGS.iter().flat_map(headings).collect()
+});
+
+/// What sections are called.
+pub static NAMES: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| HEADINGS.iter().map(|(name, _)| *name).collect());
+
+/// The headings of each section, folded.
+#[rustfmt::skip]
+const HEADINGS: &[(&str, &str)] = &[
+    ("chief complaint", "chief complaint, cc, presenting complaint, presenting complaints, pc, reason for visit,
+        reason for admission, reason for consultation, reason for consult, reason for referral, reason,
+        aufnahmegrund, aufnahmeanlass, einweisungsgrund, vorstellungsgrund, leitsymptom, hauptbeschwerde, hauptbeschwerden,
+        beschwerden, motif, motif de consultation, motif d hospitalisation, motif d admission, motif de venue,
+        motivo de consulta, motivo de ingreso, motivo da consulta, motivo de internamento, motivo de internacao, queixa principal,
+        motivo del ricovero, motivo di ricovero, motivo della visita, motivo dell accesso,
+        reden van komst, reden van opname, reden opname, hoofdklacht, klachten"),
+    ("history of present illness", "history of present illness, hpi, history of presenting complaint, hpc, hopc,
+        history of presenting illness, present illness, interval history, interval,
+        anamnese, aktuelle anamnese, jetzige anamnese, krankheitsanamnese, jetziges leiden,
+        histoire de la maladie, histoire de la maladie actuelle, hdm, enfermedad actual, historia actual,
+        historia de la enfermedad actual, anamnesi patologica prossima, anamnesi prossima,
+        huidige ziektegeschiedenis, historia da doenca atual, hda, historia da molestia atual, hma"),
+    ("past medical history", "past medical history, pmh, pmhx, past medical hx, past med hx, past history, medical history,
+        previous medical history, comorbidities, co morbidities, background, background history,
+        vorerkrankungen, relevante vorerkrankungen, begleiterkrankungen, eigenanamnese, vorgeschichte, medizinische vorgeschichte,
+        antecedents, antecedents medicaux, antecedents personnels, antecedents medicaux et chirurgicaux, atcd, atcds, comorbidites,
+        antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
+        anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
+        voorgeschiedenis, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
+        antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades"),
+    ("past surgical history", "past surgical history, psh, pshx, surgical history, previous surgery, past surgeries,
+        voroperationen, operative vorgeschichte, antecedents chirurgicaux, antecedentes quirurgicos, cirugias previas,
+        interventi chirurgici, interventi chirurgici pregressi, chirurgische voorgeschiedenis,
+        antecedentes cirurgicos, cirurgias previas, cirurgias anteriores"),
+    ("psychiatric history", "psychiatric history, past psychiatric history, pph, psychiatrische anamnese,
+        psychiatrische vorgeschichte, antecedents psychiatriques, antecedentes psiquiatricos, psychiatrische voorgeschiedenis"),
+    ("obstetric history", "obstetric history, ob hx, obhx, ob history, ob/gyn history, gynakologische anamnese,
+        antecedents obstetricaux, antecedents gyneco obstetricaux, antecedentes obstetricos, antecedentes gineco obstetricos,
+        anamnesi ostetrica, obstetrische voorgeschiedenis"),
+    ("medications", "medications, medication, meds, current medications, current medication, current meds, home medications,
+        home meds, regular medications, regular meds, outpatient medications, medication list, medications on admission,
+        admission medications, medications prior to admission, drug history, dh, dhx,
+        medikation, medikamente, aktuelle medikation, dauermedikation, hausmedikation, medikation bei aufnahme,
+        aufnahmemedikation, bisherige medikation, medikamentenanamnese,
+        medicaments, traitement actuel, traitements actuels, traitement en cours, traitements en cours, traitement habituel,
+        traitement a l entree, traitement a domicile, traitement personnel,
+        medicacion, medicacion actual, medicacion habitual, tratamiento habitual, tratamiento actual, tratamiento domiciliario,
+        medicamentos, terapia domiciliare, terapia in atto, terapia in corso, terapia attuale, terapia farmacologica, farmaci,
+        farmaci in uso, medicatie, huidige medicatie, actuele medicatie, thuismedicatie, medicatie bij opname,
+        medicacao, medicacao atual, medicacao habitual, medicacao em uso, medicacoes em uso, medicamentos em uso"),
+    ("discharge medications", "discharge medications, discharge medication, discharge meds, medications on discharge,
+        medications at discharge, medication on discharge, tto, ttos, tta, ttas,
+        entlassungsmedikation, entlassmedikation, medikation bei entlassung, traitement de sortie, ordonnance de sortie,
+        medicacion al alta, tratamiento al alta, terapia alla dimissione, ontslagmedicatie, medicatie bij ontslag,
+        medicacao na alta, medicacao de alta, prescricao de alta"),
+    ("allergies", "allergies, allergy, allerg, drug allergies, drug allergy, allergies and intolerances, allergies/intolerances,
+        allergies/adverse reactions, adverse reactions, allergien, allergie, allergien und unvertraglichkeiten,
+        allergien/unvertraglichkeiten, unvertraglichkeiten, allergies et intolerances,
+        alergias, alergias medicamentosas, alergias e intolerancias, allergie e intolleranze, intolleranze, allergieen"),
+    ("family history", "family history, family hx, fam hx, fh, fhx, family, familienanamnese, antecedents familiaux,
+        antecedentes familiares, historia familiar, anamnesi familiare, familieanamnese, familiaire anamnese"),
+    ("social history", "social history, social hx, soc hx, sh, shx, soc, social, sozialanamnese, soziale anamnese, mode de vie,
+        habitudes de vie, contexte social, antecedentes sociales, historia social, habitos, habitos toxicos, anamnesi sociale,
+        abitudini di vita, sociale anamnese, sociale voorgeschiedenis, intoxicaties, habitos de vida, antecedentes sociais"),
+    ("immunizations", "immunizations, immunisations, immunization history, vaccinations, impfungen, impfstatus, vaccins, vacunas,
+        vacunacion, vaccinazioni, vaccinaties, vacinas, vacinacao"),
+    ("review of systems", "review of systems, ros, systems review, systemic enquiry, systemanamnese, vegetative anamnese,
+        revue des systemes, revision por sistemas, anamnesis por aparatos, tractusanamnese, revisao de sistemas"),
+    ("subjective", "subjective, subj, subjektiv, subjectif, subjetivo, subjectief"),
+    ("objective", "objective, obj, objektiv, objectif, objetivo, objectief"),
+    ("vital signs", "vital signs, vitals, vs, obs, observations, vitalparameter, vitalzeichen, constantes, signes vitaux,
+        constantes vitales, signos vitales, parametri vitali, vitale parameters, vitale functies, sinais vitais"),
+    ("physical examination", "physical examination, physical exam, physical, examination, exam, on examination, o/e, pe,
+        clinical examination, korperliche untersuchung, korperlicher untersuchungsbefund, untersuchungsbefund, klinischer befund,
+        aufnahmebefund, status praesens, examen clinique, examen physique, examen, exploracion fisica, exploracion, examen fisico,
+        esame obiettivo, lichamelijk onderzoek, exame fisico, exame objetivo, exame objectivo"),
+    ("mental state examination", "mental state examination, mental state, mental status, mental status exam,
+        mental status examination, mse, psychopathologischer befund, psychischer befund, examen mental, esame psichico,
+        psychiatrisch onderzoek, exame do estado mental"),
+    ("results", "results, labs, lab, laboratory, laboratory data, laboratory results, lab results, bloods, investigations, data,
+        pertinent results, diagnostic studies, studies, micro, microbiology, micro/labs, labor, laborbefunde, laborwerte,
+        biologie, bilan biologique, resultats, examens complementaires, analitica, laboratorio, resultados,
+        pruebas complementarias, examenes complementarios, esami ematochimici, esami di laboratorio, esami strumentali,
+        laboratorium, labuitslagen, aanvullend onderzoek, exames complementares, exames laboratoriais, analises"),
+    ("imaging", "imaging, radiology, bildgebung, radiologie, imagerie, pruebas de imagen, radiologia, diagnostica per immagini,
+        beeldvorming, imagiologia, exames de imagem"),
+    ("indication", "indication, indications, ind, clinical history, clinical details, clinical information, clinical indication,
+        clin info, indikation, fragestellung, klinische angaben, renseignements cliniques, indicacion, datos clinicos,
+        quesito clinico, quesito diagnostico, indicazione, indicatie, vraagstelling, klinische gegevens, indicacao,
+        informacao clinica"),
+    ("technique", "technique, technik, tecnica, techniek"),
+    ("comparison", "comparison, vergleich, comparaison, comparacion, confronto, vergelijking, comparacao"),
+    ("findings", "findings, befund, befunde, hallazgos, referto, reperti, bevindingen, achados"),
+    ("specimen", "specimen, specimens, prelevement, prelevements, muestra, muestras"),
+    ("macroscopic description", "gross, gross description, macroscopy, macroscopic description, makroskopie, macroscopie,
+        macroscopia"),
+    ("microscopic description", "microscopic, microscopy, microscopic description, mikroskopie, microscopie, microscopia"),
+    ("procedure", "procedure, procedures, operation, operations, operation performed, surgery, op, operationen, eingriff,
+        intervention, interventions, procedimiento, procedimientos, intervencion, intervento, ingreep, operatie, verrichtingen,
+        procedimento, procedimentos, cirurgia"),
+    ("hospital course", "hospital course, brief hospital course, course in hospital, clinical course, course, progress,
+        ed course, icu course, verlauf, therapie und verlauf, klinischer verlauf, stationarer verlauf, behandlungsverlauf,
+        epikrise, evolution, evolution clinique, evolution dans le service, prise en charge, evolucion, evolucion clinica,
+        curso clinico, decorso, decorso clinico, beloop, klinisch beloop, evolucao, evolucao clinica, evolucao no internamento"),
+    ("diagnoses", "diagnosis, diagnoses, dx, principal diagnosis, primary diagnosis, secondary diagnosis, secondary diagnoses,
+        final diagnosis, final diagnoses, discharge diagnosis, discharge diagnoses, admission diagnosis, admitting diagnosis,
+        clinical diagnosis, preoperative diagnosis, postoperative diagnosis, pre op dx, post op dx, pre operative diagnosis,
+        post operative diagnosis, diagnose, diagnosen, hauptdiagnose, nebendiagnose, nebendiagnosen, entlassungsdiagnose,
+        entlassungsdiagnosen, entlassdiagnose, entlassdiagnosen, aufnahmediagnose, diagnostic, diagnostics, diagnostic principal,
+        diagnostics associes, diagnostic de sortie, diagnostico, diagnosticos, diagnostico principal, diagnosticos secundarios,
+        diagnostico al alta, diagnosi, diagnosi principale, diagnosi di dimissione, diagnosi alla dimissione,
+        diagnosi di ingresso, hoofddiagnose, nevendiagnose, nevendiagnosen, nevendiagnoses, ontslagdiagnose,
+        diagnostico de alta"),
+    ("problem list", "problem list, problems, active problems, problemliste, liste des problemes, lista de problemas,
+        lista dei problemi, probleemlijst, problemen"),
+    ("assessment", "assessment, impression, imp, clinical impression, conclusion, conclusions, concl, beurteilung, einschatzung,
+        zusammenfassende beurteilung, synthese, impresion, impresion diagnostica, impresion clinica, juicio clinico,
+        juicio diagnostico, valoracion, conclusioni, valutazione, conclusie, beoordeling, conclusao, avaliacao, impressao,
+        impressao diagnostica, hipotese diagnostica, hipoteses diagnosticas"),
+    ("assessment and plan", "assessment and plan, assessment/plan, a/p, impression and plan, impression/plan, imp/plan,
+        assessment and recommendations, beurteilung und procedere, beurteilung und prozedere, conclusion et conduite a tenir,
+        valoracion y plan, impresion y plan, conclusie en beleid, avaliacao e plano"),
+    ("plan", "plan, plans, treatment plan, management plan, plan of care, recommendation, recommendations, rec, recs,
+        disposition, dispo, follow up, followup, discharge plan, discharge instructions, instructions, to do,
+        procedere, prozedere, weiteres procedere, weiteres prozedere, empfehlung, empfehlungen, therapieempfehlung,
+        conduite a tenir, recommandations, suivi, plan terapeutico, recomendaciones, seguimiento, piano, programma,
+        raccomandazioni, beleid, vervolgbeleid, advies, plano, plano terapeutico, conduta, recomendacoes, seguimento"),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(text: &str) -> Vec<(&str, &'static str)> {
+        let all = sections(text);
+        all.iter()
+            .map(|section| (&text[section.heading.begin..section.heading.end], section.name))
+            .collect()
+    }
+
+    fn name_of(text: &str, words: &str) -> Option<&'static str> {
+        section_at(&sections(text), text.find(words).unwrap())
+    }
+
+    #[test]
+    fn a_heading_belongs_to_one_section_and_is_folded() {
+        let mut seen: HashMap<&str, &str> = HashMap::new();
+        for (name, all) in HEADINGS {
+            for heading in all.split(',').map(str::trim) {
+                assert_eq!(folded(heading), heading);
+                assert!(heading.len() <= LONGEST);
+                assert_eq!(seen.insert(heading, name), None, "{heading}");
+            }
+        }
+        assert_eq!(seen.len(), KNOWN.len());
+        for (_, _, name) in LETTERS {
+            assert!(NAMES.contains(&name));
+        }
+        let told = include_str!("../../../sdk/plugin/ABI.md").replace('\n', " ");
+        for name in NAMES.iter() {
+            assert!(told.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
+    fn headings_are_found_as_clinicians_write_them() {
+        for (line, heading, name) in [
+            (
+                "Past Medical History: asthma",
+                "Past Medical History",
+                "past medical history",
+            ),
+            ("P.M.H.: asthma", "P.M.H.", "past medical history"),
+            ("PMHx:asthma", "PMHx", "past medical history"),
+            ("  meds : aspirin", "meds", "medications"),
+            (
+                "ASSESSMENT AND PLAN",
+                "ASSESSMENT AND PLAN",
+                "assessment and plan",
+            ),
+            ("A&P:", "A&P", "assessment and plan"),
+            ("Assessment / Plan:", "Assessment / Plan", "assessment and plan"),
+            ("## Medikation\r", "Medikation", "medications"),
+            ("**Allergien:** keine", "Allergien", "allergies"),
+            (
+                "2. Körperlicher Untersuchungsbefund:",
+                "Körperlicher Untersuchungsbefund",
+                "physical examination",
+            ),
+            ("II) ANTÉCÉDENTS", "ANTÉCÉDENTS", "past medical history"),
+            (
+                "Histoire de la maladie :",
+                "Histoire de la maladie",
+                "history of present illness",
+            ),
+            (
+                "Motif d'hospitalisation: chute",
+                "Motif d'hospitalisation",
+                "chief complaint",
+            ),
+            (
+                "Exploración física:",
+                "Exploración física",
+                "physical examination",
+            ),
+            (
+                "Exploracio\u{301}n fi\u{301}sica:",
+                "Exploracio\u{301}n fi\u{301}sica",
+                "physical examination",
+            ),
+            (
+                "Terapia alla dimissione:",
+                "Terapia alla dimissione",
+                "discharge medications",
+            ),
+            ("Voorgeschiedenis", "Voorgeschiedenis", "past medical history"),
+            (
+                "Medicação habitual: varfarina",
+                "Medicação habitual",
+                "medications",
+            ),
+            ("SPECIMEN(S):  A. COLON", "SPECIMEN(S)", "specimen"),
+            ("Labs 3/2: A1c 9.1", "Labs 3/2", "results"),
+            ("PLAN  discharge", "PLAN", "plan"),
+            ("IMPRESSION - no fracture", "IMPRESSION", "assessment"),
+        ] {
+            let text = format!("Seen today.\n{line}\nmore\n");
+            assert_eq!(found(&text), [(heading, name)], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_none() {
+        for text in [
+            "",
+            ":",
+            "::::",
+            "\n\n",
+            "the plan\nwas changed",
+            "history of pain",
+            "Plan is to stop",
+            "PLAN B was better.",
+            "plan",
+            "medications",
+            "he takes meds: none",
+            "A: x",
+            "S: x\nA: y",
+            "Neuro: awake",
+            "BP: 120/80",
+            "Impression by Dr. Plan",
+            "Note about Plan: none",
+            "1) plan x",
+        ] {
+            assert_eq!(found(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_section_reaches_to_the_next_heading() {
+        let text = "Dear colleague,\n\nPMH: asthma. PSH: none.   Meds: aspirin; no other\nsteroids before\n\n\
+                    Social work input:\nhousing\nASSESSMENT\npneumonia\nNOT VIRAL\n\nFAMILY MEETING HELD TODAY\nwife\nPlan\nstop ibuprofen";
+        for (words, name) in [
+            ("colleague", None),
+            ("PMH", Some("past medical history")),
+            ("asthma", Some("past medical history")),
+            ("none.", Some("past surgical history")),
+            ("aspirin", Some("medications")),
+            ("steroids", Some("medications")),
+            ("housing", None),
+            ("pneumonia", Some("assessment")),
+            ("VIRAL", Some("assessment")),
+            ("wife", None),
+            ("ibuprofen", Some("plan")),
+        ] {
+            assert_eq!(name_of(text, words), name, "{words}");
+        }
+        let all = sections(text);
+        assert_eq!(all.last().unwrap().end, text.len());
+        assert_eq!(section_at(&all, text.len()), None);
+    }
+
+    #[test]
+    fn soap_letters_count_together() {
+        let text = "S: cough\nO: T 38\nA: pneumonia\nP: amoxicillin";
+        let names: Vec<&str> = found(text).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(names, ["subjective", "objective", "assessment", "plan"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_sections_in_order_on_characters(
+            text in "(Plan|PMH|MEDS|é|: |:|\n|\r\n|  |[.;)] |- |[0-9]\\.|#|x|Ärzte|\u{301}|🦴|\t|\\PC){0,60}",
+        ) {
+            let all = sections(&text);
+            let mut last = 0;
+            for section in &all {
+                prop_assert!(NAMES.contains(&section.name));
+                prop_assert!(last <= section.heading.begin && section.heading.end <= section.end);
+                prop_assert!(text.get(section.heading.range()).is_some_and(|words| !words.trim().is_empty()));
+                prop_assert!(text.is_char_boundary(section.end));
+                last = section.end;
+            }
+            for at in 0..=text.len() {
+                let slow = all.iter().find(|s| s.heading.begin <= at && at < s.end).map(|s| s.name);
+                prop_assert_eq!(section_at(&all, at), slow);
+            }
+        }
+
+        #[test]
+        fn lines_that_follow_do_not_change_those_before(
+            before in "(Plan:|PMH|MEDS|x|: |\n|  |\\PC){0,30}",
+            after in "(Plan:|PMH|MEDS|x|: |\n|  |\\PC){0,30}",
+        ) {
+            let whole = format!("{before}\n{after}");
+            let alone = sections(&before);
+            let joined = sections(&whole);
+            for (alone, joined) in alone.iter().zip(&joined) {
+                prop_assert_eq!((alone.heading, alone.name), (joined.heading, joined.name));
+            }
+            prop_assert!(alone.len() <= joined.len());
+        }
+    }
+
+    #[test]
+    fn time_is_linear() {
+        // Each comparison is of a heading's length at most; counted by what would take minutes if it were not.
+        for part in [":", "Plan ", "A. ", "- ", "PLAN  ", "a", "\t", "((", "PMH: "] {
+            let text = part.repeat(2_000_000 / part.len());
+            assert!(sections(&text).len() <= text.len());
+        }
+    }
+}
