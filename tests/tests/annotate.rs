@@ -32,6 +32,33 @@ fn both_models() -> Daemon {
 }
 
 #[test]
+fn an_answer_names_the_precision_of_each_model() {
+    for asked in ["fp32", "auto"] {
+        let config = Config::default().model("tiny", &tiny_model(), true);
+        let daemon = Daemon::start(&config.engine(&format!("precision = \"{asked}\"\n")));
+        let models = daemon.request("GET", "/v1/models", "").ok().json();
+        let answer = daemon.annotate(SENTENCE);
+        let listed = models["models"].as_array().unwrap().iter();
+        let listed = listed.map(|model| {
+            (
+                model["name"].as_str().unwrap(),
+                model["precision"].as_str().unwrap(),
+            )
+        });
+        let said = answer
+            .versions
+            .precisions
+            .iter()
+            .map(|(name, precision)| (&**name, &**precision));
+        let said: BTreeSet<_> = said.collect();
+        assert!(!said.is_empty() && said.is_subset(&listed.collect()), "{said:?}");
+        let known =
+            |(_, precision): &(&str, &str)| *precision == "fp32" || asked == "auto" && *precision == "int8";
+        assert!(said.iter().all(known), "{said:?}");
+    }
+}
+
+#[test]
 fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
     let daemon = Daemon::start(&Config::default());
     for text in [SENTENCE, ""] {
@@ -60,7 +87,7 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
         );
         assert_eq!(
             keys(&answer["versions"]),
-            BTreeSet::from(["mednerd", "models", "plugins", "vocabularies"])
+            BTreeSet::from(["mednerd", "models", "plugins", "precisions", "vocabularies"])
         );
         assert_eq!(
             keys(&answer["timing_ms"]),

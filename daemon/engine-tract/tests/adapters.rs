@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mednerd_engine_tract::{EngineError, Options, TractModel};
+use mednerd_engine_tract::{EngineError, Options, Precision, TractModel};
 use mednerd_model::{Adapter, Checkpoint, known_families};
 use serde_json::Value;
 
-use reference::{fixtures, golden};
+use reference::{distance, fixtures, golden};
 
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
@@ -95,6 +95,31 @@ fn many_at_once_give_the_bits_of_each_alone() {
                     "{name}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn over_8_bits_every_adapter_stays_near_the_reference() {
+    let options = Options {
+        precision: Precision::Int8,
+    };
+    for (name, adapters) in all() {
+        let checkpoint = Checkpoint::open(&fixtures().join(&name)).unwrap();
+        let base = match TractModel::load(&checkpoint, &options) {
+            Ok(model) => (checkpoint, model),
+            Err(EngineError::Precision) => return println!("skipped: this CPU has no VNNI"),
+            Err(error) => panic!("{error}"),
+        };
+        let models: Vec<TractModel> = adapters.iter().map(|dir| adapt(&base, dir)).collect();
+        let ids = reference::logits(&golden(&adapters[0])).remove(0).0;
+        let together = TractModel::forward_each(&models.iter().collect::<Vec<_>>(), &ids).unwrap();
+        for ((model, dir), together) in models.iter().zip(&adapters).zip(together) {
+            assert_eq!(model.precision(), Precision::Int8);
+            assert_eq!(model.forward(&ids).unwrap(), together);
+            let share = distance(&golden(dir), |ids| model.forward(ids).unwrap());
+            println!("{}: {:.2} % away", dir.display(), 100.0 * share);
+            assert!(share < 0.1, "{}: {share}", dir.display());
         }
     }
 }

@@ -12,7 +12,7 @@ use mednerd_engine_tract::{EngineError, Options, Precision, TractModel};
 use mednerd_model::Checkpoint;
 use tempfile::TempDir;
 
-use reference::{VARIANTS, fixture, golden, logits};
+use reference::{VARIANTS, distance, fixture, golden, logits};
 
 /// The largest difference of a logit from the reference that is accepted.
 const TOLERANCE: f64 = 1e-4;
@@ -179,14 +179,7 @@ fn in_8_bits_every_family_stays_near_the_reference() {
         let Some(model) = load_int8(&fixture(variant)) else {
             return;
         };
-        let (mut error, mut total) = (0.0, 0.0);
-        for (ids, want) in logits(&golden(&fixture(variant))) {
-            for (got, want) in model.forward(&ids).unwrap().iter().zip(want) {
-                error += (f64::from(*got) - want).powi(2);
-                total += want * want;
-            }
-        }
-        let share = (error / total).sqrt();
+        let share = distance(&golden(&fixture(variant)), |ids| model.forward(ids).unwrap());
         println!("{variant}: {:.2} % away", 100.0 * share);
         assert!(share < 0.1, "{variant}: {share}");
     }

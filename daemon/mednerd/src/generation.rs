@@ -354,6 +354,15 @@ impl Generation {
         digests
     }
 
+    /// Name and precision on the CPU of the given models.
+    pub fn precisions<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Arc<Entry>>,
+    ) -> BTreeMap<String, String> {
+        let precision = |entry: &Arc<Entry>| (entry.name.clone(), entry.model.facts.precision.to_owned());
+        entries.into_iter().map(precision).collect()
+    }
+
     /// Id and version of the plugins that bring the given models.
     pub fn bringers<'a>(
         &self,

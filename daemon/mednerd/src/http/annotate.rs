@@ -71,6 +71,8 @@ pub struct Plan {
     allowed: Duration,
     echo: Echo,
     versions: Versions,
+    /// The precision of the models where a GPU computes the document.
+    gpu_precision: &'static str,
     link: Option<Link>,
 }
 
@@ -112,6 +114,7 @@ impl Plan {
             .map(|format| Decode::new(generation, format, request.text.clone()))
             .transpose()?;
         let mut versions = versions(generation.digests(&models));
+        versions.precisions = generation.precisions(&models);
         versions.plugins = generation.bringers(&models);
         versions.plugins.extend(decode.as_ref().map(Decode::version));
         let chosen = choose(models, request.labels, request.overlaps, request.threshold)?;
@@ -136,6 +139,7 @@ impl Plan {
                 context: request.context,
             },
             versions,
+            gpu_precision: generation.config.engine.gpu_precision.name(),
             link,
         })
     }
@@ -154,6 +158,7 @@ impl Plan {
             allowed,
             echo,
             mut versions,
+            gpu_precision,
             link,
         } = self;
         let deadline = arrived + allowed;
@@ -207,6 +212,10 @@ impl Plan {
             }
         })?;
         stages.note(app, &outcome);
+        if outcome.engine() == api::Engine::Cuda {
+            let precisions = versions.precisions.values_mut();
+            precisions.for_each(|precision| gpu_precision.clone_into(precision));
+        }
         let mut annotated = match outcome.result {
             Computed::Annotated(annotated) => annotated,
             Computed::Found(found) => {
@@ -378,8 +387,7 @@ pub fn versions(models: BTreeMap<String, String>) -> Versions {
     Versions {
         mednerd: env!("CARGO_PKG_VERSION").to_owned(),
         models,
-        plugins: BTreeMap::new(),
-        vocabularies: BTreeMap::new(),
+        ..Versions::default()
     }
 }
 
