@@ -84,8 +84,8 @@ class Engine:
         self.process.wait()
 
 
-def exports(model, directory):
-    """The ways to bring a model into ONNX Runtime: (name, path) of each that succeeds."""
+def exports(model, directory, wanted=("traced", "fused", "exported")):
+    """The ways to bring a model into ONNX Runtime: (name, path) of each wanted one that succeeds."""
     import torch
 
     ids = torch.ones(1, 19, dtype=torch.long)
@@ -98,6 +98,8 @@ def exports(model, directory):
         "exported": dict(dynamo=True, opset_version=18, dynamic_shapes={name: {1: sequence} for name in names}),
     }
     for way, options in ways.items():
+        if way not in wanted:
+            continue
         path = Path(directory) / way / "model.onnx"
         path.parent.mkdir()
         try:
@@ -106,7 +108,7 @@ def exports(model, directory):
             print(f"not {way}: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
         yield way, path
-        if way == "traced" and model.config.model_type == "bert":
+        if way == "traced" and "fused" in wanted and model.config.model_type == "bert":
             from onnxruntime.transformers import optimizer
 
             heads, hidden = model.config.num_attention_heads, model.config.hidden_size

@@ -48,15 +48,18 @@ class Client(http.client.HTTPConnection):
 
 
 @contextmanager
-def running(binary: Path, base: Path, adapters: dict[str, Path] | None = None) -> Iterator[Path]:
-    """Starts `binary` on a private socket with a base, called `base`, and adapters over it; gives the socket's path.
+def running(
+    binary: Path, base: Path, adapters: dict[str, Path] | None = None, engine: str = "threads = 1"
+) -> Iterator[Path]:
+    """Starts `binary` on a private socket with a base, called `base`, and adapters over it, and with the lines
+    `engine` of its section of that name; gives the socket's path.
 
     Raises `RuntimeError` with what the daemon said where it does not start.
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         lines = ["[server]", 'socket = "m.sock"', 'admin_socket = "a.sock"', "[access]", "groups = []"]
-        lines += ["[engine]", "threads = 1", "[[models]]", 'name = "base"', f"path = {json.dumps(str(base.resolve()))}"]
+        lines += ["[engine]", engine, "[[models]]", 'name = "base"', f"path = {json.dumps(str(base.resolve()))}"]
         for name, path in (adapters or {}).items():
             lines += ["[[models.adapters]]", f"name = {json.dumps(name)}", f"path = {json.dumps(str(path.resolve()))}"]
         (place / "mednerd.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
