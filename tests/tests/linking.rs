@@ -136,16 +136,14 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
 fn an_encoder_orders_uncertain_concepts_again_and_leaves_certain_ones() {
     let encoder = root().join("tests/fixtures/bert/fp32");
     // Few candidates of so small a vocabulary reach the usual threshold.
-    let own = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(own.path(), "hypertension\tC0020538\n").unwrap();
-    let settings = format!("\nthreshold = 0.02\nsynonyms = \"{}\"", own.path().display());
-    let daemon = linking_with("", &settings);
+    let threshold = "\nthreshold = 0.02";
+    let daemon = linking_with("", threshold);
     let linking = format!(
         "[linking]\nrerank = \"{}\"\nrerank_percent = 80\n",
         encoder.display()
     );
-    let ranking = linking_with(&linking, &settings);
-    // The hospital's own name is certain; other names of so small a release never are.
+    let ranking = linking_with(&linking, threshold);
+    // Names that are not the preferred ones are never certain.
     let note = "Past medical history: hypertension, chronic renal failure and a heart attack.";
     let (before, after) = (
         link(&daemon, note, json!(true)),

@@ -73,11 +73,11 @@ fn development_splits_are_linked_as_well_as_the_manual_says() {
             "{corpus}: accepted {:?}",
             outcome.auto_accept
         );
-        // What requests get: the same first candidates, and fewer others where the first is sure.
+        // What requests get: the same first candidates but for unlikely ones, and fewer others.
         for top_k in [1, 5] {
             let served = eval::evaluate(&linker, &documents, &map, &[], Some(top_k));
             assert!(
-                served.accuracy_at_1 >= outcome.accuracy_at_1 - 0.005
+                served.accuracy_at_1 >= outcome.accuracy_at_1 - 0.015
                     && served.recall_at_10 <= outcome.recall_at_10,
                 "{corpus}: at 1 {} of {top_k}, recall {}",
                 served.accuracy_at_1,

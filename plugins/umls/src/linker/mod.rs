@@ -299,7 +299,9 @@ impl Linker {
         wanted: &dyn Fn() -> bool,
     ) -> Option<Vec<Vec<Candidate>>> {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
-        let ranked = self.index.record().kind == "umls";
+        let record = self.index.record();
+        // RxNorm's own names are the ones that count there, whoever else has them.
+        let several = record.kind != "rxnorm" && record.vocabularies.len() >= ESTABLISHED as usize;
         let sieve = Sieve {
             index: &self.index,
             local: &local,
@@ -310,11 +312,8 @@ impl Linker {
             },
             depth: DEPTHS[usize::from(options.top_k > FEW)],
             weights: RefCell::new(Weights::new(&self.index)),
-            ranked,
-            established: match ranked {
-                true => ESTABLISHED.min(self.index.record().vocabularies.len() as u32),
-                false => 0,
-            },
+            ranked: record.kind == "umls",
+            several,
         };
         let threshold = self
             .settings
@@ -445,8 +444,8 @@ struct Sieve<'a> {
     weights: RefCell<Weights<'a>>,
     /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
     ranked: bool,
-    /// Vocabularies that must have a concept for it to be established.
-    established: u32,
+    /// It is of so many vocabularies that how many of them have a concept tells how established it is.
+    several: bool,
 }
 
 impl Sieve<'_> {
@@ -740,7 +739,7 @@ impl Sieve<'_> {
                 undefined: acronym,
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
-                established: self.index.vocabularies_of(one.concept) >= self.established,
+                established: !self.several || self.index.vocabularies_of(one.concept) >= ESTABLISHED,
                 case,
             });
             if case {
@@ -1025,7 +1024,7 @@ impl Sieve<'_> {
                 found.stage,
                 Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
-                Reverse(if self.ranked {
+                Reverse(if self.several {
                     self.index.vocabularies_of(found.concept)
                 } else {
                     0
