@@ -252,8 +252,7 @@ fn keygen(options: &KeygenOptions) -> Result<Exit, Error> {
             )));
         }
     }
-    let password = std::env::var(PASSWORD).ok();
-    let pair = KeyPair::generate_encrypted_keypair(password).map_err(refused)?;
+    let pair = KeyPair::generate_encrypted_keypair(password()?).map_err(refused)?;
     let boxes = pair.sk.to_box(None).and_then(|sk| Ok((sk, pair.pk.to_box()?)));
     let (sk, pk) = boxes.map_err(refused)?;
     write_new(secret, 0o600, &sk.into_string()).map_err(file_error(secret))?;
@@ -266,6 +265,17 @@ fn keygen(options: &KeygenOptions) -> Result<Exit, Error> {
         package::key_id(&pk).unwrap_or_default(),
         package::TRUSTED_KEYS
     ))
+}
+
+/// The password of a key where it is given; `None` where a terminal can be asked for it.
+fn password() -> Result<Option<String>, Error> {
+    match std::env::var(PASSWORD) {
+        Ok(password) => Ok(Some(password)),
+        Err(_) if File::open("/dev/tty").is_ok() => Ok(None),
+        Err(_) => Err(refused(format!(
+            "there is no terminal to ask for the key's password: give it in {PASSWORD}, empty for a key without one"
+        ))),
+    }
 }
 
 fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
@@ -286,8 +296,9 @@ fn sign(options: &SignOptions) -> Result<Exit, Error> {
     manifest.sha256 = Some(package::digest(&opened, &library).map_err(refused)?);
     let text = manifest.to_toml();
     let key = fs::read_to_string(&options.key).map_err(file_error(&options.key))?;
+    let password = password()?;
     let secret = SecretKeyBox::from_string(&key)
-        .and_then(|sealed| sealed.into_secret_key(std::env::var(PASSWORD).ok()))
+        .and_then(|sealed| sealed.into_secret_key(password))
         .map_err(|error| refused(format!("{}: {error}", options.key.display())))?;
     let comment = format!("{} {} for mednerd", manifest.id, manifest.version);
     let signature = minisign::sign(None, &secret, text.as_bytes(), Some(&comment), None);

@@ -7,7 +7,7 @@ mod reference;
 use std::fs;
 use std::path::Path;
 
-use mednerd_model::{Checkpoint, GlinerHead, LabelEncoder, SpanOutput};
+use mednerd_model::{Adapter, Checkpoint, GlinerHead, LabelEncoder, SpanOutput};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -173,6 +173,30 @@ fn a_head_that_does_not_fit_its_encoder_is_refused_by_tensor() {
     }
     let message = refused(&with("marker", json!({"hidden_size": 13})));
     assert!(message.contains("even number"), "{message}");
+}
+
+#[test]
+fn an_adapter_of_the_label_encoder_is_refused() {
+    let base = Checkpoint::open(&fixture("bi-span")).unwrap();
+    let from = fixture("adapters").join("whole-dora");
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(
+        from.join("adapter_config.json"),
+        dir.path().join("adapter_config.json"),
+    )
+    .unwrap();
+    let file = fs::read(from.join("adapter_model.safetensors")).unwrap();
+    let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&file[8..start]).unwrap();
+    let header = header.replace("bert_layer.model", "labels_encoder.model");
+    let length = (header.len() as u64).to_le_bytes();
+    let file = [&length[..], header.as_bytes(), &file[start..]].concat();
+    fs::write(dir.path().join("adapter_model.safetensors"), file).unwrap();
+    let message = Adapter::open(dir.path(), &base).unwrap_err().to_string();
+    assert!(
+        message.contains("only the text encoder") && message.contains("labels_encoder"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -215,7 +215,7 @@ pub struct AnnotateResponse<C = Value> {
     pub degraded: Vec<String>,
     /// The unit of every `begin` and `end` here.
     pub offset_unit: OffsetUnit,
-    /// SHA-256 of the text's UTF-8 bytes, in hexadecimal; empty where `status` is `failed`.
+    /// SHA-256 of the document as received, of a text its UTF-8 bytes, in hexadecimal; empty where `status` is `failed`.
     pub text_sha256: String,
     /// The length of the text in every unit, so that a client can check its own count; 0 where
     /// `status` is `failed`.
@@ -245,7 +245,7 @@ pub struct BatchLine<C = Value> {
     pub response: AnnotateResponse<C>,
 }
 
-/// The length of a text.
+/// The length of a text; of a document in base64 its bytes, in each unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TextLength {

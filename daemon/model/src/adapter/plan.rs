@@ -27,6 +27,8 @@ struct Modules<'a> {
     linears: BTreeMap<String, &'a Linear>,
     /// From a tensor's name in the complete model to the one in the base's files.
     tensors: BTreeMap<String, String>,
+    /// What is said of a module that is not here.
+    foreign: &'static str,
 }
 
 impl<'a> Modules<'a> {
@@ -71,6 +73,13 @@ impl<'a> Modules<'a> {
                 .map(|l| (module(&full(&l.weight)).to_owned(), l))
                 .collect(),
             tensors: tensors.map(|t| (full(&t.name), t.name)).collect(),
+            foreign: match inner {
+                Some(_) => {
+                    "of a zero-shot model only the text encoder can be adapted, and it has no such module; train the \
+                     adapter with target_modules of that encoder, or merge it with merge_and_unload"
+                }
+                None => "the base has no such module; the adapter was made for another base",
+            },
         }
     }
 }
@@ -351,7 +360,7 @@ fn place<'m>(
         } else if known {
             "adapter_config.json does not adapt this module".to_owned()
         } else {
-            "the base has no such module; the adapter was made for another base".to_owned()
+            modules.foreign.to_owned()
         });
     }
     if adapted.contains(module(full)) {
