@@ -4,6 +4,7 @@ faults.py MEDNERD FOLDER TIMES [FAULT…]: FOLDER holds `worker`, the program to
 each fault strikes, of all or of those named.
 """
 
+import ctypes
 import http.client
 import json
 import os
@@ -54,7 +55,11 @@ class Daemon:
         )
         self.log = open(folder / "log", "w")
         self.process = subprocess.Popen(
-            [program, "--config", folder / "mednerd.toml"], stderr=self.log, stdout=subprocess.DEVNULL
+            [program, "--config", folder / "mednerd.toml"],
+            stderr=self.log,
+            stdout=subprocess.DEVNULL,
+            # PR_SET_PDEATHSIG: a step that takes too long leaves no daemon behind.
+            preexec_fn=lambda: ctypes.CDLL(None).prctl(1, 9),
         )
         until(lambda: self.admin.exists() and "ready on" in (folder / "log").read_text(), "the daemon is ready")
 

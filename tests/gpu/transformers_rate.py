@@ -1,4 +1,7 @@
-"""Tokens per second of PyTorch `transformers` on the same GPU: random ids, 32 sequences of 512 tokens and 1 of 128."""
+"""Tokens per second of PyTorch `transformers` on the same GPU: random ids, 32 sequences of 512 tokens and 1 of 128.
+
+transformers_rate.py CHECKPOINT [compiled]: compiled, in bfloat16 alone, since that takes a minute.
+"""
 
 import sys
 import time
@@ -7,7 +10,7 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 
-def rate(model, count, length, dtype):
+def rate(model, count, length):
     ids = torch.randint(10, model.config.vocab_size - 10, (count, length), device="cuda")
     times = []
     with torch.inference_mode():
@@ -21,14 +24,18 @@ def rate(model, count, length, dtype):
 
 
 def main():
-    path = sys.argv[1]
+    path, compiled = sys.argv[1], sys.argv[2:] == ["compiled"]
     # As the worker: no TF32 in single precision.
     torch.backends.cuda.matmul.allow_tf32 = False
+    types = {"bf16": torch.bfloat16} if compiled else {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     found = []
-    for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
+    for name, dtype in types.items():
         model = AutoModelForTokenClassification.from_pretrained(path, dtype=dtype).cuda().eval()
-        found.append(f"{name} {rate(model, 32, 512, dtype):.0f} and {rate(model, 1, 128, dtype):.0f}")
-    print(f"transformers, torch {torch.__version__}, 32 x 512 and 1 x 128: {', '.join(found)} tokens/s")
+        if compiled:
+            model.forward = torch.compile(model.forward, dynamic=False)
+        found.append(f"{name} {rate(model, 32, 512):.0f} and {rate(model, 1, 128):.0f}")
+    how = "compiled, " if compiled else ""
+    print(f"transformers {path}, torch {torch.__version__}, {how}32 x 512 and 1 x 128: {', '.join(found)} tokens/s")
 
 
 main()

@@ -324,18 +324,11 @@ fn a_gpu_serves_beside_a_cpu_that_computes_in_8_bits() {
 /// The real worker, on a host without an NVIDIA driver. `make cuda` builds it.
 #[test]
 fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {
-    let target = binary("mednerd").parent().unwrap().parent().unwrap().join("gpu");
-    let built = fs::read_dir(&target).into_iter().flatten().flatten();
-    let worker = built
-        .map(|host| host.path().join("release/mednerd-cuda"))
-        .find(|worker| worker.is_file());
-    let Some(worker) = worker else {
-        println!(
-            "skipped: no mednerd-cuda in {}; `make cuda` builds it",
-            target.display()
-        );
+    let worker = binary("mednerd").with_file_name("mednerd-cuda");
+    if !worker.is_file() {
+        println!("skipped: there is no {}; `make cuda` builds it", worker.display());
         return;
-    };
+    }
     if std::path::Path::new("/proc/driver/nvidia/version").exists() {
         println!("skipped: this host has an NVIDIA driver; tests/gpu/run tests there");
         return;

@@ -8,10 +8,8 @@ use mednerd_gpu::protocol::Start;
 fn main() {
     checks::main(|precision| {
         let start = Start {
-            gpu: 0,
             precision,
-            memory_bytes: 0,
-            max_frame: 0,
+            ..Start::default()
         };
         let found = open(&start).unwrap_or_else(|why| panic!("{why}"));
         let ready = found.ready;

@@ -923,6 +923,28 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32)
     worst
 }
 
+/// How far logits of one device are from those of another, as a share of their norm: sequences of random ids of these lengths,
+/// packed.
+pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 {
+    let mut random = Random(11);
+    let logits: Vec<Vec<f32>> = {
+        let engines = [one, other].map(|device| GpuEngine::new(device, u64::MAX));
+        let checkpoints = [load(&engines[0], 1, dir), load(&engines[1], 1, dir)];
+        let rows = checkpoints[0].architecture().embeddings.words.rows;
+        let mut sequence =
+            |length: &usize| -> Vec<u32> { (0..*length).map(|_| random.below(rows) as u32).collect() };
+        let ids: Vec<Vec<u32>> = lengths.iter().map(&mut sequence).collect();
+        let batch: Vec<(u64, &[u32])> = ids.iter().map(|ids| (1, ids.as_slice())).collect();
+        engines
+            .iter()
+            .map(|engine| engine.forward(&batch, &token()).unwrap())
+            .collect()
+    };
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+    let difference = norm(&mut logits[0].iter().zip(&logits[1]).map(|(a, b)| a - b));
+    difference / norm(&mut logits[1].iter().copied())
+}
+
 /// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
 pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: usize, times: usize) -> f64 {
     let engine = GpuEngine::new(device, u64::MAX);
@@ -950,7 +972,7 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
 const BOUND: f32 = 1e-3;
 
 /// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
-/// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `about`, and `lists` of kernels. It says last what came of it, and panics where
+/// `apart DIRECTORY PRECISION`, from single precision, `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `about`, and `lists` of kernels. It says last what came of it, and panics where
 /// that is nothing good.
 pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -987,6 +1009,16 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
         ["adapters", fixtures, family] => {
             let worst = adapters(open(Precision::Fp32).0, Path::new(fixtures), family, BOUND);
             println!("ok      adapters on {family}: largest difference {worst:.1e}");
+        }
+        ["apart", dir, of] => {
+            let of = precision(of);
+            let lengths = [512, 1, 130, 64, 65];
+            let share = apart(open(of).0, open(Precision::Fp32).0, Path::new(dir), &lengths);
+            assert!(share < of.tolerance(), "{dir}: {share} of the norm");
+            println!(
+                "ok      {dir} {} and fp32: {share:.1e} of the norm apart",
+                of.name()
+            );
         }
         ["throughput", dir, of, sequences, length] => {
             let (sequences, length) = (sequences.parse().unwrap(), length.parse().unwrap());

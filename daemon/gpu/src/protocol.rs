@@ -43,7 +43,7 @@ impl Precision {
 }
 
 /// The payload of `Start`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// Which GPU, as the driver counts them.
     pub gpu: u32,

@@ -73,3 +73,22 @@ fn what_cannot_be_is_refused() {
     load.digest = "0".repeat(64);
     assert!(matches!(engine.load(&load), Err(Fault::Refused(_))));
 }
+
+/// The fixtures' heads are narrower than tensor cores take them.
+#[test]
+fn attention_on_tensor_cores_is_attention() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/models/biomed-small");
+    let checkpoint = Checkpoint::open_base(&dir).unwrap();
+    let attention = &checkpoint.architecture().layers[0].attention;
+    assert!(
+        [32, 64, 128].contains(&attention.head_dim),
+        "{}",
+        attention.head_dim
+    );
+    for precision in [Precision::Fp16, Precision::Bf16] {
+        let (half, single) = (Emulated::new(precision, 3), Emulated::new(Precision::Fp32, 3));
+        let share = checks::apart(half, single, &dir, &[70, 1, 2]);
+        println!("biomed-small {}: {share:.1e} of the norm", precision.name());
+        assert!(share < precision.tolerance() / 4.0);
+    }
+}
