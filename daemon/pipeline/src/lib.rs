@@ -62,6 +62,7 @@ mod sentences;
 pub mod stretches;
 #[cfg(test)]
 mod testing;
+pub mod tick_boxes;
 pub mod tokenizer;
 pub mod tokens;
 pub mod windows;
@@ -73,6 +74,7 @@ pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use merge::{Mention, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use stretches::{Candidate, Overlaps, TooMany};
+pub use tick_boxes::without_tick_boxes;
 pub use tokenizer::{Sequence, SpecialToken, TextTokenizer, WordPieces};
 pub use tokens::{ByteSpan, Token, TokenError, Tokens};
 pub use windows::{Room, Window, WindowError, windows, word_windows};
