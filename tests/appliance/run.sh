@@ -345,12 +345,13 @@ left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\
 [ -z "$left" ] || die "nothing is left after a purge: $left"
 pass "is purged, and nothing is left"
 
-# The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a note.
+# The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a model, a note.
 inside useradd mirth
-inside mkdir -p /root/guide /srv/umls/2026AA /var/lib/node_exporter
+inside mkdir -p /root/guide /srv/umls/2026AA /srv/copied /var/lib/node_exporter
 inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/system/mirthconnect.service
     echo "APT::Get::Assume-Yes \"true\";" >/etc/apt/apt.conf.d/guide
     ln -s /usr/share/mednerd/vocabularies/demo /srv/umls/2026AA/META
+    ln -s /usr/share/mednerd/models/biomed-small /srv/copied/anatomy
     echo "Type 2 diabetes." >/root/guide/note.txt
     cp /root/new.deb /root/guide/mednerd_1_amd64.deb; cp /root/umls.deb /root/guide/mednerd-umls_1_amd64.deb'
 cp "$here/guide.py" "$here/../../packaging/doc/administrator-guide.md" "$place/root/root/"

@@ -59,6 +59,30 @@ fn an_answer_names_the_precision_of_each_model() {
 }
 
 #[test]
+fn a_tick_box_is_in_no_mention() {
+    let daemon = both_models();
+    let names = ["Hypertension", "asthma", "metformin", "pneumonia", "nausea"];
+    for form in [
+        "[x] {}\n",
+        "{} [ ] ",
+        "\u{2611} {}\n",
+        "\u{2611}{}\u{2610}\u{2713} ",
+        "(X) {}, ",
+    ] {
+        let text: String = names.iter().map(|name| form.replace("{}", name)).collect();
+        let answer = daemon.annotate(&text);
+        assert_eq!(flaw(&text, &answer), None);
+        let found: Vec<&str> = answer.entities.iter().map(|entity| &*entity.text).collect();
+        let boxed = |text: &&str| text.contains(|c| "[]()\u{2610}\u{2611}\u{2713}".contains(c));
+        assert_eq!(found.iter().find(boxed), None, "{form}");
+        assert!(found.len() >= 4, "{form}: {found:?}");
+        // A model that finds something nearly everywhere, in the boxes too: what it says is no error.
+        let anything = daemon.ask(&json!({"text": text, "models": ["tiny"]}));
+        assert_eq!(flaw(&text, &anything), None);
+    }
+}
+
+#[test]
 fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
     let daemon = Daemon::start(&Config::default());
     for text in [SENTENCE, ""] {

@@ -17,6 +17,9 @@ use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use crate::exit::Exit;
 
+/// Where `mednerctl model install` puts models.
+const MODELS: &str = "/var/lib/mednerd/models";
+
 /// How long a question about the daemon itself may take.
 pub const SHORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the work on a note, or a reload, may take.
@@ -75,6 +78,13 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: PluginCommand,
+    },
+    /// Check, install, verify, sign and remove models and task adapters on this machine.
+    #[command(after_long_help = exit_codes(), arg_required_else_help = true)]
+    Model {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelCommand,
     },
     /// Make the daemon read its configuration again.
     ///
@@ -227,15 +237,96 @@ pub struct KeygenOptions {
     pub key: PathBuf,
 }
 
-/// What `plugin sign` can be told.
+/// What `plugin sign` and `model sign` can be told.
 #[derive(Debug, Args)]
 pub struct SignOptions {
-    /// The plugin's directory.
+    /// The plugin's or model's directory.
     #[arg(value_hint = ValueHint::DirPath)]
     pub path: PathBuf,
     /// The secret key.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub key: PathBuf,
+}
+
+/// The sub-commands of `model`. A model is a Hugging Face checkpoint, an adapter a PEFT directory.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Check a model or adapter and copy it to where the daemon loads it from.
+    ///
+    /// The daemon's program loads it, has it read a sentence and compares its goldens.jsonl, where it has one. Only files that
+    /// the daemon or a person reads are copied, weights in safetensors alone. SHA256SUMS records them; where the directory
+    /// brings its own, it must fit, and so must its signature. What is there under the same name is replaced in one step, and
+    /// stays where anything fails.
+    Install(ModelInstall),
+    /// Compare an installed model with its record, and load it.
+    Verify {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        #[command(flatten)]
+        place: ModelPlace,
+        /// How to load it.
+        #[command(flatten)]
+        check: ModelCheck,
+    },
+    /// List the installed models and whether they are as they were installed.
+    List {
+        /// Where they are.
+        #[command(flatten)]
+        place: ModelPlace,
+    },
+    /// Remove an installed model.
+    Remove {
+        /// Its name.
+        name: String,
+        /// Where models are installed.
+        #[arg(long, value_name = "DIR", default_value = MODELS, value_hint = ValueHint::DirPath)]
+        into: PathBuf,
+    },
+    /// Record a model's files in SHA256SUMS and sign that, with a key of `mednerctl plugin keygen`.
+    Sign(SignOptions),
+}
+
+/// Where models are installed.
+#[derive(Debug, Args)]
+pub struct ModelPlace {
+    /// Where models are installed.
+    #[arg(long, value_name = "DIR", default_value = MODELS, value_hint = ValueHint::DirPath)]
+    pub into: PathBuf,
+    /// Public keys of trusted vendors, *.pub.
+    #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
+    pub trusted_keys: PathBuf,
+}
+
+/// How a model is loaded to be checked.
+#[derive(Debug, Args)]
+pub struct ModelCheck {
+    /// The base of an adapter: the name of an installed or shipped model, or a directory.
+    #[arg(long, value_name = "NAME|DIR", value_hint = ValueHint::DirPath)]
+    pub base: Option<PathBuf>,
+    /// The daemon's program [default: beside this one, or where the package puts it].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub daemon: Option<PathBuf>,
+}
+
+/// What `model install` can be told.
+#[derive(Debug, Args)]
+pub struct ModelInstall {
+    /// The directory: a checkpoint, an adapter, or a snapshot in a hub's cache.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub path: PathBuf,
+    /// What its folder is called [default: as the directory, or the repository in the hub's cache].
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Split larger weights into shards. Adapters that name a base by its digest do not know it any more when it is split.
+    #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub max_file_mb: u64,
+    /// Where to.
+    #[command(flatten)]
+    pub place: ModelPlace,
+    /// How to check it.
+    #[command(flatten)]
+    pub check: ModelCheck,
 }
 
 /// What `annotate` can be told.

@@ -88,6 +88,9 @@ pub enum Error {
     /// A plugin is not what it must be, or cannot be put where it shall.
     #[error("{0}")]
     Plugin(String),
+    /// A model is not installed, not what was installed, or not removed.
+    #[error(transparent)]
+    Model(#[from] crate::model::ModelError),
     /// No event loop.
     #[error("cannot start: {0}; are there too many open files?")]
     Runtime(#[source] io::Error),
@@ -101,6 +104,7 @@ impl Error {
             Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } | Self::Plugin(_) => {
                 Exit::Refused
             }
+            Self::Model(_) => Exit::Refused,
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,
             Self::Read(_)
             | Self::NotUtf8 { .. }

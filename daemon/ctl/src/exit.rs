@@ -42,7 +42,7 @@ impl Exit {
                 "The daemon cannot be reached, broke the connection, or gave no usable answer in time."
             }
             Self::Refused => {
-                "The daemon refused the one request, or every one of several; or a plugin is not what it must be."
+                "The daemon refused the one request, or every one of several; or a plugin or model is not what it must be."
             }
             Self::Partly => {
                 "A part was not done: an input could not be read or is not UTF-8 (also where it \

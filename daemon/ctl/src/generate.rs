@@ -167,6 +167,7 @@ mod tests {
                 "mednerctl-completions.1",
                 "mednerctl-doctor.1",
                 "mednerctl-load.1",
+                "mednerctl-model.1",
                 "mednerctl-models.1",
                 "mednerctl-plugin.1",
                 "mednerctl-plugins.1",

@@ -20,6 +20,7 @@ mod generate;
 mod html;
 mod info;
 mod input;
+mod model;
 mod output;
 mod plugin;
 mod table;
@@ -88,6 +89,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
             wait_for(bundle::run(&socket, patience(cli::SHORT_TIMEOUT), options))
         }
         Command::Plugin { command } => plugin::run(command),
+        Command::Model { command } => model::run(command),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { directory } => generate::man_pages(&directory),
     }

@@ -43,7 +43,8 @@ fn refused(why: impl ToString) -> Error {
     Error::Plugin(why.to_string())
 }
 
-fn say(text: &str) -> Result<Exit, Error> {
+/// Prints lines on standard output.
+pub fn say(text: &str) -> Result<Exit, Error> {
     Output::Stdout.write(format!("{text}\n").as_bytes())?;
     Ok(Exit::Fine)
 }
@@ -287,6 +288,17 @@ fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
+/// The signature of `text` by the secret key in a file, with a comment that is signed as well.
+pub fn signature(key: &Path, text: &[u8], comment: &str) -> Result<String, Error> {
+    let sealed = fs::read_to_string(key).map_err(file_error(key))?;
+    let password = password()?;
+    let secret = SecretKeyBox::from_string(&sealed)
+        .and_then(|sealed| sealed.into_secret_key(password))
+        .map_err(|error| refused(format!("{}: {error}", key.display())))?;
+    let signature = minisign::sign(None, &secret, text, Some(comment), None);
+    Ok(signature.map_err(refused)?.into_string())
+}
+
 fn sign(options: &SignOptions) -> Result<Exit, Error> {
     let path = options.path.join(MANIFEST);
     let text = fs::read_to_string(&path).map_err(file_error(&path))?;
@@ -295,14 +307,8 @@ fn sign(options: &SignOptions) -> Result<Exit, Error> {
     let opened = File::open(&library).map_err(file_error(&library))?;
     manifest.sha256 = Some(package::digest(&opened, &library).map_err(refused)?);
     let text = manifest.to_toml();
-    let key = fs::read_to_string(&options.key).map_err(file_error(&options.key))?;
-    let password = password()?;
-    let secret = SecretKeyBox::from_string(&key)
-        .and_then(|sealed| sealed.into_secret_key(password))
-        .map_err(|error| refused(format!("{}: {error}", options.key.display())))?;
     let comment = format!("{} {} for mednerd", manifest.id, manifest.version);
-    let signature = minisign::sign(None, &secret, text.as_bytes(), Some(&comment), None);
-    let signature = signature.map_err(refused)?.into_string();
+    let signature = signature(&options.key, text.as_bytes(), &comment)?;
     fs::write(&path, &text).map_err(file_error(&path))?;
     let target = options.path.join(SIGNATURE);
     fs::write(&target, &signature).map_err(file_error(&target))?;

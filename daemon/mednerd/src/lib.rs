@@ -7,6 +7,7 @@
 pub mod access;
 mod app;
 mod audit;
+pub mod check;
 pub mod config;
 mod generation;
 mod gpu;

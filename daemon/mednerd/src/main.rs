@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use mednerd::check;
 use mednerd::config::DEFAULT_FILE;
 use mednerd::run::{self, Exit};
 
@@ -35,6 +36,17 @@ enum Command {
     ///
     /// Exit code 0 where all is right, 78 where something is not.
     Validate(ConfigFile),
+    /// Load one model or adapter, have it read a sentence and its own goldens.jsonl, print what it is as JSON, and end.
+    ///
+    /// Exit code 0 where it could be served, 78 where not. `mednerctl model` runs it.
+    #[command(hide = true)]
+    CheckModel {
+        /// The directory.
+        path: PathBuf,
+        /// The directory of the base, for an adapter.
+        #[arg(long, value_name = "DIR")]
+        base: Option<PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -42,11 +54,26 @@ fn main() -> ExitCode {
     let exit = match arguments.command {
         None => run::serve(&arguments.config.file),
         Some(Command::Validate(config)) => validate(&config.file),
+        Some(Command::CheckModel { path, base }) => check_model(&path, base.as_deref()),
     };
     exit.into()
 }
 
-fn validate(file: &std::path::Path) -> Exit {
+fn check_model(path: &Path, base: Option<&Path>) -> Exit {
+    let checked = check::check(path, base).map_err(|error| error.to_string());
+    match checked.and_then(|checked| serde_json::to_string(&checked).map_err(|error| error.to_string())) {
+        Ok(line) => {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            Exit::Fine
+        }
+        Err(why) => {
+            let _ = writeln!(std::io::stderr().lock(), "{why}");
+            Exit::Configuration
+        }
+    }
+}
+
+fn validate(file: &Path) -> Exit {
     let (lines, exit) = match run::validate(file) {
         Ok(mut lines) => {
             lines.push(format!("{}: all is right", file.display()));

@@ -9,6 +9,7 @@ use mednerd_engine_tract::{Options, TractModel};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
+    without_tick_boxes,
 };
 use mednerd_plugin::AdapterFiles;
 
@@ -356,7 +357,9 @@ impl Base {
 
 impl Reader {
     fn prepare(&self, text: &str) -> Result<Prepared, StageError> {
-        let tokens = self.tokenizer.tokenise(text).map_err(failed("tokeniser"))?;
+        // Of the same length, so that tokens lie in the text as received.
+        let read = without_tick_boxes(text);
+        let tokens = self.tokenizer.tokenise(&read).map_err(failed("tokeniser"))?;
         let capacity = self.context.saturating_sub(self.tokenizer.special_count());
         let windows =
             windows(text, &tokens, capacity, OVERLAP.min(capacity / 4)).map_err(failed("windows"))?;

@@ -65,6 +65,7 @@ mod sentences;
 pub mod stretches;
 #[cfg(test)]
 mod testing;
+pub mod tick_boxes;
 pub mod tokenizer;
 pub mod tokens;
 pub mod windows;
@@ -77,6 +78,7 @@ pub use merge::{Mention, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use sections::{Section, section_at, sections};
 pub use stretches::{Candidate, Overlaps, TooMany};
+pub use tick_boxes::without_tick_boxes;
 pub use tokenizer::{Sequence, SpecialToken, TextTokenizer, WordPieces};
 pub use tokens::{ByteSpan, Token, TokenError, Tokens};
 pub use windows::{Room, Window, WindowError, windows, word_windows};

@@ -21,6 +21,8 @@ use crate::types::{ABI_MAJOR, ability};
 pub const MANIFEST: &str = "plugin.toml";
 /// Its signature.
 pub const SIGNATURE: &str = "plugin.toml.minisig";
+/// What a signature's file is called: the signed file's name and this.
+pub const MINISIG: &str = ".minisig";
 /// Where the package puts the keys of vendors that the hospital trusts.
 pub const TRUSTED_KEYS: &str = "/etc/mednerd/trusted-keys.d";
 /// Where `mednerctl plugin install` puts plugins.
@@ -91,7 +93,7 @@ pub enum PackageError {
         reason: String,
     },
     /// A file or directory that others than root could have changed.
-    #[error("{} {reason}; plugins must belong to root and be writable by root alone", path.display())]
+    #[error("{} {reason}; it must belong to root and be writable by root alone", path.display())]
     Ownership {
         /// Which.
         path: PathBuf,
@@ -108,7 +110,7 @@ pub enum PackageError {
     },
     /// There is no signature.
     #[error(
-        "{} is not there: the plugin is not signed; ask the vendor for a signed one, or set development = true in [plugin_policy]",
+        "{} is not there: it is not signed; ask the vendor for a signed one, or set development = true in [plugin_policy]",
         path.display()
     )]
     Unsigned {
@@ -132,8 +134,10 @@ pub enum PackageError {
         keys: PathBuf,
     },
     /// The signature is wrong.
-    #[error("the signature by key {key_id} does not fit plugin.toml: it was changed after it was signed")]
+    #[error("the signature by key {key_id} does not fit {file}: it was changed after it was signed")]
     BadSignature {
+        /// The signed file's name.
+        file: String,
         /// As minisign prints it.
         key_id: String,
     },
@@ -305,7 +309,7 @@ pub fn verify(directory: &Path, policy: &Policy) -> Result<Package, PackageError
         open_file(&folder, directory, MANIFEST, policy.owned)?,
         &manifest_path,
     )?;
-    let key_id = match signed(&folder, directory, &text, policy) {
+    let key_id = match signed(&folder, directory, MANIFEST, &text, policy) {
         Ok(key_id) => Some(key_id),
         Err(_) if !policy.signed => None,
         Err(error) => return Err(error),
@@ -340,10 +344,31 @@ pub fn verify(directory: &Path, policy: &Policy) -> Result<Package, PackageError
     })
 }
 
-/// Which trusted key signed `text`.
-fn signed(folder: &OwnedFd, directory: &Path, text: &[u8], policy: &Policy) -> Result<String, PackageError> {
-    let path = directory.join(SIGNATURE);
-    let file = match open_file(folder, directory, SIGNATURE, policy.owned) {
+/// The content of the file `name` in `directory`, at most a megabyte, and which trusted key signed it in `name.minisig`.
+///
+/// # Errors
+/// [`PackageError`]; [`PackageError::Unsigned`] where there is no signature.
+pub fn signed_file(directory: &Path, name: &str, policy: &Policy) -> Result<(Vec<u8>, String), PackageError> {
+    let folder = open_folder(directory, policy.owned)?;
+    let text = read(
+        open_file(&folder, directory, name, policy.owned)?,
+        &directory.join(name),
+    )?;
+    let key_id = signed(&folder, directory, name, &text, policy)?;
+    Ok((text, key_id))
+}
+
+/// Which trusted key signed `text`, which is the content of the file `name`.
+fn signed(
+    folder: &OwnedFd,
+    directory: &Path,
+    name: &str,
+    text: &[u8],
+    policy: &Policy,
+) -> Result<String, PackageError> {
+    let signature = format!("{name}{MINISIG}");
+    let path = directory.join(&signature);
+    let file = match open_file(folder, directory, &signature, policy.owned) {
         Err(PackageError::File { .. }) if !path.exists() => return Err(PackageError::Unsigned { path }),
         other => other?,
     };
@@ -358,7 +383,10 @@ fn signed(folder: &OwnedFd, directory: &Path, text: &[u8], policy: &Policy) -> R
         }
     }
     match trusted(policy)?.iter().any(|(id, _)| *id == key_id) {
-        true => Err(PackageError::BadSignature { key_id }),
+        true => Err(PackageError::BadSignature {
+            file: name.to_owned(),
+            key_id,
+        }),
         false => Err(PackageError::UnknownKey {
             key_id,
             keys: policy.trusted_keys.clone(),

@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
         return added
 
     for name, run in (
-        ("check", check), ("tokenizer", tokenizer), ("pretrain", pretrain), ("dapt", dapt), ("adapter", adapter),
-        ("search", search),
+        ("check", check), ("tokenizer", tokenizer), ("pretrain", pretrain), ("dapt", dapt), ("joint", joint),
+        ("adapter", adapter), ("search", search),
     ):  # fmt: skip
         command(name, run).add_argument("settings", type=Path, help="the run's TOML file")
     evaluate.arguments(command("evaluate", evaluate.run))
@@ -37,6 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
     exporting.add_argument("--out", type=Path, required=True)
     exporting.add_argument("--precision", choices=("fp16", "fp32"), default="fp16")
     exporting.add_argument("--max-file-mb", type=int, default=20)
+    golding = command("goldens", goldens)
+    golding.add_argument("--model", type=Path, required=True, help="a token classifier, or the base of --adapter")
+    golding.add_argument("--adapter", type=Path)
+    golding.add_argument("texts", type=Path, nargs="+", help="a text each")
     carding = command("card", card)
     carding.add_argument("settings", type=Path, help="the TOML file of the run, with [card]")
     carding.add_argument(
@@ -113,6 +117,14 @@ def dapt(options: argparse.Namespace) -> None:
     print(json.dumps(mlm.train(wanted)))
 
 
+def joint(options: argparse.Namespace) -> None:
+    """Trains a base on several tasks at once, so that their adapters need change little of it."""
+    from . import joint as joints
+    from . import settings
+
+    print(json.dumps(joints.train(settings.load(joints.Settings, options.settings))))
+
+
 def adapter(options: argparse.Namespace) -> None:
     """Trains a LoRA adapter and its head over a frozen base."""
     from . import adapter as adapters
@@ -141,6 +153,18 @@ def export(options: argparse.Namespace) -> None:
     model = exports.merged(first, options.adapter) if options.adapter else exports.average(options.model)
     dtype = torch.float16 if options.precision == "fp16" else torch.float32
     exports.export(model, first, options.out, dtype=dtype, max_file_bytes=options.max_file_mb * 1_000_000)
+
+
+def goldens(options: argparse.Namespace) -> None:
+    """Writes goldens.jsonl: what the reference finds in some texts, which `mednerctl model install` compares."""
+    from . import evaluate
+    from .data import Document, write_jsonl
+
+    texts = [path.read_text(encoding="utf-8") for path in options.texts]
+    loaded, _ = evaluate.tagger(options.model, options.adapter)
+    found = loaded.spans(texts)
+    documents = [Document("", text, [s.span for s in scored]) for text, scored in zip(texts, found)]
+    write_jsonl(documents, (options.adapter or options.model) / "goldens.jsonl")
 
 
 def card(options: argparse.Namespace) -> None:

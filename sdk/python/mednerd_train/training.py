@@ -296,7 +296,7 @@ def fit(
             if index % plan.accumulate:
                 continue
             for group in optimizer.param_groups:
-                group["lr"] = plan.rate * _rate(done(step + 1), plan)
+                group["lr"] = plan.rate * _rate((step + 1) / total, done(step + 1), plan)
             scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(parameters, plan.clip)
             scaler.step(optimizer)
@@ -331,12 +331,12 @@ def fit(
     return best
 
 
-def _rate(progress: float, plan: Plan) -> float:
-    """Linear warm-up, then half a cosine down to `plan.floor`; a share of the peak."""
-    if plan.warmup and progress < plan.warmup:
-        return progress / plan.warmup
-    fall = min(1.0, (progress - plan.warmup) / (1 - plan.warmup))
-    return plan.floor + (1 - plan.floor) * 0.5 * (1 + math.cos(math.pi * fall))
+def _rate(steps: float, progress: float, plan: Plan) -> float:
+    """Linear warm-up by the share of `steps` alone (a run that the clock ends may get few of them at first), and half a
+    cosine down to `plan.floor` by `progress`; a share of the peak."""
+    warm = min(1.0, steps / plan.warmup) if plan.warmup else 1.0
+    fall = min(1.0, max(0.0, (progress - plan.warmup) / (1 - plan.warmup)))
+    return warm * (plan.floor + (1 - plan.floor) * 0.5 * (1 + math.cos(math.pi * fall)))
 
 
 def _bar(total: int, name: str):

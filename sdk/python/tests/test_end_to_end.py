@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import subprocess
 import tempfile
 import unittest
 from contextlib import closing
@@ -72,6 +73,13 @@ class Kit(unittest.TestCase):
             'data = "Made up."\nintended_use = "A test."\nlimits = "It knows ten organs."\n'
         )
         cls.write("adapter", 'out = "organs"\n' + task + card)
+        things = 'format = "jsonl", types = { Organ = "Thing" }, ignore = ["Gene"] }]\n'
+        cls.write(
+            "joint",
+            'out = "joint"\nbase = "whole"\n' + gold.replace("[data]", "[tasks.base]") + "[tasks.things]\n"
+            + 'train = [{ path = "train.jsonl", ' + things + 'dev = [{ path = "dev.jsonl", ' + things
+            + "[windows]\nlength = 64\noverlap = 8\n[training]\nepochs = 4\nrate = 2e-3\nbatch = 1024\naverage = 0.0\n" + device,
+        )  # fmt: skip
         space = '[search]\ntrials = {}\nstartup = 2\n[search.space]\n"lora.rank" = {{ low = 2, high = 8 }}\n'
         for trials in (2, 3):
             text = 'out = "searched"\n' + task.replace("epochs = 16", "epochs = 1") + space.format(trials)
@@ -133,6 +141,20 @@ class Kit(unittest.TestCase):
         with running(Path(BINARIES) / "mednerd", place / "whole") as socket:
             whole = self.ask(socket, models=["base"])
             self.assertEqual([(e["text"], e["label"]) for e in whole], [("heart", "Organ"), ("kras 2", "Gene")])
+
+        (place / "note.txt").write_text("heart and kras 2")
+        self.run_kit("goldens", "--model", place / "whole", place / "note.txt")
+        ctl = [Path(BINARIES) / "mednerctl", "model", "install", place / "whole", "--into", place / "models"]
+        said = subprocess.run(ctl, check=True, capture_output=True, text=True).stdout
+        self.assertIn("answers 1 texts as its maker's", said)
+
+        # On with it for another task as well: its own head keeps what it knew.
+        self.run_kit("joint", place / "joint.toml")
+        joint = json.loads((place / "joint/record.json").read_text())["best"]
+        self.assertGreater(joint["base"], 0.9)
+        self.assertGreater(joint["things"], 0.5)
+        with running(Path(BINARIES) / "mednerd", place / "joint") as socket:
+            self.assertEqual([e["label"] for e in self.ask(socket, models=["base"])], ["Organ", "Gene"])
 
         self.run_kit("search", place / "search2.toml")
         self.run_kit("search", place / "search3.toml")

@@ -14,6 +14,7 @@ from mednerd_train.adapter import base_digest, loss_of
 from mednerd_train.augment import PERTURBATIONS, Augment, Edit, apply, augment, perturb
 from mednerd_train.data import Document, HeldOut, Source, Span, flat, read, sentences, words, write_jsonl
 from mednerd_train.encoding import IGNORED, Context, Encoded, Example, _visible, batches, cut, label_names, windows
+from mednerd_train.joint import Settings as JointSettings
 from mednerd_train.mlm import Batches, Pieces, Text, TokenizerSettings, documents, masked
 from mednerd_train.mlm import Settings as MlmSettings
 from mednerd_train.scoring import ALL, EXACT, RELAXED, Scores, relaxed_matches
@@ -144,7 +145,7 @@ class Configuration(Files):
     def test_the_runs_in_the_tree_are_valid(self):
         runs = sorted((Path(__file__).parent.parent / "runs").glob("*.toml"))
         self.assertTrue(runs)
-        kinds = {"tokenizer": TokenizerSettings, "pretrain": MlmSettings}
+        kinds = {"tokenizer": TokenizerSettings, "pretrain": MlmSettings, "joint": JointSettings}
         for path in runs:
             load(kinds.get(path.stem, Settings), path)
 
@@ -262,7 +263,7 @@ class Sequences(unittest.TestCase):
 
     def test_the_rate_rises_and_falls(self):
         plan = Plan(warmup=0.1, floor=0.1)
-        rates = [_rate(i / 100, plan) for i in range(101)]
+        rates = [_rate(i / 100, i / 100, plan) for i in range(101)]
         self.assertEqual((rates[0], max(rates), round(rates[-1], 6)), (0.0, 1.0, 0.1))
         self.assertEqual(rates.index(1.0), 10)
 
