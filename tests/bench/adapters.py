@@ -1,42 +1,27 @@
 #!/usr/bin/env python3
 """Memory and time of many task adapters over one base: a BERT-base-sized random checkpoint and twelve LoRA adapters
-(rank 16 on queries and values, a head of their own), made with transformers and peft, loaded one after the other into a
-running daemon. Run by hand; needs torch, transformers and peft: tests/bench/adapters.py --bin FOLDER"""
+(rank 16 on queries and values, of all 12 layers or of those from `--first-layer` on, and a head of their own), made with
+transformers and peft, loaded one after the other into a running daemon of one worker. Run by hand; needs torch, transformers
+and peft: tests/bench/adapters.py --bin FOLDER [--adapters 6 --first-layer 6]"""
 
 import argparse
 import json
 import shutil
-import socket
-import subprocess
+import sys
 import tempfile
 import time
-from http.client import HTTPConnection
+from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "sdk" / "python"))
+
+from mednerd_train.daemon import Client, running  # noqa: E402
+
 TEXT = " ".join((ROOT / "configs/samples/discharge.txt").read_text().split()[:80])
 
 
-class Unix(HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self.path))
-
-
-def ask(path, method, route, body=None):
-    connection = Unix(path)
-    connection.request(method, route, json.dumps(body) if body is not None else None)
-    answer = connection.getresponse()
-    data = json.loads(answer.read())
-    assert answer.status == 200, data
-    return data
-
-
-def make(folder, count):
+def make(folder, count, first_layer):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import BertConfig, BertForTokenClassification
@@ -52,7 +37,10 @@ def make(folder, count):
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer / name, base / name)
     for index in range(count):
-        config = LoraConfig(task_type="TOKEN_CLS", r=16, lora_alpha=32, target_modules=["query", "value"])
+        config = LoraConfig(
+            task_type="TOKEN_CLS", r=16, lora_alpha=32, target_modules=["query", "value"],
+            layers_to_transform=list(range(first_layer, 12)),
+        )
         adapted = get_peft_model(BertForTokenClassification.from_pretrained(base), config)
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
@@ -65,48 +53,38 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=Path, required=True)
     parser.add_argument("--adapters", type=int, default=12)
+    parser.add_argument("--first-layer", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        base = make(folder, arguments.adapters)
-        (folder / "mednerd.toml").write_text(
-            f'[server]\nsocket = "m.sock"\nadmin_socket = "a.sock"\n[access]\ngroups = []\n[engine]\nthreads = 1\n'
-            f'[[models]]\nname = "base"\npath = "{base}"\ndefault = true\n'
-        )
-        daemon = subprocess.Popen(
-            [arguments.bin / "mednerd", "--config", folder / "mednerd.toml"], stderr=subprocess.DEVNULL
-        )
-        client, admin = folder / "m.sock", folder / "a.sock"
-        while not client.exists():
-            assert daemon.poll() is None, "the daemon ended"
-            time.sleep(0.1)
-        try:
-            resident = lambda: ask(client, "GET", "/v1/status")["resident_bytes"] / 2**20
+        base = make(folder, arguments.adapters, arguments.first_layer)
+        with running(arguments.bin / "mednerd", base) as socket, closing(Client(socket)) as client, \
+                closing(Client(socket.with_name("a.sock"))) as admin:
+
+            def resident():
+                return client.ask("GET", "/v1/status")["resident_bytes"] / 2**20
 
             def inference(models):
                 body = {"text": TEXT, "models": models}
-                return min(ask(client, "POST", "/v1/annotate", body)["timing_ms"]["inference"] for _ in range(9))
+                return min(client.ask("POST", "/v1/annotate", body)["timing_ms"]["inference"] for _ in range(9))
 
-            names = []
-            print("| adapters | resident MiB | their weights MiB | one note, base and all adapters, ms |")
-            print("|---|---|---|---|")
-            held = 0
-            print(f"| 0 | {resident():.0f} | 0 | {inference(['base']):.1f} |")
+            print("| adapters | resident MiB | their weights MiB | all of them and the base, ms | all of them alone | passes |")
+            print("|---|---|---|---|---|---|")
+            alone = inference(["base"])
+            print(f"| 0 | {resident():.0f} | 0 | {alone:.1f} | | 1 |")
+            names, held = [], 0
             for index in range(arguments.adapters):
                 began = time.monotonic()
-                info = ask(
-                    admin, "POST", "/v1/models",
-                    {"name": f"a{index}", "path": str(folder / f"a{index}"), "base": "base"},
-                )
+                body = {"name": f"a{index}", "path": str(folder / f"a{index}"), "base": "base"}
+                info = admin.ask("POST", "/v1/models", body)
                 took = time.monotonic() - began
                 held += info["memory_bytes"] / 2**20
                 names.append(info["name"])
-                if len(names) in (1, 2, 4, 8, arguments.adapters):
-                    print(f"| {len(names)} | {resident():.0f} | {held:.1f} | {inference(['base', *names]):.1f} |")
+                if len(names) in (1, 2, 4, 6, 8, arguments.adapters):
+                    every, all_of_them = inference(["base", *names]), inference(names)
+                    print(f"| {len(names)} | {resident():.0f} | {held:.1f} | {every:.1f} | {all_of_them:.1f} "
+                          f"| {all_of_them / alone:.2f} |", flush=True)
             print(f"\nThe last one was loaded in {took * 1e3:.0f} ms.")
-        finally:
-            daemon.terminate()
-            daemon.wait()
 
 
 if __name__ == "__main__":

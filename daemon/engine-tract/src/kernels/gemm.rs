@@ -14,8 +14,11 @@ use super::elementwise;
 use super::simd;
 use super::tile::sums;
 
-/// Vectors of the widest panels of `B`.
+/// Vectors of the widest panels of `B`, where there are 32 registers.
 const VECTORS: usize = 3;
+/// The same with 16 registers, as CPUs have whose vectors have less than 16 lanes. A tile of 6 rows reads less for each
+/// product than one of 4 rows and 3 vectors does.
+const FEW_VECTORS: usize = 2;
 /// Depth of one block: of a panel, `DEPTH` rows of 3 vectors stay in the second cache level.
 const DEPTH: usize = 768;
 /// Rows of one block of `A`, which stays in the second cache level too, or close to it.
@@ -46,7 +49,7 @@ pub(super) struct Split {
 impl Split {
     pub(super) fn new(columns: usize, lanes: usize) -> Self {
         let vectors = columns.div_ceil(lanes);
-        let panels = vectors.div_ceil(VECTORS);
+        let panels = vectors.div_ceil(if lanes < 16 { FEW_VECTORS } else { VECTORS });
         Self {
             lanes,
             narrow: vectors / panels.max(1),
@@ -319,6 +322,12 @@ impl Product<'_> {
             while row + 8 <= rows.end {
                 self.tile::<S, 8, WIDE>(simd, row, block);
                 row += 8;
+            }
+        } else {
+            // Of 8 rows two tiles of 4 are faster than one of 6 and one of 2.
+            while row + 6 <= rows.end && row + 8 != rows.end {
+                self.tile::<S, 6, WIDE>(simd, row, block);
+                row += 6;
             }
         }
         while row + 4 <= rows.end {

@@ -46,7 +46,8 @@ pub(super) fn sums<S: Simd, const TALL: usize, const WIDE: usize>(
                 }
             };
         }
-        while left >= 4 {
+        // With fewer registers the compiler would load ahead and run out of them.
+        while S::REGISTER_COUNT >= 32 && left >= 4 {
             step!(0);
             step!(1);
             step!(2);
