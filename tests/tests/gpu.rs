@@ -250,10 +250,7 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
                 longest.as_millis()
             );
             let gpu = &daemon.status().engine.gpus[0];
-            assert!(
-                gpu.deaths >= times as u64 && given.len() >= times,
-                "{gpu:?} {log}"
-            );
+            assert!(gpu.deaths >= times as u64, "{gpu:?} {log}");
         }
     }
 }
