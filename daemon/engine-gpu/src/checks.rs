@@ -1,6 +1,6 @@
 //! Checks that run on a GPU and, in tests, on its emulation: each kernel against its definition in double precision, with
 //! random shapes and poisoned outputs, and each model against the Python reference's answers. They fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
