@@ -39,15 +39,16 @@ pub fn split(dir: &Path, most: u64) -> Result<bool, ModelError> {
     let mut filled = 0;
     for tensor in &tensors {
         let bytes = tensor.end - tensor.begin;
-        if let Some(last) = shards.last_mut() {
-            if last.is_empty() || filled + bytes <= most {
+        match shards.last_mut() {
+            Some(last) if last.is_empty() || filled + bytes <= most => {
                 last.push(tensor);
                 filled += bytes;
-                continue;
+            }
+            _ => {
+                shards.push(vec![tensor]);
+                filled = bytes;
             }
         }
-        shards.push(vec![tensor]);
-        filled = bytes;
     }
     let count = shards.len();
     let mut map = Map::new();
@@ -127,7 +128,7 @@ fn write(
     }
     let mut header = Value::Object(entries).to_string();
     // The data of safetensors begins at a multiple of 8.
-    while header.len() % 8 > 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     let mut to = BufWriter::new(File::create_new(path)?);
