@@ -126,7 +126,7 @@ pub fn annotate(body: &[u8]) -> Answer {
     let count = |part: &str| match unit {
         OffsetUnit::UnicodeCodePoint => part.chars().count() as u64,
         OffsetUnit::Utf16CodeUnit => part.encode_utf16().count() as u64,
-        OffsetUnit::Utf8Byte => part.len() as u64,
+        OffsetUnit::Utf8Byte | OffsetUnit::Byte => part.len() as u64,
     };
     let mut found: Vec<(usize, &str, &str)> = WORDS
         .iter()
