@@ -21,7 +21,7 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
-//! Beside both, [`sections`] tells by its headings which part of the note a place is in.
+//! Beside both, [`mod@sections`] tells by its headings which part of the note a place is in.
 //!
 //! Positions are UTF-8 byte offsets into the text as received, on character boundaries; `text[begin..end]` is
 //! always the entity's text. No error holds any part of a note.
