@@ -288,7 +288,7 @@ grep -q 'chmod 700 /var/lib/mednerd/audit' "$place/doctor" || { cat "$place/doct
 inside chmod 700 /var/lib/mednerd/audit
 # wrong WORDS CHANGE: after the change the daemon does not start, and doctor says these words about it.
 wrong() {
-    inside sh -c "$2"
+    inside sh -c "$2; systemctl reset-failed 'mednerd*'"
     if inside systemctl restart mednerd.service 2>/dev/null; then die "$1: it does not start"; fi
     for _ in $(seq 20); do
         # In between it may be about to start once more.
@@ -298,9 +298,11 @@ wrong() {
     cat "$place/doctor"
     die "doctor says: $1"
 }
-wrong "60-bad.toml:1: " 'echo "threads = = 3" >/etc/mednerd/conf.d/60-bad.toml'
-# What is wrong does not get right by trying again.
+# A wrong configuration does not get right by trying again. Doctor knocks at the socket, and then it is tried once more.
+inside sh -c 'echo "threads = = 3" >/etc/mednerd/conf.d/60-bad.toml'
+if inside systemctl restart mednerd.service 2>/dev/null; then die "a wrong configuration ends the start"; fi
 inside systemctl is-failed -q mednerd.service || die "a wrong configuration is tried once"
+wrong "60-bad.toml:1: " true
 wrong "own: cannot be read: Permission denied" 'rm /etc/mednerd/conf.d/60-bad.toml; cp -r /usr/share/mednerd/models/biomed-small /var/lib/mednerd/models/own
     chmod 700 /var/lib/mednerd/models/own; printf "[[models]]\nname = \"own\"\npath = \"/var/lib/mednerd/models/own\"\n" >/etc/mednerd/conf.d/50-own.toml'
 wrong "it is truncated" 'chmod 755 /var/lib/mednerd/models/own; truncate -s 1000000 /var/lib/mednerd/models/own/model.safetensors'
