@@ -4,12 +4,14 @@ best of several times of the daemon's own count, which leaves out the socket. Th
 the values. Needs torch, transformers and peft: tests/bench/adapter_layers.py --bin FOLDER"""
 
 import argparse
+import os
 import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 sys.path.insert(0, str(ROOT / "sdk/python"))
 
 from mednerd_train import adapter  # noqa: E402
