@@ -294,6 +294,7 @@ fn the_description_names_the_fields_of_the_interface() {
             "context",
             "deadline_ms",
             "document_id",
+            "encoding",
             "format",
             "labels",
             "link",

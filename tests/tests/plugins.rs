@@ -188,7 +188,7 @@ fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
         }
     };
     fs::remove_file(&signature).unwrap();
-    refused("the plugin is not signed");
+    refused("it is not signed");
     stranger.sign(&csv_folder);
     refused("which is not in");
     restore();
@@ -878,7 +878,7 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
         ("gap", "a map of the text with gaps"),
         ("back", "a map of the text with gaps"),
         ("beyond", "offsets that are out of range"),
-        ("midsource", "offsets that are out of range"),
+        ("midsource", "a piece begins or ends within a character"),
         ("utf8", "not UTF-8"),
         ("error", "(code 7)"),
         ("segfault", "ended by SIGSEGV"),
