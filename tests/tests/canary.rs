@@ -10,7 +10,7 @@ use mednerd_client::api::{BatchLine, PluginState, Status};
 use mednerd_tests::daemon::binary;
 use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
-use mednerd_tests::{Config, Daemon, Reply, eventually};
+use mednerd_tests::{Config, Daemon, Reply, Site, eventually};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -160,6 +160,17 @@ fn look_at_what_operators_see(daemon: &Daemon) {
     assert_eq!(line, None, "the log quotes a note");
 }
 
+/// The daemon that logs all there is; temporary files, were there any, would be in the site's folder.
+fn talkative(site: &Site) -> Command {
+    let mut command = site.command();
+    command
+        .env("TMPDIR", site.path(""))
+        .current_dir(site.path(""))
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "full");
+    command
+}
+
 #[test]
 fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
     let config = Config::tiny()
@@ -167,7 +178,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
         .server("max_queued_documents", 4)
         .server("stall_timeout_ms", 300);
     let mut daemon = {
-        let site = mednerd_tests::Site::new(&config);
+        let site = Site::new(&config);
         for folder in ["trail", "conf.d"] {
             fs::create_dir(site.path(folder)).unwrap();
         }
@@ -176,14 +187,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
             "conf.d/10-audit.toml",
             "[audit]\npath = \"../trail\"\nkey = \"../key\"\n",
         );
-        let mut command = site.command();
-        // Temporary files, were there any, would be here.
-        command
-            .env("TMPDIR", site.path(""))
-            .current_dir(site.path(""))
-            .env("RUST_LOG", "trace")
-            .env("RUST_BACKTRACE", "full");
-        site.start_by(&mut command)
+        site.start_by(&mut talkative(&site))
     };
     let mut watch = Watch::default();
 
@@ -289,7 +293,7 @@ fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
 #[test]
 fn a_daemon_that_is_killed_with_a_note_under_way_leaves_nothing_of_it_behind() {
     let note = json!({"text": format!("{CANARY} {}", long_note(15_000).0)}).to_string();
-    let site = mednerd_tests::Site::new(&Config::tiny());
+    let site = Site::new(&Config::tiny());
     for signal in [Signal::SIGKILL, Signal::SIGABRT] {
         // No core files, as in the unit.
         let mut command = Command::new("sh");
@@ -337,16 +341,10 @@ fn a_plugin_that_panics_prints_logs_or_dies_over_a_note_passes_nothing_on() {
         ("mednerd.normalizer/1", json!({"link": true})),
         ("mednerd.document/1", json!({"format": "hostile"})),
     ] {
-        let site = mednerd_tests::Site::with_toml("");
+        let site = Site::with_toml("");
         let lines = site.hostile_with(ability, 5000, breaker, "do = \"told\"");
         site.configure(&Config::tiny().plugins(&lines));
-        let mut command = site.command();
-        command
-            .env("TMPDIR", site.path(""))
-            .current_dir(site.path(""))
-            .env("RUST_LOG", "trace")
-            .env("RUST_BACKTRACE", "full");
-        let mut daemon = site.start_by(&mut command);
+        let mut daemon = site.start_by(&mut talkative(&site));
         let ready = || {
             let plugins = daemon.status().plugins;
             plugins.iter().all(|plugin| plugin.state == PluginState::Ready)
