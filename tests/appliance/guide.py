@@ -34,8 +34,10 @@ def commands(block):
 
 
 def configure(block):
-    """Puts a block into force, with a copy of the shipped model wherever it names one."""
+    """Puts a block into force, with a copy of the shipped model wherever it names one that no command installed."""
     for path in re.findall(r'^path = "(/var/lib/mednerd/models/[^"]+)"', block, re.M):
+        if os.path.exists(path):
+            continue
         shutil.copytree("/usr/share/mednerd/models/biomed-small", path)
     with open("/etc/mednerd/conf.d/50-local.toml", "w") as file:
         file.write(block)
