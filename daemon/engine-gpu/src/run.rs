@@ -476,27 +476,7 @@ impl<D: Device> Run<'_, D> {
         let reach = attention
             .reach
             .map_or(-1, |reach| i32::try_from(reach).unwrap_or(i32::MAX / 2));
-        if let Some(kernel) = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES) {
-            let arguments = [
-                Arg::Buffer(Some(&qkv)),
-                Arg::Buffer(shift),
-                Arg::Buffer(Some(&out)),
-                self.at(self.packed.tile),
-                self.at(self.packed.starts),
-                Arg::Int(heads),
-                Arg::Int(kv_heads),
-                Arg::Float(attention.scale),
-                Arg::Signed(reach),
-            ];
-            let launch = Launch {
-                grid: (self.packed.tiles, heads),
-                block: ATTENTION_BLOCK,
-                shared: tensor_shared(width),
-            };
-            self.device.launch(kernel, launch, &arguments)?;
-            return Ok(out);
-        }
-        let arguments = [
+        let mut arguments = vec![
             Arg::Buffer(Some(&qkv)),
             Arg::Buffer(shift),
             Arg::Buffer(Some(&out)),
@@ -504,22 +484,33 @@ impl<D: Device> Run<'_, D> {
             self.at(self.packed.starts),
             Arg::Int(heads),
             Arg::Int(kv_heads),
-            Arg::Int(width),
-            Arg::Float(attention.scale),
-            Arg::Signed(reach),
-            Arg::Int(attention.key_tile),
-            Arg::Buffer(relative.map(|relative| &*relative.columns)),
-            Arg::Int(self.context),
-            Arg::Buffer(places.and_then(|(keys, _)| keys.as_ref())),
-            Arg::Buffer(places.and_then(|(_, queries)| queries.as_ref())),
-            self.at(self.packed.slots),
         ];
+        let (scale, reach) = (Arg::Float(attention.scale), Arg::Signed(reach));
+        let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
+        let (kernel, shared) = if let Some(kernel) = tensor {
+            arguments.extend([scale, reach]);
+            (kernel, tensor_shared(width))
+        } else {
+            arguments.extend([
+                Arg::Int(width),
+                scale,
+                reach,
+                Arg::Int(attention.key_tile),
+                Arg::Buffer(relative.map(|relative| &*relative.columns)),
+                Arg::Int(self.context),
+                Arg::Buffer(places.and_then(|(keys, _)| keys.as_ref())),
+                Arg::Buffer(places.and_then(|(_, queries)| queries.as_ref())),
+                self.at(self.packed.slots),
+            ]);
+            let shared = attention_shared(width, attention.key_tile, relative.is_some());
+            ("attend", shared)
+        };
         let launch = Launch {
             grid: (self.packed.tiles, heads),
             block: ATTENTION_BLOCK,
-            shared: attention_shared(width, attention.key_tile, relative.is_some()),
+            shared,
         };
-        self.device.launch("attend", launch, &arguments)?;
+        self.device.launch(kernel, launch, &arguments)?;
         Ok(out)
     }
 }
