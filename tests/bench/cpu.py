@@ -176,9 +176,8 @@ def main():
     import transformers
 
     transformers.logging.disable_progress_bar()
-    shape = {name: shape for size in shapes.REAL.values() for name, shape in size.items()}[arguments.shape]
     with tempfile.TemporaryDirectory() as directory:
-        model = shapes.make(directory, *shape).eval()
+        model = shapes.make(directory, *shapes.named(arguments.shape)).eval()
         paths = dict(exports(model, directory))
         if arguments.precision == "int8":
             paths = {name: quantise(path) for name, path in paths.items()}

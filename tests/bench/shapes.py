@@ -67,6 +67,11 @@ REAL = {
 }
 
 
+def named(name):
+    """What `make` takes for the shape of this name, of whatever size."""
+    return {name: shape for size in REAL.values() for name, shape in size.items()}[name]
+
+
 def make(folder, fixture, kind, options):
     """Writes the checkpoint with the fixture's tokenizer into a folder; gives the reference's model of it."""
     for file in ("tokenizer.json", "tokenizer_config.json"):

@@ -111,7 +111,7 @@ def main():
             checkpoint = folder / "checkpoint"
             checkpoint.mkdir()
             # The shipped model's tokenizer: its pieces of a note are as long as a trained one's.
-            fixture, kind, options = {k: v for size in shapes.REAL.values() for k, v in size.items()}[arguments.shape]
+            _, kind, options = shapes.named(arguments.shape)
             model = shapes.make(checkpoint, ROOT / "packaging/models/biomed-small", kind, options).eval()
         else:
             checkpoint = arguments.model
