@@ -1,14 +1,14 @@
 """Zero-shot models beside the `gliner` package and its ONNX export: scores and times at real size with random weights.
 
     cargo build --release --workspace --examples --bins
-    python tests/bench/zero_shot.py logits|speed|entities [--shape small|large] [--kind uni|bi] [--threads 1|2] [--bin FOLDER] [--texts N]
+    python tests/bench/zero_shot.py logits|speed|entities|tiny [--shape small|large] [--kind uni|bi] [--threads 1|2] [--bin FOLDER] [--texts N]
 
 `logits` prints the largest difference of a score; `speed` the median milliseconds of a note of 300 words for 5, 20 and 100 labels; a label
 encoder's labels are encoded before, here and there, and what the note costs without any is told. One thread is measured by the
 processor's time, which other work on the machine disturbs least. On two threads the others compute a
-note with both, and mednerd one note with each; both are told per note. `entities` asks a daemon over the tiny checkpoints of
-tests/fixtures/gliner random texts and sets of labels, flat, nested and with several labels, and counts the answers that are the
-package's. Run by hand on a quiet machine, never by `make test`. Needs gliner, torch, transformers, onnxruntime.
+note with both, and mednerd one note with each; both are told per note. `entities` asks a daemon random texts and sets of labels, flat,
+nested and with several labels, and counts the answers that are the package's; `tiny` does so over the checkpoints of
+tests/fixtures/gliner. Run by hand on a quiet machine, never by `make test`. Needs gliner, torch, transformers, onnxruntime.
 """
 
 import argparse
@@ -252,11 +252,11 @@ def speed(options):
 
 
 class Daemon:
-    """A daemon over the tiny checkpoints."""
+    """A daemon over checkpoints, by their names."""
 
-    def __init__(self, binary, folder, variants):
+    def __init__(self, binary, folder, models):
         path = Path(folder)
-        tables = "".join(f'[[models]]\nname = "{v}"\npath = "{FIXTURES / "gliner" / v}"\n' for v in variants)
+        tables = "".join(f'[[models]]\nname = "{name}"\npath = "{place}"\n' for name, place in models.items())
         (path / "m.toml").write_text(
             f'[server]\nsocket = "m.sock"\nadmin_socket = "a.sock"\n[access]\ngroups = []\nusers = ["{os.getuid()}"]\n{tables}'
         )
@@ -275,56 +275,69 @@ class Daemon:
         connection.close()
         return answer["entities"]
 
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def compare(options, daemon, name, model):
+    """Asks the daemon and the package the same, and tells how many answers are equal."""
+    context = model.data_processor.transformer_tokenizer.model_max_length
+    generator = random.Random(name)
+    same = found = cut = 0
+    for _ in range(options.texts):
+        text = words(generator.randrange(1, 25), generator)
+        names = generator.sample(NAMES, generator.randrange(1, 5))
+        mode = generator.choice(list(goldens.MODES))
+        kind = goldens.MODES[mode]
+        threshold = generator.choice([0.3, 0.5, 0.8])
+        if goldens.batch_of(model, text, names)[1]["input_ids"].shape[1] >= context:
+            # The package leaves out what does not fit its context; we read it in several windows.
+            cut += 1
+            continue
+        want = model.inference([text], names, threshold=threshold, **kind)[0]
+        got = daemon.ask(
+            text=text, models=[name], labels=names, threshold=threshold, nested=not kind["flat_ner"],
+            multi_label=kind["multi_label"],
+        )
+        want = sorted((e["start"], e["end"], e["label"], e["score"]) for e in want)
+        got = sorted((e["begin"], e["end"], e["label"], e["score"]) for e in got)
+        same += len(want) == len(got) and all(w[:3] == g[:3] and abs(w[3] - g[3]) < 1e-4 for w, g in zip(want, got))
+        found += len(want)
+    told = f", {cut} more that the package would cut" if cut else ""
+    print(f"{name}: {same} of {options.texts - cut} texts the same, {found} entities{told}", flush=True)
+
 
 def entities(options):
-    variants = options.variants
-    with tempfile.TemporaryDirectory() as folder:
-        daemon = Daemon(options.bin / "mednerd", folder, variants)
-        try:
-            for name in variants:
-                with tempfile.TemporaryDirectory() as other, contextlib.chdir(other):
-                    Path("tests").mkdir()
-                    for family, place in goldens.ENCODERS.items():
-                        Path(f"tests/tiny-{family}").symlink_to(FIXTURES / place)
-                    place = FIXTURES / "gliner" / name
-                    if not (place / "gliner_config.json").exists():
-                        continue
-                    model = goldens.VARIANTS[name].cls.from_pretrained(str(place), model_dir=place)
-                context = model.data_processor.transformer_tokenizer.model_max_length
-                generator = random.Random(name)
-                same = found = cut = 0
-                for _ in range(options.texts):
-                    text = words(generator.randrange(1, 25), generator)
-                    names = generator.sample(NAMES, generator.randrange(1, 5))
-                    mode = generator.choice(list(goldens.MODES))
-                    kind = goldens.MODES[mode]
-                    threshold = generator.choice([0.3, 0.5, 0.8])
-                    if goldens.batch_of(model, text, names)[1]["input_ids"].shape[1] >= context:
-                        # The package leaves out what does not fit its context; we read it in several windows.
-                        cut += 1
-                        continue
-                    want = model.inference([text], names, threshold=threshold, **kind)[0]
-                    got = daemon.ask(
-                        text=text, models=[name], labels=names, threshold=threshold, nested=not kind["flat_ner"],
-                        multi_label=kind["multi_label"],
-                    )
-                    want = sorted((e["start"], e["end"], e["label"], e["score"]) for e in want)
-                    got = sorted((e["begin"], e["end"], e["label"], e["score"]) for e in got)
-                    near = len(want) == len(got) and all(w[:3] == g[:3] and abs(w[3] - g[3]) < 1e-4 for w, g in zip(want, got))
-                    same += near
-                    found += len(want)
-                told = f", {cut} more that the package would cut" if cut else ""
-                print(f"{name}: {same} of {options.texts - cut} texts the same, {found} entities{told}", flush=True)
-        finally:
-            daemon.process.terminate()
-            daemon.process.wait()
+    torch.set_num_threads(1)
+    bi = options.kind == "bi"
+    for token in (False, True):
+        name = f"{options.shape}-{options.kind}-{'token' if token else 'span'}"
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as checkpoint:
+            model = build(Path(checkpoint), options.shape, bi, token)
+            with contextlib.closing(Daemon(options.bin / "mednerd", folder, {name: checkpoint})) as daemon:
+                compare(options, daemon, name, model)
+
+
+def tiny(options):
+    places = {name: FIXTURES / "gliner" / name for name in options.variants}
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Daemon(options.bin / "mednerd", folder, places)) as daemon:
+        for name, place in places.items():
+            with tempfile.TemporaryDirectory() as other, contextlib.chdir(other):
+                Path("tests").mkdir()
+                for family, encoder in goldens.ENCODERS.items():
+                    Path(f"tests/tiny-{family}").symlink_to(FIXTURES / encoder)
+                if not (place / "gliner_config.json").exists():
+                    continue
+                model = goldens.VARIANTS[name].cls.from_pretrained(str(place), model_dir=place)
+            compare(options, daemon, name, model)
 
 
 def main():
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["logits", "speed", "entities"])
+    parser.add_argument("what", choices=["logits", "speed", "entities", "tiny"])
     parser.add_argument("--shape", choices=SHAPES, default="small")
     parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
     parser.add_argument("--texts", type=int, default=1000)
@@ -335,7 +348,7 @@ def main():
     parser.add_argument("--variants", nargs="+", choices=goldens.VARIANTS, default=list(goldens.VARIANTS))
     parser.add_argument("--labels", type=int, nargs="+", default=[5, 20, 100])
     options = parser.parse_args()
-    {"logits": logits, "speed": speed, "entities": entities}[options.what](options)
+    {"logits": logits, "speed": speed, "entities": entities, "tiny": tiny}[options.what](options)
 
 
 if __name__ == "__main__":

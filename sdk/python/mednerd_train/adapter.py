@@ -84,6 +84,8 @@ class Settings:
     data: Gold
     #: What the adapter is called; by default the folder's name.
     name: str = ""
+    #: A head to start from (`joint` leaves one for each task); default: a fresh one.
+    head: Path | None = None
     seed: int = 20261121
     lora: Lora = Lora()
     windows: Windows = Windows()
@@ -144,7 +146,7 @@ def loss_of(logits: Tensor, labels: Tensor, open_: Tensor, smoothing: float) -> 
 
 
 def build(settings: Settings, labels: list[str]):
-    """The base with a fresh head and fresh low-rank changes; everything else is frozen."""
+    """The base with a head of its own and fresh low-rank changes; everything else is frozen."""
     import peft
     from transformers import AutoModelForTokenClassification
 
@@ -160,6 +162,8 @@ def build(settings: Settings, labels: list[str]):
     for name in ("classifier", "score"):
         if isinstance(getattr(model, name, None), nn.Linear):
             getattr(model, name).reset_parameters()
+            if settings.head:
+                load_head(getattr(model, name), labels, settings.head)
     lora = settings.lora
     config = peft.LoraConfig(
         task_type="TOKEN_CLS",
@@ -172,6 +176,32 @@ def build(settings: Settings, labels: list[str]):
         use_rslora=lora.rslora,
     )
     return peft.get_peft_model(model, config)
+
+
+def save_head(head: nn.Linear, labels: list[str], path: Path) -> None:
+    """Writes a linear head and the names of its outputs, for `load_head`."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    save_file(tensors, path, metadata={"labels": json.dumps(labels)})
+
+
+def load_head(head: nn.Linear, labels: list[str], path: Path) -> None:
+    """Fills `head` from a file of `save_head`.
+
+    Raises `ValueError` where the file's labels or its width are not this run's.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        theirs = json.loads((file.metadata() or {}).get("labels", "[]"))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if theirs != labels:
+        raise ValueError(f"{path}: a head for {', '.join(theirs) or 'nothing named'}; this run's labels are {', '.join(labels)}")
+    if tensors.keys() != {"weight", "bias"} or tensors["weight"].shape != head.weight.shape:
+        raise ValueError(f"{path}: not a head over hidden states of {head.in_features}")
+    head.load_state_dict(tensors)
 
 
 def base_digest(directory: Path) -> str | None:

@@ -1,6 +1,6 @@
 """A base for several tasks: its layers are trained on all of them at once (Caruana 1997, multi-task learning), each with a
-head that is thrown away, so that adapters over it need to change its uppermost layers alone. What the base's own head says
-is kept: on part of the batches its answers of before are matched (Li & Hoiem 2016, learning without forgetting)."""
+head, so that adapters over it need to change its uppermost layers alone and may start from that head (`heads/`). What the
+base's own head says is kept: on part of the batches its answers of before are matched (Li & Hoiem 2016, learning without forgetting)."""
 
 from __future__ import annotations
 
@@ -168,5 +168,7 @@ def train(settings: Settings) -> dict:
     )  # fmt: skip
     record.about["best"] = best
     export(base, settings.base, settings.out)
+    for name, head in model.heads.items():
+        adapter.save_head(head, tasks[name].encoder.labels, settings.out / "heads" / f"{name}.safetensors")
     record.save(settings.out)
     return best

@@ -80,6 +80,12 @@ class Kit(unittest.TestCase):
             + 'train = [{ path = "train.jsonl", ' + things + 'dev = [{ path = "dev.jsonl", ' + things
             + "[windows]\nlength = 64\noverlap = 8\n[training]\nepochs = 4\nrate = 2e-3\nbatch = 1024\naverage = 0.0\n" + device,
         )  # fmt: skip
+        cls.write(
+            "things",
+            'out = "things"\nbase = "joint"\nhead = "joint/heads/things.safetensors"\n[data]\n'
+            + 'train = [{ path = "train.jsonl", ' + things + 'dev = [{ path = "dev.jsonl", ' + things
+            + "[lora]\nrank = 2\nlayers = [1]\n[training]\nsteps = 1\nrate = 1e-3\nbatch = 1024\naverage = 0.0\n" + device,
+        )  # fmt: skip
         space = '[search]\ntrials = {}\nstartup = 2\n[search.space]\n"lora.rank" = {{ low = 2, high = 8 }}\n'
         for trials in (2, 3):
             text = 'out = "searched"\n' + task.replace("epochs = 16", "epochs = 1") + space.format(trials)
@@ -155,6 +161,13 @@ class Kit(unittest.TestCase):
         self.assertGreater(joint["things"], 0.5)
         with running(Path(BINARIES) / "mednerd", place / "joint") as socket:
             self.assertEqual([e["label"] for e in self.ask(socket, models=["base"])], ["Organ", "Gene"])
+        # An adapter goes on from the other task's head, instead of anew.
+        self.run_kit("adapter", place / "things.toml")
+        things = json.loads((place / "things/record.json").read_text())["best"]
+        self.assertGreater(things["f1"], joint["things"] - 0.05)
+        self.write("things", (place / "things.toml").read_text().replace('types = { Organ = "Thing" }', 'types = { Organ = "Object" }'))
+        with self.assertRaisesRegex(ValueError, "a head for O, B-Thing, I-Thing; this run's labels are O, B-Object"):
+            self.run_kit("adapter", place / "things.toml")
 
         self.run_kit("search", place / "search2.toml")
         self.run_kit("search", place / "search3.toml")
