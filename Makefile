@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test kit-test lint kernels cuda unit bench soak deny deb appliance-test roots-test
+.PHONY: help setup build bin-dir demo test kit-test sanitize lint kernels cuda unit bench soak deny deb appliance-test roots-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -54,6 +54,12 @@ bench: build
 ## make soak        100,000 requests of random length; prints the resident memory on the way
 soak: build
 	tests/bench/soak.py --bin $(BIN)
+
+# Not on a toolchain of its own: the flag asks for RUSTC_BOOTSTRAP, and the runtime is in the stable one.
+## make sanitize    the crates with pointers of their own under AddressSanitizer (compiles them anew: 20 minutes)
+sanitize: setup
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test $(RELEASE) \
+		--target x86_64-unknown-linux-gnu --package mednerd-engine-tract --package mednerd-umls
 
 ## make kit-test    the training kit, from data to a served adapter, on a tiny model (minutes; makes a Python environment)
 kit-test: build
