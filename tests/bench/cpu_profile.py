@@ -1,7 +1,7 @@
 """Where the time of a forward goes: samples of `perf`, by the source file of the operator that they fell into.
 
     cargo build --release --workspace --examples
-    python tests/bench/profile.py CHECKPOINT [--tokens 128] [--seconds 10] [--precision int8] [--bin FOLDER]
+    python tests/bench/cpu_profile.py CHECKPOINT [--tokens 128] [--seconds 10] [--precision int8] [--bin FOLDER]
 
 Kernels are inlined, so a sample counts for the innermost of our files on its way, or for attention. Needs `perf` and `addr2line`; standard library only.
 """
