@@ -128,28 +128,34 @@ def merged(base: Path, adapter: Path) -> nn.Module:
     return peft.PeftModel.from_pretrained(model, adapter).merge_and_unload()
 
 
-def set_temperature(directory: Path, temperature: float) -> float:
+def set_calibration(directory: Path, temperature: float, outside: float = 0.0) -> float:
     """Divides the head of the model or adapter in `directory` by a temperature, so that every engine's softmax is the
-    calibrated one (Guo et al. 2017); what is found stays the same. `config.json` says what it has been divided by in
-    all, which is returned.
+    calibrated one (Guo et al. 2017); what is found stays the same, unless `outside` is added to the logit of `O` before.
+    `config.json` says what it has been divided by in all, which is returned.
 
-    Raises `ValueError` where there is no linear head of that kind.
+    Raises `ValueError` where there is no linear head of that kind, or no bias to add to.
     """
+    about = directory / "config.json"
+    config = json.loads(about.read_text(encoding="utf-8"))
+    at = next(int(index) for index, label in config["id2label"].items() if label == "O")
     changed = False
     for path in [*directory.glob("model*.safetensors"), *directory.glob("adapter_model.safetensors")]:
         weights = load_file(path)
         heads = [name for name in weights if any(f".{head}" in f".{name}" for head in _HEADS) and "lora" not in name]
+        if outside and heads and not any(name.endswith("bias") for name in heads):
+            raise ValueError(f"{directory}: the head has no bias: nothing can be added to its outside tag")
         for name in heads:
-            weights[name] = (weights[name].float() / temperature).to(weights[name].dtype)
+            value = weights[name].float()
+            if name.endswith("bias"):
+                value[at] += outside
+            weights[name] = (value / temperature).to(weights[name].dtype)
         if heads:
             save_file(weights, path, metadata={"format": "pt"})
             path.chmod(0o644)
             changed = True
     if not changed:
         raise ValueError(f"{directory}: no weight is called classifier or score: no head to divide")
-    path = directory / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
     ours = config.setdefault("mednerd", {})
     ours["temperature"] = round(ours.get("temperature", 1.0) * temperature, 4)
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    about.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return ours["temperature"]

@@ -82,10 +82,14 @@ def _continues(text: str, offsets: list[tuple[int, int]]) -> list[bool]:
     return found
 
 
-def decode(tagged: Tagged, labels: list[str], aggregation: str, temperature: float = 1.0) -> list[Scored]:
+def decode(
+    tagged: Tagged, labels: list[str], aggregation: str, temperature: float = 1.0, outside: float = 0.0
+) -> list[Scored]:
     """Mentions by Hugging Face's `simple` or `first` aggregation; a mention's score is the mean of its units' best
-    probabilities."""
+    probabilities. `outside` is added to the logit of `O`, before all are divided by `temperature`."""
     scaled = tagged.logits / temperature
+    if outside and len(scaled):
+        scaled[:, labels.index("O")] += outside / temperature
     scaled = np.exp(scaled - scaled.max(-1, keepdims=True)) if len(scaled) else scaled
     probabilities = scaled / scaled.sum(-1, keepdims=True) if len(scaled) else scaled
     units: list[tuple[int, int, int]] = []  # piece that decides, begin, end
