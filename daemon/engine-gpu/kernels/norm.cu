@@ -30,7 +30,8 @@ __device__ void norm_row(const float *row, float *partial, const T *weight, cons
     }
 }
 
-// `out = norm(words[ids] + rows[places])`; without `rows`, of the words alone. Grid: tokens.
+// `out = norm(words[ids] + rows[places])`; without `rows`, of the words alone. Without a norm either it copies rows as they
+// are, and hidden states may be the words. Grid: tokens.
 template <typename T>
 __device__ void embed(const index_t *ids, const index_t *places, const T *words, const T *rows, const T *weight,
                       const T *bias, T *out, int width, float eps, int kind) {

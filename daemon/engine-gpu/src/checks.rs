@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Load, Precision};
+use mednerd_gpu::protocol::{Load, Loaded, Precision, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::{Arg, Device, GpuEngine, Kind, Launch, Values};
 
@@ -801,6 +801,18 @@ fn load<D: Device>(engine: &GpuEngine<D>, number: u64, path: &Path) -> Checkpoin
     checkpoint
 }
 
+/// Loads an adapter over model 1.
+fn adapt<D: Device>(engine: &GpuEngine<D>, number: u64, path: &Path, base: &Checkpoint) -> Loaded {
+    let adapter = Adapter::open(path, base).unwrap();
+    let load = Load {
+        model: number,
+        path: path.to_owned(),
+        digest: adapter.digest().to_owned(),
+        base: Some(1),
+    };
+    engine.load(&load).unwrap()
+}
+
 fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
@@ -814,12 +826,13 @@ fn check<D: Device>(engine: &GpuEngine<D>, number: u64, cases: &[Case], packed_b
     let mut worst = 0.0_f32;
     let mut alone = Vec::new();
     for case in cases {
-        let logits = engine.forward(&[(number, &case.ids)], &token()).unwrap();
+        let logits = engine.forward(&[(&[number], &case.ids)], &token()).unwrap();
         worst = worst.max(difference(&logits, &case.logits));
         alone.extend(logits);
     }
-    let sequences: Vec<(u64, &[u32])> = cases.iter().map(|case| (number, case.ids.as_slice())).collect();
-    let packed = engine.forward(&sequences, &token()).unwrap();
+    let models = [number];
+    let windows: Vec<Window<'_>> = cases.iter().map(|case| (&models[..], &case.ids[..])).collect();
+    let packed = engine.forward(&windows, &token()).unwrap();
     // cuBLAS may sum in another order where there are more rows.
     let apart = difference(&packed, &alone);
     assert!(
@@ -870,9 +883,75 @@ pub fn family<D: Device>(device: D, dir: &Path, sequences: usize, packed_bound: 
 /// The families that have adapters in `tests/fixtures`.
 pub const ADAPTED: [&str; 4] = ["bert", "deberta-v2", "modernbert", "roberta"];
 
+/// Writes an adapter of random numbers to the folder `to`: of this rank, on what makes queries, keys and values from a layer on.
+pub fn write_adapter(to: &Path, base: &Checkpoint, layer: usize, rank: usize) {
+    let mut random = Random(rank as u64);
+    let (mut modules, mut header, mut data) = (Vec::new(), Map::new(), Vec::new());
+    let layers = base.architecture().layers.iter().skip(layer);
+    for linear in layers.flat_map(|layer| &layer.attention.qkv) {
+        let module = linear.weight.strip_suffix(".weight").unwrap();
+        for (part, rows, columns) in [("A", rank, linear.inputs), ("B", linear.outputs, rank)] {
+            let begin = data.len();
+            let values = random.values(rows * columns, 0.2);
+            data.extend(values.into_iter().flat_map(f32::to_le_bytes));
+            let about =
+                json!({"dtype": "F32", "shape": [rows, columns], "data_offsets": [begin, data.len()]});
+            header.insert(format!("base_model.model.{module}.lora_{part}.weight"), about);
+        }
+        modules.push(module);
+    }
+    let settings = json!({
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": modules,
+    });
+    let header = Value::from(header).to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    fs::create_dir_all(to).unwrap();
+    fs::write(to.join("adapter_config.json"), settings.to_string()).unwrap();
+    let weights = [&length[..], header.as_bytes(), &data].concat();
+    fs::write(to.join("adapter_model.safetensors"), weights).unwrap();
+}
+
+/// A folder for what a check writes.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("mednerd-{name}-{}", std::process::id()))
+}
+
+/// Random windows for random ones of the models with these numbers, each batch compared with what its windows give for one model
+/// at a time: no logit is `bound` apart.
+fn shared<D: Device>(engine: &GpuEngine<D>, models: &[u64], batches: usize, bound: f32) {
+    let mut random = Random(17);
+    for _ in 0..batches {
+        let count = 1 + random.below(4);
+        let windows: Vec<(Vec<u64>, Vec<u32>)> = (0..count)
+            .map(|_| {
+                let first = models[random.below(models.len())];
+                let rare = 1 + random.below(4);
+                let others = models.iter().copied().filter(|model| *model != first);
+                let mut of: Vec<u64> = others.filter(|_| random.below(rare) == 0).collect();
+                of.insert(random.below(of.len() + 1), first);
+                let length = 1 + random.below(18);
+                (of, (0..length).map(|_| random.below(60) as u32).collect())
+            })
+            .collect();
+        let batch: Vec<Window<'_>> = windows.iter().map(|(of, ids)| (&of[..], &ids[..])).collect();
+        let alone = windows.iter().flat_map(|(of, ids)| {
+            let alone = |model: &u64| engine.forward(&[(&[*model], ids)], &token()).unwrap();
+            of.iter().flat_map(alone).collect::<Vec<f32>>()
+        });
+        let alone: Vec<f32> = alone.collect();
+        let apart = difference(&engine.forward(&batch, &token()).unwrap(), &alone);
+        let of: Vec<&Vec<u64>> = windows.iter().map(|(of, _)| of).collect();
+        assert!(apart < bound, "{apart} apart, models of windows: {of:?}");
+    }
+}
+
 /// All adapters of a family, one by one, all in one batch, and again after one has gone: the largest difference of a logit
-/// from the reference.
-pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32) -> f32 {
+/// from the reference. Then batches of windows for several of them and of adapters from each layer on: what else is in its batch
+/// changes no logit by `packed_bound`.
+pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32, packed_bound: f32) -> f32 {
     let folder = fs::read_dir(fixtures.join("adapters").join(family)).unwrap();
     let mut adapters: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
     adapters.retain(|path| path.join("adapter_config.json").exists() && path.join("golden.json").exists());
@@ -886,16 +965,9 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32)
     let mut all = vec![(1, cases(base, 1))];
     let mut worst = 0.0_f32;
     for (path, number) in adapters.iter().zip(2..) {
-        let adapter = Adapter::open(path, &checkpoint).unwrap();
-        let load = Load {
-            model: number,
-            path: path.clone(),
-            digest: adapter.digest().to_owned(),
-            base: Some(1),
-        };
-        engine.load(&load).unwrap();
+        adapt(&engine, number, path, &checkpoint);
         let cases = cases(path, 2);
-        worst = worst.max(check(&engine, number, &cases, bound).0);
+        worst = worst.max(check(&engine, number, &cases, packed_bound).0);
         assert!(worst < bound, "{}: {worst}", path.display());
         all.push((number, cases));
     }
@@ -904,12 +976,12 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32)
         let parts: Vec<(u64, &Case)> = parts
             .flat_map(|(number, cases)| cases.iter().map(move |case| (*number, case)))
             .collect();
-        let sequences: Vec<(u64, &[u32])> = parts
+        let windows: Vec<Window<'_>> = parts
             .iter()
-            .map(|(number, case)| (*number, case.ids.as_slice()))
+            .map(|(number, case)| (std::slice::from_ref(number), &case.ids[..]))
             .collect();
         let expected: Vec<f32> = parts.iter().flat_map(|(_, case)| case.logits.clone()).collect();
-        let apart = difference(&engine.forward(&sequences, &token()).unwrap(), &expected);
+        let apart = difference(&engine.forward(&windows, &token()).unwrap(), &expected);
         assert!(apart < bound, "{family}: {apart}, all together");
     };
     together(&all);
@@ -919,7 +991,24 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32)
     engine.unload(gone);
     together(&all);
     assert!(engine.health().unwrap().0 < bytes);
-    assert!(engine.forward(&[(gone, &[1])], &token()).is_err());
+    assert!(engine.forward(&[(&[gone], &[1])], &token()).is_err());
+    let layers = checkpoint.architecture().layers.len();
+    let mut numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+    let folder = scratch(family);
+    for layer in 0..layers {
+        // Ranks are unlike too.
+        let (number, place) = (1000 + layer as u64, folder.join(layer.to_string()));
+        write_adapter(&place, &checkpoint, layer, 1 + 3 * layer);
+        let own = adapt(&engine, number, &place, &checkpoint).own;
+        assert_eq!(
+            own,
+            (layers - layer) as f32 / layers as f32,
+            "from layer {layer} on"
+        );
+        numbers.push(number);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    shared(&engine, &numbers, 6, packed_bound);
     worst
 }
 
@@ -934,7 +1023,7 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
         let mut sequence =
             |length: &usize| -> Vec<u32> { (0..*length).map(|_| random.below(rows) as u32).collect() };
         let ids: Vec<Vec<u32>> = lengths.iter().map(&mut sequence).collect();
-        let batch: Vec<(u64, &[u32])> = ids.iter().map(|ids| (1, ids.as_slice())).collect();
+        let batch: Vec<Window<'_>> = ids.iter().map(|ids| (&[1][..], &ids[..])).collect();
         engines
             .iter()
             .map(|engine| engine.forward(&batch, &token()).unwrap())
@@ -954,25 +1043,61 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
     let ids: Vec<Vec<u32>> = (0..sequences)
         .map(|_| (0..length).map(|_| random.below(rows) as u32).collect())
         .collect();
-    let batch: Vec<(u64, &[u32])> = ids.iter().map(|ids| (1, ids.as_slice())).collect();
-    let mut rates: Vec<f64> = (0..times + 3)
+    let batch: Vec<Window<'_>> = ids.iter().map(|ids| (&[1][..], &ids[..])).collect();
+    (sequences * length) as f64 / median(&engine, &batch, times)
+}
+
+/// The median time of a batch, in seconds.
+fn median<D: Device>(engine: &GpuEngine<D>, batch: &[Window<'_>], times: usize) -> f64 {
+    let mut found: Vec<f64> = (0..times + 3)
         .map(|_| {
             let begun = Instant::now();
-            engine.forward(&batch, &token()).unwrap();
-            (sequences * length) as f64 / begun.elapsed().as_secs_f64()
+            engine.forward(batch, &token()).unwrap();
+            begun.elapsed().as_secs_f64()
         })
         .collect();
     // The first ones set things up.
-    rates.drain(..3);
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    found.drain(..3);
+    found.sort_by(f64::total_cmp);
+    found[found.len() / 2]
+}
+
+/// The median times, in seconds, of one window of `length` random ids for so many adapters of rank 16, which leave `percent` of the
+/// layers as they are, and of as many windows for the base.
+pub fn many_adapters<D: Device>(
+    device: D,
+    dir: &Path,
+    adapters: usize,
+    length: usize,
+    percent: usize,
+    times: usize,
+) -> (f64, f64) {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let folder = scratch("adapters");
+    let layers = checkpoint.architecture().layers.len();
+    write_adapter(&folder, &checkpoint, layers * percent / 100, 16);
+    let numbers: Vec<u64> = (2..).take(adapters).collect();
+    for number in &numbers {
+        adapt(&engine, *number, &folder, &checkpoint);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(7);
+    let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
+    let base: Vec<Window<'_>> = vec![(&[1], &ids); adapters];
+    (
+        median(&engine, &[(&numbers, &ids)], times),
+        median(&engine, &base, times),
+    )
 }
 
 /// In single precision, without TF32; in half precision, the self-check's own bound.
 const BOUND: f32 = 1e-3;
 
 /// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
-/// `apart DIRECTORY PRECISION`, from single precision, `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `about`, and `lists` of kernels. It says last what came of it, and panics where
+/// `apart DIRECTORY PRECISION`, from single precision, `throughput DIRECTORY PRECISION SEQUENCES LENGTH`,
+/// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `about`, and `lists` of kernels. It says last what came of it, and panics where
 /// that is nothing good.
 pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -1007,7 +1132,7 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
             );
         }
         ["adapters", fixtures, family] => {
-            let worst = adapters(open(Precision::Fp32).0, Path::new(fixtures), family, BOUND);
+            let worst = adapters(open(Precision::Fp32).0, Path::new(fixtures), family, BOUND, BOUND);
             println!("ok      adapters on {family}: largest difference {worst:.1e}");
         }
         ["apart", dir, of] => {
@@ -1025,6 +1150,17 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
             let rate = throughput(open(precision(of)).0, Path::new(dir), sequences, length, 20);
             let milliseconds = 1e3 * (sequences * length) as f64 / rate;
             println!("{dir} {of}, {sequences} x {length} tokens: {rate:.0} tokens/s, {milliseconds:.3} ms");
+        }
+        ["adapted", dir, of, adapters, length, percent] => {
+            let [adapters, length, percent] =
+                [adapters, length, percent].map(|number| number.parse().unwrap());
+            let device = open(precision(of)).0;
+            let (own, base) = many_adapters(device, Path::new(dir), adapters, length, percent, 20);
+            let what = format!("{adapters} adapters above {percent} % of the layers, 1 x {length} tokens");
+            let (milliseconds, share) = (1e3 * own, own / base);
+            println!(
+                "ok      {dir} {of}, {what}: {milliseconds:.3} ms, {share:.3} of as many windows of the base"
+            );
         }
         _ => panic!("the module's first lines say what can be asked for"),
     }

@@ -1,16 +1,16 @@
-//! The engine of a GPU worker, on any device: models by number, and batches of sequences for several of them at once.
+//! The engine of a GPU worker, on any device: models by number, and batches of windows for several of them at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Precision};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Precision, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
 use crate::device::Device;
 use crate::lower::{Cache, HeadWeights, LowerError, Lowering};
-use crate::pack::pack;
+use crate::pack::{Branch, pack};
 use crate::run::{Changes, Trunk};
 
 /// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
@@ -29,7 +29,7 @@ struct Model<D: Device> {
     /// Token ids are below this.
     rows: usize,
     context: usize,
-    bytes: u64,
+    loaded: Loaded,
     /// For adapters to be lowered over; an adapter has none.
     base: Option<Base<D>>,
 }
@@ -75,7 +75,7 @@ impl<D: Device> GpuEngine<D> {
     }
 
     fn used(&self) -> u64 {
-        self.models().values().map(|model| model.bytes).sum()
+        self.models().values().map(|model| model.loaded.bytes).sum()
     }
 
     /// Refuses what will not fit before any of it is copied.
@@ -113,7 +113,7 @@ impl<D: Device> GpuEngine<D> {
             head,
             rows: architecture.embeddings.words.rows,
             context: checkpoint.context(),
-            bytes,
+            loaded: Loaded { bytes, own: 0.0 },
             base: Some(Base { checkpoint, cache }),
         })
     }
@@ -151,7 +151,15 @@ impl<D: Device> GpuEngine<D> {
             &base.checkpoint,
             &adapter,
         )?);
-        let bytes = lowering.bytes + changes.bytes;
+        let layers = trunk.weights.layers.len();
+        #[allow(clippy::cast_precision_loss)]
+        let loaded = Loaded {
+            bytes: lowering.bytes + changes.bytes,
+            own: match replaces {
+                true => 1.0,
+                false => (layers - changes.first) as f32 / layers.max(1) as f32,
+            },
+        };
         Ok(Model {
             slot: trunk.adopt(&self.device, &changes)?,
             changes: Some(changes),
@@ -159,35 +167,45 @@ impl<D: Device> GpuEngine<D> {
             head: Some(head),
             rows: over.rows,
             context: over.context,
-            bytes,
+            loaded,
             base: None,
         })
     }
 
-    /// The logits of sequences for models over one trunk, in their order.
-    fn batch(&self, sequences: &[(&Model<D>, &[u32])]) -> Result<Vec<Vec<f32>>, Fault> {
-        let Some((first, _)) = sequences.first() else {
+    /// The logits of windows, each with its number and for one of the models over one trunk, in their order.
+    fn batch(&self, asked: &[(&Model<D>, usize, &[u32])]) -> Result<Vec<Vec<f32>>, Fault> {
+        let Some((first, ..)) = asked.first() else {
             return Ok(Vec::new());
         };
         let trunk = &first.trunk;
-        // One head's sequences side by side.
-        let mut order: Vec<usize> = (0..sequences.len()).collect();
-        let key = |index: &usize| sequences.get(*index).map(|(model, _)| std::ptr::from_ref(*model));
+        // One head's windows side by side.
+        let mut order: Vec<usize> = (0..asked.len()).collect();
+        let key = |index: &usize| asked.get(*index).map(|(model, ..)| std::ptr::from_ref(*model));
         order.sort_by_key(key);
-        let packed: Vec<(u32, &[u32])> = order
+        let branches: Vec<Branch<'_>> = order
             .iter()
-            .filter_map(|index| sequences.get(*index))
-            .map(|(model, ids)| (model.slot, *ids))
+            .filter_map(|index| asked.get(*index))
+            .map(|(model, window, ids)| Branch {
+                window: *window,
+                ids,
+                slot: model.slot,
+                first: model
+                    .changes
+                    .as_ref()
+                    .map_or(trunk.weights.layers.len(), |changes| changes.first),
+            })
             .collect();
-        let packed = pack(&packed, trunk.weights.embeddings.rule, trunk.weights.queries);
-        let needed = (packed.tokens as u64).saturating_mul(trunk.weights.activations as u64);
-        if packed.tokens > i32::MAX as usize || self.used().saturating_add(needed) > self.budget {
+        if branches.iter().map(|branch| branch.ids.len()).sum::<usize>() > i32::MAX as usize {
+            return Err(Fault::OutOfMemory);
+        }
+        let packed = pack(&branches, trunk.weights.embeddings.rule, trunk.weights.queries);
+        if self.used().saturating_add(trunk.weights.bytes(&packed)) > self.budget {
             return Err(Fault::OutOfMemory);
         }
         let tables = trunk.tables();
-        if !sequences
+        if !asked
             .iter()
-            .all(|(model, _)| tables.holds(model.slot, model.changes.as_ref()))
+            .all(|(model, ..)| tables.holds(model.slot, model.changes.as_ref()))
         {
             // It was unloaded a moment ago.
             return Err(Fault::UnknownModel);
@@ -196,9 +214,9 @@ impl<D: Device> GpuEngine<D> {
         let (mut parts, mut row) = (Vec::new(), 0);
         // All heads are on their way before the first is waited for.
         for part in order.chunk_by(|a, b| key(a) == key(b)) {
-            let of_part = || part.iter().filter_map(|index| sequences.get(*index));
-            let tokens: usize = of_part().map(|(_, ids)| ids.len()).sum();
-            let model = of_part().next().map(|(model, _)| *model);
+            let of_part = || part.iter().filter_map(|index| asked.get(*index));
+            let tokens: usize = of_part().map(|(.., ids)| ids.len()).sum();
+            let model = of_part().next().map(|(model, ..)| *model);
             let head = model
                 .and_then(|model| model.head.as_ref())
                 .ok_or_else(|| refused("the model has no head"))?;
@@ -206,12 +224,12 @@ impl<D: Device> GpuEngine<D> {
             parts.push((part, logits, head.classifier.outputs));
             row += tokens;
         }
-        let mut found = vec![Vec::new(); sequences.len()];
+        let mut found = vec![Vec::new(); asked.len()];
         for (part, logits, classes) in parts {
             let logits = self.device.download(&logits)?;
             let mut rest = logits.as_slice();
             for index in part {
-                let length = sequences.get(*index).map_or(0, |(_, ids)| ids.len());
+                let length = asked.get(*index).map_or(0, |(.., ids)| ids.len());
                 let (own, after) = rest.split_at_checked(length * classes).unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
                     *place = own.to_vec();
@@ -224,7 +242,7 @@ impl<D: Device> GpuEngine<D> {
 }
 
 impl<D: Device> Engine for GpuEngine<D> {
-    fn load(&self, load: &Load) -> Result<u64, Fault> {
+    fn load(&self, load: &Load) -> Result<Loaded, Fault> {
         let model = match load.base {
             None => self.checkpoint(load)?,
             Some(number) => {
@@ -232,9 +250,9 @@ impl<D: Device> Engine for GpuEngine<D> {
                 self.adapter(load, &over)?
             }
         };
-        let bytes = model.bytes;
+        let loaded = model.loaded;
         self.models().insert(load.model, Arc::new(model));
-        Ok(bytes)
+        Ok(loaded)
     }
 
     fn unload(&self, model: u64) {
@@ -244,16 +262,18 @@ impl<D: Device> Engine for GpuEngine<D> {
         }
     }
 
-    fn forward(&self, sequences: &[(u64, &[u32])], token: &Token) -> Result<Vec<f32>, Fault> {
-        let models: Option<Vec<Arc<Model<D>>>> = {
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault> {
+        let mut asked = Vec::new();
+        {
             let held = self.models();
-            sequences
-                .iter()
-                .map(|(number, _)| held.get(number).cloned())
-                .collect()
-        };
-        let models = models.ok_or(Fault::UnknownModel)?;
-        for (model, (_, ids)) in models.iter().zip(sequences) {
+            for (number, (models, ids)) in windows.iter().enumerate() {
+                for model in *models {
+                    let model = held.get(model).cloned().ok_or(Fault::UnknownModel)?;
+                    asked.push((model, number, *ids));
+                }
+            }
+        }
+        for (model, _, ids) in &asked {
             if ids.is_empty() || ids.len() > model.context || ids.iter().any(|id| *id as usize >= model.rows)
             {
                 return Err(refused(
@@ -261,23 +281,23 @@ impl<D: Device> Engine for GpuEngine<D> {
                 ));
             }
         }
-        let mut found = vec![Vec::new(); sequences.len()];
-        let mut left: Vec<usize> = (0..sequences.len()).collect();
+        let mut found = vec![Vec::new(); asked.len()];
+        let mut left: Vec<usize> = (0..asked.len()).collect();
         // Adapters with a trunk of their own are batches of their own.
-        while let Some(first) = left.first().and_then(|index| models.get(*index)) {
+        while let Some((first, ..)) = left.first().and_then(|index| asked.get(*index)) {
             if token.cancelled() {
                 // Nobody reads the answer any more.
                 return Err(refused("the call was cancelled"));
             }
             let together = |index: &usize| {
-                models
-                    .get(*index)
-                    .is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
+                let model = asked.get(*index).map(|(model, ..)| model);
+                model.is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
             };
             let (now, later): (Vec<usize>, Vec<usize>) = left.iter().copied().partition(together);
-            let batch: Vec<(&Model<D>, &[u32])> = now
+            let batch: Vec<(&Model<D>, usize, &[u32])> = now
                 .iter()
-                .filter_map(|index| Some((&**models.get(*index)?, sequences.get(*index)?.1)))
+                .filter_map(|index| asked.get(*index))
+                .map(|(model, window, ids)| (&**model, *window, *ids))
                 .collect();
             for (index, logits) in now.iter().zip(self.batch(&batch)?) {
                 if let Some(place) = found.get_mut(*index) {

@@ -11,7 +11,7 @@ use mednerd_model::{
 
 use crate::changes::{Change, Table};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
-use crate::pack::{QUERIES, Rows, TENSOR_QUERIES};
+use crate::pack::{Packed, QUERIES, Rows, TENSOR_QUERIES};
 
 /// Threads of a block for kernels that work on a row.
 pub(crate) const ROW_BLOCK: usize = 128;
@@ -136,11 +136,41 @@ pub(crate) struct TrunkWeights<B> {
     pub(crate) context: usize,
     /// Queries of a block of the attention kernel.
     pub(crate) queries: usize,
-    /// Bytes of activations that a token needs at once, about.
-    pub(crate) activations: usize,
+    /// Bytes of activations that a token needs at once in a layer, and in a head: about.
+    pub(crate) activations: (usize, usize),
 }
 
+/// Matrices of a layer that an adapter can change.
+const LAYER_MATRICES: usize = 4;
+
 impl<B> TrunkWeights<B> {
+    /// The number of a layer's first matrix among [`matrices`](Self::matrices).
+    pub(crate) fn first_matrix(&self, layer: usize) -> usize {
+        usize::from(self.embeddings.projection.is_some()) + LAYER_MATRICES * layer
+    }
+
+    /// The layer of the matrix with this number; the first for what stands before the layers.
+    pub(crate) fn layer_of(&self, matrix: usize) -> usize {
+        matrix.saturating_sub(self.first_matrix(0)) / LAYER_MATRICES
+    }
+
+    /// Device memory that a batch needs at once, about: the largest of its stages.
+    pub(crate) fn bytes(&self, packed: &Packed) -> u64 {
+        let stages = packed.stages.iter().map(|stage| {
+            let (layer, head) = self.activations;
+            let each = if stage.layer < self.layers.len() {
+                layer
+            } else {
+                head
+            };
+            (stage.tokens as u64).saturating_mul(each as u64)
+        });
+        stages
+            .max()
+            .unwrap_or(0)
+            .saturating_add(4 * packed.values.len() as u64)
+    }
+
     /// The matrices that an adapter can change, in an order of their own.
     pub(crate) fn matrices(&self) -> Vec<&Matrix<B>> {
         let mut all: Vec<&Matrix<B>> = self
@@ -151,12 +181,13 @@ impl<B> TrunkWeights<B> {
             .collect();
         for layer in &self.layers {
             let (attention, feed_forward) = (&layer.attention, &layer.feed_forward);
-            all.extend([
+            let own: [_; LAYER_MATRICES] = [
                 &attention.qkv,
                 &attention.output,
                 &feed_forward.up,
                 &feed_forward.down,
-            ]);
+            ];
+            all.extend(own);
         }
         all
     }
@@ -269,8 +300,9 @@ impl<'a, D: Device> Lowering<'a, D> {
             attending.max(2 * feed_forward.up.outputs) + unfolded
         });
         let columns = widest.max().unwrap_or(0) + 5 * hidden + 2 * embeddings.width;
+        let bytes = |columns: usize| columns * usize::try_from(self.element()).unwrap_or(4) + 64;
         Ok(TrunkWeights {
-            activations: columns * usize::try_from(self.element()).unwrap_or(4) + 64,
+            activations: (bytes(columns), bytes(5 * hidden)),
             embeddings,
             // Layers are alike in what this depends on.
             queries: match layers.iter().all(|layer| layer.attention.tensor.is_some()) {

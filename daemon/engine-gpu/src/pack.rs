@@ -1,4 +1,7 @@
-//! A batch as the kernels read it, made on the host: which token is where.
+//! A batch as the kernels read it, made on the host: which token is where, layer by layer. A window that several models ask
+//! for is one sequence up to the first layer in which they differ, and one for each of them from there on.
+
+use std::collections::HashMap;
 
 use mednerd_model::Positions;
 
@@ -24,16 +27,55 @@ impl Rows {
             Positions::Absolute { padding, .. } => Self::Counted(*padding),
         }
     }
+
+    /// The row of each token of a sequence.
+    fn rows(self, sequence: &[u32]) -> impl Iterator<Item = u32> {
+        let mut next = match self {
+            Self::Counted(padding) => u32::from(padding.is_some()),
+            Self::Everywhere => 0,
+        };
+        sequence.iter().map(move |id| match self {
+            Self::Everywhere => 0,
+            Self::Counted(padding) if padding == Some(*id) => 0,
+            Self::Counted(_) => {
+                next += 1;
+                next - 1
+            }
+        })
+    }
+}
+
+/// A window for one model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Branch<'a> {
+    /// The number of the window.
+    pub(crate) window: usize,
+    /// Its ids.
+    pub(crate) ids: &'a [u32],
+    /// The slot of the model's changes.
+    pub(crate) slot: u32,
+    /// The first layer that they change: below, all branches of a window are the same.
+    pub(crate) first: usize,
 }
 
 /// A batch's numbers, to be copied to the device in one piece.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
     pub(crate) values: Vec<u32>,
+    /// In their order, each with more sequences than the one before; the last has one for each branch, in the order of these.
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// Layers with the same sequences.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// The first of the layers; the next stage's ends them.
+    pub(crate) layer: usize,
     pub(crate) tokens: usize,
     pub(crate) tiles: usize,
-    /// Where in `values` each begins.
+    /// Where in `values` each begins. Ids; in all stages but the first, the row that each token has in the stage before.
     pub(crate) ids: usize,
+    /// The row of places of each token, in the first stage alone.
     pub(crate) rows: usize,
     /// The place of each token in its sequence.
     pub(crate) places: usize,
@@ -47,56 +89,91 @@ pub(crate) struct Packed {
     pub(crate) tile: usize,
 }
 
-/// Packs sequences with the slot of each; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) fn pack(sequences: &[(u32, &[u32])], rule: Rows, queries: usize) -> Packed {
-    let (mut ids, mut rows, mut places, mut of, mut slots) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut starts, mut tiles) = (vec![0], Vec::new());
-    for (number, (slot, sequence)) in sequences.iter().enumerate() {
-        let mut next = match rule {
-            Rows::Counted(padding) => u32::from(padding.is_some()),
-            Rows::Everywhere => 0,
-        };
-        for id in *sequence {
-            rows.push(match rule {
-                Rows::Everywhere => 0,
-                Rows::Counted(padding) if padding == Some(*id) => 0,
-                Rows::Counted(_) => {
-                    next += 1;
-                    next - 1
-                }
-            });
-        }
-        ids.extend_from_slice(sequence);
-        places.extend(0..sequence.len() as u32);
-        of.extend(std::iter::repeat_n(number as u32, sequence.len()));
-        slots.extend(std::iter::repeat_n(*slot, sequence.len()));
-        starts.push(ids.len() as u32);
-        for first in (0..sequence.len()).step_by(queries) {
-            tiles.extend([number as u32, first as u32]);
+/// A branch on its way through the stages.
+struct Member<'a> {
+    branch: &'a Branch<'a>,
+    /// The layer from which on it has a sequence of its own.
+    joins: usize,
+    /// The branch in whose sequence it is; from then on itself.
+    leader: usize,
+    /// Where its sequence begins in the stage before.
+    row: usize,
+}
+
+fn members<'a>(branches: &'a [Branch<'a>]) -> Vec<Member<'a>> {
+    // Of each window, the branch that the trunk suits longest: it computes the trunk for the others.
+    let mut leaders: HashMap<usize, (usize, usize)> = HashMap::new();
+    for (number, branch) in branches.iter().enumerate() {
+        let leader = leaders.entry(branch.window).or_insert((number, branch.first));
+        if leader.1 < branch.first {
+            *leader = (number, branch.first);
         }
     }
-    let mut packed = Packed {
-        tokens: ids.len(),
-        tiles: tiles.len() / 2,
-        ..Packed::default()
+    let member = |(number, branch): (usize, &'a Branch<'a>)| {
+        let leader = leaders.get(&branch.window).map_or(number, |(leader, _)| *leader);
+        let joins = if leader == number { 0 } else { branch.first };
+        Member {
+            branch,
+            joins,
+            leader,
+            row: 0,
+        }
     };
-    let mut add = |values: Vec<u32>| {
-        let begin = packed.values.len();
-        packed.values.extend(values);
-        begin
-    };
-    let begins = [ids, rows, places, of, slots, starts, tiles].map(&mut add);
-    [
-        packed.ids,
-        packed.rows,
-        packed.places,
-        packed.sequences,
-        packed.slots,
-        packed.starts,
-        packed.tile,
-    ] = begins;
+    branches.iter().enumerate().map(member).collect()
+}
+
+/// Packs branches; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) fn pack(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
+    let mut packed = Packed::default();
+    let mut members = members(branches);
+    let mut layers: Vec<usize> = members.iter().map(|member| member.joins).collect();
+    layers.sort_unstable();
+    layers.dedup();
+    for layer in layers {
+        let before: Vec<usize> = members.iter().map(|member| member.row).collect();
+        let (mut ids, mut rows, mut places, mut of, mut slots) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut starts, mut tiles) = (vec![0], Vec::new());
+        let present = members.iter_mut().enumerate();
+        for (own, member) in present.filter(|(_, member)| member.joins <= layer) {
+            let (number, row, sequence) = (starts.len() as u32 - 1, ids.len(), member.branch.ids);
+            if layer == 0 {
+                ids.extend_from_slice(sequence);
+                rows.extend(rule.rows(sequence));
+            } else {
+                let from = before.get(member.leader).map_or(0, |row| *row as u32);
+                ids.extend(from..from + sequence.len() as u32);
+            }
+            (member.leader, member.row) = (own, row);
+            places.extend(0..sequence.len() as u32);
+            of.extend(std::iter::repeat_n(number, sequence.len()));
+            slots.extend(std::iter::repeat_n(member.branch.slot, sequence.len()));
+            starts.push(ids.len() as u32);
+            for first in (0..sequence.len()).step_by(queries) {
+                tiles.extend([number, first as u32]);
+            }
+        }
+        let (tokens, tile_count) = (ids.len(), tiles.len() / 2);
+        let begins = [ids, rows, places, of, slots, starts, tiles].map(|values| {
+            let begin = packed.values.len();
+            packed.values.extend(values);
+            begin
+        });
+        let [ids, rows, places, sequences, slots, starts, tile] = begins;
+        packed.stages.push(Stage {
+            layer,
+            tokens,
+            tiles: tile_count,
+            ids,
+            rows,
+            places,
+            sequences,
+            slots,
+            starts,
+            tile,
+        });
+    }
     packed
 }
 
@@ -104,21 +181,55 @@ pub(crate) fn pack(sequences: &[(u32, &[u32])], rule: Rows, queries: usize) -> P
 mod tests {
     use super::*;
 
+    fn branch(window: usize, ids: &[u32], slot: u32, first: usize) -> Branch<'_> {
+        Branch {
+            window,
+            ids,
+            slot,
+            first,
+        }
+    }
+
     #[test]
     fn tokens_know_their_sequence_place_and_row() {
         let long: Vec<u32> = vec![9; 18];
-        let packed = pack(&[(0, &[7, 1, 7]), (2, &long)], Rows::Counted(Some(1)), QUERIES);
+        let branches = [branch(0, &[7, 1, 7], 0, 2), branch(1, &long, 2, 1)];
+        let packed = pack(&branches, Rows::Counted(Some(1)), QUERIES);
         let at = |begin: usize, count: usize| &packed.values[begin..begin + count];
-        assert_eq!((packed.tokens, packed.tiles), (21, 3));
-        assert_eq!(at(packed.ids, 4), [7, 1, 7, 9]);
-        assert_eq!(at(packed.rows, 5), [1, 0, 2, 1, 2]);
-        assert_eq!(at(packed.places, 5), [0, 1, 2, 0, 1]);
-        assert_eq!(at(packed.sequences, 4), [0, 0, 0, 1]);
-        assert_eq!(at(packed.slots, 4), [0, 0, 0, 2]);
-        assert_eq!(at(packed.starts, 3), [0, 3, 21]);
-        assert_eq!(at(packed.tile, 6), [0, 0, 1, 0, 1, 16]);
-        assert_eq!(packed.values.len(), packed.tile + 6);
-        let plain = pack(&[(0, &[7, 1, 7])], Rows::Counted(None), QUERIES);
-        assert_eq!(plain.values[plain.rows..plain.rows + 3], [0, 1, 2]);
+        let [stage] = packed.stages.as_slice() else {
+            panic!("one stage, for each window has one branch")
+        };
+        assert_eq!((stage.layer, stage.tokens, stage.tiles), (0, 21, 3));
+        assert_eq!(at(stage.ids, 4), [7, 1, 7, 9]);
+        assert_eq!(at(stage.rows, 5), [1, 0, 2, 1, 2]);
+        assert_eq!(at(stage.places, 5), [0, 1, 2, 0, 1]);
+        assert_eq!(at(stage.sequences, 4), [0, 0, 0, 1]);
+        assert_eq!(at(stage.slots, 4), [0, 0, 0, 2]);
+        assert_eq!(at(stage.starts, 3), [0, 3, 21]);
+        assert_eq!(at(stage.tile, 6), [0, 0, 1, 0, 1, 16]);
+        assert_eq!(packed.values.len(), stage.tile + 6);
+        let plain = pack(&branches[..1], Rows::Counted(None), QUERIES);
+        assert_eq!(plain.values[plain.stages[0].rows..][..3], [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_branch_joins_at_its_first_layer_with_the_rows_of_its_windows_trunk() {
+        // Window 0 is for a base and two adapters, window 1 for one of these, window 2 for two that change the same layers.
+        let windows: [&[u32]; 3] = [&[5, 6], &[7], &[8, 9, 8]];
+        let of = [(0, 0, 4), (2, 3, 3), (0, 3, 3), (1, 3, 3), (0, 1, 0), (2, 2, 3)];
+        let branches = of.map(|(window, slot, first)| branch(window, windows[window], slot, first));
+        let packed = pack(&branches, Rows::Everywhere, QUERIES);
+        let [first, second] = packed.stages.as_slice() else {
+            panic!("one stage, and another from the third layer on")
+        };
+        assert_eq!((first.layer, second.layer), (0, 3));
+        let at = |stage: &Stage, begin: usize| packed.values[begin..][..stage.tokens].to_vec();
+        let starts = |stage: &Stage| packed.values[stage.starts..stage.tile].to_vec();
+        assert_eq!(at(first, first.ids), [5, 6, 8, 9, 8, 7, 5, 6]);
+        assert_eq!(at(first, first.slots), [0, 0, 3, 3, 3, 3, 1, 1]);
+        assert_eq!(starts(first), [0, 2, 5, 6, 8]);
+        assert_eq!(at(second, second.ids), [0, 1, 2, 3, 4, 0, 1, 5, 6, 7, 2, 3, 4]);
+        assert_eq!(at(second, second.slots), [0, 0, 3, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2]);
+        assert_eq!(starts(second), [0, 2, 5, 7, 8, 10, 13]);
     }
 }

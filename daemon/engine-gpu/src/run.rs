@@ -12,7 +12,7 @@ use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, NormWeights,
     PlaceTables, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
 };
-use crate::pack::{Packed, TENSOR_QUERIES};
+use crate::pack::{Packed, Stage, TENSOR_QUERIES};
 
 /// Threads of a block of the attention kernels.
 const ATTENTION_BLOCK: usize = 128;
@@ -23,6 +23,8 @@ pub(crate) struct Changes<B> {
     matrices: HashMap<usize, Change<B>>,
     /// By the number of the layer.
     places: HashMap<usize, PlaceTables<B>>,
+    /// The first layer that it changes; as many as there are, where it changes none.
+    pub(crate) first: usize,
     pub(crate) bytes: u64,
 }
 
@@ -67,7 +69,10 @@ impl<B> Changes<B> {
             }
             places.insert(number, tables);
         }
+        let changed = matrices.keys().map(|number| weights.layer_of(*number));
+        let first = changed.chain(places.keys().copied()).min();
         Ok(Self {
+            first: first.unwrap_or(weights.layers.len()),
             matrices,
             places,
             bytes: bytes + lowering.bytes - before,
@@ -214,7 +219,7 @@ impl<B> Trunk<B> {
         Arc::clone(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last hidden states of a batch: rows of `hidden` elements.
+    /// The last hidden states of a batch: rows of `hidden` elements, those of its last stage.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
@@ -222,29 +227,36 @@ impl<B> Trunk<B> {
         packed: &Packed,
     ) -> Result<B, DeviceError> {
         let batch = device.upload(Values::Indices(&packed.values))?;
-        let run = Run {
-            device,
-            packed,
-            batch: &batch,
-            tables,
-            hidden: self.weights.hidden,
-            context: self.weights.context,
-            queries: self.weights.queries,
-        };
-        let mut number = 0;
-        let mut x = run.embed(&self.weights.embeddings, &mut number)?;
-        for (index, layer) in self.weights.layers.iter().enumerate() {
-            x = run.layer(layer, index, number, x)?;
-            number += 4;
+        let mut x: Option<B> = None;
+        let ends = packed.stages.iter().skip(1).map(|stage| stage.layer);
+        for (stage, end) in packed.stages.iter().zip(ends.chain([self.weights.layers.len()])) {
+            let run = Run {
+                device,
+                stage,
+                batch: &batch,
+                tables,
+                hidden: self.weights.hidden,
+                context: self.weights.context,
+                queries: self.weights.queries,
+            };
+            let mut rows = match x.take() {
+                Some(before) => run.branch(&before)?,
+                None => run.embed(&self.weights.embeddings)?,
+            };
+            let layers = self.weights.layers.iter().enumerate().take(end);
+            for (index, layer) in layers.skip(stage.layer) {
+                rows = run.layer(layer, index, self.weights.first_matrix(index), rows)?;
+            }
+            x = Some(rows);
         }
-        Ok(x)
+        x.ok_or_else(|| DeviceError::Failed("a batch of nothing".to_owned()))
     }
 }
 
-/// One batch in one trunk.
+/// One stage of a batch in one trunk.
 struct Run<'a, D: Device> {
     device: &'a D,
-    packed: &'a Packed,
+    stage: &'a Stage,
     batch: &'a D::Buffer,
     tables: &'a Tables<D::Buffer>,
     hidden: usize,
@@ -257,60 +269,74 @@ type Made<B> = Result<B, DeviceError>;
 impl<D: Device> Run<'_, D> {
     fn rows(&self, block: usize, shared: usize) -> Launch {
         Launch {
-            grid: (self.packed.tokens, 1),
+            grid: (self.stage.tokens, 1),
             block,
             shared,
         }
     }
 
     fn elements(&self, columns: usize) -> Made<D::Buffer> {
-        self.device.allocate(Kind::Elements, self.packed.tokens * columns)
+        self.device.allocate(Kind::Elements, self.stage.tokens * columns)
     }
 
     fn slots(&self) -> Slots<'_, D::Buffer> {
-        Some((self.batch, self.packed.slots))
+        Some((self.batch, self.stage.slots))
     }
 
     fn all(&self) -> Range<usize> {
-        0..self.packed.tokens
+        0..self.stage.tokens
     }
 
     fn at(&self, begin: usize) -> Arg<'_, D::Buffer> {
         Arg::At(self.batch, begin)
     }
 
-    fn embed(&self, weights: &EmbeddingWeights<D::Buffer>, number: &mut usize) -> Made<D::Buffer> {
-        let width = weights.width;
+    fn embed(&self, weights: &EmbeddingWeights<D::Buffer>) -> Made<D::Buffer> {
         // A norm of the hidden width waits for the projection.
         let first = weights
             .norm
             .as_ref()
             .filter(|_| !matches!(weights.projection, Some((_, true))));
-        let mut x = self.elements(width)?;
+        let x = self.gather(&weights.words, weights.rows.as_deref(), first, weights.width)?;
+        let Some((matrix, before)) = &weights.projection else {
+            return Ok(x);
+        };
+        let (y, shift) = self.matrix(matrix, 0, &x, None)?;
+        match weights.norm.as_ref().filter(|_| *before) {
+            Some(norm) => self.normalise(norm, &y, shift, None),
+            None => self.add(&y, shift, None),
+        }
+    }
+
+    /// The rows of this stage, from those of the stage before.
+    fn branch(&self, before: &D::Buffer) -> Made<D::Buffer> {
+        self.gather(before, None, None, self.hidden)
+    }
+
+    /// `norm(words[ids] + rows[rows])`, rows of `width`.
+    fn gather(
+        &self,
+        words: &D::Buffer,
+        rows: Option<&D::Buffer>,
+        norm: Option<&NormWeights<D::Buffer>>,
+        width: usize,
+    ) -> Made<D::Buffer> {
+        let out = self.elements(width)?;
         let arguments = [
-            self.at(self.packed.ids),
-            self.at(self.packed.rows),
-            Arg::Buffer(Some(&weights.words)),
-            Arg::Buffer(weights.rows.as_deref()),
-            Arg::Buffer(first.map(|norm| &*norm.weight)),
-            Arg::Buffer(first.and_then(|norm| norm.bias.as_deref())),
-            Arg::Buffer(Some(&x)),
+            self.at(self.stage.ids),
+            self.at(self.stage.rows),
+            Arg::Buffer(Some(words)),
+            Arg::Buffer(rows),
+            Arg::Buffer(norm.map(|norm| &*norm.weight)),
+            Arg::Buffer(norm.and_then(|norm| norm.bias.as_deref())),
+            Arg::Buffer(Some(&out)),
             Arg::Int(width),
-            Arg::Float(first.map_or(0.0, |norm| norm.eps)),
-            Arg::Int(first.map_or(0, |norm| norm.kind)),
+            Arg::Float(norm.map_or(0.0, |norm| norm.eps)),
+            Arg::Int(norm.map_or(0, |norm| norm.kind)),
         ];
         self.device
             .launch("embed", self.rows(ROW_BLOCK, 32 + width), &arguments)?;
-        if let Some((matrix, before)) = &weights.projection {
-            let table = self.tables.matrix(*number);
-            *number += 1;
-            let (y, shift) = matrix.apply(self.device, &x, self.all(), table, self.slots(), None)?;
-            x = match weights.norm.as_ref().filter(|_| *before) {
-                Some(norm) => self.normalise(norm, &y, shift, None)?,
-                None => self.add(&y, shift, None)?,
-            };
-        }
-        Ok(x)
+        Ok(out)
     }
 
     /// `norm(x + shift + residual)`
@@ -322,7 +348,7 @@ impl<D: Device> Run<'_, D> {
         residual: Option<&D::Buffer>,
     ) -> Made<D::Buffer> {
         let out = self.elements(self.hidden)?;
-        let rows = self.packed.tokens;
+        let rows = self.stage.tokens;
         norm.launch(
             self.device,
             (x, 0),
@@ -384,7 +410,7 @@ impl<D: Device> Run<'_, D> {
                 let attended = self.attend(&layer.attention, index, number, normal.as_ref().unwrap_or(&x))?;
                 let (y, shift) = self.matrix(&layer.attention.output, number + 1, &attended, None)?;
                 let (middle, normal) = (self.elements(self.hidden)?, self.elements(self.hidden)?);
-                let rows = self.packed.tokens;
+                let rows = self.stage.tokens;
                 let (sum, out) = (Some(&middle), Some(&normal));
                 norm.launch(self.device, (&y, 0), shift, Some(&x), sum, out, rows, self.hidden)?;
                 let inner = self.feed(layer, number, &normal)?;
@@ -398,9 +424,9 @@ impl<D: Device> Run<'_, D> {
         let unfolded = self.elements(convolution.matrix.inputs)?;
         let arguments = [
             Arg::Buffer(Some(&x)),
-            self.at(self.packed.places),
-            self.at(self.packed.sequences),
-            self.at(self.packed.starts),
+            self.at(self.stage.places),
+            self.at(self.stage.sequences),
+            self.at(self.stage.starts),
             Arg::Buffer(Some(&unfolded)),
             Arg::Int(convolution.width),
             Arg::Int(convolution.kernel),
@@ -460,7 +486,7 @@ impl<D: Device> Run<'_, D> {
         if let Some(turns) = &attention.turns {
             let arguments = [
                 Arg::Buffer(Some(&qkv)),
-                self.at(self.packed.places),
+                self.at(self.stage.places),
                 Arg::Buffer(Some(&turns.cosines)),
                 Arg::Buffer(Some(&turns.sines)),
                 Arg::Int((heads + 2 * kv_heads) * width),
@@ -480,8 +506,8 @@ impl<D: Device> Run<'_, D> {
             Arg::Buffer(Some(&qkv)),
             Arg::Buffer(shift),
             Arg::Buffer(Some(&out)),
-            self.at(self.packed.tile),
-            self.at(self.packed.starts),
+            self.at(self.stage.tile),
+            self.at(self.stage.starts),
             Arg::Int(heads),
             Arg::Int(kv_heads),
         ];
@@ -500,13 +526,13 @@ impl<D: Device> Run<'_, D> {
                 Arg::Int(self.context),
                 Arg::Buffer(places.and_then(|(keys, _)| keys.as_ref())),
                 Arg::Buffer(places.and_then(|(_, queries)| queries.as_ref())),
-                self.at(self.packed.slots),
+                self.at(self.stage.slots),
             ]);
             let shared = attention_shared(width, attention.key_tile, relative.is_some());
             ("attend", shared)
         };
         let launch = Launch {
-            grid: (self.packed.tiles, heads),
+            grid: (self.stage.tiles, heads),
             block: ATTENTION_BLOCK,
             shared,
         };

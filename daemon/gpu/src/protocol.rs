@@ -1,6 +1,7 @@
 //! Payloads of the frames between the daemon and a GPU worker, in postcard. Both come from one build.
 //!
-//! A batch is packed: the ids of all sequences one after the other, and the length of each. Nothing is padded.
+//! A batch is packed: the ids of all windows one after the other, and the length of each. Nothing is padded, and a window that
+//! several models are asked about is there once.
 
 use std::path::PathBuf;
 
@@ -97,51 +98,62 @@ pub struct Load {
     pub base: Option<u64>,
 }
 
-/// Sequences to compute, all of models over one base.
+/// A window: the models that are asked about it, and its ids with the special tokens. There is one of each at least.
+pub type Window<'a> = (&'a [u64], &'a [u32]);
+
+/// Windows to compute, for models over one base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The number of tokens of each sequence, special tokens included; none is 0.
+    /// The number of tokens of each window.
     pub lengths: Vec<u32>,
-    /// The model of each sequence.
-    pub models: Vec<u64>,
-    /// The ids of all sequences, one after the other.
+    /// The models of each window.
+    pub models: Vec<Vec<u64>>,
+    /// The ids of all windows, one after the other.
     pub ids: Vec<u32>,
 }
 
 impl Batch {
-    /// Adds a sequence.
-    pub fn push(&mut self, model: u64, ids: &[u32]) {
-        // A sequence is no longer than a context.
+    /// Adds a window.
+    pub fn push(&mut self, (models, ids): Window<'_>) {
+        // A window is no longer than a context.
         self.lengths.push(u32::try_from(ids.len()).unwrap_or(u32::MAX));
-        self.models.push(model);
+        self.models.push(models.to_vec());
         self.ids.extend_from_slice(ids);
     }
 
-    /// Its sequences in order; `None` where the lengths do not fit the rest.
-    pub fn sequences(&self) -> Option<Vec<(u64, &[u32])>> {
+    /// Its windows in order; `None` where the lengths do not fit the rest.
+    pub fn windows(&self) -> Option<Vec<Window<'_>>> {
         let mut rest = self.ids.as_slice();
-        let mut sequences = Vec::with_capacity(self.lengths.len());
-        for (length, model) in self.lengths.iter().zip(&self.models) {
+        let mut windows = Vec::with_capacity(self.lengths.len());
+        for (length, models) in self.lengths.iter().zip(&self.models) {
             let (ids, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
-            sequences.push((*model, ids));
+            windows.push((models.as_slice(), ids));
             rest = after;
         }
-        let whole = rest.is_empty() && self.lengths.len() == self.models.len() && !self.lengths.contains(&0);
-        whole.then_some(sequences)
+        let whole = rest.is_empty() && self.lengths.len() == self.models.len();
+        let empty = |(models, ids): &Window<'_>| models.is_empty() || ids.is_empty();
+        (whole && !windows.iter().any(empty)).then_some(windows)
     }
+}
+
+/// What a loaded model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Device memory; for an adapter, on top of its base's.
+    pub bytes: u64,
+    /// The share of the layers that are computed for this model alone, where a window is also for others over the base:
+    /// none for the base, and for an adapter those from the first on that it changes.
+    pub own: f32,
 }
 
 /// The payload of `Reply`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The model is loaded.
-    Loaded {
-        /// Device memory that it takes; for an adapter, on top of its base's.
-        bytes: u64,
-    },
+    Loaded(Loaded),
     /// The model is gone.
     Unloaded,
-    /// Sequence by sequence, token by token, one logit for each label of the sequence's model.
+    /// Window by window, model by model, token by token, one logit for each label of the model.
     Logits(Vec<f32>),
     /// How it is.
     Health(Statistics),
@@ -156,7 +168,7 @@ pub struct Statistics {
     pub models: u64,
     /// Batches computed.
     pub batches: u64,
-    /// Tokens computed.
+    /// Tokens of their windows.
     pub tokens: u64,
 }
 
@@ -189,28 +201,32 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_packed_comes_apart_as_it_was(
-            sequences in proptest::collection::vec((any::<u64>(), proptest::collection::vec(any::<u32>(), 1..9)), 0..9)
+            windows in proptest::collection::vec(
+                (proptest::collection::vec(any::<u64>(), 1..4), proptest::collection::vec(any::<u32>(), 1..9)),
+                0..9
+            )
         ) {
             let mut batch = Batch::default();
-            sequences.iter().for_each(|(model, ids)| batch.push(*model, ids));
+            windows.iter().for_each(|(models, ids)| batch.push((models, ids)));
             let bytes = postcard::to_allocvec(&Request::Forward(batch)).unwrap();
             let Ok(Request::Forward(batch)) = postcard::from_bytes(&bytes) else { panic!("a batch") };
-            let found = batch.sequences().unwrap();
-            let found: Vec<(u64, Vec<u32>)> = found.into_iter().map(|(model, ids)| (model, ids.to_vec())).collect();
-            prop_assert_eq!(found, sequences);
+            let found = batch.windows().unwrap();
+            let expected: Vec<Window<'_>> = windows.iter().map(|(models, ids)| (&models[..], &ids[..])).collect();
+            prop_assert_eq!(found, expected);
         }
 
         #[test]
         fn a_batch_that_does_not_fit_itself_is_none(
             lengths in proptest::collection::vec(0_u32..5, 0..5),
-            models in proptest::collection::vec(any::<u64>(), 0..5),
+            models in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 0..3), 0..5),
             ids in proptest::collection::vec(any::<u32>(), 0..12),
         ) {
             let fits = lengths.len() == models.len()
                 && !lengths.contains(&0)
+                && !models.contains(&Vec::new())
                 && lengths.iter().sum::<u32>() as usize == ids.len();
             let batch = Batch { lengths, models, ids };
-            prop_assert_eq!(batch.sequences().is_some(), fits);
+            prop_assert_eq!(batch.windows().is_some(), fits);
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mednerd_worker::child::{Answer, Link, Token};
 
 use crate::faults::Faults;
-use crate::protocol::{Batch, CONCURRENCY, Fault, Load, Ready, Reply, Request, Start, Statistics};
+use crate::protocol::{
+    Batch, CONCURRENCY, Fault, Load, Loaded, Ready, Reply, Request, Start, Statistics, Window,
+};
 
 /// The largest `Start` frame: everything else has the limit that it names.
 const START_FRAME: usize = 1 << 16;
@@ -18,16 +20,16 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Fault`]
-    fn load(&self, load: &Load) -> Result<u64, Fault>;
+    fn load(&self, load: &Load) -> Result<Loaded, Fault>;
 
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of sequences with the model of each: sequence by sequence, token by token. There is at least one.
+    /// The logits of windows: window by window, model by model, token by token. There is at least one.
     ///
     /// # Errors
     /// [`Fault`]
-    fn forward(&self, sequences: &[(u64, &[u32])], token: &Token) -> Result<Vec<f32>, Fault>;
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault>;
 
     /// Memory in use and number of models.
     ///
@@ -88,10 +90,7 @@ impl<E: Engine> Server<E> {
 
     fn run(&self, request: Request, token: &Token) -> Result<Reply, Fault> {
         match request {
-            Request::Load(load) => {
-                let bytes = self.engine.load(&load)?;
-                Ok(Reply::Loaded { bytes })
-            }
+            Request::Load(load) => self.engine.load(&load).map(Reply::Loaded),
             Request::Unload { model } => {
                 self.engine.unload(model);
                 Ok(Reply::Unloaded)
@@ -110,9 +109,9 @@ impl<E: Engine> Server<E> {
     }
 
     fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<f32>, Fault> {
-        let sequences = batch.sequences().filter(|sequences| !sequences.is_empty());
-        let sequences = sequences.ok_or(Fault::Unreadable)?;
-        let logits = self.faults.strike(|| self.engine.forward(&sequences, token))?;
+        let windows = batch.windows().filter(|windows| !windows.is_empty());
+        let windows = windows.ok_or(Fault::Unreadable)?;
+        let logits = self.faults.strike(|| self.engine.forward(&windows, token))?;
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
         Ok(logits)

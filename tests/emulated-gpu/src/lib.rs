@@ -7,7 +7,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
 use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
@@ -39,6 +39,18 @@ pub struct Emulated {
     precision: Precision,
     shared_limit: usize,
     seed: AtomicU64,
+    counts: Arc<Counts>,
+}
+
+/// What it did so far.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Rows of all products.
+    pub rows: AtomicU64,
+    /// Bytes of the buffers that there are.
+    pub held: AtomicU64,
+    /// The most that there were at once, since this was last set to less.
+    pub most: AtomicU64,
 }
 
 /// Memory of it.
@@ -47,6 +59,14 @@ pub struct Buffer {
     kind: Kind,
     element: usize,
     bytes: UnsafeCell<Box<[u8]>>,
+    counts: Arc<Counts>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let size = self.bytes.get_mut().len() - 2 * GUARD;
+        self.counts.held.fetch_sub(size as u64, Ordering::Relaxed);
+    }
 }
 
 // SAFETY: the bytes are read and written while `ONE_AT_A_TIME` is held, and nowhere else.
@@ -55,17 +75,20 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    fn new(kind: Kind, precision: Precision, count: usize) -> Self {
+    fn new(kind: Kind, precision: Precision, count: usize, counts: &Arc<Counts>) -> Self {
         let element = match kind {
             Kind::Elements if precision != Precision::Fp32 => 2,
             Kind::Elements | Kind::Floats | Kind::Indices => 4,
             Kind::Addresses => 8,
         };
-        let bytes = vec![POISON; count * element + 2 * GUARD].into_boxed_slice();
+        let size = count * element;
+        let held = counts.held.fetch_add(size as u64, Ordering::Relaxed) + size as u64;
+        counts.most.fetch_max(held, Ordering::Relaxed);
         Self {
             kind,
             element,
-            bytes: UnsafeCell::new(bytes),
+            bytes: UnsafeCell::new(vec![POISON; size + 2 * GUARD].into_boxed_slice()),
+            counts: Arc::clone(counts),
         }
     }
 
@@ -103,7 +126,13 @@ impl Emulated {
             // What every chip since sm_75 has.
             shared_limit: 64 << 10,
             seed: AtomicU64::new(seed),
+            counts: Arc::default(),
         }
+    }
+
+    /// What it did and will have done.
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     /// The values of a buffer of elements or floats.
@@ -170,7 +199,7 @@ impl Device for Emulated {
     }
 
     fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
-        Ok(Buffer::new(kind, self.precision, count))
+        Ok(Buffer::new(kind, self.precision, count, &self.counts))
     }
 
     fn upload(&self, values: Values<'_>) -> Result<Buffer, DeviceError> {
@@ -282,6 +311,7 @@ impl Device for Emulated {
         let (x, weight) = (self.values(x), self.values(weight));
         let x = &x[rows.start * inputs..rows.end * inputs];
         assert_eq!(weight.len(), inputs * outputs);
+        self.counts.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         let mut y = Vec::with_capacity(rows.len() * outputs);
         for row in x.chunks_exact(inputs) {
             let dots = weight

@@ -4,18 +4,25 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_emulated_gpu::Emulated;
 use mednerd_engine_gpu::{GpuEngine, checks};
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Precision};
-use mednerd_model::Checkpoint;
+use mednerd_gpu::protocol::{Fault, Load, Precision, Window};
+use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+fn token() -> Token {
+    Token::new(
+        Instant::now() + Duration::from_secs(600),
+        Arc::new(AtomicBool::new(false)),
+    )
 }
 
 #[test]
@@ -42,17 +49,19 @@ fn every_family_is_the_reference_in_every_precision() {
 #[test]
 fn every_kind_of_adapter_is_the_reference_and_all_go_in_one_batch() {
     for family in checks::ADAPTED {
-        let worst = checks::adapters(Emulated::new(Precision::Fp32, 3), &fixtures(), family, 1e-4);
+        let worst = checks::adapters(
+            Emulated::new(Precision::Fp32, 3),
+            &fixtures(),
+            family,
+            1e-4,
+            f32::MIN_POSITIVE,
+        );
         println!("adapters on {family}: largest difference {worst:.1e}");
     }
 }
 
 #[test]
 fn what_cannot_be_is_refused() {
-    let token = Token::new(
-        Instant::now() + Duration::from_secs(600),
-        Arc::new(AtomicBool::new(false)),
-    );
     let dir = fixtures().join("bert/fp32");
     let checkpoint = Checkpoint::open(&dir).unwrap();
     let engine = |budget| GpuEngine::new(Emulated::new(Precision::Fp32, 1), budget);
@@ -65,11 +74,14 @@ fn what_cannot_be_is_refused() {
     assert_eq!(engine(1000).load(&load), Err(Fault::OutOfMemory));
     let engine = engine(1 << 30);
     engine.load(&load).unwrap();
-    let refused = |sequences: &[(u64, &[u32])]| engine.forward(sequences, &token).unwrap_err();
+    let refused = |windows: &[Window<'_>]| engine.forward(windows, &token()).unwrap_err();
     let long = vec![1; checkpoint.context() + 1];
-    assert!(matches!(refused(&[(1, &[1]), (1, &long)]), Fault::Refused(_)));
-    assert!(matches!(refused(&[(1, &[1 << 30])]), Fault::Refused(_)));
-    assert_eq!(refused(&[(2, &[1])]), Fault::UnknownModel);
+    assert!(matches!(
+        refused(&[(&[1], &[1]), (&[1], &long)]),
+        Fault::Refused(_)
+    ));
+    assert!(matches!(refused(&[(&[1], &[1 << 30])]), Fault::Refused(_)));
+    assert_eq!(refused(&[(&[1, 2], &[1])]), Fault::UnknownModel);
     load.digest = "0".repeat(64);
     assert!(matches!(engine.load(&load), Err(Fault::Refused(_))));
 }
@@ -90,5 +102,86 @@ fn attention_on_tensor_cores_is_attention() {
         let share = checks::apart(half, single, &dir, &[70, 1, 2]);
         println!("biomed-small {}: {share:.1e} of the norm", precision.name());
         assert!(share < precision.tolerance() / 4.0);
+    }
+}
+
+/// A base of five layers with an adapter over all of them, 2, and one over the last two, 3.
+fn two_adapters(device: Emulated, budget: u64, folder: &Path) -> GpuEngine<Emulated> {
+    let base = fixtures().join("modernbert/fp32");
+    let checkpoint = Checkpoint::open_base(&base).unwrap();
+    let (all, upper) = (folder.join("all"), folder.join("upper"));
+    checks::write_adapter(&all, &checkpoint, 0, 4);
+    checks::write_adapter(&upper, &checkpoint, 3, 2);
+    let engine = GpuEngine::new(device, budget);
+    let load = |model, path: &Path, digest: &str| {
+        let load = Load {
+            model,
+            path: path.to_owned(),
+            digest: digest.to_owned(),
+            base: (model > 1).then_some(1),
+        };
+        engine.load(&load).unwrap().own
+    };
+    let adapter = |path: &Path| Adapter::open(path, &checkpoint).unwrap();
+    assert_eq!(load(1, &base, checkpoint.digest()), 0.0);
+    assert_eq!(load(2, &all, adapter(&all).digest()), 1.0);
+    assert_eq!(load(3, &upper, adapter(&upper).digest()), 0.4);
+    engine
+}
+
+/// Of a layer and of a head in `two_adapters`: products.
+const PRODUCTS: (u64, u64) = (4, 2);
+
+#[test]
+fn what_models_share_of_a_window_is_computed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Emulated::new(Precision::Fp32, 1);
+    let counts = device.counts();
+    let engine = two_adapters(device, u64::MAX, folder.path());
+    // Layers that a token goes through, and heads.
+    for (models, layers, heads) in [
+        (&[1][..], 5, 1),
+        (&[2], 5, 1),
+        (&[3], 5, 1),
+        (&[1, 3], 5 + 2, 2),
+        (&[3, 1], 5 + 2, 2),
+        (&[2, 3], 5 + 5, 2),
+        (&[1, 2, 3], 5 + 5 + 2, 3),
+        (&[3, 3], 5 + 2, 2),
+    ] {
+        let before = counts.rows.load(Ordering::Relaxed);
+        engine
+            .forward(&[(models, &[5, 6, 7]), (&[1], &[8])], &token())
+            .unwrap();
+        let rows = counts.rows.load(Ordering::Relaxed) - before;
+        let of = |layers: u64, heads: u64| layers * PRODUCTS.0 + heads * PRODUCTS.1;
+        assert_eq!(rows, 3 * of(layers, heads) + of(5, 1), "{models:?}");
+    }
+}
+
+#[test]
+fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids: Vec<u32> = (0..40).collect();
+    for models in [&[1][..], &[3], &[1, 3], &[1, 2, 3], &[1, 1, 1, 1, 1, 1]] {
+        let device = Emulated::new(Precision::Fp32, 1);
+        let counts = device.counts();
+        let engine = two_adapters(device, u64::MAX, folder.path());
+        let held = counts.held.load(Ordering::Relaxed);
+        counts.most.store(held, Ordering::Relaxed);
+        engine.forward(&[(models, &ids)], &token()).unwrap();
+        let most = counts.most.load(Ordering::Relaxed) - held;
+        assert_eq!(counts.held.load(Ordering::Relaxed), held);
+        let used = engine.health().unwrap().0;
+        let within = |bytes: u64| {
+            let engine = two_adapters(Emulated::new(Precision::Fp32, 1), used + bytes, folder.path());
+            engine.forward(&[(models, &ids)], &token()).map(drop)
+        };
+        assert_eq!(
+            within(most - 1),
+            Err(Fault::OutOfMemory),
+            "{models:?} take {most}"
+        );
+        assert_eq!(within(2 * most), Ok(()), "{models:?} take {most}");
     }
 }

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mednerd_engine_tract::{Options, TractModel};
-use mednerd_gpu::protocol::{Fault, Load, Ready, Start};
-use mednerd_gpu::{Engine, Faults, serve};
+use mednerd_gpu::protocol::{Fault, Load, Ready, Start, Window};
+use mednerd_gpu::{Engine, Faults, protocol, serve};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 use nix::sys::signal::Signal;
@@ -73,7 +73,7 @@ fn refused(error: impl std::fmt::Display) -> Fault {
 }
 
 impl Engine for Simulated {
-    fn load(&self, load: &Load) -> Result<u64, Fault> {
+    fn load(&self, load: &Load) -> Result<protocol::Loaded, Fault> {
         let changed = |found: &str| match found == load.digest {
             true => Ok(()),
             false => Err(refused("its files have changed since the daemon read them")),
@@ -100,20 +100,24 @@ impl Engine for Simulated {
         if used(&models) + bytes > self.memory_bytes {
             return Err(Fault::OutOfMemory);
         }
+        // Each model computes all of a window for itself.
+        let own = if load.base.is_some() { 1.0 } else { 0.0 };
         models.insert(load.model, loaded);
-        Ok(bytes)
+        Ok(protocol::Loaded { bytes, own })
     }
 
     fn unload(&self, model: u64) {
         self.models().remove(&model);
     }
 
-    fn forward(&self, sequences: &[(u64, &[u32])], _: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<f32>, Fault> {
         let mut logits = Vec::new();
-        for (model, ids) in sequences {
-            let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
-            let engine = engine.ok_or(Fault::UnknownModel)?;
-            logits.append(&mut engine.forward(ids).map_err(refused)?);
+        for (models, ids) in windows {
+            for model in *models {
+                let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
+                let engine = engine.ok_or(Fault::UnknownModel)?;
+                logits.append(&mut engine.forward(ids).map_err(refused)?);
+            }
         }
         Ok(logits)
     }

@@ -113,12 +113,39 @@ struct Gpu {
     /// What it is, from the last child that was ready.
     about: Ready,
     /// The models that it serves.
-    serves: HashMap<u64, Arc<Model>>,
+    serves: HashMap<u64, Served>,
     /// Whether it ever served a model.
     served: bool,
     /// How fast the present child is, by base.
     paces: HashMap<u64, Pace>,
     statistics: Statistics,
+}
+
+/// A model that a GPU serves.
+#[derive(Clone)]
+struct Served {
+    model: Arc<Model>,
+    /// See [`protocol::Loaded::own`].
+    own: f64,
+}
+
+impl Served {
+    fn new(model: &Arc<Model>, loaded: protocol::Loaded) -> Self {
+        let own = f64::from(loaded.own);
+        Self {
+            model: Arc::clone(model),
+            own: if (0.0..=1.0).contains(&own) { own } else { 1.0 },
+        }
+    }
+}
+
+/// How often a GPU computes a window that is for these models; `None` where one is not served.
+fn passes(serves: &HashMap<u64, Served>, models: &[u64]) -> Option<f64> {
+    let own = models
+        .iter()
+        .map(|model| serves.get(model).map(|served| served.own));
+    let own: Option<Vec<f64>> = own.collect();
+    own.map(|own| pace::passes(&own))
 }
 
 /// What a GPU is doing.

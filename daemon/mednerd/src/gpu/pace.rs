@@ -24,6 +24,13 @@ pub(super) fn cost(length: usize) -> f64 {
     length * (1.0 + length / ATTENTION)
 }
 
+/// How often a window is computed for models with these shares of their own: what the one with the least shares with the others is
+/// computed once, and each one's own besides.
+pub(super) fn passes(own: &[f64]) -> f64 {
+    let shared = own.iter().map(|own| 1.0 - own).fold(0.0, f64::max);
+    shared + own.iter().sum::<f64>()
+}
+
 /// What is known of it.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -106,6 +113,15 @@ mod tests {
     /// A GPU with 3 ms for each batch and a million tokens per second.
     fn time(cost: f64) -> Duration {
         Duration::from_secs_f64(3e-3 + cost / 1e6)
+    }
+
+    #[test]
+    fn what_models_share_is_one_pass() {
+        // Alone, each is one: a base, an adapter over the upper layers, one over all.
+        assert!([0.0, 0.25, 1.0].iter().all(|own| passes(&[*own]) == 1.0));
+        assert_eq!(passes(&[0.0, 0.0, 0.25]), 1.25);
+        assert_eq!(passes(&[0.5, 0.25]), 1.5);
+        assert_eq!(passes(&[1.0, 0.0, 1.0]), 3.0);
     }
 
     #[test]

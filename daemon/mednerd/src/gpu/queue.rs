@@ -52,14 +52,16 @@ pub struct Item {
     pub ids: Vec<u32>,
     /// The models that it is for.
     pub models: Arc<[u64]>,
+    /// How often the GPU computes it: one model is one pass, and what several of them share is computed once.
+    pub passes: f64,
     /// Who waits for it, until they have it.
     client: Option<Arc<dyn Client>>,
 }
 
 impl Item {
-    /// Tokens, once for each model.
+    /// Tokens, once for each pass.
     pub fn tokens(&self) -> usize {
-        self.ids.len() * self.models.len()
+        tokens(&self.ids, self.passes)
     }
 
     /// Hands over its logits from each of its models, and its share of the time that they took.
@@ -68,6 +70,10 @@ impl Item {
             client.computed(self.window, logits, time);
         }
     }
+}
+
+fn tokens(ids: &[u32], passes: f64) -> usize {
+    (ids.len() as f64 * passes).ceil() as usize
 }
 
 /// Gives it back where it was not delivered, whatever became of its batch.
@@ -108,31 +114,31 @@ impl Queue {
         Vec::from(gone)
     }
 
-    /// Takes the next batch: from the first document whose models are `served` and those after it that are over the same
-    /// base, one window of each in turn, until the base's `budget` of tokens is reached. One window at least, however long it is; what
-    /// nobody waits for any more is in no batch and in `dropped`.
+    /// Takes the next batch: from the first document whose models are served, in so many `passes`, and those after it that are
+    /// over the same base, one window of each in turn, until the base's `budget` of tokens is reached. One window at least, however long it
+    /// is; what nobody waits for any more is in no batch and in `dropped`.
     pub fn take(
         &mut self,
         budget: impl Fn(u64) -> usize,
-        served: impl Fn(&[u64]) -> bool,
+        passes: impl Fn(&[u64]) -> Option<f64>,
         dropped: &mut Vec<Document>,
     ) -> Vec<Item> {
         let now = Instant::now();
         let mut batch: Vec<Item> = Vec::new();
-        let (mut base, mut tokens, mut passed) = (None, 0, VecDeque::new());
+        let (mut base, mut total, mut passed) = (None, 0, VecDeque::new());
         while let Some(mut document) = self.documents.pop_front() {
             if !document.client.is_wanted() || document.client.deadline() <= now {
                 dropped.push(document);
                 continue;
             }
-            let fits = base.is_none_or(|base| base == document.base) && served(&document.models);
-            let next = document
-                .windows
-                .front()
-                .map_or(0, |(_, ids)| ids.len() * document.models.len());
-            let next = (fits && (batch.is_empty() || tokens + next <= budget(document.base)))
-                .then(|| document.windows.pop_front());
-            let Some((window, ids)) = next.flatten() else {
+            let passes = passes(&document.models).filter(|_| base.is_none_or(|base| base == document.base));
+            let next = passes.and_then(|passes| {
+                let next = tokens(&document.windows.front()?.1, passes);
+                let fits = batch.is_empty() || total + next <= budget(document.base);
+                let window = fits.then(|| document.windows.pop_front());
+                Some((window.flatten()?, passes))
+            });
+            let Some(((window, ids), passes)) = next else {
                 passed.push_back(document);
                 continue;
             };
@@ -141,9 +147,10 @@ impl Queue {
                 window,
                 ids,
                 models: Arc::clone(&document.models),
+                passes,
                 client: Some(Arc::clone(&document.client)),
             };
-            tokens += item.tokens();
+            total += item.tokens();
             batch.push(item);
             // Behind those that have not had their turn.
             self.push(document);
@@ -182,6 +189,19 @@ mod tests {
         }
     }
 
+    /// Models that have nothing in common.
+    fn each_alone(models: &[u64]) -> Option<f64> {
+        Some(models.len() as f64)
+    }
+
+    #[test]
+    fn what_models_share_of_a_window_counts_once() {
+        let mut queue = Queue::default();
+        (0..3).for_each(|_| queue.push(document(1, &[1, 2, 3], &[10; 2], true)));
+        let batch = queue.take(|_| 60, |_| Some(1.5), &mut Vec::new());
+        assert_eq!(batch.iter().map(Item::tokens).collect::<Vec<_>>(), [15; 4]);
+    }
+
     #[test]
     fn documents_take_turns() {
         let mut queue = Queue::default();
@@ -189,16 +209,16 @@ mod tests {
         queue.push(document(1, &[2], &[10], true));
         queue.push(document(9, &[9], &[10], true));
         queue.push(document(1, &[1, 2], &[10], true));
-        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, each_alone, &mut Vec::new());
         let order: Vec<(u64, usize)> = batch.iter().map(|item| (item.models[0], item.window)).collect();
         assert_eq!(
             order,
             [(1, 0), (2, 0), (1, 0)],
             "and 20 tokens are those of two models"
         );
-        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, each_alone, &mut Vec::new());
         assert_eq!(batch[0].models[0], 9, "another base has its turn");
-        let batch = queue.take(|_| 45, |_| true, &mut Vec::new());
+        let batch = queue.take(|_| 45, each_alone, &mut Vec::new());
         assert_eq!(batch.len(), 4);
     }
 
@@ -225,7 +245,8 @@ mod tests {
             let served = |models: &[u64]| models[0] < 20;
             let (mut found, mut dropped) = (0, Vec::new());
             loop {
-                let batch = queue.take(|_| budget, served, &mut dropped);
+                let passes = |models: &[u64]| each_alone(models).filter(|_| served(models));
+                let batch = queue.take(|_| budget, passes, &mut dropped);
                 if batch.is_empty() {
                     break;
                 }

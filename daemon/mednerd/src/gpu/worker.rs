@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, mpsc};
+use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request};
+use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request, Window};
 use mednerd_worker::{CallError, Worker};
 
 use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
-use super::{Phase, Shared, Source, State, Wanted};
+use super::{Phase, Served, Shared, Source, State, Wanted, passes};
 use crate::models::{Model, Reference, Unusable};
 use crate::sync::lock;
 
@@ -66,7 +66,7 @@ fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
                             .get(&base)
                             .map_or_else(|| Pace::default().budget(), Pace::budget)
                     };
-                    batch = queue.take(budget, |models| gpu.serves_all(models), &mut dropped);
+                    batch = queue.take(budget, |models| passes(&gpu.serves, models), &mut dropped);
                 }
                 if batch.is_empty() && dropped.is_empty() {
                     let waited = shared
@@ -97,7 +97,7 @@ fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
 }
 
 /// Computes a batch, in halves where it does not fit, and gives every window back.
-fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc<Model>>, batch: Vec<Item>) {
+fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Served>, batch: Vec<Item>) {
     let mut left = vec![batch];
     while let Some(mut batch) = left.pop() {
         let begun = Instant::now();
@@ -121,8 +121,8 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc
                 shared.counts.halved.fetch_add(1, Ordering::Relaxed);
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
                 let model = batch.first().and_then(|item| item.models.first());
-                if let Some(model) = model.and_then(|model| serves.get(model)) {
-                    shared.with_pace(index, model, |pace| pace.shrink(tokens));
+                if let Some(served) = model.and_then(|model| serves.get(model)) {
+                    shared.with_pace(index, &served.model, |pace| pace.shrink(tokens));
                 }
                 let half = batch.split_off(batch.len() / 2);
                 left.push(half);
@@ -157,21 +157,18 @@ fn try_batch(
     shared: &Shared,
     index: usize,
     worker: &Worker,
-    serves: &HashMap<u64, Arc<Model>>,
+    serves: &HashMap<u64, Served>,
     items: &[Item],
 ) -> Result<Vec<Option<Vec<Vec<f32>>>>, Failure> {
-    let mut sequences: Vec<(u64, &[u32])> = Vec::new();
-    for item in items {
-        sequences.extend(item.models.iter().map(|model| (*model, item.ids.as_slice())));
-    }
+    let windows: Vec<Window<'_>> = items.iter().map(|item| (&*item.models, &*item.ids)).collect();
     let checked: Vec<u64> = {
-        let mut models: Vec<u64> = sequences.iter().map(|(model, _)| *model).collect();
+        let mut models: Vec<u64> = windows.iter().flat_map(|(models, _)| *models).copied().collect();
         models.sort_unstable();
         models.dedup();
         models
     };
     let least = Some(shared.engine.gpu_call);
-    let logits = forward(shared, index, worker, serves, least, &sequences, &checked)?;
+    let logits = forward(shared, index, worker, serves, least, &windows, &checked)?;
     let mut logits = logits.into_iter();
     let rows = items.iter().map(|item| {
         let of_models: Vec<Vec<f32>> = logits.by_ref().take(item.models.len()).collect();
@@ -181,42 +178,45 @@ fn try_batch(
     Ok(rows.collect())
 }
 
-/// The logits of sequences, all of models over one base, and behind them the known sequence of each of the `checked` models,
-/// which must come out as known. `least` is the shortest time that the batch is given; without it, it is given the longest, and
-/// its time is not noted: the first call of a kind may have to set something up.
+/// The logits of windows from each of their models, all over one base. Behind them goes the known sequence of each of the
+/// `checked` models, which must come out as known. `least` is the shortest time that the batch is given; without it, it is given the
+/// longest, and its time is not noted: the first call of a kind may have to set something up.
 fn forward(
     shared: &Shared,
     index: usize,
     worker: &Worker,
-    serves: &HashMap<u64, Arc<Model>>,
+    serves: &HashMap<u64, Served>,
     least: Option<Duration>,
-    sequences: &[(u64, &[u32])],
+    windows: &[Window<'_>],
     checked: &[u64],
 ) -> Result<Vec<Vec<f32>>, Failure> {
     let mut batch = Batch::default();
-    sequences.iter().for_each(|(model, ids)| batch.push(*model, ids));
-    let checks: Vec<(&Arc<Model>, &[u32], &[f32])> = checked
-        .iter()
-        .filter_map(|number| {
-            let model = serves.get(number)?;
-            let (ids, expected) = model.checks().first()?;
-            batch.push(*number, ids);
-            Some((model, ids.as_slice(), expected.as_slice()))
-        })
-        .collect();
-    let cost: f64 = batch.lengths.iter().map(|length| cost(*length as usize)).sum();
-    let widths: Option<Vec<usize>> = batch
-        .models
-        .iter()
-        .zip(&batch.lengths)
-        .map(|(model, length)| Some(serves.get(model)?.classes() * *length as usize))
-        .collect();
-    let Some(widths) = widths else {
-        return Err(Failure::Failed);
+    windows.iter().for_each(|window| batch.push(*window));
+    let known = |number: &u64| {
+        let (ids, expected) = serves.get(number)?.model.checks().first()?;
+        Some((*number, ids, expected))
     };
-    let model = batch.models.first().and_then(|model| serves.get(model));
+    let mut checks: Vec<(u64, &Vec<u32>, &Vec<f32>)> = checked.iter().filter_map(known).collect();
+    // Models over one base read a text alike.
+    checks.sort_by_key(|(_, ids, _)| *ids);
+    for alike in checks.chunk_by(|(_, a, _), (_, b, _)| a == b) {
+        let models: Vec<u64> = alike.iter().map(|(number, ..)| *number).collect();
+        let ids = alike.first().map_or(&[][..], |(_, ids, _)| ids);
+        batch.push((&models, ids));
+    }
+    let (mut widths, mut price) = (Vec::new(), 0.0);
+    for (models, length) in batch.models.iter().zip(&batch.lengths) {
+        let length = *length as usize;
+        price += cost(length) * passes(serves, models).ok_or(Failure::Failed)?;
+        let classes = models.iter().filter_map(|model| serves.get(model));
+        widths.extend(classes.map(|served| served.model.classes() * length));
+    }
+    let first = batch.models.first().and_then(|models| models.first());
+    let model = first
+        .and_then(|model| serves.get(model))
+        .map(|served| &*served.model);
     let allowed = match (model, least) {
-        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| pace.allowed(cost, least)),
+        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| pace.allowed(price, least)),
         _ => LONGEST,
     };
     let begun = Instant::now();
@@ -236,7 +236,7 @@ fn forward(
         logits.push(row.to_vec());
         rest = after;
     }
-    let known = logits.split_off(sequences.len());
+    let known = logits.split_off(logits.len().saturating_sub(checks.len()));
     for ((_, _, expected), found) in checks.iter().zip(known) {
         if !agree(&found, expected, shared.engine.gpu_precision.tolerance()) {
             shared.counts.wrong.fetch_add(1, Ordering::Relaxed);
@@ -246,7 +246,7 @@ fn forward(
         }
     }
     if let (Some(model), Some(_)) = (model, least) {
-        shared.with_pace(index, model, |pace| pace.note(cost, time));
+        shared.with_pace(index, model, |pace| pace.note(price, time));
     }
     Ok(logits)
 }
@@ -295,7 +295,7 @@ fn call(worker: &Worker, request: &Request, allowed: Duration) -> Result<Reply, 
 }
 
 /// Has a GPU without work compute what is known, so that one that is lost is found before it is needed, and asks how it is.
-fn idle(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Arc<Model>>) {
+fn idle(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Served>) {
     let child = lock(&shared.state).gpus.get(index).map(|gpu| gpu.child);
     if serves.is_empty() {
         return;
@@ -394,8 +394,8 @@ fn settle(
             base: source.base,
         });
         let begun = Instant::now();
-        let bytes = match call(worker, &request, LOAD) {
-            Ok(Reply::Loaded { bytes }) => bytes,
+        let loaded = match call(worker, &request, LOAD) {
+            Ok(Reply::Loaded(loaded)) => loaded,
             Ok(_) => return Err("it answered another question".to_owned()),
             Err(Failure::Broken(cause)) => return Err(cause),
             Err(failure) => {
@@ -410,8 +410,9 @@ fn settle(
         };
         place.insert(true);
         let Some(model) = &wanted.model else { continue };
-        check(shared, index, worker, source.id, model)?;
-        warm(shared, index, worker, source, model)?;
+        let served = Served::new(model, loaded);
+        check(shared, index, worker, source.id, &served)?;
+        warm(shared, index, worker, source, &served)?;
         let mut state = lock(&shared.state);
         let Some(gpu) = state
             .gpus
@@ -421,12 +422,12 @@ fn settle(
             // It died meanwhile; the next child begins anew.
             return Ok(());
         };
-        gpu.serves.insert(source.id, Arc::clone(model));
+        gpu.serves.insert(source.id, served);
         gpu.served = true;
         tracing::info!(
             model = wanted.name,
             gpu = gpu.ordinal,
-            bytes,
+            bytes = loaded.bytes,
             milliseconds = begun.elapsed().as_millis(),
             "the GPU computes this model and agrees with the CPU"
         );
@@ -458,17 +459,11 @@ fn learn(
 }
 
 /// Has a model that was loaded compute what is known of it, packed together.
-fn check(
-    shared: &Shared,
-    index: usize,
-    worker: &Worker,
-    number: u64,
-    model: &Arc<Model>,
-) -> Result<(), String> {
-    let serves = HashMap::from([(number, Arc::clone(model))]);
-    let checks = model.checks();
-    let sequences: Vec<(u64, &[u32])> = checks.iter().map(|(ids, _)| (number, ids.as_slice())).collect();
-    let found = match forward(shared, index, worker, &serves, None, &sequences, &[number]) {
+fn check(shared: &Shared, index: usize, worker: &Worker, number: u64, served: &Served) -> Result<(), String> {
+    let serves = HashMap::from([(number, served.clone())]);
+    let (checks, models) = (served.model.checks(), [number]);
+    let windows: Vec<Window<'_>> = checks.iter().map(|(ids, _)| (&models[..], &ids[..])).collect();
+    let found = match forward(shared, index, worker, &serves, None, &windows, &models) {
         Ok(found) => found,
         Err(failure) => return Err(failure.of_self_check()),
     };
@@ -491,7 +486,7 @@ fn warm(
     index: usize,
     worker: &Worker,
     source: &Source,
-    model: &Arc<Model>,
+    served: &Served,
 ) -> Result<(), String> {
     if lock(&shared.state)
         .gpus
@@ -500,9 +495,10 @@ fn warm(
     {
         return Ok(());
     }
-    let serves = HashMap::from([(source.id, Arc::clone(model))]);
-    let probe = model.checks().first().map_or(&[][..], |(ids, _)| ids);
-    let long: Vec<u32> = probe.iter().copied().cycle().take(model.facts.context).collect();
+    let (serves, models) = (HashMap::from([(source.id, served.clone())]), [source.id]);
+    let probe = served.model.checks().first().map_or(&[][..], |(ids, _)| ids);
+    let context = served.model.facts.context;
+    let long: Vec<u32> = probe.iter().copied().cycle().take(context).collect();
     let short: Vec<u32> = probe.iter().copied().take(2).collect();
     let mut batches = vec![(short, 1)];
     let most = BUDGET.1 as usize / long.len().max(1);
@@ -512,12 +508,12 @@ fn warm(
             .take_while(|(_, count)| *count <= most.max(1)),
     );
     for (ids, count) in batches {
-        let sequences = vec![(source.id, ids.as_slice()); count];
+        let windows = vec![(&models[..], ids.as_slice()); count];
         let mut time = Duration::ZERO;
         // What is computed for the first time may have to be set up.
         for least in [None, Some(LONGEST)] {
             let begun = Instant::now();
-            match forward(shared, index, worker, &serves, least, &sequences, &[source.id]) {
+            match forward(shared, index, worker, &serves, least, &windows, &models) {
                 Ok(_) => time = begun.elapsed(),
                 // Then batches will be smaller.
                 Err(Failure::OutOfMemory) if count > 1 => return Ok(()),
