@@ -40,6 +40,9 @@ groups = []
 name = "biomed-small"
 path = "$PWD/packaging/models/biomed-small"
 default = true
+$(for task in anatomy gene cell cancer-genetics species; do
+    printf '[[models.adapters]]\nname = "%s"\npath = "%s"\n' "$task" "$PWD/packaging/models/adapters/$task"
+done)
 [plugin_policy]
 trusted_keys = "$place/keys"
 development = $development
@@ -66,6 +69,6 @@ echo
 echo "The note:"
 sed 's/^/  | /' "${notes[@]}"
 echo
-"$bin/mednerctl" --socket "$place/mednerd.sock" annotate --link "${notes[@]}"
+"$bin/mednerctl" --socket "$place/mednerd.sock" annotate --link --models biomed-small,anatomy,gene "${notes[@]}"
 echo
 echo "Stopping mednerd"

@@ -384,10 +384,13 @@ fn validate_ends_with_0_where_all_is_right_and_touches_nothing() {
 fn the_shipped_configuration_is_right_but_for_what_only_the_package_installs() {
     let site = Site::with_toml("");
     let text = fs::read_to_string(root().join("configs/mednerd.toml")).unwrap();
-    let installed = "/usr/share/mednerd/models/biomed-small";
-    assert!(text.contains(installed));
+    let installed = "/usr/share/mednerd/models";
+    let shipped = root().join("packaging/models");
+    for name in ["biomed-small", "adapters/anatomy", "adapters/gene", "adapters/cell", "adapters/cancer-genetics", "adapters/species"] {
+        assert!(text.contains(&format!("{installed}/{name}\"")), "{name}");
+    }
     let text = text
-        .replace(installed, &shipped_model().display().to_string())
+        .replace(installed, &shipped.display().to_string())
         .replace("groups = [\"mednerd\"]", "groups = []")
         .replace("\"/var/lib/mednerd/audit\"\n# key", "\"audit\"\nkey")
         .replace("\"/etc/mednerd/audit.key\"", "\"audit.key\"")

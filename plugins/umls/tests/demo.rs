@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{first, link, open};
+use common::{first, link, link_as, open};
 use mednerd_umls::build::{Build, Filters, Input};
 
 #[test]
@@ -42,5 +42,11 @@ fn common_clinical_names_are_linked() {
             .iter()
             .any(|coding| coding.code == "M79.7" && coding.system.ends_with("icd-10-cm"))
     );
-    assert_eq!(first(&linker, "zyxwv"), None);
+    assert_eq!(first(&linker, "zyxwv"), None);    // It has no anatomy: parts of the names of diseases are none.
+    for (text, label) in [("chest", "Anatomy"), ("coronary artery", "Organ"), ("ankle", "anatomy")] {
+        assert!(!link_as(&linker, text, "").is_empty(), "{text}");
+        assert!(link_as(&linker, text, label).is_empty(), "{text}");
+    }
+    // The very name is, whatever the label: models err too.
+    assert_eq!(link_as(&linker, "chest pain", "Anatomy")[0].name, "Chest Pain");
 }

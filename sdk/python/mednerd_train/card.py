@@ -42,7 +42,8 @@ def write(directory: Path, said: dict[str, str], base: str | None, evaluations: 
         types = dict.fromkeys(label[2:] for label in record["labels"] if label != "O")
         lines += [f"Types: {', '.join(f'`{name}`' for name in types)}.", ""]
     lines += ["## Use", "", said["intended_use"].strip(), "", "## Limits", "", said["limits"].strip(), ""]
-    lines += _scores(evaluations) + ["## Training data", "", said["data"].strip(), ""] + _made(record)
+    plots = [name for name in ("history.png", "reliability.png") if (directory / name).exists()]
+    lines += _scores(evaluations) + ["## Training data", "", said["data"].strip(), ""] + _made(record, plots)
     (directory / "README.md").write_text("\n".join(lines), encoding="utf-8")
     return directory / "README.md"
 
@@ -76,9 +77,11 @@ def _scores(evaluations: dict[str, Path]) -> list[str]:
     return [*lines, "", *further, ""]
 
 
-def _made(record: dict) -> list[str]:
+def _made(record: dict, plots: list[str]) -> list[str]:
     settings, cost = record["settings"], record["cost"]
     lines = ["## How it was made", ""]
+    if settings.get("head"):
+        lines += ["From the head that the base's own training on all tasks left.", ""]
     if lora := settings.get("lora"):
         layers = ", ".join(map(str, lora["layers"])) if lora["layers"] else "all"
         lines += [
@@ -99,6 +102,8 @@ def _made(record: dict) -> list[str]:
         "",
         *(f"- `{name}`: `{value}`" for name, value in record["data"].items()),
         "",
+        *(f"![{Path(name).stem}]({name})" for name in plots),
+        *([""] if plots else []),
         f"Made with {', '.join(f'{name} {version}' for name, version in record['versions'].items() if version)}.",
         "",
     ]

@@ -1051,23 +1051,26 @@ impl Sieve<'_> {
         found.sort_by(|a, b| self.order(a, b));
     }
 
-    /// A concept of another semantic group than the mention's label is less likely meant.
-    fn by_group(&self, found: &mut [Found], label: &str) {
+    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where its name is
+    /// merely alike: "chest" is no chest pain.
+    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
         let Some(group) = groups::of_label(label) else {
             return;
         };
         let mut foreign = false;
-        for one in found.iter_mut() {
+        found.retain_mut(|one| {
             let mut types = self
                 .index
                 .semantic_types(one.concept)
                 .filter_map(groups::of_type)
                 .peekable();
-            if types.peek().is_some() && !types.any(|own| group.contains(&own)) {
-                one.confidence *= 0.5;
-                foreign = true;
+            if types.peek().is_none() || types.any(|own| group.contains(&own)) {
+                return true;
             }
-        }
+            one.confidence *= 0.5;
+            foreign = true;
+            one.stage < Stage::Fuzzy
+        });
         if foreign {
             found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
         }

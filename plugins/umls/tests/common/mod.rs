@@ -227,6 +227,23 @@ pub fn link(linker: &Linker, text: &str) -> Vec<Candidate> {
     link_in(linker, text, &[text], &options).pop().unwrap()
 }
 
+/// As the model would have labelled it.
+pub fn link_as(linker: &Linker, text: &str, label: &str) -> Vec<Candidate> {
+    let mentions = [Mention {
+        text,
+        begin: 0,
+        end: text.len(),
+        label,
+        score: 1.0,
+        section: "",
+    }];
+    let document = Document {
+        text,
+        mentions: &mentions,
+    };
+    linker.link(&document, &Options::default()).remove(0)
+}
+
 pub fn first(linker: &Linker, text: &str) -> Option<(String, String)> {
     link(linker, text)
         .into_iter()
