@@ -353,7 +353,7 @@ inside mkdir -p /root/guide /srv/umls/2026AA /srv/copied /var/lib/node_exporter
 inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/system/mirthconnect.service
     echo "APT::Get::Assume-Yes \"true\";" >/etc/apt/apt.conf.d/guide
     ln -s /usr/share/mednerd/vocabularies/demo /srv/umls/2026AA/META
-    ln -s /usr/share/mednerd/models/biomed-small /srv/copied/anatomy
+    ln -s /usr/share/mednerd/models/biomed-small /srv/copied/pathology
     echo "Type 2 diabetes." >/root/guide/note.txt
     cp /root/new.deb /root/guide/mednerd_1_amd64.deb; cp /root/umls.deb /root/guide/mednerd-umls_1_amd64.deb'
 cp "$here/guide.py" "$here/../../packaging/doc/administrator-guide.md" "$place/root/root/"

@@ -386,7 +386,14 @@ fn the_shipped_configuration_is_right_but_for_what_only_the_package_installs() {
     let text = fs::read_to_string(root().join("configs/mednerd.toml")).unwrap();
     let installed = "/usr/share/mednerd/models";
     let shipped = root().join("packaging/models");
-    for name in ["biomed-small", "adapters/anatomy", "adapters/gene", "adapters/cell", "adapters/cancer-genetics", "adapters/species"] {
+    for name in [
+        "biomed-small",
+        "adapters/anatomy",
+        "adapters/gene",
+        "adapters/cell",
+        "adapters/cancer-genetics",
+        "adapters/species",
+    ] {
         assert!(text.contains(&format!("{installed}/{name}\"")), "{name}");
     }
     let text = text

@@ -42,8 +42,12 @@ fn common_clinical_names_are_linked() {
             .iter()
             .any(|coding| coding.code == "M79.7" && coding.system.ends_with("icd-10-cm"))
     );
-    assert_eq!(first(&linker, "zyxwv"), None);    // It has no anatomy: parts of the names of diseases are none.
-    for (text, label) in [("chest", "Anatomy"), ("coronary artery", "Organ"), ("ankle", "anatomy")] {
+    assert_eq!(first(&linker, "zyxwv"), None); // It has no anatomy: parts of the names of diseases are none.
+    for (text, label) in [
+        ("chest", "Anatomy"),
+        ("coronary artery", "Organ"),
+        ("ankle", "anatomy"),
+    ] {
         assert!(!link_as(&linker, text, "").is_empty(), "{text}");
         assert!(link_as(&linker, text, label).is_empty(), "{text}");
     }
