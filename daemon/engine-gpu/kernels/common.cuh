@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 #define SHARED_FLOATS(name) extern __shared__ __align__(16) float name[]
-#define BOUNDS(threads) __launch_bounds__(threads)
+#define BOUNDS(...) __launch_bounds__(__VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 typedef __half half_t;
 typedef __nv_bfloat16 bfloat_t;

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Load, Loaded, Precision, Window};
-use mednerd_model::{Adapter, Checkpoint};
+use mednerd_model::{Adapter, Checkpoint, Disentangled, Table};
 use mednerd_worker::child::Token;
 use serde_json::{Map, Value, json};
 
+use crate::lower::{attention_shared, runs, tensor_shared};
 use crate::{Arg, Device, GpuEngine, Kind, Launch, Values};
 
 struct Random(u64);
@@ -542,6 +543,46 @@ fn attend_tensor<D: Device>(device: &D, seed: u64) {
     attention_case(device, &lengths, shape, None, reach, [false, false], 128, seed);
 }
 
+/// And those of them that have relative places, of one term or both.
+fn attend_places<D: Device>(device: &D, seed: u64) {
+    if !device.tensor_cores() {
+        return;
+    }
+    let mut random = Random(seed ^ 0x5555);
+    // One now and then of several tiles, so that their distances reach far into the buckets.
+    let longest = if random.below(8) == 0 { 330 } else { 150 };
+    let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(longest)).collect();
+    let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(3));
+    let reach = (random.below(4) == 0).then(|| random.below(80));
+    let terms = [[true, true], [true, true], [true, false], [false, true]][random.below(4)];
+    attention_case(device, &lengths, shape, None, reach, terms, 128, seed);
+}
+
+/// The row of each distance: any, as DeBERTa v2 shares them out, one for each distance, or as v3, in buckets.
+fn columns_of_distances(random: &mut Random, context: usize, rows: usize) -> Vec<u32> {
+    let buckets = match random.below(3) {
+        0 => return (1..2 * context).map(|_| random.below(rows) as u32).collect(),
+        1 => None,
+        _ => Some(rows / 2),
+    };
+    let places = Disentangled {
+        table: Table {
+            weight: String::new(),
+            rows,
+            width: 1,
+        },
+        norm: None,
+        buckets,
+        longest: if buckets.is_some() { context } else { rows / 2 },
+        content_to_position: None,
+        position_to_content: None,
+    };
+    let context = context as i64;
+    (1 - context..context)
+        .map(|distance| places.row(distance) as u32)
+        .collect()
+}
+
 /// Long sequences, and heads as wide as they come. In double precision they cost much, so there are few.
 fn attend_long<D: Device>(device: &D, seed: u64) {
     attention_case(
@@ -616,11 +657,9 @@ fn attention_case<D: Device>(
                 .flat_map(|first| [number as u32, first as u32]),
         );
     }
-    // Rows as DeBERTa shares them out: several distances to one.
-    let rows = 11;
-    let columns: Vec<u32> = (0..2 * context - 1)
-        .map(|_| bench.random.below(rows) as u32)
-        .collect();
+    let rows = [12, 40, 2 * context][bench.random.below(3)];
+    let mut columns = columns_of_distances(&mut bench.random, context, rows);
+    columns.extend(runs(&columns));
     let tables: Vec<(D::Buffer, Vec<f64>)> = (0..4).map(|_| bench.elements(rows * heads * d, 0.5)).collect();
     let addresses: Vec<u64> = tables
         .iter()
@@ -634,46 +673,38 @@ fn attention_case<D: Device>(
     let scale = 0.7_f32;
     let signed = Arg::Signed(reach.map_or(-1, |reach| reach as i32));
     let grid = (tiles.len() / 2, heads);
-    let row = d + 1;
-    if let Some(key_tile) = key_tile {
-        let place_tables = match relative {
-            true => 2 * (queries + key_tile - 1) * row,
-            false => 0,
-        };
-        let shared = 2 * queries * row + 2 * key_tile * row + queries * key_tile + 3 * queries + place_tables;
-        let arguments = [
-            Arg::Buffer(Some(&qkv)),
-            Arg::Buffer(bias.as_ref()),
-            Arg::Buffer(Some(&out)),
-            Arg::At(&on_tiles, 0),
-            Arg::At(&on_starts, 0),
-            Arg::Int(heads),
-            Arg::Int(kv_heads),
-            Arg::Int(d),
-            Arg::Float(scale),
-            signed,
-            Arg::Int(key_tile),
-            Arg::Buffer(relative.then_some(&on_columns)),
+    let of_places = |columns| {
+        [
+            columns,
             Arg::Int(context),
             Arg::Buffer(terms[0].then_some(&keys)),
             Arg::Buffer(terms[1].then_some(&queries_of_places)),
             Arg::At(&on_slots, 0),
-        ];
+        ]
+    };
+    let mut arguments = vec![
+        Arg::Buffer(Some(&qkv)),
+        Arg::Buffer(bias.as_ref()),
+        Arg::Buffer(Some(&out)),
+        Arg::At(&on_tiles, 0),
+        Arg::At(&on_starts, 0),
+        Arg::Int(heads),
+        Arg::Int(kv_heads),
+    ];
+    if let Some(key_tile) = key_tile {
+        arguments.extend([Arg::Int(d), Arg::Float(scale), signed, Arg::Int(key_tile)]);
+        arguments.extend(of_places(Arg::Buffer(relative.then_some(&on_columns))));
+        let shared = attention_shared(d, key_tile, relative);
         bench.launch("attend", grid, block, shared, &arguments);
     } else {
-        let arguments = [
-            Arg::Buffer(Some(&qkv)),
-            Arg::Buffer(bias.as_ref()),
-            Arg::Buffer(Some(&out)),
-            Arg::At(&on_tiles, 0),
-            Arg::At(&on_starts, 0),
-            Arg::Int(heads),
-            Arg::Int(kv_heads),
-            Arg::Float(scale),
-            signed,
-        ];
-        let shared = (64 * (d + 8) + d * 72) / 2;
-        bench.launch(&format!("attend_{d}"), grid, block, shared, &arguments);
+        arguments.extend([Arg::Float(scale), signed]);
+        let kernel = if relative {
+            arguments.extend(of_places(Arg::At(&on_columns, 2 * context - 1)));
+            format!("attend_places_{d}")
+        } else {
+            format!("attend_{d}")
+        };
+        bench.launch(&kernel, grid, block, tensor_shared(d, relative), &arguments);
     }
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {
@@ -722,7 +753,7 @@ fn attention_case<D: Device>(
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 8] = [
+pub const KERNELS: [&str; 9] = [
     "embed",
     "add_norm",
     "finish_and_gate",
@@ -730,12 +761,13 @@ pub const KERNELS: [&str; 8] = [
     "low_rank_changes",
     "attend",
     "attend_tensor",
+    "attend_places",
     "attend_long",
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 8] = [
+    let checks: [Check<D>; 9] = [
         embed,
         add_norm,
         finish_and_gate,
@@ -743,6 +775,7 @@ pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
         low_rank_changes,
         attend,
         attend_tensor,
+        attend_places,
         attend_long,
     ];
     let place = KERNELS

@@ -10,7 +10,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define BOUNDS(threads)
+#define BOUNDS(...)
 #define UNROLL
 #define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
 
@@ -37,6 +37,7 @@ using std::max;
 using std::min;
 
 inline void __syncthreads() { emulated::barrier(); }
+inline void __syncwarp() { emulated::exchange(0, 0); }
 
 inline float __shfl_xor_sync(unsigned int, float x, int mask) {
     uint32_t bits;

@@ -182,16 +182,13 @@ struct Known {
     size_t (*size)(size_t);
 };
 
-#define KNOWN(name)                                                                                                    \
-    {#name "_f32", Invoke<name##_f32>::call, Invoke<name##_f32>::count, Invoke<name##_f32>::size},                     \
-        {#name "_f16", Invoke<name##_f16>::call, Invoke<name##_f16>::count, Invoke<name##_f16>::size},                 \
-        {#name "_bf16", Invoke<name##_bf16>::call, Invoke<name##_bf16>::count, Invoke<name##_bf16>::size},
+#define OF_TYPE(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
+#define ON_TENSOR_CORES(name) OF_TYPE(name##_f16) OF_TYPE(name##_bf16)
+#define KNOWN(name) OF_TYPE(name##_f32) ON_TENSOR_CORES(name)
 
-#define ON_TENSOR_CORES(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
-
-static const Known known[] = {ON_TENSOR_CORES(attend_32_f16) ON_TENSOR_CORES(attend_32_bf16) ON_TENSOR_CORES(attend_64_f16)
-                                  ON_TENSOR_CORES(attend_64_bf16) ON_TENSOR_CORES(attend_128_f16)
-                                  ON_TENSOR_CORES(attend_128_bf16) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
+static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
+                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
+                                  ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
                                   KNOWN(unfold) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
