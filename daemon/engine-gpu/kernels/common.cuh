@@ -43,6 +43,20 @@ __device__ void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2],
 MULTIPLY(half_t, "f16")
 MULTIPLY(bfloat_t, "bf16")
 #undef MULTIPLY
+
+// A copy into shared memory on its way: there for this thread once it waited, and for others after a barrier. Chips before sm_80
+// cannot, and are not asked.
+__device__ __forceinline__ void copy_16_bytes(void *to, const void *from) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    const unsigned int at = static_cast<unsigned int>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" : : "r"(at), "l"(from) : "memory");
+#endif
+}
+__device__ __forceinline__ void wait_for_copies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" : : : "memory");
+#endif
+}
 #endif
 
 __device__ __forceinline__ float widen(float x) { return x; }

@@ -46,13 +46,12 @@ template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, c
 #define OF_KEYS (64 + 16)
 #define OF_KEYS_ROW (OF_KEYS + 8)
 
-// `rows` of a projected table, for one head.
+// Begins to copy `rows` of a projected table, for one head.
 template <typename T, int D>
 __device__ __forceinline__ void stage_places(const T *table, const index_t *rows, int count, int heads, int head, T *places) {
     for (int i = threadIdx.x; i < count * (D / 8); i += blockDim.x) {
         const int r = i / (D / 8), c = i % (D / 8) * 8;
-        *reinterpret_cast<Eight<T> *>(places + r * (D + 8) + c) =
-            *reinterpret_cast<const Eight<T> *>(table + (size_t(rows[r]) * heads + head) * D + c);
+        copy_16_bytes(places + r * (D + 8) + c, table + (size_t(rows[r]) * heads + head) * D + c);
     }
 }
 
@@ -98,7 +97,10 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
     const index_t sequence = tiles[2 * blockIdx.x];
     const int first = tiles[2 * blockIdx.x + 1];
     const int head = blockIdx.y, kv_head = head / (heads / kv_heads);
-    const size_t begin = starts[sequence], stride = size_t(heads + 2 * kv_heads) * D;
+    const size_t begin = starts[sequence];
+    const int stride = (heads + 2 * kv_heads) * D;
+    // Within a sequence, 32 bits are enough.
+    qkv += begin * stride;
     const int length = starts[sequence + 1] - starts[sequence];
     // A lane has rows `row` and `row + 8` of its warp's 16, and two columns from `column` on of each eight.
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
@@ -117,7 +119,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             const int query = own + row + i % 2 * 8, c = head * D + step * 16 + column + i / 2 * 8;
             q[step][i] = 0;
             if (query < length) {
-                const T *from = qkv + (begin + query) * stride + c;
+                const T *from = qkv + query * stride + c;
                 q[step][i] = bias == nullptr ? word(from)
                                              : pair<T>(widen(from[0]) + widen(bias[c]), widen(from[1]) + widen(bias[c + 1]));
             }
@@ -132,26 +134,13 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         largest[r] = -INFINITY;
         total[r] = 0;
     }
+    // Powers of two are what a chip computes at once.
+    scale *= 1.4426950408889634f;
     const int from = reach < 0 ? 0 : max(0, first - reach);
     const int to = reach < 0 ? length : min(length, first + 64 + reach);
     for (int tile = from; tile < to; tile += KEYS) {
         // What the last round read is free.
         __syncthreads();
-        for (int i = threadIdx.x; i < KEYS * (D / 8); i += blockDim.x) {
-            // Neighbours in a warp read neighbours of one key, and write the same place of neighbouring values.
-            const int b = i / (D / 8), c = i % (D / 8) * 8;
-            const int turned = i % KEYS, d = i / KEYS * 8;
-            const int keys = (heads + kv_head) * D + c, values = (heads + kv_heads + kv_head) * D + d;
-            Eight<T> of_key = {}, of_value = {};
-            if (tile + b < to)
-                of_key = eight(qkv + (begin + tile + b) * stride + keys, bias == nullptr ? bias : bias + keys);
-            if (tile + turned < to)
-                of_value = eight(qkv + (begin + tile + turned) * stride + values, bias == nullptr ? bias : bias + values);
-            *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = of_key;
-            UNROLL
-            for (int j = 0; j < 8; j++)
-                v[(d + j) * V_ROW + turned] = of_value.x[j];
-        }
         if constexpr (PLACES) {
             // Of query a and key b, e is a - b + KEYS - 1. Distances that no pair in the sequence has are those of its ends.
             const int furthest = min(length, context) - 1;
@@ -168,6 +157,23 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             if (table != nullptr)
                 stage_places<T, D>(table, runs + 2 * context - 1 + before, run(KEYS + 62) - before + 1, heads, head, places);
         }
+        for (int i = threadIdx.x; i < KEYS * (D / 8); i += blockDim.x) {
+            // Neighbours in a warp read neighbours of one key, and write the same place of neighbouring values.
+            const int b = i / (D / 8), c = i % (D / 8) * 8;
+            const int turned = i % KEYS, d = i / KEYS * 8;
+            const int keys = (heads + kv_head) * D + c, values = (heads + kv_heads + kv_head) * D + d;
+            Eight<T> of_key = {}, of_value = {};
+            if (tile + b < to)
+                of_key = eight(qkv + (tile + b) * stride + keys, bias == nullptr ? bias : bias + keys);
+            if (tile + turned < to)
+                of_value = eight(qkv + (tile + turned) * stride + values, bias == nullptr ? bias : bias + values);
+            *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = of_key;
+            UNROLL
+            for (int j = 0; j < 8; j++)
+                v[(d + j) * V_ROW + turned] = of_value.x[j];
+        }
+        if constexpr (PLACES)
+            wait_for_copies();
         __syncthreads();
         // Of a whole warp at once, as everything that tensor cores do.
         const bool idle = own >= length || (reach >= 0 && (tile > own + 15 + reach || tile + KEYS <= own - reach));
@@ -211,6 +217,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
                                                        of_pair[i / 2 * 8 - n * 8 - i % 2]]);
                     }
                 // The other table is there, and what the keys gave is taken.
+                wait_for_copies();
                 __syncthreads();
             }
             if (place_keys != nullptr && !idle) {
@@ -253,7 +260,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 1));
             top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 2));
             // A query that has seen no key yet has no largest score.
-            const float factor = largest[r] == -INFINITY ? 0.0f : expf(largest[r] - top[r]);
+            const float factor = largest[r] == -INFINITY ? 0.0f : exp2f(largest[r] - top[r]);
             largest[r] = top[r];
             total[r] *= factor;
             UNROLL
@@ -266,7 +273,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         for (int n = 0; n < KEYS / 8; n++)
             UNROLL
             for (int i = 0; i < 4; i++) {
-                s[n][i] = top[i / 2] == -INFINITY ? 0.0f : expf(s[n][i] - top[i / 2]);
+                s[n][i] = top[i / 2] == -INFINITY ? 0.0f : exp2f(s[n][i] - top[i / 2]);
                 total[i / 2] += s[n][i];
             }
         UNROLL
@@ -298,21 +305,21 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
 }
 
 // With places, four blocks for each multiprocessor of an H100, by registers and by shared memory, where heads are up to 64 wide.
-#define KERNEL(T, S, D, KEYS, BLOCKS)                                                                                  \
-    extern "C" __global__ void BOUNDS(128)                                                                             \
+#define KERNEL(T, S, D, BLOCKS, KEYS, OF_PLACES)                                                                           \
+    extern "C" __global__ void BOUNDS(128, BLOCKS)                                                                           \
         attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,  \
                          int kv_heads, float scale, int reach) {                                                       \
         attend_on_tensor_cores<T, D, 64, false>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, nullptr, \
                                                 0, nullptr, nullptr, nullptr);                                         \
     }                                                                                                                  \
-    extern "C" __global__ void BOUNDS(128, BLOCKS) attend_places_##D##_##S(                                            \
+    extern "C" __global__ void BOUNDS(128, OF_PLACES) attend_places_##D##_##S(                                            \
         const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads,     \
         float scale, int reach, const index_t *runs, int context, const address_t *position_keys,                      \
         const address_t *position_queries, const index_t *slots) {                                                     \
         attend_on_tensor_cores<T, D, KEYS, true>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, runs,   \
                                                  context, position_keys, position_queries, slots);                     \
     }
-#define KERNELS(T, S) KERNEL(T, S, 32, 64, 4) KERNEL(T, S, 64, 64, 4) KERNEL(T, S, 128, 32, 2)
+#define KERNELS(T, S) KERNEL(T, S, 32, 4, 64, 4) KERNEL(T, S, 64, 4, 64, 4) KERNEL(T, S, 128, 3, 32, 2)
 KERNELS(half_t, f16)
 KERNELS(bfloat_t, bf16)
 #undef KERNELS

@@ -54,6 +54,7 @@ struct Fibre {
     void *top;
     State state;
     uint64_t bits;
+    std::vector<std::pair<void *, const void *>> copies;
 };
 
 std::vector<Fibre> fibres;
@@ -84,6 +85,7 @@ void prepare(Fibre &fibre) {
         *--top = nullptr;
     fibre.top = top;
     fibre.state = RUNNABLE;
+    fibre.copies.clear();
 }
 
 uint64_t random_state;
@@ -149,6 +151,14 @@ uint64_t exchange(uint64_t bits, unsigned int lane) {
     // Nobody brings the next bits before everybody has these.
     pause(AT_WARP_BARRIER);
     return found;
+}
+
+void copy_later(void *to, const void *from) { fibres[current].copies.emplace_back(to, from); }
+
+void copy_now() {
+    for (auto [to, from] : fibres[current].copies)
+        std::memcpy(to, from, 16);
+    fibres[current].copies.clear();
 }
 
 void gather(const void *mine, size_t size, void *all) {
