@@ -69,6 +69,43 @@ template <typename T> __device__ __forceinline__ float rounded(float x) {
     return widen(stored);
 }
 
+// N neighbours, aligned as whole where they have 16 bytes or fewer.
+template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Some {
+    T x[N];
+};
+
+// As many elements as a lane moves at once.
+#define AT_ONCE(T) int(16 / sizeof(T))
+
+// N neighbours from memory that is aligned for them, or added to what is there.
+template <int N, typename T> __device__ __forceinline__ void load(float (&to)[N], const T *from) {
+    const Some<T, N> some = *reinterpret_cast<const Some<T, N> *>(from);
+    UNROLL
+    for (int i = 0; i < N; i++)
+        to[i] = widen(some.x[i]);
+}
+template <int N, typename T> __device__ __forceinline__ void add(float (&to)[N], const T *from) {
+    float more[N];
+    load(more, from);
+    UNROLL
+    for (int i = 0; i < N; i++)
+        to[i] += more[i];
+}
+template <int N, typename T> __device__ __forceinline__ void store(T *to, const float (&from)[N]) {
+    Some<T, N> some;
+    UNROLL
+    for (int i = 0; i < N; i++)
+        narrow(&some.x[i], from[i]);
+    *reinterpret_cast<Some<T, N> *>(to) = some;
+}
+
+// A function for rows of `width`, by as many elements as a lane moves at once where rows have whole ones.
+#define BY_WIDTH(function, T, width, ...)                                                                              \
+    if ((width) % AT_ONCE(T) == 0)                                                                                     \
+        function<T, AT_ONCE(T)>(__VA_ARGS__);                                                                          \
+    else                                                                                                               \
+        function<T, 1>(__VA_ARGS__);
+
 typedef unsigned int index_t;
 typedef unsigned long long address_t;
 

@@ -28,9 +28,7 @@ template <typename T> __device__ __forceinline__ unsigned int word(const T *from
     return *reinterpret_cast<const unsigned int *>(from);
 }
 
-template <typename T> struct alignas(16) Eight {
-    T x[8];
-};
+template <typename T> using Eight = Some<T, 8>;
 
 // Eight neighbours, with the bias that may be null.
 template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, const T *bias) {

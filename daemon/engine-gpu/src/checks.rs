@@ -44,6 +44,14 @@ impl Random {
         32 << self.below(4)
     }
 
+    /// Of a row: any, or one that kernels move by 16 bytes.
+    fn width(&mut self, limit: usize) -> usize {
+        match self.coin() {
+            true => 8 * (1 + self.below(limit / 8)),
+            false => 1 + self.below(limit),
+        }
+    }
+
     fn below(&mut self, limit: usize) -> usize {
         self.next() as usize % limit
     }
@@ -168,7 +176,7 @@ fn norm(kind: usize, row: &[f64], weight: &[f64], bias: Option<&[f64]>, eps: f64
 
 fn embed<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, tokens, width) = (random.block(), 1 + random.below(5), 1 + random.below(300));
+    let (block, tokens, width) = (random.block(), 1 + random.below(5), random.width(300));
     let (kind, placed, biased) = (random.below(3), random.coin(), random.coin());
     let mut bench = Bench::new(device, seed);
     let (words, w) = bench.elements(7 * width, 2.0);
@@ -218,7 +226,7 @@ fn embed<D: Device>(device: &D, seed: u64) {
 
 fn add_norm<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, rows, width) = (random.block(), 1 + random.below(5), 1 + random.below(300));
+    let (block, rows, width) = (random.block(), 1 + random.below(5), random.width(300));
     let (kind, in_place) = (random.below(3), random.coin());
     let parts = [random.coin(), random.coin(), random.coin(), random.coin()];
     let [shifted, residual, summed, biased] = parts;
@@ -268,7 +276,7 @@ fn add_norm<D: Device>(device: &D, seed: u64) {
 
 fn finish_and_gate<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, rows, width) = (random.block(), 1 + random.below(5), 1 + random.below(200));
+    let (block, rows, width) = (random.block(), 1 + random.below(5), random.width(200));
     let activation = random.below(7);
     let parts = [random.coin(), random.coin(), random.coin(), random.coin()];
     let [biased, changed, in_place, to_floats] = parts;
