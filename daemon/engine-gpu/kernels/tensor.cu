@@ -6,12 +6,11 @@
 // elements: keys [KEYS][d + 8], and values turned, [d][KEYS + 8], so that every pair that a lane reads is one word and no two lanes
 // of a warp read from one bank.
 //
-// With places, a tile of queries and one of keys have KEYS + 63 distances, and a row of a projected table for each run of
-// distances that share one, as logarithmic buckets do. Those rows lie in shared memory as well, [KEYS + 64][d + 8], of one table
-// after the other: keys times the queries of places, then queries times the keys of places. The products go to [64][KEYS + 24]
-// halves, from which each score takes the one of its own distance: a row of 16 keys or queries needs those of 16 distances more
-// than there are queries or keys. `index` has the row of each distance, and then
-// the first run's number.
+// With places, a tile of queries and one of keys have KEYS + 63 distances, and a table has a row for each run of them that shares
+// one, as logarithmic buckets do; `index` has the row of each distance, counted from the tile's first, and then that one's number.
+// The rows lie in shared memory as well, [KEYS + 64][d + 8], of one table after the other: that of places' queries, which keys are
+// multiplied with, then that of places' keys, with queries. The products go to halves, and each score takes the one of its own
+// distance: of 16 keys, [KEYS][80 + 8], since they meet 64 queries at 79 distances, and of 16 queries [64][KEYS + 16 + 8].
 #include "common.cuh"
 
 // Two neighbours as one word, the first in the lower half.
@@ -40,9 +39,8 @@ template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, c
     return values;
 }
 
-// Columns of keys' products with places, and what a row has.
-#define OF_KEYS (64 + 16)
-#define OF_KEYS_ROW (OF_KEYS + 8)
+// A row of keys' products with places.
+#define OF_KEYS_ROW (64 + 16 + 8)
 
 // Begins to copy `rows` of a projected table, for one head.
 template <typename T, int D>
