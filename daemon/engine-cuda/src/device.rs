@@ -41,7 +41,14 @@ const MODULES: [(&[u8], &[&str]); 5] = [
 ];
 
 /// Those that need tensor cores.
-const TENSOR: [&str; 3] = ["attend_32", "attend_64", "attend_128"];
+const TENSOR: [&str; 6] = [
+    "attend_32",
+    "attend_64",
+    "attend_128",
+    "attend_places_32",
+    "attend_places_64",
+    "attend_places_128",
+];
 
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 #define SHARED_FLOATS(name) extern __shared__ __align__(16) float name[]
-#define BOUNDS(threads) __launch_bounds__(threads)
+#define BOUNDS(...) __launch_bounds__(__VA_ARGS__)
 #define UNROLL _Pragma("unroll")
 typedef __half half_t;
 typedef __nv_bfloat16 bfloat_t;
@@ -43,6 +43,20 @@ __device__ void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2],
 MULTIPLY(half_t, "f16")
 MULTIPLY(bfloat_t, "bf16")
 #undef MULTIPLY
+
+// A copy into shared memory on its way: there for this thread once it waited, and for others after a barrier. Chips before sm_80
+// cannot, and are not asked.
+__device__ __forceinline__ void copy_16_bytes(void *to, const void *from) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    const unsigned int at = static_cast<unsigned int>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" : : "r"(at), "l"(from) : "memory");
+#endif
+}
+__device__ __forceinline__ void wait_for_copies() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" : : : "memory");
+#endif
+}
 #endif
 
 __device__ __forceinline__ float widen(float x) { return x; }
@@ -54,6 +68,43 @@ template <typename T> __device__ __forceinline__ float rounded(float x) {
     narrow(&stored, x);
     return widen(stored);
 }
+
+// N neighbours, aligned as whole where they have 16 bytes or fewer.
+template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N : 16) Some {
+    T x[N];
+};
+
+// As many elements as a lane moves at once.
+#define AT_ONCE(T) int(16 / sizeof(T))
+
+// N neighbours from memory that is aligned for them, or added to what is there.
+template <int N, typename T> __device__ __forceinline__ void load(float (&to)[N], const T *from) {
+    const Some<T, N> some = *reinterpret_cast<const Some<T, N> *>(from);
+    UNROLL
+    for (int i = 0; i < N; i++)
+        to[i] = widen(some.x[i]);
+}
+template <int N, typename T> __device__ __forceinline__ void add(float (&to)[N], const T *from) {
+    float more[N];
+    load(more, from);
+    UNROLL
+    for (int i = 0; i < N; i++)
+        to[i] += more[i];
+}
+template <int N, typename T> __device__ __forceinline__ void store(T *to, const float (&from)[N]) {
+    Some<T, N> some;
+    UNROLL
+    for (int i = 0; i < N; i++)
+        narrow(&some.x[i], from[i]);
+    *reinterpret_cast<Some<T, N> *>(to) = some;
+}
+
+// A function for rows of `width`, by as many elements as a lane moves at once where rows have whole ones.
+#define BY_WIDTH(function, T, width, ...)                                                                              \
+    if ((width) % AT_ONCE(T) == 0)                                                                                     \
+        function<T, AT_ONCE(T)>(__VA_ARGS__);                                                                          \
+    else                                                                                                               \
+        function<T, 1>(__VA_ARGS__);
 
 typedef unsigned int index_t;
 typedef unsigned long long address_t;

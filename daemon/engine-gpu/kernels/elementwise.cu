@@ -4,34 +4,49 @@
 
 // `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters come by the slot of the
 // row, biases on top of the base's. All but `x` and `out` may be null; `out` may be `x`.
-template <typename T, typename O>
+template <typename T, int N, typename O>
 __device__ void finish(const T *x, const T *bias, const address_t *gains, const address_t *biases, const index_t *slots,
                        O *out, int width, int activation) {
     const size_t first = size_t(blockIdx.x) * width;
     const index_t slot = slots == nullptr ? 0 : slots[blockIdx.x];
     const float *gain = of_slot<float>(gains, slot), *own = of_slot<float>(biases, slot);
-    for (int c = threadIdx.x; c < width; c += blockDim.x) {
-        float value = widen(x[first + c]);
-        if (gain != nullptr)
-            value *= gain[c];
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float values[N];
+        load(values, x + first + c);
+        if (gain != nullptr) {
+            float factors[N];
+            load(factors, gain + c);
+            UNROLL
+            for (int i = 0; i < N; i++)
+                values[i] *= factors[i];
+        }
         if (bias != nullptr)
-            value += widen(bias[c]);
+            add(values, bias + c);
         if (own != nullptr)
-            value += own[c];
-        narrow(&out[first + c], activate(activation, value));
+            add(values, own + c);
+        UNROLL
+        for (int i = 0; i < N; i++)
+            values[i] = activate(activation, values[i]);
+        store(out + first + c, values);
     }
 }
 
 // `out = activation(g) * u`, where g and u are the halves of a row of `2 * width`, with the bias added that may be null.
-template <typename T> __device__ void gate(const T *x, const T *bias, T *out, int width, int activation) {
+template <typename T, int N>
+__device__ void gate(const T *x, const T *bias, T *out, int width, int activation) {
     const T *row = x + size_t(blockIdx.x) * 2 * width;
-    for (int c = threadIdx.x; c < width; c += blockDim.x) {
-        float g = widen(row[c]), u = widen(row[width + c]);
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float g[N], u[N];
+        load(g, row + c);
+        load(u, row + width + c);
         if (bias != nullptr) {
-            g += widen(bias[c]);
-            u += widen(bias[width + c]);
+            add(g, bias + c);
+            add(u, bias + width + c);
         }
-        narrow(&out[size_t(blockIdx.x) * width + c], activate(activation, g) * u);
+        UNROLL
+        for (int i = 0; i < N; i++)
+            g[i] = activate(activation, g[i]) * u[i];
+        store(out + size_t(blockIdx.x) * width + c, g);
     }
 }
 
@@ -69,14 +84,14 @@ __device__ void unfold(const T *x, const index_t *places, const index_t *sequenc
 #define KERNELS(T, S)                                                                                                  \
     extern "C" __global__ void finish_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
                                           const index_t *slots, T *out, int width, int activation) {                   \
-        finish<T, T>(x, bias, gains, biases, slots, out, width, activation);                                           \
+        BY_WIDTH(finish, T, width, x, bias, gains, biases, slots, out, width, activation)                              \
     }                                                                                                                  \
     extern "C" __global__ void logits_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
                                           const index_t *slots, float *out, int width, int activation) {               \
-        finish<T, float>(x, bias, gains, biases, slots, out, width, activation);                                       \
+        BY_WIDTH(finish, T, width, x, bias, gains, biases, slots, out, width, activation)                              \
     }                                                                                                                  \
     extern "C" __global__ void gate_##S(const T *x, const T *bias, T *out, int width, int activation) {                \
-        gate<T>(x, bias, out, width, activation);                                                                      \
+        BY_WIDTH(gate, T, width, x, bias, out, width, activation)                                                      \
     }                                                                                                                  \
     extern "C" __global__ void rotate_##S(T *x, const index_t *places, const float *cosines, const float *sines,       \
                                           int stride, int heads, int head_dim) {                                       \

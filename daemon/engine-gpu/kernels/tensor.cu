@@ -1,12 +1,17 @@
-// Attention on tensor cores, for heads of 32, 64 or 128 without relative places (FlashAttention-2: Dao 2023). Queries, scores and
-// outputs stay in registers; what is computed is what `attend` computes, but for the rounding of weights to the element type.
+// Attention on tensor cores, for heads of 32, 64 or 128 (FlashAttention-2: Dao 2023), with the terms of disentangled attention
+// (He et al. 2021) in the same kernel. Queries, scores and outputs stay in registers; what is computed is what `attend` computes,
+// but for the rounding of weights to the element type, and of each term of places to half precision.
 //
 // One block of four warps for each head and each tile of 64 queries of one sequence, 16 for each warp. In shared memory, in
-// elements: keys [64][d + 8], and values turned, [d][64 + 8], so that every pair that a lane reads is one word and no two lanes of
-// a warp read from one bank.
+// elements: keys [KEYS][d + 8], and values turned, [d][KEYS + 8], so that every pair that a lane reads is one word and no two lanes
+// of a warp read from one bank.
+//
+// With places, a tile of queries and one of keys have KEYS + 63 distances, and a table has a row for each run of them that shares
+// one, as logarithmic buckets do; `index` has the row of each distance, counted from the tile's first, and then that one's number.
+// The rows lie in shared memory as well, [KEYS + 64][d + 8], of one table after the other: that of places' queries, which keys are
+// multiplied with, then that of places' keys, with queries. The products go to halves, and each score takes the one of its own
+// distance: of 16 keys, [KEYS][80 + 8], since they meet 64 queries at 79 distances, and of 16 queries [64][KEYS + 16 + 8].
 #include "common.cuh"
-
-#define KEYS 64
 
 // Two neighbours as one word, the first in the lower half.
 template <typename T> __device__ __forceinline__ unsigned int pair(float first, float second) {
@@ -22,9 +27,7 @@ template <typename T> __device__ __forceinline__ unsigned int word(const T *from
     return *reinterpret_cast<const unsigned int *>(from);
 }
 
-template <typename T> struct alignas(16) Eight {
-    T x[8];
-};
+template <typename T> using Eight = Some<T, 8>;
 
 // Eight neighbours, with the bias that may be null.
 template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, const T *bias) {
@@ -36,21 +39,73 @@ template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, c
     return values;
 }
 
-// As `attend`, with `bias` of a row of `qkv`, which may be null, added to each.
+// A row of keys' products with places.
+#define OF_KEYS_ROW (64 + 16 + 8)
+
+// Begins to copy `rows` of a projected table, for one head.
 template <typename T, int D>
-__device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts,
-                                       int heads, int kv_heads, float scale, int reach) {
+__device__ __forceinline__ void stage_places(const T *table, const index_t *rows, int count, int heads, int head, T *places) {
+    for (int i = threadIdx.x; i < count * (D / 8); i += blockDim.x) {
+        const int r = i / (D / 8), c = i % (D / 8) * 8;
+        copy_16_bytes(places + r * (D + 8) + c, table + (size_t(rows[r]) * heads + head) * D + c);
+    }
+}
+
+// As a half, which is finite where x is: beyond, scores differ by more than a softmax can show. NaN stays NaN.
+__device__ __forceinline__ float finite_half(float x) { return x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x; }
+
+// By a warp: the products of its 16 rows `a` with `count` rows of places, each 16 out of `stride`, into `to` with rows of `width`.
+template <typename T, int D>
+__device__ __forceinline__ void multiply_places(const unsigned int (&a)[D / 16][4], const T *places, int from, int count,
+                                                int stride, half_t *to, int width) {
+    const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    for (int n = from; n < count; n += stride) {
+        float c[2][4] = {};
+        UNROLL
+        for (int step = 0; step < D / 16; step++)
+            UNROLL
+            for (int h = 0; h < 2; h++) {
+                const T *place = places + (n + h * 8 + row) * (D + 8) + step * 16 + column;
+                const unsigned int b[2] = {word(place), word(place + 8)};
+                multiply<T>(a[step], b, c[h]);
+            }
+        UNROLL
+        for (int h = 0; h < 2; h++)
+            UNROLL
+            for (int r = 0; r < 2; r++)
+                *reinterpret_cast<unsigned int *>(to + (row + r * 8) * width + n + h * 8 + column) =
+                    pair<half_t>(finite_half(c[h][2 * r]), finite_half(c[h][2 * r + 1]));
+    }
+}
+
+// As `attend`, with `bias` of a row of `qkv`, which may be null, added to each. With PLACES, `runs` has for each distance, from
+// 1 - context on, the number of its run of distances with the same row of the tables, and then each run's row.
+template <typename T, int D, int KEYS, bool PLACES>
+__device__ __forceinline__ void
+attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,
+                       int kv_heads, float scale, int reach, const index_t *runs, int context,
+                       const address_t *position_keys, const address_t *position_queries, const index_t *slots) {
     SHARED_FLOATS(shared);
-    const int K_ROW = D + 8, V_ROW = KEYS + 8;
-    T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * K_ROW;
+    const int K_ROW = D + 8, V_ROW = KEYS + 8, OF_QUERIES_ROW = KEYS + 16 + 8;
+    T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * K_ROW, *places = v + D * V_ROW;
+    half_t *of_places = reinterpret_cast<half_t *>(places + (KEYS + 64) * K_ROW);
+    int *index = reinterpret_cast<int *>(of_places + 64 * OF_QUERIES_ROW);
     const index_t sequence = tiles[2 * blockIdx.x];
     const int first = tiles[2 * blockIdx.x + 1];
     const int head = blockIdx.y, kv_head = head / (heads / kv_heads);
-    const size_t begin = starts[sequence], stride = size_t(heads + 2 * kv_heads) * D;
+    const size_t begin = starts[sequence];
+    const int stride = (heads + 2 * kv_heads) * D;
+    // Within a sequence, 32 bits are enough.
+    qkv += begin * stride;
     const int length = starts[sequence + 1] - starts[sequence];
     // A lane has rows `row` and `row + 8` of its warp's 16, and two columns from `column` on of each eight.
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
-    const int own = first + threadIdx.x / 32 * 16;
+    const int warp = threadIdx.x / 32, own = first + warp * 16;
+    const T *place_keys = nullptr, *place_queries = nullptr;
+    if constexpr (PLACES) {
+        place_keys = of_slot<T>(position_keys, slots[begin]);
+        place_queries = of_slot<T>(position_queries, slots[begin]);
+    }
     unsigned int q[D / 16][4];
     float o[D / 8][4], largest[2], total[2];
     UNROLL
@@ -60,7 +115,7 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
             const int query = own + row + i % 2 * 8, c = head * D + step * 16 + column + i / 2 * 8;
             q[step][i] = 0;
             if (query < length) {
-                const T *from = qkv + (begin + query) * stride + c;
+                const T *from = qkv + query * stride + c;
                 q[step][i] = bias == nullptr ? word(from)
                                              : pair<T>(widen(from[0]) + widen(bias[c]), widen(from[1]) + widen(bias[c + 1]));
             }
@@ -75,11 +130,29 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
         largest[r] = -INFINITY;
         total[r] = 0;
     }
+    // Powers of two are what a chip computes at once.
+    scale *= 1.4426950408889634f;
     const int from = reach < 0 ? 0 : max(0, first - reach);
     const int to = reach < 0 ? length : min(length, first + 64 + reach);
     for (int tile = from; tile < to; tile += KEYS) {
         // What the last round read is free.
         __syncthreads();
+        if constexpr (PLACES) {
+            // Of query a and key b, e is a - b + KEYS - 1. Distances that no pair in the sequence has are those of its ends.
+            const int furthest = min(length, context) - 1;
+            const auto run = [&](int e) {
+                const int distance = first - tile + e - (KEYS - 1);
+                return int(runs[min(max(distance, -furthest), furthest) + context - 1]);
+            };
+            const int before = run(0);
+            for (int e = threadIdx.x; e < KEYS + 63; e += blockDim.x)
+                index[e] = run(e) - before;
+            if (threadIdx.x == 0)
+                index[KEYS + 63] = before;
+            const T *table = place_queries != nullptr ? place_queries : place_keys;
+            if (table != nullptr)
+                stage_places<T, D>(table, runs + 2 * context - 1 + before, run(KEYS + 62) - before + 1, heads, head, places);
+        }
         for (int i = threadIdx.x; i < KEYS * (D / 8); i += blockDim.x) {
             // Neighbours in a warp read neighbours of one key, and write the same place of neighbouring values.
             const int b = i / (D / 8), c = i % (D / 8) * 8;
@@ -87,31 +160,86 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
             const int keys = (heads + kv_head) * D + c, values = (heads + kv_heads + kv_head) * D + d;
             Eight<T> of_key = {}, of_value = {};
             if (tile + b < to)
-                of_key = eight(qkv + (begin + tile + b) * stride + keys, bias == nullptr ? bias : bias + keys);
+                of_key = eight(qkv + (tile + b) * stride + keys, bias == nullptr ? bias : bias + keys);
             if (tile + turned < to)
-                of_value = eight(qkv + (begin + tile + turned) * stride + values, bias == nullptr ? bias : bias + values);
+                of_value = eight(qkv + (tile + turned) * stride + values, bias == nullptr ? bias : bias + values);
             *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = of_key;
             UNROLL
             for (int j = 0; j < 8; j++)
                 v[(d + j) * V_ROW + turned] = of_value.x[j];
         }
+        if constexpr (PLACES)
+            wait_for_copies();
         __syncthreads();
         // Of a whole warp at once, as everything that tensor cores do.
-        if (own >= length || (reach >= 0 && (tile > own + 15 + reach || tile + KEYS <= own - reach)))
-            continue;
+        const bool idle = own >= length || (reach >= 0 && (tile > own + 15 + reach || tile + KEYS <= own - reach));
+        if constexpr (PLACES) {
+            if (place_queries != nullptr) {
+                // Each 16 keys are shared by as many warps as there are for them.
+                const int keys = warp % (KEYS / 16) * 16, part = warp / (KEYS / 16), parts = 64 / KEYS;
+                if (tile + keys < to) {
+                    unsigned int a[D / 16][4];
+                    UNROLL
+                    for (int step = 0; step < D / 16; step++)
+                        UNROLL
+                        for (int i = 0; i < 4; i++)
+                            a[step][i] = word(k + (keys + row + i % 2 * 8) * K_ROW + step * 16 + column + i / 2 * 8);
+                    const int least = index[KEYS - 16 - keys];
+                    multiply_places<T, D>(a, places + least * K_ROW, part * 16, index[KEYS + 62 - keys] - least + 1,
+                                          parts * 16, of_places + keys * OF_KEYS_ROW, OF_KEYS_ROW);
+                }
+                __syncthreads();
+                if (place_keys != nullptr)
+                    stage_places<T, D>(place_keys, runs + 2 * context - 1 + index[KEYS + 63], index[KEYS + 62] + 1, heads,
+                                       head, places);
+            }
+        }
         float s[KEYS / 8][4];
         UNROLL
-        for (int n = 0; n < KEYS / 8; n++) {
+        for (int n = 0; n < KEYS / 8; n++)
             UNROLL
             for (int i = 0; i < 4; i++)
                 s[n][i] = 0;
+        if constexpr (PLACES) {
+            const int *of_pair = index + warp * 16 + row - column + KEYS - 1;
+            if (place_queries != nullptr) {
+                if (!idle)
+                    UNROLL
+                    for (int n = 0; n < KEYS / 8; n++) {
+                        const int least = index[KEYS - 16 - n / 2 * 16];
+                        UNROLL
+                        for (int i = 0; i < 4; i++)
+                            s[n][i] += widen(of_places[(n * 8 + column + i % 2) * OF_KEYS_ROW - least +
+                                                       of_pair[i / 2 * 8 - n * 8 - i % 2]]);
+                    }
+                // The other table is there, and what the keys gave is taken.
+                wait_for_copies();
+                __syncthreads();
+            }
+            if (place_keys != nullptr && !idle) {
+                const int least = index[warp * 16];
+                half_t *of_queries = of_places + warp * 16 * OF_QUERIES_ROW;
+                multiply_places<T, D>(q, places + least * K_ROW, 0, index[warp * 16 + KEYS + 14] - least + 1, 16,
+                                      of_queries, OF_QUERIES_ROW);
+                __syncwarp();
+                UNROLL
+                for (int n = 0; n < KEYS / 8; n++)
+                    UNROLL
+                    for (int i = 0; i < 4; i++)
+                        s[n][i] += widen(of_queries[(row + i / 2 * 8) * OF_QUERIES_ROW - least +
+                                                    of_pair[i / 2 * 8 - n * 8 - i % 2]]);
+            }
+        }
+        if (idle)
+            continue;
+        UNROLL
+        for (int n = 0; n < KEYS / 8; n++)
             UNROLL
             for (int step = 0; step < D / 16; step++) {
                 const T *key = k + (n * 8 + row) * K_ROW + step * 16 + column;
                 const unsigned int b[2] = {word(key), word(key + 8)};
                 multiply<T>(q[step], b, s[n]);
             }
-        }
         float top[2] = {largest[0], largest[1]};
         UNROLL
         for (int n = 0; n < KEYS / 8; n++)
@@ -128,7 +256,7 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
             top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 1));
             top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 2));
             // A query that has seen no key yet has no largest score.
-            const float factor = largest[r] == -INFINITY ? 0.0f : expf(largest[r] - top[r]);
+            const float factor = largest[r] == -INFINITY ? 0.0f : exp2f(largest[r] - top[r]);
             largest[r] = top[r];
             total[r] *= factor;
             UNROLL
@@ -141,7 +269,7 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
         for (int n = 0; n < KEYS / 8; n++)
             UNROLL
             for (int i = 0; i < 4; i++) {
-                s[n][i] = top[i / 2] == -INFINITY ? 0.0f : expf(s[n][i] - top[i / 2]);
+                s[n][i] = top[i / 2] == -INFINITY ? 0.0f : exp2f(s[n][i] - top[i / 2]);
                 total[i / 2] += s[n][i];
             }
         UNROLL
@@ -172,13 +300,22 @@ __device__ void attend_on_tensor_cores(const T *qkv, const T *bias, T *out, cons
     }
 }
 
-#define KERNEL(T, S, D)                                                                                                \
-    extern "C" __global__ void BOUNDS(128)                                                                            \
-        attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, \
-                         int kv_heads, float scale, int reach) {                                                      \
-        attend_on_tensor_cores<T, D>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach);                   \
+// With places, four blocks for each multiprocessor of an H100, by registers and by shared memory, where heads are up to 64 wide.
+#define KERNEL(T, S, D, BLOCKS, KEYS, OF_PLACES)                                                                           \
+    extern "C" __global__ void BOUNDS(128, BLOCKS)                                                                           \
+        attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,  \
+                         int kv_heads, float scale, int reach) {                                                       \
+        attend_on_tensor_cores<T, D, 64, false>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, nullptr, \
+                                                0, nullptr, nullptr, nullptr);                                         \
+    }                                                                                                                  \
+    extern "C" __global__ void BOUNDS(128, OF_PLACES) attend_places_##D##_##S(                                            \
+        const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads,     \
+        float scale, int reach, const index_t *runs, int context, const address_t *position_keys,                      \
+        const address_t *position_queries, const index_t *slots) {                                                     \
+        attend_on_tensor_cores<T, D, KEYS, true>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, runs,   \
+                                                 context, position_keys, position_queries, slots);                     \
     }
-#define KERNELS(T, S) KERNEL(T, S, 32) KERNEL(T, S, 64) KERNEL(T, S, 128)
+#define KERNELS(T, S) KERNEL(T, S, 32, 4, 64, 4) KERNEL(T, S, 64, 4, 64, 4) KERNEL(T, S, 128, 3, 32, 2)
 KERNELS(half_t, f16)
 KERNELS(bfloat_t, bf16)
 #undef KERNELS

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Load, Loaded, Precision, Window};
-use mednerd_model::{Adapter, Checkpoint};
+use mednerd_model::{Adapter, Checkpoint, Disentangled, Table};
 use mednerd_worker::child::Token;
 use serde_json::{Map, Value, json};
 
+use crate::lower::{attention_shared, runs, tensor_shared};
 use crate::{Arg, Device, GpuEngine, Kind, Launch, Values};
 
 struct Random(u64);
@@ -41,6 +42,14 @@ impl Random {
     /// Threads of a block.
     fn block(&mut self) -> usize {
         32 << self.below(4)
+    }
+
+    /// Of a row: any, or one that kernels move by 16 bytes.
+    fn width(&mut self, limit: usize) -> usize {
+        match self.coin() {
+            true => 8 * (1 + self.below(limit / 8)),
+            false => 1 + self.below(limit),
+        }
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -167,7 +176,7 @@ fn norm(kind: usize, row: &[f64], weight: &[f64], bias: Option<&[f64]>, eps: f64
 
 fn embed<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, tokens, width) = (random.block(), 1 + random.below(5), 1 + random.below(300));
+    let (block, tokens, width) = (random.block(), 1 + random.below(5), random.width(300));
     let (kind, placed, biased) = (random.below(3), random.coin(), random.coin());
     let mut bench = Bench::new(device, seed);
     let (words, w) = bench.elements(7 * width, 2.0);
@@ -217,7 +226,7 @@ fn embed<D: Device>(device: &D, seed: u64) {
 
 fn add_norm<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, rows, width) = (random.block(), 1 + random.below(5), 1 + random.below(300));
+    let (block, rows, width) = (random.block(), 1 + random.below(5), random.width(300));
     let (kind, in_place) = (random.below(3), random.coin());
     let parts = [random.coin(), random.coin(), random.coin(), random.coin()];
     let [shifted, residual, summed, biased] = parts;
@@ -267,7 +276,7 @@ fn add_norm<D: Device>(device: &D, seed: u64) {
 
 fn finish_and_gate<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, rows, width) = (random.block(), 1 + random.below(5), 1 + random.below(200));
+    let (block, rows, width) = (random.block(), 1 + random.below(5), random.width(200));
     let activation = random.below(7);
     let parts = [random.coin(), random.coin(), random.coin(), random.coin()];
     let [biased, changed, in_place, to_floats] = parts;
@@ -542,6 +551,46 @@ fn attend_tensor<D: Device>(device: &D, seed: u64) {
     attention_case(device, &lengths, shape, None, reach, [false, false], 128, seed);
 }
 
+/// And those of them that have relative places, of one term or both.
+fn attend_places<D: Device>(device: &D, seed: u64) {
+    if !device.tensor_cores() {
+        return;
+    }
+    let mut random = Random(seed ^ 0x5555);
+    // One now and then of several tiles, so that their distances reach far into the buckets.
+    let longest = if random.below(8) == 0 { 330 } else { 150 };
+    let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(longest)).collect();
+    let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(3));
+    let reach = (random.below(4) == 0).then(|| random.below(80));
+    let terms = [[true, true], [true, true], [true, false], [false, true]][random.below(4)];
+    attention_case(device, &lengths, shape, None, reach, terms, 128, seed);
+}
+
+/// The row of each distance: any, as DeBERTa v2 shares them out, one for each distance, or as v3, in buckets.
+fn columns_of_distances(random: &mut Random, context: usize, rows: usize) -> Vec<u32> {
+    let buckets = match random.below(3) {
+        0 => return (1..2 * context).map(|_| random.below(rows) as u32).collect(),
+        1 => None,
+        _ => Some(rows / 2),
+    };
+    let places = Disentangled {
+        table: Table {
+            weight: String::new(),
+            rows,
+            width: 1,
+        },
+        norm: None,
+        buckets,
+        longest: if buckets.is_some() { context } else { rows / 2 },
+        content_to_position: None,
+        position_to_content: None,
+    };
+    let context = context as i64;
+    (1 - context..context)
+        .map(|distance| places.row(distance) as u32)
+        .collect()
+}
+
 /// Long sequences, and heads as wide as they come. In double precision they cost much, so there are few.
 fn attend_long<D: Device>(device: &D, seed: u64) {
     attention_case(
@@ -616,11 +665,9 @@ fn attention_case<D: Device>(
                 .flat_map(|first| [number as u32, first as u32]),
         );
     }
-    // Rows as DeBERTa shares them out: several distances to one.
-    let rows = 11;
-    let columns: Vec<u32> = (0..2 * context - 1)
-        .map(|_| bench.random.below(rows) as u32)
-        .collect();
+    let rows = [12, 40, 2 * context][bench.random.below(3)];
+    let mut columns = columns_of_distances(&mut bench.random, context, rows);
+    columns.extend(runs(&columns));
     let tables: Vec<(D::Buffer, Vec<f64>)> = (0..4).map(|_| bench.elements(rows * heads * d, 0.5)).collect();
     let addresses: Vec<u64> = tables
         .iter()
@@ -631,49 +678,42 @@ fn attention_case<D: Device>(
     let (on_columns, on_tiles) = (bench.indices(&columns), bench.indices(&tiles));
     let (on_starts, on_slots) = (bench.indices(&starts), bench.indices(&slots));
     let out = bench.out(tokens * heads * d);
-    let scale = 0.7_f32;
+    // Less where a score has more terms, as in DeBERTa.
+    let scale = 0.7 / (1.0 + terms.iter().filter(|term| **term).count() as f32).sqrt();
     let signed = Arg::Signed(reach.map_or(-1, |reach| reach as i32));
     let grid = (tiles.len() / 2, heads);
-    let row = d + 1;
-    if let Some(key_tile) = key_tile {
-        let place_tables = match relative {
-            true => 2 * (queries + key_tile - 1) * row,
-            false => 0,
-        };
-        let shared = 2 * queries * row + 2 * key_tile * row + queries * key_tile + 3 * queries + place_tables;
-        let arguments = [
-            Arg::Buffer(Some(&qkv)),
-            Arg::Buffer(bias.as_ref()),
-            Arg::Buffer(Some(&out)),
-            Arg::At(&on_tiles, 0),
-            Arg::At(&on_starts, 0),
-            Arg::Int(heads),
-            Arg::Int(kv_heads),
-            Arg::Int(d),
-            Arg::Float(scale),
-            signed,
-            Arg::Int(key_tile),
-            Arg::Buffer(relative.then_some(&on_columns)),
+    let of_places = |columns| {
+        [
+            columns,
             Arg::Int(context),
             Arg::Buffer(terms[0].then_some(&keys)),
             Arg::Buffer(terms[1].then_some(&queries_of_places)),
             Arg::At(&on_slots, 0),
-        ];
+        ]
+    };
+    let mut arguments = vec![
+        Arg::Buffer(Some(&qkv)),
+        Arg::Buffer(bias.as_ref()),
+        Arg::Buffer(Some(&out)),
+        Arg::At(&on_tiles, 0),
+        Arg::At(&on_starts, 0),
+        Arg::Int(heads),
+        Arg::Int(kv_heads),
+    ];
+    if let Some(key_tile) = key_tile {
+        arguments.extend([Arg::Int(d), Arg::Float(scale), signed, Arg::Int(key_tile)]);
+        arguments.extend(of_places(Arg::Buffer(relative.then_some(&on_columns))));
+        let shared = attention_shared(d, key_tile, relative);
         bench.launch("attend", grid, block, shared, &arguments);
     } else {
-        let arguments = [
-            Arg::Buffer(Some(&qkv)),
-            Arg::Buffer(bias.as_ref()),
-            Arg::Buffer(Some(&out)),
-            Arg::At(&on_tiles, 0),
-            Arg::At(&on_starts, 0),
-            Arg::Int(heads),
-            Arg::Int(kv_heads),
-            Arg::Float(scale),
-            signed,
-        ];
-        let shared = (64 * (d + 8) + d * 72) / 2;
-        bench.launch(&format!("attend_{d}"), grid, block, shared, &arguments);
+        arguments.extend([Arg::Float(scale), signed]);
+        let kernel = if relative {
+            arguments.extend(of_places(Arg::At(&on_columns, 2 * context - 1)));
+            format!("attend_places_{d}")
+        } else {
+            format!("attend_{d}")
+        };
+        bench.launch(&kernel, grid, block, tensor_shared(d, relative), &arguments);
     }
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {
@@ -722,7 +762,7 @@ fn attention_case<D: Device>(
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 8] = [
+pub const KERNELS: [&str; 9] = [
     "embed",
     "add_norm",
     "finish_and_gate",
@@ -730,12 +770,13 @@ pub const KERNELS: [&str; 8] = [
     "low_rank_changes",
     "attend",
     "attend_tensor",
+    "attend_places",
     "attend_long",
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 8] = [
+    let checks: [Check<D>; 9] = [
         embed,
         add_norm,
         finish_and_gate,
@@ -743,6 +784,7 @@ pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
         low_rank_changes,
         attend,
         attend_tensor,
+        attend_places,
         attend_long,
     ];
     let place = KERNELS
@@ -766,8 +808,8 @@ struct Case {
     logits: Vec<f32>,
 }
 
-/// What the reference says, at most `limit` sequences, the shortest and the longest among them.
-fn cases(dir: &Path, limit: usize) -> Vec<Case> {
+/// What the reference says, at most `limit` sequences, the shortest and the longest up to `context` among them.
+fn cases(dir: &Path, limit: usize, context: usize) -> Vec<Case> {
     let golden: Value = serde_json::from_slice(&fs::read(dir.join("golden.json")).unwrap()).unwrap();
     let cases = golden["cases"].as_array().unwrap().iter().filter_map(|case| {
         let rows = case["logits"].as_array()?;
@@ -781,7 +823,7 @@ fn cases(dir: &Path, limit: usize) -> Vec<Case> {
                 .collect(),
         })
     });
-    let mut cases: Vec<Case> = cases.collect();
+    let mut cases: Vec<Case> = cases.filter(|case| case.ids.len() <= context).collect();
     cases.sort_by_key(|case| case.ids.len());
     while cases.len() > limit {
         cases.remove(cases.len() / 2);
@@ -874,8 +916,8 @@ pub fn variants(fixtures: &Path) -> Vec<PathBuf> {
 /// logits. Where sequences are packed together, none may change by more than `packed_bound`.
 pub fn family<D: Device>(device: D, dir: &Path, sequences: usize, packed_bound: f32) -> (f32, f32) {
     let engine = GpuEngine::new(device, u64::MAX);
-    load(&engine, 1, dir);
-    let cases = cases(dir, sequences);
+    let checkpoint = load(&engine, 1, dir);
+    let cases = cases(dir, sequences, checkpoint.context());
     assert!(!cases.is_empty());
     check(&engine, 1, &cases, packed_bound)
 }
@@ -962,11 +1004,11 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
     let base = base.iter().find(|path| path.exists()).unwrap();
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, base);
-    let mut all = vec![(1, cases(base, 1))];
+    let mut all = vec![(1, cases(base, 1, checkpoint.context()))];
     let mut worst = 0.0_f32;
     for (path, number) in adapters.iter().zip(2..) {
         adapt(&engine, number, path, &checkpoint);
-        let cases = cases(path, 2);
+        let cases = cases(path, 2, checkpoint.context());
         worst = worst.max(check(&engine, number, &cases, packed_bound).0);
         assert!(worst < bound, "{}: {worst}", path.display());
         all.push((number, cases));
@@ -1034,6 +1076,62 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
     difference / norm(&mut logits[1].iter().copied())
 }
 
+/// Makes a checkpoint of random weights in the folder `to` from a fixture's: in everything like it, but with heads of another
+/// width, as the kernels on tensor cores take them, and sequences of up to `context`.
+pub fn widen(fixture: &Path, to: &Path, head: u64, context: u64) {
+    // The size of the fixture's hidden states, and its longest sequence.
+    const SIZES: [u64; 2] = [24, 112];
+    let hidden = 4 * head;
+    let change = |value: &mut Value| {
+        if let Some(place) = SIZES.iter().position(|size| value.as_u64() == Some(*size)) {
+            *value = [hidden, context][place].into();
+        }
+    };
+    for file in fs::read_dir(fixture).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if ["config.json", "tokenizer_config.json"].contains(&name) {
+            let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            config.as_object_mut().unwrap().values_mut().for_each(change);
+            if let Some(size) = config.get_mut("attention_head_size") {
+                *size = head.into();
+            }
+            fs::write(to.join(name), config.to_string()).unwrap();
+        } else if !["golden.json", "model.safetensors"].contains(&name) {
+            fs::copy(&file, to.join(name)).unwrap();
+        }
+    }
+    let file = fs::read(fixture.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let (mut random, mut data) = (Random(3), Vec::<u8>::new());
+    for (name, tensor) in header.as_object_mut().unwrap() {
+        if name == "__metadata__" {
+            continue;
+        }
+        tensor["shape"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .for_each(change);
+        let shape = tensor["shape"].as_array().unwrap().iter();
+        let count = shape.map(|size| size.as_u64().unwrap()).product::<u64>();
+        let values = match name.ends_with("LayerNorm.weight") {
+            true => vec![1.0; count as usize],
+            false => random.values(count as usize, 1.5 / (hidden as f32).sqrt()),
+        };
+        let begin = data.len();
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        tensor["dtype"] = "F32".into();
+        tensor["data_offsets"] = vec![begin, data.len()].into();
+    }
+    let header = header.to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.into_bytes());
+    file.extend(data);
+    fs::write(to.join("model.safetensors"), file).unwrap();
+}
+
 /// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
 pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: usize, times: usize) -> f64 {
     let engine = GpuEngine::new(device, u64::MAX);
@@ -1096,8 +1194,9 @@ pub fn many_adapters<D: Device>(
 const BOUND: f32 = 1e-3;
 
 /// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
-/// `apart DIRECTORY PRECISION`, from single precision, `throughput DIRECTORY PRECISION SEQUENCES LENGTH`,
-/// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `about`, and `lists` of kernels. It says last what came of it, and panics where
+/// `apart DIRECTORY PRECISION`, from single precision, `widen FIXTURE DIRECTORY HEAD`,
+/// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `about`, and `lists`
+/// of kernels. It says last what came of it, and panics where
 /// that is nothing good.
 pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -1144,6 +1243,10 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
                 "ok      {dir} {} and fp32: {share:.1e} of the norm apart",
                 of.name()
             );
+        }
+        ["widen", fixture, dir, head] => {
+            fs::create_dir_all(dir).unwrap();
+            widen(Path::new(fixture), Path::new(dir), head.parse().unwrap(), 600);
         }
         ["throughput", dir, of, sequences, length] => {
             let (sequences, length) = (sequences.parse().unwrap(), length.parse().unwrap());

@@ -82,7 +82,7 @@ impl<B> Clone for PlaceTables<B> {
 
 /// Relative places of one layer.
 pub(crate) struct Relative<B> {
-    /// The row of each distance, from `1 - context` on.
+    /// The row of each distance, from `1 - context` on, and then the [runs](runs) of them.
     pub(crate) columns: Arc<B>,
     pub(crate) tables: PlaceTables<B>,
     pub(crate) places: Disentangled,
@@ -231,9 +231,27 @@ pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) ->
     2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + tables
 }
 
-/// Floats of shared memory that the attention kernels on tensor cores take: keys and values of two bytes, see there.
-pub(crate) fn tensor_shared(width: usize) -> usize {
-    (TENSOR_QUERIES * (width + 8) + width * (TENSOR_QUERIES + 8)) / 2
+/// Floats of shared memory that the attention kernels on tensor cores take: keys and values of two bytes, and with relative
+/// places a table's rows, a product with them, and the rows' numbers; see there.
+pub(crate) fn tensor_shared(width: usize, relative: bool) -> usize {
+    let keys = if relative && width == 128 { 32 } else { 64 };
+    let content = keys * (width + 8) + width * (keys + 8);
+    let span = keys + TENSOR_QUERIES;
+    match relative {
+        true => (content + span * (width + 8) + TENSOR_QUERIES * (keys + 24)) / 2 + span,
+        false => content / 2,
+    }
+}
+
+/// How the attention kernels on tensor cores read which row each distance has: the number of its run of distances with the same
+/// row, and then the row of each run.
+pub(crate) fn runs(columns: &[u32]) -> Vec<u32> {
+    let runs = columns.chunk_by(|a, b| a == b);
+    let numbers = (0..).zip(runs.clone());
+    let numbers = numbers.flat_map(|(number, run)| std::iter::repeat_n(number, run.len()));
+    numbers
+        .chain(runs.filter_map(|run| run.first().copied()))
+        .collect()
 }
 
 /// Buffers by the names of the tensors that they were made of.
@@ -311,7 +329,7 @@ impl<'a, D: Device> Lowering<'a, D> {
             },
             layers,
             hidden,
-            context: architecture.context,
+            context: self.checkpoint.context(),
         })
     }
 
@@ -436,10 +454,13 @@ impl<'a, D: Device> Lowering<'a, D> {
             reach: attention.reach,
             turns,
             key_tile,
-            tensor: match (self.device.tensor_cores() && relative.is_none(), width) {
-                (true, 32) => Some("attend_32"),
-                (true, 64) => Some("attend_64"),
-                (true, 128) => Some("attend_128"),
+            tensor: match (self.device.tensor_cores(), relative.is_some(), width) {
+                (true, false, 32) => Some("attend_32"),
+                (true, false, 64) => Some("attend_64"),
+                (true, false, 128) => Some("attend_128"),
+                (true, true, 32) => Some("attend_places_32"),
+                (true, true, 64) => Some("attend_places_64"),
+                (true, true, 128) => Some("attend_places_128"),
                 _ => None,
             },
             relative,
@@ -484,9 +505,10 @@ impl<'a, D: Device> Lowering<'a, D> {
             Some(held) => held,
             None => {
                 let distances = 1 - context..context;
-                let columns: Vec<u32> = distances
+                let mut columns: Vec<u32> = distances
                     .map(|distance| u32::try_from(places.row(distance)).unwrap_or(0))
                     .collect();
+                columns.extend(runs(&columns));
                 self.bytes += 4 * columns.len() as u64;
                 let columns = Arc::new(self.device.upload(Values::Indices(&columns))?);
                 self.own.insert(key, Arc::clone(&columns));

@@ -512,22 +512,26 @@ impl<D: Device> Run<'_, D> {
             Arg::Int(kv_heads),
         ];
         let (scale, reach) = (Arg::Float(attention.scale), Arg::Signed(reach));
-        let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
-        let (kernel, shared) = if let Some(kernel) = tensor {
-            arguments.extend([scale, reach]);
-            (kernel, tensor_shared(width))
-        } else {
-            arguments.extend([
-                Arg::Int(width),
-                scale,
-                reach,
-                Arg::Int(attention.key_tile),
-                Arg::Buffer(relative.map(|relative| &*relative.columns)),
+        let of_places = |columns| {
+            [
+                columns,
                 Arg::Int(self.context),
                 Arg::Buffer(places.and_then(|(keys, _)| keys.as_ref())),
                 Arg::Buffer(places.and_then(|(_, queries)| queries.as_ref())),
                 self.at(self.stage.slots),
-            ]);
+            ]
+        };
+        let columns = relative.map(|relative| &*relative.columns);
+        let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
+        let (kernel, shared) = if let Some(kernel) = tensor {
+            arguments.extend([scale, reach]);
+            if let Some(columns) = columns {
+                arguments.extend(of_places(Arg::At(columns, 2 * self.context - 1)));
+            }
+            (kernel, tensor_shared(width, relative.is_some()))
+        } else {
+            arguments.extend([Arg::Int(width), scale, reach, Arg::Int(attention.key_tile)]);
+            arguments.extend(of_places(Arg::Buffer(columns)));
             let shared = attention_shared(width, attention.key_tile, relative.is_some());
             ("attend", shared)
         };

@@ -10,7 +10,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
-#define BOUNDS(threads)
+#define BOUNDS(...)
 #define UNROLL
 #define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
 
@@ -26,6 +26,9 @@ void barrier();
 uint64_t exchange(uint64_t bits, unsigned int lane);
 // What each lane of this thread's warp has brought, `size` bytes each.
 void gather(const void *mine, size_t size, void *all);
+// Copies 16 bytes once this thread waits for it, and not before.
+void copy_later(void *to, const void *from);
+void copy_now();
 } // namespace emulated
 
 #define threadIdx emulated::thread
@@ -37,6 +40,9 @@ using std::max;
 using std::min;
 
 inline void __syncthreads() { emulated::barrier(); }
+inline void copy_16_bytes(void *to, const void *from) { emulated::copy_later(to, from); }
+inline void wait_for_copies() { emulated::copy_now(); }
+inline void __syncwarp() { emulated::exchange(0, 0); }
 
 inline float __shfl_xor_sync(unsigned int, float x, int mask) {
     uint32_t bits;

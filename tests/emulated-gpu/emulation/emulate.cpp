@@ -54,6 +54,7 @@ struct Fibre {
     void *top;
     State state;
     uint64_t bits;
+    std::vector<std::pair<void *, const void *>> copies;
 };
 
 std::vector<Fibre> fibres;
@@ -84,6 +85,7 @@ void prepare(Fibre &fibre) {
         *--top = nullptr;
     fibre.top = top;
     fibre.state = RUNNABLE;
+    fibre.copies.clear();
 }
 
 uint64_t random_state;
@@ -151,6 +153,14 @@ uint64_t exchange(uint64_t bits, unsigned int lane) {
     return found;
 }
 
+void copy_later(void *to, const void *from) { fibres[current].copies.emplace_back(to, from); }
+
+void copy_now() {
+    for (auto [to, from] : fibres[current].copies)
+        std::memcpy(to, from, 16);
+    fibres[current].copies.clear();
+}
+
 void gather(const void *mine, size_t size, void *all) {
     fibres[current].bits = reinterpret_cast<uintptr_t>(mine);
     pause(AT_WARP_BARRIER);
@@ -182,16 +192,13 @@ struct Known {
     size_t (*size)(size_t);
 };
 
-#define KNOWN(name)                                                                                                    \
-    {#name "_f32", Invoke<name##_f32>::call, Invoke<name##_f32>::count, Invoke<name##_f32>::size},                     \
-        {#name "_f16", Invoke<name##_f16>::call, Invoke<name##_f16>::count, Invoke<name##_f16>::size},                 \
-        {#name "_bf16", Invoke<name##_bf16>::call, Invoke<name##_bf16>::count, Invoke<name##_bf16>::size},
+#define OF_TYPE(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
+#define ON_TENSOR_CORES(name) OF_TYPE(name##_f16) OF_TYPE(name##_bf16)
+#define KNOWN(name) OF_TYPE(name##_f32) ON_TENSOR_CORES(name)
 
-#define ON_TENSOR_CORES(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
-
-static const Known known[] = {ON_TENSOR_CORES(attend_32_f16) ON_TENSOR_CORES(attend_32_bf16) ON_TENSOR_CORES(attend_64_f16)
-                                  ON_TENSOR_CORES(attend_64_bf16) ON_TENSOR_CORES(attend_128_f16)
-                                  ON_TENSOR_CORES(attend_128_bf16) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
+static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
+                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
+                                  ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
                                   KNOWN(unfold) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for

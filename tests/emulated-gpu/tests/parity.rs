@@ -2,6 +2,7 @@
 //! alone and packed with others, and nothing that was not written is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,4 +185,56 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
         );
         assert_eq!(within(2 * most), Ok(()), "{models:?} take {most}");
     }
+}
+
+/// DeBERTa's in all its kinds: places by buckets and one by one, either term and both, keys of places of their own, a convolution
+/// beside. In single precision, each is the reference in the test of every family.
+#[test]
+fn disentangled_attention_on_tensor_cores_is_attention() {
+    let wide = [
+        ("v3-fp32", 32),
+        ("v3-fp32", 64),
+        ("v2-xlarge", 32),
+        ("own-projections", 32),
+        ("c2p-only", 128),
+    ];
+    for (variant, head) in wide {
+        let dir = tempfile::tempdir().unwrap();
+        checks::widen(
+            &fixtures().join("deberta-v2").join(variant),
+            dir.path(),
+            head,
+            150,
+        );
+        for precision in [Precision::Fp16, Precision::Bf16] {
+            let (half, single) = (Emulated::new(precision, 3), Emulated::new(Precision::Fp32, 3));
+            let share = checks::apart(half, single, dir.path(), &[100, 1, 2]);
+            println!(
+                "{variant} with heads of {head} {}: {share:.1e} of the norm",
+                precision.name()
+            );
+            assert!(share < precision.tolerance() / 4.0);
+        }
+    }
+}
+
+/// The rows of distances are counted from the longest sequence that there is, which is not what the positions allow.
+#[test]
+fn a_tokenizer_that_stops_before_the_positions_do_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(fixtures().join("deberta-v2/v3-fp32")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    let config = dir.path().join("tokenizer_config.json");
+    let shorter = fs::read_to_string(&config).unwrap().replace("112", "60");
+    fs::write(&config, shorter).unwrap();
+    assert_eq!(Checkpoint::open(dir.path()).unwrap().context(), 60);
+    let (worst, _) = checks::family(
+        Emulated::new(Precision::Fp32, 1),
+        dir.path(),
+        2,
+        f32::MIN_POSITIVE,
+    );
+    assert!(worst < 1e-4, "{worst}");
 }
