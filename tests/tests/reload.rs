@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mednerd_client::api::{ModelsResponse, ReloadResponse};
-use mednerd_tests::daemon::{root, shipped_model, tiny_model};
+use mednerd_tests::daemon::{root, tiny_model};
 use mednerd_tests::http::message;
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Daemon, Site, eventually};
