@@ -56,10 +56,10 @@ soak: build
 	tests/bench/soak.py --bin $(BIN)
 
 # Not on a toolchain of its own: the flag asks for RUSTC_BOOTSTRAP, and the runtime is in the stable one.
-## make sanitize    the crates with pointers of their own under AddressSanitizer (compiles them anew: 20 minutes)
+## make sanitize    the code with pointers of its own, CPU kernels and mapped vocabulary, under AddressSanitizer (minutes)
 sanitize: setup
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test $(RELEASE) \
-		--target x86_64-unknown-linux-gnu --package mednerd-engine-tract --package mednerd-umls
+		--target x86_64-unknown-linux-gnu --package mednerd-sanitize --package mednerd-umls --lib --tests
 
 ## make kit-test    the training kit, from data to a served adapter, on a tiny model (minutes; makes a Python environment)
 kit-test: build
