@@ -438,3 +438,46 @@ fn large_weights_are_split_and_answer_as_before() {
     };
     assert_eq!(places(&split), places(&whole));
 }
+
+#[test]
+fn the_shipped_adapters_answer_as_their_references_and_together() {
+    let names = ["anatomy", "cancer-genetics", "cell", "gene", "species"];
+    let mut config = Config::without_models().model("biomed-small", &shipped_model(), true);
+    for name in names {
+        config = config.adapter(name, &root().join("packaging/models/adapters").join(name));
+    }
+    let daemon = Daemon::start(&config);
+    for name in names {
+        let goldens = root().join(format!("packaging/models/adapters/{name}/goldens.jsonl"));
+        let mut mentions = 0;
+        for line in fs::read_to_string(goldens).unwrap().lines() {
+            let golden: Value = serde_json::from_str(line).unwrap();
+            let answer = daemon.ask(&json!({"text": golden["text"], "models": [name]}));
+            let found: Vec<Value> = answer
+                .entities
+                .iter()
+                .map(|e| json!({"begin": e.begin, "end": e.end, "label": e.label, "text": e.text}))
+                .collect();
+            assert_eq!(json!(found), golden["entities"], "{name}");
+            mentions += found.len();
+        }
+        assert!(mentions > 0, "{name}");
+    }
+    let text = "Sarcoma of the left kidney in two patients; HER2 and CD4+ T cells were measured.";
+    let mut all = names.to_vec();
+    all.push("biomed-small");
+    let answer = daemon.ask(&json!({"text": text, "models": all}));
+    for name in all {
+        assert!(
+            answer.entities.iter().any(|e| e.model == name),
+            "{name} finds nothing"
+        );
+    }
+    // What several find stays, one beside the other.
+    let gene = answer.entities.iter().filter(|e| e.text == "HER2");
+    let labels: BTreeSet<&str> = gene.map(|e| e.label.as_str()).collect();
+    assert!(
+        labels.contains("GENE") && labels.contains("protein"),
+        "{labels:?}"
+    );
+}
