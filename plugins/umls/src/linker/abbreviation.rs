@@ -148,8 +148,11 @@ fn by_initials<'a>(short: &str, before: &'a str) -> Option<&'a str> {
         if before[head.len()..end].contains(['.', ';', ':', '(', ')']) || head.is_empty() {
             return None;
         }
-        let word = &head[head.rfind(|c: char| !c.is_alphanumeric()).map_or(0, |at| at + 1)..]
-            .trim_start_matches(|c: char| !c.is_alphanumeric());
+        // A dash or quotation mark may be of several bytes.
+        let word = head
+            .rsplit(|c: char| !c.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
         end = head.len() - word.len();
         let initial = word.chars().next().and_then(|c| c.to_lowercase().next());
         if initial == Some(letters[left - 1]) {
@@ -246,6 +249,13 @@ mod tests {
                 "end-stage renal disease",
             ),
             ("shortness of breath (SOB)", "SOB", "shortness of breath"),
+            // Marks of several bytes.
+            ("called “heart failure (HF)”", "HF", "heart failure"),
+            (
+                "non–small cell lung cancer (NSCLC)",
+                "NSCLC",
+                "non–small cell lung cancer",
+            ),
             (
                 "renal cell carcinomas (RCCs) were",
                 "RCCs",
