@@ -40,7 +40,7 @@ def addresses(data, binary):
     for line in said.splitlines():
         mapped = re.search(r"\[(0x[0-9a-f]+)\((0x[0-9a-f]+)\) @ (\S+) .*r-xp .*" + re.escape(Path(binary).name), line)
         if mapped:
-            start = int(mapped[1], 16) - int(mapped[3], 16) + offset - offset
+            start = int(mapped[1], 16) - int(mapped[3], 16)
             continue
         sample = re.match(r"\s*\S.*?\s([0-9a-f]{6,16})\s*$", line)
         if not sample:

@@ -220,11 +220,7 @@ pub fn link_in(linker: &Linker, text: &str, mentions: &[&str], options: &Options
 }
 
 pub fn link(linker: &Linker, text: &str) -> Vec<Candidate> {
-    let options = Options {
-        top_k: 10,
-        ..Options::default()
-    };
-    link_in(linker, text, &[text], &options).pop().unwrap()
+    link_as(linker, text, "")
 }
 
 /// As the model would have labelled it.
@@ -241,7 +237,11 @@ pub fn link_as(linker: &Linker, text: &str, label: &str) -> Vec<Candidate> {
         text,
         mentions: &mentions,
     };
-    linker.link(&document, &Options::default()).remove(0)
+    let options = Options {
+        top_k: 10,
+        ..Options::default()
+    };
+    linker.link(&document, &options).remove(0)
 }
 
 pub fn first(linker: &Linker, text: &str) -> Option<(String, String)> {
