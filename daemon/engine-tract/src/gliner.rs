@@ -20,7 +20,7 @@ use crate::kernels::elementwise::add_relu;
 use crate::kernels::gemm::{Finish, Packed, Part, Rows, multiply};
 use crate::kernels::lstm::Direction;
 use crate::kernels::norm::{Affine, normalize_rows};
-use crate::lower::{self, PackedWeights, Stage};
+use crate::lower::{self, End, PackedWeights, Stage};
 use crate::model::{Precision, run};
 
 /// Stretches that are scored at once.
@@ -142,6 +142,7 @@ enum Head {
 
 /// An encoder without a head.
 struct Trunk {
+    /// The text encoder's last one is told the rows that are read.
     stages: Vec<Stage>,
     norm: Option<Affine>,
     /// Rows of the word table.
@@ -171,7 +172,7 @@ impl GlinerModel {
                 let context = checkpoint
                     .label_tokenizer()
                     .map_or(encoder.context, |(_, context)| context);
-                let lowered = lower::encoder(source.weights, encoder, context, false, Precision::Fp32);
+                let lowered = lower::encoder(source.weights, encoder, context, End::States, Precision::Fp32);
                 let lowered = lowered.map_err(|error| error.of(dir))?;
                 bytes += lowered.bytes;
                 let trunk = source.trunk(lowered.stages, encoder, context)?;
@@ -252,7 +253,7 @@ impl GlinerModel {
                 found: "by themselves",
             });
         };
-        let states = self.states(trunk, ids)?;
+        let states = self.states(trunk, ids, None)?;
         let width = states.len() / ids.len().max(1);
         let mut mean = vec![0.0; width];
         for row in states.chunks_exact(width.max(1)) {
@@ -264,7 +265,7 @@ impl GlinerModel {
         if let Some(projection) = projection {
             mean = projection.apply(&mean, None);
         }
-        finite(&mean, width)?;
+        finite(&mean, width, |row| row)?;
         Ok(mean)
     }
 
@@ -320,27 +321,28 @@ impl GlinerModel {
             }
             _ => {}
         }
-        let states = self.states(&self.shared.text, ids)?;
-        let width = states.len() / ids.len().max(1);
-        let rows = |at: &[u32]| -> Result<Vec<f32>, EngineError> {
-            let mut rows = Vec::with_capacity(at.len() * width);
-            for position in at {
-                let position = usize::try_from(*position).unwrap_or(usize::MAX);
-                let row = position
-                    .checked_mul(width)
-                    .and_then(|from| states.get(from..from + width));
-                rows.extend_from_slice(row.ok_or(EngineError::Position {
-                    position,
-                    length: ids.len(),
-                })?);
-            }
-            Ok(rows)
-        };
-        let words = rows(words)?;
-        let labels = match asked {
-            Asked::At(positions) => Some(rows(positions)?),
+        let prompt = match asked {
+            Asked::At(positions) => Some(positions),
             Asked::Encoded(_) => None,
         };
+        let mut read: Vec<u32> = words
+            .iter()
+            .chain(prompt.into_iter().flatten())
+            .copied()
+            .collect();
+        read.sort_unstable();
+        read.dedup();
+        let states = self.states(&self.shared.text, ids, Some(&read))?;
+        let width = states.len() / read.len().max(1);
+        let rows = |at: &[u32]| -> Vec<f32> {
+            let places = at.iter().filter_map(|position| read.binary_search(position).ok());
+            places
+                .flat_map(|place| &states[place * width..][..width])
+                .copied()
+                .collect()
+        };
+        let words = rows(words);
+        let labels = prompt.map(rows);
         let project = |rows: Vec<f32>| match &parts.projection {
             Some(projection) => projection.apply(&rows, None),
             None => rows,
@@ -372,8 +374,9 @@ impl GlinerModel {
         }
     }
 
-    /// The last hidden states of a sequence, after the encoder's final norm.
-    fn states(&self, trunk: &Trunk, ids: &[u32]) -> Result<Vec<f32>, EngineError> {
+    /// The last hidden states of a sequence, after the encoder's final norm: of the positions `read`, which rise, where the
+    /// trunk is the text encoder's, else of all.
+    fn states(&self, trunk: &Trunk, ids: &[u32], read: Option<&[u32]>) -> Result<Vec<f32>, EngineError> {
         if ids.is_empty() {
             return Err(EngineError::Empty);
         }
@@ -390,10 +393,26 @@ impl GlinerModel {
                 rows: trunk.rows,
             });
         }
+        let beyond = |position: &u32| usize::try_from(*position).map_or(true, |at| at >= ids.len());
+        if let Some(position) = read.and_then(|read| read.last()).filter(|last| beyond(last)) {
+            return Err(EngineError::Position {
+                position: usize::try_from(*position).unwrap_or(usize::MAX),
+                length: ids.len(),
+            });
+        }
+        if read.is_some_and(<[u32]>::is_empty) {
+            return Ok(Vec::new());
+        }
+        let tensor =
+            |values: &[u32]| TractResult::Ok(Tensor::from_shape(&[values.len()], values)?.into_tvalue());
         let states = || -> TractResult<Vec<f32>> {
-            let mut x = Tensor::from_shape(&[ids.len()], ids)?.into_tvalue();
-            for stage in &trunk.stages {
-                x = run(stage, tvec!(x))?;
+            let mut x = tensor(ids)?;
+            if let Some((last, before)) = trunk.stages.split_last() {
+                for stage in before {
+                    x = run(stage, tvec!(x))?;
+                }
+                let rows = read.map(tensor).transpose()?;
+                x = run(last, [x].into_iter().chain(rows).collect())?;
             }
             Ok(x.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
         };
@@ -401,7 +420,8 @@ impl GlinerModel {
         if let Some(norm) = &trunk.norm {
             normalize_rows(&mut states, None, norm);
         }
-        finite(&states, states.len() / ids.len())?;
+        let width = states.len() / read.map_or(ids.len(), <[u32]>::len).max(1);
+        finite(&states, width, |row| read.map_or(row, |read| read[row] as usize))?;
         Ok(states)
     }
 
@@ -422,11 +442,11 @@ impl std::fmt::Debug for GlinerModel {
     }
 }
 
-/// Refuses values that are not finite, by the row they are in.
-fn finite(values: &[f32], width: usize) -> Result<(), EngineError> {
+/// Refuses values that are not finite, by the position that their row is of.
+fn finite(values: &[f32], width: usize, position: impl Fn(usize) -> usize) -> Result<(), EngineError> {
     match values.iter().position(|x| !x.is_finite()) {
         Some(at) => Err(EngineError::NotFinite {
-            position: at / width.max(1),
+            position: position(at / width.max(1)),
         }),
         None => Ok(()),
     }

@@ -22,7 +22,7 @@ use crate::kernels::int8::Quantised;
 use crate::kernels::norm::{Affine, normalize_rows};
 use crate::model::Precision;
 use crate::ops::{
-    Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Matrix, Normalize, Places, Product, Relative,
+    Add, AddNorm, Attend, Change, Convolve, Embed, Gate, Matrix, Normalize, Pick, Places, Product, Relative,
     Shared, Term,
 };
 
@@ -104,24 +104,46 @@ impl LowerError {
 /// Lowers a checkpoint's safetensors, the first stage takes `[S]` of u32 token ids, the last gives `[S, labels]` of f32
 /// logits, and between them are hidden states, `[S, hidden]` of f32.
 pub(crate) fn lower(checkpoint: &Checkpoint, precision: Precision) -> Result<Lowered, EngineError> {
-    let (architecture, head) = (checkpoint.architecture(), !checkpoint.headless());
     let lowered = encoder(
         checkpoint.weights(),
-        architecture,
+        checkpoint.architecture(),
         checkpoint.context(),
-        head,
+        End::of(checkpoint),
         precision,
     );
     lowered.map_err(|error| error.of(checkpoint.dir()))
 }
 
-/// Lowers an encoder for sequences up to `context`. Without its `head` the last stage gives hidden states, before the
-/// final norm.
+/// What the last stage gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The logits.
+    Head,
+    /// The hidden states before the final norm.
+    States,
+    /// Those of some rows, its second input: `[count]` of u32, rising. The last layer is computed for them alone.
+    Rows,
+}
+
+impl End {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        if checkpoint.gliner().is_some() {
+            // Only words and labels are read.
+            Self::Rows
+        } else if checkpoint.headless() {
+            Self::States
+        } else {
+            Self::Head
+        }
+    }
+}
+
+/// Lowers an encoder for sequences up to `context`.
 pub(crate) fn encoder(
     weights: &Weights,
     architecture: &Architecture,
     context: usize,
-    head: bool,
+    end: End,
     precision: Precision,
 ) -> Result<Lowered, LowerError> {
     let mut lowering = Lowering {
@@ -134,16 +156,19 @@ pub(crate) fn encoder(
         changed: false,
         narrow: false,
     };
-    // The embeddings, the layers and, where it has one, the head.
-    let count = architecture.layers.len() + 1 + usize::from(head);
-    let stages: Result<Vec<Stage>, LowerError> = (0..count)
-        .map(|index| lowering.stage(architecture, index))
+    let stages: Result<Vec<Stage>, LowerError> = (0..stages(architecture, end))
+        .map(|index| lowering.stage(architecture, index, end))
         .collect();
     Ok(Lowered {
         stages: stages?,
         packed: lowering.packed,
         bytes: lowering.bytes,
     })
+}
+
+/// The embeddings, the layers and, where it has one, the head.
+fn stages(architecture: &Architecture, end: End) -> usize {
+    architecture.layers.len() + 1 + usize::from(end == End::Head)
 }
 
 /// Lowers an adapter over its base, which is `checkpoint` lowered.
@@ -164,13 +189,16 @@ pub(crate) fn adapt(
         narrow: false,
     };
     let architecture = adapter.architecture();
-    // What a GLiNER computes after its encoder no adapter changes.
-    let count = architecture.layers.len() + 1 + usize::from(checkpoint.gliner().is_none());
-    let stages: Result<Vec<Stage>, LowerError> = (0..count)
+    // What a GLiNER computes after its encoder no adapter changes; another base may have no head where its adapters do.
+    let end = match End::of(checkpoint) {
+        End::Rows => End::Rows,
+        End::Head | End::States => End::Head,
+    };
+    let stages: Result<Vec<Stage>, LowerError> = (0..stages(architecture, end))
         .map(|index| {
             let held = lowering.bytes;
             lowering.changed = false;
-            let own = lowering.stage(architecture, index)?;
+            let own = lowering.stage(architecture, index, end)?;
             let base = base.get(index).filter(|_| !lowering.changed);
             if base.is_some() {
                 // What was made for the stage goes with it.
@@ -202,19 +230,23 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    fn stage(&mut self, architecture: &Architecture, index: usize) -> Result<Stage, LowerError> {
+    fn stage(&mut self, architecture: &Architecture, index: usize, end: End) -> Result<Stage, LowerError> {
         let mut graph = Graph::default();
         // Embeddings and the head stay in single precision: they are a small part of the time.
         let layer = (1..=architecture.layers.len()).contains(&index);
         self.narrow = layer && self.packed.precision == Precision::Int8;
         let output = if index == 0 {
-            let ids = graph.source(|length| u32::fact([length]))?;
+            let ids = graph.source("input", |length| u32::fact([length]))?;
             self.embeddings(&mut graph, &architecture.embeddings, architecture.context, ids)?
         } else {
             let hidden = architecture.hidden.to_dim();
-            let x = graph.source(|length| f32::fact([length, hidden]))?;
+            let x = graph.source("input", |length| f32::fact([length, hidden]))?;
             match architecture.layers.get(index - 1) {
-                Some(layer) => self.layer(&mut graph, layer, x)?,
+                Some(layer) => {
+                    let rows = (end == End::Rows && index == architecture.layers.len())
+                        .then(|| graph.source("rows", |count| u32::fact([count])));
+                    self.layer(&mut graph, layer, x, rows.transpose()?)?
+                }
                 None => self.head(
                     &mut graph,
                     architecture.final_norm.as_ref(),
@@ -292,25 +324,42 @@ impl Lowering<'_> {
         Ok(x)
     }
 
-    fn layer(&mut self, graph: &mut Graph, layer: &Layer, x: OutletId) -> Result<OutletId, LowerError> {
-        let out = self.sub_layers(graph, layer, x)?;
+    /// A layer, for some `rows` or for all.
+    fn layer(
+        &mut self,
+        graph: &mut Graph,
+        layer: &Layer,
+        x: OutletId,
+        rows: Option<OutletId>,
+    ) -> Result<OutletId, LowerError> {
         let Some(convolution) = &layer.convolution else {
-            return Ok(out);
+            return self.sub_layers(graph, layer, x, rows);
         };
+        // It reads a row's neighbours.
+        let out = self.sub_layers(graph, layer, x, None)?;
         let convolve = Convolve {
             filters: self.filters(convolution)?,
             bias: self.stored(&convolution.bias, &[convolution.width])?,
             activation: convolution.activation,
         };
         let convolved = graph.wire("convolution", convolve, &[x])?;
-        self.add_norm(graph, "convolution.norm", &convolution.norm, convolved, out)
+        let out = self.add_norm(graph, "convolution.norm", &convolution.norm, convolved, out)?;
+        graph.pick("convolution.rows", layer.attention.output.outputs, out, rows)
     }
 
-    fn sub_layers(&mut self, graph: &mut Graph, layer: &Layer, x: OutletId) -> Result<OutletId, LowerError> {
+    fn sub_layers(
+        &mut self,
+        graph: &mut Graph,
+        layer: &Layer,
+        x: OutletId,
+        rows: Option<OutletId>,
+    ) -> Result<OutletId, LowerError> {
         let attention_norm = layer.attention_norm.as_ref();
+        let width = layer.attention.output.outputs;
         match layer.placement {
             NormPlacement::Post => {
-                let attended = self.attention(graph, &layer.attention, x)?;
+                let attended = self.attention(graph, &layer.attention, x, rows)?;
+                let x = graph.pick("residual", width, x, rows)?;
                 let x = match attention_norm {
                     Some(norm) => self.add_norm(graph, "attention.norm", norm, attended, x)?,
                     None => graph.wire("attention.sum", Add, &[attended, x])?,
@@ -323,7 +372,8 @@ impl Lowering<'_> {
                     Some(norm) => self.normalize(graph, "attention.norm", norm, x)?,
                     None => x,
                 };
-                let attended = self.attention(graph, &layer.attention, normal)?;
+                let attended = self.attention(graph, &layer.attention, normal, rows)?;
+                let x = graph.pick("residual", width, x, rows)?;
                 let x = graph.wire("attention.sum", Add, &[attended, x])?;
                 let normal = self.normalize(graph, "feed_forward.norm", &layer.feed_forward_norm, x)?;
                 let fed = self.feed_forward(graph, &layer.feed_forward, normal)?;
@@ -337,6 +387,7 @@ impl Lowering<'_> {
         graph: &mut Graph,
         attention: &Attention,
         x: OutletId,
+        rows: Option<OutletId>,
     ) -> Result<OutletId, LowerError> {
         let qkv: Vec<&Linear> = attention.qkv.iter().collect();
         let qkv = self.product(graph, "attention.qkv", &qkv, None, x)?;
@@ -357,7 +408,8 @@ impl Lowering<'_> {
             turns,
             relative,
         };
-        let attended = graph.wire("attention", attend, &[qkv])?;
+        let inputs: TVec<OutletId> = [qkv].into_iter().chain(rows).collect();
+        let attended = graph.wire("attention", attend, &inputs)?;
         self.product(graph, "attention.output", &[&attention.output], None, attended)
     }
 
@@ -763,9 +815,24 @@ struct Graph {
 }
 
 impl Graph {
-    fn source(&mut self, fact: impl FnOnce(TDim) -> TypedFact) -> Result<OutletId, LowerError> {
-        let length = self.model.symbols.sym("S").to_dim();
-        Ok(self.model.add_source("input", fact(length))?)
+    /// An input of any number of rows.
+    fn source(&mut self, name: &str, fact: impl FnOnce(TDim) -> TypedFact) -> Result<OutletId, LowerError> {
+        let length = self.model.symbols.sym(name).to_dim();
+        Ok(self.model.add_source(name, fact(length))?)
+    }
+
+    /// Some rows of `x`, or all.
+    fn pick(
+        &mut self,
+        name: &str,
+        width: usize,
+        x: OutletId,
+        rows: Option<OutletId>,
+    ) -> Result<OutletId, LowerError> {
+        match rows {
+            Some(rows) => self.wire(name, Pick { width }, &[x, rows]),
+            None => Ok(x),
+        }
     }
 
     fn wire(

@@ -12,3 +12,14 @@ pub(crate) fn random(count: usize, scale: f32, seed: u64) -> Vec<f32> {
     };
     (0..count).map(|_| next()).collect()
 }
+
+/// Some of so many rows, in rising order: from none to all, as the seed has it.
+pub(crate) fn some_rows(count: usize, seed: u64) -> Vec<u32> {
+    let share = random(1, 1.2, seed ^ 0x5eed).iter().sum::<f32>();
+    let drawn = random(count, 1.0, seed ^ 0xd1ce);
+    (0_u32..)
+        .zip(drawn)
+        .filter(|(_, drawn)| *drawn < share)
+        .map(|(row, _)| row)
+        .collect()
+}

@@ -54,6 +54,9 @@ pub(crate) struct Scratch {
     pub(crate) quantised: QuantisedRows,
     /// The input of a convolution.
     pub(super) padded: Vec<f32>,
+    /// The places of the queries that are asked, and their rows where these are not all.
+    places: Vec<usize>,
+    queries: Vec<f32>,
     keys: Packed,
     values: Packed,
     scores: Vec<f32>,
@@ -61,15 +64,17 @@ pub(crate) struct Scratch {
 }
 
 /// `out = softmax(scale * (Q K^T + relative)) V` per head, over the keys within reach of each query. `qkv` has `length` rows of
-/// queries, keys and values side by side, each head by head; `out` has `length` rows of the joined heads.
+/// queries, keys and values side by side, each head by head; `out` has a row of the joined heads for each of `asked`, which
+/// are rows in rising order, or for every row.
 ///
 /// # Panics
-/// Where the slices are shorter than the shapes claim; the operator checks the shapes.
+/// Where the slices are shorter than the shapes claim, or a row that is asked is outside; the operator checks them.
 pub(crate) fn attend(
     qkv: &[f32],
     length: usize,
     heads: Heads,
     relative: Option<Relative<'_>>,
+    asked: Option<&[u32]>,
     out: &mut [f32],
     scratch: &mut Scratch,
 ) {
@@ -78,12 +83,37 @@ pub(crate) fn attend(
     let block = if local { LOCAL_QUERIES } else { QUERIES };
     let group = heads.count / heads.shared;
     let Scratch {
+        places,
+        queries,
         keys,
         values,
         scores,
         relative: buffers,
         ..
     } = scratch;
+    places.clear();
+    let queries = match asked {
+        None => {
+            places.extend(0..length);
+            Rows {
+                values: qkv,
+                stride,
+                count: length,
+            }
+        }
+        Some(asked) => {
+            places.extend(asked.iter().map(|row| *row as usize));
+            queries.clear();
+            for place in &*places {
+                queries.extend_from_slice(&qkv[place * stride..][..joined]);
+            }
+            Rows {
+                values: queries,
+                stride: joined,
+                count: places.len(),
+            }
+        }
+    };
     for head in 0..heads.count {
         let first = head * width;
         if head % group == 0 {
@@ -91,18 +121,13 @@ pub(crate) fn attend(
             keys.pack_transposed(&qkv[key..], stride, length, width);
             values.pack_rows(&qkv[key + heads.shared * width..], stride, width, length);
         }
-        for top in (0..length).step_by(block) {
-            let count = block.min(length - top);
-            let seen = heads.seen(top, top + count - 1, length);
+        for (top, places) in (0..).step_by(block).zip(places.chunks(block)) {
+            let queries = queries.some(top..top + places.len(), first);
+            let seen = heads.seen(places[0], places[places.len() - 1], length);
             let (keys, held) = keys.some_columns(seen.clone());
-            scores.resize(count * held.len(), 0.0);
+            scores.resize(places.len() * held.len(), 0.0);
             match &relative {
                 None => {
-                    let queries = Rows {
-                        values: &qkv[top * stride + first..],
-                        stride,
-                        count,
-                    };
                     multiply(queries, keys, scores, held.len(), Finish::default());
                 }
                 Some(relative) => {
@@ -112,7 +137,8 @@ pub(crate) fn attend(
                         head,
                         width,
                         key: joined + head / group * width,
-                        queries: top..top + count,
+                        queries,
+                        places,
                         keys: held.clone(),
                     };
                     relative.score(&block, &keys, scores, buffers);
@@ -123,14 +149,14 @@ pub(crate) fn attend(
                 width: held.len(),
                 scale: heads.scale,
                 seen: |row| {
-                    let Range { start, end } = heads.seen(top + row, top + row, length);
+                    let Range { start, end } = heads.seen(places[row], places[row], length);
                     start - held.start..end - held.start
                 },
             });
             let weights = Rows {
                 values: &scores[seen.start - held.start..],
                 stride: held.len(),
-                count,
+                count: places.len(),
             };
             let out = &mut out[top * joined + first..];
             multiply(weights, values.some_rows(seen), out, joined, Finish::default());
@@ -212,7 +238,7 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::random;
+    use crate::testing::{random, some_rows};
     use proptest::prelude::*;
 
     fn naive(qkv: &[f32], length: usize, heads: Heads) -> Vec<f32> {
@@ -247,10 +273,22 @@ mod tests {
 
     fn check(length: usize, heads: Heads, seed: u64) {
         let qkv = random(length * heads.columns(), 2.0, seed);
-        let mut got = vec![f32::NAN; length * heads.joined()];
-        attend(&qkv, length, heads, None, &mut got, &mut Scratch::default());
-        for (got, want) in got.iter().zip(naive(&qkv, length, heads)) {
-            assert!((got - want).abs() < 2e-5, "{heads:?} {length}: {got} {want}");
+        let want = naive(&qkv, length, heads);
+        for rows in [None, Some(some_rows(length, seed))] {
+            let joined = heads.joined();
+            let count = rows.as_ref().map_or(length, Vec::len);
+            let mut got = vec![f32::NAN; count * joined];
+            let scratch = &mut Scratch::default();
+            attend(&qkv, length, heads, None, rows.as_deref(), &mut got, scratch);
+            for (at, got) in got.chunks_exact(joined).enumerate() {
+                let row = rows.as_ref().map_or(at, |rows| rows[at] as usize);
+                for (got, want) in got.iter().zip(&want[row * joined..]) {
+                    assert!(
+                        (got - want).abs() < 2e-5,
+                        "{heads:?} {length} {row}: {got} {want}"
+                    );
+                }
+            }
         }
     }
 
@@ -320,7 +358,7 @@ mod tests {
         let qkv = random(length * heads.columns(), 2.0, 9);
         let run = |qkv: &[f32]| {
             let mut out = vec![f32::NAN; length * heads.joined()];
-            attend(qkv, length, heads, None, &mut out, &mut Scratch::default());
+            attend(qkv, length, heads, None, None, &mut out, &mut Scratch::default());
             out
         };
         let mut other = qkv.clone();

@@ -53,10 +53,10 @@ impl Columns {
         &self.columns[self.middle + keys.start - query..][..keys.len()]
     }
 
-    /// From the first to the last column of some queries and some keys. Neither is empty.
-    fn between(&self, queries: Range<usize>, keys: Range<usize>) -> Range<usize> {
+    /// From the first to the last column of some queries, in rising order, and some keys. Neither is empty.
+    fn between(&self, queries: &[usize], keys: &Range<usize>) -> Range<usize> {
         let at = |query: usize, key: usize| self.columns[self.middle + key - query] as usize;
-        at(queries.end - 1, keys.start)..at(queries.start, keys.end - 1) + 1
+        at(queries[queries.len() - 1], keys.start)..at(queries[0], keys.end - 1) + 1
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) struct Relative<'a> {
     pub(crate) bias: Option<&'a [f32]>,
 }
 
-/// Some queries of one head in the fused rows, and the keys that they are scored with.
+/// Some queries of one head, and the keys in the fused rows that they are scored with.
 pub(super) struct Block<'a> {
     pub(super) qkv: &'a [f32],
     pub(super) stride: usize,
@@ -132,19 +132,10 @@ pub(super) struct Block<'a> {
     pub(super) width: usize,
     /// First column of the head's keys.
     pub(super) key: usize,
-    pub(super) queries: Range<usize>,
+    pub(super) queries: Rows<'a>,
+    /// Where the queries are in the sequence, in rising order.
+    pub(super) places: &'a [usize],
     pub(super) keys: Range<usize>,
-}
-
-impl<'a> Block<'a> {
-    /// Rows of the head's queries (`first` is their first column) or keys.
-    fn rows(&self, first: usize, rows: &Range<usize>) -> Rows<'a> {
-        Rows {
-            values: &self.qkv[rows.start * self.stride + first..],
-            stride: self.stride,
-            count: rows.len(),
-        }
-    }
 }
 
 /// Buffers that a thread keeps between calls.
@@ -182,30 +173,34 @@ impl Relative<'_> {
             multiply(bias, packed.clone(), &mut buffers.rows, width, Finish::default());
             finish.bias = Some(&buffers.rows);
         }
-        let queries = block.rows(query, &block.queries);
-        multiply(queries, packed.clone(), scores, width, finish);
+        multiply(block.queries, packed.clone(), scores, width, finish);
         if let Some(term) = self.content_to_position {
-            for (part, scores) in parts(&block.queries).zip(scores.chunks_mut(ROWS * width)) {
-                let reached = self.columns.between(part.clone(), block.keys.clone());
-                let rows = block.rows(query, &part);
+            let places = block.places.chunks(ROWS);
+            let queries = parts(&(0..block.queries.count)).map(|part| block.queries.some(part, 0));
+            for ((rows, places), scores) in queries.zip(places).zip(scores.chunks_mut(ROWS * width)) {
+                let reached = self.columns.between(places, &block.keys);
                 let (first, stride) = term.multiply(block.head, rows, reached, buffers);
-                self.add_by_query(part.start, &block.keys, (&buffers.terms, first, stride), scores);
+                self.add_by_query(places, &block.keys, (&buffers.terms, first, stride), scores);
             }
         }
         if let Some(term) = self.position_to_content {
             for part in parts(&block.keys) {
-                let reached = self.columns.between(block.queries.clone(), part.clone());
-                let rows = block.rows(block.key, &part);
+                let reached = self.columns.between(block.places, &part);
+                let rows = Rows {
+                    values: &block.qkv[part.start * block.stride + block.key..],
+                    stride: block.stride,
+                    count: part.len(),
+                };
                 let (first, stride) = term.multiply(block.head, rows, reached, buffers);
                 self.add_by_key(block, &part, (&buffers.terms, first, stride), scores);
             }
         }
     }
 
-    /// Adds terms that have a row per query, of which the first is `query`.
+    /// Adds terms that have a row per query, which are at these places.
     fn add_by_query(
         &self,
-        query: usize,
+        queries: &[usize],
         keys: &Range<usize>,
         (terms, first, stride): (&[f32], usize, usize),
         scores: &mut [f32],
@@ -217,7 +212,7 @@ impl Relative<'_> {
                 let rows = scores
                     .chunks_exact_mut(keys.len())
                     .zip(terms.chunks_exact(stride));
-                for (query, (scores, terms)) in (query..).zip(rows) {
+                for (&query, (scores, terms)) in queries.iter().zip(rows) {
                     let columns = self.columns.of(query, keys.clone());
                     let begin = query.saturating_sub(run).clamp(keys.start, keys.end) - keys.start;
                     let end = (query + run + 1).clamp(keys.start, keys.end) - keys.start;
@@ -240,11 +235,8 @@ impl Relative<'_> {
         scores: &mut [f32],
     ) {
         let begin = part.start - block.keys.start;
-        for (query, scores) in block
-            .queries
-            .clone()
-            .zip(scores.chunks_exact_mut(block.keys.len()))
-        {
+        let rows = scores.chunks_exact_mut(block.keys.len());
+        for (&query, scores) in block.places.iter().zip(rows) {
             let columns = self.columns.of(query, part.clone());
             let pairs = scores[begin..].iter_mut().zip(columns);
             for ((score, column), terms) in pairs.zip(terms.chunks_exact(stride)) {
@@ -331,7 +323,7 @@ impl Term<'_> {
 mod tests {
     use super::*;
     use crate::kernels::attention::{Heads, Scratch, attend};
-    use crate::testing::random;
+    use crate::testing::{random, some_rows};
     use proptest::prelude::*;
 
     /// The vectors of one kind of term: as they are held, and as the definition has them, changed and with a bias.
@@ -422,15 +414,19 @@ mod tests {
             bias: case.terms[1].then_some(&bias),
         };
         let qkv = random(length * 3 * joined, 1.0, seed ^ 9);
-        let mut got = vec![f32::NAN; length * joined];
-        attend(
-            &qkv,
-            length,
-            heads,
-            Some(relative),
-            &mut got,
-            &mut Scratch::default(),
-        );
+        let attended = |rows: Option<&[u32]>| {
+            let mut got = vec![f32::NAN; rows.map_or(length, <[u32]>::len) * joined];
+            let scratch = &mut Scratch::default();
+            attend(&qkv, length, heads, Some(relative), rows, &mut got, scratch);
+            got
+        };
+        let got = attended(None);
+        let rows = some_rows(length, seed);
+        for (some, row) in attended(Some(&rows)).chunks_exact(joined).zip(rows) {
+            for (some, all) in some.iter().zip(&got[row as usize * joined..]) {
+                assert!((some - all).abs() < 1e-5, "row {row}: {some} {all}");
+            }
+        }
         let at = |row: usize, part: usize, c: usize| f64::from(qkv[(row * 3 + part) * joined + c]);
         let mut worst = 0.0_f64;
         for head in 0..heads.count {

@@ -216,6 +216,17 @@ pub(crate) struct Rows<'a> {
     pub(crate) count: usize,
 }
 
+impl Rows<'_> {
+    /// Some of the rows, from a column on.
+    pub(crate) fn some(self, rows: Range<usize>, column: usize) -> Self {
+        Self {
+            values: &self.values[rows.start * self.stride + column..],
+            count: rows.len(),
+            ..self
+        }
+    }
+}
+
 /// What is done to the elements of `C` once they are complete, while they are in the cache.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Finish<'a> {

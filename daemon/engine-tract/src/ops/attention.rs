@@ -3,11 +3,12 @@
 
 use tract_onnx::tract_core::internal::*;
 
-use super::{Shared, filled, matrix, reuse, rows_like, with_scratch};
+use super::{Shared, filled, matrix, picked, reuse, rows_like, with_scratch};
 use crate::kernels::attention::{Heads, Turns, attend};
 use crate::kernels::disentangled::{self, Columns, Projected, ProjectedChange};
 
-/// Input `[length, columns]`, queries, keys and values side by side; output `[length, heads * width]`.
+/// Input `[length, columns]`, queries, keys and values side by side; output `[length, heads * width]`. With a second input,
+/// `[count]` of u32, rows in rising order: their output alone, `[count, heads * width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Attend {
     pub(crate) heads: Heads,
@@ -64,9 +65,12 @@ impl EvalOp for Attend {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let mut qkv = args_1!(inputs);
+        let mut inputs = inputs.into_iter();
+        let mut qkv = inputs.next().context("an input is missing")?;
+        let asked = inputs.next();
         let heads = self.heads;
         let (length, _) = matrix(&qkv, heads.columns())?;
+        let asked = asked.as_ref().map(|asked| picked(asked, length)).transpose()?;
         if let Some(turns) = &self.turns {
             ensure!(length <= turns.places(), "the sequence is too long");
             ensure!(heads.width == turns.width(), "the angles are for another width");
@@ -80,8 +84,9 @@ impl EvalOp for Attend {
         ensure!(fits, "the sequence is too long");
         let relative = relative.map(Relative::borrow);
         let (_, values) = matrix(&qkv, heads.columns())?;
-        let out = filled(length, heads.joined(), |out| {
-            with_scratch(|scratch| attend(values, length, heads, relative, out, scratch))
+        let count = asked.map_or(length, <[u32]>::len);
+        let out = filled(count, heads.joined(), |out| {
+            with_scratch(|scratch| attend(values, length, heads, relative, asked, out, scratch))
         });
         reuse(qkv);
         out
@@ -90,7 +95,10 @@ impl EvalOp for Attend {
 
 impl TypedOp for Attend {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        rows_like(inputs, self.heads.joined())
+        rows_like(
+            inputs.get(1..).filter(|rest| !rest.is_empty()).unwrap_or(inputs),
+            self.heads.joined(),
+        )
     }
     as_op!();
 }

@@ -7,6 +7,7 @@ mod embed;
 mod gate;
 mod linear;
 mod norm;
+mod pick;
 
 pub(crate) use attention::{Attend, Relative, Term};
 pub(crate) use convolution::Convolve;
@@ -14,6 +15,7 @@ pub(crate) use embed::{Embed, Places};
 pub(crate) use gate::Gate;
 pub(crate) use linear::{Change, Matrix, Product};
 pub(crate) use norm::{Add, AddNorm, Normalize};
+pub(crate) use pick::Pick;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -84,6 +86,15 @@ fn matrix(tensor: &Tensor, columns: usize) -> TractResult<(usize, &[f32])> {
     };
     ensure!(found == columns, "{columns} columns are expected, found {found}");
     Ok((rows, tensor.try_as_plain_ram()?.as_slice::<f32>()?))
+}
+
+/// Rows that are picked from a matrix of `length` rows: rising, so that none is there twice.
+fn picked(tensor: &Tensor, length: usize) -> TractResult<&[u32]> {
+    let rows = tensor.try_as_plain_ram()?.as_slice::<u32>()?;
+    ensure!(rows.is_sorted_by(|one, next| one < next), "picked rows must rise");
+    let fits = rows.last().is_none_or(|last| (*last as usize) < length);
+    ensure!(fits, "a picked row is outside the {length} that there are");
+    Ok(rows)
 }
 
 /// The most matrices that a thread keeps for reuse: what one layer has alive at once.
