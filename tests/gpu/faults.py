@@ -52,6 +52,7 @@ class Daemon:
             f'[server]\nsocket = "{self.socket}"\nadmin_socket = "{self.admin}"\n[access]\ngroups = []\n'
             f'[engine]\nthreads = 4\n{engine}\n[[models]]\nname = "m"\ndefault = true\n'
             f'path = "{ROOT}/packaging/models/biomed-small"\n'
+            f'[[models]]\nname = "z"\npath = "{ROOT}/tests/fixtures/gliner/span-rnn"\n'
         )
         self.log = open(folder / "log", "w")
         self.process = subprocess.Popen(
@@ -67,7 +68,9 @@ class Daemon:
         return ask(self.admin, "GET", "/v1/status")["engine"]["gpus"][0]
 
     def annotate(self, text):
-        return ask(self.socket, "POST", "/v1/annotate", {"text": text, "offset_unit": "utf8_byte"})
+        # A token classifier, and a zero-shot model whose encoder is a DeBERTa.
+        request = {"text": text, "offset_unit": "utf8_byte", "models": ["m", "z"], "labels": ["disease", "drug"]}
+        return ask(self.socket, "POST", "/v1/annotate", request)
 
     def stop(self):
         self.process.terminate()
@@ -105,7 +108,7 @@ def main():
         # A few deaths in a minute take a GPU out of service: a new daemon for every three.
         for begin in range(0, times, 3):
             daemon = Daemon(program, folder / "gpu", f'device = "cuda"\nworker = "{folder}/worker"')
-            until(lambda: daemon.gpu()["state"] == "ready", f"the GPU serves: {daemon.gpu()}")
+            until(lambda: len(daemon.gpu()["models"]) == 2, f"the GPU serves: {daemon.gpu()}")
             answer = daemon.annotate(TEXTS[0])
             assert answer["engine"] == "cuda", answer["engine"]
             over, errors, waits = threading.Event(), [], []

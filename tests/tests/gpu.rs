@@ -390,3 +390,60 @@ fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     assert_eq!(answer.engine, Some(Engine::Cuda));
     assert!(daemon.log().contains("does not fit"));
 }
+
+/// Zero-shot models of each kind: labels before the text or with an encoder, stretches or words, and an adapter.
+fn zero_shot() -> Config {
+    let gliner = root().join("tests/fixtures/gliner");
+    Config::tiny()
+        .model("stretches", &gliner.join("span-rnn"), false)
+        .model("words", &gliner.join("bi-token"), false)
+        .model("base", &gliner.join("span"), false)
+        .adapter("adapted", &gliner.join("adapters/encoder"))
+}
+
+#[test]
+fn a_gpu_computes_the_encoders_of_zero_shot_models() {
+    let models = ["stretches", "words", "base", "adapted"];
+    let labels: Vec<String> = (0..30).map(|n| format!("symptom of kind {n}")).collect();
+    let few = ["disease", "drug", "dose"];
+    let mut requests = Vec::new();
+    for text in [SENTENCE, &long_note(3_000).0] {
+        for model in models {
+            requests.push(json!({"text": text, "models": [model], "labels": few, "threshold": 0.4}));
+        }
+        // Several prompts; several overlapping answers; with a token classifier beside them.
+        requests.push(json!({"text": text, "models": ["stretches"], "labels": labels, "threshold": 0.45}));
+        requests.push(json!({
+            "text": text, "models": ["adapted", "tiny", "words"], "labels": few, "threshold": 0.4, "nested": true,
+        }));
+    }
+    let alone = Daemon::start(&zero_shot().engine("device = \"cpu\"\n"));
+    let host = Host::new(zero_shot(), "device = \"cuda\"\n");
+    let daemon = host.start(models.len() + 1);
+    let mut found = 0;
+    for request in &requests {
+        let (answer, expected) = (daemon.ask(request), alone.ask(request));
+        assert_eq!(answer.entities, expected.entities, "{}", request["models"]);
+        assert_eq!((answer.engine, answer.status), (Some(Engine::Cuda), Status::Ok));
+        assert!(answer.degraded.is_empty(), "{:?}", answer.degraded);
+        found += answer.entities.len();
+    }
+    assert!(found > requests.len(), "only {found} entities");
+    for fault in ["nan", "oom", "wrong", "kill"] {
+        host.inject(fault);
+        let answers = requests
+            .iter()
+            .map(|request| (daemon.ask(request), alone.ask(request)));
+        for (answer, expected) in answers {
+            assert_eq!(answer.entities, expected.entities, "{fault}");
+            assert_eq!(answer.status, Status::Ok, "{fault}");
+        }
+        assert!(host.has_struck(), "{fault}");
+        wait_for_gpu(&daemon, models.len() + 1);
+    }
+    assert!(daemon.metric("mednerd_gpu_work_total{what=\"lost_windows\"}") > 0.0);
+    let listed = daemon.request("GET", "/v1/models", "").ok().json();
+    for model in listed["models"].as_array().unwrap() {
+        assert_eq!(model["engine"], "cuda", "{}", model["name"]);
+    }
+}

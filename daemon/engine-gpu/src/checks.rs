@@ -868,12 +868,14 @@ fn check<D: Device>(engine: &GpuEngine<D>, number: u64, cases: &[Case], packed_b
     let mut worst = 0.0_f32;
     let mut alone = Vec::new();
     for case in cases {
-        let logits = engine.forward(&[(&[number], &case.ids)], &token()).unwrap();
+        let logits = engine
+            .forward(&[Window::new(&[number], &case.ids)], &token())
+            .unwrap();
         worst = worst.max(difference(&logits, &case.logits));
         alone.extend(logits);
     }
     let models = [number];
-    let windows: Vec<Window<'_>> = cases.iter().map(|case| (&models[..], &case.ids[..])).collect();
+    let windows: Vec<Window<'_>> = cases.iter().map(|case| Window::new(&models, &case.ids)).collect();
     let packed = engine.forward(&windows, &token()).unwrap();
     // cuBLAS may sum in another order where there are more rows.
     let apart = difference(&packed, &alone);
@@ -978,9 +980,9 @@ fn shared<D: Device>(engine: &GpuEngine<D>, models: &[u64], batches: usize, boun
                 (of, (0..length).map(|_| random.below(60) as u32).collect())
             })
             .collect();
-        let batch: Vec<Window<'_>> = windows.iter().map(|(of, ids)| (&of[..], &ids[..])).collect();
+        let batch: Vec<Window<'_>> = windows.iter().map(|(of, ids)| Window::new(of, ids)).collect();
         let alone = windows.iter().flat_map(|(of, ids)| {
-            let alone = |model: &u64| engine.forward(&[(&[*model], ids)], &token()).unwrap();
+            let alone = |model: &u64| engine.forward(&[Window::new(&[*model], ids)], &token()).unwrap();
             of.iter().flat_map(alone).collect::<Vec<f32>>()
         });
         let alone: Vec<f32> = alone.collect();
@@ -1020,7 +1022,7 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
             .collect();
         let windows: Vec<Window<'_>> = parts
             .iter()
-            .map(|(number, case)| (std::slice::from_ref(number), &case.ids[..]))
+            .map(|(number, case)| Window::new(std::slice::from_ref(number), &case.ids))
             .collect();
         let expected: Vec<f32> = parts.iter().flat_map(|(_, case)| case.logits.clone()).collect();
         let apart = difference(&engine.forward(&windows, &token()).unwrap(), &expected);
@@ -1033,7 +1035,7 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
     engine.unload(gone);
     together(&all);
     assert!(engine.health().unwrap().0 < bytes);
-    assert!(engine.forward(&[(&[gone], &[1])], &token()).is_err());
+    assert!(engine.forward(&[Window::new(&[gone], &[1])], &token()).is_err());
     let layers = checkpoint.architecture().layers.len();
     let mut numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
     let folder = scratch(family);
@@ -1065,7 +1067,7 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
         let mut sequence =
             |length: &usize| -> Vec<u32> { (0..*length).map(|_| random.below(rows) as u32).collect() };
         let ids: Vec<Vec<u32>> = lengths.iter().map(&mut sequence).collect();
-        let batch: Vec<Window<'_>> = ids.iter().map(|ids| (&[1][..], &ids[..])).collect();
+        let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
         engines
             .iter()
             .map(|engine| engine.forward(&batch, &token()).unwrap())
@@ -1141,7 +1143,7 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
     let ids: Vec<Vec<u32>> = (0..sequences)
         .map(|_| (0..length).map(|_| random.below(rows) as u32).collect())
         .collect();
-    let batch: Vec<Window<'_>> = ids.iter().map(|ids| (&[1][..], &ids[..])).collect();
+    let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
     (sequences * length) as f64 / median(&engine, &batch, times)
 }
 
@@ -1183,9 +1185,9 @@ pub fn many_adapters<D: Device>(
     let rows = checkpoint.architecture().embeddings.words.rows;
     let mut random = Random(7);
     let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
-    let base: Vec<Window<'_>> = vec![(&[1], &ids); adapters];
+    let base: Vec<Window<'_>> = vec![Window::new(&[1], &ids); adapters];
     (
-        median(&engine, &[(&numbers, &ids)], times),
+        median(&engine, &[Window::new(&numbers, &ids)], times),
         median(&engine, &base, times),
     )
 }

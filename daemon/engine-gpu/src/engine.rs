@@ -9,9 +9,9 @@ use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
 use crate::device::Device;
-use crate::lower::{Cache, HeadWeights, LowerError, Lowering};
+use crate::lower::{Cache, HeadWeights, LowerError, Lowering, NormWeights};
 use crate::pack::{Branch, pack};
-use crate::run::{Changes, Trunk};
+use crate::run::{Changes, Trunk, states};
 
 /// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
 pub struct GpuEngine<D: Device> {
@@ -25,13 +25,23 @@ struct Model<D: Device> {
     trunk: Arc<Trunk<D::Buffer>>,
     slot: u32,
     changes: Option<Arc<Changes<D::Buffer>>>,
-    head: Option<HeadWeights<D::Buffer>>,
+    tail: Tail<D::Buffer>,
     /// Token ids are below this.
     rows: usize,
     context: usize,
     loaded: Loaded,
     /// For adapters to be lowered over; an adapter has none.
     base: Option<Base<D>>,
+}
+
+/// What comes after the trunk.
+enum Tail<B> {
+    /// A head: logits of every token.
+    Head(HeadWeights<B>),
+    /// The head is the daemon's: hidden states of the rows that are asked, after this norm.
+    States(Option<NormWeights<B>>),
+    /// Nothing; adapters over it have heads.
+    Nothing,
 }
 
 struct Base<D: Device> {
@@ -101,16 +111,18 @@ impl<D: Device> GpuEngine<D> {
         let mut lowering = Lowering::new(&self.device, &checkpoint, None, &nothing);
         let architecture = checkpoint.architecture();
         let weights = lowering.trunk(architecture)?;
-        let head = match checkpoint.headless() {
-            true => None,
-            false => Some(lowering.head(architecture.final_norm.as_ref(), &architecture.head)?),
+        let norm = architecture.final_norm.as_ref();
+        let tail = match (checkpoint.gliner(), checkpoint.headless()) {
+            (Some(_), _) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
+            (None, true) => Tail::Nothing,
+            (None, false) => Tail::Head(lowering.head(norm, &architecture.head)?),
         };
         let (cache, bytes) = (lowering.own, lowering.bytes);
         Ok(Model {
             trunk: Arc::new(Trunk::new(&self.device, weights)?),
             slot: 0,
             changes: None,
-            head,
+            tail,
             rows: architecture.embeddings.words.rows,
             context: checkpoint.context(),
             loaded: Loaded { bytes, own: 0.0 },
@@ -125,7 +137,11 @@ impl<D: Device> GpuEngine<D> {
         self.room(adapter.parameters().saturating_mul(2))?;
         let mut lowering = Lowering::new(&self.device, &base.checkpoint, Some(&adapter), &base.cache);
         let architecture = adapter.architecture();
-        let head = lowering.head(architecture.final_norm.as_ref(), &architecture.head)?;
+        let norm = architecture.final_norm.as_ref();
+        let tail = match &over.tail {
+            Tail::States(_) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
+            Tail::Head(_) | Tail::Nothing => Tail::Head(lowering.head(norm, &architecture.head)?),
+        };
         let of_head: Vec<String> = architecture
             .head
             .tensors()
@@ -164,7 +180,7 @@ impl<D: Device> GpuEngine<D> {
             slot: trunk.adopt(&self.device, &changes)?,
             changes: Some(changes),
             trunk,
-            head: Some(head),
+            tail,
             rows: over.rows,
             context: over.context,
             loaded,
@@ -172,8 +188,8 @@ impl<D: Device> GpuEngine<D> {
         })
     }
 
-    /// The logits of windows, each with its number and for one of the models over one trunk, in their order.
-    fn batch(&self, asked: &[(&Model<D>, usize, &[u32])]) -> Result<Vec<Vec<f32>>, Fault> {
+    /// What is asked of windows, each with its number and for one of the models over one trunk, in their order.
+    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Vec<f32>>, Fault> {
         let Some((first, ..)) = asked.first() else {
             return Ok(Vec::new());
         };
@@ -185,9 +201,9 @@ impl<D: Device> GpuEngine<D> {
         let branches: Vec<Branch<'_>> = order
             .iter()
             .filter_map(|index| asked.get(*index))
-            .map(|(model, window, ids)| Branch {
-                window: *window,
-                ids,
+            .map(|(model, number, window)| Branch {
+                window: *number,
+                ids: window.ids,
                 slot: model.slot,
                 first: model
                     .changes
@@ -212,25 +228,42 @@ impl<D: Device> GpuEngine<D> {
         }
         let hidden = trunk.forward(&self.device, &tables, &packed)?;
         let (mut parts, mut row) = (Vec::new(), 0);
-        // All heads are on their way before the first is waited for.
+        // All are on their way before the first is waited for.
         for part in order.chunk_by(|a, b| key(a) == key(b)) {
             let of_part = || part.iter().filter_map(|index| asked.get(*index));
-            let tokens: usize = of_part().map(|(.., ids)| ids.len()).sum();
-            let model = of_part().next().map(|(model, ..)| *model);
-            let head = model
-                .and_then(|model| model.head.as_ref())
-                .ok_or_else(|| refused("the model has no head"))?;
-            let logits = head.forward(&self.device, &hidden, row..row + tokens, trunk.weights.hidden)?;
-            parts.push((part, logits, head.classifier.outputs));
+            let tokens: usize = of_part().map(|(.., window)| window.ids.len()).sum();
+            let Some((model, ..)) = of_part().next() else {
+                continue;
+            };
+            let width = trunk.weights.hidden;
+            let (values, columns) = match &model.tail {
+                Tail::Head(head) => {
+                    let logits = head.forward(&self.device, &hidden, row..row + tokens, width)?;
+                    (logits, head.classifier.outputs)
+                }
+                Tail::States(norm) => {
+                    let mut rows = Vec::new();
+                    let mut first = row;
+                    for (.., window) in of_part() {
+                        // There are no more rows than were checked above to fit.
+                        let first_row = u32::try_from(first).unwrap_or(u32::MAX);
+                        rows.extend(window.rows.iter().map(|row| first_row.saturating_add(*row)));
+                        first += window.ids.len();
+                    }
+                    (states(&self.device, &hidden, &rows, norm.as_ref(), width)?, width)
+                }
+                Tail::Nothing => return Err(refused("the model has no head")),
+            };
+            parts.push((part, values, columns));
             row += tokens;
         }
         let mut found = vec![Vec::new(); asked.len()];
-        for (part, logits, classes) in parts {
-            let logits = self.device.download(&logits)?;
-            let mut rest = logits.as_slice();
+        for (part, values, columns) in parts {
+            let values = self.device.download(&values)?;
+            let mut rest = values.as_slice();
             for index in part {
-                let length = asked.get(*index).map_or(0, |(.., ids)| ids.len());
-                let (own, after) = rest.split_at_checked(length * classes).unwrap_or_default();
+                let count = asked.get(*index).map_or(0, |(.., window)| window.answers());
+                let (own, after) = rest.split_at_checked(count * columns).unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
                     *place = own.to_vec();
                 }
@@ -266,18 +299,23 @@ impl<D: Device> Engine for GpuEngine<D> {
         let mut asked = Vec::new();
         {
             let held = self.models();
-            for (number, (models, ids)) in windows.iter().enumerate() {
-                for model in *models {
+            for (number, window) in windows.iter().enumerate() {
+                for model in window.models {
                     let model = held.get(model).cloned().ok_or(Fault::UnknownModel)?;
-                    asked.push((model, number, *ids));
+                    asked.push((model, number, *window));
                 }
             }
         }
-        for (model, _, ids) in &asked {
+        for (model, _, Window { ids, rows, .. }) in &asked {
             if ids.is_empty() || ids.len() > model.context || ids.iter().any(|id| *id as usize >= model.rows)
             {
                 return Err(refused(
                     "a sequence is too long, or has an id outside the vocabulary",
+                ));
+            }
+            if matches!(model.tail, Tail::States(_)) == rows.is_empty() {
+                return Err(refused(
+                    "hidden states are asked of a model with a head, or logits of one without",
                 ));
             }
         }
@@ -294,14 +332,14 @@ impl<D: Device> Engine for GpuEngine<D> {
                 model.is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
             };
             let (now, later): (Vec<usize>, Vec<usize>) = left.iter().copied().partition(together);
-            let batch: Vec<(&Model<D>, usize, &[u32])> = now
+            let batch: Vec<(&Model<D>, usize, Window<'_>)> = now
                 .iter()
                 .filter_map(|index| asked.get(*index))
-                .map(|(model, window, ids)| (&**model, *window, *ids))
+                .map(|(model, number, window)| (&**model, *number, *window))
                 .collect();
-            for (index, logits) in now.iter().zip(self.batch(&batch)?) {
+            for (index, values) in now.iter().zip(self.batch(&batch)?) {
                 if let Some(place) = found.get_mut(*index) {
-                    *place = logits;
+                    *place = values;
                 }
             }
             left = later;

@@ -705,7 +705,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         })
     }
 
-    fn norm(&mut self, norm: &Norm) -> Lowered<NormWeights<D::Buffer>> {
+    pub(crate) fn norm(&mut self, norm: &Norm) -> Lowered<NormWeights<D::Buffer>> {
         let bias = norm.bias.as_ref();
         Ok(NormWeights {
             weight: self.elements(&norm.weight, &[norm.size])?,

@@ -322,20 +322,9 @@ impl<D: Device> Run<'_, D> {
         width: usize,
     ) -> Made<D::Buffer> {
         let out = self.elements(width)?;
-        let arguments = [
-            self.at(self.stage.ids),
-            self.at(self.stage.rows),
-            Arg::Buffer(Some(words)),
-            Arg::Buffer(rows),
-            Arg::Buffer(norm.map(|norm| &*norm.weight)),
-            Arg::Buffer(norm.and_then(|norm| norm.bias.as_deref())),
-            Arg::Buffer(Some(&out)),
-            Arg::Int(width),
-            Arg::Float(norm.map_or(0.0, |norm| norm.eps)),
-            Arg::Int(norm.map_or(0, |norm| norm.kind)),
-        ];
-        self.device
-            .launch("embed", self.rows(ROW_BLOCK, 32 + width), &arguments)?;
+        let indices = (self.batch, self.stage.ids, self.stage.rows);
+        let size = (self.stage.tokens, width);
+        gather(self.device, indices, (words, rows), norm, &out, size)?;
         Ok(out)
     }
 
@@ -543,6 +532,56 @@ impl<D: Device> Run<'_, D> {
         self.device.launch(kernel, launch, &arguments)?;
         Ok(out)
     }
+}
+
+/// Some rows of the last hidden states, after the final norm.
+pub(crate) fn states<D: Device>(
+    device: &D,
+    hidden: &D::Buffer,
+    rows: &[u32],
+    norm: Option<&NormWeights<D::Buffer>>,
+    width: usize,
+) -> Made<D::Buffer> {
+    let rows_there = device.upload(Values::Indices(rows))?;
+    let out = device.allocate(Kind::Elements, rows.len() * width)?;
+    gather(
+        device,
+        (&rows_there, 0, 0),
+        (hidden, None),
+        norm,
+        &out,
+        (rows.len(), width),
+    )?;
+    Ok(out)
+}
+
+/// `out = norm(words[ids] + table[rows])`: as many rows of `width` as the size says; ids and rows begin at these places of the indices.
+fn gather<D: Device>(
+    device: &D,
+    (indices, ids, rows): (&D::Buffer, usize, usize),
+    (words, table): (&D::Buffer, Option<&D::Buffer>),
+    norm: Option<&NormWeights<D::Buffer>>,
+    out: &D::Buffer,
+    (count, width): (usize, usize),
+) -> Result<(), DeviceError> {
+    let arguments = [
+        Arg::At(indices, ids),
+        Arg::At(indices, rows),
+        Arg::Buffer(Some(words)),
+        Arg::Buffer(table),
+        Arg::Buffer(norm.map(|norm| &*norm.weight)),
+        Arg::Buffer(norm.and_then(|norm| norm.bias.as_deref())),
+        Arg::Buffer(Some(out)),
+        Arg::Int(width),
+        Arg::Float(norm.map_or(0.0, |norm| norm.eps)),
+        Arg::Int(norm.map_or(0, |norm| norm.kind)),
+    ];
+    let launch = Launch {
+        grid: (count, 1),
+        block: ROW_BLOCK,
+        shared: 32 + width,
+    };
+    device.launch("embed", launch, &arguments)
 }
 
 impl<B> HeadWeights<B> {

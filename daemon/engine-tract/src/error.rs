@@ -97,6 +97,14 @@ pub enum EngineError {
         /// Tokens in the sequence.
         length: usize,
     },
+    /// Hidden states from elsewhere that are not as many as are read.
+    #[error("{expected} values of hidden states are expected, found {found}")]
+    States {
+        /// Values that are read.
+        expected: usize,
+        /// Values that there are.
+        found: usize,
+    },
     /// Labels that are given in the sequence to a model that encodes them apart, or the other way round.
     #[error("labels are given {found}; this model takes them {expected}")]
     Labels {

@@ -39,6 +39,8 @@ struct Shared {
     /// The packed weights of the text encoder, for adapters to be lowered over.
     packed: Arc<PackedWeights>,
     bytes: usize,
+    /// Of the text encoder's hidden states.
+    width: usize,
 }
 
 /// What an adapter leaves as it is.
@@ -198,6 +200,7 @@ impl GlinerModel {
                 bytes: bytes + parts.bytes(),
                 parts: Arc::new(parts),
                 packed: Arc::new(lowered.packed),
+                width: checkpoint.architecture().hidden,
             }),
         })
     }
@@ -220,6 +223,7 @@ impl GlinerModel {
                 parts: Arc::clone(&shared.parts),
                 packed: Arc::clone(&shared.packed),
                 bytes: adapted.bytes,
+                width: shared.width,
             }),
         })
     }
@@ -253,7 +257,7 @@ impl GlinerModel {
                 found: "by themselves",
             });
         };
-        let states = self.states(trunk, ids, None)?;
+        let states = self.run(trunk, ids, None)?;
         let width = states.len() / ids.len().max(1);
         let mut mean = vec![0.0; width];
         for row in states.chunks_exact(width.max(1)) {
@@ -299,41 +303,69 @@ impl GlinerModel {
     /// No ids, more than the context, one outside the vocabulary; a position outside the sequence; labels where the model
     /// does not take them, or encoded by another; scores that are not finite.
     pub fn forward(&self, ids: &[u32], words: &[u32], asked: Asked<'_>) -> Result<Vec<f32>, EngineError> {
+        self.check(asked)?;
+        let states = self.states(ids, &Self::read(words, asked))?;
+        self.score(&states, words, asked)
+    }
+
+    /// The positions whose hidden states [`score`](Self::score) reads, in rising order.
+    pub fn read(words: &[u32], asked: Asked<'_>) -> Vec<u32> {
+        let labels = match asked {
+            Asked::At(positions) => positions,
+            Asked::Encoded(_) => &[],
+        };
+        let mut read: Vec<u32> = words.iter().chain(labels).copied().collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    /// The text encoder's last hidden states at some positions of a sequence, which rise: rows of [`width`](Self::width) values.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), for the ids and positions; states that are not finite.
+    pub fn states(&self, ids: &[u32], read: &[u32]) -> Result<Vec<f32>, EngineError> {
+        self.run(&self.shared.text, ids, Some(read))
+    }
+
+    /// Values of a hidden state of the text encoder.
+    pub fn width(&self) -> usize {
+        self.shared.width
+    }
+
+    /// Refuses labels that the model does not take.
+    fn check(&self, asked: Asked<'_>) -> Result<(), EngineError> {
         let parts = &self.shared.parts;
-        match (asked, &parts.labels) {
-            (Asked::At(_), Some(_)) => {
-                return Err(EngineError::Labels {
-                    expected: "encoded by themselves",
-                    found: "in the sequence",
-                });
-            }
-            (Asked::Encoded(_), None) => {
-                return Err(EngineError::Labels {
-                    expected: "in the sequence",
-                    found: "encoded by themselves",
-                });
-            }
+        let (expected, found) = match (asked, &parts.labels) {
+            (Asked::At(_), Some(_)) => ("encoded by themselves", "in the sequence"),
+            (Asked::Encoded(_), None) => ("in the sequence", "encoded by themselves"),
             (Asked::Encoded(labels), Some(_)) if !Arc::ptr_eq(&labels.parts, parts) => {
-                return Err(EngineError::Labels {
-                    expected: "encoded by itself",
-                    found: "encoded by another",
-                });
+                ("encoded by itself", "encoded by another")
             }
-            _ => {}
+            _ => return Ok(()),
+        };
+        Err(EngineError::Labels { expected, found })
+    }
+
+    /// The scores of a sequence, as [`forward`](Self::forward) gives them, from the hidden states at the positions that are
+    /// [read](Self::read), whichever engine computed them.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), for the labels and scores; states of another number.
+    pub fn score(&self, states: &[f32], words: &[u32], asked: Asked<'_>) -> Result<Vec<f32>, EngineError> {
+        self.check(asked)?;
+        let (parts, width) = (&self.shared.parts, self.shared.width);
+        let read = Self::read(words, asked);
+        if states.len() != read.len() * width {
+            return Err(EngineError::States {
+                expected: read.len() * width,
+                found: states.len(),
+            });
         }
         let prompt = match asked {
             Asked::At(positions) => Some(positions),
             Asked::Encoded(_) => None,
         };
-        let mut read: Vec<u32> = words
-            .iter()
-            .chain(prompt.into_iter().flatten())
-            .copied()
-            .collect();
-        read.sort_unstable();
-        read.dedup();
-        let states = self.states(&self.shared.text, ids, Some(&read))?;
-        let width = states.len() / read.len().max(1);
         let rows = |at: &[u32]| -> Vec<f32> {
             let places = at.iter().filter_map(|position| read.binary_search(position).ok());
             places
@@ -376,7 +408,7 @@ impl GlinerModel {
 
     /// The last hidden states of a sequence, after the encoder's final norm: of the positions `read`, which rise, where the
     /// trunk is the text encoder's, else of all.
-    fn states(&self, trunk: &Trunk, ids: &[u32], read: Option<&[u32]>) -> Result<Vec<f32>, EngineError> {
+    fn run(&self, trunk: &Trunk, ids: &[u32], read: Option<&[u32]>) -> Result<Vec<f32>, EngineError> {
         if ids.is_empty() {
             return Err(EngineError::Empty);
         }

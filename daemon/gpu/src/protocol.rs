@@ -1,7 +1,8 @@
 //! Payloads of the frames between the daemon and a GPU worker, in postcard. Both come from one build.
 //!
 //! A batch is packed: the ids of all windows one after the other, and the length of each. Nothing is padded, and a window that
-//! several models are asked about is there once.
+//! several models are asked about is there once. A model with a head gives logits for every token; of one whose head the daemon
+//! has, a zero-shot model, the hidden states of some rows are asked.
 
 use std::path::PathBuf;
 
@@ -98,8 +99,35 @@ pub struct Load {
     pub base: Option<u64>,
 }
 
-/// A window: the models that are asked about it, and its ids with the special tokens. There is one of each at least.
-pub type Window<'a> = (&'a [u64], &'a [u32]);
+/// A window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window<'a> {
+    /// The models that are asked about it: one at least.
+    pub models: &'a [u64],
+    /// Its ids with the special tokens: one at least.
+    pub ids: &'a [u32],
+    /// The tokens whose last hidden states are asked, in rising order; none where the models have heads.
+    pub rows: &'a [u32],
+}
+
+impl<'a> Window<'a> {
+    /// A window for models with heads.
+    pub fn new(models: &'a [u64], ids: &'a [u32]) -> Self {
+        Self {
+            models,
+            ids,
+            rows: &[],
+        }
+    }
+
+    /// How many rows of values each of its models gives.
+    pub fn answers(&self) -> usize {
+        match self.rows.is_empty() {
+            true => self.ids.len(),
+            false => self.rows.len(),
+        }
+    }
+}
 
 /// Windows to compute, for models over one base.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,29 +138,39 @@ pub struct Batch {
     pub models: Vec<Vec<u64>>,
     /// The ids of all windows, one after the other.
     pub ids: Vec<u32>,
+    /// The rows that are asked of each window.
+    pub rows: Vec<Vec<u32>>,
 }
 
 impl Batch {
     /// Adds a window.
-    pub fn push(&mut self, (models, ids): Window<'_>) {
+    pub fn push(&mut self, window: Window<'_>) {
         // A window is no longer than a context.
-        self.lengths.push(u32::try_from(ids.len()).unwrap_or(u32::MAX));
-        self.models.push(models.to_vec());
-        self.ids.extend_from_slice(ids);
+        self.lengths
+            .push(u32::try_from(window.ids.len()).unwrap_or(u32::MAX));
+        self.models.push(window.models.to_vec());
+        self.ids.extend_from_slice(window.ids);
+        self.rows.push(window.rows.to_vec());
     }
 
     /// Its windows in order; `None` where the lengths do not fit the rest.
     pub fn windows(&self) -> Option<Vec<Window<'_>>> {
         let mut rest = self.ids.as_slice();
         let mut windows = Vec::with_capacity(self.lengths.len());
-        for (length, models) in self.lengths.iter().zip(&self.models) {
+        for ((length, models), rows) in self.lengths.iter().zip(&self.models).zip(&self.rows) {
             let (ids, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
-            windows.push((models.as_slice(), ids));
+            windows.push(Window { models, ids, rows });
             rest = after;
         }
-        let whole = rest.is_empty() && self.lengths.len() == self.models.len();
-        let empty = |(models, ids): &Window<'_>| models.is_empty() || ids.is_empty();
-        (whole && !windows.iter().any(empty)).then_some(windows)
+        let whole = rest.is_empty() && [self.models.len(), self.rows.len()] == [self.lengths.len(); 2];
+        let sound = |window: &Window<'_>| {
+            let inside = |last: &u32| usize::try_from(*last).is_ok_and(|last| last < window.ids.len());
+            !window.models.is_empty()
+                && !window.ids.is_empty()
+                && window.rows.is_sorted_by(|one, next| one < next)
+                && window.rows.last().is_none_or(inside)
+        };
+        (whole && windows.iter().all(sound)).then_some(windows)
     }
 }
 
@@ -153,8 +191,9 @@ pub enum Reply {
     Loaded(Loaded),
     /// The model is gone.
     Unloaded,
-    /// Window by window, model by model, token by token, one logit for each label of the model.
-    Logits(Vec<f32>),
+    /// Window by window, model by model: token by token one logit for each label of the model, or the hidden state of each row that
+    /// was asked.
+    Values(Vec<f32>),
     /// How it is.
     Health(Statistics),
 }
@@ -202,16 +241,20 @@ mod tests {
         #[test]
         fn what_is_packed_comes_apart_as_it_was(
             windows in proptest::collection::vec(
-                (proptest::collection::vec(any::<u64>(), 1..4), proptest::collection::vec(any::<u32>(), 1..9)),
+                (proptest::collection::vec(any::<u64>(), 1..4), proptest::collection::vec(any::<u32>(), 1..9), any::<u8>()),
                 0..9
             )
         ) {
             let mut batch = Batch::default();
-            windows.iter().for_each(|(models, ids)| batch.push((models, ids)));
+            let rows = |count: usize, some: u8| (0..count as u32).filter(|row| some >> row & 1 == 1).collect();
+            let rows: Vec<Vec<u32>> = windows.iter().map(|(_, ids, some)| rows(ids.len(), *some)).collect();
+            let windows = windows.iter().zip(&rows);
+            let expected = windows.map(|((models, ids, _), rows)| Window { models, ids, rows });
+            let expected: Vec<Window<'_>> = expected.collect();
+            expected.iter().for_each(|window| batch.push(*window));
             let bytes = postcard::to_allocvec(&Request::Forward(batch)).unwrap();
             let Ok(Request::Forward(batch)) = postcard::from_bytes(&bytes) else { panic!("a batch") };
             let found = batch.windows().unwrap();
-            let expected: Vec<Window<'_>> = windows.iter().map(|(models, ids)| (&models[..], &ids[..])).collect();
             prop_assert_eq!(found, expected);
         }
 
@@ -220,12 +263,18 @@ mod tests {
             lengths in proptest::collection::vec(0_u32..5, 0..5),
             models in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 0..3), 0..5),
             ids in proptest::collection::vec(any::<u32>(), 0..12),
+            rows in proptest::collection::vec(proptest::collection::vec(0_u32..5, 0..3), 0..5),
         ) {
+            let asked = |(rows, length): (&Vec<u32>, &u32)| {
+                rows.iter().all(|row| row < length) && rows.windows(2).all(|pair| pair[0] < pair[1])
+            };
             let fits = lengths.len() == models.len()
+                && lengths.len() == rows.len()
+                && rows.iter().zip(&lengths).all(asked)
                 && !lengths.contains(&0)
                 && !models.contains(&Vec::new())
                 && lengths.iter().sum::<u32>() as usize == ids.len();
-            let batch = Batch { lengths, models, ids };
+            let batch = Batch { lengths, models, ids, rows };
             prop_assert_eq!(batch.windows().is_some(), fits);
         }
     }

@@ -25,7 +25,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of windows: window by window, model by model, token by token. There is at least one.
+    /// The logits of windows, or the hidden states that are asked of them: window by window, model by model, row by row. There is at
+    /// least one.
     ///
     /// # Errors
     /// [`Fault`]
@@ -95,7 +96,7 @@ impl<E: Engine> Server<E> {
                 self.engine.unload(model);
                 Ok(Reply::Unloaded)
             }
-            Request::Forward(batch) => self.forward(&batch, token).map(Reply::Logits),
+            Request::Forward(batch) => self.forward(&batch, token).map(Reply::Values),
             Request::Health => {
                 let (memory_used, models) = self.engine.health()?;
                 Ok(Reply::Health(Statistics {

@@ -77,8 +77,7 @@ pub struct Model {
     kind: Kind,
     /// What the engine said to [`PROBE`] when the model was loaded.
     expected: Vec<f32>,
-    /// Its files, for a GPU's worker to load; `None` where that has no layers to lower (an ONNX export) or does not do it
-    /// (zero-shot models).
+    /// Its files, for a GPU's worker to load; `None` where they have no layers to lower: an ONNX export.
     pub source: Option<Source>,
     checks: OnceLock<Vec<Check>>,
 }
@@ -95,8 +94,17 @@ struct Classifier {
     engine: TractModel,
 }
 
-/// The ids of a sequence with its special tokens, and its logits on the CPU, row by row.
-pub type Check = (Vec<u32>, Vec<f32>);
+/// What another engine is given of a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence {
+    /// Ids, with the special tokens.
+    pub ids: Vec<u32>,
+    /// The tokens whose last hidden states are asked, in rising order; none where logits are.
+    pub rows: Vec<u32>,
+}
+
+/// A sequence, and what the CPU's engine gives for it, row by row.
+pub type Check = (Sequence, Vec<f32>);
 
 /// A loaded checkpoint, over which task adapters can be loaded.
 pub struct Base {
@@ -249,17 +257,19 @@ impl Base {
             memory_bytes: 0,
             loaded_at: now(),
         };
+        let source = (!checkpoint.weights().is_empty())
+            .then(|| Source::new(checkpoint.dir().to_owned(), facts.digest.clone(), None));
         if facts.zero_shot {
             let model = ZeroShot::load(&checkpoint)?;
             facts.memory_bytes = model.memory_bytes() as u64;
-            let model = Model::new(facts.clone(), Kind::ZeroShot(model), None)?;
+            let model = Model::new(facts.clone(), Kind::ZeroShot(model), source.clone())?;
             return Ok(Self {
                 checkpoint,
                 trunk: None,
                 asked,
                 model: Some(Arc::new(model)),
                 facts,
-                source: None,
+                source,
             });
         }
         let reader = Arc::new(Reader {
@@ -269,8 +279,6 @@ impl Base {
         let engine = TractModel::load(&checkpoint, &Options { precision: asked })?;
         facts.precision = engine.precision().name();
         facts.memory_bytes = engine.memory_bytes() as u64;
-        let lowered = !checkpoint.weights().is_empty();
-        let source = lowered.then(|| Source::new(checkpoint.dir().to_owned(), facts.digest.clone(), None));
         let mut model = None;
         if !checkpoint.headless() {
             let loaded = Model::classifier(
@@ -337,18 +345,18 @@ impl Base {
             ..self.facts.clone()
         };
         let zero_shot = self.model.as_deref().and_then(Model::zero_shot);
+        let (dir, digest) = (adapter.dir().to_owned(), adapter.digest().to_owned());
+        let source = self.source.as_ref();
+        let source = source.map(|base| Source::new(dir, digest, Some(base.id)));
         match (&self.trunk, zero_shot) {
             (Some((reader, engine)), _) => {
                 let engine = engine.adapt(&self.checkpoint, adapter)?;
                 let facts = facts(engine.memory_bytes());
-                let (dir, digest) = (adapter.dir().to_owned(), adapter.digest().to_owned());
-                let source = self.source.as_ref();
-                let source = source.map(|base| Source::new(dir, digest, Some(base.id)));
                 Model::classifier(facts, Arc::clone(reader), adapter.labels(), engine, source)
             }
             (None, Some(base)) => {
                 let model = base.adapt(&self.checkpoint, adapter)?;
-                Model::new(facts(model.memory_bytes()), Kind::ZeroShot(model), None)
+                Model::new(facts(model.memory_bytes()), Kind::ZeroShot(model), source)
             }
             (None, None) => Err("its base cannot be adapted".into()),
         }
@@ -497,22 +505,37 @@ impl Model {
     fn as_classifier(&self) -> Result<&Classifier, StageError> {
         match &self.kind {
             Kind::Classifier(model) => Ok(model),
-            Kind::ZeroShot(_) => Err(failed("engine")("only the CPU computes zero-shot models")),
+            Kind::ZeroShot(_) => Err(failed("engine")("it is a zero-shot model")),
         }
     }
 
-    /// The ids of one window with its special tokens, for another engine.
+    /// What another engine is given of one unit.
     ///
     /// # Errors
     /// [`StageError`]
-    pub fn sequence(&self, prepared: &Prepared, window: usize) -> Result<Vec<u32>, StageError> {
-        match prepared {
-            Prepared::Tokens(tokens, windows) => self.as_classifier()?.sequence(tokens, windows, window),
-            Prepared::Words(_) => Err(failed("engine")("the text was prepared for another model")),
+    pub fn sequence(
+        &self,
+        prepared: &Prepared,
+        ask: Option<&Ask>,
+        unit: usize,
+    ) -> Result<Sequence, StageError> {
+        match (&self.kind, prepared, ask) {
+            (Kind::Classifier(model), Prepared::Tokens(tokens, windows), _) => Ok(Sequence {
+                ids: model.sequence(tokens, windows, unit)?,
+                rows: Vec::new(),
+            }),
+            (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {
+                let sequence = model.sequence(words, ask, unit)?;
+                Ok(Sequence {
+                    ids: sequence.ids,
+                    rows: sequence.read,
+                })
+            }
+            _ => Err(failed("engine")("the text was prepared for another model")),
         }
     }
 
-    /// Another engine's values for one window as this model's output.
+    /// Another engine's logits for one window as this model's output.
     ///
     /// # Errors
     /// [`StageError`]
@@ -520,9 +543,41 @@ impl Model {
         self.as_classifier()?.logits(values).map(Output::Logits)
     }
 
-    /// Number of labels: logits per token.
-    pub fn classes(&self) -> usize {
-        self.as_classifier().map_or(0, |model| model.scheme.len())
+    /// What a zero-shot model says to one unit of a text, from the hidden states that another engine computed.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn resume(
+        &self,
+        prepared: &Prepared,
+        ask: Option<&Ask>,
+        unit: usize,
+        states: &[f32],
+    ) -> Result<Output, StageError> {
+        match (&self.kind, prepared, ask) {
+            (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {
+                model.resume(words, ask, unit, states).map(Output::Found)
+            }
+            _ => Err(failed("engine")("the text was prepared for another model")),
+        }
+    }
+
+    /// Values of a row that another engine gives: a logit for each label, or a hidden state.
+    pub fn columns(&self) -> usize {
+        match &self.kind {
+            Kind::Classifier(model) => model.scheme.len(),
+            Kind::ZeroShot(model) => model.width(),
+        }
+    }
+
+    /// What another engine may be given of any sequence of this model's ids.
+    pub fn sequence_of(&self, ids: Vec<u32>) -> Sequence {
+        let rows = match &self.kind {
+            Kind::Classifier(_) => Vec::new(),
+            // About as many as a text has words.
+            Kind::ZeroShot(_) => (0_u32..).step_by(2).take(ids.len().div_ceil(2)).collect(),
+        };
+        Sequence { ids, rows }
     }
 
     /// Whether the CPU computes it in single precision.
@@ -550,20 +605,35 @@ impl Model {
         if self.has_checks() {
             return Ok(());
         }
-        let model = self.as_classifier()?;
-        let engine = match (reference, &self.source) {
-            (Some(reference), Some(source)) => reference.lower(source)?,
-            _ => model.engine.clone(),
+        type Compute<'a> = Box<dyn Fn(&Sequence) -> Result<Vec<f32>, Unusable> + 'a>;
+        let (probe, compute): (Sequence, Compute<'_>) = match &self.kind {
+            Kind::Classifier(model) => {
+                let engine = match (reference, &self.source) {
+                    (Some(reference), Some(source)) => reference.lower(source)?,
+                    _ => model.engine.clone(),
+                };
+                let probe = self.sequence(&self.prepare(PROBE, None)?, None, 0)?;
+                (
+                    probe,
+                    Box::new(move |sequence| Ok(engine.forward(&sequence.ids)?)),
+                )
+            }
+            Kind::ZeroShot(model) => {
+                let probe = model.probe_sequence(PROBE)?;
+                let (ids, rows) = (probe.ids, probe.read);
+                (
+                    Sequence { ids, rows },
+                    Box::new(|sequence| Ok(model.states(&sequence.ids, &sequence.rows)?)),
+                )
+            }
         };
-        let probe = self.sequence(&self.prepare(PROBE, None)?, 0)?;
-        let longest = model.reader.context.min(LONGEST_CHECK);
-        let long = probe.iter().copied().cycle().take(longest).collect();
-        let short = probe.iter().copied().take(2).collect();
-        let sequences: [Vec<u32>; 3] = [probe, long, short];
+        let longest = self.facts.context.min(LONGEST_CHECK);
+        let long = probe.ids.iter().copied().cycle().take(longest).collect();
+        let short = probe.ids.iter().copied().take(2).collect();
         let mut checks = Vec::new();
-        for ids in sequences {
-            let logits = engine.forward(&ids)?;
-            checks.push((ids, logits));
+        for sequence in [probe, self.sequence_of(long), self.sequence_of(short)] {
+            let values = compute(&sequence)?;
+            checks.push((sequence, values));
         }
         self.checks.get_or_init(|| checks);
         Ok(())

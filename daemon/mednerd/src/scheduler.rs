@@ -21,7 +21,10 @@ use crate::generation::Entry;
 use crate::gpu::{Client, Gpus, Taken};
 use crate::models::{Asked, Model, Output, Prepared, StageError};
 use crate::page::{Annotated, Chosen, Found, Page};
-use crate::sync::{Pass, lock};
+use crate::sync::{Gate, Pass, lock};
+
+/// Values of hidden states from GPUs that may wait for the CPU: 256 MiB.
+const STATES: usize = 64 << 20;
 
 /// One document to annotate.
 pub struct Job {
@@ -151,6 +154,8 @@ struct Unit {
     group: usize,
     /// Its number within the group.
     part: usize,
+    /// What a GPU gave for a zero-shot model, which the CPU goes on from, with its place among all that waits so.
+    states: Mutex<Option<(Vec<f32>, Pass)>>,
     /// One for each model of the group.
     outputs: OnceLock<Vec<Output>>,
 }
@@ -181,6 +186,8 @@ struct Line {
 struct Shared {
     line: Mutex<Line>,
     changed: Condvar,
+    /// Values of hidden states that wait for the CPU.
+    states: Arc<Gate>,
 }
 
 /// The worker threads.
@@ -400,9 +407,10 @@ impl Task {
             let windows = || {
                 let first = models.first();
                 let windows = units().map(|(place, unit)| {
-                    let ids = first.map(|model| model.sequence(&group.prepared, unit.part));
-                    // Without ids the CPU finds out why.
-                    (place, ids.and_then(Result::ok).unwrap_or_default())
+                    let ask = entries().next().and_then(|chosen| chosen.ask.as_ref());
+                    let sequence = first.map(|model| model.sequence(&group.prepared, ask, unit.part));
+                    // Without one the CPU finds out why.
+                    (place, sequence.and_then(Result::ok).unwrap_or_default())
                 });
                 windows.collect()
             };
@@ -438,18 +446,52 @@ impl Returning {
         self.shared.push(Item::Document(Arc::clone(&self.task)), true);
     }
 
-    /// The logits of a window, where they are what they should be.
-    fn take(&self, work: &Work, window: usize, logits: Vec<Vec<f32>>) -> Option<()> {
+    /// What the models gave for a window, where it is what it should be. Gives whether that is all of it: from hidden states
+    /// the CPU goes on.
+    fn take(&self, work: &Work, window: usize, mut values: Vec<Vec<f32>>) -> Option<bool> {
         let unit = work.units.get(window)?;
         let group = work.groups.get(unit.group)?;
-        let outputs = group.models.iter().zip(logits).map(|(model, values)| {
-            let chosen = self.task.job.page.models.get(*model)?;
+        let models = &self.task.job.page.models;
+        let first = models.get(*group.models.first()?)?;
+        if first.entry.model.zero_shot().is_some() {
+            let states = values.pop()?;
+            let place = self.place(states.len())?;
+            *lock(&unit.states) = Some((states, place));
+            return Some(false);
+        }
+        let outputs = group.models.iter().zip(values).map(|(model, values)| {
+            let chosen = models.get(*model)?;
             chosen.entry.model.output(values).ok()
         });
         let outputs: Option<Vec<Output>> = outputs.collect();
         unit.outputs
             .set(outputs.filter(|outputs| outputs.len() == group.models.len())?)
-            .ok()
+            .ok()?;
+        Some(true)
+    }
+
+    /// A place for hidden states. Where too many wait for the CPU already, so does the GPU's thread.
+    fn place(&self, values: usize) -> Option<Pass> {
+        loop {
+            let place = self.shared.states.try_enter(values, STATES.max(values));
+            let late = Instant::now() >= self.deadline();
+            if place.is_some() || late || !self.is_wanted() || lock(&self.shared.line).stopping {
+                return place;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Puts a window in line for the CPU.
+    fn enqueue(&self, work: &Work, window: usize) {
+        let first = {
+            let mut line = lock(&work.line);
+            line.push_back(window);
+            line.len() == 1
+        };
+        if first {
+            self.again();
+        }
     }
 }
 
@@ -462,14 +504,16 @@ impl Client for Returning {
         self.task.job.arrived + self.task.job.allowed
     }
 
-    fn computed(self: Arc<Self>, window: usize, logits: Vec<Vec<f32>>, time: Duration) {
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration) {
         let Some(work) = self.task.work.get() else { return };
         work.spend(time);
-        if self.take(work, window, logits).is_none() {
+        let Some(whole) = self.take(work, window, values) else {
             return self.lost(window);
-        }
+        };
         work.on_gpu.fetch_add(1, Ordering::Relaxed);
-        if work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if !whole {
+            self.enqueue(work, window);
+        } else if work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.again();
         }
     }
@@ -477,14 +521,7 @@ impl Client for Returning {
     fn lost(self: Arc<Self>, window: usize) {
         let Some(work) = self.task.work.get() else { return };
         work.degraded.store(true, Ordering::Relaxed);
-        let first = {
-            let mut line = lock(&work.line);
-            line.push_back(window);
-            line.len() == 1
-        };
-        if first {
-            self.again();
-        }
+        self.enqueue(work, window);
     }
 }
 
@@ -518,6 +555,7 @@ impl Work {
                 (0..of.prepared.units(ask)).map(move |part| Unit {
                     group,
                     part,
+                    states: Mutex::default(),
                     outputs: OnceLock::new(),
                 })
             })
@@ -543,6 +581,12 @@ impl Work {
             .iter()
             .filter_map(|index| job.page.models.get(*index))
             .collect();
+        let states = lock(&unit.states).take();
+        if let (Some((states, _place)), Some(chosen)) = (states, chosen.first()) {
+            let (model, ask) = (&chosen.entry.model, chosen.ask.as_ref());
+            let output = model.resume(&group.prepared, ask, unit.part, &states);
+            return output.map(|output| vec![output]).map_err(of_model(&chosen.entry));
+        }
         let models: Vec<Asked<'_>> = chosen.iter().map(|c| (&*c.entry.model, c.ask.as_ref())).collect();
         Model::forward(&models, &group.prepared, unit.part).map_err(|(index, error)| {
             chosen
@@ -612,7 +656,6 @@ mod tests {
     use mednerd_pipeline::OffsetUnit;
 
     use super::*;
-    use crate::sync::Gate;
 
     fn entry() -> Arc<Entry> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
@@ -714,6 +757,34 @@ mod tests {
         // All 20 at once fit in again only when no worker holds any of them.
         gate.enter(20, 20).await;
         scheduler.stop();
+    }
+
+    #[test]
+    fn hidden_states_wait_for_their_place_as_long_as_somebody_waits_for_them() {
+        // Without workers nothing is ever answered.
+        let scheduler = Scheduler::start(0, Arc::new(Gpus::none())).unwrap();
+        let ticket = scheduler.submit(job(&entry(), &note(1)));
+        let shared = Arc::clone(&scheduler.shared);
+        let task = Arc::clone(&ticket.task);
+        let returning = Returning { task, shared };
+        // One that is larger than all that may wait gets in alone.
+        assert!(returning.place(2 * STATES).is_some());
+        let full = returning.shared.states.try_enter(STATES, STATES).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| returning.place(1));
+            std::thread::sleep(Duration::from_millis(30));
+            assert!(!waiting.is_finished());
+            drop(full);
+            assert!(waiting.join().unwrap().is_some());
+        });
+        let full = returning.shared.states.try_enter(STATES, STATES).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| returning.place(1));
+            drop(ticket);
+            assert!(waiting.join().unwrap().is_none());
+        });
+        drop(full);
+        assert_eq!(returning.shared.states.inside(), 0);
     }
 
     #[tokio::test]

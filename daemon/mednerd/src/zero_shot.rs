@@ -191,6 +191,18 @@ pub struct Prepared {
     found: AtomicUsize,
 }
 
+/// What the encoder reads for one window and prompt.
+pub struct Sequence {
+    /// Ids, with the special tokens.
+    pub ids: Vec<u32>,
+    /// The positions whose hidden states are read, in rising order.
+    pub read: Vec<u32>,
+    /// Those of the words' first tokens.
+    words: Vec<u32>,
+    /// Those of the labels, where they stand before the text.
+    labels: Vec<u32>,
+}
+
 /// What came of one window and prompt.
 pub enum Found {
     /// Stretches above the threshold.
@@ -350,12 +362,35 @@ impl ZeroShot {
     /// # Errors
     /// [`StageError`]
     pub fn forward(&self, prepared: &Prepared, ask: &Ask, unit: usize) -> Result<Found, StageError> {
-        let prompts = ask.prompts.len().max(1);
-        let (window, prompt) = (
-            unit / prompts,
-            ask.prompts.get(unit % prompts).cloned().unwrap_or_default(),
-        );
-        let scores = self.scores(prepared, ask, window, prompt.clone())?;
+        let sequence = self.sequence(prepared, ask, unit)?;
+        let states = self.states(&sequence.ids, &sequence.read)?;
+        self.find(prepared, ask, unit, &sequence, &states)
+    }
+
+    /// The same from hidden states that another engine computed.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn resume(
+        &self,
+        prepared: &Prepared,
+        ask: &Ask,
+        unit: usize,
+        states: &[f32],
+    ) -> Result<Found, StageError> {
+        self.find(prepared, ask, unit, &self.sequence(prepared, ask, unit)?, states)
+    }
+
+    fn find(
+        &self,
+        prepared: &Prepared,
+        ask: &Ask,
+        unit: usize,
+        sequence: &Sequence,
+        states: &[f32],
+    ) -> Result<Found, StageError> {
+        let (window, prompt) = ask.parts(unit);
+        let scores = self.score(prepared, sequence, states)?;
         let Some(width) = self.engine.max_width() else {
             return Ok(Found::Words(scores));
         };
@@ -368,14 +403,12 @@ impl ZeroShot {
         Ok(Found::Stretches(found))
     }
 
-    /// The scores of one window for the labels of one prompt, as the engine gives them.
-    fn scores(
-        &self,
-        prepared: &Prepared,
-        ask: &Ask,
-        window: usize,
-        prompt: Range<usize>,
-    ) -> Result<Vec<f32>, StageError> {
+    /// What the encoder reads for one window and prompt.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn sequence(&self, prepared: &Prepared, ask: &Ask, unit: usize) -> Result<Sequence, StageError> {
+        let (window, prompt) = ask.parts(unit);
         let missing = || failed("windows")("no such window");
         let window = prepared.windows.get(window).ok_or_else(missing)?;
         let tokenizer = &self.reader.tokenizer;
@@ -405,12 +438,25 @@ impl ZeroShot {
             places.collect::<Result<_, _>>().map_err(failed("windows"))
         };
         let (words, labels) = (places(&words)?, places(&labels)?);
-        let asked = match &prepared.labels {
-            Some(set) => Asked::Encoded(set),
-            None => Asked::At(&labels),
-        };
-        let ids = tokenizer.sequence(&content).ids;
-        self.engine.forward(&ids, &words, asked).map_err(failed("engine"))
+        Ok(Sequence {
+            ids: tokenizer.sequence(&content).ids,
+            read: GlinerModel::read(&words, asked(prepared, &labels)),
+            words,
+            labels,
+        })
+    }
+
+    /// The scores of a sequence for the labels of its prompt, as the engine gives them.
+    fn score(
+        &self,
+        prepared: &Prepared,
+        sequence: &Sequence,
+        states: &[f32],
+    ) -> Result<Vec<f32>, StageError> {
+        let asked = asked(prepared, &sequence.labels);
+        self.engine
+            .score(states, &sequence.words, asked)
+            .map_err(failed("engine"))
     }
 
     /// The entities of a text from what was found in all its units, in order.
@@ -465,13 +511,41 @@ impl ZeroShot {
     /// # Errors
     /// [`StageError`]
     pub fn probe(&self, sentence: &str) -> Result<Vec<f32>, StageError> {
+        let (prepared, sequence) = self.prepare_probe(sentence)?;
+        let states = self.states(&sequence.ids, &sequence.read)?;
+        self.score(&prepared, &sequence, &states)
+    }
+
+    /// What the encoder reads for a sentence and the same labels each time.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn probe_sequence(&self, sentence: &str) -> Result<Sequence, StageError> {
+        self.prepare_probe(sentence).map(|(_, sequence)| sequence)
+    }
+
+    /// The encoder's hidden states at some positions, which rise.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn states(&self, ids: &[u32], read: &[u32]) -> Result<Vec<f32>, StageError> {
+        self.engine.states(ids, read).map_err(failed("engine"))
+    }
+
+    /// Values of such a state.
+    pub fn width(&self) -> usize {
+        self.engine.width()
+    }
+
+    fn prepare_probe(&self, sentence: &str) -> Result<(Prepared, Sequence), StageError> {
         let wanted = ["disease", "drug"].map(|name| api::Label::Name(name.to_owned()));
         let labels = labels(&wanted).map_err(failed("labels"))?;
         let ask = self
             .ask(&labels, THRESHOLD, Overlaps::default())
             .map_err(failed("labels"))?;
         let prepared = self.prepare(sentence, &ask)?;
-        self.scores(&prepared, &ask, 0, 0..ask.phrases.len())
+        let sequence = self.sequence(&prepared, &ask, 0)?;
+        Ok((prepared, sequence))
     }
 
     /// The labels' vectors made ready for scoring, where they have an encoder: those not seen lately are computed.
@@ -500,7 +574,22 @@ impl ZeroShot {
     }
 }
 
+/// Where the engine finds a text's labels.
+fn asked<'a>(prepared: &'a Prepared, labels: &'a [u32]) -> Asked<'a> {
+    match &prepared.labels {
+        Some(set) => Asked::Encoded(set),
+        None => Asked::At(labels),
+    }
+}
+
 impl Ask {
+    /// The window and the prompt of a unit.
+    fn parts(&self, unit: usize) -> (usize, Range<usize>) {
+        let prompts = self.prompts.len().max(1);
+        let prompt = self.prompts.get(unit % prompts).cloned();
+        (unit / prompts, prompt.unwrap_or_default())
+    }
+
     /// Turns the number of a phrase in a prompt into that of its name.
     fn call_by_name(&self, found: &mut [Candidate], first: usize) {
         for candidate in found {

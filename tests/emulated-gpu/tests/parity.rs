@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mednerd_emulated_gpu::Emulated;
 use mednerd_engine_gpu::{GpuEngine, checks};
+use mednerd_engine_tract::GlinerModel;
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Fault, Load, Precision, Window};
 use mednerd_model::{Adapter, Checkpoint};
@@ -78,11 +79,14 @@ fn what_cannot_be_is_refused() {
     let refused = |windows: &[Window<'_>]| engine.forward(windows, &token()).unwrap_err();
     let long = vec![1; checkpoint.context() + 1];
     assert!(matches!(
-        refused(&[(&[1], &[1]), (&[1], &long)]),
+        refused(&[Window::new(&[1], &[1]), Window::new(&[1], &long)]),
         Fault::Refused(_)
     ));
-    assert!(matches!(refused(&[(&[1], &[1 << 30])]), Fault::Refused(_)));
-    assert_eq!(refused(&[(&[1, 2], &[1])]), Fault::UnknownModel);
+    assert!(matches!(
+        refused(&[Window::new(&[1], &[1 << 30])]),
+        Fault::Refused(_)
+    ));
+    assert_eq!(refused(&[Window::new(&[1, 2], &[1])]), Fault::UnknownModel);
     load.digest = "0".repeat(64);
     assert!(matches!(engine.load(&load), Err(Fault::Refused(_))));
 }
@@ -152,7 +156,10 @@ fn what_models_share_of_a_window_is_computed_once() {
     ] {
         let before = counts.rows.load(Ordering::Relaxed);
         engine
-            .forward(&[(models, &[5, 6, 7]), (&[1], &[8])], &token())
+            .forward(
+                &[Window::new(models, &[5, 6, 7]), Window::new(&[1], &[8])],
+                &token(),
+            )
             .unwrap();
         let rows = counts.rows.load(Ordering::Relaxed) - before;
         let of = |layers: u64, heads: u64| layers * PRODUCTS.0 + heads * PRODUCTS.1;
@@ -170,13 +177,13 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
         let engine = two_adapters(device, u64::MAX, folder.path());
         let held = counts.held.load(Ordering::Relaxed);
         counts.most.store(held, Ordering::Relaxed);
-        engine.forward(&[(models, &ids)], &token()).unwrap();
+        engine.forward(&[Window::new(models, &ids)], &token()).unwrap();
         let most = counts.most.load(Ordering::Relaxed) - held;
         assert_eq!(counts.held.load(Ordering::Relaxed), held);
         let used = engine.health().unwrap().0;
         let within = |bytes: u64| {
             let engine = two_adapters(Emulated::new(Precision::Fp32, 1), used + bytes, folder.path());
-            engine.forward(&[(models, &ids)], &token()).map(drop)
+            engine.forward(&[Window::new(models, &ids)], &token()).map(drop)
         };
         assert_eq!(
             within(most - 1),
@@ -237,4 +244,64 @@ fn a_tokenizer_that_stops_before_the_positions_do_changes_nothing() {
         f32::MIN_POSITIVE,
     );
     assert!(worst < 1e-4, "{worst}");
+}
+
+/// The hidden states that a zero-shot model's head reads, of every kind of text encoder and with an adapter, packed beside others.
+#[test]
+fn hidden_states_of_zero_shot_models_are_those_of_the_cpu() {
+    let gliner = fixtures().join("gliner");
+    let mut compared = 0;
+    for variant in ["span", "span-rnn", "token-modernbert", "bi-token", "older"] {
+        let dir = gliner.join(variant);
+        let checkpoint = Checkpoint::open(&dir).unwrap();
+        let cpu = GlinerModel::load(&checkpoint).unwrap();
+        let engine = GpuEngine::new(Emulated::new(Precision::Fp32, 9), u64::MAX);
+        let load = |model, path: &Path, digest: &str, base| {
+            let (path, digest) = (path.to_owned(), digest.to_owned());
+            let load = Load {
+                model,
+                path,
+                digest,
+                base,
+            };
+            engine.load(&load).unwrap();
+        };
+        load(1, &dir, checkpoint.digest(), None);
+        let mut models = vec![(1, cpu.clone())];
+        if variant == "span" {
+            let path = gliner.join("adapters/encoder");
+            let adapter = Adapter::open(&path, &checkpoint).unwrap();
+            load(2, &path, adapter.digest(), Some(1));
+            models.push((2, cpu.adapt(&checkpoint, &adapter).unwrap()));
+        }
+        let numbers: Vec<u64> = models.iter().map(|(number, _)| *number).collect();
+        let ids: Vec<Vec<u32>> = [1_u32, 40, 17]
+            .map(|count| (0..count).map(|n| n * 7 % 60).collect())
+            .into();
+        let rows: [&[u32]; 3] = [&[0], &[0, 1, 5, 38, 39], &[16]];
+        let windows = ids.iter().zip(rows).map(|(ids, rows)| Window {
+            models: &numbers,
+            ids,
+            rows,
+        });
+        let windows: Vec<Window<'_>> = windows.collect();
+        let found = engine.forward(&windows, &token()).unwrap();
+        let mut expected = Vec::new();
+        for window in &windows {
+            for (_, cpu) in &models {
+                expected.extend(cpu.states(window.ids, window.rows).unwrap());
+            }
+        }
+        assert_eq!(found.len(), expected.len(), "{variant}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-4, "{variant}: {found} {expected}");
+            compared += 1;
+        }
+        let refused = engine.forward(&[Window::new(&[1], &[5])], &token());
+        assert!(
+            matches!(refused, Err(Fault::Refused(_))),
+            "{variant} has no head here"
+        );
+    }
+    assert!(compared > 500, "{compared}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mednerd_engine_tract::{Options, TractModel};
+use mednerd_engine_tract::{EngineError, GlinerModel, Options, TractModel};
 use mednerd_gpu::protocol::{Fault, Load, Ready, Start, Window};
 use mednerd_gpu::{Engine, Faults, protocol, serve};
 use mednerd_model::{Adapter, Checkpoint};
@@ -49,8 +49,45 @@ struct Simulated {
 }
 
 struct Loaded {
-    engine: TractModel,
+    engine: Engines,
     base: Option<Checkpoint>,
+}
+
+#[derive(Clone)]
+enum Engines {
+    Classifier(TractModel),
+    /// Of which the encoder is computed here, and the rest by the daemon.
+    ZeroShot(GlinerModel),
+}
+
+impl Engines {
+    fn load(checkpoint: &Checkpoint) -> Result<Self, EngineError> {
+        match checkpoint.gliner() {
+            Some(_) => GlinerModel::load(checkpoint).map(Self::ZeroShot),
+            None => TractModel::load(checkpoint, &Options::default()).map(Self::Classifier),
+        }
+    }
+
+    fn adapt(&self, checkpoint: &Checkpoint, adapter: &Adapter) -> Result<Self, EngineError> {
+        match self {
+            Self::Classifier(engine) => engine.adapt(checkpoint, adapter).map(Self::Classifier),
+            Self::ZeroShot(engine) => engine.adapt(checkpoint, adapter).map(Self::ZeroShot),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Classifier(engine) => engine.memory_bytes(),
+            Self::ZeroShot(engine) => engine.memory_bytes(),
+        }
+    }
+
+    fn forward(&self, window: &Window<'_>) -> Result<Vec<f32>, EngineError> {
+        match self {
+            Self::Classifier(engine) => engine.forward(window.ids),
+            Self::ZeroShot(engine) => engine.states(window.ids, window.rows),
+        }
+    }
 }
 
 type Models<'a> = MutexGuard<'a, HashMap<u64, Loaded>>;
@@ -83,7 +120,7 @@ impl Engine for Simulated {
             None => {
                 let checkpoint = Checkpoint::open_base(&load.path).map_err(refused)?;
                 changed(checkpoint.digest())?;
-                let engine = TractModel::load(&checkpoint, &Options::default()).map_err(refused)?;
+                let engine = Engines::load(&checkpoint).map_err(refused)?;
                 let base = Some(checkpoint);
                 Loaded { engine, base }
             }
@@ -111,15 +148,15 @@ impl Engine for Simulated {
     }
 
     fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<f32>, Fault> {
-        let mut logits = Vec::new();
-        for (models, ids) in windows {
-            for model in *models {
+        let mut values = Vec::new();
+        for window in windows {
+            for model in window.models {
                 let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
                 let engine = engine.ok_or(Fault::UnknownModel)?;
-                logits.append(&mut engine.forward(ids).map_err(refused)?);
+                values.append(&mut engine.forward(window).map_err(refused)?);
             }
         }
-        Ok(logits)
+        Ok(values)
     }
 
     fn health(&self) -> Result<(u64, u64), Fault> {

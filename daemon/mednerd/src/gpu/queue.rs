@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::models::Sequence;
+
 /// Who waits for windows of one document.
 pub trait Client: Send + Sync {
     /// Whether somebody still waits.
@@ -13,15 +15,16 @@ pub trait Client: Send + Sync {
     /// When that will be of no use any more.
     fn deadline(&self) -> Instant;
 
-    /// The logits of a window from each of the models, in their order, and its share of the time that they took.
-    fn computed(self: Arc<Self>, window: usize, logits: Vec<Vec<f32>>, time: Duration);
+    /// What each of the models gives for a window, in their order: logits, or the hidden states that were asked. And the window's
+    /// share of the time that they took.
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration);
 
     /// No GPU computes this window: the CPU shall. Also for windows that nobody waits for any more.
     fn lost(self: Arc<Self>, window: usize);
 }
 
-/// One window: its number, and its ids with the special tokens.
-pub type Window = (usize, Vec<u32>);
+/// One window: its number, and what is asked of it.
+pub type Window = (usize, Sequence);
 
 /// A document's windows for some models, all over one base.
 pub struct Document {
@@ -48,8 +51,8 @@ impl Drop for Document {
 pub struct Item {
     /// Its number.
     pub window: usize,
-    /// Its ids with the special tokens.
-    pub ids: Vec<u32>,
+    /// What is asked of it.
+    pub sequence: Sequence,
     /// The models that it is for.
     pub models: Arc<[u64]>,
     /// How often the GPU computes it: one model is one pass, and what several of them share is computed once.
@@ -61,13 +64,13 @@ pub struct Item {
 impl Item {
     /// Tokens, once for each pass.
     pub fn tokens(&self) -> usize {
-        tokens(&self.ids, self.passes)
+        tokens(&self.sequence.ids, self.passes)
     }
 
-    /// Hands over its logits from each of its models, and its share of the time that they took.
-    pub fn deliver(mut self, logits: Vec<Vec<f32>>, time: Duration) {
+    /// Hands over what each of its models gives, and its share of the time that they took.
+    pub fn deliver(mut self, values: Vec<Vec<f32>>, time: Duration) {
         if let Some(client) = self.client.take() {
-            client.computed(self.window, logits, time);
+            client.computed(self.window, values, time);
         }
     }
 }
@@ -133,19 +136,19 @@ impl Queue {
             }
             let passes = passes(&document.models).filter(|_| base.is_none_or(|base| base == document.base));
             let next = passes.and_then(|passes| {
-                let next = tokens(&document.windows.front()?.1, passes);
+                let next = tokens(&document.windows.front()?.1.ids, passes);
                 let fits = batch.is_empty() || total + next <= budget(document.base);
                 let window = fits.then(|| document.windows.pop_front());
                 Some((window.flatten()?, passes))
             });
-            let Some(((window, ids), passes)) = next else {
+            let Some(((window, sequence), passes)) = next else {
                 passed.push_back(document);
                 continue;
             };
             base = Some(document.base);
             let item = Item {
                 window,
-                ids,
+                sequence,
                 models: Arc::clone(&document.models),
                 passes,
                 client: Some(Arc::clone(&document.client)),
@@ -184,7 +187,12 @@ mod tests {
         Document {
             base,
             models: models.into(),
-            windows: windows.map(|(index, length)| (index, vec![1; *length])).collect(),
+            windows: windows
+                .map(|(index, length)| {
+                    let (ids, rows) = (vec![1; *length], Vec::new());
+                    (index, Sequence { ids, rows })
+                })
+                .collect(),
             client: Arc::new(Waits(wanted)),
         }
     }

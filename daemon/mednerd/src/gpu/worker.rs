@@ -13,7 +13,7 @@ use mednerd_worker::{CallError, Worker};
 use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
 use super::{Phase, Served, Shared, Source, State, Wanted, passes};
-use crate::models::{Model, Reference, Unusable};
+use crate::models::{Model, Reference, Sequence, Unusable};
 use crate::sync::lock;
 
 /// How long a model may take to load.
@@ -160,9 +160,13 @@ fn try_batch(
     serves: &HashMap<u64, Served>,
     items: &[Item],
 ) -> Result<Vec<Option<Vec<Vec<f32>>>>, Failure> {
-    let windows: Vec<Window<'_>> = items.iter().map(|item| (&*item.models, &*item.ids)).collect();
+    let windows: Vec<Window<'_>> = items
+        .iter()
+        .map(|item| window(&item.models, &item.sequence))
+        .collect();
     let checked: Vec<u64> = {
-        let mut models: Vec<u64> = windows.iter().flat_map(|(models, _)| *models).copied().collect();
+        let models = windows.iter().flat_map(|window| window.models);
+        let mut models: Vec<u64> = models.copied().collect();
         models.sort_unstable();
         models.dedup();
         models
@@ -193,23 +197,23 @@ fn forward(
     let mut batch = Batch::default();
     windows.iter().for_each(|window| batch.push(*window));
     let known = |number: &u64| {
-        let (ids, expected) = serves.get(number)?.model.checks().first()?;
-        Some((*number, ids, expected))
+        let (sequence, expected) = serves.get(number)?.model.checks().first()?;
+        Some((*number, sequence, expected))
     };
-    let mut checks: Vec<(u64, &Vec<u32>, &Vec<f32>)> = checked.iter().filter_map(known).collect();
+    let mut checks: Vec<(u64, &Sequence, &Vec<f32>)> = checked.iter().filter_map(known).collect();
     // Models over one base read a text alike.
-    checks.sort_by_key(|(_, ids, _)| *ids);
+    checks.sort_by_key(|(_, sequence, _)| *sequence);
     for alike in checks.chunk_by(|(_, a, _), (_, b, _)| a == b) {
         let models: Vec<u64> = alike.iter().map(|(number, ..)| *number).collect();
-        let ids = alike.first().map_or(&[][..], |(_, ids, _)| ids);
-        batch.push((&models, ids));
+        if let Some((_, sequence, _)) = alike.first() {
+            batch.push(window(&models, sequence));
+        }
     }
     let (mut widths, mut price) = (Vec::new(), 0.0);
-    for (models, length) in batch.models.iter().zip(&batch.lengths) {
-        let length = *length as usize;
-        price += cost(length) * passes(serves, models).ok_or(Failure::Failed)?;
-        let classes = models.iter().filter_map(|model| serves.get(model));
-        widths.extend(classes.map(|served| served.model.classes() * length));
+    for asked in batch.windows().ok_or(Failure::Failed)? {
+        price += cost(asked.ids.len()) * passes(serves, asked.models).ok_or(Failure::Failed)?;
+        let models = asked.models.iter().filter_map(|model| serves.get(model));
+        widths.extend(models.map(|served| served.model.columns() * asked.answers()));
     }
     let first = batch.models.first().and_then(|models| models.first());
     let model = first
@@ -221,13 +225,13 @@ fn forward(
     };
     let begun = Instant::now();
     let values = match call(worker, &Request::Forward(batch), allowed) {
-        Ok(Reply::Logits(values)) => values,
+        Ok(Reply::Values(values)) => values,
         Ok(_) => return Err(Failure::Broken("it answered another question".to_owned())),
         Err(failure) => return Err(failure),
     };
     let time = begun.elapsed();
     if values.len() != widths.iter().sum::<usize>() {
-        return Err(Failure::Broken("it sent another number of logits".to_owned()));
+        return Err(Failure::Broken("it sent another number of values".to_owned()));
     }
     let mut rest = values.as_slice();
     let mut logits: Vec<Vec<f32>> = Vec::with_capacity(widths.len());
@@ -241,7 +245,7 @@ fn forward(
         if !agree(&found, expected, shared.engine.gpu_precision.tolerance()) {
             shared.counts.wrong.fetch_add(1, Ordering::Relaxed);
             return Err(Failure::Broken(
-                "its logits for a known sequence are wrong".to_owned(),
+                "what it gives for a known sequence is wrong".to_owned(),
             ));
         }
     }
@@ -251,7 +255,16 @@ fn forward(
     Ok(logits)
 }
 
-/// Whether logits are those that are expected, rounding aside.
+/// A sequence as the worker is asked for it.
+fn window<'a>(models: &'a [u64], sequence: &'a Sequence) -> Window<'a> {
+    Window {
+        models,
+        ids: &sequence.ids,
+        rows: &sequence.rows,
+    }
+}
+
+/// Whether values are those that are expected, rounding aside.
 fn agree(found: &[f32], expected: &[f32], tolerance: f32) -> bool {
     let squares =
         |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
@@ -462,7 +475,10 @@ fn learn(
 fn check(shared: &Shared, index: usize, worker: &Worker, number: u64, served: &Served) -> Result<(), String> {
     let serves = HashMap::from([(number, served.clone())]);
     let (checks, models) = (served.model.checks(), [number]);
-    let windows: Vec<Window<'_>> = checks.iter().map(|(ids, _)| (&models[..], &ids[..])).collect();
+    let windows: Vec<Window<'_>> = checks
+        .iter()
+        .map(|(sequence, _)| window(&models, sequence))
+        .collect();
     let found = match forward(shared, index, worker, &serves, None, &windows, &models) {
         Ok(found) => found,
         Err(failure) => return Err(failure.of_self_check()),
@@ -476,7 +492,7 @@ fn check(shared: &Shared, index: usize, worker: &Worker, number: u64, served: &S
         return Ok(());
     }
     shared.counts.wrong.fetch_add(1, Ordering::Relaxed);
-    Err("its logits differ from the CPU's in the self-check".to_owned())
+    Err("what it gives differs from the CPU's in the self-check".to_owned())
 }
 
 /// Has the first model over a base compute batches of growing size, of sequences as short and as long as they come, until one takes
@@ -496,19 +512,21 @@ fn warm(
         return Ok(());
     }
     let (serves, models) = (HashMap::from([(source.id, served.clone())]), [source.id]);
-    let probe = served.model.checks().first().map_or(&[][..], |(ids, _)| ids);
+    let probe = served.model.checks().first();
+    let probe = probe.map_or(&[][..], |(sequence, _)| &sequence.ids);
     let context = served.model.facts.context;
     let long: Vec<u32> = probe.iter().copied().cycle().take(context).collect();
     let short: Vec<u32> = probe.iter().copied().take(2).collect();
-    let mut batches = vec![(short, 1)];
     let most = BUDGET.1 as usize / long.len().max(1);
+    let [short, long] = [short, long].map(|ids| served.model.sequence_of(ids));
+    let mut batches = vec![(short, 1)];
     batches.extend(
         (0..9)
             .map(|step| (long.clone(), 1 << (2 * step)))
             .take_while(|(_, count)| *count <= most.max(1)),
     );
-    for (ids, count) in batches {
-        let windows = vec![(&models[..], ids.as_slice()); count];
+    for (sequence, count) in batches {
+        let windows = vec![window(&models, &sequence); count];
         let mut time = Duration::ZERO;
         // What is computed for the first time may have to be set up.
         for least in [None, Some(LONGEST)] {
