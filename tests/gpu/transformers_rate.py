@@ -1,8 +1,10 @@
-"""Tokens per second of PyTorch `transformers` on the same GPU: random ids, 32 sequences of 512 tokens and 1 of 128.
+"""Tokens per second of PyTorch `transformers` on the same GPU: random ids, COUNT sequences of LONG tokens and 1 of SHORT.
 
-transformers_rate.py CHECKPOINT [compiled]: compiled, in bfloat16 alone, since that takes a minute.
+transformers_rate.py CHECKPOINT COUNT LONG SHORT [compiled]: compiled, in bfloat16 alone, since that takes a minute. DEVICE=cpu
+is there to try this file.
 """
 
+import os
 import sys
 import time
 
@@ -10,12 +12,16 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 
+DEVICE = os.environ.get("DEVICE", "cuda")
+
+
 def rate(model, count, length):
-    ids = torch.randint(10, model.config.vocab_size - 10, (count, length), device="cuda")
+    ids = torch.randint(10, model.config.vocab_size - 10, (count, length), device=DEVICE)
     times = []
     with torch.inference_mode():
         for _ in range(23):
-            torch.cuda.synchronize()
+            if DEVICE == "cuda":
+                torch.cuda.synchronize()
             begun = time.perf_counter()
             model(ids).logits.float().cpu()
             times.append(time.perf_counter() - begun)
@@ -24,18 +30,19 @@ def rate(model, count, length):
 
 
 def main():
-    path, compiled = sys.argv[1], sys.argv[2:] == ["compiled"]
+    path, compiled = sys.argv[1], sys.argv[5:] == ["compiled"]
+    count, long, short = map(int, sys.argv[2:5])
     # As the worker: no TF32 in single precision.
     torch.backends.cuda.matmul.allow_tf32 = False
     types = {"bf16": torch.bfloat16} if compiled else {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     found = []
     for name, dtype in types.items():
-        model = AutoModelForTokenClassification.from_pretrained(path, dtype=dtype).cuda().eval()
+        model = AutoModelForTokenClassification.from_pretrained(path, dtype=dtype).to(DEVICE).eval()
         if compiled:
             model.forward = torch.compile(model.forward, dynamic=False)
-        found.append(f"{name} {rate(model, 32, 512):.0f} and {rate(model, 1, 128):.0f}")
+        found.append(f"{name} {rate(model, count, long):.0f} and {rate(model, 1, short):.0f}")
     how = "compiled, " if compiled else ""
-    print(f"transformers {path}, torch {torch.__version__}, {how}32 x 512 and 1 x 128: {', '.join(found)} tokens/s")
+    print(f"transformers {path}, torch {torch.__version__}, {how}{count} x {long} and 1 x {short}: {', '.join(found)} tokens/s")
 
 
 main()
