@@ -1,0 +1,365 @@
+// The CUDA driver, cuBLAS and cuRAND as far as the worker `mednerd-cuda` calls them, on one CPU thread: kernels are the emulation's,
+// found by their names, and everything is done when the call returns. So the worker's own program, candle and cudarc run where there
+// is no GPU. Memory that was not written is NaN, and what is written around an allocation is told as an illegal address.
+//
+// MEDNERD_EMULATED_MEMORY: bytes of device memory (4 GiB). MEDNERD_EMULATED_FAULT: a file whose word is what the next launch, or the
+// next allocation, meets; it is taken away: `illegal`, `ecc`, `lost` (each for good, as on a GPU), `memory` and `hang`.
+#include "../emulation/emulate.cpp"
+
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <string>
+#include <unistd.h>
+
+namespace {
+// CUresult.
+enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NOT_FOUND = 500, ILLEGAL = 700, BAD_LAUNCH = 719 };
+
+const size_t AROUND = 256;
+std::recursive_mutex all;
+std::map<uintptr_t, size_t> allocations;
+size_t used;
+int broken;
+int context, stream, pool, handle;
+
+size_t memory() {
+    const char *set = std::getenv("MEDNERD_EMULATED_MEMORY");
+    return set ? std::strtoull(set, nullptr, 10) : size_t(4) << 30;
+}
+
+std::string fault() {
+    const char *path = std::getenv("MEDNERD_EMULATED_FAULT");
+    FILE *file = path ? std::fopen(path, "r") : nullptr;
+    if (file == nullptr)
+        return "";
+    char word[32] = "";
+    const bool read = std::fscanf(file, "%31s", word) == 1;
+    std::fclose(file);
+    // Who takes it away has it.
+    return read && unlink(path) == 0 ? word : "";
+}
+
+int strike(const std::string &word) {
+    if (word == "illegal")
+        broken = ILLEGAL;
+    if (word == "ecc")
+        broken = ECC;
+    if (word == "lost")
+        broken = LOST;
+    if (word == "hang")
+        for (;;)
+            pause();
+    return word == "memory" ? NO_MEMORY : broken;
+}
+
+// Whether `size` bytes from here on are of one allocation.
+bool holds(uintptr_t place, size_t size) {
+    auto next = allocations.upper_bound(place);
+    if (next == allocations.begin())
+        return false;
+    const auto [start, length] = *--next;
+    return place + size <= start + length;
+}
+
+bool intact(uintptr_t start, size_t size) {
+    const unsigned char *around[] = {reinterpret_cast<unsigned char *>(start - AROUND),
+                                     reinterpret_cast<unsigned char *>(start + size)};
+    for (const unsigned char *bytes : around)
+        for (size_t i = 0; i < AROUND; i++)
+            if (bytes[i] != 0xff)
+                return false;
+    return true;
+}
+
+int allocate(uintptr_t *place, size_t size) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (size == 0)
+        return INVALID;
+    if (used + size > memory())
+        return NO_MEMORY;
+    auto *bytes = static_cast<unsigned char *>(std::aligned_alloc(256, (size + 2 * AROUND + 255) / 256 * 256));
+    std::memset(bytes, 0xff, size + 2 * AROUND);
+    *place = reinterpret_cast<uintptr_t>(bytes + AROUND);
+    allocations[*place] = size;
+    used += size;
+    return broken;
+}
+
+int release(uintptr_t place) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    auto found = allocations.find(place);
+    if (found == allocations.end())
+        return INVALID;
+    if (!intact(place, found->second))
+        broken = ILLEGAL;
+    used -= found->second;
+    // Who still reads it reads NaN.
+    std::memset(reinterpret_cast<void *>(place), 0xff, found->second);
+    std::free(reinterpret_cast<unsigned char *>(place) - AROUND);
+    allocations.erase(found);
+    return broken;
+}
+
+float number(const void *values, int type, size_t index) {
+    switch (type) {
+    case 0:
+        return static_cast<const float *>(values)[index];
+    case 2:
+        return widen(static_cast<const half_t *>(values)[index]);
+    default:
+        return widen(static_cast<const bfloat_t *>(values)[index]);
+    }
+}
+} // namespace
+
+extern "C" {
+int cuInit(unsigned) {
+    const char *none = std::getenv("MEDNERD_EMULATED_GPUS");
+    return none && none[0] == '0' ? NO_DEVICE : OK;
+}
+int cuDriverGetVersion(int *version) {
+    *version = 13000;
+    return OK;
+}
+int cuDeviceGetCount(int *count) {
+    *count = 1;
+    return OK;
+}
+int cuDeviceGet(int *device, int ordinal) {
+    *device = ordinal;
+    return ordinal == 0 ? OK : INVALID;
+}
+int cuDeviceGetName(char *name, int length, int) {
+    std::snprintf(name, size_t(length), "Emulated GPU");
+    return OK;
+}
+int cuDeviceGetAttribute(int *value, int attribute, int) {
+    const std::pair<int, int> known[] = {
+        {1, 1024},   // threads of a block
+        {10, 32},    // threads of a warp
+        {16, 132},   // multiprocessors
+        {75, 9},     // compute capability
+        {76, 0},
+        {97, 232448}, // shared memory of a block
+        {115, 1},    // memory pools
+    };
+    *value = 0;
+    for (auto [name, number] : known)
+        if (name == attribute)
+            *value = number;
+    return OK;
+}
+int cuDevicePrimaryCtxRetain(void **found, int) {
+    *found = &context;
+    return OK;
+}
+int cuDevicePrimaryCtxRelease_v2(int) { return OK; }
+int cuCtxSetCurrent(void *) { return OK; }
+int cuCtxGetCurrent(void **found) {
+    *found = &context;
+    return OK;
+}
+int cuCtxSynchronize() { return broken; }
+int cuCtxSetFlags(unsigned) { return OK; }
+int cuStreamCreate(void **found, unsigned) {
+    *found = &stream;
+    return OK;
+}
+int cuStreamDestroy_v2(void *) { return OK; }
+int cuStreamSynchronize(void *) { return broken; }
+int cuStreamWaitEvent(void *, void *, unsigned) { return OK; }
+int cuEventCreate(void **event, unsigned) {
+    *event = &stream;
+    return OK;
+}
+int cuEventRecord(void *, void *) { return broken; }
+int cuEventSynchronize(void *) { return broken; }
+int cuEventDestroy_v2(void *) { return OK; }
+int cuGetErrorName(int error, const char **name) {
+    switch (error) {
+    case NO_MEMORY:
+        *name = "CUDA_ERROR_OUT_OF_MEMORY";
+        break;
+    case NO_DEVICE:
+        *name = "CUDA_ERROR_NO_DEVICE";
+        break;
+    case LOST:
+        *name = "CUDA_ERROR_DEVICE_UNAVAILABLE";
+        break;
+    case ECC:
+        *name = "CUDA_ERROR_ECC_UNCORRECTABLE";
+        break;
+    case ILLEGAL:
+        *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
+        break;
+    case BAD_LAUNCH:
+        *name = "CUDA_ERROR_LAUNCH_FAILED";
+        break;
+    default:
+        *name = "CUDA_ERROR_INVALID_VALUE";
+    }
+    return OK;
+}
+int cuGetErrorString(int error, const char **name) { return cuGetErrorName(error, name); }
+
+int cuMemGetInfo_v2(size_t *free, size_t *total) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    *total = memory();
+    *free = *total - used;
+    return broken;
+}
+int cuDeviceTotalMem_v2(size_t *total, int) {
+    *total = memory();
+    return OK;
+}
+int cuDeviceGetDefaultMemPool(void **found, int) {
+    *found = &pool;
+    return OK;
+}
+int cuDeviceGetMemPool(void **found, int) {
+    *found = &pool;
+    return OK;
+}
+// The one that the worker sets: how much a pool keeps.
+int cuMemPoolSetAttribute(void *of, int attribute, void *) { return of == &pool && attribute == 4 ? OK : INVALID; }
+int cuMemAlloc_v2(uintptr_t *place, size_t size) { return allocate(place, size); }
+int cuMemAllocAsync(uintptr_t *place, size_t size, void *) { return allocate(place, size); }
+int cuMemFree_v2(uintptr_t place) { return release(place); }
+int cuMemFreeAsync(uintptr_t place, void *) { return release(place); }
+
+int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t size, void *) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (!holds(to, size))
+        return INVALID;
+    std::memcpy(reinterpret_cast<void *>(to), from, size);
+    return broken;
+}
+int cuMemcpyHtoD_v2(uintptr_t to, const void *from, size_t size) { return cuMemcpyHtoDAsync_v2(to, from, size, nullptr); }
+int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t size, void *) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (!holds(from, size))
+        return INVALID;
+    std::memcpy(to, reinterpret_cast<const void *>(from), size);
+    return broken;
+}
+int cuMemcpyDtoH_v2(void *to, uintptr_t from, size_t size) { return cuMemcpyDtoHAsync_v2(to, from, size, nullptr); }
+int cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t size, void *) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (!holds(to, size) || !holds(from, size))
+        return INVALID;
+    std::memmove(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), size);
+    return broken;
+}
+int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t size, void *) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (!holds(to, size))
+        return INVALID;
+    std::memset(reinterpret_cast<void *>(to), value, size);
+    return broken;
+}
+
+// A fat binary says so.
+int cuModuleLoadData(void **found, const void *image) {
+    uint32_t magic;
+    std::memcpy(&magic, image, sizeof magic);
+    *found = const_cast<void *>(image);
+    return magic == 0xba55ed50 ? OK : INVALID;
+}
+int cuModuleUnload(void *) { return OK; }
+int cuModuleGetFunction(void **found, void *, const char *name) {
+    for (const Known &one : known)
+        if (std::strcmp(one.name, name) == 0) {
+            *found = const_cast<Known *>(&one);
+            return OK;
+        }
+    return NOT_FOUND;
+}
+// 8: the most dynamic shared memory.
+int cuFuncSetAttribute(void *, int attribute, int value) { return attribute == 8 && value <= 232448 ? OK : INVALID; }
+
+int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned block_x, unsigned block_y, unsigned block_z,
+                   unsigned shared_bytes, void *, void **parameters, void **extra) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (int error = strike(fault()))
+        return error;
+    if (x == 0 || y == 0 || y > 65535 || z != 1 || block_x == 0 || block_x > 1024 || block_y != 1 || block_z != 1 ||
+        shared_bytes > 232448 || extra != nullptr)
+        return INVALID;
+    const auto *kernel = static_cast<const Known *>(function);
+    std::vector<size_t> sizes;
+    for (size_t i = 0; i < kernel->count; i++)
+        sizes.push_back(kernel->size(i));
+    const uint32_t grid[] = {x, y};
+    static uint64_t seed = 1;
+    seed += 0x9e3779b97f4a7c15;
+    if (mednerd_emulate(kernel->name, grid, block_x, shared_bytes, parameters, sizes.data(), sizes.size(), seed) != 0)
+        return broken = BAD_LAUNCH;
+    for (auto [start, size] : allocations)
+        if (!intact(start, size))
+            return broken = ILLEGAL;
+    return OK;
+}
+
+// cuBLAS.
+int cublasCreate_v2(void **found) {
+    *found = &handle;
+    return OK;
+}
+int cublasDestroy_v2(void *) { return OK; }
+int cublasSetStream_v2(void *, void *of) { return of == &stream ? OK : 7; }
+int cublasGemmStridedBatchedEx(void *, int across_a, int across_b, int m, int n, int k, const void *alpha, const void *a, int a_type,
+                               int lda, long long a_stride, const void *b, int b_type, int ldb, long long b_stride,
+                               const void *beta, void *c, int c_type, int ldc, long long c_stride, int batch, int compute, int) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    // CUBLAS_COMPUTE_32F: sums in single precision, and no TF32.
+    const bool known_type = a_type == 0 || a_type == 2 || a_type == 14;
+    if (compute != 68 || !known_type || b_type != a_type || c_type != a_type)
+        return 15;
+    const size_t size = a_type == 0 ? 4 : 2;
+    const float scale = *static_cast<const float *>(alpha), kept = *static_cast<const float *>(beta);
+    if (kept != 0 || broken != 0)
+        return 13;
+    // In columns, each `ld` after the one before.
+    auto fits = [&](const void *values, int rows, int columns, int ld, long long stride) {
+        const size_t last = size_t(stride) * size_t(batch - 1) + size_t(ld) * size_t(columns - 1) + size_t(rows);
+        return ld >= rows && holds(reinterpret_cast<uintptr_t>(values), last * size);
+    };
+    if (!fits(a, across_a ? k : m, across_a ? m : k, lda, a_stride) || !fits(b, across_b ? n : k, across_b ? k : n, ldb, b_stride) ||
+        !fits(c, m, n, ldc, c_stride))
+        return 7;
+    std::vector<float> left(size_t(m) * size_t(k)), right(size_t(n) * size_t(k));
+    for (long long of = 0; of < batch; of++) {
+        for (int i = 0; i < m; i++)
+            for (int p = 0; p < k; p++)
+                left[size_t(i) * k + p] = number(a, a_type, size_t(of * a_stride + (across_a ? p + (long long)i * lda : i + (long long)p * lda)));
+        for (int j = 0; j < n; j++)
+            for (int p = 0; p < k; p++)
+                right[size_t(j) * k + p] = number(b, b_type, size_t(of * b_stride + (across_b ? j + (long long)p * ldb : p + (long long)j * ldb)));
+        for (int j = 0; j < n; j++)
+            for (int i = 0; i < m; i++) {
+                float sum = 0;
+                for (int p = 0; p < k; p++)
+                    sum += left[size_t(i) * k + p] * right[size_t(j) * k + p];
+                const size_t place = size_t(of * c_stride + i + (long long)j * ldc);
+                if (c_type == 0)
+                    static_cast<float *>(c)[place] = scale * sum;
+                else if (c_type == 2)
+                    narrow(static_cast<half_t *>(c) + place, scale * sum);
+                else
+                    narrow(static_cast<bfloat_t *>(c) + place, scale * sum);
+            }
+    }
+    return OK;
+}
+
+// cuRAND, which candle opens and nobody asks for a number.
+int curandCreateGenerator(void **found, int) {
+    *found = &handle;
+    return OK;
+}
+int curandDestroyGenerator(void *) { return OK; }
+int curandSetStream(void *, void *) { return OK; }
+int curandSetPseudoRandomGeneratorSeed(void *, unsigned long long) { return OK; }
+int curandSetGeneratorOffset(void *, unsigned long long) { return OK; }
+}
