@@ -7,7 +7,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test kit-test sanitize lint kernels cuda unit bench soak deny deb appliance-test roots-test
+.PHONY: help setup build bin-dir demo test kit-test sanitize lint kernels worker cuda unit bench soak deny deb appliance-test roots-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -17,7 +17,7 @@ demo: build
 	@packaging/scripts/demo.sh $(BIN)
 
 ## make test        everything that CI runs: format, lints, documentation, every test that needs no GPU
-test: setup lint kernels unit
+test: setup lint worker unit
 
 ## make build       release binaries for the CPU, and the plugins in the tree
 build: setup
@@ -36,6 +36,10 @@ lint: setup
 ## make unit        unit, property, golden and end-to-end tests
 unit: build
 	MEDNERD_BIN_DIR=$(BIN) $(CARGO) test $(RELEASE) --workspace
+
+# The GPU worker with its kernels, for the tests that run it on an emulated driver; without nvcc they are skipped.
+worker: setup
+	@packaging/scripts/cuda.sh worker $(CARGO_TARGET_DIR)
 
 ## make kernels     compiles the GPU kernels for every chip with nvcc, which it fetches; no GPU needed
 kernels: setup

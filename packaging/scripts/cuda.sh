@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that needs nvcc, on a host without a GPU and without CUDA: `cuda.sh kernels TARGET` compiles the kernels,
-# `cuda.sh build TARGET [FEATURES]` the GPU worker as well, and prints the folder that it is in. The toolkit is fetched once,
+# `cuda.sh build TARGET [FEATURES]` the GPU worker as well, and prints the folder that it is in; `cuda.sh worker TARGET` puts it beside the
+# daemon, for tests, where it can be built. The toolkit is fetched once,
 # from the Python package index, into TARGET/cuda; CUDA_HOME names another one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -53,7 +54,7 @@ build() {
     echo "$CARGO_TARGET_DIR/$host/release"
 }
 
-target=$(realpath -m "${2:?cuda.sh kernels or build, and the target directory}")
+target=$(realpath -m "${2:?cuda.sh kernels, worker or build, and the target directory}")
 case $1 in
 kernels)
     # No network is no reason to fail: the kernels' emulation is tested without nvcc.
@@ -63,13 +64,24 @@ kernels)
     fi
     kernels "$target"
     ;;
+worker)
+    # In the folder that the other binaries are in. Where it cannot be built, none is there: one of another commit would speak
+    # another protocol.
+    if toolkit "$target"; then
+        kernels "$target"
+        install -D -m 755 -t "$target/release" "$(build "$target")/mednerd-cuda"
+    else
+        say "no nvcc here and none to be had: the GPU worker was not built, and its tests are skipped"
+        rm -f "$target/release/mednerd-cuda"
+    fi
+    ;;
 build)
     toolkit "$target" || { say "there is no nvcc; install CUDA 13.0 and set CUDA_HOME, or python3-pip"; exit 1; }
     kernels "$target"
     build "$target" "${3:-}"
     ;;
 *)
-    say "kernels or build"
+    say "kernels, worker or build"
     exit 2
     ;;
 esac

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -23,10 +24,21 @@ struct Host {
 impl Host {
     /// With these lines under `[engine]`; a batch is given up after 5 s, because the machine may be busy.
     fn new(config: Config, lines: &str) -> Self {
+        let program = binary("mednerd-simulated-gpu");
+        Self::with_worker(config, lines, |fault| {
+            format!("'{}' '{fault}'", program.display())
+        })
+    }
+
+    /// With a worker that this command of a shell starts.
+    fn with_worker(
+        config: Config,
+        lines: &str,
+        command: impl FnOnce(std::path::Display<'_>) -> String,
+    ) -> Self {
         let site = Site::with_toml("");
         let (worker, fault) = (site.path("gpu-worker"), site.path("fault"));
-        let (program, named) = (binary("mednerd-simulated-gpu"), fault.display());
-        let script = format!("#!/bin/sh\nexec '{}' '{named}'\n", program.display());
+        let script = format!("#!/bin/sh\nexec {}\n", command(fault.display()));
         fs::write(&worker, script).unwrap();
         fs::set_permissions(&worker, PermissionsExt::from_mode(0o755)).unwrap();
         let call = if lines.contains("gpu_call_ms") {
@@ -318,14 +330,90 @@ fn a_gpu_serves_beside_a_cpu_that_computes_in_8_bits() {
     );
 }
 
-/// The real worker, on a host without an NVIDIA driver. `make cuda` builds it.
-#[test]
-fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {
+/// The real worker, where `make worker` has built it.
+fn cuda_worker() -> Option<PathBuf> {
     let worker = binary("mednerd").with_file_name("mednerd-cuda");
     if !worker.is_file() {
-        println!("skipped: there is no {}; `make cuda` builds it", worker.display());
-        return;
+        println!("skipped: there is no {}; `make worker` builds it", worker.display());
     }
+    Some(worker).filter(|worker| worker.is_file())
+}
+
+/// The worker's own program with candle and cudarc on a driver that runs the kernels on the CPU: all but the chip. What goes
+/// wrong here goes wrong in the driver.
+#[test]
+fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = tempfile::tempdir().unwrap();
+    let built = Command::new(root().join("tests/emulated-gpu/driver/build"))
+        .arg(driver.path())
+        .status();
+    assert!(built.unwrap().success());
+    let (library, worker) = (driver.path().display(), worker.display());
+    let adapter = root().join("tests/fixtures/adapters/bert/lora");
+    let config = || zero_shot(Config::tiny().adapter("adapted-tiny", &adapter));
+    let host = Host::with_worker(config(), "device = \"cuda\"\ngpu_call_ms = 2000\n", |fault| {
+        format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_FAULT='{fault}' '{worker}'")
+    });
+    let daemon = host.start(6);
+    let alone = Daemon::start(&config().engine("device = \"cpu\"\n"));
+    let labels = ["disease", "drug", "dose"];
+    let requests = [
+        json!({"text": long_note(600).0, "models": ["tiny", "adapted-tiny"]}),
+        json!({"text": SENTENCE, "models": ["stretches", "adapted"], "labels": labels, "threshold": 0.4}),
+    ];
+    let places = |answer: &AnnotateResponse| {
+        let entities = answer.entities.iter();
+        let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let expected = requests.each_ref().map(|request| alone.ask(request));
+    let check = |what: &str| {
+        for (request, expected) in requests.iter().zip(&expected) {
+            let answer = daemon.ask(request);
+            assert_eq!(places(&answer), places(expected), "{what}: {}", request["models"]);
+            assert!(!answer.entities.is_empty());
+            for (found, expected) in answer.entities.iter().zip(&expected.entities) {
+                assert!((found.score - expected.score).abs() < 1e-3, "{what}");
+            }
+            assert_eq!(answer.status, Status::Ok, "{what}");
+            if what.is_empty() {
+                assert_eq!(answer.engine, Some(Engine::Cuda));
+            }
+        }
+    };
+    check("");
+    assert!(daemon.status().engine.reason.contains("Emulated GPU"));
+    let mut deaths = 0;
+    for (fault, told) in [
+        ("illegal", "ILLEGAL_ADDRESS"),
+        ("ecc", "ECC_UNCORRECTABLE"),
+        ("lost", "DEVICE_UNAVAILABLE"),
+        ("hang", "was not done after"),
+        ("memory", ""),
+    ] {
+        host.inject(fault);
+        check(fault);
+        eventually("the fault has struck", || host.has_struck());
+        if !told.is_empty() {
+            deaths += 1;
+            eventually("the worker's death is told", || {
+                daemon.status().engine.gpus[0].deaths == deaths
+            });
+            let death = daemon.status().engine.gpus[0].last_death.clone();
+            let cause = death.map(|death| death.cause).unwrap_or_default();
+            assert!(cause.contains(told), "{fault}: {cause}");
+        }
+        wait_for_gpu(&daemon, 6);
+        check("");
+    }
+    assert_eq!(daemon.status().engine.gpus[0].deaths, deaths);
+}
+
+/// The real worker, on a host without an NVIDIA driver.
+#[test]
+fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {
+    let Some(worker) = cuda_worker() else { return };
     if std::path::Path::new("/proc/driver/nvidia/version").exists() {
         println!("skipped: this host has an NVIDIA driver; tests/gpu/run tests there");
         return;
@@ -391,10 +479,10 @@ fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     assert!(daemon.log().contains("does not fit"));
 }
 
-/// Zero-shot models of each kind: labels before the text or with an encoder, stretches or words, and an adapter.
-fn zero_shot() -> Config {
+/// Zero-shot models of each kind behind these models: labels before the text or with an encoder, stretches or words, and an adapter.
+fn zero_shot(first: Config) -> Config {
     let gliner = root().join("tests/fixtures/gliner");
-    Config::tiny()
+    first
         .model("stretches", &gliner.join("span-rnn"), false)
         .model("words", &gliner.join("bi-token"), false)
         .model("base", &gliner.join("span"), false)
@@ -417,8 +505,8 @@ fn a_gpu_computes_the_encoders_of_zero_shot_models() {
             "text": text, "models": ["adapted", "tiny", "words"], "labels": few, "threshold": 0.4, "nested": true,
         }));
     }
-    let alone = Daemon::start(&zero_shot().engine("device = \"cpu\"\n"));
-    let host = Host::new(zero_shot(), "device = \"cuda\"\n");
+    let alone = Daemon::start(&zero_shot(Config::tiny()).engine("device = \"cpu\"\n"));
+    let host = Host::new(zero_shot(Config::tiny()), "device = \"cuda\"\n");
     let daemon = host.start(models.len() + 1);
     let mut found = 0;
     for request in &requests {

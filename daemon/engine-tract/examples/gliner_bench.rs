@@ -49,7 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|score| Some(*score).filter(|s| s.is_finite()))
             .collect();
         let told = if wanted["quiet"] == true { Vec::new() } else { told };
-        println!("{}", json!({ "scores": told, "ms": times, "encoder_ms": encoder, "label_ms": label_ms }));
+        println!(
+            "{}",
+            json!({ "scores": told, "ms": times, "encoder_ms": encoder, "label_ms": label_ms })
+        );
     }
     Ok(())
 }
