@@ -17,8 +17,9 @@ namespace {
 enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NOT_FOUND = 500, ILLEGAL = 700, BAD_LAUNCH = 719 };
 
 const size_t AROUND = 256;
-std::recursive_mutex all;
-std::map<uintptr_t, size_t> allocations;
+// These too outlive whatever ends the process.
+std::recursive_mutex &all = *new std::recursive_mutex;
+std::map<uintptr_t, size_t> &allocations = *new std::map<uintptr_t, size_t>;
 size_t used;
 int broken;
 int context, stream, pool, handle;

@@ -57,7 +57,8 @@ struct Fibre {
     std::vector<std::pair<void *, const void *>> copies;
 };
 
-std::vector<Fibre> fibres;
+// Never freed: a process may end while another of its threads is in here.
+std::vector<Fibre> &fibres = *new std::vector<Fibre>;
 size_t current;
 void *scheduler;
 void (*invoke_kernel)(void *const *);
