@@ -18,7 +18,7 @@ use serde_json::json;
 /// A folder whose daemon has a simulated GPU, and the file that names its faults.
 struct Host {
     site: Site,
-    fault: std::path::PathBuf,
+    fault: PathBuf,
 }
 
 impl Host {
@@ -334,7 +334,10 @@ fn a_gpu_serves_beside_a_cpu_that_computes_in_8_bits() {
 fn cuda_worker() -> Option<PathBuf> {
     let worker = binary("mednerd").with_file_name("mednerd-cuda");
     if !worker.is_file() {
-        println!("skipped: there is no {}; `make worker` builds it", worker.display());
+        println!(
+            "skipped: there is no {}; `make worker` builds it",
+            worker.display()
+        );
     }
     Some(worker).filter(|worker| worker.is_file())
 }
@@ -350,17 +353,22 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
         .status();
     assert!(built.unwrap().success());
     let (library, worker) = (driver.path().display(), worker.display());
-    let adapter = root().join("tests/fixtures/adapters/bert/lora");
-    let config = || zero_shot(Config::tiny().adapter("adapted-tiny", &adapter));
+    let fixtures = root().join("tests/fixtures");
+    let config = || {
+        Config::tiny()
+            .adapter("adapted-tiny", &fixtures.join("adapters/bert/lora"))
+            .model("base", &fixtures.join("gliner/span"), false)
+            .adapter("adapted", &fixtures.join("gliner/adapters/encoder"))
+    };
     let host = Host::with_worker(config(), "device = \"cuda\"\ngpu_call_ms = 2000\n", |fault| {
         format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_FAULT='{fault}' '{worker}'")
     });
-    let daemon = host.start(6);
+    let daemon = host.start(4);
     let alone = Daemon::start(&config().engine("device = \"cpu\"\n"));
     let labels = ["disease", "drug", "dose"];
     let requests = [
-        json!({"text": long_note(600).0, "models": ["tiny", "adapted-tiny"]}),
-        json!({"text": SENTENCE, "models": ["stretches", "adapted"], "labels": labels, "threshold": 0.4}),
+        json!({"text": SENTENCE, "models": ["tiny", "adapted-tiny"]}),
+        json!({"text": SENTENCE, "models": ["base", "adapted"], "labels": labels, "threshold": 0.4}),
     ];
     let places = |answer: &AnnotateResponse| {
         let entities = answer.entities.iter();
@@ -404,10 +412,61 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
             let cause = death.map(|death| death.cause).unwrap_or_default();
             assert!(cause.contains(told), "{fault}: {cause}");
         }
-        wait_for_gpu(&daemon, 6);
+        wait_for_gpu(&daemon, 4);
         check("");
     }
     assert_eq!(daemon.status().engine.gpus[0].deaths, deaths);
+}
+
+/// A small batch is recorded the first time and replayed from then on, without any memory being asked for; and where the driver
+/// captures nothing, answers are the same.
+#[test]
+fn the_cuda_worker_replays_small_batches_without_allocating() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = tempfile::tempdir().unwrap();
+    let built = Command::new(root().join("tests/emulated-gpu/driver/build"))
+        .arg(driver.path())
+        .status();
+    assert!(built.unwrap().success());
+    let (library, worker) = (driver.path().display(), worker.display());
+    let file = driver.path().join("counts");
+    let counts = || {
+        let text = fs::read_to_string(&file).unwrap();
+        let (graphs, allocations) = text.split_once(' ').unwrap();
+        (
+            graphs.parse::<u64>().unwrap(),
+            allocations.parse::<u64>().unwrap(),
+        )
+    };
+    let start = |graphs: &str| {
+        let host = Host::with_worker(Config::tiny(), "device = \"cuda\"\ngpu_call_ms = 2000\n", |_| {
+            format!(
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_GRAPHS={graphs} '{worker}'",
+                file.display()
+            )
+        });
+        let daemon = host.start(1);
+        (host, daemon)
+    };
+    let answer = {
+        let (_host, daemon) = start("1");
+        let answer = daemon.annotate(SENTENCE);
+        assert_eq!(answer.engine, Some(Engine::Cuda));
+        assert!(!answer.entities.is_empty());
+        let (graphs, allocations) = counts();
+        for _ in 0..5 {
+            assert_eq!(daemon.annotate(SENTENCE).entities, answer.entities);
+        }
+        let after = counts();
+        assert!(after.0 >= graphs + 5, "{graphs} graphs before, {} after", after.0);
+        assert_eq!(after.1, allocations);
+        answer
+    };
+    fs::remove_file(&file).unwrap();
+    let (_host, daemon) = start("0");
+    let plain = daemon.annotate(SENTENCE);
+    assert_eq!((plain.engine, plain.entities), (answer.engine, answer.entities));
+    assert!(!file.exists(), "a graph was launched");
 }
 
 /// The real worker, on a host without an NVIDIA driver.
@@ -479,10 +538,10 @@ fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     assert!(daemon.log().contains("does not fit"));
 }
 
-/// Zero-shot models of each kind behind these models: labels before the text or with an encoder, stretches or words, and an adapter.
-fn zero_shot(first: Config) -> Config {
+/// Zero-shot models of each kind: labels before the text or with an encoder, stretches or words, and an adapter.
+fn zero_shot() -> Config {
     let gliner = root().join("tests/fixtures/gliner");
-    first
+    Config::tiny()
         .model("stretches", &gliner.join("span-rnn"), false)
         .model("words", &gliner.join("bi-token"), false)
         .model("base", &gliner.join("span"), false)
@@ -505,8 +564,8 @@ fn a_gpu_computes_the_encoders_of_zero_shot_models() {
             "text": text, "models": ["adapted", "tiny", "words"], "labels": few, "threshold": 0.4, "nested": true,
         }));
     }
-    let alone = Daemon::start(&zero_shot(Config::tiny()).engine("device = \"cpu\"\n"));
-    let host = Host::new(zero_shot(Config::tiny()), "device = \"cuda\"\n");
+    let alone = Daemon::start(&zero_shot().engine("device = \"cpu\"\n"));
+    let host = Host::new(zero_shot(), "device = \"cuda\"\n");
     let daemon = host.start(models.len() + 1);
     let mut found = 0;
     for request in &requests {

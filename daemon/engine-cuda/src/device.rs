@@ -1,19 +1,23 @@
-//! [`Device`] on candle: a buffer is a tensor of one dimension, a product is candle's, a kernel is launched on the device's
-//! one stream.
+//! [`Device`] on candle: a buffer is a tensor of one dimension, a product is cuBLAS's, a kernel is launched on the device's one stream.
+//! A recording is a CUDA graph, captured on a stream of its own and launched on that one.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::ffi::c_void;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::CudaDType;
+use candle_core::cuda_backend::cudarc::cublas::{self, CudaBlas};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, sys,
+    CudaFunction, CudaGraph, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
+use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
 /// The kernels as nvcc made them, and their names without the suffix of the precision.
@@ -53,10 +57,22 @@ const TENSOR: [&str; 6] = [
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
+/// What cuBLAS may use while a graph runs, in bytes: what NVIDIA recommends for Hopper.
+const WORKSPACE: usize = 32 << 20;
+
 /// A GPU.
 pub struct Cuda {
     device: CudaDevice,
     stream: Arc<CudaStream>,
+    blas: CudaBlas,
+    /// What is enqueued here is captured.
+    captured: Arc<CudaStream>,
+    captured_blas: CudaBlas,
+    /// The memory of that cuBLAS, which graphs keep the address of.
+    _workspace: Tensor,
+    arena: Arc<Arena>,
+    /// A capture failed once, and none is tried again.
+    unrecorded: AtomicBool,
     precision: Precision,
     functions: HashMap<&'static str, CudaFunction>,
     shared_limit: usize,
@@ -74,6 +90,83 @@ fn failed(error: impl std::fmt::Display) -> DeviceError {
     match short {
         true => DeviceError::OutOfMemory,
         false => DeviceError::Failed(text.lines().next().unwrap_or_default().to_owned()),
+    }
+}
+
+/// Memory that recordings share: what one has done with, the next one takes, and graphs keep its address. It grows to what the largest
+/// needs at once, and is never given back.
+#[derive(Default)]
+struct Arena {
+    free: Mutex<Vec<Tensor>>,
+    bytes: AtomicU64,
+}
+
+impl Arena {
+    /// A piece of just this size: with a larger one in its place, the next of that size could miss it, and a capture would need more
+    /// than its rehearsal.
+    fn take(&self, dtype: DType, size: usize) -> Option<Tensor> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |piece: &Tensor| piece.dtype() == dtype && piece.elem_count() == size;
+        let place = free.iter().position(fits)?;
+        Some(free.swap_remove(place))
+    }
+}
+
+/// Memory of the GPU.
+pub struct Buffer {
+    /// `None` when it is gone.
+    tensor: Option<Tensor>,
+    count: usize,
+    /// Where it goes back to.
+    home: Option<Arc<Arena>>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let (Some(home), Some(tensor)) = (&self.home, self.tensor.take()) {
+            home.free
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(tensor);
+        }
+    }
+}
+
+/// Work that the GPU does again.
+pub struct Recording(CudaGraph);
+
+// SAFETY: a graph is launched while the device's gate is held, and destroyed by its one owner; neither asks for a thread.
+unsafe impl Send for Recording {}
+// SAFETY: as above.
+unsafe impl Sync for Recording {}
+
+/// What this thread does with what it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Do,
+    /// Does it on memory of the arena.
+    Rehearse,
+    /// Captures it on that memory.
+    Capture,
+}
+
+thread_local! {
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Do) };
+}
+
+/// A mode until it is dropped.
+struct In;
+
+impl In {
+    fn mode(mode: Mode) -> Self {
+        MODE.set(mode);
+        Self
+    }
+}
+
+impl Drop for In {
+    fn drop(&mut self) {
+        MODE.set(Mode::Do);
     }
 }
 
@@ -120,9 +213,30 @@ impl Cuda {
             }
         }
         keep_memory(context.cu_device()).map_err(failed)?;
+        let captured = context.new_stream().map_err(failed)?;
+        let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
+        let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
+        // SAFETY: nothing reads it before cuBLAS has written it.
+        let slice = unsafe { device.alloc::<u32>(WORKSPACE / 4) }.map_err(failed)?;
+        let workspace = CudaStorage::wrap_cuda_slice(slice, device.clone());
+        let workspace =
+            Tensor::from_storage(Storage::Cuda(workspace), WORKSPACE / 4, BackpropOp::none(), false);
+        let (address, _) = place(&workspace, &stream)?;
+        // SAFETY: the handle is live, and the memory lives as long as it does: the fields are dropped together, at the process's end.
+        unsafe {
+            cublas::sys::cublasSetWorkspace_v2(*captured_blas.handle(), address as *mut c_void, WORKSPACE)
+        }
+        .result()
+        .map_err(failed)?;
         Ok(Self {
             device,
             stream,
+            blas,
+            captured,
+            captured_blas,
+            _workspace: workspace,
+            arena: Arc::default(),
+            unrecorded: AtomicBool::new(false),
             precision,
             functions,
             shared_limit,
@@ -141,46 +255,101 @@ impl Cuda {
         }
     }
 
+    /// From now on every launch is told to the driver, for comparison.
+    #[cfg(feature = "checks")]
+    pub fn record_nothing(&self) {
+        self.unrecorded.store(true, Ordering::Relaxed);
+    }
+
+    /// Work as a graph; what it leaves in its buffer is there when that has been launched.
+    fn capture(
+        &self,
+        work: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
+    ) -> Result<(Recording, Buffer), DeviceError> {
+        let thread = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.captured.begin_capture(thread).map_err(failed)?;
+        let made = {
+            let _capturing = In::mode(Mode::Capture);
+            work()
+        };
+        // Whatever came of it, the capture must end.
+        let graph = self.captured.end_capture(sys::CUgraphInstantiate_flags(0));
+        let buffer = made?;
+        let graph = graph.map_err(failed)?;
+        let graph = graph.ok_or_else(|| DeviceError::Failed("a capture has no graph".to_owned()))?;
+        Ok((Recording(graph), buffer))
+    }
+
+    /// Whether this thread captures, or else does what it asks for.
+    fn captures(&self) -> bool {
+        MODE.get() == Mode::Capture
+    }
+
     fn empty<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<Tensor, DeviceError> {
         // SAFETY: any bits are a value of these types, and kernels write before anything reads.
         let slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
         Ok(self.tensor(CudaStorage::wrap_cuda_slice(slice, self.device.clone()), count))
     }
 
-    fn copy<T: CudaDType + DeviceRepr + 'static>(&self, values: &[T]) -> Result<Tensor, DeviceError> {
+    fn copy<T: CudaDType + DeviceRepr + 'static>(&self, values: &[T]) -> Result<Buffer, DeviceError> {
+        if MODE.get() != Mode::Do {
+            return Err(DeviceError::Failed("a copy cannot be recorded".to_owned()));
+        }
         let slice = self.device.clone_htod(values).map_err(failed)?;
-        Ok(self.tensor(
-            CudaStorage::wrap_cuda_slice(slice, self.device.clone()),
-            values.len(),
-        ))
+        let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
+        let count = values.len();
+        Ok(Buffer {
+            tensor: Some(self.tensor(storage, count)),
+            count,
+            home: None,
+        })
+    }
+
+    fn made(&self, dtype: DType, count: usize) -> Result<Tensor, DeviceError> {
+        match dtype {
+            DType::F32 => self.empty::<f32>(count),
+            DType::F16 => self.empty::<f16>(count),
+            DType::BF16 => self.empty::<bf16>(count),
+            DType::U32 => self.empty::<u32>(count),
+            _ => self.empty::<i64>(count),
+        }
     }
 
     fn tensor(&self, storage: CudaStorage, count: usize) -> Tensor {
         Tensor::from_storage(Storage::Cuda(storage), count, BackpropOp::none(), false)
     }
 
-    /// Where a tensor's first element lies, and the bytes of an element.
-    fn place(&self, tensor: &Tensor) -> Result<(u64, usize), DeviceError> {
-        let (storage, layout) = tensor.storage_and_layout();
-        let Storage::Cuda(storage) = &*storage else {
-            return Err(DeviceError::Failed("a tensor is not on the GPU".to_owned()));
-        };
-        fn at<T: CudaDType>(storage: &CudaStorage, stream: &CudaStream) -> Result<u64, Error> {
-            Ok(storage.as_cuda_slice::<T>()?.device_ptr(stream).0)
-        }
-        let start = match tensor.dtype() {
-            DType::F32 => at::<f32>(storage, &self.stream),
-            DType::F16 => at::<f16>(storage, &self.stream),
-            DType::BF16 => at::<bf16>(storage, &self.stream),
-            DType::U32 => at::<u32>(storage, &self.stream),
-            _ => at::<i64>(storage, &self.stream),
-        };
-        let size = tensor.dtype().size_in_bytes();
-        Ok((
-            start.map_err(failed)? + (layout.start_offset() * size) as u64,
-            size,
-        ))
+    /// Where a buffer's first element lies, and the bytes of an element.
+    fn place(&self, buffer: &Buffer) -> Result<(u64, usize), DeviceError> {
+        place(tensor(buffer)?, &self.stream)
     }
+}
+
+fn tensor(buffer: &Buffer) -> Result<&Tensor, DeviceError> {
+    let tensor = buffer.tensor.as_ref();
+    tensor.ok_or_else(|| DeviceError::Failed("a buffer is gone".to_owned()))
+}
+
+fn place(tensor: &Tensor, stream: &CudaStream) -> Result<(u64, usize), DeviceError> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else {
+        return Err(DeviceError::Failed("a tensor is not on the GPU".to_owned()));
+    };
+    fn at<T: CudaDType>(storage: &CudaStorage, stream: &CudaStream) -> Result<u64, Error> {
+        Ok(storage.as_cuda_slice::<T>()?.device_ptr(stream).0)
+    }
+    let start = match tensor.dtype() {
+        DType::F32 => at::<f32>(storage, stream),
+        DType::F16 => at::<f16>(storage, stream),
+        DType::BF16 => at::<bf16>(storage, stream),
+        DType::U32 => at::<u32>(storage, stream),
+        _ => at::<i64>(storage, stream),
+    };
+    let size = tensor.dtype().size_in_bytes();
+    Ok((
+        start.map_err(failed)? + (layout.start_offset() * size) as u64,
+        size,
+    ))
 }
 
 /// Has the memory pool keep what is freed: the next batch takes it again without asking the driver.
@@ -196,7 +365,8 @@ fn keep_memory(device: sys::CUdevice) -> Result<(), candle_core::cuda_backend::c
 }
 
 impl Device for Cuda {
-    type Buffer = Tensor;
+    type Buffer = Buffer;
+    type Recording = Recording;
 
     fn precision(&self) -> Precision {
         self.precision
@@ -210,17 +380,37 @@ impl Device for Cuda {
         self.tensor_cores
     }
 
-    fn allocate(&self, kind: Kind, count: usize) -> Result<Tensor, DeviceError> {
-        match self.dtype(kind) {
-            DType::F32 => self.empty::<f32>(count),
-            DType::F16 => self.empty::<f16>(count),
-            DType::BF16 => self.empty::<bf16>(count),
-            DType::U32 => self.empty::<u32>(count),
-            _ => self.empty::<i64>(count),
+    fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
+        let dtype = self.dtype(kind);
+        let mode = MODE.get();
+        if mode == Mode::Do {
+            let tensor = Some(self.made(dtype, count)?);
+            let home = None;
+            return Ok(Buffer { tensor, count, home });
         }
+        // Of few sizes, so that other recordings can take it too.
+        let size = count.next_power_of_two();
+        let tensor = match self.arena.take(dtype, size) {
+            Some(tensor) => tensor,
+            None if mode == Mode::Capture => {
+                let why = "a recording asks for memory that its rehearsal did not ask for";
+                return Err(DeviceError::Failed(why.to_owned()));
+            }
+            None => {
+                let tensor = self.made(dtype, size)?;
+                let bytes = (size * dtype.size_in_bytes()) as u64;
+                self.arena.bytes.fetch_add(bytes, Ordering::Relaxed);
+                tensor
+            }
+        };
+        Ok(Buffer {
+            tensor: Some(tensor),
+            count,
+            home: Some(Arc::clone(&self.arena)),
+        })
     }
 
-    fn upload(&self, values: Values<'_>) -> Result<Tensor, DeviceError> {
+    fn upload(&self, values: Values<'_>) -> Result<Buffer, DeviceError> {
         match values {
             Values::Floats(values) => self.copy(values),
             Values::Indices(values) => self.copy(values),
@@ -236,40 +426,90 @@ impl Device for Cuda {
         }
     }
 
-    fn download(&self, buffer: &Tensor) -> Result<Vec<f32>, DeviceError> {
+    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
         // Errors that a dropped buffer met are told here.
         self.stream.context().check_err().map_err(failed)?;
-        let (storage, _) = buffer.storage_and_layout();
+        let (tensor, count) = (tensor(buffer)?, buffer.count);
+        let (storage, _) = tensor.storage_and_layout();
         let Storage::Cuda(storage) = &*storage else {
             return Err(DeviceError::Failed("a tensor is not on the GPU".to_owned()));
         };
         fn read<T: CudaDType + DeviceRepr>(
             device: &CudaDevice,
             storage: &CudaStorage,
+            count: usize,
         ) -> Result<Vec<T>, Error> {
-            device.clone_dtoh(storage.as_cuda_slice::<T>()?)
+            device.clone_dtoh(&storage.as_cuda_slice::<T>()?.slice(..count))
         }
         // The copy waits for the stream; what a kernel did wrong is told by it.
-        let values = match buffer.dtype() {
-            DType::F32 => read::<f32>(&self.device, storage),
-            DType::F16 => {
-                read::<f16>(&self.device, storage).map(|v| v.into_iter().map(f16::to_f32).collect())
-            }
-            DType::BF16 => {
-                read::<bf16>(&self.device, storage).map(|v| v.into_iter().map(bf16::to_f32).collect())
-            }
-            _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
-        };
+        let values =
+            match tensor.dtype() {
+                DType::F32 => read::<f32>(&self.device, storage, count),
+                DType::F16 => read::<f16>(&self.device, storage, count)
+                    .map(|v| v.into_iter().map(f16::to_f32).collect()),
+                DType::BF16 => read::<bf16>(&self.device, storage, count)
+                    .map(|v| v.into_iter().map(bf16::to_f32).collect()),
+                _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
+            };
         let values = values.map_err(failed)?;
         self.stream.synchronize().map_err(failed)?;
         Ok(values)
     }
 
-    fn address(&self, buffer: &Tensor) -> Result<u64, DeviceError> {
+    fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {
+        let (address, size) = self.place(buffer)?;
+        if values.len() != buffer.count || size != 4 {
+            return Err(DeviceError::Failed("a buffer holds other numbers".to_owned()));
+        }
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: the buffer has as many numbers, and nobody else has it. Memory of the host that is not pinned has been read when
+        // the call returns.
+        unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }.map_err(failed)
+    }
+
+    fn record(
+        &self,
+        work: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
+    ) -> Result<Recorded<Self>, DeviceError> {
+        if self.unrecorded.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        {
+            let _rehearsing = In::mode(Mode::Rehearse);
+            drop(work()?);
+        }
+        match self.capture(work) {
+            Ok((recording, buffer)) => {
+                self.replay(&recording)?;
+                Ok(Some((recording, buffer)))
+            }
+            Err(_) => {
+                // Where the GPU is whole, it can do without.
+                self.stream.synchronize().map_err(failed)?;
+                self.unrecorded.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn recorded(&self) -> u64 {
+        self.arena.bytes.load(Ordering::Relaxed)
+    }
+
+    fn replay(&self, recording: &Recording) -> Result<(), DeviceError> {
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: the graph is whole; the weights, tables and numbers that it reads are kept by who has the recording, and the arena
+        // is never freed.
+        unsafe { result::graph::launch(recording.0.cu_graph_exec(), self.stream.cu_stream()) }.map_err(failed)
+    }
+
+    fn address(&self, buffer: &Buffer) -> Result<u64, DeviceError> {
         Ok(self.place(buffer)?.0)
     }
 
-    fn launch(&self, name: &str, launch: Launch, arguments: &[Arg<'_, Tensor>]) -> Result<(), DeviceError> {
+    fn launch(&self, name: &str, launch: Launch, arguments: &[Arg<'_, Buffer>]) -> Result<(), DeviceError> {
         let function = self.functions.get(name);
         let function = function.ok_or_else(|| DeviceError::Failed(format!("there is no kernel {name}")))?;
         let whole = |number: usize| {
@@ -296,7 +536,12 @@ impl Device for Cuda {
             block_dim: (dimension(launch.block)?, 1, 1),
             shared_mem_bytes: dimension(4 * launch.shared)?,
         };
-        let mut builder = self.stream.launch_builder(function);
+        let stream = if self.captures() {
+            &self.captured
+        } else {
+            &self.stream
+        };
+        let mut builder = stream.launch_builder(function);
         for value in &values {
             match value {
                 Value::Address(value) => builder.arg(value),
@@ -313,21 +558,61 @@ impl Device for Cuda {
 
     fn product(
         &self,
-        x: &Tensor,
+        x: &Buffer,
         rows: Range<usize>,
-        weight: &Tensor,
+        weight: &Buffer,
         inputs: usize,
         outputs: usize,
-    ) -> Result<Tensor, DeviceError> {
-        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = rows.len();
-        let product = || {
-            let x = x
-                .narrow(0, rows.start * inputs, count * inputs)?
-                .reshape((count, inputs))?;
-            let weight = weight.reshape((outputs, inputs))?;
-            x.matmul(&weight.t()?)?.flatten_all()
+    ) -> Result<Buffer, DeviceError> {
+        let out = self.allocate(Kind::Elements, rows.len() * outputs)?;
+        let (x, size) = self.place(x)?;
+        let x = x + (rows.start * inputs * size) as u64;
+        let (weight, y) = (self.place(weight)?.0, self.place(&out)?.0);
+        let whole = |number: usize| {
+            i32::try_from(number).map_err(|_| DeviceError::Failed("a product is too large".to_owned()))
         };
-        product().map_err(failed)
+        let (m, n, k) = (whole(outputs)?, whole(rows.len())?, whole(inputs)?);
+        let kind = match self.precision {
+            Precision::Fp32 => cublas::sys::cudaDataType::CUDA_R_32F,
+            Precision::Fp16 => cublas::sys::cudaDataType::CUDA_R_16F,
+            Precision::Bf16 => cublas::sys::cudaDataType::CUDA_R_16BF,
+        };
+        let blas = if self.captures() {
+            &self.captured_blas
+        } else {
+            &self.blas
+        };
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: to cuBLAS a matrix of rows is the transpose of one of columns, so this is y^T = W x^T with W given as columns of
+        // `inputs`. `x` has the rows, `weight` `outputs` of them and `out` was made for the result; all live until the call
+        // returns, and are freed on the same stream behind it. Sums are in single precision.
+        unsafe {
+            cublas::result::gemm_ex(
+                *blas.handle(),
+                CUBLAS_OP_T,
+                CUBLAS_OP_N,
+                m,
+                n,
+                k,
+                (&raw const one).cast(),
+                weight as *const c_void,
+                kind,
+                k,
+                x as *const c_void,
+                kind,
+                k,
+                (&raw const zero).cast(),
+                y as *mut c_void,
+                kind,
+                m,
+                cublas::sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map_err(failed)?;
+        Ok(out)
     }
 }

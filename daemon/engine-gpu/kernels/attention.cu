@@ -14,7 +14,8 @@ template <typename T> __device__ __forceinline__ float biased(const T *row, cons
 }
 
 // `qkv` has rows of queries, keys and values side by side, each head by head, to which `bias` is added, which may be null;
-// `kv_heads` heads of keys and values serve `heads` of queries. `tiles` holds pairs: a sequence, and the first of up to 16 of its queries; `starts` the cumulative
+// `kv_heads` heads of keys and values serve `heads` of queries. `tiles` holds pairs: a sequence, and the first of up to 16 of its queries, or nothing to do where
+// that is beyond the sequence; `starts` the cumulative
 // lengths, one more than there are sequences. A query sees keys up to `reach` away; `reach` < 0: all.
 //
 // With `columns` not null, places enter: `columns[distance + context - 1]` is the row of the projected tables for the
@@ -30,6 +31,8 @@ __device__ void attend(const T *qkv, const T *bias, T *out, const index_t *tiles
     const int head = blockIdx.y, kv_head = head / (heads / kv_heads);
     const size_t begin = starts[sequence];
     const int length = starts[sequence + 1] - starts[sequence];
+    if (first >= length)
+        return;
     const int count = min(QUERIES, length - first);
     const int row = d + 1, span = QUERIES + key_tile - 1;
     const size_t stride = size_t(heads + 2 * kv_heads) * d;

@@ -98,6 +98,8 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
     // Within a sequence, 32 bits are enough.
     qkv += begin * stride;
     const int length = starts[sequence + 1] - starts[sequence];
+    if (first >= length)
+        return;
     // A lane has rows `row` and `row + 8` of its warp's 16, and two columns from `column` on of each eight.
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
     const int warp = threadIdx.x / 32, own = first + warp * 16;

@@ -86,10 +86,16 @@ impl From<DeviceError> for Fault {
     }
 }
 
+/// What came of [recording](Device::record): a recording and what it leaves, where the device records at all.
+pub type Recorded<D> = Option<(<D as Device>::Recording, <D as Device>::Buffer)>;
+
 /// A GPU. Calls may come from several threads; each is whole for itself, and what one thread calls happens in its order.
-pub trait Device: Send + Sync + 'static {
+pub trait Device: Sized + Send + Sync + 'static {
     /// Memory on the device; freed when dropped, after the work that uses it.
     type Buffer: Send + Sync;
+
+    /// Work that was [recorded](Self::record), with the memory that it uses.
+    type Recording: Send + Sync;
 
     /// The precision of elements.
     fn precision(&self) -> Precision;
@@ -117,6 +123,32 @@ pub trait Device: Send + Sync + 'static {
     /// # Errors
     /// [`DeviceError`]
     fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, DeviceError>;
+
+    /// Overwrites a buffer of [`Kind::Indices`] with as many numbers as it has, after everything before.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn overwrite(&self, buffer: &Self::Buffer, values: &[u32]) -> Result<(), DeviceError>;
+
+    /// Does `work`, which only allocates, launches and multiplies, and gives what it leaves in its buffer, and the recording that does
+    /// it again on the same memory. It is called twice, and does the same both times. `None`, and nothing done, where the device
+    /// records nothing. Recordings share the memory of what they do not give, and so one is replayed after the other has been read.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn record(
+        &self,
+        work: &mut dyn FnMut() -> Result<Self::Buffer, DeviceError>,
+    ) -> Result<Recorded<Self>, DeviceError>;
+
+    /// Bytes that recordings hold.
+    fn recorded(&self) -> u64;
+
+    /// Does what was recorded: reads from buffers what is in them now.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn replay(&self, recording: &Self::Recording) -> Result<(), DeviceError>;
 
     /// Where a buffer lies.
     ///

@@ -13,5 +13,5 @@ mod lower;
 mod pack;
 mod run;
 
-pub use device::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
+pub use device::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 pub use engine::GpuEngine;

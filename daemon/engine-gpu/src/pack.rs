@@ -9,6 +9,8 @@ use mednerd_model::Positions;
 pub(crate) const QUERIES: usize = 16;
 /// And of those on tensor cores.
 pub(crate) const TENSOR_QUERIES: usize = 64;
+/// Tokens to whole multiples of which small batches are filled up.
+pub(crate) const BLOCK: usize = 64;
 
 /// Which row of the table of places each token gets. The token-type row is in the rows already, so that there may be one row
 /// for all.
@@ -122,6 +124,48 @@ fn members<'a>(branches: &'a [Branch<'a>]) -> Vec<Member<'a>> {
     branches.iter().enumerate().map(member).collect()
 }
 
+/// Packs windows for one model, each a branch, and fills up: to whole blocks of [`BLOCK`] tokens, which are in no sequence, and to as
+/// many tiles as such a number of tokens in so many sequences can have. So batches are alike that have as many blocks and sequences.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) fn pack_in_blocks(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
+    let exact = pack(branches, rule, queries);
+    let Some(stage) = exact.stages.first() else {
+        return exact;
+    };
+    let tokens = stage.tokens.next_multiple_of(BLOCK);
+    let tiles = tokens / queries + branches.len();
+    let of = |begin: usize, count: usize| exact.values.get(begin..begin + count).unwrap_or_default();
+    let mut values = Vec::new();
+    let mut filled = |begin: usize, count: usize, size: usize, fill: u32| {
+        let place = values.len();
+        values.extend_from_slice(of(begin, count));
+        values.resize(place + size, fill);
+        place
+    };
+    let mut of_tokens = |begin: usize| filled(begin, stage.tokens, tokens, 0);
+    let [ids, rows, places, sequences, slots] =
+        [stage.ids, stage.rows, stage.places, stage.sequences, stage.slots].map(&mut of_tokens);
+    let count = branches.len() + 1;
+    let starts = filled(stage.starts, count, count, 0);
+    // Of the first sequence, and beyond any.
+    let nothing = [0, tokens as u32].into_iter().cycle();
+    let tile = filled(stage.tile, 2 * stage.tiles, 2 * stage.tiles, 0);
+    values.extend(nothing.take(2 * tiles.saturating_sub(stage.tiles)));
+    let stages = vec![Stage {
+        layer: 0,
+        tokens,
+        tiles: tiles.max(stage.tiles),
+        ids,
+        rows,
+        places,
+        sequences,
+        slots,
+        starts,
+        tile,
+    }];
+    Packed { values, stages }
+}
+
 /// Packs branches; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
 #[allow(clippy::cast_possible_truncation)]
 pub(crate) fn pack(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
@@ -210,6 +254,51 @@ mod tests {
         assert_eq!(packed.values.len(), stage.tile + 6);
         let plain = pack(&branches[..1], Rows::Counted(None), QUERIES);
         assert_eq!(plain.values[plain.stages[0].rows..][..3], [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_filled_up_has_the_shape_of_its_blocks_and_sequences() {
+        let mut shapes = Vec::new();
+        for lengths in [[1, 1], [40, 3], [17, 47], [64, 0], [1, 60]] {
+            let ids = lengths.map(|length| vec![9; length]);
+            let windows = ids.iter().enumerate().filter(|(_, ids)| !ids.is_empty());
+            let branches: Vec<Branch<'_>> = windows.map(|(window, ids)| branch(window, ids, 1, 4)).collect();
+            let exact = pack(&branches, Rows::Counted(None), QUERIES);
+            let packed = pack_in_blocks(&branches, Rows::Counted(None), QUERIES);
+            let (one, other) = (&exact.stages[0], &packed.stages[0]);
+            let tokens = one.tokens;
+            for (exactly, filled) in [
+                (one.ids, other.ids),
+                (one.rows, other.rows),
+                (one.places, other.places),
+                (one.sequences, other.sequences),
+                (one.slots, other.slots),
+            ] {
+                assert_eq!(
+                    packed.values[filled..][..tokens],
+                    exact.values[exactly..][..tokens]
+                );
+                assert!(
+                    packed.values[filled + tokens..filled + other.tokens]
+                        .iter()
+                        .all(|x| *x == 0)
+                );
+            }
+            let starts = branches.len() + 1;
+            assert_eq!(
+                packed.values[other.starts..][..starts],
+                exact.values[one.starts..][..starts]
+            );
+            let tiles = &packed.values[other.tile..];
+            assert_eq!(tiles.len(), 2 * other.tiles);
+            assert_eq!(tiles[..2 * one.tiles], exact.values[one.tile..]);
+            assert!(tiles[2 * one.tiles..].chunks(2).all(|tile| tile == [0, 64]));
+            if branches.len() == 2 {
+                shapes.push((other.tokens, other.tiles, packed.values.len()));
+            }
+        }
+        shapes.dedup();
+        assert_eq!(shapes.len(), 1, "{shapes:?}");
     }
 
     #[test]

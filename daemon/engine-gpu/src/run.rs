@@ -219,21 +219,21 @@ impl<B> Trunk<B> {
         Arc::clone(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last hidden states of a batch: rows of `hidden` elements, those of its last stage.
+    /// The last hidden states of a batch, whose numbers are in `batch`: rows of `hidden` elements, those of its last stage.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
         tables: &Tables<B>,
         packed: &Packed,
+        batch: &B,
     ) -> Result<B, DeviceError> {
-        let batch = device.upload(Values::Indices(&packed.values))?;
         let mut x: Option<B> = None;
         let ends = packed.stages.iter().skip(1).map(|stage| stage.layer);
         for (stage, end) in packed.stages.iter().zip(ends.chain([self.weights.layers.len()])) {
             let run = Run {
                 device,
                 stage,
-                batch: &batch,
+                batch,
                 tables,
                 hidden: self.weights.hidden,
                 context: self.weights.context,
@@ -585,6 +585,11 @@ fn gather<D: Device>(
 }
 
 impl<B> HeadWeights<B> {
+    /// Whether an adapter changes it by ranks, for which the device is told slots each time.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.classifier_change.is_some() || self.dense.as_ref().is_some_and(|dense| dense.change.is_some())
+    }
+
     /// The logits of some rows, as floats on the device.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
@@ -596,7 +601,7 @@ impl<B> HeadWeights<B> {
         let count = rows.len();
         // Its changes have one slot.
         let dense_change = self.dense.as_ref().and_then(|dense| dense.change.as_ref());
-        let zeros = match dense_change.is_some() || self.classifier_change.is_some() {
+        let zeros = match self.is_changed() {
             true => Some(device.upload(Values::Indices(&vec![0; count]))?),
             false => None,
         };

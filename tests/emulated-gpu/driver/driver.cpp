@@ -3,10 +3,12 @@
 // is no GPU. Memory that was not written is NaN, and what is written around an allocation is told as an illegal address.
 //
 // MEDNERD_EMULATED_MEMORY: bytes of device memory (4 GiB). MEDNERD_EMULATED_FAULT: a file whose word is what the next launch, or the
-// next allocation, meets; it is taken away: `illegal`, `ecc`, `lost` (each for good, as on a GPU), `memory` and `hang`.
+// next allocation, meets; it is taken away: `illegal`, `ecc`, `lost` (each for good, as on a GPU), `memory` and `hang`. MEDNERD_EMULATED_GRAPHS=0: captures fail. MEDNERD_EMULATED_COUNTS: a file that
+// has, after each launch of a graph, how many there were, and how many allocations.
 #include "../emulation/emulate.cpp"
 
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -14,15 +16,36 @@
 
 namespace {
 // CUresult.
-enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NOT_FOUND = 500, ILLEGAL = 700, BAD_LAUNCH = 719 };
+enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NOT_FOUND = 500, ILLEGAL = 700, BAD_LAUNCH = 719, NO_CAPTURE = 900 };
 
 const size_t AROUND = 256;
 // These too outlive whatever ends the process.
 std::recursive_mutex &all = *new std::recursive_mutex;
 std::map<uintptr_t, size_t> &allocations = *new std::map<uintptr_t, size_t>;
-size_t used;
+size_t used, graphs, made;
 int broken;
-int context, stream, pool, handle;
+int context, pool, generator;
+
+// What is enqueued on a stream is done, or captured.
+struct Stream {
+    bool capturing;
+    std::vector<std::function<int()>> captured;
+};
+struct Blas {
+    Stream *stream;
+};
+using Graph = std::vector<std::function<int()>>;
+
+int enqueue(void *stream, std::function<int()> work) {
+    auto *on = static_cast<Stream *>(stream);
+    if (on == nullptr || !on->capturing)
+        return work();
+    on->captured.push_back(std::move(work));
+    return OK;
+}
+
+// What must not be captured.
+bool captures(void *stream) { return stream != nullptr && static_cast<Stream *>(stream)->capturing; }
 
 size_t memory() {
     const char *set = std::getenv("MEDNERD_EMULATED_MEMORY");
@@ -84,6 +107,7 @@ int allocate(uintptr_t *place, size_t size) {
     *place = reinterpret_cast<uintptr_t>(bytes + AROUND);
     allocations[*place] = size;
     used += size;
+    made++;
     return broken;
 }
 
@@ -164,14 +188,58 @@ int cuCtxGetCurrent(void **found) {
 int cuCtxSynchronize() { return broken; }
 int cuCtxSetFlags(unsigned) { return OK; }
 int cuStreamCreate(void **found, unsigned) {
-    *found = &stream;
+    *found = new Stream{};
     return OK;
 }
-int cuStreamDestroy_v2(void *) { return OK; }
-int cuStreamSynchronize(void *) { return broken; }
+int cuStreamDestroy_v2(void *stream) {
+    delete static_cast<Stream *>(stream);
+    return OK;
+}
+int cuStreamSynchronize(void *stream) { return captures(stream) ? NO_CAPTURE : broken; }
+int cuStreamBeginCapture_v2(void *stream, int) {
+    const char *none = std::getenv("MEDNERD_EMULATED_GRAPHS");
+    if (captures(stream) || (none && none[0] == '0'))
+        return NO_CAPTURE;
+    static_cast<Stream *>(stream)->capturing = true;
+    return OK;
+}
+int cuStreamEndCapture(void *stream, void **graph) {
+    auto *on = static_cast<Stream *>(stream);
+    if (!on->capturing)
+        return INVALID;
+    *graph = new Graph(std::move(on->captured));
+    *on = {};
+    return OK;
+}
+int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long) {
+    *made = new Graph(*static_cast<Graph *>(graph));
+    return OK;
+}
+int cuGraphLaunch(void *graph, void *stream) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    if (captures(stream))
+        return NO_CAPTURE;
+    if (int error = strike(fault()))
+        return error;
+    for (const auto &work : *static_cast<Graph *>(graph))
+        if (int error = work())
+            return error;
+    graphs++;
+    if (const char *path = std::getenv("MEDNERD_EMULATED_COUNTS"))
+        if (FILE *file = std::fopen(path, "w")) {
+            std::fprintf(file, "%zu %zu", graphs, made);
+            std::fclose(file);
+        }
+    return OK;
+}
+int cuGraphDestroy(void *graph) {
+    delete static_cast<Graph *>(graph);
+    return OK;
+}
+int cuGraphExecDestroy(void *graph) { return cuGraphDestroy(graph); }
 int cuStreamWaitEvent(void *, void *, unsigned) { return OK; }
 int cuEventCreate(void **event, unsigned) {
-    *event = &stream;
+    *event = &context;
     return OK;
 }
 int cuEventRecord(void *, void *) { return broken; }
@@ -193,6 +261,9 @@ int cuGetErrorName(int error, const char **name) {
         break;
     case ILLEGAL:
         *name = "CUDA_ERROR_ILLEGAL_ADDRESS";
+        break;
+    case NO_CAPTURE:
+        *name = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED";
         break;
     case BAD_LAUNCH:
         *name = "CUDA_ERROR_LAUNCH_FAILED";
@@ -225,21 +296,21 @@ int cuDeviceGetMemPool(void **found, int) {
 // The one that the worker sets: how much a pool keeps.
 int cuMemPoolSetAttribute(void *of, int attribute, void *) { return of == &pool && attribute == 4 ? OK : INVALID; }
 int cuMemAlloc_v2(uintptr_t *place, size_t size) { return allocate(place, size); }
-int cuMemAllocAsync(uintptr_t *place, size_t size, void *) { return allocate(place, size); }
+int cuMemAllocAsync(uintptr_t *place, size_t size, void *stream) { return captures(stream) ? NO_CAPTURE : allocate(place, size); }
 int cuMemFree_v2(uintptr_t place) { return release(place); }
-int cuMemFreeAsync(uintptr_t place, void *) { return release(place); }
+int cuMemFreeAsync(uintptr_t place, void *stream) { return captures(stream) ? NO_CAPTURE : release(place); }
 
-int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t size, void *) {
+int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t size, void *stream) {
     std::lock_guard<std::recursive_mutex> one(all);
-    if (!holds(to, size))
+    if (captures(stream) || !holds(to, size))
         return INVALID;
     std::memcpy(reinterpret_cast<void *>(to), from, size);
     return broken;
 }
 int cuMemcpyHtoD_v2(uintptr_t to, const void *from, size_t size) { return cuMemcpyHtoDAsync_v2(to, from, size, nullptr); }
-int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t size, void *) {
+int cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t size, void *stream) {
     std::lock_guard<std::recursive_mutex> one(all);
-    if (!holds(from, size))
+    if (captures(stream) || !holds(from, size))
         return INVALID;
     std::memcpy(to, reinterpret_cast<const void *>(from), size);
     return broken;
@@ -280,38 +351,58 @@ int cuModuleGetFunction(void **found, void *, const char *name) {
 int cuFuncSetAttribute(void *, int attribute, int value) { return attribute == 8 && value <= 232448 ? OK : INVALID; }
 
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned block_x, unsigned block_y, unsigned block_z,
-                   unsigned shared_bytes, void *, void **parameters, void **extra) {
+                   unsigned shared_bytes, void *stream, void **parameters, void **extra) {
     std::lock_guard<std::recursive_mutex> one(all);
-    if (int error = strike(fault()))
-        return error;
+    if (!captures(stream))
+        if (int error = strike(fault()))
+            return error;
     if (x == 0 || y == 0 || y > 65535 || z != 1 || block_x == 0 || block_x > 1024 || block_y != 1 || block_z != 1 ||
         shared_bytes > 232448 || extra != nullptr)
         return INVALID;
     const auto *kernel = static_cast<const Known *>(function);
     std::vector<size_t> sizes;
-    for (size_t i = 0; i < kernel->count; i++)
+    std::vector<uint64_t> values;
+    for (size_t i = 0; i < kernel->count; i++) {
         sizes.push_back(kernel->size(i));
-    const uint32_t grid[] = {x, y};
-    static uint64_t seed = 1;
-    seed += 0x9e3779b97f4a7c15;
-    if (mednerd_emulate(kernel->name, grid, block_x, shared_bytes, parameters, sizes.data(), sizes.size(), seed) != 0)
-        return broken = BAD_LAUNCH;
-    for (auto [start, size] : allocations)
-        if (!intact(start, size))
-            return broken = ILLEGAL;
-    return OK;
+        uint64_t value = 0;
+        std::memcpy(&value, parameters[i], sizes[i]);
+        values.push_back(value);
+    }
+    return enqueue(stream, [=]() mutable {
+        const uint32_t grid[] = {x, y};
+        static uint64_t seed = 1;
+        seed += 0x9e3779b97f4a7c15;
+        std::vector<void *> places;
+        for (uint64_t &value : values)
+            places.push_back(&value);
+        if (mednerd_emulate(kernel->name, grid, block_x, shared_bytes, places.data(), sizes.data(), sizes.size(), seed) != 0)
+            return broken = BAD_LAUNCH;
+        for (auto [start, size] : allocations)
+            if (!intact(start, size))
+                return broken = ILLEGAL;
+        return int(OK);
+    });
 }
 
 // cuBLAS.
 int cublasCreate_v2(void **found) {
-    *found = &handle;
+    *found = new Blas{};
     return OK;
 }
-int cublasDestroy_v2(void *) { return OK; }
-int cublasSetStream_v2(void *, void *of) { return of == &stream ? OK : 7; }
-int cublasGemmStridedBatchedEx(void *, int across_a, int across_b, int m, int n, int k, const void *alpha, const void *a, int a_type,
-                               int lda, long long a_stride, const void *b, int b_type, int ldb, long long b_stride,
-                               const void *beta, void *c, int c_type, int ldc, long long c_stride, int batch, int compute, int) {
+int cublasDestroy_v2(void *handle) {
+    delete static_cast<Blas *>(handle);
+    return OK;
+}
+int cublasSetStream_v2(void *handle, void *stream) {
+    static_cast<Blas *>(handle)->stream = static_cast<Stream *>(stream);
+    return OK;
+}
+int cublasSetWorkspace_v2(void *, void *place, size_t size) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    return holds(reinterpret_cast<uintptr_t>(place), size) ? OK : 7;
+}
+int cublasGemmEx(void *handle, int across_a, int across_b, int m, int n, int k, const void *alpha, const void *a, int a_type,
+                 int lda, const void *b, int b_type, int ldb, const void *beta, void *c, int c_type, int ldc, int compute, int) {
     std::lock_guard<std::recursive_mutex> one(all);
     // CUBLAS_COMPUTE_32F: sums in single precision, and no TF32.
     const bool known_type = a_type == 0 || a_type == 2 || a_type == 14;
@@ -322,27 +413,26 @@ int cublasGemmStridedBatchedEx(void *, int across_a, int across_b, int m, int n,
     if (kept != 0 || broken != 0)
         return 13;
     // In columns, each `ld` after the one before.
-    auto fits = [&](const void *values, int rows, int columns, int ld, long long stride) {
-        const size_t last = size_t(stride) * size_t(batch - 1) + size_t(ld) * size_t(columns - 1) + size_t(rows);
+    auto fits = [&](const void *values, int rows, int columns, int ld) {
+        const size_t last = size_t(ld) * size_t(columns - 1) + size_t(rows);
         return ld >= rows && holds(reinterpret_cast<uintptr_t>(values), last * size);
     };
-    if (!fits(a, across_a ? k : m, across_a ? m : k, lda, a_stride) || !fits(b, across_b ? n : k, across_b ? k : n, ldb, b_stride) ||
-        !fits(c, m, n, ldc, c_stride))
+    if (!fits(a, across_a ? k : m, across_a ? m : k, lda) || !fits(b, across_b ? n : k, across_b ? k : n, ldb) || !fits(c, m, n, ldc))
         return 7;
-    std::vector<float> left(size_t(m) * size_t(k)), right(size_t(n) * size_t(k));
-    for (long long of = 0; of < batch; of++) {
-        for (int i = 0; i < m; i++)
-            for (int p = 0; p < k; p++)
-                left[size_t(i) * k + p] = number(a, a_type, size_t(of * a_stride + (across_a ? p + (long long)i * lda : i + (long long)p * lda)));
-        for (int j = 0; j < n; j++)
-            for (int p = 0; p < k; p++)
-                right[size_t(j) * k + p] = number(b, b_type, size_t(of * b_stride + (across_b ? j + (long long)p * ldb : p + (long long)j * ldb)));
-        for (int j = 0; j < n; j++)
-            for (int i = 0; i < m; i++) {
+    return enqueue(static_cast<Blas *>(handle)->stream, [=] {
+        std::vector<float> left(size_t(m) * size_t(k)), right(size_t(n) * size_t(k));
+        for (size_t i = 0; i < size_t(m); i++)
+            for (size_t p = 0; p < size_t(k); p++)
+                left[i * k + p] = number(a, a_type, across_a ? p + i * lda : i + p * lda);
+        for (size_t j = 0; j < size_t(n); j++)
+            for (size_t p = 0; p < size_t(k); p++)
+                right[j * k + p] = number(b, b_type, across_b ? j + p * ldb : p + j * ldb);
+        for (size_t j = 0; j < size_t(n); j++)
+            for (size_t i = 0; i < size_t(m); i++) {
                 float sum = 0;
-                for (int p = 0; p < k; p++)
-                    sum += left[size_t(i) * k + p] * right[size_t(j) * k + p];
-                const size_t place = size_t(of * c_stride + i + (long long)j * ldc);
+                for (size_t p = 0; p < size_t(k); p++)
+                    sum += left[i * k + p] * right[j * k + p];
+                const size_t place = i + j * ldc;
                 if (c_type == 0)
                     static_cast<float *>(c)[place] = scale * sum;
                 else if (c_type == 2)
@@ -350,13 +440,13 @@ int cublasGemmStridedBatchedEx(void *, int across_a, int across_b, int m, int n,
                 else
                     narrow(static_cast<bfloat_t *>(c) + place, scale * sum);
             }
-    }
-    return OK;
+        return int(OK);
+    });
 }
 
 // cuRAND, which candle opens and nobody asks for a number.
 int curandCreateGenerator(void **found, int) {
-    *found = &handle;
+    *found = &generator;
     return OK;
 }
 int curandDestroyGenerator(void *) { return OK; }

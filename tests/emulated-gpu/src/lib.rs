@@ -4,13 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::UnsafeCell;
+use std::convert::Infallible;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Values, kernel_name};
+use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
 /// Bytes around each buffer that nobody may write. As numbers of any kind they are NaN, or far outside of everything.
@@ -185,6 +186,7 @@ enum Value {
 
 impl Device for Emulated {
     type Buffer = Buffer;
+    type Recording = Infallible;
 
     fn precision(&self) -> Precision {
         self.precision
@@ -225,6 +227,30 @@ impl Device for Emulated {
 
     fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
         Ok(self.values(buffer))
+    }
+
+    fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {
+        buffer.with(|bytes| {
+            assert_eq!(bytes.len(), 4 * values.len());
+            fill(bytes, values.iter().map(|v| v.to_le_bytes()));
+        });
+        Ok(())
+    }
+
+    /// The emulated driver records; here every launch is looked at.
+    fn record(
+        &self,
+        _: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
+    ) -> Result<Recorded<Self>, DeviceError> {
+        Ok(None)
+    }
+
+    fn recorded(&self) -> u64 {
+        0
+    }
+
+    fn replay(&self, recording: &Infallible) -> Result<(), DeviceError> {
+        match *recording {}
     }
 
     fn address(&self, buffer: &Buffer) -> Result<u64, DeviceError> {
