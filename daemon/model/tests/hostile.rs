@@ -805,6 +805,17 @@ fn the_digest_changes_with_every_file_and_not_with_the_card() {
     assert_ne!(digest(), after);
 }
 
+#[test]
+fn a_template_that_names_a_token_which_is_not_there_is_refused() {
+    let copy = Copy::of("bert/fp32");
+    copy.json("tokenizer.json", |t| {
+        t["post_processor"]["special_tokens"] = json!({})
+    });
+    let error = Checkpoint::open(copy.path()).unwrap_err().to_string();
+    assert!(error.contains("tokenizer.json"), "{error}");
+    assert!(error.contains("token that it does not define"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     /// Whatever a file holds, opening the directory answers and does not panic.

@@ -8,7 +8,7 @@ mod special;
 mod unigram;
 mod wordpiece;
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
@@ -119,6 +119,10 @@ impl TokenizerFiles {
         let mut model = tokenizer.get_model().clone();
         model.resize_cache(0);
         tokenizer.with_model(model);
+        // A template that names a special token which the file does not define is found, by a panic, when it is first used.
+        catch_unwind(AssertUnwindSafe(|| tokenizer.encode("", true)))
+            .map_err(|_| fault(&path, &"its template names a token that it does not define"))?
+            .map_err(|e| fault(&path, &e))?;
         self.check_rows(&tokenizer, rows)?;
         Ok(tokenizer)
     }
