@@ -342,16 +342,22 @@ fn cuda_worker() -> Option<PathBuf> {
     Some(worker).filter(|worker| worker.is_file())
 }
 
+/// A folder with the libraries of a driver that runs the kernels on the CPU.
+fn emulated_driver() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let built = Command::new(root().join("tests/emulated-gpu/driver/build"))
+        .arg(folder.path())
+        .status();
+    assert!(built.unwrap().success());
+    folder
+}
+
 /// The worker's own program with candle and cudarc on a driver that runs the kernels on the CPU: all but the chip. What goes
 /// wrong here goes wrong in the driver.
 #[test]
 fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
     let Some(worker) = cuda_worker() else { return };
-    let driver = tempfile::tempdir().unwrap();
-    let built = Command::new(root().join("tests/emulated-gpu/driver/build"))
-        .arg(driver.path())
-        .status();
-    assert!(built.unwrap().success());
+    let driver = emulated_driver();
     let (library, worker) = (driver.path().display(), worker.display());
     let fixtures = root().join("tests/fixtures");
     let config = || {
@@ -423,11 +429,7 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
 #[test]
 fn the_cuda_worker_replays_small_batches_without_allocating() {
     let Some(worker) = cuda_worker() else { return };
-    let driver = tempfile::tempdir().unwrap();
-    let built = Command::new(root().join("tests/emulated-gpu/driver/build"))
-        .arg(driver.path())
-        .status();
-    assert!(built.unwrap().success());
+    let driver = emulated_driver();
     let (library, worker) = (driver.path().display(), worker.display());
     let file = driver.path().join("counts");
     let counts = || {
