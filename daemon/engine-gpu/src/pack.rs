@@ -124,51 +124,19 @@ fn members<'a>(branches: &'a [Branch<'a>]) -> Vec<Member<'a>> {
     branches.iter().enumerate().map(member).collect()
 }
 
-/// Packs windows for one model, each a branch, and fills up: to whole blocks of [`BLOCK`] tokens, which are in no sequence, and to as
-/// many tiles as such a number of tokens in so many sequences can have. So batches are alike that have as many blocks and sequences.
-#[allow(clippy::cast_possible_truncation)]
-pub(crate) fn pack_in_blocks(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
-    let exact = pack(branches, rule, queries);
-    let Some(stage) = exact.stages.first() else {
-        return exact;
-    };
-    let tokens = stage.tokens.next_multiple_of(BLOCK);
-    let tiles = tokens / queries + branches.len();
-    let of = |begin: usize, count: usize| exact.values.get(begin..begin + count).unwrap_or_default();
-    let mut values = Vec::new();
-    let mut filled = |begin: usize, count: usize, size: usize, fill: u32| {
-        let place = values.len();
-        values.extend_from_slice(of(begin, count));
-        values.resize(place + size, fill);
-        place
-    };
-    let mut of_tokens = |begin: usize| filled(begin, stage.tokens, tokens, 0);
-    let [ids, rows, places, sequences, slots] =
-        [stage.ids, stage.rows, stage.places, stage.sequences, stage.slots].map(&mut of_tokens);
-    let count = branches.len() + 1;
-    let starts = filled(stage.starts, count, count, 0);
-    // Of the first sequence, and beyond any.
-    let nothing = [0, tokens as u32].into_iter().cycle();
-    let tile = filled(stage.tile, 2 * stage.tiles, 2 * stage.tiles, 0);
-    values.extend(nothing.take(2 * tiles.saturating_sub(stage.tiles)));
-    let stages = vec![Stage {
-        layer: 0,
-        tokens,
-        tiles: tiles.max(stage.tiles),
-        ids,
-        rows,
-        places,
-        sequences,
-        slots,
-        starts,
-        tile,
-    }];
-    Packed { values, stages }
+/// Packs branches; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
+pub(crate) fn pack(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
+    lay_out(branches, rule, queries, false)
 }
 
-/// Packs branches; a block of the attention kernel has so many `queries`. Fewer than 2^32 tokens: the caller has seen to it.
+/// The same, filled up: to whole blocks of [`BLOCK`] tokens, which are in no sequence, and to as many tiles as such a number of
+/// tokens in so many sequences can have. So batches are alike that have as many blocks and sequences.
+pub(crate) fn pack_in_blocks(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
+    lay_out(branches, rule, queries, true)
+}
+
 #[allow(clippy::cast_possible_truncation)]
-pub(crate) fn pack(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packed {
+fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool) -> Packed {
     let mut packed = Packed::default();
     let mut members = members(branches);
     let mut layers: Vec<usize> = members.iter().map(|member| member.joins).collect();
@@ -196,6 +164,16 @@ pub(crate) fn pack(branches: &[Branch<'_>], rule: Rows, queries: usize) -> Packe
             starts.push(ids.len() as u32);
             for first in (0..sequence.len()).step_by(queries) {
                 tiles.extend([number, first as u32]);
+            }
+        }
+        if in_blocks {
+            let tokens = ids.len().next_multiple_of(BLOCK);
+            for of_tokens in [&mut ids, &mut rows, &mut places, &mut of, &mut slots] {
+                of_tokens.resize(tokens, 0);
+            }
+            // Of the first sequence, and beyond any.
+            while tiles.len() / 2 < tokens / queries + starts.len() - 1 {
+                tiles.extend([0, tokens as u32]);
             }
         }
         let (tokens, tile_count) = (ids.len(), tiles.len() / 2);
