@@ -468,13 +468,14 @@ impl Device for Cuda {
         unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }.map_err(failed)
     }
 
+    fn records(&self) -> bool {
+        !self.unrecorded.load(Ordering::Relaxed)
+    }
+
     fn record(
         &self,
         work: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
     ) -> Result<Recorded<Self>, DeviceError> {
-        if self.unrecorded.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
         {
             let _rehearsing = In::mode(Mode::Rehearse);
             drop(work()?);

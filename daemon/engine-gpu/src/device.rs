@@ -130,9 +130,12 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// [`DeviceError`]
     fn overwrite(&self, buffer: &Self::Buffer, values: &[u32]) -> Result<(), DeviceError>;
 
+    /// Whether it records.
+    fn records(&self) -> bool;
+
     /// Does `work`, which only allocates, launches and multiplies, and gives what it leaves in its buffer, and the recording that does
-    /// it again on the same memory. It is called twice, and does the same both times. `None`, and nothing done, where the device
-    /// records nothing. Recordings share the memory of what they do not give, and so one is replayed after the other has been read.
+    /// it again on the same memory. It is called twice, and does the same both times. `None` where that fails and the
+    /// device can do without; then it [records](Self::records) nothing any more. Recordings share the memory of what they do not give, and so one is replayed after the other has been read.
     ///
     /// # Errors
     /// [`DeviceError`]

@@ -237,7 +237,11 @@ impl<D: Device> GpuEngine<D> {
         let tokens: usize = branches.iter().map(|branch| branch.ids.len()).sum();
         let alone = asked.iter().all(|(other, ..)| std::ptr::eq(*model, *other));
         let head = match &model.tail {
-            Tail::Head(head) if alone && tokens <= RECORDED && asked.len() <= SEQUENCES => head,
+            Tail::Head(head)
+                if self.device.records() && alone && tokens <= RECORDED && asked.len() <= SEQUENCES =>
+            {
+                head
+            }
             _ => return Ok(None),
         };
         if head.is_changed() {
@@ -245,9 +249,11 @@ impl<D: Device> GpuEngine<D> {
         }
         let (trunk, tables) = (&model.trunk, model.trunk.tables());
         let packed = pack_in_blocks(branches, trunk.weights.embeddings.rule, trunk.weights.queries);
-        let Some(rows) = packed.stages.first().map(|stage| stage.tokens) else {
+        // A window that is asked twice has a second stage.
+        let [stage] = packed.stages.as_slice() else {
             return Ok(None);
         };
+        let rows = stage.tokens;
         if !tables.holds(model.slot, model.changes.as_ref()) {
             // It was unloaded a moment ago.
             return Err(Fault::UnknownModel);
