@@ -80,7 +80,10 @@ fn sighup_reloads_as_well() {
     daemon.site().configure(&Config::default());
     hang_up(&daemon);
     assert_eq!(names(&daemon), [("shipped".to_owned(), true)]);
-    assert!(daemon.log().contains("the new configuration is in force"));
+    // What the daemon writes, a thread of this test reads.
+    eventually("the log says so", || {
+        daemon.log().contains("the new configuration is in force")
+    });
 
     daemon.site().write("mednerd.toml", "[server\n");
     hang_up(&daemon);
