@@ -15,7 +15,14 @@ fn main() -> std::io::Result<()> {
         println!("cargo::error=there are no compiled kernels: build with `make cuda`");
         return Ok(());
     };
-    for name in ["attention", "elementwise", "lora", "norm", "tensor"] {
+    for name in [
+        "attention",
+        "elementwise",
+        "lora",
+        "lora_tensor",
+        "norm",
+        "tensor",
+    ] {
         let compiled = kernels.join(name).with_extension("fatbin");
         println!("cargo::rerun-if-changed={}", compiled.display());
         std::fs::copy(compiled, out.join(name).with_extension("fatbin"))?;

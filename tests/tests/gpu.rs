@@ -424,8 +424,8 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
     assert_eq!(daemon.status().engine.gpus[0].deaths, deaths);
 }
 
-/// A small batch is recorded the first time and replayed from then on, without any memory being asked for; and where the driver
-/// captures nothing, answers are the same.
+/// A small batch is recorded the first time and replayed from then on, without any memory being asked for, whatever adapters come and
+/// go; and where the driver captures nothing, answers are the same.
 #[test]
 fn the_cuda_worker_replays_small_batches_without_allocating() {
     let Some(worker) = cuda_worker() else { return };
@@ -455,13 +455,34 @@ fn the_cuda_worker_replays_small_batches_without_allocating() {
         let answer = daemon.annotate(SENTENCE);
         assert_eq!(answer.engine, Some(Engine::Cuda));
         assert!(!answer.entities.is_empty());
-        let (graphs, allocations) = counts();
-        for _ in 0..5 {
-            assert_eq!(daemon.annotate(SENTENCE).entities, answer.entities);
+        let replayed = |request: &serde_json::Value, answer: &AnnotateResponse| {
+            let (graphs, allocations) = counts();
+            for _ in 0..5 {
+                assert_eq!(daemon.ask(request).entities, answer.entities);
+            }
+            let after = counts();
+            assert!(after.0 >= graphs + 5, "{graphs} graphs before, {} after", after.0);
+            after.1 - allocations
+        };
+        let of_base = json!({"text": SENTENCE, "models": ["tiny"]});
+        assert_eq!(replayed(&of_base, &answer), 0);
+        // The base is not recorded again: that would take memory for its numbers.
+        for name in ["lora", "lora-on-head"] {
+            let path = root().join("tests/fixtures/adapters/bert").join(name);
+            let load = json!({"name": name, "path": path, "base": "tiny"});
+            daemon.admin_with("POST", "/v1/models", load.to_string()).ok();
+            wait_for_gpu(&daemon, 2);
+            // What loading took is counted with the next replay.
+            daemon.ask(&of_base);
+            assert_eq!(replayed(&of_base, &answer), 0, "beside {name}");
+            let of_adapter = json!({"text": SENTENCE, "models": [name]});
+            let own = daemon.ask(&of_adapter);
+            assert_eq!(own.engine, Some(Engine::Cuda));
+            assert_eq!(replayed(&of_adapter, &own), 0, "{name}");
+            daemon.admin("DELETE", &format!("/v1/models/{name}")).ok();
+            wait_for_gpu(&daemon, 1);
+            assert_eq!(replayed(&of_base, &answer), 0, "after {name}");
         }
-        let after = counts();
-        assert!(after.0 >= graphs + 5, "{graphs} graphs before, {} after", after.0);
-        assert_eq!(after.1, allocations);
         answer
     };
     fs::remove_file(&file).unwrap();

@@ -5,13 +5,15 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::CudaDType;
 use candle_core::cuda_backend::cudarc::cublas::{self, CudaBlas};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaFunction, CudaGraph, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg, result, sys,
+    CudaContext, CudaFunction, CudaGraph, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
+    result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
@@ -20,12 +22,30 @@ use half::{bf16, f16};
 use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
-/// The kernels as nvcc made them, and their names without the suffix of the precision.
-const MODULES: [(&[u8], &[&str]); 5] = [
+/// Kernels as nvcc made them, and their names without the suffix of the precision.
+type Module = (&'static [u8], &'static [&'static str]);
+
+/// Those that need tensor cores.
+const ON_TENSOR_CORES: [Module; 2] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/tensor.fatbin")),
-        &TENSOR,
+        &[
+            "attend_32",
+            "attend_64",
+            "attend_128",
+            "attend_places_32",
+            "attend_places_64",
+            "attend_places_128",
+        ],
     ),
+    (
+        include_bytes!(concat!(env!("OUT_DIR"), "/lora_tensor.fatbin")),
+        &["lora_shrink_tensor", "lora_expand_tensor"],
+    ),
+];
+
+/// The others.
+const MODULES: [Module; 4] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
         &["attend"],
@@ -44,21 +64,55 @@ const MODULES: [(&[u8], &[&str]); 5] = [
     ),
 ];
 
-/// Those that need tensor cores.
-const TENSOR: [&str; 6] = [
-    "attend_32",
-    "attend_64",
-    "attend_128",
-    "attend_places_32",
-    "attend_places_64",
-    "attend_places_128",
-];
-
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
 /// What cuBLAS may use while a graph runs, in bytes: what NVIDIA recommends for Hopper.
 const WORKSPACE: usize = 32 << 20;
+
+/// What is copied to the GPU at once, in bytes: a tenth of a millisecond for which nothing else begins, while models are loaded.
+const PIECE: usize = 1 << 20;
+
+/// What is copied back at once, in bytes.
+const LANDING: usize = 4 << 20;
+
+/// Memory of the host that the GPU writes to without help of a CPU core.
+struct Landing {
+    context: Arc<CudaContext>,
+    place: NonNull<u8>,
+}
+
+// SAFETY: the memory belongs to the process, and whoever has the landing alone reads and writes it.
+unsafe impl Send for Landing {}
+
+impl Landing {
+    fn new(context: &Arc<CudaContext>) -> Result<Self, DeviceError> {
+        context.bind_to_thread().map_err(failed)?;
+        // SAFETY: a context is bound; what is given is freed once, by whoever made it.
+        let place = unsafe { result::malloc_host(LANDING, 0) }.map_err(failed)?;
+        let place = NonNull::new(place.cast::<u8>());
+        let place = place.ok_or_else(|| DeviceError::Failed("pinned memory has no place".to_owned()))?;
+        // SAFETY: it has so many bytes; from here on they have values.
+        unsafe { place.write_bytes(0, LANDING) };
+        let context = Arc::clone(context);
+        Ok(Self { context, place })
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the memory is ours until it is dropped, has so many bytes, and each has a value. What the GPU writes it writes before
+        // the stream has been waited for, which is done while this is borrowed.
+        unsafe { std::slice::from_raw_parts_mut(self.place.as_ptr(), LANDING) }
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if self.context.bind_to_thread().is_ok() {
+            // SAFETY: it was made by `malloc_host`, and nobody has it any more. At worst it stays until the process ends.
+            let _ = unsafe { result::free_host(self.place.as_ptr().cast()) };
+        }
+    }
+}
 
 /// A GPU.
 pub struct Cuda {
@@ -71,6 +125,7 @@ pub struct Cuda {
     /// The memory of that cuBLAS, which graphs keep the address of.
     _workspace: Tensor,
     arena: Arc<Arena>,
+    landing: Mutex<Landing>,
     /// A capture failed once, and none is tried again.
     unrecorded: AtomicBool,
     precision: Precision,
@@ -194,14 +249,12 @@ impl Cuda {
         // Of a kind that both types have.
         let tensor_cores =
             precision != Precision::Fp32 && context.compute_capability().map_err(failed)? >= (8, 0);
-        for (image, names) in MODULES {
-            if names == TENSOR && !tensor_cores {
-                continue;
-            }
+        let on_tensor_cores = ON_TENSOR_CORES.iter().filter(|_| tensor_cores);
+        for (image, names) in MODULES.iter().chain(on_tensor_cores) {
             let module = context
                 .load_module(Ptx::from_binary(image.to_vec()))
                 .map_err(failed)?;
-            for name in names {
+            for name in *names {
                 let function = module
                     .load_function(&kernel_name(name, precision))
                     .map_err(failed)?;
@@ -213,6 +266,7 @@ impl Cuda {
             }
         }
         keep_memory(context.cu_device()).map_err(failed)?;
+        let landing = Mutex::new(Landing::new(context)?);
         let captured = context.new_stream().map_err(failed)?;
         let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
         let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
@@ -236,6 +290,7 @@ impl Cuda {
             captured_blas,
             _workspace: workspace,
             arena: Arc::default(),
+            landing,
             unrecorded: AtomicBool::new(false),
             precision,
             functions,
@@ -295,9 +350,16 @@ impl Cuda {
         if MODE.get() != Mode::Do {
             return Err(DeviceError::Failed("a copy cannot be recorded".to_owned()));
         }
-        let slice = self.device.clone_htod(values).map_err(failed)?;
-        let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
         let count = values.len();
+        // SAFETY: all of it is written below before anything reads.
+        let mut slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
+        let mut place = 0;
+        for piece in values.chunks(PIECE / size_of::<T>()) {
+            let mut to = slice.slice_mut(place..place + piece.len());
+            self.stream.memcpy_htod(piece, &mut to).map_err(failed)?;
+            place += piece.len();
+        }
+        let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
         Ok(Buffer {
             tensor: Some(self.tensor(storage, count)),
             count,
@@ -429,30 +491,38 @@ impl Device for Cuda {
     fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
         // Errors that a dropped buffer met are told here.
         self.stream.context().check_err().map_err(failed)?;
-        let (tensor, count) = (tensor(buffer)?, buffer.count);
-        let (storage, _) = tensor.storage_and_layout();
-        let Storage::Cuda(storage) = &*storage else {
-            return Err(DeviceError::Failed("a tensor is not on the GPU".to_owned()));
+        let (address, size) = self.place(buffer)?;
+        let widen: fn(&[u8], &mut Vec<f32>) = match tensor(buffer)?.dtype() {
+            DType::F32 => |bytes, to| to.extend(bytes.as_chunks().0.iter().map(|x| f32::from_ne_bytes(*x))),
+            DType::F16 => |bytes, to| {
+                let values = bytes.as_chunks().0.iter();
+                to.extend(values.map(|x| f16::from_ne_bytes(*x).to_f32()));
+            },
+            DType::BF16 => |bytes, to| {
+                let values = bytes.as_chunks().0.iter();
+                to.extend(values.map(|x| bf16::from_ne_bytes(*x).to_f32()));
+            },
+            _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
         };
-        fn read<T: CudaDType + DeviceRepr>(
-            device: &CudaDevice,
-            storage: &CudaStorage,
-            count: usize,
-        ) -> Result<Vec<T>, Error> {
-            device.clone_dtoh(&storage.as_cuda_slice::<T>()?.slice(..count))
+        let (mut values, mut done) = (Vec::with_capacity(buffer.count), 0);
+        let mut landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
+        while done < size * buffer.count {
+            let bytes = landing.bytes();
+            let end = bytes.len().min(size * buffer.count - done);
+            let bytes = bytes.get_mut(..end).unwrap_or_default();
+            {
+                let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+                self.stream.context().bind_to_thread().map_err(failed)?;
+                // SAFETY: the buffer has the bytes from there on, which are not freed before the stream has been waited for, and nor is
+                // the landing.
+                unsafe { result::memcpy_dtoh_async(bytes, address + done as u64, self.stream.cu_stream()) }
+                    .map_err(failed)?;
+            }
+            // What a kernel did wrong is told by it.
+            self.stream.synchronize().map_err(failed)?;
+            widen(bytes, &mut values);
+            done += end;
         }
-        // The copy waits for the stream; what a kernel did wrong is told by it.
-        let values =
-            match tensor.dtype() {
-                DType::F32 => read::<f32>(&self.device, storage, count),
-                DType::F16 => read::<f16>(&self.device, storage, count)
-                    .map(|v| v.into_iter().map(f16::to_f32).collect()),
-                DType::BF16 => read::<bf16>(&self.device, storage, count)
-                    .map(|v| v.into_iter().map(bf16::to_f32).collect()),
-                _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
-            };
-        let values = values.map_err(failed)?;
-        self.stream.synchronize().map_err(failed)?;
         Ok(values)
     }
 

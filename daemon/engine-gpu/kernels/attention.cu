@@ -18,13 +18,13 @@ template <typename T> __device__ __forceinline__ float biased(const T *row, cons
 // that is beyond the sequence; `starts` the cumulative
 // lengths, one more than there are sequences. A query sees keys up to `reach` away; `reach` < 0: all.
 //
-// With `columns` not null, places enter: `columns[distance + context - 1]` is the row of the projected tables for the
-// distance from query to key, and `position_keys` and `position_queries` hold by slot, each where there is such a term, the
-// address of a table of [rows, heads * d]. `slots` has the slot of each token.
+// With `columns` not null, places enter: `columns[distance + context - 1]` is the row of the projected tables for the distance from
+// query to key, and from `entry` on the lists of `models` have the tables, [rows, heads * d]: places' keys, then places' queries,
+// each where there is such a term.
 template <typename T>
 __device__ void attend(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads, int d,
                        float scale, int reach, int key_tile, const index_t *columns, int context,
-                       const address_t *position_keys, const address_t *position_queries, const index_t *slots) {
+                       const address_t *models, int entry) {
     SHARED_FLOATS(shared);
     const index_t sequence = tiles[2 * blockIdx.x];
     const int first = tiles[2 * blockIdx.x + 1];
@@ -45,8 +45,9 @@ __device__ void attend(const T *qkv, const T *bias, T *out, const index_t *tiles
     float *pk = shrink + QUERIES, *pq = pk + span * row;
     const T *place_keys = nullptr, *place_queries = nullptr;
     if (columns != nullptr) {
-        place_keys = of_slot<T>(position_keys, slots[begin]);
-        place_queries = of_slot<T>(position_queries, slots[begin]);
+        const address_t *own = own_of(models, sequence, entry);
+        place_keys = at_address<T>(own[0]);
+        place_queries = at_address<T>(own[1]);
     }
     for (int i = threadIdx.x; i < QUERIES * d; i += blockDim.x) {
         const int a = i / d, c = i % d;
@@ -147,10 +148,9 @@ __device__ void attend(const T *qkv, const T *bias, T *out, const index_t *tiles
 #define KERNELS(T, S)                                                                                                  \
     extern "C" __global__ void attend_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts,           \
                                           int heads, int kv_heads, int d, float scale, int reach, int key_tile,        \
-                                          const index_t *columns, int context, const address_t *position_keys,         \
-                                          const address_t *position_queries, const index_t *slots) {                   \
-        attend<T>(qkv, bias, out, tiles, starts, heads, kv_heads, d, scale, reach, key_tile, columns, context,               \
-                  position_keys, position_queries, slots);                                                             \
+                                          const index_t *columns, int context, const address_t *models, int entry) {   \
+        attend<T>(qkv, bias, out, tiles, starts, heads, kv_heads, d, scale, reach, key_tile, columns, context, models, \
+                  entry);                                                                                              \
     }
 FOR_EACH_TYPE(KERNELS)
 #undef KERNELS

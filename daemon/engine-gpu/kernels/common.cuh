@@ -62,6 +62,12 @@ __device__ __forceinline__ void wait_for_copies() {
 __device__ __forceinline__ float widen(float x) { return x; }
 __device__ __forceinline__ void narrow(float *to, float x) { *to = x; }
 
+// The nearest that T has a number for; NaN stays NaN.
+template <typename T> __device__ __forceinline__ float within(float x) { return x; }
+template <> __device__ __forceinline__ float within<half_t>(float x) {
+    return x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x;
+}
+
 // What x is once it is stored as a T.
 template <typename T> __device__ __forceinline__ float rounded(float x) {
     T stored;
@@ -76,6 +82,16 @@ template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N :
 
 // As many elements as a lane moves at once.
 #define AT_ONCE(T) int(16 / sizeof(T))
+
+// Two neighbours as one word, the first in the lower half.
+template <typename T> __device__ __forceinline__ unsigned int pair(float first, float second) {
+    T both[2];
+    narrow(&both[0], first);
+    narrow(&both[1], second);
+    unsigned int word;
+    memcpy(&word, both, sizeof word);
+    return word;
+}
 
 // N neighbours from memory that is aligned for them, or added to what is there.
 template <int N, typename T> __device__ __forceinline__ void load(float (&to)[N], const T *from) {
@@ -109,9 +125,42 @@ template <int N, typename T> __device__ __forceinline__ void store(T *to, const 
 typedef unsigned int index_t;
 typedef unsigned long long address_t;
 
-// The table of a slot: `addresses` holds a device address for each slot, 0 where the slot has none, and may be null.
-template <typename T> __device__ __forceinline__ const T *of_slot(const address_t *addresses, index_t slot) {
-    return addresses == nullptr ? nullptr : reinterpret_cast<const T *>(addresses[slot]);
+template <typename T> __device__ __forceinline__ const T *at_address(address_t address) {
+    return reinterpret_cast<const T *>(address);
+}
+
+// What the model of a sequence has of its own, from an entry on: `models` holds for each sequence the address of its model's list,
+// and a list's entries are addresses again, 0 where there is nothing.
+__device__ __forceinline__ const address_t *own_of(const address_t *models, index_t sequence, int entry) {
+    return at_address<address_t>(models[sequence]) + entry;
+}
+
+// The entries that a list has for each product: the matrices of a low-rank change, a factor and a bias for each output, in floats,
+// and the ranks of the product's parts, 16 bits each.
+enum Change { DOWN, UP, GAIN, BIAS, RANKS };
+
+// Where a change of an output of a product lies. A product has up to three parts, side by side, each with ranks of its own; `second`
+// and `third` are their first outputs.
+struct Part {
+    // Of the part, and of all before it.
+    int rank, before;
+    // The output's row in UP, where the parts' matrices [outputs, rank] are one behind the other.
+    size_t row;
+};
+__device__ __forceinline__ int ranks_of(address_t ranks, int part) { return int(ranks >> (16 * part)) & 0xffff; }
+__device__ __forceinline__ int all_ranks(address_t ranks) {
+    return ranks_of(ranks, 0) + ranks_of(ranks, 1) + ranks_of(ranks, 2);
+}
+__device__ __forceinline__ Part part_of(address_t ranks, int output, int second, int third) {
+    const int first_rank = ranks_of(ranks, 0), second_rank = ranks_of(ranks, 1);
+    if (output < second)
+        return {first_rank, 0, size_t(output) * first_rank};
+    const size_t before = size_t(second) * first_rank;
+    if (output < third)
+        return {second_rank, first_rank, before + size_t(output - second) * second_rank};
+    const int rank = ranks_of(ranks, 2);
+    return {rank, first_rank + second_rank,
+            before + size_t(third - second) * second_rank + size_t(output - third) * rank};
 }
 
 __device__ __forceinline__ float warp_sum(float x) {

@@ -2,14 +2,19 @@
 // kernel. Grid: rows in x; blocks of any size.
 #include "common.cuh"
 
-// `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters come by the slot of the
-// row, biases on top of the base's. All but `x` and `out` may be null; `out` may be `x`.
+// `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters are in the lists of `models`, biases
+// on top of the base's. `sequences` has the sequence of each row; without it all are of the first. All but `x` and `out` may be null;
+// `out` may be `x`.
 template <typename T, int N, typename O>
-__device__ void finish(const T *x, const T *bias, const address_t *gains, const address_t *biases, const index_t *slots,
-                       O *out, int width, int activation) {
+__device__ void finish(const T *x, const T *bias, const address_t *models, const index_t *sequences, O *out, int entry,
+                       int width, int activation) {
     const size_t first = size_t(blockIdx.x) * width;
-    const index_t slot = slots == nullptr ? 0 : slots[blockIdx.x];
-    const float *gain = of_slot<float>(gains, slot), *own = of_slot<float>(biases, slot);
+    const float *gain = nullptr, *own = nullptr;
+    if (models != nullptr) {
+        const address_t *change = own_of(models, sequences == nullptr ? 0 : sequences[blockIdx.x], entry);
+        gain = at_address<float>(change[GAIN]);
+        own = at_address<float>(change[BIAS]);
+    }
     for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
         float values[N];
         load(values, x + first + c);
@@ -82,13 +87,15 @@ __device__ void unfold(const T *x, const index_t *places, const index_t *sequenc
 }
 
 #define KERNELS(T, S)                                                                                                  \
-    extern "C" __global__ void finish_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
-                                          const index_t *slots, T *out, int width, int activation) {                   \
-        BY_WIDTH(finish, T, width, x, bias, gains, biases, slots, out, width, activation)                              \
+    extern "C" __global__ void finish_##S(const T *x, const T *bias, const address_t *models,                          \
+                                         const index_t *sequences, T *out, int entry, int width,                       \
+                                         int activation) {                                                             \
+        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, entry, width, activation)                          \
     }                                                                                                                  \
-    extern "C" __global__ void logits_##S(const T *x, const T *bias, const address_t *gains, const address_t *biases,  \
-                                          const index_t *slots, float *out, int width, int activation) {               \
-        BY_WIDTH(finish, T, width, x, bias, gains, biases, slots, out, width, activation)                              \
+    extern "C" __global__ void logits_##S(const T *x, const T *bias, const address_t *models,                          \
+                                         const index_t *sequences, float *out, int entry, int width,                   \
+                                         int activation) {                                                             \
+        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, entry, width, activation)                          \
     }                                                                                                                  \
     extern "C" __global__ void gate_##S(const T *x, const T *bias, T *out, int width, int activation) {                \
         BY_WIDTH(gate, T, width, x, bias, out, width, activation)                                                      \

@@ -13,16 +13,6 @@
 // distance: of 16 keys, [KEYS][80 + 8], since they meet 64 queries at 79 distances, and of 16 queries [64][KEYS + 16 + 8].
 #include "common.cuh"
 
-// Two neighbours as one word, the first in the lower half.
-template <typename T> __device__ __forceinline__ unsigned int pair(float first, float second) {
-    T both[2];
-    narrow(&both[0], first);
-    narrow(&both[1], second);
-    unsigned int word;
-    memcpy(&word, both, sizeof word);
-    return word;
-}
-
 template <typename T> __device__ __forceinline__ unsigned int word(const T *from) {
     return *reinterpret_cast<const unsigned int *>(from);
 }
@@ -51,10 +41,8 @@ __device__ __forceinline__ void stage_places(const T *table, const index_t *rows
     }
 }
 
-// As a half, which is finite where x is: beyond, scores differ by more than a softmax can show. NaN stays NaN.
-__device__ __forceinline__ float finite_half(float x) { return x > 65504.0f ? 65504.0f : x < -65504.0f ? -65504.0f : x; }
-
 // By a warp: the products of its 16 rows `a` with `count` rows of places, each 16 out of `stride`, into `to` with rows of `width`.
+// They are kept within what a half has: beyond, scores differ by more than a softmax can show.
 template <typename T, int D>
 __device__ __forceinline__ void multiply_places(const unsigned int (&a)[D / 16][4], const T *places, int from, int count,
                                                 int stride, half_t *to, int width) {
@@ -74,7 +62,7 @@ __device__ __forceinline__ void multiply_places(const unsigned int (&a)[D / 16][
             UNROLL
             for (int r = 0; r < 2; r++)
                 *reinterpret_cast<unsigned int *>(to + (row + r * 8) * width + n + h * 8 + column) =
-                    pair<half_t>(finite_half(c[h][2 * r]), finite_half(c[h][2 * r + 1]));
+                    pair<half_t>(within<half_t>(c[h][2 * r]), within<half_t>(c[h][2 * r + 1]));
     }
 }
 
@@ -83,8 +71,8 @@ __device__ __forceinline__ void multiply_places(const unsigned int (&a)[D / 16][
 template <typename T, int D, int KEYS, bool PLACES>
 __device__ __forceinline__ void
 attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,
-                       int kv_heads, float scale, int reach, const index_t *runs, int context,
-                       const address_t *position_keys, const address_t *position_queries, const index_t *slots) {
+                       int kv_heads, float scale, int reach, const index_t *runs, int context, const address_t *models,
+                       int entry) {
     SHARED_FLOATS(shared);
     const int K_ROW = D + 8, V_ROW = KEYS + 8, OF_QUERIES_ROW = KEYS + 16 + 8;
     T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * K_ROW, *places = v + D * V_ROW;
@@ -105,8 +93,9 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
     const int warp = threadIdx.x / 32, own = first + warp * 16;
     const T *place_keys = nullptr, *place_queries = nullptr;
     if constexpr (PLACES) {
-        place_keys = of_slot<T>(position_keys, slots[begin]);
-        place_queries = of_slot<T>(position_queries, slots[begin]);
+        const address_t *own = own_of(models, sequence, entry);
+        place_keys = at_address<T>(own[0]);
+        place_queries = at_address<T>(own[1]);
     }
     unsigned int q[D / 16][4];
     float o[D / 8][4], largest[2], total[2];
@@ -308,14 +297,13 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,  \
                          int kv_heads, float scale, int reach) {                                                       \
         attend_on_tensor_cores<T, D, 64, false>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, nullptr, \
-                                                0, nullptr, nullptr, nullptr);                                         \
+                                                0, nullptr, 0);                                                        \
     }                                                                                                                  \
     extern "C" __global__ void BOUNDS(128, OF_PLACES) attend_places_##D##_##S(                                            \
         const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads,     \
-        float scale, int reach, const index_t *runs, int context, const address_t *position_keys,                      \
-        const address_t *position_queries, const index_t *slots) {                                                     \
+        float scale, int reach, const index_t *runs, int context, const address_t *models, int entry) {                \
         attend_on_tensor_cores<T, D, KEYS, true>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, runs,   \
-                                                 context, position_keys, position_queries, slots);                     \
+                                                 context, models, entry);                                              \
     }
 #define KERNELS(T, S) KERNEL(T, S, 32, 4, 64, 4) KERNEL(T, S, 64, 4, 64, 4) KERNEL(T, S, 128, 3, 32, 2)
 KERNELS(half_t, f16)

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
@@ -102,6 +102,23 @@ impl<'a, D: Device> Bench<'a, D> {
 
     fn indices(&self, values: &[u32]) -> D::Buffer {
         self.device.upload(Values::Indices(values)).unwrap()
+    }
+
+    /// Lists of addresses on the device, what matters in each from an entry on that is none of the first.
+    fn lists<const N: usize>(&mut self, lists: &[[u64; N]]) -> (usize, Vec<D::Buffer>) {
+        let entry = 1 + self.random.below(7);
+        // What nobody may follow.
+        let before = vec![u64::MAX; entry];
+        let lists = lists
+            .iter()
+            .map(|list| self.addresses(&[&before, &list[..]].concat()));
+        (entry, lists.collect())
+    }
+
+    /// The lists of the sequences of these models.
+    fn models(&self, lists: &[D::Buffer], models: &[usize]) -> D::Buffer {
+        let address = |model: &usize| self.device.address(&lists[*model]).unwrap();
+        self.addresses(&models.iter().map(address).collect::<Vec<_>>())
     }
 
     fn launch(
@@ -283,7 +300,7 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
     let mut bench = Bench::new(device, seed);
     let (x, v) = bench.elements(rows * width, 3.0);
     let (bias, b) = bench.elements(width, 1.0);
-    // Slot 0 has nothing, 1 a gain, 2 a bias, 3 both.
+    // Model 0 has nothing, 1 a gain, 2 a bias, 3 both.
     let (gain, own) = (bench.random.values(width, 2.0), bench.random.values(width, 2.0));
     let on_gain = bench.floats(&gain);
     let on_own = bench.floats(&own);
@@ -291,10 +308,21 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
         bench.device.address(&on_gain).unwrap(),
         bench.device.address(&on_own).unwrap(),
     );
-    let gains = bench.addresses(&[0, at_gain, 0, at_gain]);
-    let owns = bench.addresses(&[0, 0, at_own, at_own]);
-    let slots: Vec<u32> = (0..rows).map(|_| bench.random.below(4) as u32).collect();
-    let on_slots = bench.indices(&slots);
+    let list = |gain, own| [0, 0, gain, own, 0];
+    let (entry, lists) = bench.lists(&[
+        list(0, 0),
+        list(at_gain, 0),
+        list(0, at_own),
+        list(at_gain, at_own),
+    ]);
+    // As many sequences, of rows in any order, or of all.
+    let one = bench.random.coin();
+    let models: Vec<usize> = (0..4).map(|_| bench.random.below(4)).collect();
+    let on_models = bench.models(&lists, &models);
+    let sequences: Vec<u32> = (0..rows)
+        .map(|_| if one { 0 } else { bench.random.below(4) as u32 })
+        .collect();
+    let on_sequences = bench.indices(&sequences);
     let kind = if to_floats { Kind::Floats } else { Kind::Elements };
     let out = bench.device.allocate(kind, rows * width).unwrap();
     let to = if in_place && !to_floats { &x } else { &out };
@@ -306,10 +334,10 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
         &[
             Arg::Buffer(Some(&x)),
             Arg::Buffer(biased.then_some(&bias)),
-            Arg::Buffer(changed.then_some(&gains)),
-            Arg::Buffer(changed.then_some(&owns)),
-            Arg::At(&on_slots, 0),
+            Arg::Buffer(changed.then_some(&on_models)),
+            Arg::Buffer((!one).then_some(&on_sequences)),
             Arg::Buffer(Some(to)),
+            Arg::Int(entry),
             Arg::Int(width),
             Arg::Int(activation),
         ],
@@ -318,13 +346,13 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
         .iter()
         .enumerate()
         .map(|(i, x)| {
-            let (slot, c) = (slots[i / width], i % width);
-            let gain = if changed && slot % 2 == 1 {
+            let (model, c) = (models[sequences[i / width] as usize], i % width);
+            let gain = if changed && model % 2 == 1 {
                 f64::from(gain[c])
             } else {
                 1.0
             };
-            let own = if changed && slot >= 2 {
+            let own = if changed && model >= 2 {
                 f64::from(own[c])
             } else {
                 0.0
@@ -440,93 +468,174 @@ fn rotate_and_unfold<D: Device>(device: &D, seed: u64) {
     bench.compare("rotate_and_unfold", &out, &expected);
 }
 
-/// An adapter's rank, and on the device and in double precision its two matrices.
-type LowRank<B> = (usize, (B, Vec<f64>), (B, Vec<f64>));
+/// A low-rank change of a product, on the device and in double precision.
+struct LowRank<B> {
+    /// Of the product's parts.
+    ranks: [usize; 3],
+    down: (B, Vec<f64>),
+    /// The parts' matrices one behind the other.
+    up: (B, Vec<f64>),
+}
+
+/// Rows of the sequences that `starts` has, for models of which the first changes nothing: what one product and the two kernels, or
+/// those on tensor cores, make of them. Without sequences, all rows are of one model.
+#[allow(clippy::too_many_arguments)]
+fn low_rank_case<D: Device>(
+    mut bench: Bench<'_, D>,
+    starts: &[u32],
+    of_sequences: bool,
+    inputs: usize,
+    parts: [usize; 3],
+    ranks: [[usize; 3]; 2],
+    tensor: bool,
+    block: usize,
+) {
+    let (outputs, rows) = (parts.iter().sum::<usize>(), starts[starts.len() - 1] as usize);
+    let (x, v) = bench.elements(rows * inputs, 1.0);
+    let (y, before) = bench.elements(rows * outputs, 1.0);
+    let scale = 0.3 / (inputs as f32 / 50.0).max(1.0).sqrt();
+    let adapters = ranks.map(|ranks| {
+        let rank: usize = ranks.iter().sum();
+        let ups: usize = ranks.iter().zip(&parts).map(|(rank, part)| rank * part).sum();
+        LowRank {
+            ranks,
+            down: bench.elements(rank.max(1) * inputs, scale),
+            up: bench.elements(ups.max(1), 0.3),
+        }
+    });
+    let lists = adapters.iter().map(|adapter| {
+        let address = |buffer| bench.device.address(buffer).unwrap();
+        let of_part = |part: usize| (adapter.ranks[part] as u64) << (16 * part);
+        let ranks = of_part(0) | of_part(1) | of_part(2);
+        [address(&adapter.down.0), address(&adapter.up.0), 0, 0, ranks]
+    });
+    let mut lists: Vec<_> = lists.collect();
+    lists.insert(0, [0; 5]);
+    let (entry, lists) = bench.lists(&lists);
+    let sequences = starts.len() - 1;
+    let models: Vec<usize> = (0..sequences)
+        .map(|_| bench.random.below(3).max(usize::from(!of_sequences)))
+        .collect();
+    let on_models = bench.models(&lists, &models);
+    let sequence_of: Vec<usize> = (0..sequences)
+        .flat_map(|number| vec![number; (starts[number + 1] - starts[number]) as usize])
+        .collect();
+    let on_sequences = bench.indices(
+        &sequence_of
+            .iter()
+            .map(|number| *number as u32)
+            .collect::<Vec<_>>(),
+    );
+    let longest = ranks
+        .iter()
+        .map(|ranks| ranks.iter().sum::<usize>())
+        .max()
+        .unwrap();
+    let middle = bench.device.allocate(Kind::Elements, rows * longest).unwrap();
+    let ends = [Arg::Int(parts[0]), Arg::Int(parts[0] + parts[1])];
+    let sizes = |columns: usize| [Arg::Int(entry), Arg::Int(columns), Arg::Int(longest)];
+    let (models_there, middle_there) = (Arg::Buffer(Some(&on_models)), Arg::Buffer(Some(&middle)));
+    let launch = |name: &str, grid, block, shared, of_rows: &[Arg<'_, D::Buffer>]| {
+        let (from, to, columns, ends) = match name.starts_with("lora_shrink") {
+            true => (Arg::Buffer(Some(&x)), middle_there, inputs, &[][..]),
+            false => (middle_there, Arg::Buffer(Some(&y)), outputs, &ends[..]),
+        };
+        let (all, sizes) = ([Arg::Int(rows)], sizes(columns));
+        let all = if tensor { &all[..] } else { &[] };
+        let arguments = [&[from, models_there], of_rows, &[to], all, &sizes, ends].concat();
+        bench.launch(name, grid, block, shared, &arguments);
+    };
+    if tensor {
+        let mut tiles: Vec<u32> = (0..sequences as u32)
+            .zip(starts.windows(2))
+            .flat_map(|(number, ends)| {
+                (0..ends[1] - ends[0])
+                    .step_by(64)
+                    .flat_map(move |first| [number, first])
+            })
+            .collect();
+        // And one beyond its sequence, as small batches have them.
+        tiles.extend([0, starts[1]]);
+        let (on_tiles, on_starts) = (bench.indices(&tiles), bench.indices(starts));
+        let count = if of_sequences {
+            tiles.len() / 2
+        } else {
+            rows.div_ceil(64)
+        };
+        let of_rows = [&on_tiles, &on_starts].map(|buffer| Arg::Buffer(of_sequences.then_some(buffer)));
+        launch("lora_shrink_tensor", (count, 4), 256, 8 * 16 * 64, &of_rows);
+        launch(
+            "lora_expand_tensor",
+            (count, outputs.div_ceil(128)),
+            128,
+            0,
+            &of_rows,
+        );
+    } else {
+        let of_rows = [Arg::Buffer(of_sequences.then_some(&on_sequences))];
+        launch("lora_shrink", (rows, 1), block, 0, &of_rows);
+        launch("lora_expand", (rows, 1), block, 0, &of_rows);
+    }
+    let mut expected = before.clone();
+    for row in 0..rows {
+        let sequence = if of_sequences { sequence_of[row] } else { 0 };
+        let Some(model) = models[sequence].checked_sub(1) else {
+            continue;
+        };
+        let LowRank { ranks, down, up } = &adapters[model];
+        let all: usize = ranks.iter().sum();
+        let middle: Vec<f64> = (0..all)
+            .map(|r| {
+                let pairs = v[row * inputs..][..inputs].iter().zip(&down.1[r * inputs..]);
+                pairs.map(|(x, down)| x * down).sum()
+            })
+            .collect();
+        let (mut output, mut rank, mut place) = (0, 0, 0);
+        for part in 0..3 {
+            for o in output..output + parts[part] {
+                let pairs = up.1[place..][..ranks[part]].iter().zip(&middle[rank..]);
+                expected[row * outputs + o] += pairs.map(|(up, middle)| up * middle).sum::<f64>();
+                place += ranks[part];
+            }
+            output += parts[part];
+            rank += ranks[part];
+        }
+    }
+    let what = if tensor {
+        "low_rank_tensor"
+    } else {
+        "low_rank_changes"
+    };
+    bench.compare(what, &y, &expected);
+}
 
 fn low_rank_changes<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
-    let (block, rows) = (random.block(), 1 + random.below(5));
-    let (inputs, outputs) = (1 + random.below(99), 1 + random.below(99));
-    let ranks = (1 + random.below(8), 1 + random.below(8));
-    let mut bench = Bench::new(device, seed);
-    let (x, v) = bench.elements(rows * inputs, 1.0);
-    let (y, before) = bench.elements(rows * outputs, 1.0);
-    // Slot 0 has no change.
-    let adapters: Vec<_> = [ranks.0, ranks.1]
-        .into_iter()
-        .map(|rank| {
-            (
-                rank,
-                bench.elements(rank * inputs, 0.3),
-                bench.elements(outputs * rank, 0.3),
-            )
-        })
-        .collect();
-    let address = |bench: &Bench<'_, D>, find: fn(&LowRank<D::Buffer>) -> &D::Buffer| {
-        let mut addresses = vec![0];
-        addresses.extend(
-            adapters
-                .iter()
-                .map(|adapter| bench.device.address(find(adapter)).unwrap()),
-        );
-        bench.addresses(&addresses)
-    };
-    let downs = address(&bench, |adapter| &adapter.1.0);
-    let ups = address(&bench, |adapter| &adapter.2.0);
-    let on_ranks = bench.indices(&[0, ranks.0 as u32, ranks.1 as u32]);
-    let slots: Vec<u32> = (0..rows).map(|_| bench.random.below(3) as u32).collect();
-    let on_slots = bench.indices(&slots);
-    let longest = ranks.0.max(ranks.1);
-    let middle = bench.device.allocate(Kind::Floats, rows * longest).unwrap();
-    bench.launch(
-        "lora_shrink",
-        (rows, 1),
-        block,
-        0,
-        &[
-            Arg::Buffer(Some(&x)),
-            Arg::Buffer(Some(&downs)),
-            Arg::Buffer(Some(&on_ranks)),
-            Arg::At(&on_slots, 0),
-            Arg::Buffer(Some(&middle)),
-            Arg::Int(inputs),
-            Arg::Int(longest),
-        ],
-    );
-    bench.launch(
-        "lora_expand",
-        (rows, 1),
-        block,
-        0,
-        &[
-            Arg::Buffer(Some(&middle)),
-            Arg::Buffer(Some(&ups)),
-            Arg::Buffer(Some(&on_ranks)),
-            Arg::At(&on_slots, 0),
-            Arg::Buffer(Some(&y)),
-            Arg::Int(outputs),
-            Arg::Int(longest),
-        ],
-    );
-    let expected: Vec<f64> = before
-        .iter()
-        .enumerate()
-        .map(|(i, before)| {
-            let (row, o) = (i / outputs, i % outputs);
-            let Some(slot) = (slots[row] as usize).checked_sub(1) else {
-                return *before;
-            };
-            let (rank, (_, down), (_, up)) = &adapters[slot];
-            let change = (0..*rank).map(|r| {
-                let dot: f64 = (0..inputs)
-                    .map(|c| v[row * inputs + c] * down[r * inputs + c])
-                    .sum();
-                up[o * rank + r] * dot
-            });
-            before + change.sum::<f64>()
-        })
-        .collect();
-    bench.compare("low_rank_changes", &y, &expected);
+    let (block, inputs) = (random.block(), 1 + random.below(99));
+    let starts: Vec<u32> = (0..2 + random.below(4) as u32).collect();
+    let parts = [1 + random.below(50), random.below(50), random.below(50)];
+    let ranks = [(); 2].map(|()| [1 + random.below(8), random.below(8), random.below(8)]);
+    let bench = Bench::new(device, seed);
+    low_rank_case(bench, &starts, random.coin(), inputs, parts, ranks, false, block);
+}
+
+fn low_rank_tensor<D: Device>(device: &D, seed: u64) {
+    if !device.tensor_cores() {
+        return;
+    }
+    let mut random = Random(seed ^ 0x5555);
+    let mut starts = vec![0];
+    for _ in 0..=random.below(3) {
+        starts.push(starts[starts.len() - 1] + 1 + random.below(150) as u32);
+    }
+    let inputs = 32 * (1 + random.below(12));
+    let parts = [1 + random.below(5), random.below(4), random.below(3)].map(|part| 32 * part);
+    // One now and then of more than are computed at once.
+    let limit = if random.below(4) == 0 { 6 } else { 2 };
+    let ranks = [(); 2].map(|()| [1 + random.below(limit), random.below(limit), random.below(limit)]);
+    let ranks = ranks.map(|ranks| ranks.map(|rank| 16 * rank));
+    let bench = Bench::new(device, seed);
+    low_rank_case(bench, &starts, random.coin(), inputs, parts, ranks, true, 0);
 }
 
 fn attend<D: Device>(device: &D, seed: u64) {
@@ -654,10 +763,9 @@ fn attention_case<D: Device>(
             .for_each(|(v, bias)| *v += bias);
     }
     let bias = bias.map(|(bias, _)| bias);
-    let (mut starts, mut tiles, mut slots) = (vec![0_u32], Vec::new(), Vec::new());
+    let (mut starts, mut tiles, mut models) = (vec![0_u32], Vec::new(), Vec::new());
     for (number, length) in lengths.iter().enumerate() {
-        let slot = bench.random.below(2) as u32;
-        slots.extend(vec![slot; *length]);
+        models.push(bench.random.below(2));
         starts.push(starts[number] + *length as u32);
         tiles.extend(
             (0..*length)
@@ -673,10 +781,19 @@ fn attention_case<D: Device>(
         .iter()
         .map(|(buffer, _)| bench.device.address(buffer).unwrap())
         .collect();
-    let keys = bench.addresses(&addresses[..2]);
-    let queries_of_places = bench.addresses(&addresses[2..]);
+    let (entry, lists) = bench.lists(&[0, 1].map(|model| {
+        let term = |term: usize| {
+            if terms[term] {
+                addresses[2 * term + model]
+            } else {
+                0
+            }
+        };
+        [term(0), term(1)]
+    }));
+    let on_models = bench.models(&lists, &models);
     let (on_columns, on_tiles) = (bench.indices(&columns), bench.indices(&tiles));
-    let (on_starts, on_slots) = (bench.indices(&starts), bench.indices(&slots));
+    let on_starts = bench.indices(&starts);
     let out = bench.out(tokens * heads * d);
     // Less where a score has more terms, as in DeBERTa.
     let scale = 0.7 / (1.0 + terms.iter().filter(|term| **term).count() as f32).sqrt();
@@ -686,9 +803,8 @@ fn attention_case<D: Device>(
         [
             columns,
             Arg::Int(context),
-            Arg::Buffer(terms[0].then_some(&keys)),
-            Arg::Buffer(terms[1].then_some(&queries_of_places)),
-            Arg::At(&on_slots, 0),
+            Arg::Buffer(Some(&on_models)),
+            Arg::Int(entry),
         ]
     };
     let mut arguments = vec![
@@ -718,7 +834,7 @@ fn attention_case<D: Device>(
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {
         let begin = starts[number] as usize;
-        let slot = slots[begin] as usize;
+        let model = models[number];
         for head in 0..heads {
             let kv = head / group;
             let vector = |token: usize, column: usize| &v[(begin + token) * stride + column * d..][..d];
@@ -735,10 +851,10 @@ fn attention_case<D: Device>(
                         let place = |table: usize| &tables[table].1[(row * heads + head) * d..][..d];
                         let mut score = dot(query, key);
                         if terms[0] {
-                            score += dot(query, place(slot));
+                            score += dot(query, place(model));
                         }
                         if terms[1] {
-                            score += dot(key, place(2 + slot));
+                            score += dot(key, place(2 + model));
                         }
                         score * f64::from(scale)
                     })
@@ -762,12 +878,13 @@ fn attention_case<D: Device>(
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 9] = [
+pub const KERNELS: [&str; 10] = [
     "embed",
     "add_norm",
     "finish_and_gate",
     "rotate_and_unfold",
     "low_rank_changes",
+    "low_rank_tensor",
     "attend",
     "attend_tensor",
     "attend_places",
@@ -776,12 +893,13 @@ pub const KERNELS: [&str; 9] = [
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 9] = [
+    let checks: [Check<D>; 10] = [
         embed,
         add_norm,
         finish_and_gate,
         rotate_and_unfold,
         low_rank_changes,
+        low_rank_tensor,
         attend,
         attend_tensor,
         attend_places,
@@ -958,9 +1076,11 @@ pub fn write_adapter(to: &Path, base: &Checkpoint, layer: usize, rank: usize) {
     fs::write(to.join("adapter_model.safetensors"), weights).unwrap();
 }
 
-/// A folder for what a check writes.
+/// A folder of its own for what a check writes.
 fn scratch(name: &str) -> PathBuf {
-    std::env::temp_dir().join(format!("mednerd-{name}-{}", std::process::id()))
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    std::env::temp_dir().join(format!("mednerd-{name}-{process}-{number}"))
 }
 
 /// Random windows for random ones of the models with these numbers, each batch compared with what its windows give for one model
@@ -1029,7 +1149,7 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
         assert!(apart < bound, "{family}: {apart}, all together");
     };
     together(&all);
-    // One goes; its slot is the next one's, and the others do not notice.
+    // One goes, and the others do not notice.
     let bytes = engine.health().unwrap().0;
     let (gone, _) = all.remove(1);
     engine.unload(gone);
@@ -1057,17 +1177,27 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
 }
 
 /// How far logits of one device are from those of another, as a share of their norm: sequences of random ids of these lengths,
-/// packed.
+/// packed, for the base and two adapters, of which the second leaves the first layer as it is.
 pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 {
     let mut random = Random(11);
     let logits: Vec<Vec<f32>> = {
         let engines = [one, other].map(|device| GpuEngine::new(device, u64::MAX));
         let checkpoints = [load(&engines[0], 1, dir), load(&engines[1], 1, dir)];
+        for (number, layer, rank) in [(2, 0, 20), (3, 1, 3)] {
+            let folder = scratch("apart");
+            write_adapter(&folder, &checkpoints[0], layer, rank);
+            for engine in &engines {
+                adapt(engine, number, &folder, &checkpoints[0]);
+            }
+            fs::remove_dir_all(&folder).unwrap();
+        }
         let rows = checkpoints[0].architecture().embeddings.words.rows;
         let mut sequence =
             |length: &usize| -> Vec<u32> { (0..*length).map(|_| random.below(rows) as u32).collect() };
         let ids: Vec<Vec<u32>> = lengths.iter().map(&mut sequence).collect();
-        let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
+        const MODELS: [&[u64]; 3] = [&[2], &[3, 1], &[1, 2, 3]];
+        let windows = ids.iter().zip(MODELS.iter().cycle());
+        let batch: Vec<Window<'_>> = windows.map(|(ids, models)| Window::new(models, ids)).collect();
         engines
             .iter()
             .map(|engine| engine.forward(&batch, &token()).unwrap())

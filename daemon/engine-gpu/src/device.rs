@@ -45,6 +45,14 @@ pub enum Arg<'a, B> {
     Float(f32),
 }
 
+impl<B> Clone for Arg<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Arg<'_, B> {}
+
 /// How a kernel is launched.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
@@ -103,7 +111,7 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// The most shared memory that a block may have, in bytes.
     fn shared_limit(&self) -> usize;
 
-    /// Whether it has the `attend_*` kernels on tensor cores, for its precision.
+    /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 
     /// Memory that holds anything.

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Loaded, Precision, Window};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
-use crate::device::{Device, Values};
-use crate::lower::{Cache, HeadWeights, LowerError, Lowering, NormWeights};
+use crate::changes::Own;
+use crate::device::{Device, DeviceError, Kind, Values};
+use crate::lower::{Cache, HeadWeights, LowerError, Lowering, NormWeights, TrunkWeights};
 use crate::pack::{Branch, pack, pack_in_blocks};
-use crate::run::{Changes, Tables, Trunk, states};
+use crate::run::{Adapted, states};
 
 /// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
 pub struct GpuEngine<D: Device> {
@@ -24,9 +25,10 @@ pub struct GpuEngine<D: Device> {
 }
 
 struct Model<D: Device> {
-    trunk: Arc<Trunk<D::Buffer>>,
-    slot: u32,
-    changes: Option<Arc<Changes<D::Buffer>>>,
+    trunk: Arc<TrunkWeights<D::Buffer>>,
+    own: Own<D::Buffer>,
+    /// The first layer that an adapter changes; as many as there are for a model that is the trunk as it is.
+    first: usize,
     tail: Tail<D::Buffer>,
     /// Token ids are below this.
     rows: usize,
@@ -40,8 +42,6 @@ struct Model<D: Device> {
 
 /// A small batch that the device does again without being told each launch.
 struct Known<D: Device> {
-    /// What it was recorded with.
-    tables: Arc<Tables<D::Buffer>>,
     batch: D::Buffer,
     recording: D::Recording,
     logits: D::Buffer,
@@ -52,10 +52,13 @@ const RECORDED: usize = 1024;
 /// And sequences.
 const SEQUENCES: usize = 4;
 
+/// Floats that a kernel writes at once, at most.
+const TOGETHER: usize = 8;
+
 /// What comes after the trunk.
 enum Tail<B> {
     /// A head: logits of every token.
-    Head(HeadWeights<B>),
+    Head(Box<HeadWeights<B>>),
     /// The head is the daemon's: hidden states of the rows that are asked, after this norm.
     States(Option<NormWeights<B>>),
     /// Nothing; adapters over it have heads.
@@ -110,10 +113,7 @@ impl<D: Device> GpuEngine<D> {
 
     /// Refuses what will not fit before any of it is copied.
     fn room(&self, parameters: u64) -> Result<(), Fault> {
-        let element = match self.device.precision() {
-            Precision::Fp32 => 4,
-            Precision::Fp16 | Precision::Bf16 => 2,
-        };
+        let element = self.device.precision().bytes();
         match self.used().saturating_add(parameters.saturating_mul(element)) > self.budget {
             true => Err(Fault::OutOfMemory),
             false => Ok(()),
@@ -130,18 +130,19 @@ impl<D: Device> GpuEngine<D> {
         let nothing = Cache::new();
         let mut lowering = Lowering::new(&self.device, &checkpoint, None, &nothing);
         let architecture = checkpoint.architecture();
-        let weights = lowering.trunk(architecture)?;
+        let trunk = Arc::new(lowering.trunk(architecture)?);
         let norm = architecture.final_norm.as_ref();
         let tail = match (checkpoint.gliner(), checkpoint.headless()) {
             (Some(_), _) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
             (None, true) => Tail::Nothing,
-            (None, false) => Tail::Head(lowering.head(norm, &architecture.head)?),
+            (None, false) => Tail::Head(Box::new(lowering.head(norm, &architecture.head)?)),
         };
-        let (cache, bytes) = (lowering.own, lowering.bytes);
+        let own = trunk.own(&self.device)?;
+        let (cache, bytes) = (lowering.own, lowering.bytes + own.bytes);
         Ok(Model {
-            trunk: Arc::new(Trunk::new(&self.device, weights)?),
-            slot: 0,
-            changes: None,
+            own,
+            first: trunk.layers.len(),
+            trunk,
             tail,
             rows: architecture.embeddings.words.rows,
             context: checkpoint.context(),
@@ -161,7 +162,7 @@ impl<D: Device> GpuEngine<D> {
         let norm = architecture.final_norm.as_ref();
         let tail = match &over.tail {
             Tail::States(_) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
-            Tail::Head(_) | Tail::Nothing => Tail::Head(lowering.head(norm, &architecture.head)?),
+            Tail::Head(_) | Tail::Nothing => Tail::Head(Box::new(lowering.head(norm, &architecture.head)?)),
         };
         let of_head: Vec<String> = architecture
             .head
@@ -176,30 +177,24 @@ impl<D: Device> GpuEngine<D> {
         let replaces = architecture.tensors().into_iter().any(|tensor| {
             !of_head.contains(&tensor.name) && !norm.contains(&&tensor.name) && adapter.replaces(&tensor.name)
         });
-        // What changes more than layers can be told by their slot has a trunk of its own, of the base's tensors where
-        // these are the same.
+        // What brings tensors of its own has a trunk of its own, of the base's tensors where these are the same.
         let trunk = match replaces {
-            true => Arc::new(Trunk::new(&self.device, lowering.trunk(architecture)?)?),
+            true => Arc::new(lowering.trunk(architecture)?),
             false => Arc::clone(&over.trunk),
         };
-        let changes = Arc::new(Changes::new(
-            &mut lowering,
-            &trunk.weights,
-            &base.checkpoint,
-            &adapter,
-        )?);
-        let layers = trunk.weights.layers.len();
+        let Adapted { own, first } = trunk.adapt(&mut lowering, &adapter)?;
+        let layers = trunk.layers.len();
         #[allow(clippy::cast_precision_loss)]
         let loaded = Loaded {
-            bytes: lowering.bytes + changes.bytes,
+            bytes: lowering.bytes + own.bytes,
             own: match replaces {
                 true => 1.0,
-                false => (layers - changes.first) as f32 / layers.max(1) as f32,
+                false => (layers - first) as f32 / layers.max(1) as f32,
             },
         };
         Ok(Model {
-            slot: trunk.adopt(&self.device, &changes)?,
-            changes: Some(changes),
+            own,
+            first,
             trunk,
             tail,
             rows: over.rows,
@@ -208,20 +203,6 @@ impl<D: Device> GpuEngine<D> {
             base: None,
             recorded: Mutex::default(),
         })
-    }
-
-    /// Lets go of what was recorded with tables that a trunk has no more, and so of adapters that have gone.
-    fn forget(&self, trunk: &Arc<Trunk<D::Buffer>>) {
-        let over: Vec<Arc<Model<D>>> = {
-            let models = self.models();
-            let over = models.values().filter(|model| Arc::ptr_eq(&model.trunk, trunk));
-            over.cloned().collect()
-        };
-        let tables = trunk.tables();
-        for model in over {
-            let mut recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-            recorded.retain(|_, held| Arc::ptr_eq(&held.tables, &tables));
-        }
     }
 
     /// What [`Self::batch`] gives, for a small batch for one model with a head: recorded the first time that there is one of as many
@@ -244,48 +225,40 @@ impl<D: Device> GpuEngine<D> {
             }
             _ => return Ok(None),
         };
-        if head.is_changed() {
-            return Ok(None);
-        }
-        let (trunk, tables) = (&model.trunk, model.trunk.tables());
-        let packed = pack_in_blocks(branches, trunk.weights.embeddings.rule, trunk.weights.queries);
+        let (trunk, owns) = (&model.trunk, [&model.own]);
+        let packed = pack_in_blocks(branches, trunk.embeddings.rule, trunk.queries);
         // A window that is asked twice has a second stage.
         let [stage] = packed.stages.as_slice() else {
             return Ok(None);
         };
         let rows = stage.tokens;
-        if !tables.holds(model.slot, model.changes.as_ref()) {
-            // It was unloaded a moment ago.
-            return Err(Fault::UnknownModel);
-        }
         let _one = self.replaying.lock().unwrap_or_else(PoisonError::into_inner);
         let mut recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was recorded reads the addresses that were in the tables.
-        let held = recorded
-            .get(&(rows, asked.len()))
-            .filter(|held| Arc::ptr_eq(&held.tables, &tables));
-        let logits = match held {
+        let logits = match recorded.get(&(rows, asked.len())) {
             Some(held) => {
                 self.device.overwrite(&held.batch, &packed.values)?;
                 self.device.replay(&held.recording)?;
                 self.device.download(&held.logits)?
             }
             None => {
-                if self.used().saturating_add(trunk.weights.bytes(&packed)) > self.budget {
+                if self.used().saturating_add(trunk.bytes(&packed)) > self.budget {
                     // As it is it may fit.
                     return Ok(None);
                 }
                 let batch = self.device.upload(Values::Indices(&packed.values))?;
                 let mut work = || {
-                    let hidden = trunk.forward(&self.device, &tables, &packed, &batch)?;
-                    head.forward(&self.device, &hidden, 0..rows, trunk.weights.hidden)
+                    let hidden = trunk.forward(&self.device, &owns, &packed, &batch)?;
+                    let out = self
+                        .device
+                        .allocate(Kind::Floats, rows * head.classifier.outputs)?;
+                    head.forward(&self.device, &hidden, 0..rows, trunk.hidden, (&out, 0))?;
+                    Ok(out)
                 };
                 let Some((recording, logits)) = self.device.record(&mut work)? else {
                     return Ok(None);
                 };
                 let found = self.device.download(&logits)?;
                 let new = Known {
-                    tables: Arc::clone(&tables),
                     batch,
                     recording,
                     logits,
@@ -317,76 +290,91 @@ impl<D: Device> GpuEngine<D> {
         let mut order: Vec<usize> = (0..asked.len()).collect();
         let key = |index: &usize| asked.get(*index).map(|(model, ..)| std::ptr::from_ref(*model));
         order.sort_by_key(key);
-        let branches: Vec<Branch<'_>> = order
+        let branches = order
             .iter()
             .filter_map(|index| asked.get(*index))
-            .map(|(model, number, window)| Branch {
-                window: *number,
-                ids: window.ids,
-                slot: model.slot,
-                first: model
-                    .changes
-                    .as_ref()
-                    .map_or(trunk.weights.layers.len(), |changes| changes.first),
-            })
-            .collect();
+            .map(|(model, number, window)| {
+                Ok(Branch {
+                    window: *number,
+                    ids: window.ids,
+                    model: model.own.address(&self.device)?,
+                    first: model.first,
+                })
+            });
+        let branches = branches.collect::<Result<Vec<Branch<'_>>, DeviceError>>()?;
         if branches.iter().map(|branch| branch.ids.len()).sum::<usize>() > i32::MAX as usize {
             return Err(Fault::OutOfMemory);
         }
         if let Some(found) = self.again(asked, &branches)? {
             return Ok(found);
         }
-        let packed = pack(&branches, trunk.weights.embeddings.rule, trunk.weights.queries);
-        if self.used().saturating_add(trunk.weights.bytes(&packed)) > self.budget {
+        let packed = pack(&branches, trunk.embeddings.rule, trunk.queries);
+        if self.used().saturating_add(trunk.bytes(&packed)) > self.budget {
             return Err(Fault::OutOfMemory);
         }
-        let tables = trunk.tables();
-        if !asked
+        let mut owns: Vec<&Own<D::Buffer>> = order
             .iter()
-            .all(|(model, ..)| tables.holds(model.slot, model.changes.as_ref()))
-        {
-            // It was unloaded a moment ago.
-            return Err(Fault::UnknownModel);
-        }
+            .filter_map(|index| asked.get(*index))
+            .map(|(model, ..)| &model.own)
+            .collect();
+        owns.dedup_by(|one, other| std::ptr::eq(*one, *other));
         let numbers = self.device.upload(Values::Indices(&packed.values))?;
-        let hidden = trunk.forward(&self.device, &tables, &packed, &numbers)?;
-        let (mut parts, mut row) = (Vec::new(), 0);
-        // All are on their way before the first is waited for.
-        for part in order.chunk_by(|a, b| key(a) == key(b)) {
-            let of_part = || part.iter().filter_map(|index| asked.get(*index));
-            let tokens: usize = of_part().map(|(.., window)| window.ids.len()).sum();
-            let Some((model, ..)) = of_part().next() else {
-                continue;
-            };
-            let width = trunk.weights.hidden;
-            let (values, columns) = match &model.tail {
-                Tail::Head(head) => {
-                    let logits = head.forward(&self.device, &hidden, row..row + tokens, width)?;
-                    (logits, head.classifier.outputs)
+        let hidden = trunk.forward(&self.device, &owns, &packed, &numbers)?;
+        let (width, mut row, mut floats) = (trunk.hidden, 0, 0);
+        // Each head's rows, and where its logits begin, as the kernels write several at once.
+        let heads = order.chunk_by(|a, b| key(a) == key(b)).filter_map(|part| {
+            let windows: Vec<&(&Model<D>, usize, Window<'_>)> =
+                part.iter().filter_map(|index| asked.get(*index)).collect();
+            let (model, ..) = windows.first()?;
+            let tokens: usize = windows.iter().map(|(.., window)| window.ids.len()).sum();
+            let (rows, first) = (row..row + tokens, floats);
+            row = rows.end;
+            if let Tail::Head(head) = &model.tail {
+                floats = (floats + tokens * head.classifier.outputs).next_multiple_of(TOGETHER);
+            }
+            Some((&model.tail, part, windows, rows, first))
+        });
+        let heads: Vec<_> = heads.collect();
+        // Of all heads, to be copied back at once; of a model without, what its windows ask for.
+        let logits = match floats {
+            0 => None,
+            _ => Some(self.device.allocate(Kind::Floats, floats)?),
+        };
+        let mut states_of = Vec::new();
+        for (tail, _, windows, rows, first) in &heads {
+            states_of.push(match (tail, &logits) {
+                (Tail::Head(head), Some(logits)) => {
+                    head.forward(&self.device, &hidden, rows.clone(), width, (logits, *first))?;
+                    None
                 }
-                Tail::States(norm) => {
-                    let mut rows = Vec::new();
-                    let mut first = row;
-                    for (.., window) in of_part() {
+                (Tail::States(norm), _) => {
+                    let (mut asked, mut first) = (Vec::new(), rows.start);
+                    for (.., window) in windows {
                         // There are no more rows than were checked above to fit.
                         let first_row = u32::try_from(first).unwrap_or(u32::MAX);
-                        rows.extend(window.rows.iter().map(|row| first_row.saturating_add(*row)));
+                        asked.extend(window.rows.iter().map(|row| first_row.saturating_add(*row)));
                         first += window.ids.len();
                     }
-                    (states(&self.device, &hidden, &rows, norm.as_ref(), width)?, width)
+                    Some(states(&self.device, &hidden, &asked, norm.as_ref(), width)?)
                 }
-                Tail::Nothing => return Err(refused("the model has no head")),
-            };
-            parts.push((part, values, columns));
-            row += tokens;
+                (Tail::Head(_) | Tail::Nothing, _) => return Err(refused("the model has no head")),
+            });
         }
+        let logits = logits.map(|logits| self.device.download(&logits)).transpose()?;
         let mut found = vec![Vec::new(); asked.len()];
-        for (part, values, columns) in parts {
-            let values = self.device.download(&values)?;
-            let mut rest = values.as_slice();
-            for index in part {
-                let count = asked.get(*index).map_or(0, |(.., window)| window.answers());
-                let (own, after) = rest.split_at_checked(count * columns).unwrap_or_default();
+        for ((tail, part, windows, _, first), states) in heads.iter().zip(states_of) {
+            let states = states.map(|states| self.device.download(&states)).transpose()?;
+            let (mut rest, columns) = match (tail, &states, &logits) {
+                (Tail::Head(head), _, Some(logits)) => {
+                    (logits.get(*first..).unwrap_or_default(), head.classifier.outputs)
+                }
+                (_, Some(states), _) => (states.as_slice(), width),
+                _ => continue,
+            };
+            for (index, (.., window)) in part.iter().zip(windows) {
+                let (own, after) = rest
+                    .split_at_checked(window.answers() * columns)
+                    .unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
                     *place = own.to_vec();
                 }
@@ -407,18 +395,14 @@ impl<D: Device> Engine for GpuEngine<D> {
             }
         };
         let loaded = model.loaded;
-        let trunk = Arc::clone(&model.trunk);
         self.models().insert(load.model, Arc::new(model));
-        self.forget(&trunk);
         Ok(loaded)
     }
 
     fn unload(&self, model: u64) {
-        let model = self.models().remove(&model);
-        if let Some(model) = model.filter(|model| model.slot > 0) {
-            model.trunk.abandon(&self.device, model.slot);
-            self.forget(&model.trunk);
-        }
+        // What it has on the device goes when no batch is under way that has it.
+        let gone = self.models().remove(&model);
+        drop(gone);
     }
 
     fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault> {

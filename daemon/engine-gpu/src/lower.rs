@@ -9,7 +9,7 @@ use mednerd_model::{
     FeedForward, Head, Layer, Linear, ModelError, Norm, NormKind, NormPlacement, Positions, Projection,
 };
 
-use crate::changes::{Change, Table};
+use crate::changes::Alone;
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
 use crate::pack::{Packed, QUERIES, Rows, TENSOR_QUERIES};
 
@@ -198,12 +198,12 @@ pub(crate) struct HeadWeights<B> {
     pub(crate) final_norm: Option<NormWeights<B>>,
     pub(crate) dense: Option<Dense<B>>,
     pub(crate) classifier: Matrix<B>,
-    pub(crate) classifier_change: Option<Table<B>>,
+    /// What an adapter changes of the classifier, 0, and of the dense layer, 1.
+    pub(crate) changes: Option<Alone<B>>,
 }
 
 pub(crate) struct Dense<B> {
     pub(crate) matrix: Matrix<B>,
-    pub(crate) change: Option<Table<B>>,
     pub(crate) activation: usize,
     pub(crate) norm: NormWeights<B>,
 }
@@ -291,14 +291,6 @@ impl<'a, D: Device> Lowering<'a, D> {
         }
     }
 
-    /// Bytes of an element.
-    fn element(&self) -> u64 {
-        match self.device.precision() {
-            mednerd_gpu::protocol::Precision::Fp32 => 4,
-            _ => 2,
-        }
-    }
-
     pub(crate) fn trunk(&mut self, architecture: &Architecture) -> Lowered<TrunkWeights<D::Buffer>> {
         let embeddings = self.embeddings(architecture)?;
         let layers: Lowered<Vec<_>> = architecture
@@ -318,7 +310,8 @@ impl<'a, D: Device> Lowering<'a, D> {
             attending.max(2 * feed_forward.up.outputs) + unfolded
         });
         let columns = widest.max().unwrap_or(0) + 5 * hidden + 2 * embeddings.width;
-        let bytes = |columns: usize| columns * usize::try_from(self.element()).unwrap_or(4) + 64;
+        let bytes =
+            |columns: usize| columns * usize::try_from(self.device.precision().bytes()).unwrap_or(4) + 64;
         Ok(TrunkWeights {
             activations: (bytes(columns), bytes(5 * hidden)),
             embeddings,
@@ -575,26 +568,12 @@ impl<'a, D: Device> Lowering<'a, D> {
             outputs: linear.outputs,
             parts: vec![linear.clone()],
         };
-        let change = match (self.adapter, changed) {
-            (Some(adapter), true) => Change::new(self.device, self.checkpoint, adapter, &matrix)?,
-            _ => None,
-        };
-        let change =
-            change.map(|change| Table::new(self.device, &[Some(&change)]).map(|table| (table, change)));
-        let change = change.transpose()?;
-        let slots = self.device.upload(Values::Indices(&vec![0; table.rows]))?;
-        let changing = change.as_ref().and_then(|(table, _)| table.as_ref());
-        let projected = matrix
-            .apply(
-                self.device,
-                &rows,
-                0..table.rows,
-                changing,
-                Some((&slots, 0)),
-                Some(0),
-            )?
-            .0;
-        self.bytes += self.element() * (table.rows * linear.outputs) as u64;
+        let adapter = self.adapter.filter(|_| changed);
+        let adapter = adapter.map(|adapter| (self.checkpoint, adapter));
+        let alone = Alone::new(self.device, adapter, &[&matrix])?;
+        let changing = alone.as_ref().and_then(|alone| alone.changed(0));
+        let (projected, _) = matrix.apply(self.device, &rows, 0..table.rows, changing, Some(0))?;
+        self.bytes += self.device.precision().bytes() * (table.rows * linear.outputs) as u64;
         let projected = Arc::new(projected);
         if !changed {
             self.own.insert(key, Arc::clone(&projected));
@@ -641,21 +620,10 @@ impl<'a, D: Device> Lowering<'a, D> {
     }
 
     pub(crate) fn head(&mut self, final_norm: Option<&Norm>, head: &Head) -> Lowered<HeadWeights<D::Buffer>> {
-        let change = |this: &Self, matrix: &Matrix<D::Buffer>| -> Lowered<Option<Table<D::Buffer>>> {
-            let Some(adapter) = this.adapter else {
-                return Ok(None);
-            };
-            let change = Change::new(this.device, this.checkpoint, adapter, matrix)?;
-            match change {
-                Some(change) => Ok(Table::owning(this.device, change)?),
-                None => Ok(None),
-            }
-        };
         let dense = match &head.dense {
             Some(dense) => {
                 let matrix = self.matrix(&[&dense.linear])?;
                 Some(Dense {
-                    change: change(self, &matrix)?,
                     matrix,
                     activation: activation_number(dense.activation),
                     norm: self.norm(&dense.norm)?,
@@ -664,10 +632,15 @@ impl<'a, D: Device> Lowering<'a, D> {
             None => None,
         };
         let classifier = self.matrix(&[&head.classifier])?;
+        let mut matrices = vec![&classifier];
+        matrices.extend(dense.as_ref().map(|dense: &Dense<_>| &dense.matrix));
+        let adapter = self.adapter.map(|adapter| (self.checkpoint, adapter));
+        let changes = Alone::new(self.device, adapter, &matrices)?;
+        self.bytes += changes.as_ref().map_or(0, |alone| alone.own.bytes);
         Ok(HeadWeights {
             final_norm: final_norm.map(|norm| self.norm(norm)).transpose()?,
+            changes,
             dense,
-            classifier_change: change(self, &classifier)?,
             classifier,
         })
     }
@@ -735,7 +708,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         }
         let values = make(self)?;
         let buffer = Arc::new(self.device.upload(Values::Elements(&values))?);
-        self.bytes += self.element() * values.len() as u64;
+        self.bytes += self.device.precision().bytes() * values.len() as u64;
         self.own.insert(key, Arc::clone(&buffer));
         Ok(buffer)
     }

@@ -54,8 +54,8 @@ pub(crate) struct Branch<'a> {
     pub(crate) window: usize,
     /// Its ids.
     pub(crate) ids: &'a [u32],
-    /// The slot of the model's changes.
-    pub(crate) slot: u32,
+    /// The address of the list of what its model has of its own.
+    pub(crate) model: u64,
     /// The first layer that they change: below, all branches of a window are the same.
     pub(crate) first: usize,
 }
@@ -83,12 +83,12 @@ pub(crate) struct Stage {
     pub(crate) places: usize,
     /// The sequence of each token.
     pub(crate) sequences: usize,
-    /// The slot of each token.
-    pub(crate) slots: usize,
     /// Cumulative lengths, one more than there are sequences.
     pub(crate) starts: usize,
     /// Pairs: a sequence, and its first query of a block.
     pub(crate) tile: usize,
+    /// The model of each sequence, two numbers for an address; at an even place.
+    pub(crate) models: usize,
 }
 
 /// A branch on its way through the stages.
@@ -144,9 +144,8 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
     layers.dedup();
     for layer in layers {
         let before: Vec<usize> = members.iter().map(|member| member.row).collect();
-        let (mut ids, mut rows, mut places, mut of, mut slots) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut starts, mut tiles) = (vec![0], Vec::new());
+        let (mut ids, mut rows, mut places, mut of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut starts, mut tiles, mut models) = (vec![0], Vec::new(), Vec::new());
         let present = members.iter_mut().enumerate();
         for (own, member) in present.filter(|(_, member)| member.joins <= layer) {
             let (number, row, sequence) = (starts.len() as u32 - 1, ids.len(), member.branch.ids);
@@ -160,7 +159,7 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
             (member.leader, member.row) = (own, row);
             places.extend(0..sequence.len() as u32);
             of.extend(std::iter::repeat_n(number, sequence.len()));
-            slots.extend(std::iter::repeat_n(member.branch.slot, sequence.len()));
+            models.extend([member.branch.model as u32, (member.branch.model >> 32) as u32]);
             starts.push(ids.len() as u32);
             for first in (0..sequence.len()).step_by(queries) {
                 tiles.extend([number, first as u32]);
@@ -168,7 +167,7 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
         }
         if in_blocks {
             let tokens = ids.len().next_multiple_of(BLOCK);
-            for of_tokens in [&mut ids, &mut rows, &mut places, &mut of, &mut slots] {
+            for of_tokens in [&mut ids, &mut rows, &mut places, &mut of] {
                 of_tokens.resize(tokens, 0);
             }
             // Of the first sequence, and beyond any.
@@ -177,12 +176,14 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
             }
         }
         let (tokens, tile_count) = (ids.len(), tiles.len() / 2);
-        let begins = [ids, rows, places, of, slots, starts, tiles].map(|values| {
+        // At whole multiples of what they are read as.
+        packed.values.resize(packed.values.len().next_multiple_of(2), 0);
+        let begins = [models, ids, rows, places, of, starts, tiles].map(|values| {
             let begin = packed.values.len();
             packed.values.extend(values);
             begin
         });
-        let [ids, rows, places, sequences, slots, starts, tile] = begins;
+        let [models, ids, rows, places, sequences, starts, tile] = begins;
         packed.stages.push(Stage {
             layer,
             tokens,
@@ -191,9 +192,9 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
             rows,
             places,
             sequences,
-            slots,
             starts,
             tile,
+            models,
         });
     }
     packed
@@ -203,11 +204,11 @@ fn lay_out(branches: &[Branch<'_>], rule: Rows, queries: usize, in_blocks: bool)
 mod tests {
     use super::*;
 
-    fn branch(window: usize, ids: &[u32], slot: u32, first: usize) -> Branch<'_> {
+    fn branch(window: usize, ids: &[u32], model: u64, first: usize) -> Branch<'_> {
         Branch {
             window,
             ids,
-            slot,
+            model,
             first,
         }
     }
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn tokens_know_their_sequence_place_and_row() {
         let long: Vec<u32> = vec![9; 18];
-        let branches = [branch(0, &[7, 1, 7], 0, 2), branch(1, &long, 2, 1)];
+        let branches = [branch(0, &[7, 1, 7], 0, 2), branch(1, &long, (2 << 32) + 7, 1)];
         let packed = pack(&branches, Rows::Counted(Some(1)), QUERIES);
         let at = |begin: usize, count: usize| &packed.values[begin..begin + count];
         let [stage] = packed.stages.as_slice() else {
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(at(stage.rows, 5), [1, 0, 2, 1, 2]);
         assert_eq!(at(stage.places, 5), [0, 1, 2, 0, 1]);
         assert_eq!(at(stage.sequences, 4), [0, 0, 0, 1]);
-        assert_eq!(at(stage.slots, 4), [0, 0, 0, 2]);
+        assert_eq!(at(stage.models, 4), [0, 0, 7, 2]);
         assert_eq!(at(stage.starts, 3), [0, 3, 21]);
         assert_eq!(at(stage.tile, 6), [0, 0, 1, 0, 1, 16]);
         assert_eq!(packed.values.len(), stage.tile + 6);
@@ -250,7 +251,6 @@ mod tests {
                 (one.rows, other.rows),
                 (one.places, other.places),
                 (one.sequences, other.sequences),
-                (one.slots, other.slots),
             ] {
                 assert_eq!(
                     packed.values[filled..][..tokens],
@@ -284,7 +284,7 @@ mod tests {
         // Window 0 is for a base and two adapters, window 1 for one of these, window 2 for two that change the same layers.
         let windows: [&[u32]; 3] = [&[5, 6], &[7], &[8, 9, 8]];
         let of = [(0, 0, 4), (2, 3, 3), (0, 3, 3), (1, 3, 3), (0, 1, 0), (2, 2, 3)];
-        let branches = of.map(|(window, slot, first)| branch(window, windows[window], slot, first));
+        let branches = of.map(|(window, model, first)| branch(window, windows[window], model, first));
         let packed = pack(&branches, Rows::Everywhere, QUERIES);
         let [first, second] = packed.stages.as_slice() else {
             panic!("one stage, and another from the third layer on")
@@ -292,11 +292,18 @@ mod tests {
         assert_eq!((first.layer, second.layer), (0, 3));
         let at = |stage: &Stage, begin: usize| packed.values[begin..][..stage.tokens].to_vec();
         let starts = |stage: &Stage| packed.values[stage.starts..stage.tile].to_vec();
+        // Addresses, and so at whole multiples of eight bytes.
+        let models = |stage: &Stage| {
+            assert_eq!(stage.models % 2, 0);
+            let all = packed.values[stage.models..stage.ids].chunks(2);
+            all.map(|model| u64::from(model[0]) + (u64::from(model[1]) << 32))
+                .collect::<Vec<u64>>()
+        };
         assert_eq!(at(first, first.ids), [5, 6, 8, 9, 8, 7, 5, 6]);
-        assert_eq!(at(first, first.slots), [0, 0, 3, 3, 3, 3, 1, 1]);
+        assert_eq!(models(first), [0, 3, 3, 1]);
         assert_eq!(starts(first), [0, 2, 5, 6, 8]);
         assert_eq!(at(second, second.ids), [0, 1, 2, 3, 4, 0, 1, 5, 6, 7, 2, 3, 4]);
-        assert_eq!(at(second, second.slots), [0, 0, 3, 3, 3, 3, 3, 3, 1, 1, 2, 2, 2]);
+        assert_eq!(models(second), [0, 3, 3, 3, 1, 2]);
         assert_eq!(starts(second), [0, 2, 5, 7, 8, 10, 13]);
     }
 }

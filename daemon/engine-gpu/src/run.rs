@@ -1,251 +1,100 @@
 //! A batch on its way through a trunk, layer by layer, and through the heads of its models.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mednerd_model::{Adapter, Checkpoint, NormPlacement};
+use mednerd_model::{Adapter, NormPlacement};
 
-use crate::changes::{Change, Slots, Table};
+use crate::changes::{Changed, Own, Sequences};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
 use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, NormWeights,
-    PlaceTables, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
+    ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
 };
 use crate::pack::{Packed, Stage, TENSOR_QUERIES};
 
 /// Threads of a block of the attention kernels.
 const ATTENTION_BLOCK: usize = 128;
 
-/// What one adapter changes of a trunk.
-pub(crate) struct Changes<B> {
-    /// By the number of the matrix.
-    matrices: HashMap<usize, Change<B>>,
-    /// By the number of the layer.
-    places: HashMap<usize, PlaceTables<B>>,
+/// What an adapter has of its own in a trunk.
+pub(crate) struct Adapted<B> {
+    pub(crate) own: Own<B>,
     /// The first layer that it changes; as many as there are, where it changes none.
     pub(crate) first: usize,
-    pub(crate) bytes: u64,
 }
 
-impl<B> Changes<B> {
-    /// Those of an adapter; the trunk's tensors are the base's or, where it has any, the adapter's.
-    pub(crate) fn new<D: Device<Buffer = B>>(
-        lowering: &mut Lowering<'_, D>,
-        weights: &TrunkWeights<B>,
-        checkpoint: &Checkpoint,
-        adapter: &Adapter,
-    ) -> Result<Self, LowerError> {
-        let before = lowering.bytes;
-        let (mut matrices, mut places, mut bytes) = (HashMap::new(), HashMap::new(), 0);
-        for (number, matrix) in weights.matrices().into_iter().enumerate() {
-            if let Some(change) = Change::new(lowering.device, checkpoint, adapter, matrix)? {
-                bytes += change.bytes;
-                matrices.insert(number, change);
-            }
-        }
-        for (number, layer) in weights.layers.iter().enumerate() {
-            let Some(relative) = &layer.attention.relative else {
-                continue;
-            };
-            let [keys, queries] = [
-                &relative.places.content_to_position,
-                &relative.places.position_to_content,
-            ];
-            let changes = |linear: &Option<mednerd_model::Linear>| match linear {
-                Some(linear) => adapter.low_rank(linear).map(|change| change.is_some()),
-                None => Ok(false),
-            };
-            let changed = (changes(keys)?, changes(queries)?);
-            if changed == (false, false) {
-                continue;
-            }
-            let mut tables = relative.tables.clone();
-            if changed.0 {
-                tables.keys = lowering.place_table(&relative.places, keys.as_ref(), true)?;
-            }
-            if changed.1 {
-                tables.queries = lowering.place_table(&relative.places, queries.as_ref(), true)?;
-            }
-            places.insert(number, tables);
-        }
-        let changed = matrices.keys().map(|number| weights.layer_of(*number));
-        let first = changed.chain(places.keys().copied()).min();
-        Ok(Self {
-            first: first.unwrap_or(weights.layers.len()),
-            matrices,
-            places,
-            bytes: bytes + lowering.bytes - before,
-        })
+impl<B> TrunkWeights<B> {
+    /// What a model has that is the trunk as it is.
+    pub(crate) fn own<D: Device<Buffer = B>>(&self, device: &D) -> Result<Own<B>, LowerError> {
+        let places = self.layers.iter().map(|layer| {
+            let relative = layer.attention.relative.as_ref();
+            relative.map(|relative| relative.tables.clone())
+        });
+        Own::new(device, None, &self.matrices(), places.collect())
     }
-}
 
-/// The changes of all slots, as the kernels find them.
-pub(crate) struct Tables<B> {
-    matrices: Vec<Option<Table<B>>>,
-    /// Of each layer with relative places: addresses of its tables of keys and queries, by slot.
-    places: Vec<Option<(Option<B>, Option<B>)>>,
-    /// What the addresses point to.
-    slots: Vec<Option<Arc<Changes<B>>>>,
-}
-
-impl<B> Tables<B> {
-    fn new<D: Device<Buffer = B>>(
-        device: &D,
-        weights: &TrunkWeights<B>,
-        slots: &[Option<Arc<Changes<B>>>],
-    ) -> Result<Self, DeviceError> {
-        let mut matrices = Vec::new();
-        for number in 0..weights.matrices().len() {
-            let changes: Vec<Option<&Change<B>>> = slots
-                .iter()
-                .map(|slot| slot.as_ref().and_then(|changes| changes.matrices.get(&number)))
-                .collect();
-            matrices.push(Table::new(device, &changes)?);
-        }
-        let mut places = Vec::new();
-        for (number, layer) in weights.layers.iter().enumerate() {
+    /// What an adapter has; the trunk's tensors are the base's or, where it brings any, the adapter's.
+    pub(crate) fn adapt<D: Device<Buffer = B>>(
+        &self,
+        lowering: &mut Lowering<'_, D>,
+        adapter: &Adapter,
+    ) -> Result<Adapted<B>, LowerError> {
+        let (mut places, mut first) = (Vec::new(), self.layers.len());
+        for (number, layer) in self.layers.iter().enumerate() {
             let Some(relative) = &layer.attention.relative else {
                 places.push(None);
                 continue;
             };
-            let tables: Vec<&PlaceTables<B>> = slots
-                .iter()
-                .map(|slot| {
-                    let own = slot.as_ref().and_then(|changes| changes.places.get(&number));
-                    own.unwrap_or(&relative.tables)
-                })
-                .collect();
-            let addresses = |find: fn(&PlaceTables<B>) -> Option<&Arc<B>>| -> Result<Option<B>, DeviceError> {
-                let buffers: Option<Vec<&Arc<B>>> = tables.iter().map(|tables| find(tables)).collect();
-                let Some(buffers) = buffers else { return Ok(None) };
-                let addresses: Result<Vec<u64>, _> =
-                    buffers.into_iter().map(|buffer| device.address(buffer)).collect();
-                Ok(Some(device.upload(Values::Addresses(&addresses?))?))
-            };
-            places.push(Some((
-                addresses(|tables| tables.keys.as_ref())?,
-                addresses(|tables| tables.queries.as_ref())?,
-            )));
+            let mut tables = relative.tables.clone();
+            let linears = &relative.places;
+            for (linear, table) in [
+                (&linears.content_to_position, &mut tables.keys),
+                (&linears.position_to_content, &mut tables.queries),
+            ] {
+                let Some(linear) = linear else { continue };
+                if adapter.low_rank(linear)?.is_some() {
+                    *table = lowering.place_table(linears, Some(linear), true)?;
+                    first = first.min(number);
+                }
+            }
+            places.push(Some(tables));
         }
-        Ok(Self {
-            matrices,
-            places,
-            slots: slots.to_vec(),
+        let adapter = Some((lowering.checkpoint, adapter));
+        let own = Own::new(lowering.device, adapter, &self.matrices(), places)?;
+        let layers = own.changed().map(|matrix| self.layer_of(matrix));
+        Ok(Adapted {
+            first: layers.chain([first]).min().unwrap_or(first),
+            own,
         })
     }
 
-    /// Whether this slot still has these changes.
-    pub(crate) fn holds(&self, slot: u32, changes: Option<&Arc<Changes<B>>>) -> bool {
-        match (self.slots.get(slot as usize), changes) {
-            (Some(Some(held)), Some(changes)) => Arc::ptr_eq(held, changes),
-            (Some(None), None) => true,
-            _ => false,
-        }
-    }
-
-    fn matrix(&self, number: usize) -> Option<&Table<B>> {
-        self.matrices.get(number).and_then(Option::as_ref)
-    }
-}
-
-/// A trunk on a device, and the adapters that share it. Slot 0 is the trunk as it is.
-pub(crate) struct Trunk<B> {
-    pub(crate) weights: TrunkWeights<B>,
-    slots: Mutex<Vec<Option<Arc<Changes<B>>>>>,
-    tables: RwLock<Arc<Tables<B>>>,
-}
-
-impl<B> Trunk<B> {
-    pub(crate) fn new<D: Device<Buffer = B>>(
-        device: &D,
-        weights: TrunkWeights<B>,
-    ) -> Result<Self, DeviceError> {
-        let slots = vec![None];
-        Ok(Self {
-            tables: RwLock::new(Arc::new(Tables::new(device, &weights, &slots)?)),
-            slots: Mutex::new(slots),
-            weights,
-        })
-    }
-
-    /// Gives an adapter a slot.
-    pub(crate) fn adopt<D: Device<Buffer = B>>(
-        &self,
-        device: &D,
-        changes: &Arc<Changes<B>>,
-    ) -> Result<u32, DeviceError> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = slots
-            .iter()
-            .skip(1)
-            .position(Option::is_none)
-            .map(|place| place + 1);
-        let place = free.unwrap_or_else(|| {
-            slots.push(None);
-            slots.len() - 1
-        });
-        let mut new = slots.clone();
-        if let Some(slot) = new.get_mut(place) {
-            *slot = Some(Arc::clone(changes));
-        }
-        self.swap(device, &new)?;
-        *slots = new;
-        Ok(u32::try_from(place).unwrap_or(0))
-    }
-
-    /// Frees a slot. Batches under way keep what was there.
-    pub(crate) fn abandon<D: Device<Buffer = B>>(&self, device: &D, slot: u32) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = slots.get_mut(slot as usize) {
-            *place = None;
-        }
-        // Where this fails, the tables that are there serve on and keep what they point to.
-        let _ = self.swap(device, &slots);
-    }
-
-    fn swap<D: Device<Buffer = B>>(
-        &self,
-        device: &D,
-        slots: &[Option<Arc<Changes<B>>>],
-    ) -> Result<(), DeviceError> {
-        let tables = Arc::new(Tables::new(device, &self.weights, slots)?);
-        *self.tables.write().unwrap_or_else(PoisonError::into_inner) = tables;
-        Ok(())
-    }
-
-    /// The changes as they are now; they stay so for who has them.
-    pub(crate) fn tables(&self) -> Arc<Tables<B>> {
-        Arc::clone(&self.tables.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The last hidden states of a batch, whose numbers are in `batch`: rows of `hidden` elements, those of its last stage.
+    /// The last hidden states of a batch, whose numbers are in `batch`, for models that have these of their own: rows of `hidden`
+    /// elements, those of its last stage.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
-        tables: &Tables<B>,
+        owns: &[&Own<B>],
         packed: &Packed,
         batch: &B,
     ) -> Result<B, DeviceError> {
         let mut x: Option<B> = None;
         let ends = packed.stages.iter().skip(1).map(|stage| stage.layer);
-        for (stage, end) in packed.stages.iter().zip(ends.chain([self.weights.layers.len()])) {
+        for (stage, end) in packed.stages.iter().zip(ends.chain([self.layers.len()])) {
             let run = Run {
                 device,
                 stage,
                 batch,
-                tables,
-                hidden: self.weights.hidden,
-                context: self.weights.context,
-                queries: self.weights.queries,
+                owns,
+                hidden: self.hidden,
+                context: self.context,
+                queries: self.queries,
             };
             let mut rows = match x.take() {
                 Some(before) => run.branch(&before)?,
-                None => run.embed(&self.weights.embeddings)?,
+                None => run.embed(&self.embeddings)?,
             };
-            let layers = self.weights.layers.iter().enumerate().take(end);
+            let layers = self.layers.iter().enumerate().take(end);
             for (index, layer) in layers.skip(stage.layer) {
-                rows = run.layer(layer, index, self.weights.first_matrix(index), rows)?;
+                rows = run.layer(layer, index, self.first_matrix(index), rows)?;
             }
             x = Some(rows);
         }
@@ -258,7 +107,7 @@ struct Run<'a, D: Device> {
     device: &'a D,
     stage: &'a Stage,
     batch: &'a D::Buffer,
-    tables: &'a Tables<D::Buffer>,
+    owns: &'a [&'a Own<D::Buffer>],
     hidden: usize,
     context: usize,
     queries: usize,
@@ -279,8 +128,21 @@ impl<D: Device> Run<'_, D> {
         self.device.allocate(Kind::Elements, self.stage.tokens * columns)
     }
 
-    fn slots(&self) -> Slots<'_, D::Buffer> {
-        Some((self.batch, self.stage.slots))
+    /// What the models of the batch change of a matrix.
+    fn changed(&self, matrix: usize) -> Option<Changed<'_, D::Buffer>> {
+        let stage = self.stage;
+        let tiles = (self.queries == TENSOR_QUERIES).then_some((stage.tiles, stage.tile, stage.starts));
+        let sequences = Sequences::Many {
+            batch: self.batch,
+            of_rows: stage.sequences,
+            tiles,
+        };
+        Changed::of(
+            self.owns.iter().copied(),
+            matrix,
+            self.at(stage.models),
+            sequences,
+        )
     }
 
     fn all(&self) -> Range<usize> {
@@ -424,8 +286,7 @@ impl<D: Device> Run<'_, D> {
             .launch("unfold", self.rows(ROW_BLOCK, 0), &arguments)?;
         let activation = Some(convolution.activation);
         let matrix = &convolution.matrix;
-        let (convolved, _) =
-            matrix.apply(self.device, &unfolded, self.all(), None, self.slots(), activation)?;
+        let (convolved, _) = matrix.apply(self.device, &unfolded, self.all(), None, activation)?;
         self.normalise(&convolution.norm, &convolved, None, Some(&out))
     }
 
@@ -436,8 +297,7 @@ impl<D: Device> Run<'_, D> {
         x: &D::Buffer,
         activation: Option<usize>,
     ) -> Made<(D::Buffer, Option<&'m D::Buffer>)> {
-        let table = self.tables.matrix(number);
-        matrix.apply(self.device, x, self.all(), table, self.slots(), activation)
+        matrix.apply(self.device, x, self.all(), self.changed(number), activation)
     }
 
     /// What the feed-forward part has between its matrices.
@@ -487,7 +347,6 @@ impl<D: Device> Run<'_, D> {
         }
         let out = self.elements(heads * width)?;
         let relative = attention.relative.as_ref();
-        let places = self.tables.places.get(layer).and_then(Option::as_ref);
         let reach = attention
             .reach
             .map_or(-1, |reach| i32::try_from(reach).unwrap_or(i32::MAX / 2));
@@ -505,9 +364,8 @@ impl<D: Device> Run<'_, D> {
             [
                 columns,
                 Arg::Int(self.context),
-                Arg::Buffer(places.and_then(|(keys, _)| keys.as_ref())),
-                Arg::Buffer(places.and_then(|(_, queries)| queries.as_ref())),
-                self.at(self.stage.slots),
+                self.at(self.stage.models),
+                Arg::Int(self.owns.first().map_or(0, |own| own.entry_of_places(layer))),
             ]
         };
         let columns = relative.map(|relative| &*relative.columns);
@@ -585,27 +443,17 @@ fn gather<D: Device>(
 }
 
 impl<B> HeadWeights<B> {
-    /// Whether an adapter changes it by ranks, for which the device is told slots each time.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.classifier_change.is_some() || self.dense.as_ref().is_some_and(|dense| dense.change.is_some())
-    }
-
-    /// The logits of some rows, as floats on the device.
+    /// The logits of some rows, as floats that there is room for from an element of `out` on.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
         hidden: &B,
         rows: Range<usize>,
         width: usize,
-    ) -> Result<B, DeviceError> {
+        out: (&B, usize),
+    ) -> Result<(), DeviceError> {
         let count = rows.len();
-        // Its changes have one slot.
-        let dense_change = self.dense.as_ref().and_then(|dense| dense.change.as_ref());
-        let zeros = match self.is_changed() {
-            true => Some(device.upload(Values::Indices(&vec![0; count]))?),
-            false => None,
-        };
-        let slots = zeros.as_ref().map(|zeros| (zeros, 0));
+        let changed = |matrix| self.changes.as_ref().and_then(|alone| alone.changed(matrix));
         let (mut x, mut range) = (None, rows.clone());
         if let Some(norm) = &self.final_norm {
             let out = device.allocate(Kind::Elements, count * width)?;
@@ -623,10 +471,9 @@ impl<B> HeadWeights<B> {
         }
         if let Some(dense) = &self.dense {
             let from = x.as_ref().unwrap_or(hidden);
-            let (y, _) =
-                dense
-                    .matrix
-                    .apply(device, from, range, dense_change, slots, Some(dense.activation))?;
+            let (y, _) = dense
+                .matrix
+                .apply(device, from, range, changed(1), Some(dense.activation))?;
             let columns = dense.matrix.outputs;
             let out = device.allocate(Kind::Elements, count * columns)?;
             dense
@@ -635,8 +482,7 @@ impl<B> HeadWeights<B> {
             (x, range) = (Some(out), 0..count);
         }
         let from = x.as_ref().unwrap_or(hidden);
-        let change = self.classifier_change.as_ref();
         self.classifier
-            .apply_to_floats(device, from, range, change, slots)
+            .apply_to_floats(device, from, range, changed(0), out)
     }
 }

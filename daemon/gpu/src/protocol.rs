@@ -33,6 +33,14 @@ impl Precision {
         }
     }
 
+    /// Bytes of a number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Fp32 => 4,
+            Self::Fp16 | Self::Bf16 => 2,
+        }
+    }
+
     /// How far logits may be from those of single precision on another engine: the norm of the difference as a share of their
     /// norm. A bound for a self-check, which tells broken from rounded; not a promise on entities.
     pub fn tolerance(self) -> f32 {

@@ -300,6 +300,12 @@ int cuMemAllocAsync(uintptr_t *place, size_t size, void *stream) { return captur
 int cuMemFree_v2(uintptr_t place) { return release(place); }
 int cuMemFreeAsync(uintptr_t place, void *stream) { return captures(stream) ? NO_CAPTURE : release(place); }
 
+int cuMemHostAlloc(void **to, size_t size, unsigned int) { return (*to = std::malloc(size)) ? broken : NO_MEMORY; }
+int cuMemFreeHost(void *place) {
+    std::free(place);
+    return broken;
+}
+
 int cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t size, void *stream) {
     std::lock_guard<std::recursive_mutex> one(all);
     if (captures(stream) || !holds(to, size))

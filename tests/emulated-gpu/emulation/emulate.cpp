@@ -3,6 +3,7 @@
 #include "attention.cu"
 #include "elementwise.cu"
 #include "lora.cu"
+#include "lora_tensor.cu"
 #include "norm.cu"
 #include "tensor.cu"
 
@@ -200,7 +201,8 @@ struct Known {
 static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
                                   ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
                                   ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
-                                  KNOWN(unfold) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
+                                  KNOWN(unfold) ON_TENSOR_CORES(lora_shrink_tensor)
+                                  ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
 // one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end.
