@@ -1,7 +1,8 @@
 """Tokens per second of PyTorch `transformers` on the same GPU: random ids, COUNT sequences of LONG tokens and 1 of SHORT.
 
-transformers_rate.py CHECKPOINT COUNT LONG SHORT [compiled]: compiled, in bfloat16 alone, since that takes a minute. DEVICE=cpu
-is there to try this file.
+transformers_rate.py CHECKPOINT COUNT LONG SHORT [compiled]: compiled, in bfloat16 alone, since that takes a minute.
+transformers_rate.py CHECKPOINT COUNT LENGTHS: sequences of the lengths in a file, COUNT at once and padded to the longest of these, as
+they come and sorted by length. DEVICE=cpu is there to try this file.
 """
 
 import os
@@ -29,7 +30,36 @@ def rate(model, count, length):
     return count * length / sorted(times[3:])[10]
 
 
+def padded(model, count, lengths):
+    batches = []
+    for first in range(0, len(lengths), count):
+        part = torch.tensor(lengths[first : first + count], device=DEVICE)
+        ids = torch.randint(10, model.config.vocab_size - 10, (len(part), int(part.max())), device=DEVICE)
+        batches.append((ids, (torch.arange(ids.shape[1], device=DEVICE) < part[:, None]).long()))
+    times = []
+    with torch.inference_mode():
+        for _ in range(8):
+            if DEVICE == "cuda":
+                torch.cuda.synchronize()
+            begun = time.perf_counter()
+            for ids, mask in batches:
+                model(ids, attention_mask=mask).logits.float().cpu()
+            times.append(time.perf_counter() - begun)
+    # The first ones set things up.
+    return sum(lengths) / sorted(times[3:])[2]
+
+
+def mixed(path, count, lengths):
+    model = AutoModelForTokenClassification.from_pretrained(path, dtype=torch.bfloat16).to(DEVICE).eval()
+    as_they_come, by_length = (padded(model, count, of) for of in (lengths, sorted(lengths)))
+    print(f"transformers {path}, bf16, {len(lengths)} windows of mixed lengths, {count} at once: {as_they_come:.0f} tokens/s,"
+          f" sorted {by_length:.0f} tokens/s")
+
+
 def main():
+    if len(sys.argv) == 4:
+        with open(sys.argv[3]) as lines:
+            return mixed(sys.argv[1], int(sys.argv[2]), [int(line) for line in lines])
     path, compiled = sys.argv[1], sys.argv[5:] == ["compiled"]
     count, long, short = map(int, sys.argv[2:5])
     # As the worker: no TF32 in single precision.

@@ -305,3 +305,55 @@ fn hidden_states_of_zero_shot_models_are_those_of_the_cpu() {
     }
     assert!(compared > 500, "{compared}");
 }
+
+/// What `tests/gpu/run fast` tells of each kernel: taking its time changes nothing, and there is a floor for every one.
+#[test]
+fn what_is_timed_is_computed_all_the_same() {
+    let wide = tempfile::tempdir().unwrap();
+    checks::widen(&fixtures().join("deberta-v2/v2-xlarge"), wide.path(), 32, 150);
+    for (dir, precision) in [
+        (fixtures().join("modernbert/fp32"), Precision::Fp32),
+        (wide.path().to_owned(), Precision::Bf16),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open_base(&dir).unwrap();
+        checks::write_adapter(folder.path(), &checkpoint, 0, 4);
+        let device = || checks::Profiled::new(Emulated::new(precision, 3), (1, 5));
+        let logits = |device: checks::Profiled<Emulated>| {
+            let engine = GpuEngine::new(device, u64::MAX);
+            let adapter = Adapter::open(folder.path(), &checkpoint).unwrap();
+            for (model, path, digest) in [
+                (1, dir.as_path(), checkpoint.digest()),
+                (2, folder.path(), adapter.digest()),
+            ] {
+                let load = Load {
+                    model,
+                    path: path.to_owned(),
+                    digest: digest.to_owned(),
+                    base: (model > 1).then_some(1),
+                };
+                engine.load(&load).unwrap();
+            }
+            let windows = [Window::new(&[1, 2], &[5, 6, 7, 8, 9])];
+            engine.forward(&windows, &token()).unwrap()
+        };
+        let (off, on) = (device(), device());
+        on.switch().store(true, Ordering::Relaxed);
+        let (nothing, spent) = (off.spent(), on.spent());
+        assert_eq!(logits(off), logits(on));
+        assert!(nothing.lock().unwrap().is_empty());
+        let spent = spent.lock().unwrap();
+        assert!(spent.values().all(|one| one.calls > 0 && one.bytes > 0.0));
+        let calls = |start: &str| -> u64 {
+            let named = spent.iter().filter(|(name, _)| name.starts_with(start));
+            named.map(|(_, one)| one.calls).sum()
+        };
+        let layers = checkpoint.architecture().layers.len() as u64;
+        assert_eq!(calls("attend"), layers);
+        assert!(calls("lora_shrink") >= layers && calls("product") > 4 * layers);
+    }
+    let device = Emulated::new(Precision::Fp32, 3);
+    let (spent, (bytes, operations)) = checks::floors(device, &fixtures().join("bert/fp32"), (2, 5), 2, 16);
+    assert!(bytes.is_finite() && operations.is_finite());
+    assert!(spent.keys().any(|name| name == "lora_expand"), "{spent:?}");
+}

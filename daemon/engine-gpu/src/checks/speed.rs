@@ -1,0 +1,173 @@
+//! How fast models are.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use mednerd_gpu::Engine;
+use mednerd_gpu::protocol::{Load, Window};
+use mednerd_model::Adapter;
+
+use super::{Random, adapt, load, scratch, token, write_adapter};
+use crate::{Device, GpuEngine};
+
+/// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
+pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: usize, times: usize) -> f64 {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(7);
+    let ids: Vec<Vec<u32>> = (0..sequences)
+        .map(|_| (0..length).map(|_| random.below(rows) as u32).collect())
+        .collect();
+    let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
+    (sequences * length) as f64 / median(&engine, &batch, times)
+}
+
+/// The median time of a batch, in seconds.
+fn median<D: Device>(engine: &GpuEngine<D>, batch: &[Window<'_>], times: usize) -> f64 {
+    let mut found: Vec<f64> = (0..times + 3)
+        .map(|_| {
+            let begun = Instant::now();
+            engine.forward(batch, &token()).unwrap();
+            begun.elapsed().as_secs_f64()
+        })
+        .collect();
+    // The first ones set things up.
+    found.drain(..3);
+    middle(&mut found)
+}
+
+/// The median times, in seconds, of one window of `length` random ids for so many adapters of rank 16, which leave `percent` of the
+/// layers as they are, and of as many windows for the base.
+pub fn many_adapters<D: Device>(
+    device: D,
+    dir: &Path,
+    adapters: usize,
+    length: usize,
+    percent: usize,
+    times: usize,
+) -> (f64, f64) {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let folder = scratch("adapters");
+    let layers = checkpoint.architecture().layers.len();
+    write_adapter(&folder, &checkpoint, layers * percent / 100, 16);
+    let numbers: Vec<u64> = (2..).take(adapters).collect();
+    for number in &numbers {
+        adapt(&engine, *number, &folder, &checkpoint);
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(7);
+    let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
+    let base: Vec<Window<'_>> = vec![Window::new(&[1], &ids); adapters];
+    (
+        median(&engine, &[Window::new(&numbers, &ids)], times),
+        median(&engine, &base, times),
+    )
+}
+
+/// Tokens per second of windows of these lengths, as they come, in batches of up to `budget` tokens: the median of so many rounds.
+pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize, times: usize) -> f64 {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(7);
+    let ids: Vec<Vec<u32>> = lengths
+        .iter()
+        .map(|length| (0..*length).map(|_| random.below(rows) as u32).collect())
+        .collect();
+    let (mut batches, mut tokens) = (vec![Vec::new()], 0);
+    for ids in &ids {
+        tokens += ids.len();
+        if tokens > budget {
+            tokens = ids.len();
+            batches.push(Vec::new());
+        }
+        batches.last_mut().unwrap().push(Window::new(&[1], ids));
+    }
+    let mut found: Vec<f64> = (0..times + 3)
+        .map(|_| {
+            let begun = Instant::now();
+            for batch in &batches {
+                engine.forward(batch, &token()).unwrap();
+            }
+            begun.elapsed().as_secs_f64()
+        })
+        .collect();
+    // The first ones set things up.
+    found.drain(..3);
+    lengths.iter().sum::<usize>() as f64 / middle(&mut found)
+}
+
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What it costs to load an adapter while a GPU serves, in seconds.
+#[derive(Debug)]
+pub struct Loading {
+    /// To load one: the median.
+    pub load: f64,
+    /// A window with nothing beside it: the median, and the longest.
+    pub alone: (f64, f64),
+    /// And beside adapters that come and go.
+    pub beside: (f64, f64),
+}
+
+/// An adapter of rank 16 that comes and goes so many times, beside one window of `length` random ids for the base that is asked for
+/// over and over.
+pub fn loading<D: Device>(device: D, dir: &Path, length: usize, times: usize) -> Loading {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let folder = scratch("loading");
+    write_adapter(&folder, &checkpoint, 0, 16);
+    let wanted = Load {
+        model: 2,
+        path: folder.clone(),
+        digest: Adapter::open(&folder, &checkpoint).unwrap().digest().to_owned(),
+        base: Some(1),
+    };
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(7);
+    let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
+    let ask = || {
+        let begun = Instant::now();
+        engine.forward(&[Window::new(&[1], &ids)], &token()).unwrap();
+        begun.elapsed().as_secs_f64()
+    };
+    (0..3).for_each(|_| {
+        ask();
+    });
+    let summary = |mut times: Vec<f64>| (middle(&mut times), times.iter().copied().fold(0.0, f64::max));
+    let alone = summary((0..10 * times).map(|_| ask()).collect());
+    let over = AtomicBool::new(false);
+    let (mut loads, beside) = std::thread::scope(|scope| {
+        let loading = scope.spawn(|| {
+            let load = |_| {
+                let begun = Instant::now();
+                engine.load(&wanted).unwrap();
+                let time = begun.elapsed().as_secs_f64();
+                engine.unload(wanted.model);
+                time
+            };
+            let times: Vec<f64> = (0..times).map(load).collect();
+            over.store(true, Ordering::Relaxed);
+            times
+        });
+        let mut beside = vec![ask()];
+        while !over.load(Ordering::Relaxed) {
+            beside.push(ask());
+        }
+        (loading.join().unwrap(), beside)
+    });
+    fs::remove_dir_all(&folder).unwrap();
+    Loading {
+        load: middle(&mut loads),
+        alone,
+        beside: summary(beside),
+    }
+}
