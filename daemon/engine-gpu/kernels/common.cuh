@@ -20,6 +20,17 @@ __device__ __forceinline__ float widen(half_t x) { return __half2float(x); }
 __device__ __forceinline__ float widen(bfloat_t x) { return __bfloat162float(x); }
 __device__ __forceinline__ void narrow(half_t *to, float x) { *to = __float2half_rn(x); }
 __device__ __forceinline__ void narrow(bfloat_t *to, float x) { *to = __float2bfloat16_rn(x); }
+// One instruction for both.
+__device__ __forceinline__ void narrow_two(half_t *to, float x, float y) {
+    const __half2 both = __floats2half2_rn(x, y);
+    to[0] = __low2half(both);
+    to[1] = __high2half(both);
+}
+__device__ __forceinline__ void narrow_two(bfloat_t *to, float x, float y) {
+    const __nv_bfloat162 both = __floats2bfloat162_rn(x, y);
+    to[0] = __low2bfloat16(both);
+    to[1] = __high2bfloat16(both);
+}
 
 // c += a b on tensor cores, by a whole warp: a has 16 rows of 16, b 16 rows of 8, c 16 rows of 8, each lane's part as PTX deals
 // it out (mma.m16n8k16); sums in float. Chips before sm_80 have none that does both types, and are not asked.
@@ -86,8 +97,7 @@ template <typename T, int N> struct alignas(sizeof(T) * N < 16 ? sizeof(T) * N :
 // Two neighbours as one word, the first in the lower half.
 template <typename T> __device__ __forceinline__ unsigned int pair(float first, float second) {
     T both[2];
-    narrow(&both[0], first);
-    narrow(&both[1], second);
+    narrow_two(both, first, second);
     unsigned int word;
     memcpy(&word, both, sizeof word);
     return word;

@@ -81,7 +81,8 @@ __device__ void unfold(const T *x, const index_t *places, const index_t *sequenc
     const int place = places[token], length = starts[sequence + 1] - starts[sequence];
     for (int i = threadIdx.x; i < kernel * width; i += blockDim.x) {
         const int step = i / width - (kernel - 1) / 2, c = i % width;
-        const bool inside = place + step >= 0 && place + step < length;
+        // What fills a batch up is in no sequence, and may be the last row.
+        const bool inside = place + step >= 0 && place + step < length && token + step < gridDim.x;
         narrow(&out[token * kernel * width + i], inside ? widen(x[(token + step) * width + c]) : 0.0f);
     }
 }

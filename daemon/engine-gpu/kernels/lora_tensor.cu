@@ -21,12 +21,13 @@ __device__ __forceinline__ Tile own_tile(const index_t *tiles, const index_t *st
     return {begin, int(tiles[2 * blockIdx.x + 1]), int(starts[sequence + 1] - begin), sequence};
 }
 
-// Ranks at once, and warps of a block.
+// Ranks at once, warps of a block, and a row of what a warp has added up, so that its lanes write to different banks.
 #define RANKS_AT_ONCE 64
 #define WARPS 8
+#define PARTIAL_ROW (RANKS_AT_ONCE + 8)
 
 // Grid: tiles in x, the four times 16 rows of one in y. The warps share the inputs, and then add up what each has, in shared memory:
-// floats, [WARPS][16][RANKS_AT_ONCE].
+// floats, [WARPS][16][PARTIAL_ROW].
 template <typename T>
 __device__ __forceinline__ void shrink_on_tensor_cores(const T *x, const address_t *models, const index_t *tiles,
                                                        const index_t *starts, T *middle, int rows, int entry, int inputs,
@@ -72,13 +73,13 @@ __device__ __forceinline__ void shrink_on_tensor_cores(const T *x, const address
             UNROLL
             for (int i = 0; i < 4; i++)
                 if (n < eights)
-                    partial[(warp * 16 + row + i / 2 * 8) * RANKS_AT_ONCE + n * 8 + lane % 4 * 2 + i % 2] = c[n][i];
+                    partial[(warp * 16 + row + i / 2 * 8) * PARTIAL_ROW + n * 8 + lane % 4 * 2 + i % 2] = c[n][i];
         __syncthreads();
         for (int i = threadIdx.x; i < 16 * eights * 8; i += blockDim.x) {
             const int of = i / (eights * 8), at = i % (eights * 8);
             float sum = 0;
             for (int w = 0; w < WARPS; w++)
-                sum += partial[(w * 16 + of) * RANKS_AT_ONCE + at];
+                sum += partial[(w * 16 + of) * PARTIAL_ROW + at];
             if (own + of < tile.length)
                 narrow(&middle[(tile.begin + own + of) * longest + r + at], within<T>(sum));
         }

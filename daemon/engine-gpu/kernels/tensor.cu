@@ -19,15 +19,15 @@ template <typename T> __device__ __forceinline__ unsigned int word(const T *from
 
 template <typename T> using Eight = Some<T, 8>;
 
-// Eight neighbours, with the bias that may be null.
-template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, const T *bias) {
-    Eight<T> values = *reinterpret_cast<const Eight<T> *>(from);
-    if (bias != nullptr)
-        UNROLL
-        for (int i = 0; i < 8; i++)
-            narrow(&values.x[i], widen(values.x[i]) + widen(bias[i]));
-    return values;
+// The pair with another added to it.
+template <typename T> __device__ __forceinline__ unsigned int plus(unsigned int word, const T *more) {
+    T both[2];
+    memcpy(both, &word, sizeof word);
+    return pair<T>(widen(both[0]) + widen(more[0]), widen(both[1]) + widen(more[1]));
 }
+
+// Threads of a block.
+#define THREADS 128
 
 // A row of keys' products with places.
 #define OF_KEYS_ROW (64 + 16 + 8)
@@ -35,7 +35,7 @@ template <typename T> __device__ __forceinline__ Eight<T> eight(const T *from, c
 // Begins to copy `rows` of a projected table, for one head.
 template <typename T, int D>
 __device__ __forceinline__ void stage_places(const T *table, const index_t *rows, int count, int heads, int head, T *places) {
-    for (int i = threadIdx.x; i < count * (D / 8); i += blockDim.x) {
+    for (int i = threadIdx.x; i < count * (D / 8); i += THREADS) {
         const int r = i / (D / 8), c = i % (D / 8) * 8;
         copy_16_bytes(places + r * (D + 8) + c, table + (size_t(rows[r]) * heads + head) * D + c);
     }
@@ -66,7 +66,7 @@ __device__ __forceinline__ void multiply_places(const unsigned int (&a)[D / 16][
     }
 }
 
-// As `attend`, with `bias` of a row of `qkv`, which may be null, added to each. With PLACES, `runs` has for each distance, from
+// As `attend`, by THREADS threads, with `bias` of a row of `qkv`, which may be null, added to each. With PLACES, `runs` has for each distance, from
 // 1 - context on, the number of its run of distances with the same row of the tables, and then each run's row.
 template <typename T, int D, int KEYS, bool PLACES>
 __device__ __forceinline__ void
@@ -107,8 +107,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             q[step][i] = 0;
             if (query < length) {
                 const T *from = qkv + query * stride + c;
-                q[step][i] = bias == nullptr ? word(from)
-                                             : pair<T>(widen(from[0]) + widen(bias[c]), widen(from[1]) + widen(bias[c + 1]));
+                q[step][i] = bias == nullptr ? word(from) : plus<T>(word(from), bias + c);
             }
         }
     UNROLL
@@ -121,6 +120,8 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         largest[r] = -INFINITY;
         total[r] = 0;
     }
+    // What keys' bias adds to all scores of a query is lost in the softmax: only places meet it. Weights add up to one, so that
+    // values' bias is added at the end.
     // Powers of two are what a chip computes at once.
     scale *= 1.4426950408889634f;
     const int from = reach < 0 ? 0 : max(0, first - reach);
@@ -136,7 +137,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
                 return int(runs[min(max(distance, -furthest), furthest) + context - 1]);
             };
             const int before = run(0);
-            for (int e = threadIdx.x; e < KEYS + 63; e += blockDim.x)
+            for (int e = threadIdx.x; e < KEYS + 63; e += THREADS)
                 index[e] = run(e) - before;
             if (threadIdx.x == 0)
                 index[KEYS + 63] = before;
@@ -144,23 +145,35 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             if (table != nullptr)
                 stage_places<T, D>(table, runs + 2 * context - 1 + before, run(KEYS + 62) - before + 1, heads, head, places);
         }
-        for (int i = threadIdx.x; i < KEYS * (D / 8); i += blockDim.x) {
-            // Neighbours in a warp read neighbours of one key, and write the same place of neighbouring values.
-            const int b = i / (D / 8), c = i % (D / 8) * 8;
-            const int turned = i % KEYS, d = i / KEYS * 8;
-            const int keys = (heads + kv_head) * D + c, values = (heads + kv_heads + kv_head) * D + d;
-            Eight<T> of_key = {}, of_value = {};
+        // Keys go to their places by themselves. Neighbours in a warp read neighbours of one key, and write the same place of
+        // neighbouring values.
+        const int ROUNDS = KEYS * (D / 8) / THREADS, TOGETHER = 2;
+        UNROLL
+        for (int n = 0; n < ROUNDS; n++) {
+            const int i = threadIdx.x + n * THREADS, b = i / (D / 8), c = i % (D / 8) * 8;
             if (tile + b < to)
-                of_key = eight(qkv + (tile + b) * stride + keys, bias == nullptr ? bias : bias + keys);
-            if (tile + turned < to)
-                of_value = eight(qkv + (tile + turned) * stride + values, bias == nullptr ? bias : bias + values);
-            *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = of_key;
-            UNROLL
-            for (int j = 0; j < 8; j++)
-                v[(d + j) * V_ROW + turned] = of_value.x[j];
+                copy_16_bytes(k + b * K_ROW + c, qkv + (tile + b) * stride + (heads + kv_head) * D + c);
+            else
+                *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = Eight<T>{};
         }
-        if constexpr (PLACES)
-            wait_for_copies();
+        for (int n = 0; n < ROUNDS; n += TOGETHER) {
+            Eight<T> values[TOGETHER];
+            UNROLL
+            for (int m = 0; m < TOGETHER; m++) {
+                const int i = threadIdx.x + (n + m) * THREADS, b = tile + i % KEYS, d = i / KEYS * 8;
+                values[m] = Eight<T>{};
+                if (b < to)
+                    values[m] = *reinterpret_cast<const Eight<T> *>(qkv + b * stride + (heads + kv_heads + kv_head) * D + d);
+            }
+            UNROLL
+            for (int m = 0; m < TOGETHER; m++) {
+                const int i = threadIdx.x + (n + m) * THREADS, d = i / KEYS * 8;
+                UNROLL
+                for (int j = 0; j < 8; j++)
+                    v[(d + j) * V_ROW + i % KEYS] = values[m].x[j];
+            }
+        }
+        wait_for_copies();
         __syncthreads();
         // Of a whole warp at once, as everything that tensor cores do.
         const bool idle = own >= length || (reach >= 0 && (tile > own + 15 + reach || tile + KEYS <= own - reach));
@@ -173,8 +186,12 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
                     UNROLL
                     for (int step = 0; step < D / 16; step++)
                         UNROLL
-                        for (int i = 0; i < 4; i++)
-                            a[step][i] = word(k + (keys + row + i % 2 * 8) * K_ROW + step * 16 + column + i / 2 * 8);
+                        for (int i = 0; i < 4; i++) {
+                            const int c = step * 16 + column + i / 2 * 8;
+                            a[step][i] = word(k + (keys + row + i % 2 * 8) * K_ROW + c);
+                            if (bias != nullptr)
+                                a[step][i] = plus<T>(a[step][i], bias + (heads + kv_head) * D + c);
+                        }
                     const int least = index[KEYS - 16 - keys];
                     multiply_places<T, D>(a, places + least * K_ROW, part * 16, index[KEYS + 62 - keys] - least + 1,
                                           parts * 16, of_places + keys * OF_KEYS_ROW, OF_KEYS_ROW);
@@ -285,21 +302,26 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         if (query >= length)
             continue;
         T *to = out + ((begin + query) * heads + head) * D + column;
+        const T *of_values = bias == nullptr ? nullptr : bias + (heads + kv_heads + kv_head) * D + column;
         UNROLL
-        for (int n = 0; n < D / 8; n++)
-            *reinterpret_cast<unsigned int *>(to + n * 8) = pair<T>(o[n][2 * r] / total[r], o[n][2 * r + 1] / total[r]);
+        for (int n = 0; n < D / 8; n++) {
+            float pairs[2] = {o[n][2 * r] / total[r], o[n][2 * r + 1] / total[r]};
+            if (of_values != nullptr)
+                add(pairs, of_values + n * 8);
+            *reinterpret_cast<unsigned int *>(to + n * 8) = pair<T>(pairs[0], pairs[1]);
+        }
     }
 }
 
 // With places, four blocks for each multiprocessor of an H100, by registers and by shared memory, where heads are up to 64 wide.
 #define KERNEL(T, S, D, BLOCKS, KEYS, OF_PLACES)                                                                           \
-    extern "C" __global__ void BOUNDS(128, BLOCKS)                                                                           \
+    extern "C" __global__ void BOUNDS(THREADS, BLOCKS)                                                                 \
         attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,  \
                          int kv_heads, float scale, int reach) {                                                       \
         attend_on_tensor_cores<T, D, 64, false>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, nullptr, \
                                                 0, nullptr, 0);                                                        \
     }                                                                                                                  \
-    extern "C" __global__ void BOUNDS(128, OF_PLACES) attend_places_##D##_##S(                                            \
+    extern "C" __global__ void BOUNDS(THREADS, OF_PLACES) attend_places_##D##_##S(                                     \
         const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads,     \
         float scale, int reach, const index_t *runs, int context, const address_t *models, int entry) {                \
         attend_on_tensor_cores<T, D, KEYS, true>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, runs,   \

@@ -25,7 +25,7 @@ const COLUMNS: usize = 32;
 /// Rows of a block of the kernels on tensor cores, and its threads where it shrinks; their shared memory, in floats. See there.
 const TILE: usize = 64;
 const SHRINK_BLOCK: usize = 256;
-const SHRINK_SHARED: usize = 8 * 16 * 64;
+const SHRINK_SHARED: usize = 8 * 16 * 72;
 /// Outputs of a block where it expands, and its threads.
 const EXPANDED: usize = 128;
 const EXPAND_BLOCK: usize = 128;

@@ -222,7 +222,7 @@ pub(crate) fn activation_number(activation: Activation) -> usize {
 
 /// Floats of shared memory that the attention kernel takes.
 pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) -> usize {
-    let row = width + 1;
+    let row = width + if width.is_multiple_of(4) { 4 } else { 1 };
     let tables = if relative {
         2 * (QUERIES + key_tile - 1) * row
     } else {

@@ -99,6 +99,11 @@ inline void narrow(half_t *to, float x) {
     }
 }
 
+template <typename T> void narrow_two(T *to, float x, float y) {
+    narrow(&to[0], x);
+    narrow(&to[1], y);
+}
+
 // As the PTX manual deals a, b and c of mma.m16n8k16 out to lanes: a register has two neighbours, of a in a row, of b in a column.
 template <typename T> void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2], float (&c)[4]) {
     struct Part {

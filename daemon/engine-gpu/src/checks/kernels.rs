@@ -513,7 +513,7 @@ fn low_rank_case<D: Device>(
             rows.div_ceil(64)
         };
         let of_rows = [&on_tiles, &on_starts].map(|buffer| Arg::Buffer(of_sequences.then_some(buffer)));
-        launch("lora_shrink_tensor", (count, 4), 256, 8 * 16 * 64, &of_rows);
+        launch("lora_shrink_tensor", (count, 4), 256, 8 * 16 * 72, &of_rows);
         launch(
             "lora_expand_tensor",
             (count, outputs.div_ceil(128)),
