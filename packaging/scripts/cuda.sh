@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 # Of one release, which is the oldest whose driver (580) the worker asks for.
 PACKAGES=(nvidia-cuda-nvcc==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-cuda-runtime==13.0.96
     nvidia-cuda-cccl==13.0.85)
-CHIPS=(75 80 86 89 90a)
+CHIPS=(75 80 86 89 90a 100 120)
 KERNELS=daemon/engine-gpu/kernels
 
 say() { printf 'cuda: %s\n' "$*" >&2; }

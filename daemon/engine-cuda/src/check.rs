@@ -12,7 +12,8 @@ fn main() {
             precision,
             ..Start::default()
         };
-        let found = open(&start).unwrap_or_else(|why| panic!("{why}"));
+        let mut found = open(&start).unwrap_or_else(|why| panic!("{why}"));
+        found.device.record_or_fail();
         if std::env::var_os("PLAIN").is_some() {
             found.device.record_nothing();
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::CudaDType;
@@ -67,8 +67,11 @@ const MODULES: [Module; 4] = [
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
-/// What cuBLAS may use while a graph runs, in bytes: what NVIDIA recommends for Hopper.
+/// What cuBLAS may use, in bytes: what NVIDIA recommends for Hopper.
 const WORKSPACE: usize = 32 << 20;
+
+/// So many captures may fail before none is tried any more.
+const FAILED_CAPTURES: u64 = 3;
 
 /// What is copied to the GPU at once, in bytes: a tenth of a millisecond for which nothing else begins, while models are loaded.
 const PIECE: usize = 1 << 20;
@@ -122,12 +125,14 @@ pub struct Cuda {
     /// What is enqueued here is captured.
     captured: Arc<CudaStream>,
     captured_blas: CudaBlas,
-    /// The memory of that cuBLAS, which graphs keep the address of.
-    _workspace: Tensor,
+    /// What either cuBLAS may use, so that both choose alike; graphs keep the address of the second one's.
+    _workspaces: [Tensor; 2],
     arena: Arc<Arena>,
     landing: Mutex<Landing>,
-    /// A capture failed once, and none is tried again.
-    unrecorded: AtomicBool,
+    /// Captures that failed.
+    failed_captures: AtomicU64,
+    /// Whether one that fails is an error, and not done without.
+    strict: bool,
     precision: Precision,
     functions: HashMap<&'static str, CudaFunction>,
     shared_limit: usize,
@@ -188,7 +193,14 @@ impl Drop for Buffer {
 }
 
 /// Work that the GPU does again.
-pub struct Recording(CudaGraph);
+pub struct Recording(CudaGraph, Arc<CudaContext>);
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        // What the graph's own end then says is the GPU's.
+        let _ = self.1.bind_to_thread();
+    }
+}
 
 // SAFETY: a graph is launched while the device's gate is held, and destroyed by its one owner; neither asks for a thread.
 unsafe impl Send for Recording {}
@@ -265,39 +277,53 @@ impl Cuda {
                 functions.insert(*name, function);
             }
         }
-        keep_memory(context.cu_device()).map_err(failed)?;
+        if context
+            .attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)
+            .map_err(failed)?
+            != 0
+        {
+            keep_memory(context.cu_device()).map_err(failed)?;
+        }
         let landing = Mutex::new(Landing::new(context)?);
         let captured = context.new_stream().map_err(failed)?;
         let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
         let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
-        // SAFETY: nothing reads it before cuBLAS has written it.
-        let slice = unsafe { device.alloc::<u32>(WORKSPACE / 4) }.map_err(failed)?;
-        let workspace = CudaStorage::wrap_cuda_slice(slice, device.clone());
-        let workspace =
-            Tensor::from_storage(Storage::Cuda(workspace), WORKSPACE / 4, BackpropOp::none(), false);
-        let (address, _) = place(&workspace, &stream)?;
-        // SAFETY: the handle is live, and the memory lives as long as it does: the fields are dropped together, at the process's end.
-        unsafe {
-            cublas::sys::cublasSetWorkspace_v2(*captured_blas.handle(), address as *mut c_void, WORKSPACE)
-        }
-        .result()
-        .map_err(failed)?;
-        Ok(Self {
+        let prepared = [&blas, &captured_blas].map(|blas| prepare(&device, &stream, blas));
+        let [workspace, captured_workspace] = prepared;
+        let new = Self {
             device,
             stream,
             blas,
             captured,
             captured_blas,
-            _workspace: workspace,
+            _workspaces: [workspace?, captured_workspace?],
             arena: Arc::default(),
             landing,
-            unrecorded: AtomicBool::new(false),
+            failed_captures: AtomicU64::new(0),
+            strict: false,
             precision,
             functions,
             shared_limit,
             tensor_cores,
             gate: Mutex::new(()),
-        })
+        };
+        new.warm()?;
+        Ok(new)
+    }
+
+    /// Has each cuBLAS multiply once: what it sets up then it could not set up in a capture, and where it lacks the precision, that is
+    /// said before anything is loaded.
+    fn warm(&self) -> Result<(), DeviceError> {
+        for size in [64, 512] {
+            let x = self.upload(Values::Elements(&vec![0.0; size * size]))?;
+            let y = self.allocate(Kind::Elements, size * size)?;
+            for blas in [&self.blas, &self.captured_blas] {
+                self.multiply(blas, &x, 0, &x, &y, (size, size, size))?;
+                self.stream.synchronize().map_err(failed)?;
+                self.captured.synchronize().map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     fn dtype(&self, kind: Kind) -> DType {
@@ -310,10 +336,16 @@ impl Cuda {
         }
     }
 
+    /// From now on a capture that fails is an error, so that checks tell it.
+    #[cfg(feature = "checks")]
+    pub fn record_or_fail(&mut self) {
+        self.strict = true;
+    }
+
     /// From now on every launch is told to the driver, for comparison.
     #[cfg(feature = "checks")]
     pub fn record_nothing(&self) {
-        self.unrecorded.store(true, Ordering::Relaxed);
+        self.failed_captures.store(FAILED_CAPTURES, Ordering::Relaxed);
     }
 
     /// Work as a graph; what it leaves in its buffer is there when that has been launched.
@@ -321,8 +353,9 @@ impl Cuda {
         &self,
         work: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
     ) -> Result<(Recording, Buffer), DeviceError> {
-        let thread = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        self.captured.begin_capture(thread).map_err(failed)?;
+        // What cuBLAS may still have to set up is not on the stream, and goes on.
+        let relaxed = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        self.captured.begin_capture(relaxed).map_err(failed)?;
         let made = {
             let _capturing = In::mode(Mode::Capture);
             work()
@@ -332,7 +365,63 @@ impl Cuda {
         let buffer = made?;
         let graph = graph.map_err(failed)?;
         let graph = graph.ok_or_else(|| DeviceError::Failed("a capture has no graph".to_owned()))?;
-        Ok((Recording(graph), buffer))
+        Ok((Recording(graph, Arc::clone(self.stream.context())), buffer))
+    }
+
+    /// `y = x W^T`, of rows of `x` from the first on.
+    fn multiply(
+        &self,
+        blas: &CudaBlas,
+        x: &Buffer,
+        first: usize,
+        weight: &Buffer,
+        y: &Buffer,
+        (rows, inputs, outputs): (usize, usize, usize),
+    ) -> Result<(), DeviceError> {
+        let (x, size) = self.place(x)?;
+        let x = x + (first * inputs * size) as u64;
+        let (weight, y) = (self.place(weight)?.0, self.place(y)?.0);
+        let whole = |number: usize| {
+            i32::try_from(number).map_err(|_| DeviceError::Failed("a product is too large".to_owned()))
+        };
+        let (m, n, k) = (whole(outputs)?, whole(rows)?, whole(inputs)?);
+        let kind = match self.precision {
+            Precision::Fp32 => cublas::sys::cudaDataType::CUDA_R_32F,
+            Precision::Fp16 => cublas::sys::cudaDataType::CUDA_R_16F,
+            Precision::Bf16 => cublas::sys::cudaDataType::CUDA_R_16BF,
+        };
+        let (one, zero) = (1.0_f32, 0.0_f32);
+        use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: to cuBLAS a matrix of rows is the transpose of one of columns, so this is y^T = W x^T with W given as columns of
+        // `inputs`. `x` has the rows, `weight` `outputs` of them and `y` was made for the result; all live until the call
+        // returns, and are freed on the same stream behind it. Sums are in single precision.
+        unsafe {
+            cublas::result::gemm_ex(
+                *blas.handle(),
+                CUBLAS_OP_T,
+                CUBLAS_OP_N,
+                m,
+                n,
+                k,
+                (&raw const one).cast(),
+                weight as *const c_void,
+                kind,
+                k,
+                x as *const c_void,
+                kind,
+                k,
+                (&raw const zero).cast(),
+                y as *mut c_void,
+                kind,
+                m,
+                cublas::sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+                cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .map(drop)
+        .map_err(failed)
     }
 
     /// Whether this thread captures, or else does what it asks for.
@@ -412,6 +501,24 @@ fn place(tensor: &Tensor, stream: &CudaStream) -> Result<(u64, usize), DeviceErr
         start.map_err(failed)? + (layout.start_offset() * size) as u64,
         size,
     ))
+}
+
+/// Gives a cuBLAS memory of its own, and tells it to keep all sums in single precision, those too that several blocks share.
+fn prepare(device: &CudaDevice, stream: &CudaStream, blas: &CudaBlas) -> Result<Tensor, DeviceError> {
+    // SAFETY: nothing reads it before cuBLAS has written it.
+    let slice = unsafe { device.alloc::<u32>(WORKSPACE / 4) }.map_err(failed)?;
+    let workspace = CudaStorage::wrap_cuda_slice(slice, device.clone());
+    let workspace = Tensor::from_storage(Storage::Cuda(workspace), WORKSPACE / 4, BackpropOp::none(), false);
+    let (address, _) = place(&workspace, stream)?;
+    let whole = cublas::sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
+    // SAFETY: the handle is live, and the memory lives as long as it does: the fields are dropped together, at the process's end.
+    unsafe {
+        cublas::sys::cublasSetWorkspace_v2(*blas.handle(), address as *mut c_void, WORKSPACE)
+            .result()
+            .and_then(|()| cublas::sys::cublasSetMathMode(*blas.handle(), whole).result())
+    }
+    .map_err(failed)?;
+    Ok(workspace)
 }
 
 /// Has the memory pool keep what is freed: the next batch takes it again without asking the driver.
@@ -539,26 +646,31 @@ impl Device for Cuda {
     }
 
     fn records(&self) -> bool {
-        !self.unrecorded.load(Ordering::Relaxed)
+        self.failed_captures.load(Ordering::Relaxed) < FAILED_CAPTURES
     }
 
     fn record(
         &self,
         work: &mut dyn FnMut() -> Result<Buffer, DeviceError>,
     ) -> Result<Recorded<Self>, DeviceError> {
-        {
+        let rehearsed = {
             let _rehearsing = In::mode(Mode::Rehearse);
-            drop(work()?);
-        }
-        match self.capture(work) {
+            work().map(drop)
+        };
+        match rehearsed.and_then(|()| self.capture(work)) {
             Ok((recording, buffer)) => {
                 self.replay(&recording)?;
                 Ok(Some((recording, buffer)))
             }
-            Err(_) => {
-                // Where the GPU is whole, it can do without.
+            Err(why) if self.strict => Err(why),
+            Err(why) => {
+                // Where the GPU is whole, it can do without: what was rounded up may fit as it is.
                 self.stream.synchronize().map_err(failed)?;
-                self.unrecorded.store(true, Ordering::Relaxed);
+                if self.failed_captures.fetch_add(1, Ordering::Relaxed) == 0 {
+                    eprintln!(
+                        "mednerd-cuda: a small batch could not be made a CUDA graph, and is told launch by launch: {why}"
+                    );
+                }
                 Ok(None)
             }
         }
@@ -636,54 +748,12 @@ impl Device for Cuda {
         outputs: usize,
     ) -> Result<Buffer, DeviceError> {
         let out = self.allocate(Kind::Elements, rows.len() * outputs)?;
-        let (x, size) = self.place(x)?;
-        let x = x + (rows.start * inputs * size) as u64;
-        let (weight, y) = (self.place(weight)?.0, self.place(&out)?.0);
-        let whole = |number: usize| {
-            i32::try_from(number).map_err(|_| DeviceError::Failed("a product is too large".to_owned()))
-        };
-        let (m, n, k) = (whole(outputs)?, whole(rows.len())?, whole(inputs)?);
-        let kind = match self.precision {
-            Precision::Fp32 => cublas::sys::cudaDataType::CUDA_R_32F,
-            Precision::Fp16 => cublas::sys::cudaDataType::CUDA_R_16F,
-            Precision::Bf16 => cublas::sys::cudaDataType::CUDA_R_16BF,
-        };
         let blas = if self.captures() {
             &self.captured_blas
         } else {
             &self.blas
         };
-        let (one, zero) = (1.0_f32, 0.0_f32);
-        use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
-        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stream.context().bind_to_thread().map_err(failed)?;
-        // SAFETY: to cuBLAS a matrix of rows is the transpose of one of columns, so this is y^T = W x^T with W given as columns of
-        // `inputs`. `x` has the rows, `weight` `outputs` of them and `out` was made for the result; all live until the call
-        // returns, and are freed on the same stream behind it. Sums are in single precision.
-        unsafe {
-            cublas::result::gemm_ex(
-                *blas.handle(),
-                CUBLAS_OP_T,
-                CUBLAS_OP_N,
-                m,
-                n,
-                k,
-                (&raw const one).cast(),
-                weight as *const c_void,
-                kind,
-                k,
-                x as *const c_void,
-                kind,
-                k,
-                (&raw const zero).cast(),
-                y as *mut c_void,
-                kind,
-                m,
-                cublas::sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-                cublas::sys::cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
-            )
-        }
-        .map_err(failed)?;
+        self.multiply(blas, x, rows.start, weight, &out, (rows.len(), inputs, outputs))?;
         Ok(out)
     }
 }

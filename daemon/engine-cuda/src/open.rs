@@ -9,6 +9,8 @@ use crate::device::Cuda;
 
 /// The oldest driver's version of CUDA: kernels and cuBLAS are of 13.0.
 const CUDA: i32 = 13_000;
+/// And cuBLAS's.
+const CUBLAS: i32 = 13;
 /// The first driver that has it.
 const DRIVER: &str = "580";
 /// The oldest chips that there is machine code for.
@@ -41,6 +43,17 @@ pub fn open(start: &Start) -> Result<Found, String> {
     if let Some((_, library)) = present.iter().find(|(present, _)| !present) {
         return Err(format!(
             "there is no {library}; install the NVIDIA driver {DRIVER} or later and the libraries of CUDA 13"
+        ));
+    }
+    let mut cublas_version = 0;
+    // SAFETY: cuBLAS writes one number to a live place.
+    let asked = unsafe {
+        let major = cublas::sys::libraryPropertyType::MAJOR_VERSION;
+        cublas::sys::cublasGetProperty(major, &raw mut cublas_version)
+    };
+    if asked.result().is_err() || cublas_version < CUBLAS {
+        return Err(format!(
+            "the libcublas that is found first is of CUDA {cublas_version}; install the libraries of CUDA {CUBLAS} where the loader finds them"
         ));
     }
     let failed = |what: &str| {

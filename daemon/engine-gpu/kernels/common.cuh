@@ -14,6 +14,7 @@
 #define SHARED_FLOATS(name) extern __shared__ __align__(16) float name[]
 #define BOUNDS(...) __launch_bounds__(__VA_ARGS__)
 #define UNROLL _Pragma("unroll")
+#define ROLLED _Pragma("unroll 1")
 typedef __half half_t;
 typedef __nv_bfloat16 bfloat_t;
 __device__ __forceinline__ float widen(half_t x) { return __half2float(x); }

@@ -148,7 +148,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         // Keys go to their places by themselves. Neighbours in a warp read neighbours of one key, and write the same place of
         // neighbouring values.
         const int ROUNDS = KEYS * (D / 8) / THREADS, TOGETHER = 2;
-        UNROLL
+        ROLLED
         for (int n = 0; n < ROUNDS; n++) {
             const int i = threadIdx.x + n * THREADS, b = i / (D / 8), c = i % (D / 8) * 8;
             if (tile + b < to)
@@ -156,6 +156,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
             else
                 *reinterpret_cast<Eight<T> *>(k + b * K_ROW + c) = Eight<T>{};
         }
+        ROLLED
         for (int n = 0; n < ROUNDS; n += TOGETHER) {
             Eight<T> values[TOGETHER];
             UNROLL

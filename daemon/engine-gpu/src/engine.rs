@@ -1,6 +1,7 @@
 //! The engine of a GPU worker, on any device: models by number, and batches of windows for several of them at once.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
@@ -20,8 +21,9 @@ pub struct GpuEngine<D: Device> {
     /// Memory that weights and activations may take.
     budget: u64,
     models: Mutex<HashMap<u64, Arc<Model<D>>>>,
-    /// One recording at a time is replayed and read.
-    replaying: Mutex<()>,
+    /// One recording at a time is made, or replayed and read. How often that was.
+    replaying: Mutex<u64>,
+    recordings: Arc<AtomicU64>,
 }
 
 struct Model<D: Device> {
@@ -42,10 +44,34 @@ struct Model<D: Device> {
 
 /// A small batch that the device does again without being told each launch.
 struct Known<D: Device> {
+    /// When it was last done, by the engine's clock.
+    used: u64,
+    _counted: Counted,
     batch: D::Buffer,
     recording: D::Recording,
     logits: D::Buffer,
 }
+
+/// One of the recordings that there are.
+struct Counted(Arc<AtomicU64>);
+
+impl Counted {
+    fn new(all: &Arc<AtomicU64>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Recordings that are kept, of all models: beyond, the one that was not done for longest goes.
+const RECORDINGS: u64 = 256;
+/// What the driver keeps of one, about: 1 KiB for each launch.
+const RECORDING: u64 = 256 << 10;
 
 /// Tokens of a batch that is recorded, at most: beyond, the GPU takes longer than it takes to be told.
 const RECORDED: usize = 1024;
@@ -99,6 +125,7 @@ impl<D: Device> GpuEngine<D> {
             budget,
             models: Mutex::default(),
             replaying: Mutex::default(),
+            recordings: Arc::default(),
         }
     }
 
@@ -108,7 +135,24 @@ impl<D: Device> GpuEngine<D> {
 
     fn used(&self) -> u64 {
         let models: u64 = self.models().values().map(|model| model.loaded.bytes).sum();
-        models + self.device.recorded()
+        models + self.device.recorded() + RECORDING * self.recordings.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for a recording. Nobody else makes or replays one meanwhile.
+    fn forget_one(&self) {
+        if self.recordings.load(Ordering::Relaxed) < RECORDINGS {
+            return;
+        }
+        let models: Vec<Arc<Model<D>>> = self.models().values().cloned().collect();
+        let oldest = models.iter().filter_map(|model| {
+            let recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            let oldest = recorded.iter().min_by_key(|(_, known)| known.used);
+            oldest.map(|(shape, known)| (known.used, *shape, model))
+        });
+        if let Some((_, shape, model)) = oldest.min_by_key(|(used, ..)| *used) {
+            let mut recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            recorded.remove(&shape);
+        }
     }
 
     /// Refuses what will not fit before any of it is copied.
@@ -232,15 +276,20 @@ impl<D: Device> GpuEngine<D> {
             return Ok(None);
         };
         let rows = stage.tokens;
-        let _one = self.replaying.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let logits = match recorded.get(&(rows, asked.len())) {
+        let mut replaying = self.replaying.lock().unwrap_or_else(PoisonError::into_inner);
+        *replaying += 1;
+        let now = *replaying;
+        let recorded = || model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = recorded().remove(&(rows, asked.len()));
+        let (known, logits) = match known {
             Some(held) => {
                 self.device.overwrite(&held.batch, &packed.values)?;
                 self.device.replay(&held.recording)?;
-                self.device.download(&held.logits)?
+                let logits = self.device.download(&held.logits)?;
+                (Known { used: now, ..held }, logits)
             }
             None => {
+                self.forget_one();
                 if self.used().saturating_add(trunk.bytes(&packed)) > self.budget {
                     // As it is it may fit.
                     return Ok(None);
@@ -259,14 +308,16 @@ impl<D: Device> GpuEngine<D> {
                 };
                 let found = self.device.download(&logits)?;
                 let new = Known {
+                    used: now,
+                    _counted: Counted::new(&self.recordings),
                     batch,
                     recording,
                     logits,
                 };
-                recorded.insert((rows, asked.len()), new);
-                found
+                (new, found)
             }
         };
+        recorded().insert((rows, asked.len()), known);
         let mut rest = logits.as_slice();
         let mut found = vec![Vec::new(); asked.len()];
         // In the order of the branches, which for one model is that of the windows.

@@ -12,6 +12,7 @@
 #define __forceinline__ inline
 #define BOUNDS(...)
 #define UNROLL
+#define ROLLED
 #define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
 
 struct dim3 {

@@ -265,6 +265,8 @@ impl Gpus {
     fn launch(&self, index: usize, ordinal: u32, program: PathBuf) -> std::io::Result<()> {
         let mut settings = Settings::new(format!("gpu {ordinal}"), program);
         settings.max_frame = MAX_FRAME;
+        // Our own program, which sees numbers and no text: what it has to say is for the journal.
+        settings.stderr = true;
         settings.start_timeout = START;
         settings.concurrency = protocol::CONCURRENCY;
         let start = protocol::Start {
