@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use mednerd_client::api::{AnnotateResponse, Entity, OffsetUnit, Status};
+use mednerd_client::api::{AnnotateResponse, AssertionKind, Entity, OffsetUnit, Status};
 use mednerd_tests::daemon::{root, tiny_model};
 use mednerd_tests::notes::{SENTENCE, UNITS, flaw, long_note};
 use mednerd_tests::{Config, Connection, Daemon};
@@ -121,7 +121,16 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
             assert_eq!(
                 keys(entity),
                 BTreeSet::from([
-                    "begin", "concepts", "decoded", "end", "id", "label", "model", "score", "text"
+                    "assertions",
+                    "begin",
+                    "concepts",
+                    "decoded",
+                    "end",
+                    "id",
+                    "label",
+                    "model",
+                    "score",
+                    "text"
                 ])
             );
         }
@@ -131,6 +140,32 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
         assert_eq!(answer["context"], Value::Null);
         assert_eq!(answer["document_id"], Value::Null);
         assert_eq!(answer["entities"].as_array().unwrap().is_empty(), text.is_empty());
+    }
+}
+
+#[test]
+fn an_answer_says_what_the_note_says_of_a_mention() {
+    let daemon = Daemon::start(&Config::default());
+    let text = "\u{1f600} PMH: asthma.\r\n\r\nDenies nausea. No evidence of pneumonia; hypertension is treated.\r\n\
+                Suspected sepsis. His mother had breast cancer. Return if vomiting.\r\n";
+    let answer = daemon.annotate(text);
+    assert_eq!(flaw(text, &answer), None);
+    for (mention, kinds, cue) in [
+        ("asthma", &[AssertionKind::Historical][..], "pmh"),
+        ("nausea", &[AssertionKind::Negated], "denies"),
+        ("pneumonia", &[AssertionKind::Negated], "no evidence of"),
+        ("hypertension", &[], ""),
+        ("sepsis", &[AssertionKind::Uncertain], "suspected"),
+        ("breast cancer", &[AssertionKind::Family], "mother"),
+        ("vomiting", &[AssertionKind::Hypothetical], "return if"),
+    ] {
+        let found = answer.entities.iter().find(|entity| entity.text == mention);
+        let said = &found
+            .unwrap_or_else(|| panic!("{mention} was not found"))
+            .assertions;
+        let found: Vec<AssertionKind> = said.iter().map(|assertion| assertion.kind).collect();
+        assert_eq!(found, kinds, "{mention}");
+        assert!(said.iter().all(|assertion| assertion.cue == cue), "{said:?}");
     }
 }
 

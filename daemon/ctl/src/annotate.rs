@@ -404,6 +404,7 @@ mod tests {
                 label: "DISEASE".to_owned(),
                 score: 1.0,
                 model: "m".to_owned(),
+                assertions: Vec::new(),
                 concepts: Vec::new(),
             }],
             versions: Versions::default(),

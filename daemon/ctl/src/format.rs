@@ -1,6 +1,6 @@
 //! The formats of `annotate`: each takes one answered document after the other and writes it.
 
-use mednerd_client::api::{AnnotateResponse, Concept, Engine, OffsetUnit};
+use mednerd_client::api::{AnnotateResponse, Assertion, AssertionKind, Concept, Engine, OffsetUnit};
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -133,6 +133,7 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
     }
     heading.push_str(&format!(", offsets in {}\n", unit_name(answer.offset_unit)));
     let linked = answer.entities.iter().any(|e| !e.concepts.is_empty());
+    let said = answer.entities.iter().any(|e| !e.assertions.is_empty());
     let mut columns = vec![
         Column::number("begin"),
         Column::number("end"),
@@ -143,6 +144,9 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
     ];
     if linked {
         columns.push(Column::elastic("concepts"));
+    }
+    if said {
+        columns.push(Column::elastic("said"));
     }
     let mut table = Table::new(columns);
     for entity in &answer.entities {
@@ -157,9 +161,27 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
         if linked {
             row.push(concept_names(&entity.concepts).into());
         }
+        if said {
+            row.push(said_of(&entity.assertions).into());
+        }
         table.row(row);
     }
     heading + &table.render(style)
+}
+
+/// What the note says of an entity, for a person.
+pub fn said_of(assertions: &[Assertion]) -> String {
+    let kinds: Vec<&str> = assertions
+        .iter()
+        .map(|assertion| match assertion.kind {
+            AssertionKind::Negated => "negated",
+            AssertionKind::Uncertain => "uncertain",
+            AssertionKind::Hypothetical => "hypothetical",
+            AssertionKind::Historical => "historical",
+            AssertionKind::Family => "family",
+        })
+        .collect();
+    kinds.join(", ")
 }
 
 /// Concepts for a person: id and name of each, best first.

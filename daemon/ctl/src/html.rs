@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use mednerd_client::api::{AnnotateResponse, Entity, Status};
 
-use crate::format::{Document, Labels, concept_names, count, engine_name};
+use crate::format::{Document, Labels, concept_names, count, engine_name, said_of};
 use crate::table::visible;
 
 /// Nothing may be loaded or sent; the one style sheet stands in the page.
@@ -283,11 +283,10 @@ fn note(out: &mut String, number: usize, text: &str, entities: &[Entity], labels
                     put(out, format_args!(" data-label=\"{label}\""));
                 }
                 put(out, format_args!(" title=\"{label} {:.2}", entity.score));
-                if !entity.concepts.is_empty() {
-                    put(
-                        out,
-                        format_args!(", {}", escape(&visible(&concept_names(&entity.concepts)))),
-                    );
+                for more in [concept_names(&entity.concepts), said_of(&entity.assertions)] {
+                    if !more.is_empty() {
+                        put(out, format_args!(", {}", escape(&visible(&more))));
+                    }
                 }
                 out.push_str("\">");
             }
@@ -386,11 +385,12 @@ fn entity_table(out: &mut String, number: usize, text: &str, answer: &AnnotateRe
          <th scope=\"col\">label</th><th scope=\"col\" class=\"number\">score</th>\
          <th scope=\"col\">model</th><th scope=\"col\">text</th>",
     );
-    out.push_str(if linked {
-        "<th scope=\"col\">concepts</th>"
-    } else {
-        ""
-    });
+    let said = answer.entities.iter().any(|e| !e.assertions.is_empty());
+    for (heading, shown) in [("concepts", linked), ("said", said)] {
+        if shown {
+            put(out, format_args!("<th scope=\"col\">{heading}</th>"));
+        }
+    }
     out.push_str("</tr></thead>\n<tbody>\n");
     for (at, entity) in answer.entities.iter().enumerate() {
         let mention = escape(&visible(&entity.text));
@@ -419,11 +419,11 @@ fn entity_table(out: &mut String, number: usize, text: &str, answer: &AnnotateRe
             None => put(out, format_args!("<bdi lang=\"\">{mention}</bdi>")),
         }
         out.push_str("</td>");
-        if linked {
-            put(
-                out,
-                format_args!("<td>{}</td>", escape(&visible(&concept_names(&entity.concepts)))),
-            );
+        let (concepts, kinds) = (concept_names(&entity.concepts), said_of(&entity.assertions));
+        for (cell, shown) in [(concepts, linked), (kinds, said)] {
+            if shown {
+                put(out, format_args!("<td>{}</td>", escape(&visible(&cell))));
+            }
         }
         out.push_str("</tr>\n");
     }
@@ -547,6 +547,7 @@ mod tests {
             label: label.to_owned(),
             score: 0.9,
             model: "m".to_owned(),
+            assertions: Vec::new(),
             concepts: Vec::new(),
         }
     }

@@ -5,7 +5,10 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
-use mednerd_pipeline::{Mention, OffsetMap, OffsetUnit, Span, merge, retain_confident};
+use mednerd_pipeline::assertions::Kind;
+use mednerd_pipeline::{
+    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, merge, retain_confident, sections,
+};
 use sha2::{Digest, Sha256};
 
 use crate::generation::Entry;
@@ -100,12 +103,22 @@ impl Page {
         }
         let (bytes, source) = self.source();
         let source = source.map(|text| (text, OffsetMap::new(text)));
+        let spans: Vec<(usize, usize)> = placed
+            .iter()
+            .map(|(mention, _)| (mention.span.begin, mention.span.end))
+            .collect();
+        let said = match spans.is_empty() {
+            true => Vec::new(),
+            false => assertions(&self.text, &sections(&self.text), &spans),
+        };
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .filter_map(|(index, (mention, place))| {
+            .zip(said)
+            .filter_map(|((index, (mention, place)), said)| {
                 let span = &mention.span;
-                let entity = self.entity(index, mention, *place, source.as_ref())?;
+                let mut entity = self.entity(index, mention, *place, source.as_ref())?;
+                entity.assertions = said.iter().map(assertion).collect();
                 Some((entity, (span.begin, span.end)))
             })
             .unzip();
@@ -149,8 +162,22 @@ impl Page {
             label: span.label.to_string(),
             score: span.score,
             model: self.models.get(mention.task)?.entry.name.clone(),
+            assertions: Vec::new(),
             concepts: Vec::new(),
         })
+    }
+}
+
+fn assertion(found: &Assertion) -> api::Assertion {
+    api::Assertion {
+        kind: match found.kind {
+            Kind::Negated => api::AssertionKind::Negated,
+            Kind::Uncertain => api::AssertionKind::Uncertain,
+            Kind::Hypothetical => api::AssertionKind::Hypothetical,
+            Kind::Historical => api::AssertionKind::Historical,
+            Kind::Family => api::AssertionKind::Family,
+        },
+        cue: found.cue.to_owned(),
     }
 }
 

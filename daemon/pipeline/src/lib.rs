@@ -21,7 +21,8 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
-//! Beside both, [`mod@sections`] tells by its headings which part of the note a place is in.
+//! Beside both, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
+//! of a mention: absent, uncertain, feared, past, somebody else's.
 //!
 //! Positions are UTF-8 byte offsets into the text as received, on character boundaries; `text[begin..end]` is
 //! always the entity's text. No error holds any part of a note.
@@ -54,6 +55,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod assertions;
 pub mod decode;
 pub mod labels;
 pub mod logits;
@@ -71,6 +73,7 @@ pub mod tokens;
 pub mod windows;
 pub mod words;
 
+pub use assertions::{Assertion, assertions};
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};

@@ -226,20 +226,29 @@ fn is_capital(words: &str) -> bool {
     words.contains(char::is_uppercase) && !words.contains(char::is_lowercase)
 }
 
+/// Appends what a small letter with an accent is compared as; whether it is one.
+pub(crate) fn push_without_accent(c: char, to: &mut String) -> bool {
+    to.push_str(match c {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => "a",
+        'ç' => "c",
+        'è' | 'é' | 'ê' | 'ë' => "e",
+        'ì' | 'í' | 'î' | 'ï' => "i",
+        'ñ' => "n",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' => "o",
+        'ù' | 'ú' | 'û' | 'ü' => "u",
+        'ß' => "ss",
+        'œ' => "oe",
+        _ => return false,
+    });
+    true
+}
+
 /// Words as they are compared: small letters without accents, one space between them, no number behind them.
 fn folded(words: &str) -> String {
     let mut folded = String::with_capacity(words.len());
     for c in words.chars().flat_map(char::to_lowercase) {
         match c {
-            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => folded.push('a'),
-            'ç' => folded.push('c'),
-            'è' | 'é' | 'ê' | 'ë' => folded.push('e'),
-            'ì' | 'í' | 'î' | 'ï' => folded.push('i'),
-            'ñ' => folded.push('n'),
-            'ò' | 'ó' | 'ô' | 'õ' | 'ö' => folded.push('o'),
-            'ù' | 'ú' | 'û' | 'ü' => folded.push('u'),
-            'ß' => folded.push_str("ss"),
-            'œ' => folded.push_str("oe"),
+            c if push_without_accent(c, &mut folded) => {}
             // Part of a word: "P.M.H.", "Specimen(s)", and letters and their accents apart.
             '.' | '(' | ')' | '*' | '_' | '#' | '\u{300}'..='\u{36f}' => {}
             '&' | '+' | '/' => {
@@ -300,7 +309,7 @@ const HEADINGS: &[(&str, &str)] = &[
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
         anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
         voorgeschiedenis, vg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
-        antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades"),
+        ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades"),
     ("past surgical history", "past surgical history, psh, pshx, surgical history, previous surgery, past surgeries,
         voroperationen, operative vorgeschichte, antecedents chirurgicaux, antecedentes quirurgicos, cirugias previas,
         interventi chirurgici, interventi chirurgici pregressi, chirurgische voorgeschiedenis,

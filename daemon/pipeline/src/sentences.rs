@@ -73,6 +73,18 @@ pub(crate) fn breaks(text: &str, tokens: &Tokens) -> Vec<Break> {
     found
 }
 
+/// The break between two words, of which the first ends and the second begins at these bytes, with white space between them.
+pub(crate) fn between(text: &str, left_end: usize, right_begin: usize) -> Break {
+    let gap = text.get(left_end..right_begin).unwrap_or_default();
+    after_gap(text, left_end, gap, right_begin)
+}
+
+/// Whether a full stop ends this text that nothing before it needs.
+pub(crate) fn ends_with_full_stop(text: &str) -> bool {
+    text.strip_suffix('.')
+        .is_some_and(|before| !keeps_full_stop(before))
+}
+
 /// Full stops of scripts that put no space after them.
 fn ends_wide_sentence(text: &str, end: usize) -> bool {
     let before = text.get(..end).unwrap_or_default();

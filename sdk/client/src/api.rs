@@ -277,8 +277,38 @@ pub struct Entity {
     pub score: f32,
     /// The name of the model that found it.
     pub model: String,
+    /// What the note says of the mention beside naming it, one of each kind at most; empty where it says nothing but that it is there.
+    #[serde(default)]
+    pub assertions: Vec<Assertion>,
     /// Best first; empty where linking was not asked for or found nothing.
     pub concepts: Vec<Concept>,
+}
+
+/// What a note says of a mention, found by words beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Assertion {
+    /// What is said.
+    pub kind: AssertionKind,
+    /// By which words, as the daemon's list has them; or by which section.
+    pub cue: String,
+}
+
+/// What can be said of a mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AssertionKind {
+    /// It is absent: "no chest pain".
+    Negated,
+    /// It is possible, suspected, or one of several explanations: "?pneumonia".
+    Uncertain,
+    /// It is feared, prevented, screened for, or a condition: "return if fever".
+    Hypothetical,
+    /// It is past: "s/p MI", or what stands under a past history.
+    Historical,
+    /// It is somebody else's: "mother had breast cancer".
+    Family,
 }
 
 /// A concept that a mention was linked to.

@@ -145,6 +145,7 @@ pub fn annotate(body: &[u8]) -> Answer {
             label: label.to_owned(),
             score: 0.975,
             model: "small".to_owned(),
+            assertions: Vec::new(),
             concepts: if request.link == Some(Link::All(true)) && word == "diabetes" {
                 vec![Concept {
                     id: "C0011849".to_owned(),

@@ -310,6 +310,7 @@ mod tests {
             label: "X".to_owned(),
             score: 0.5,
             model: String::new(),
+            assertions: Vec::new(),
             concepts: Vec::new(),
         };
         let entities = ["gout", "aspirin"].map(entity);

@@ -64,65 +64,91 @@ const REPORTS: &[&str] = &[
 
 /// What stands before a relative who only tells, or is only there: "per mother".
 const PER: &[&str] = &[
-    "per, by, with, from, via, to, laut, nach, mit, durch, von, selon, avec, par, segun, con, por, secondo, da, volgens, met, door, segundo, com",
+    "per, bib, by, with, from, via, to, laut, nach, mit, durch, von, selon, avec, par, segun, con, por, secondo, da, volgens, met, door, segundo, com",
 ];
 
 /// Words that tell a language, often there and in few others.
 const TELLING: [(Languages, &str); 7] = [
-    (EN, "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his"),
-    (DE, "der, die, das, und, mit, ist, im, bei, des, dem, den, ein, eine, einer, nicht, keine, kein, wurde, zur, zum, auf, seit, patientin, nach, ohne"),
-    (FR, "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou"),
-    (ES, "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere"),
-    (IT, "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, in, da, dei, nel, alla, si, senza, nega, anni, dal, ha"),
-    (NL, "de, het, een, van, en, met, is, op, bij, geen, niet, voor, te, dat, zijn, patiente, wordt, sinds, werd, aan, naar, uit, jaar, heeft"),
-    (PT, "o, os, as, do, da, e, com, que, uma, um, se, por, sem, doente, paciente, ao, em, de, nega, apresenta, nao, ha, desde, na, no"),
+    (
+        EN,
+        "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his",
+    ),
+    (
+        DE,
+        "der, die, das, und, mit, ist, im, bei, des, dem, den, ein, eine, einer, nicht, keine, kein, wurde, zur, zum, auf, seit, patientin, nach, ohne",
+    ),
+    (
+        FR,
+        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou",
+    ),
+    (
+        ES,
+        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere",
+    ),
+    (
+        IT,
+        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, in, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
+    ),
+    (
+        NL,
+        "de, het, een, van, en, met, is, op, bij, geen, niet, voor, te, dat, zijn, patiente, wordt, sinds, werd, aan, naar, uit, jaar, heeft",
+    ),
+    (
+        PT,
+        "o, os, as, do, da, e, com, que, uma, um, se, por, sem, doente, paciente, ao, em, de, nega, apresenta, nao, ha, desde, na, no",
+    ),
 ];
 
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
     // Absent.
-    (EN, Cue(Negated, FAR, NO), "no, denies, denied any, denying, deny, without, w/o, no evidence of, no evidence for, no sign of, no signs of,
+    (EN, Cue(Negated, FAR, NO), "no, denies, denied, denied any, denying, deny, without, w/o, no evidence of, no evidence for, no sign of, no signs of,
         negative for, neg for, free of, free from, absence of, no history of, no h/o, no hx of, no known history of, no prior history of,
         no previous history of, no past history of, never had, never, does not have, do not have, did not have, doesn't have, not have,
         didn't have, not had, fails to reveal, failed to reveal, did not show, does not show, did not reveal, does not reveal, not demonstrate, nil, lack of, lacks,
         lacked, unremarkable for, not consistent with, not suggestive of, without evidence of, without any, neither, no complaints of, no c/o, no complaint of,
         rules out, ruled out for, excludes, not complain of, not complaining of, no further, no other, no new, no more,
-        no family history of, no fhx of, no fh of, non contributory for, not any, no longer has, no longer have, (-), absent"),
+        no family history of, no fhx of, no fh of, non contributory for, not any, no longer has, no longer have, (-), rather than, no personal history of,
+        no personal h/o, no personal hx of, no significant history of, no hx, doubt, doubtful for"),
+    (EN, Cue(Negated, NEXT, NO), "absent"),
+    (EN, Cue(Negated, FAR, NO), "neg, negative"),
     (EN, Cue(Negated, NEAR, NO), "not, isn't, wasn't, aren't, weren't, hasn't, haven't, hadn't, cannot see, can't see"),
     (EN, Cue(Negated, NO, NEAR), "ruled out, was ruled out, were ruled out, is ruled out, has been ruled out, excluded, was excluded, been excluded, were excluded, negative, neg, absent,
         is absent, not present, not seen, not identified, not detected, not found, not noted, not demonstrated, not evident, not visualized, not visualised, not appreciated,
-        not observed, denied, is denied, none, nil, unlikely, is unlikely, less likely, not likely, none seen, none noted, not felt"),
+        not observed, not palpable, not palp, not visible, denied, is denied, none, nil, no, unlikely, is unlikely, less likely, not likely, none seen, none noted, not felt"),
     (DE, Cue(Negated, FAR, NO), "kein, keine, keinen, keinem, keiner, keines, keinerlei, ohne, kein hinweis auf, keine hinweise auf, kein anhalt fur, ohne hinweis auf,
         ohne anhalt fur, kein nachweis, kein nachweis von, ohne nachweis, ausschluss von, ausschluss einer, ausschluss eines, verneint, negiert, weder, frei von,
         unauffallig fur, nie, niemals"),
     (DE, Cue(Negated, NEAR, NO), "nicht"),
     (DE, Cue(Negated, NO, NEAR), "ausgeschlossen, verneint, negiert, wird verneint, werden verneint, negativ, neg, nicht nachweisbar, nicht vorhanden, nicht erkennbar,
-        nicht nachgewiesen, nicht gesehen, kein, keine, keines, keiner, unwahrscheinlich, bestand nicht, besteht nicht, bestehen nicht, nicht mehr"),
+        nicht nachgewiesen, nicht gesehen, nein, kein, keine, keines, keiner, unwahrscheinlich, bestand nicht, besteht nicht, bestehen nicht, nicht mehr"),
     (FR, Cue(Negated, FAR, NO), "pas de, pas d, absence de, absence d, sans, aucun, aucune, nie, ne presente pas, n'a pas, n'a jamais eu, jamais de, ni, negatif pour, negative pour,
         exclut, elimine, indemne de, plus de signe de, pas d'argument pour, pas d'argument en faveur, sans argument pour, sans signe de, pas"),
     (FR, Cue(Negated, NEAR, NO), "non"),
     (FR, Cue(Negated, NO, NEAR), "exclu, exclue, exclus, eliminee, elimine, absent, absente, absents, negatif, negative, negatifs, ecarte, ecartee, non retrouve, non retrouvee,
-        infirme, infirmee, peu probable, n'est pas retrouve, n'est pas retrouvee"),
+        infirme, infirmee, peu probable, n'est pas retrouve, n'est pas retrouvee, non"),
     (ES, Cue(Negated, FAR, NO), "no, sin, niega, niegan, negativo para, negativa para, ausencia de, ningun, ninguna, ninguno, descarta, se descarta, se descarto, tampoco, ni, nunca, libre de, no hay,
         no presenta, sin evidencia de, sin signos de, no datos de, no se observa, no se observan"),
-    (ES, Cue(Negated, NO, NEAR), "descartado, descartada, descartados, descartadas, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, poco probable, no presente"),
+    (ES, Cue(Negated, NO, NEAR), "descartado, descartada, descartados, descartadas, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, poco probable, no presente, no"),
     (IT, Cue(Negated, FAR, NO), "non, no, senza, nega, negano, negativo per, negativa per, assenza di, nessun, nessuna, nessuno, esclude, si esclude, mai, ne, non evidenza di, non segni di, libero da"),
-    (IT, Cue(Negated, NO, NEAR), "escluso, esclusa, esclusi, escluse, negativo, negativa, negativi, negative, assente, assenti, negato, negata, poco probabile"),
+    (IT, Cue(Negated, NO, NEAR), "escluso, esclusa, esclusi, escluse, negativo, negativa, negativi, negative, assente, assenti, negato, negata, poco probabile, no"),
     (NL, Cue(Negated, FAR, NO), "geen, zonder, ontkent, nooit, negatief voor, afwezigheid van, vrij van, noch, geen aanwijzingen voor, geen tekenen van, sluit uit"),
     (NL, Cue(Negated, NEAR, NO), "niet"),
-    (NL, Cue(Negated, NO, NEAR), "uitgesloten, negatief, neg, afwezig, ontkend, niet aanwezig, niet gezien, niet aangetoond, onwaarschijnlijk"),
+    (NL, Cue(Negated, NO, NEAR), "uitgesloten, negatief, neg, afwezig, ontkend, niet aanwezig, niet gezien, niet aangetoond, onwaarschijnlijk, nee, geen"),
     (PT, Cue(Negated, FAR, NO), "nao, sem, nega, negam, ausencia de, negativo para, negativa para, nenhum, nenhuma, descarta, descarta se, nunca, livre de, nem, sem evidencia de, sem sinais de, nao ha, nao apresenta"),
-    (PT, Cue(Negated, NO, NEAR), "descartado, descartada, excluido, excluida, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, pouco provavel"),
+    (PT, Cue(Negated, NO, NEAR), "descartado, descartada, excluido, excluida, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, pouco provavel, nao"),
 
     // Uncertain.
-    (EN, Cue(Uncertain, FAR, NO), "suspicion of, suspicion for, suspicious for, suspicious of, concern for, concerning for, concerns for, concern of, concerned for, concerned about, question of, query, r/o, rule out, ruling out,
+    (EN, Cue(Uncertain, FAR, NO), "suspicion of, suspicion for, suspicious for, suspicious of, c/f, i think, think this is, concern for, concerning for, concerns for, concern of, concerned for, concerned about, question of, query, r/o, rule out, ruling out,
         to rule out, evaluate for, evaluation for, eval for, workup for, work up for, may have, may be, might have, might be, could be, could represent, could reflect, may represent, may reflect, might represent, could have,
         cannot exclude, cannot rule out, can't rule out, can't exclude, can not exclude, can not rule out, could not exclude, not ruled out, not exclude, unable to exclude, unable to rule out,
         differential includes, differential diagnosis, differential, ddx, d/dx, suggestive of, suggests, suggesting, equivocal for, indeterminate for, worrisome for, worry for, appears to be, seems to be,
-        working diagnosis of, working diagnosis, no clear evidence of, no definite, no definitive, consider, considering, thought to be, felt to be, unclear if, unclear whether, not sure if, favor, favour, favors, favours"),
+        working diagnosis of, working diagnosis, no clear evidence of, no definite, no definitive, consider, considering, thought to be, felt to be, unclear if, unclear whether, to exclude, until proven otherwise, not sure if, favor, favour, favors, favours"),
     (EN, Cue(Uncertain, NEAR, NO), "possible, possibly, poss, probable, probably, prob, likely, most likely, suspect, suspected, suspects, susp, questionable, presumed, presumably, presumptive, potential, tentative, provisional, vs, versus, perhaps, maybe, ?"),
     (EN, Cue(Uncertain, NO, NEAR), "suspected, is suspected, was suspected, possible, is possible, likely, is likely, most likely, more likely, probable, not excluded, cannot be excluded, can not be excluded, can't be excluded, could not be excluded, cannot be ruled out,
-        can't be ruled out, can not be ruled out, not ruled out, not been ruled out, not be excluded, not yet excluded, questionable, in question, vs, versus, to be excluded, to be ruled out, is a consideration, in the differential"),
+        can't be ruled out, can not be ruled out, not ruled out, not been ruled out, not be excluded, not yet excluded, questionable, in question, vs, versus, to be excluded, to be ruled out, is a consideration, in the differential, until proven otherwise, in right clinical setting, in the right clinical setting, in the appropriate clinical setting"),
+    (ALL, Cue(Uncertain, NO, NEAR), "?"),
+    (EN, Cue(Uncertain, NO, NO), "may have to"),
     (DE, Cue(Uncertain, FAR, NO), "verdacht auf, verdacht, v.a., v. a., dringender verdacht auf, hochgradiger verdacht auf, am ehesten, a.e., zum ausschluss, z. a., z.a., zur abklarung, abklarung von, dd, ddx, dd:, differentialdiagnose, differenzialdiagnose, differentialdiagnostisch,
         differenzialdiagnostisch, moglicherweise, vermutlich, wahrscheinlich, hinweisend auf, vereinbar mit, suspekt auf, nicht auszuschliessen"),
     (DE, Cue(Uncertain, NEAR, NO), "moglich, mogliche, moglicher, mogliches, moglichen, eventuell, eventuelle, evtl, wahrscheinliche, wahrscheinlicher, wahrscheinlichen, vermutete, vermuteter, fraglich, fragliche, fraglicher, fragliches, fraglichen, ?, versus, vs"),
@@ -144,15 +170,17 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Uncertain, NO, NEAR), "possivel, provavel, a esclarecer, a descartar, nao descartada, nao descartado, nao excluida, nao excluido, vs, versus"),
 
     // Only feared, or to be prevented.
-    (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, risk of, risk for, risks of, risks including, risk factors for, at risk for, at risk of,
+    (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, risk of, risk for, risks of, risks including, risks incl, risks include, risks inc, side effects, side effects of, consent for, consented for, go to the er for, go to er for, go to the ed for, go to ed for, seek care for, call for, signs of infection such as, risk factors for, at risk for, at risk of,
         to prevent, prevent, preventing, prevention of, prevents, prophylaxis for, prophylaxis against, ppx for, monitor for, monitoring for, monitored for, watch for, watching for, watch out for, screen for, screening for, screened for, look out for, lookout for,
         as needed for, prn for, vaccination against, vaccine for, to avoid, precautions for, warning signs of, complications such as, side effects such as, side effects including, educated on, educated about, in case, at high risk for, at high risk of, high risk for, high risk of, predisposed to, be aware of, susceptible to,
-        increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether"),
+        increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether, return precautions, precautions re, advice re, advised re, info re, information re, leaflet re, sn re, safety net re, safety netted re, safety netting,
+        warned about, warned of, warned re, counselled on, counselled about, counselled re, counseled on, counseled about, counseled re, red flags, advice leaflet, discussed risk of, discussed risks of, signs to watch"),
     (EN, Cue(Hypothetical, NEXT, NO), "prn, anti"),
-    (EN, Cue(Hypothetical, NO, NEXT), "prophylaxis, ppx, precautions, risk, screening, screen, prevention, prophy, return precautions, vaccine, vaccination"),
-    (DE, Cue(Hypothetical, FAR, NO), "falls, bei auftreten von, bei erneutem auftreten, bei erneutem, bei erneuter, bei erneuten, bei neuem, bei neuen, bei neuer, sollte, sollten, risiko fur, risiko einer, risiko eines, risiko von, zur prophylaxe, prophylaxe von, prophylaxe gegen, prophylaxe bei, bei bedarf, wenn, im falle, im fall, zur vermeidung, zur vermeidung von, gefahr von, gefahr einer, bei verschlechterung"),
+    (EN, Cue(Hypothetical, NO, NEXT), "prophylaxis, ppx, precautions, risk, screening, screen, prevention, prophy, return precautions, surveillance"),
+    (EN, Cue(Hypothetical, NO, NEAR), "vaccine, vaccines, vaccination, vaccinations, vaccine series, booster, shot, shots, jab, jabs, vax, immunization, immunisation"),
+    (DE, Cue(Hypothetical, FAR, NO), "impfung gegen, falls, bei auftreten von, bei erneutem auftreten, bei erneutem, bei erneuter, bei erneuten, bei neuem, bei neuen, bei neuer, sollte, sollten, risiko fur, risiko einer, risiko eines, risiko von, zur prophylaxe, prophylaxe von, prophylaxe gegen, prophylaxe bei, bei bedarf, wenn, im falle, im fall, zur vermeidung, zur vermeidung von, gefahr von, gefahr einer, bei verschlechterung"),
     (DE, Cue(Hypothetical, NO, NEXT), "prophylaxe, risiko, screening"),
-    (FR, Cue(Hypothetical, FAR, NO), "si, en cas de, en cas d, risque de, risque d, prevention de, prevention d, prophylaxie de, prevenir, pour prevenir, surveillance de, afin d'eviter, pour eviter, depistage de, depistage du, depistage d"),
+    (FR, Cue(Hypothetical, FAR, NO), "si, en cas de, en cas d, risque de, risque d, prevention de, prevention d, prophylaxie de, prevenir, pour prevenir, surveillance de, afin d'eviter, pour eviter, depistage de, depistage du, depistage d, vaccin, vaccination, vaccin contre"),
     (ES, Cue(Hypothetical, FAR, NO), "si, en caso de, riesgo de, prevencion de, profilaxis de, profilaxis para, vigilar, para prevenir, prevenir, evitar, cribado de, si aparece, si presenta"),
     (IT, Cue(Hypothetical, FAR, NO), "se, in caso di, rischio di, prevenzione di, prevenzione della, profilassi di, profilassi per, profilassi della, per prevenire, prevenire, qualora, evitare, screening per, al bisogno per"),
     (NL, Cue(Hypothetical, FAR, NO), "indien, in geval van, risico op, ter preventie van, preventie van, profylaxe van, bij optreden van, bij toename, bij toename van, zo nodig bij, bij nieuwe, ter voorkoming van, mocht, wanneer, screening op"),
@@ -160,30 +188,31 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Hypothetical, FAR, NO), "se, em caso de, risco de, prevencao de, profilaxia de, profilaxia para, prevenir, para prevenir, evitar, caso, rastreio de"),
 
     // Past.
-    (EN, Cue(Historical, FAR, NO), "history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, recovered from, history includes, remote history of"),
-    (EN, Cue(Historical, NEAR, NO), "prior, previous, previously, old, remote, former, childhood, resolved, past"),
-    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, has resolved, have resolved, now resolved, in childhood, as a child, previously, in infancy, since resolved, hx, history"),
+    (EN, Cue(Historical, FAR, NO), "history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, recovered from, history includes, remote history of, pmh significant for, pmhx significant for, pmh notable for, prev, personal history of, personal h/o, past history significant for, prev h/o, prev hx of"),
+    (EN, Cue(Historical, NEAR, NO), "prior, previous, previously, remote, former, childhood, resolved, past"),
+    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, has resolved, have resolved, now resolved, in childhood, as a child, previously, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured"),
     (DE, Cue(Historical, FAR, NO), "z.n., z. n., zustand nach, zn, status nach, st. n., st.n., stattgehabte, stattgehabter, stattgehabten, anamnestisch, in der vorgeschichte, vorgeschichte mit"),
     (DE, Cue(Historical, NEAR, NO), "fruhere, fruherer, fruheren, ehemals, ehemalige, alter, alte"),
-    (DE, Cue(Historical, NO, NEAR), "vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, abgeklungen"),
+    (DE, Cue(Historical, NO, NEAR), "vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, als kind, abgeklungen, verschwunden"),
     (FR, Cue(Historical, FAR, NO), "antecedent de, antecedent d, antecedents de, antecedents d, antecedents, atcd, atcd de, atcd d, atcds de, histoire de, status post"),
-    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, gueri, guerie, resolu, resolue, il y a"),
+    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, gueri, guerie, resolu, resolue, corrige, corrigee, regresse, il y a"),
     (ES, Cue(Historical, FAR, NO), "antecedente de, antecedentes de, antecedentes, historia de, antecedentes personales de, status post, ap:, historia previa de"),
-    (ES, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antiguo, antigua, hace, en la infancia, resuelto, resuelta, en el pasado"),
+    (ES, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antiguo, antigua, hace, en la infancia, resuelto, resuelta, en el pasado, de nino, de nina"),
     (ES, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antiguo, antigua"),
     (IT, Cue(Historical, FAR, NO), "storia di, anamnesi di, anamnesi positiva per, esiti di, stato dopo, in anamnesi"),
     (IT, Cue(Historical, NEAR, NO), "pregresso, pregressa, pregressi, pregresse, precedente, precedenti"),
-    (IT, Cue(Historical, NO, NEAR), "pregresso, pregressa, anni fa, nel passato, in passato, risolto, risolta, in infanzia"),
+    (IT, Cue(Historical, NO, NEAR), "pregresso, pregressa, anni fa, nel passato, in passato, risolto, risolta, regredito, regredita, in infanzia, da bambino, da bambina"),
     (NL, Cue(Historical, FAR, NO), "voorgeschiedenis van, status na, st. na, status post, doorgemaakt, doorgemaakte, vg:, in voorgeschiedenis, in vg"),
     (NL, Cue(Historical, NEAR, NO), "vroegere, eerdere, oude, oud"),
-    (NL, Cue(Historical, NO, NEAR), "jaar geleden, jaren geleden, in verleden, in het verleden, in de voorgeschiedenis, in jeugd"),
+    (NL, Cue(Historical, NO, NEAR), "jaar geleden, jaren geleden, in verleden, in het verleden, in de voorgeschiedenis, in jeugd, genezen, hersteld"),
     (PT, Cue(Historical, FAR, NO), "historia de, antecedente de, antecedentes de, historico de, historia previa de, antecedentes, passado de, status pos"),
     (PT, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antigo, antiga"),
-    (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, resolvido, resolvida, anos atras"),
+    (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, resolvido, resolvida, com recuperacao, transitorio, transitoria, anos atras"),
 
     // Somebody else's.
-    (EN, Cue(Family, FAR, NEXT), "mother, father, sister, sisters, brother, brothers, sibling, siblings, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
+    (EN, Cue(Family, FAR, NEXT), "mother, father, sister, sisters, brother, brothers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
         family members, mgm, mgf, pgm, pgf, half brother, half sister"),
+    (EN, Cue(Family, NEAR, NO), "partner, wife, husband, son, daughter, sons, daughters, grandson, granddaughter, grandchildren, children, kids, flatmate, flatmates, roommate, classmates, colleague, colleagues, coworkers, girlfriend, boyfriend"),
     (EN, Cue(Family, FAR, NO), "family history of, family hx of, family history, fhx of, fhx, fh of, fh:, fam hx, familial history of, no family history of, no fhx of, no fh of, wife has, wife had, wife with, husband has, husband had, husband with, partner has, partner had, partner with, son has, son had, son with, daughter has, daughter had, daughter with,
         child with, children with, roommate with, coworker with, sick contact with, sick contacts with, contact with, contacts with, exposure to, exposed to, wife died of, husband died of, son died of, daughter died of, runs in the family, family is positive for"),
     (DE, Cue(Family, FAR, NEXT), "vater, mutter, bruder, schwester, schwestern, geschwister, grossmutter, grossvater, oma, opa, tante, onkel, eltern, cousin, cousine, grosseltern"),
@@ -203,11 +232,11 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Nothing, "gram negative, gram neg, triple negative, er negative, pr negative, her2 negative, false negative, coagulase negative, rh negative, rh neg, no change, no changes, no increase, no decrease, no improvement, no significant change, no interval change, no significant interval change,
         not only, not necessarily, not certain whether, without difficulty, not drain, no longer needs, no doubt, no need, not well controlled, not controlled, not adequately controlled, not tolerating, not improving, not improved, not responding, not resolved, has not resolved, not yet resolved,
         not significantly changed, no cause, no cause of, no source of, no reason, non -, not feel, not want, not known to, not aware, no problem with, no problems with, no difficulty with, not worse, no worse, no better, not better, no relief, without relief, not relieved by, not due to, not secondary to,
-        no response to, no treatment, not treated, no treatment for, no meds, not take, not taking, not on, off, no show, not sure, no . , no prior, no previous,
+        no response to, no treatment, not treated, no treatment for, no meds, not take, not taking, not on, off, no show, not sure, no prior, no previous,
         history of present illness, history and physical, history from, history obtained, social history, day history of, days history of, week history of, weeks history of, month history of, months history of, hour history of, hours history of, year history of, years history of, day hx of, week hx of, month hx of, wk hx of, wk history of, h hx of, d hx of, d history of, w history of,
         year old, years old, yr old, yrs old, month old, months old, week old, weeks old, day old, days old, y old, yo, prior to, previous to, previous day, past week, past month, past day, past few, past year, past 2, past 3, past 24,
         if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely due to, likely secondary to, most likely due to, consider starting, consider adding, prior mi ? , known history, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age,
-        as needed, without complication, without complications, positive history of"),
+        /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, as needed, without complication, without complications, positive history of"),
     (DE, Nothing, "nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache"),
     (FR, Nothing, "pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas"),
     (ES, Nothing, "sin cambios, no solo, sin dificultad, gram negativo, si precisa, si es necesario, si es posible, no controlada, no controlado, mal controlada, sin mejoria, no mejora, no insulinodependiente"),
@@ -216,8 +245,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Nothing, "sem alteracoes, nao so, sem dificuldade, gram negativo, se necessario, se possivel, nao controlada, nao controlado, sem melhora"),
 
     // Ends.
-    (EN, Stop, "but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, attributed to, started on, treated with, managed with, continues to have, continues with, then"),
-    (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual"),
+    (EN, Stop, "but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
+    (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),
     (DE, Anew, "mit, hat, zeigt, zeigte, besteht, bestehen, bekannte, bekannter, bekanntes, leichte, leichter, massige, neue, deutliche, klagt, berichtet, jedoch, ist, war, patient, patientin, seit, links, rechts, geringe, ausgepragte, chronische, akute, diskrete"),
     (FR, Stop, "mais, cependant, toutefois, sauf, hormis, en dehors de, en raison de, par contre, malgre, ;, du a, lie a, secondaire a, dans le cadre de"),
@@ -234,7 +263,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
 /// The words of an entry, as those of a text are split.
 fn words(entry: &'static str) -> Vec<&'static str> {
-    super::words(entry).map(|span| entry.get(span.range()).unwrap_or_default()).collect()
+    super::words(entry)
+        .map(|span| entry.get(span.range()).unwrap_or_default())
+        .collect()
 }
 
 fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
@@ -267,7 +298,11 @@ pub(super) static LEXICON: LazyLock<HashMap<&'static str, Vec<Entry>>> = LazyLoc
 });
 
 fn set(lists: &[&'static str]) -> HashMap<&'static str, ()> {
-    lists.iter().flat_map(|list| entries(list)).map(|word| (word, ())).collect()
+    lists
+        .iter()
+        .flat_map(|list| entries(list))
+        .map(|word| (word, ()))
+        .collect()
 }
 
 /// Whether somebody who does this tells of the patient.

@@ -1,0 +1,657 @@
+//! What a note says about a mention beside naming it: that it is absent, uncertain, only feared, past, or somebody else's. "No chest
+//! pain", "?pneumonia", "return if fever", "s/p MI", "mother had breast cancer".
+//!
+//! By words that stand before or behind a mention in its sentence and what ends their reach, after NegEx (Chapman et al. 2001) and ConText
+//! (Harkema et al. 2009), in English, German, French, Spanish, Italian, Dutch and Portuguese; and by the sections for past and family
+//! history. Word lists and rules are our own. Nothing is learnt, so that the same text says the same always, and each finding names
+//! the words that it stands on. What is asked is what the text says, not what is true of the patient.
+
+mod lexicon;
+
+use std::ops::Range;
+
+use lexicon::{ALL, Entry, LEXICON, Languages, Role, is_per, reports, told_by};
+
+use crate::sections::{Section, push_without_accent};
+use crate::sentences::{Break, between, ends_with_full_stop};
+use crate::tokens::ByteSpan;
+
+/// What is said of a mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// It is absent.
+    Negated,
+    /// It is possible, suspected, or one of several explanations.
+    Uncertain,
+    /// It is feared, prevented, screened for, or a condition of something else.
+    Hypothetical,
+    /// It was there in the past.
+    Historical,
+    /// It is somebody else's: a relative's, a contact's.
+    Family,
+}
+
+/// One finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assertion {
+    /// What is said.
+    pub kind: Kind,
+    /// By which words of the lexicon, or which section.
+    pub cue: &'static str,
+}
+
+/// What says that something is past by the year that stands behind it.
+const YEAR: &str = "a year";
+/// Words from a mention to a year behind it, at most.
+const YEAR_REACH: usize = 3;
+/// Words that a sentence may have, at most; longer ones are cut.
+const LONGEST: usize = 400;
+/// Words that no sentence ends with.
+const OPEN: [&str; 24] = [
+    "of", "for", "with", "and", "or", "the", "a", "no", "to", "de", "von", "mit", "und", "et", "y", "e",
+    "van", "met", "di", "con", "da", "any", "due", "without",
+];
+/// What says of one thing that it is absent, or of a list.
+const DETERMINERS: [&str; 22] = [
+    "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas",
+    "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
+];
+/// What ends a negation and nothing else: "no treatment for asthma".
+const OF_NEGATIONS: [&str; 9] = [
+    "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
+];
+/// Bytes of a text that its language is told from.
+const TOLD_FROM: usize = 16 << 10;
+/// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
+const WRAPPED: usize = 60;
+
+/// What the text says of each mention, in their order; mentions are ranges of bytes. Of each kind there is one finding at most. Takes time
+/// linear in the text, and in the mentions of a sentence times its words.
+pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
+    let mut found = vec![Vec::new(); mentions.len()];
+    if mentions.is_empty() {
+        return found;
+    }
+    let languages = languages(text);
+    // Where nothing is ticked, nothing is said.
+    let is_form = TICKED.iter().any(|form| text.contains(form));
+    // By where they begin, as sentences come.
+    let mut order: Vec<usize> = (0..mentions.len()).collect();
+    order.sort_by_key(|index| mentions.get(*index));
+    let mut waiting = order.into_iter().peekable();
+    let mut sentence = Sentence::default();
+    let mut all = words(text).peekable();
+    while let Some(first) = all.next() {
+        sentence.clear();
+        sentence.push(text, first);
+        while let Some(next) = all.peek()
+            && sentence.words.len() < LONGEST
+            && sentence.goes_on(text, *next)
+        {
+            sentence.push(text, *next);
+            all.next();
+        }
+        let end = all.peek().map_or(text.len(), |next| next.begin);
+        let mut here = Vec::new();
+        while let Some(index) =
+            waiting.next_if(|index| mentions.get(*index).is_some_and(|(begin, _)| *begin < end))
+        {
+            here.push(index);
+        }
+        if here.is_empty() {
+            continue;
+        }
+        let places: Vec<Range<usize>> = here
+            .iter()
+            .filter_map(|index| mentions.get(*index))
+            .map(|(begin, end)| sentence.place(*begin, *end))
+            .collect();
+        let said = sentence.said(languages, &places);
+        for ((index, place), said) in here.iter().zip(&places).zip(said) {
+            let begin = mentions.get(*index).map_or(0, |(begin, _)| *begin);
+            let mut said: Vec<Assertion> = said;
+            said.extend(sentence.year(place));
+            // "Mother: diabetes" is no history of the patient's.
+            let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
+            said.extend(
+                of_section(text, sections, begin).filter(|found| !others || found.kind == Kind::Family),
+            );
+            let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
+            if is_form && !feared && stands_behind_empty_box(text, begin) {
+                said.push(Assertion {
+                    kind: Kind::Negated,
+                    cue: BOX,
+                });
+            }
+            // The nearest cue of each kind comes first.
+            said.sort_by_key(|assertion| assertion.kind);
+            said.dedup_by_key(|assertion| assertion.kind);
+            // What is absent is neither past nor possible.
+            let absent = said.iter().any(|assertion| assertion.kind == Kind::Negated);
+            said.retain(|assertion| !absent || !matches!(assertion.kind, Kind::Historical | Kind::Uncertain));
+            if let Some(place) = found.get_mut(*index) {
+                *place = said;
+            }
+        }
+    }
+    found
+}
+
+/// What the section says that a byte stands in, by its heading, as far as that reaches.
+fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertion> {
+    let index = sections.partition_point(|section| section.end <= begin);
+    let section = sections
+        .get(index)
+        .filter(|section| section.heading.end <= begin)?;
+    let name = section.name;
+    let kind = match name {
+        "past medical history" | "past surgical history" | "psychiatric history" | "obstetric history" => {
+            Kind::Historical
+        }
+        "family history" => Kind::Family,
+        _ => return None,
+    };
+    let mut heading = String::new();
+    fold(text.get(section.heading.range())?, &mut heading);
+    let present = PRESENT.iter().any(|start| heading.starts_with(start));
+    let between = text.get(section.heading.end..begin)?;
+    (!present && reaches(between)).then_some(Assertion { kind, cue: name })
+}
+
+/// Whether a mention stands directly behind a tick box that is empty, or is one of the things between "/" there.
+fn stands_behind_empty_box(text: &str, begin: usize) -> bool {
+    let from = text.floor_char_boundary(begin.saturating_sub(BOX_REACH));
+    let before = text.get(from..begin).unwrap_or_default();
+    let last = |forms: &[&str]| {
+        forms
+            .iter()
+            .filter_map(|form| Some((before.rfind(form)?, form.len())))
+            .max()
+    };
+    let Some((place, length)) = last(&EMPTY) else {
+        return false;
+    };
+    let between = before.get(place + length..).unwrap_or_default();
+    last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
+        && !between.contains(['\n', '\t', ',', ':', ';', '.', '[', '('])
+        && !between.contains("   ")
+}
+
+/// Tick boxes, and how far behind one something may stand, in bytes.
+const EMPTY: [&str; 4] = ["[ ]", "[]", "( )", "\u{2610}"];
+const TICKED: [&str; 6] = ["[x]", "[X]", "(x)", "(X)", "\u{2611}", "\u{2612}"];
+const BOX_REACH: usize = 28;
+/// What says that something behind one is absent.
+const BOX: &str = "an empty tick box";
+
+/// How headings begin that stand over what a patient still has.
+const PRESENT: [&str; 5] = ["comorb", "co morb", "background", "begleit", "comorbid"];
+
+/// Whether what stands behind a heading still belongs to it after this text: not behind another label, nor behind an empty line that ends
+/// a list or paragraph, nor, where words stand behind the heading in its own line, behind the line or paragraph that they begin.
+fn reaches(between: &str) -> bool {
+    let mut lines = between.split('\n');
+    let first = lines
+        .next()
+        .unwrap_or_default()
+        .trim_matches([' ', '\t', '\r', ':', '-']);
+    let (mut content, mut length) = (!first.is_empty(), first.len());
+    let inline = content;
+    let mut empty = false;
+    for line in lines {
+        let bare = line.trim();
+        if bare.is_empty() {
+            empty = content;
+            continue;
+        }
+        let item = bare.starts_with(|c: char| !c.is_alphabetic());
+        let label = bare
+            .split_once(':')
+            .is_some_and(|(label, _)| label.len() <= 24 && !label.contains([',', '.', '(']));
+        let goes_on = line.starts_with([' ', '\t']) || length >= WRAPPED || item;
+        if label || (empty && !item) || (inline && !goes_on) {
+            return false;
+        }
+        (content, length, empty) = (true, bare.len(), false);
+    }
+    true
+}
+
+/// The words of a text: letters, digits and the marks upon them side by side, or one other character that is no white space.
+fn words(text: &str) -> impl Iterator<Item = ByteSpan> {
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        let (begin, first) = rest.find(|(_, c)| !c.is_whitespace())?;
+        let mut end = begin + first.len_utf8();
+        if is_part(first) {
+            while let Some((at, c)) = rest.next_if(|(_, c)| is_part(*c)) {
+                end = at + c.len_utf8();
+            }
+        }
+        Some(ByteSpan { begin, end })
+    })
+}
+
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+}
+
+/// Appends a word as words are compared: small letters without accents.
+fn fold(word: &str, to: &mut String) {
+    for c in word.chars().flat_map(char::to_lowercase) {
+        match c {
+            c if push_without_accent(c, to) => {}
+            '\u{2019}' => to.push('\''),
+            '\u{300}'..='\u{36f}' => {}
+            c => to.push(c),
+        }
+    }
+}
+
+/// The languages that a text may be in, by the words that tell them; all where too few do.
+fn languages(text: &str) -> Languages {
+    let mut counts = [0_usize; 8];
+    let mut folded = String::new();
+    for word in words(text).take_while(|word| word.begin < TOLD_FROM) {
+        folded.clear();
+        fold(text.get(word.range()).unwrap_or_default(), &mut folded);
+        let told = told_by(&folded);
+        for (language, count) in counts.iter_mut().enumerate() {
+            *count += usize::from(told >> language & 1 == 1);
+        }
+    }
+    let most = counts.into_iter().max().unwrap_or(0);
+    if most < 3 {
+        return ALL;
+    }
+    let among = counts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count * 3 >= most * 2);
+    among.fold(0, |all, (language, _)| all | 1 << language)
+}
+
+/// The words of a sentence, or of an item of a list.
+#[derive(Default)]
+struct Sentence {
+    words: Vec<ByteSpan>,
+    folded: String,
+    /// Where in `folded` each word ends.
+    ends: Vec<usize>,
+}
+
+/// What stands at a place of a sentence: an entry that means something here, and its words.
+struct Hit {
+    words: Range<usize>,
+    name: &'static str,
+    roles: Vec<Role>,
+}
+
+impl Sentence {
+    fn clear(&mut self) {
+        self.words.clear();
+        self.folded.clear();
+        self.ends.clear();
+    }
+
+    fn push(&mut self, text: &str, word: ByteSpan) {
+        fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
+        self.ends.push(self.folded.len());
+        self.words.push(word);
+    }
+
+    fn word(&self, index: usize) -> &str {
+        let begin = index.checked_sub(1).and_then(|before| self.ends.get(before));
+        let end = self.ends.get(index).copied().unwrap_or_default();
+        self.folded
+            .get(begin.copied().unwrap_or(0)..end)
+            .unwrap_or_default()
+    }
+
+    /// Whether the next word is in this sentence.
+    fn goes_on(&self, text: &str, next: ByteSpan) -> bool {
+        let Some(last) = self.words.last() else {
+            return true;
+        };
+        let gap = text.get(last.end..next.begin).unwrap_or_default();
+        if gap.is_empty() {
+            return true;
+        }
+        match between(text, last.end, next.begin) {
+            Break::Paragraph | Break::Sentence => false,
+            // A sentence may well begin small.
+            Break::Line | Break::Space if ends_with_full_stop(text.get(..last.end).unwrap_or_default()) => {
+                false
+            }
+            Break::Line => {
+                let before = text.get(..last.end).unwrap_or_default();
+                let line = before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+                let small = text
+                    .get(next.begin..)
+                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit()));
+                let capitals = text.get(next.range()).is_some_and(|word| {
+                    word.chars().filter(|c| c.is_uppercase()).count() > 1
+                        && !word.contains(char::is_lowercase)
+                });
+                before.ends_with([',', '/'])
+                    || OPEN.contains(&self.word(self.words.len() - 1))
+                    || (small && line >= WRAPPED / 2)
+                    || (line >= WRAPPED && !capitals)
+            }
+            // Columns.
+            _ => !gap.contains('\t') && !gap.contains("   "),
+        }
+    }
+
+    /// The words of a mention.
+    fn place(&self, begin: usize, end: usize) -> Range<usize> {
+        let first = self.words.partition_point(|word| word.end <= begin);
+        let last = self.words.partition_point(|word| word.begin < end);
+        first..last.max(first)
+    }
+
+    /// The entries that the sentence has in these languages, from its first word to its last; the longest where several begin.
+    fn hits(&self, languages: Languages, mentions: &[Range<usize>]) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut at = 0;
+        while at < self.words.len() {
+            let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
+            let hit = entries.iter().find_map(|entry| {
+                let roles = entry.roles.iter().filter(|(of, _)| of & languages != 0);
+                let roles: Vec<Role> = roles.map(|(_, role)| *role).collect();
+                let words = at..at + entry.words.len();
+                let fits = !roles.is_empty() && self.has(entry, at) && !inside(&words, mentions);
+                fits.then_some(Hit {
+                    words,
+                    name: entry.name,
+                    roles,
+                })
+            });
+            at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
+            hits.extend(hit);
+        }
+        hits
+    }
+
+    fn has(&self, entry: &Entry, at: usize) -> bool {
+        let words = entry.words.iter().enumerate();
+        at + entry.words.len() <= self.words.len()
+            && words
+                .into_iter()
+                .all(|(offset, word)| self.word(at + offset) == *word)
+    }
+
+    /// What is said of each of these mentions.
+    fn said(&self, languages: Languages, mentions: &[Range<usize>]) -> Vec<Vec<Assertion>> {
+        let hits = self.hits(languages, mentions);
+        let mut said: Vec<Vec<(usize, Assertion)>> = vec![Vec::new(); mentions.len()];
+        for (number, hit) in hits.iter().enumerate() {
+            for role in &hit.roles {
+                let Role::Cue(kind, ahead, back) = *role else {
+                    continue;
+                };
+                if kind == Kind::Family && self.tells(hit) {
+                    continue;
+                }
+                let assertion = Assertion { kind, cue: hit.name };
+                let ahead = ahead.filter(|_| self.may_look_ahead(hit));
+                let ahead = ahead.map(|reach| self.ahead(&hits, number, kind, reach));
+                let back = back.filter(|_| self.may_look_back(hit));
+                let back = back.map(|reach| self.back(&hits, number, kind, reach));
+                for (mention, said) in mentions.iter().zip(&mut said) {
+                    let behind = ahead
+                        .is_some_and(|end| mention.start >= hit.words.end && mention.start < end)
+                        && (kind != Kind::Negated || !self.in_brackets(hit.words.end, mention.start));
+                    // Its first words may be the model's idea of the mention: "suspected PE".
+                    let first = ahead.is_some()
+                        && kind != Kind::Negated
+                        && mention.start == hit.words.start
+                        && mention.end > hit.words.end;
+                    let before =
+                        back.is_some_and(|begin| mention.end <= hit.words.start && mention.end > begin);
+                    if behind || first || before {
+                        let apart = match before {
+                            true => hit.words.start - mention.end,
+                            false => mention.start.saturating_sub(hit.words.end),
+                        };
+                        said.push((apart, assertion));
+                    }
+                }
+            }
+        }
+        let nearest = |mut said: Vec<(usize, Assertion)>| {
+            said.sort_by_key(|(apart, assertion)| (assertion.kind, *apart));
+            said.into_iter().map(|(_, assertion)| assertion).collect()
+        };
+        said.into_iter().map(nearest).collect()
+    }
+
+    /// One past the last word that a cue reaches ahead.
+    fn ahead(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
+        let Some(hit) = hits.get(number) else { return 0 };
+        let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
+        let behind = hits.iter().skip(number + 1);
+        for next in behind {
+            let ends = next.roles.iter().any(|role| match *role {
+                Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
+                Role::Anew => self.is_anew(next.words.start),
+                // ", history of asthma", "fever, no cough".
+                Role::Cue(other, Some(_), _) => {
+                    (other != kind
+                        && self.is_anew(next.words.start)
+                        && kind != Kind::Family
+                        && kind != Kind::Historical)
+                        || (other == kind && kind == Kind::Family)
+                        || (other == Kind::Family && kind != Kind::Negated)
+                }
+                _ => false,
+            });
+            if ends {
+                end = end.min(next.words.start);
+                break;
+            }
+        }
+        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
+        if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
+            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end)) {
+                end = comma;
+            }
+        }
+        // A colon begins something else, unless it belongs to the cue; so does a bracket that is closed.
+        let mut open = 0;
+        for at in hit.words.end..end {
+            match self.word(at) {
+                ":" if at > hit.words.end => return at,
+                "(" | "[" => open += 1,
+                ")" | "]" if open == 0 => return at,
+                ")" | "]" => open -= 1,
+                _ => {}
+            }
+        }
+        end
+    }
+
+    /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone.
+    fn is_list(&self, words: Range<usize>) -> bool {
+        let or = |word: &str| {
+            matches!(
+                word,
+                "or" | "nor" | "oder" | "ou" | "o" | "of" | "ni" | "noch" | "nem"
+            )
+        };
+        let words: Vec<&str> = words
+            .map(|at| self.word(at))
+            .filter(|word| *word != ".")
+            .collect();
+        let mut items = words.split(|word| *word == ",").skip(1);
+        words.iter().any(|word| or(word)) || items.all(|item| item.len() == 1)
+    }
+
+    /// Whether a bracket has opened between two words that does not open with the first.
+    fn in_brackets(&self, from: usize, to: usize) -> bool {
+        let opened = (from + 1..to).fold(0_i32, |open, at| match self.word(at) {
+            "(" | "[" => open + 1,
+            ")" | "]" => open - 1,
+            _ => open,
+        });
+        opened > 0
+    }
+
+    /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
+    fn back(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
+        let Some(hit) = hits.get(number) else { return 0 };
+        let mut begin = hit.words.start.saturating_sub(reach);
+        let directly = hit.words.start.checked_sub(1);
+        for before in hits.iter().take(number).rev() {
+            let ends = before.roles.contains(&Role::Stop);
+            if ends {
+                begin = begin.max(before.words.end);
+                break;
+            }
+        }
+        let mut listed = false;
+        for at in (begin..hit.words.start).rev() {
+            match self.word(at) {
+                "and" | "or" | "und" | "oder" | "et" | "ou" | "y" | "o" | "e" | "en" | "of" | "/" => {
+                    listed = true
+                }
+                // "Acute kidney injury, resolved".
+                "," if listed || (kind == Kind::Historical && Some(at) == directly) => {}
+                "," => return at + 1,
+                "." | ";" => return at + 1,
+                _ => {}
+            }
+        }
+        begin
+    }
+
+    /// Whether a cue that looks both ways may look back: "no" behind a mention is said of it only behind a colon or a dash, and at the end
+    /// of what is said.
+    fn may_look_back(&self, hit: &Hit) -> bool {
+        let ahead = hit
+            .roles
+            .iter()
+            .any(|role| matches!(role, Role::Cue(_, Some(_), _)));
+        let next = self.word(hit.words.end);
+        let ends = hit.words.end >= self.words.len()
+            || matches!(
+                next,
+                "," | ";" | "." | ")" | "]" | "/" | "-" | "and" | "but" | "|"
+            );
+        match hit.name {
+            "?" => !self.is_apart(hit.words.start),
+            "vs" | "versus" => true,
+            "no" | "non" | "nein" | "nee" | "nao" => {
+                let before = hit
+                    .words
+                    .start
+                    .checked_sub(1)
+                    .map_or("", |before| self.word(before));
+                ends && matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
+            }
+            _ => !ahead || ends,
+        }
+    }
+
+    /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
+    fn may_look_ahead(&self, hit: &Hit) -> bool {
+        let before = hit
+            .words
+            .start
+            .checked_sub(1)
+            .map_or(",", |before| self.word(before));
+        match hit.name {
+            "?" => self.is_apart(hit.words.start),
+            // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
+            "neg" | "negative" => {
+                before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether white space, a bracket or the like, or nothing stands before a word.
+    fn is_apart(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else {
+            return true;
+        };
+        let gap = |(before, own): (&ByteSpan, &ByteSpan)| before.end < own.begin;
+        matches!(self.word(before), "(" | "[" | "/" | "-" | ">" | ":" | "+")
+            || self.words.get(before).zip(self.words.get(at)).is_none_or(gap)
+    }
+
+    /// Whether a relative tells of the patient, or is only there.
+    fn tells(&self, hit: &Hit) -> bool {
+        let before = hit
+            .words
+            .start
+            .checked_sub(1)
+            .map_or("", |before| self.word(before));
+        let before_that = hit
+            .words
+            .start
+            .checked_sub(2)
+            .map_or("", |before| self.word(before));
+        let next = (hit.words.end..hit.words.end + 2).any(|at| reports(self.word(at)));
+        let possessive = matches!(
+            before,
+            "his"
+                | "her"
+                | "their"
+                | "the"
+                | "s"
+                | "der"
+                | "die"
+                | "sa"
+                | "son"
+                | "su"
+                | "sua"
+                | "zijn"
+                | "haar"
+        );
+        next || is_per(before) || (possessive && is_per(before_that))
+    }
+
+    /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".
+    fn is_anew(&self, at: usize) -> bool {
+        let before = at.checked_sub(1).map_or("", |before| self.word(before));
+        matches!(
+            before,
+            "," | "-" | "\u{2013}" | "\u{2014}" | "." | "and" | "und" | "et" | "y" | "e" | "en" | "|" | ">"
+        )
+    }
+
+    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)".
+    fn year(&self, mention: &Range<usize>) -> Option<Assertion> {
+        for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
+            let word = self.word(at);
+            let is_year = word.len() == 4
+                && (word.starts_with("19") || word.starts_with("20"))
+                && word.bytes().all(|byte| byte.is_ascii_digit());
+            if is_year {
+                return Some(Assertion {
+                    kind: Kind::Historical,
+                    cue: YEAR,
+                });
+            }
+            if !matches!(
+                word,
+                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "'" | ":" | "year"
+            ) {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Whether these words are part of a mention and do not begin it.
+fn inside(words: &Range<usize>, mentions: &[Range<usize>]) -> bool {
+    mentions
+        .iter()
+        .any(|mention| words.start < mention.end && words.end > mention.start && words.start != mention.start)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::sections::sections;
+use crate::testing::messy_text;
+
+/// What is said of words of a text, in letters: Negated, Uncertain, hYpothetical, Historical, Family.
+fn said(text: &str, mention: &str) -> String {
+    let begin = text.find(mention).expect("the mention");
+    let found = assertions(text, &sections(text), &[(begin, begin + mention.len())]);
+    let letter = |assertion: &Assertion| match assertion.kind {
+        Kind::Negated => 'N',
+        Kind::Uncertain => 'U',
+        Kind::Hypothetical => 'Y',
+        Kind::Historical => 'H',
+        Kind::Family => 'F',
+    };
+    found[0].iter().map(letter).collect()
+}
+
+#[test]
+fn what_a_sentence_says_of_a_mention() {
+    for (text, mention, expected) in [
+        ("No chest pain today.", "chest pain", "N"),
+        ("He denies fever, chills, or night sweats.", "night sweats", "N"),
+        ("No fever but productive cough.", "cough", ""),
+        ("No acute distress, mild pedal edema.", "edema", ""),
+        ("PE was ruled out.", "PE", "N"),
+        ("Cannot rule out PE.", "PE", "U"),
+        ("DVT and PE were ruled out by CT.", "DVT", "N"),
+        ("?pneumonia", "pneumonia", "U"),
+        ("Pneumonia? Start antibiotics.", "Pneumonia", "U"),
+        ("Gram negative sepsis.", "sepsis", ""),
+        ("History of MI and stroke.", "stroke", "H"),
+        ("3 day history of cough.", "cough", ""),
+        ("MI 2010, CABG 2012, now stable.", "MI", "H"),
+        ("Return if fever or worsening pain.", "fever", "Y"),
+        ("On heparin for DVT prophylaxis.", "DVT", "Y"),
+        ("Mother had breast cancer.", "breast cancer", "F"),
+        ("Mother denies vomiting in the child.", "vomiting", "N"),
+        ("FH: breast cancer.", "breast cancer", "F"),
+        ("No family history of colon cancer.", "colon cancer", "NF"),
+        ("PMH: diabetes, hypertension", "hypertension", "H"),
+        ("Edema: none. Rash: no.", "Edema", "N"),
+        ("Edema: none. Rash: no.", "Rash", "N"),
+        ("Patient has fever. No cough.", "fever", ""),
+        ("Suspected appendicitis, no perforation.", "appendicitis", "U"),
+        ("Suspected appendicitis, no perforation.", "perforation", "N"),
+        ("No cyanosis, clubbing, edema.", "edema", "N"),
+        ("No effusion, hyperdynamic RV hypertrophy.", "RV hypertrophy", ""),
+        ("No mitomycin (perforation).", "perforation", ""),
+        ("Nitrite neg, blood +. neg headache, dysuria.", "dysuria", "N"),
+        ("[x] asthma\n[ ] angina  [ ] CVA/TIA", "TIA", "N"),
+        ("[x] asthma\n[ ] angina  [ ] CVA/TIA", "asthma", ""),
+        ("Comorbidities: COPD, gout", "gout", ""),
+        ("Kein Fieber, keine Dyspnoe.", "Dyspnoe", "N"),
+        ("V.a. Pneumonie rechts.", "Pneumonie", "U"),
+        ("Z.n. Myokardinfarkt mit Stent.", "Myokardinfarkt", "H"),
+        ("Pas de fièvre ni de toux.", "toux", "N"),
+        ("Niega fiebre y disnea.", "disnea", "N"),
+        ("Si escludono lesioni. Non febbre.", "febbre", "N"),
+        ("Geen koorts, wel hoesten.", "hoesten", ""),
+        ("Nega febre. Sem dispneia.", "dispneia", "N"),
+        ("Lungs clear\nno wheeze\nankle oedema", "oedema", ""),
+    ] {
+        assert_eq!(said(text, mention), expected, "{mention:?} in {text:?}");
+    }
+}
+
+#[test]
+fn a_finding_names_the_words_that_it_stands_on() {
+    let text = "Past history: asthma.\n\nImpression: no evidence of pneumonia.";
+    let places = ["asthma", "pneumonia"].map(|word| {
+        let begin = text.find(word).unwrap();
+        (begin, begin + word.len())
+    });
+    let found = assertions(text, &sections(text), &places);
+    let cues: Vec<&str> = found.iter().flatten().map(|assertion| assertion.cue).collect();
+    assert_eq!(cues, ["past medical history", "no evidence of"]);
+}
+
+#[test]
+fn every_entry_is_written_as_it_is_compared() {
+    for entry in LEXICON.values().flatten() {
+        let mut folded = String::new();
+        fold(entry.name, &mut folded);
+        assert_eq!(folded, entry.name);
+        assert!(!entry.words.is_empty());
+    }
+    assert!(LEXICON.len() > 400);
+}
+
+proptest! {
+    /// Whatever the text and the mentions, even those that overlap or that no word is in.
+    #[test]
+    fn any_text_is_read(text in messy_text(30), cuts in proptest::collection::vec((0_usize..200, 0_usize..40), 0..12)) {
+        let snap = |at: usize| text.floor_char_boundary(at.min(text.len()));
+        let mentions: Vec<(usize, usize)> = cuts.iter().map(|(begin, length)| (snap(*begin), snap(begin + length))).collect();
+        let found = assertions(&text, &sections(&text), &mentions);
+        prop_assert_eq!(found.len(), mentions.len());
+        for said in &found {
+            prop_assert!(said.is_sorted_by(|a, b| a.kind < b.kind));
+        }
+        // The order in which they come is nothing to them.
+        let back: Vec<(usize, usize)> = mentions.iter().rev().copied().collect();
+        let mut turned = assertions(&text, &sections(&text), &back);
+        turned.reverse();
+        prop_assert_eq!(turned, found);
+    }
+}

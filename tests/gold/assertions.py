@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""What the notes say of their diseases, as read by one person, beside what mednerd's rules say. Python's standard library only.
+
+    tests/gold/assertions.py PROGRAM [--notes even] [--errors]
+
+PROGRAM is the example `assertions` of `daemon/pipeline`. `assertions.tsv` has a line for each disease: the note, the number of the mention
+among all of the note, its text, and what is said of it, or `-`. Rules were made with the notes of odd numbers in view; those of even
+numbers were only counted.
+"""
+
+import argparse
+import subprocess
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import gold
+
+HERE = Path(__file__).resolve().parent
+#: As the readings call them, and as the program does.
+KINDS = {
+    "negated": "negated",
+    "possible": "uncertain",
+    "hypothetical": "hypothetical",
+    "historical": "historical",
+    "other": "family",
+}
+
+
+def readings():
+    """By note: the number of each disease, and what is said of it."""
+    found = defaultdict(dict)
+    for line in (HERE / "assertions.tsv").read_text(encoding="utf-8").splitlines():
+        note, number, _, said = line.split("\t")
+        found[note][int(number)] = {KINDS[kind] for kind in said.split(",") if kind != "-"}
+    return found
+
+
+def answers(program, text, mentions):
+    """What the program says of mentions, and by which words."""
+    places = [f"{len(text[:begin].encode())} {len(text[:end].encode())}" for begin, end, _ in mentions]
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run([program, file.name], input="\n".join(places), text=True, capture_output=True, check=True)
+    said = [line.split("; ") if line != "-" else [] for line in done.stdout.splitlines()]
+    return [dict(one.rstrip(")").split(" (", 1) for one in line) for line in said]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--notes", choices=("odd", "even", "all"), default="all")
+    parser.add_argument("--errors", action="store_true")
+    arguments = parser.parse_args()
+    counts, by_language, total, right = Counter(), Counter(), 0, 0
+    said_of = readings()
+    for path in sorted((HERE / "notes").glob("*.txt")):
+        if arguments.notes != "all" and (int(path.stem[:2]) % 2 == 1) != (arguments.notes == "odd"):
+            continue
+        note = gold.read(path)
+        text, mentions = note["text"], note["mentions"]
+        found = answers(arguments.program.resolve(), text, mentions)
+        for number, expected in said_of[note["name"]].items():
+            begin, end, _ = mentions[number]
+            own = found[number]
+            total, right = total + 1, right + (set(own) == expected)
+            for kind in KINDS.values():
+                outcome = {(True, True): "both", (False, True): "extra", (True, False): "missing"}.get((kind in expected, kind in own))
+                if outcome:
+                    counts[kind, outcome] += 1
+                    by_language[note["language"], kind, outcome] += 1
+                if outcome in ("extra", "missing") and arguments.errors:
+                    before, behind = text[max(0, begin - 70):begin], text[end:end + 45]
+                    context = f"{before}[[{text[begin:end]}]]{behind}".replace("\n", "⏎")
+                    print(f"{outcome:8}{kind:13}{note['name']}#{number} {own.get(kind, '')!r}: {context}")
+    print(f"{total} mentions, all said right of {100 * right / total:.1f} %")
+    print("| | both | only read | only said | precision | recall | F1 |\n|---|---|---|---|---|---|---|")
+    for kind in KINDS.values():
+        both, missing, extra = (counts[kind, outcome] for outcome in ("both", "missing", "extra"))
+        precision, recall = both / max(1, both + extra), both / max(1, both + missing)
+        f1 = 2 * both / max(1, 2 * both + missing + extra)
+        print(f"| {kind} | {both} | {missing} | {extra} | {precision:.3f} | {recall:.3f} | {f1:.3f} |")
+    for language in gold.LANGUAGES:
+        both, missing, extra = (by_language[language, "negated", outcome] for outcome in ("both", "missing", "extra"))
+        print(f"negated in {language}: {both} both, {missing} only read, {extra} only said")
+
+
+if __name__ == "__main__":
+    main()
