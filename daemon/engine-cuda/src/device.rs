@@ -314,11 +314,13 @@ impl Cuda {
     /// Has each cuBLAS multiply once: what it sets up then it could not set up in a capture, and where it lacks the precision, that is
     /// said before anything is loaded.
     fn warm(&self) -> Result<(), DeviceError> {
-        for size in [64, 512] {
-            let x = self.upload(Values::Elements(&vec![0.0; size * size]))?;
-            let y = self.allocate(Kind::Elements, size * size)?;
+        // A width of a head, for as many rows as small batches and larger ones have.
+        let width = 64;
+        for rows in [64, 512] {
+            let x = self.upload(Values::Elements(&vec![0.0; rows * width]))?;
+            let y = self.allocate(Kind::Elements, rows * rows)?;
             for blas in [&self.blas, &self.captured_blas] {
-                self.multiply(blas, &x, 0, &x, &y, (size, size, size))?;
+                self.multiply(blas, &x, 0, &x, &y, (rows, width, rows))?;
                 self.stream.synchronize().map_err(failed)?;
                 self.captured.synchronize().map_err(failed)?;
             }

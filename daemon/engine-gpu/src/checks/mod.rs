@@ -148,7 +148,7 @@ const BOUND: f32 = 1e-3;
 /// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
 /// `apart DIRECTORY PRECISION`, from single precision, `widen FIXTURE DIRECTORY HEAD`,
 /// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `mixed DIRECTORY PRECISION LENGTHS BUDGET`,
-/// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `loading DIRECTORY PRECISION LENGTH`,
+/// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `loading DIRECTORY PRECISION LENGTH TIMES`,
 /// `floors DIRECTORY PRECISION SEQUENCES LENGTH ADAPTERS SIZE`, `about`, and `lists` of kernels. It says last what came of it, and panics where
 /// that is nothing good.
 pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
@@ -218,9 +218,10 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
             let count = lengths.len();
             println!("{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s");
         }
-        ["loading", dir, of, length] => {
+        ["loading", dir, of, length, times] => {
+            let [length, times] = [length, times].map(|number| number.parse::<usize>().unwrap());
             let Loading { load, alone, beside } =
-                loading(open(precision(of)).0, Path::new(dir), length.parse().unwrap(), 30);
+                loading(open(precision(of)).0, Path::new(dir), length, times);
             let [load, alone, alone_worst, beside, beside_worst] =
                 [load, alone.0, alone.1, beside.0, beside.1].map(|seconds| 1e3 * seconds);
             println!(

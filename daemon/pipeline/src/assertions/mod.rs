@@ -8,6 +8,7 @@
 
 mod lexicon;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use lexicon::{ALL, Entry, LEXICON, Languages, Role, is_per, reports, told_by};
@@ -154,7 +155,9 @@ fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertio
     let mut heading = String::new();
     fold(text.get(section.heading.range())?, &mut heading);
     let present = PRESENT.iter().any(|start| heading.starts_with(start));
-    let between = text.get(section.heading.end..begin)?;
+    let between = text
+        .get(section.heading.end..begin)
+        .filter(|between| between.len() < HISTORY)?;
     (!present && reaches(between)).then_some(Assertion { kind, cue: name })
 }
 
@@ -183,6 +186,9 @@ const TICKED: [&str; 6] = ["[x]", "[X]", "(x)", "(X)", "\u{2611}", "\u{2612}"];
 const BOX_REACH: usize = 28;
 /// What says that something behind one is absent.
 const BOX: &str = "an empty tick box";
+
+/// Bytes that a history has, at most.
+const HISTORY: usize = 8 << 10;
 
 /// How headings begin that stand over what a patient still has.
 const PRESENT: [&str; 5] = ["comorb", "co morb", "background", "begleit", "comorbid"];
@@ -275,6 +281,8 @@ fn languages(text: &str) -> Languages {
 #[derive(Default)]
 struct Sentence {
     words: Vec<ByteSpan>,
+    /// How many brackets are open before each word, counting those that close more as well.
+    open: Vec<i32>,
     folded: String,
     /// Where in `folded` each word ends.
     ends: Vec<usize>,
@@ -290,11 +298,20 @@ struct Hit {
 impl Sentence {
     fn clear(&mut self) {
         self.words.clear();
+        self.open.clear();
         self.folded.clear();
         self.ends.clear();
     }
 
     fn push(&mut self, text: &str, word: ByteSpan) {
+        let open = self.open.last().copied().unwrap_or_default();
+        self.open.push(
+            match self.words.len().checked_sub(1).map_or("", |last| self.word(last)) {
+                "(" | "[" => open + 1,
+                ")" | "]" => open - 1,
+                _ => open,
+            },
+        );
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
         self.ends.push(self.folded.len());
         self.words.push(word);
@@ -356,17 +373,22 @@ impl Sentence {
         let mut at = 0;
         while at < self.words.len() {
             let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
-            let hit = entries.iter().find_map(|entry| {
-                let roles = entry.roles.iter().filter(|(of, _)| of & languages != 0);
-                let roles: Vec<Role> = roles.map(|(_, role)| *role).collect();
-                let words = at..at + entry.words.len();
-                let fits = !roles.is_empty() && self.has(entry, at) && !inside(&words, mentions);
-                fits.then_some(Hit {
-                    words,
-                    name: entry.name,
-                    roles,
-                })
-            });
+            let hit = entries
+                .iter()
+                .filter(|entry| self.has(entry, at))
+                .find_map(|entry| {
+                    let roles = entry.roles.iter().filter(|(of, _)| of & languages != 0);
+                    let mut roles: Vec<Role> = roles.map(|(_, role)| *role).collect();
+                    // Languages may share an entry.
+                    roles.dedup();
+                    let words = at..at + entry.words.len();
+                    let fits = !roles.is_empty() && !inside(&words, mentions);
+                    fits.then_some(Hit {
+                        words,
+                        name: entry.name,
+                        roles,
+                    })
+                });
             at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
             hits.extend(hit);
         }
@@ -381,10 +403,19 @@ impl Sentence {
                 .all(|(offset, word)| self.word(at + offset) == *word)
     }
 
-    /// What is said of each of these mentions.
+    /// What is said of each of these mentions, which come in the order of their first words: of each kind by the nearest cue.
     fn said(&self, languages: Languages, mentions: &[Range<usize>]) -> Vec<Vec<Assertion>> {
         let hits = self.hits(languages, mentions);
-        let mut said: Vec<Vec<(usize, Assertion)>> = vec![Vec::new(); mentions.len()];
+        let mut nearest: Vec<BTreeMap<Kind, (usize, &'static str)>> = vec![BTreeMap::new(); mentions.len()];
+        let mut note = |index: usize, kind: Kind, apart: usize, cue| {
+            if let Some(own) = nearest.get_mut(index) {
+                let place = own.entry(kind).or_insert((apart, cue));
+                if apart < place.0 {
+                    *place = (apart, cue);
+                }
+            }
+        };
+        let longest = mentions.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         for (number, hit) in hits.iter().enumerate() {
             for role in &hit.roles {
                 let Role::Cue(kind, ahead, back) = *role else {
@@ -393,37 +424,40 @@ impl Sentence {
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
-                let assertion = Assertion { kind, cue: hit.name };
-                let ahead = ahead.filter(|_| self.may_look_ahead(hit));
-                let ahead = ahead.map(|reach| self.ahead(&hits, number, kind, reach));
-                let back = back.filter(|_| self.may_look_back(hit));
-                let back = back.map(|reach| self.back(&hits, number, kind, reach));
-                for (mention, said) in mentions.iter().zip(&mut said) {
-                    let behind = ahead
-                        .is_some_and(|end| mention.start >= hit.words.end && mention.start < end)
-                        && (kind != Kind::Negated || !self.in_brackets(hit.words.end, mention.start));
-                    // Its first words may be the model's idea of the mention: "suspected PE".
-                    let first = ahead.is_some()
-                        && kind != Kind::Negated
-                        && mention.start == hit.words.start
-                        && mention.end > hit.words.end;
-                    let before =
-                        back.is_some_and(|begin| mention.end <= hit.words.start && mention.end > begin);
-                    if behind || first || before {
-                        let apart = match before {
-                            true => hit.words.start - mention.end,
-                            false => mention.start.saturating_sub(hit.words.end),
+                if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
+                    let end = self.ahead(&hits, number, kind, reach);
+                    let first = mentions.partition_point(|mention| mention.start < hit.words.start);
+                    let here = mentions.iter().enumerate().skip(first);
+                    for (index, mention) in here.take_while(|(_, mention)| mention.start < end) {
+                        // Its first words may be the model's idea of the mention: "suspected PE".
+                        let begins = mention.start == hit.words.start && mention.end > hit.words.end;
+                        let behind = mention.start >= hit.words.end;
+                        let said = match kind {
+                            Kind::Negated => behind && !self.in_brackets(hit.words.end, mention.start),
+                            _ => behind || begins,
                         };
-                        said.push((apart, assertion));
+                        if said {
+                            note(index, kind, mention.start.saturating_sub(hit.words.end), hit.name);
+                        }
+                    }
+                }
+                if let Some(reach) = back.filter(|_| self.may_look_back(hit)) {
+                    let begin = self.back(&hits, number, kind, reach);
+                    let first = mentions.partition_point(|mention| mention.start + longest < begin);
+                    let here = mentions.iter().enumerate().skip(first);
+                    for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
+                        if mention.end <= hit.words.start && mention.end > begin {
+                            note(index, kind, hit.words.start - mention.end, hit.name);
+                        }
                     }
                 }
             }
         }
-        let nearest = |mut said: Vec<(usize, Assertion)>| {
-            said.sort_by_key(|(apart, assertion)| (assertion.kind, *apart));
-            said.into_iter().map(|(_, assertion)| assertion).collect()
+        let listed = |own: BTreeMap<Kind, (usize, &'static str)>| {
+            let found = own.into_iter();
+            found.map(|(kind, (_, cue))| Assertion { kind, cue }).collect()
         };
-        said.into_iter().map(nearest).collect()
+        nearest.into_iter().map(listed).collect()
     }
 
     /// One past the last word that a cue reaches ahead.
@@ -490,12 +524,8 @@ impl Sentence {
 
     /// Whether a bracket has opened between two words that does not open with the first.
     fn in_brackets(&self, from: usize, to: usize) -> bool {
-        let opened = (from + 1..to).fold(0_i32, |open, at| match self.word(at) {
-            "(" | "[" => open + 1,
-            ")" | "]" => open - 1,
-            _ => open,
-        });
-        opened > 0
+        let open = |at: usize| self.open.get(at).copied().unwrap_or_default();
+        to > from && open(to) > open(from + 1)
     }
 
     /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
