@@ -142,11 +142,11 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
         Column::text("model"),
         Column::elastic("text"),
     ];
+    if said {
+        columns.push(Column::text("said"));
+    }
     if linked {
         columns.push(Column::elastic("concepts"));
-    }
-    if said {
-        columns.push(Column::elastic("said"));
     }
     let mut table = Table::new(columns);
     for entity in &answer.entities {
@@ -158,11 +158,11 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
             entity.model.as_str().into(),
             entity.decoded.as_ref().unwrap_or(&entity.text).as_str().into(),
         ];
-        if linked {
-            row.push(concept_names(&entity.concepts).into());
-        }
         if said {
             row.push(said_of(&entity.assertions).into());
+        }
+        if linked {
+            row.push(concept_names(&entity.concepts).into());
         }
         table.row(row);
     }

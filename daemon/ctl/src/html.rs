@@ -283,7 +283,7 @@ fn note(out: &mut String, number: usize, text: &str, entities: &[Entity], labels
                     put(out, format_args!(" data-label=\"{label}\""));
                 }
                 put(out, format_args!(" title=\"{label} {:.2}", entity.score));
-                for more in [concept_names(&entity.concepts), said_of(&entity.assertions)] {
+                for more in [said_of(&entity.assertions), concept_names(&entity.concepts)] {
                     if !more.is_empty() {
                         put(out, format_args!(", {}", escape(&visible(&more))));
                     }
@@ -386,7 +386,7 @@ fn entity_table(out: &mut String, number: usize, text: &str, answer: &AnnotateRe
          <th scope=\"col\">model</th><th scope=\"col\">text</th>",
     );
     let said = answer.entities.iter().any(|e| !e.assertions.is_empty());
-    for (heading, shown) in [("concepts", linked), ("said", said)] {
+    for (heading, shown) in [("said", said), ("concepts", linked)] {
         if shown {
             put(out, format_args!("<th scope=\"col\">{heading}</th>"));
         }
@@ -420,7 +420,7 @@ fn entity_table(out: &mut String, number: usize, text: &str, answer: &AnnotateRe
         }
         out.push_str("</td>");
         let (concepts, kinds) = (concept_names(&entity.concepts), said_of(&entity.assertions));
-        for (cell, shown) in [(concepts, linked), (kinds, said)] {
+        for (cell, shown) in [(kinds, said), (concepts, linked)] {
             if shown {
                 put(out, format_args!("<td>{}</td>", escape(&visible(&cell))));
             }
