@@ -506,7 +506,8 @@ impl Sentence {
         end
     }
 
-    /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone.
+    /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
+    /// short.
     fn is_list(&self, words: Range<usize>) -> bool {
         let or = |word: &str| {
             matches!(
@@ -518,8 +519,9 @@ impl Sentence {
             .map(|at| self.word(at))
             .filter(|word| *word != ".")
             .collect();
-        let mut items = words.split(|word| *word == ",").skip(1);
-        words.iter().any(|word| or(word)) || items.all(|item| item.len() == 1)
+        let items: Vec<&[&str]> = words.split(|word| *word == ",").skip(1).collect();
+        let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
+        words.iter().any(|word| or(word)) || longest == 1 || (longest == 2 && items.len() > 2)
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
