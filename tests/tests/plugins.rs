@@ -138,6 +138,16 @@ fn entities_are_linked_and_the_answer_says_by_what() {
 }
 
 #[test]
+fn in_development_neither_signature_nor_digest_is_needed() {
+    let (site, lines) = with_csv();
+    write(&site.path("csv/plugin.toml"), example_manifest("csv").as_bytes());
+    let daemon = start(&site, &(policy(true) + &lines));
+    let answer = link(&daemon, SENTENCE);
+    assert!(answer.entities.iter().any(|entity| !entity.concepts.is_empty()));
+    assert_eq!(plugins(&daemon).plugins[0].state, PluginState::Ready);
+}
+
+#[test]
 fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
     if !production_can_be_tried() {
         return;

@@ -1,4 +1,5 @@
-//! Payloads of the frames between the daemon and a plugin host, in postcard. Both come from one build.
+//! Payloads of the frames between the daemon and a plugin host, in postcard. Both come from one build. Postcard names no
+//! fields: a field that is left out, as by `skip_serializing_if`, moves all that follow it.
 
 use std::path::PathBuf;
 
@@ -154,6 +155,34 @@ impl Fault {
         match self {
             Self::Plugin(error) => Self::Plugin(error.mute()),
             other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_arrives_as_it_was_sent_whatever_the_manifest_leaves_out() {
+        let bare = "id = \"acme.drugs\"\nvendor = \"Acme\"\nversion = \"1.0\"\nabi = 1\n\
+            abilities = [\"mednerd.normalizer/1\"]\nlibrary = \"libdrugs.so\"\n";
+        let digest = "0".repeat(64);
+        let whole = format!(
+            "{bare}sha256 = \"{digest}\"\nmemory_mb = 64\ncall_ms = 2\nstart_ms = 300\nevents = [\"e\"]\nmetrics = [\"m\"]\n"
+        );
+        for manifest in [bare, &whole] {
+            let start = Start {
+                directory: "/plugins/acme.drugs".into(),
+                policy: Policy::development("/keys".into()),
+                manifest: Manifest::parse(manifest).unwrap(),
+                sha256: digest.clone(),
+                settings: "{}".to_owned(),
+                max_frame: 1 << 20,
+                require_sandbox: true,
+            };
+            let bytes = postcard::to_allocvec(&start).unwrap();
+            assert_eq!(postcard::from_bytes::<Start>(&bytes).unwrap(), start);
         }
     }
 }

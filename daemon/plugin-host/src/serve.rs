@@ -63,7 +63,11 @@ pub fn run() -> io::Result<()> {
     nix::unistd::dup2_stdin(&null)?;
     let start: Start = match postcard::from_bytes(&start) {
         Ok(start) => start,
-        Err(_) => return link.refuse("the daemon and mednerd-plugin-host are of different versions"),
+        Err(error) => {
+            return link.refuse(&format!(
+                "mednerd-plugin-host cannot read what the daemon sent ({error}); are both of one version?"
+            ));
+        }
     };
     let link = Arc::new(link);
     match prepare(&link, &start) {

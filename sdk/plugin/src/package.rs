@@ -50,7 +50,7 @@ pub struct Manifest {
     /// The library's file name in the same directory.
     pub library: String,
     /// SHA-256 of the library in hexadecimal; may be missing in development alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub sha256: Option<String>,
     /// Memory it needs, beside files that it maps for reading; megabytes.
     #[serde(default = "default_memory")]
