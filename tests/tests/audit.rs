@@ -205,15 +205,131 @@ fn a_trail_that_cannot_be_kept_is_told_before_the_start() {
             && text.contains("\"periodic\" or \"record\""),
         "{text}"
     );
-    let site = self::site("");
+    // Each with its line, beside what is wrong with the file itself, of which nothing is said twice.
+    let site = self::site("max_size = 1\n");
     site.write("key", "not a key");
     fs::remove_dir(site.path("trail")).unwrap();
-    let output = site.validate();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(78));
+    let told = |text: &str| {
+        let written = fs::read_to_string(site.config()).unwrap();
+        let at = written.lines().position(|line| line.starts_with(text)).unwrap();
+        format!("{}:{}: ", site.config().display(), at + 1)
+    };
+    let lines = |output: Output| -> Vec<String> {
+        assert_eq!(output.status.code(), Some(78));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(ToOwned::to_owned).collect()
+    };
+    let [path, key, unknown] = &*lines(site.validate()) else {
+        panic!("{:?}", site.validate())
+    };
     assert!(
-        text.contains("64 hexadecimal digits") && text.contains("is not a folder"),
-        "{text}"
+        path.starts_with(&(told("path = \"trail\"") + "audit.path: ")),
+        "{path}"
+    );
+    assert!(path.contains("is not a folder"), "{path}");
+    assert!(key.starts_with(&(told("key") + "audit.key: ")), "{key}");
+    assert!(key.contains("64 hexadecimal digits"), "{key}");
+    assert!(
+        unknown.starts_with(&(told("max_size") + "unknown key audit.max_size")),
+        "{unknown}"
+    );
+    fs::remove_file(site.path("key")).unwrap();
+    let missing = lines(site.validate());
+    assert!(missing[1].contains("`openssl rand -hex 32`"), "{missing:?}");
+    let written = fs::read_to_string(site.config()).unwrap();
+    site.write("mednerd.toml", &written.replace("key = \"key\"", "key = 7"));
+    let wrong = lines(site.validate());
+    assert_eq!(
+        wrong.iter().filter(|line| line.contains("audit.key")).count(),
+        1,
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn records_are_chosen_by_the_time_they_were_written_at() {
+    let site = site("");
+    site.start().stop();
+    let all = records(&site, &[]);
+    let [record] = &*all else { panic!("{all:?}") };
+    let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
+    let count = |since: String, until: String| records(&site, &["--since", &since, "--until", &until]).len();
+    let day = time.to_string()[..10].to_owned();
+    assert_eq!(count(day.clone(), day.clone()), 1, "a day is all of it");
+    let next = time + jiff::SignedDuration::from_secs(1);
+    let second = |time: jiff::Timestamp| time.to_string()[..19].to_owned();
+    // To the second and to the minute, with and without an offset, with a space.
+    for (since, until) in [
+        (format!("{}Z", second(time)), format!("{}Z", second(next))),
+        (second(time).replace('T', " "), second(next)),
+        (
+            format!("{}-00:30", second(time - jiff::SignedDuration::from_mins(30))),
+            format!("{}+02:00", second(next + jiff::SignedDuration::from_hours(2))),
+        ),
+    ] {
+        assert_eq!(count(since.clone(), until.clone()), 1, "{since} to {until}");
+    }
+    assert_eq!(count(second(next), "9999-12-31".to_owned()), 0);
+    assert_eq!(count("1999-01-01".to_owned(), second(time)), 0);
+    for nonsense in ["yesterday", "tomorrow", "2026-02-30", ""] {
+        for arguments in [["export", "--since", nonsense], ["show", "--until", nonsense]] {
+            let output = audit(&site, &arguments);
+            assert_eq!(output.status.code(), Some(2), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_trail_that_is_not_there_is_not_found_unchanged() {
+    let site = site("");
+    let said = |arguments: &[&str], place: &str| {
+        let output = Command::new(binary("mednerctl"))
+            .arg("audit")
+            .args(arguments)
+            .arg("--path")
+            .args(place.split(' ').map(|place| site.path(place)))
+            .arg("--key")
+            .arg(site.path("key"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(5), "{output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let place = |name: &str| site.path(name).display().to_string();
+    for arguments in [&["verify"][..], &["verify", "--json"], &["show"], &["export"]] {
+        let told = said(arguments, "trail");
+        let expected = format!("mednerctl: {}: no audit trail is here", place("trail"));
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    site.write("trail/audit.ndjson", "");
+    assert!(
+        said(&["verify"], "trail").contains("no audit trail is here"),
+        "it was emptied, say"
+    );
+    fs::remove_file(site.path("trail/audit.ndjson")).unwrap();
+    site.start().stop();
+    // The file that cannot be read is the one that is named.
+    for places in ["nope", "trail/audit.ndjson nope"] {
+        let told = said(&["verify"], places);
+        let expected = format!(
+            "mednerctl: {}: the audit trail cannot be read: No such file",
+            place("nope")
+        );
+        assert!(told.starts_with(&expected), "{told}");
+    }
+    let told = said(&["show", "--text", &place("nope")], "trail");
+    assert!(told.contains(&place("nope")), "{told}");
+    let output = place("trail/audit.ndjson");
+    let before = fs::read(&output).unwrap();
+    assert_eq!(
+        audit(&site, &["export", "--output", &output]).status.code(),
+        Some(2)
+    );
+    assert_eq!(
+        fs::read(&output).unwrap(),
+        before,
+        "the trail is not written over"
     );
 }
 

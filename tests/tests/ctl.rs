@@ -209,6 +209,63 @@ fn exit_codes_are_those_of_the_interface() {
 }
 
 #[test]
+fn annotate_writes_over_no_note() {
+    let daemon = Daemon::start(&Config::tiny());
+    let site = daemon.site();
+    site.write("note.txt", SENTENCE);
+    let [note, hard] = ["note.txt", "hard.txt"].map(|name| site.path(name));
+    fs::hard_link(&note, &hard).unwrap();
+    let (note, hard) = (note.to_str().unwrap(), hard.to_str().unwrap());
+    let from_note = |arguments: &[&str]| {
+        Command::new(binary("mednerctl"))
+            .args(arguments)
+            .env("MEDNERD_SOCKET", site.socket())
+            .stdin(fs::File::open(note).unwrap())
+            .output()
+            .unwrap()
+    };
+    for arguments in [
+        ["annotate", "-o", note, note],
+        ["annotate", "-o", hard, note],
+        ["annotate", "-o", hard, "-"],
+    ] {
+        let output = from_note(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+        assert_eq!(fs::read_to_string(note).unwrap(), SENTENCE);
+    }
+    assert_eq!(from_note(&["annotate", "-o", note]).status.code(), Some(2));
+    let other = site.path("other").display().to_string();
+    assert_eq!(from_note(&["annotate", "-o", &other, "-"]).status.code(), Some(0));
+    assert_eq!(
+        from_note(&["annotate", "-o", "/dev/null", "-"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        ctl(site, &["annotate", "-o", "/dev/null", "/dev/null"]).code,
+        Some(0)
+    );
+}
+
+#[test]
+fn doctor_asks_the_daemons_program_that_lies_beside_it() {
+    let site = Site::new(&Config::tiny());
+    let output = Command::new(binary("mednerctl"))
+        .args(["doctor", "--json", "--config"])
+        .arg(site.config())
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|finding| finding["about"] == "configuration");
+    let found = found.unwrap()["found"].as_str().unwrap();
+    assert!(found.contains("all is right"), "{found}");
+}
+
+#[test]
 fn bench_measures_the_daemon() {
     let daemon = Daemon::start(&Config::tiny());
     let told = ctl(daemon.site(), &["bench", "--requests", "20", "--json"]);
@@ -216,4 +273,12 @@ fn bench_measures_the_daemon() {
     let figures: serde_json::Value = serde_json::from_str(&told.out).unwrap();
     assert!(figures.is_object(), "{figures}");
     assert!(daemon.status().requests.ok >= 20);
+    daemon.site().write("latin.txt", "");
+    let latin = daemon.site().path("latin.txt");
+    fs::write(&latin, b"caf\xe9").unwrap();
+    for path in [latin.to_str().unwrap(), "/nonexistent/note.txt"] {
+        let told = ctl(daemon.site(), &["bench", "--text", path]);
+        assert_eq!(told.code, Some(5), "{told:?}");
+        assert!(told.err.starts_with(&format!("mednerctl: {path}: ")), "{told:?}");
+    }
 }

@@ -732,6 +732,13 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
         &path("report.json"),
     ]);
     assert_eq!(checked.code, Some(0), "{}", checked.out);
+    for nonsense in ["x", "[]", ""] {
+        assert_eq!(
+            ctl(&["check", &plugin, "--settings", nonsense]).code,
+            Some(2),
+            "{nonsense}"
+        );
+    }
     let report: Value = serde_json::from_str(&fs::read_to_string(site.path("report.json")).unwrap()).unwrap();
     assert_eq!(report["conforms"], true);
     let keys = path("keys");

@@ -14,8 +14,12 @@ pub const MAX_DOCUMENT_ID: usize = 128;
 pub enum KeyError {
     /// The file cannot be read.
     #[error(
-        "{}: the audit key cannot be read: {source}; it is for root and the daemon alone, and the package's installation makes it",
-        path.display()
+        "{}: the audit key cannot be read: {source}; it is for root and the daemon alone{}",
+        path.display(),
+        match source.kind() {
+            std::io::ErrorKind::NotFound => ", and a new trail's is made with `openssl rand -hex 32`",
+            _ => "",
+        }
     )]
     Read {
         /// The file.

@@ -18,6 +18,9 @@ const CHAIN: usize = 64;
 /// A longer line is no record.
 const MAX_LINE: u64 = 1 << 20;
 
+/// A file, the number of a line of it, and the line.
+type Line = (PathBuf, u64, Vec<u8>);
+
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {
@@ -102,13 +105,8 @@ impl<'k> Verifier<'k> {
     /// What the system says, with the file.
     pub fn next_record(&mut self) -> Result<Option<Record>, (PathBuf, io::Error)> {
         loop {
-            let (path, number, line) = match self.next_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => return Ok(None),
-                Err(error) => {
-                    let reading = self.reading.take().map(|(path, ..)| path);
-                    return Err((reading.unwrap_or_default(), error));
-                }
+            let Some((path, number, line)) = self.next_line()? else {
+                return Ok(None);
             };
             if let Some(record) = self.check(&path, number, &line) {
                 return Ok(Some(record));
@@ -130,11 +128,14 @@ impl<'k> Verifier<'k> {
         Ok(self.report)
     }
 
-    fn next_line(&mut self) -> io::Result<Option<(PathBuf, u64, Vec<u8>)>> {
+    fn next_line(&mut self) -> Result<Option<Line>, (PathBuf, io::Error)> {
         loop {
             if let Some((path, reader, number)) = &mut self.reading {
                 let mut line = Vec::new();
-                io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+                let read = io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line);
+                if let Err(error) = read {
+                    return Err((path.clone(), error));
+                }
                 if !line.is_empty() {
                     *number += 1;
                     return Ok(Some((path.clone(), *number, line)));
@@ -143,14 +144,9 @@ impl<'k> Verifier<'k> {
             let Some(path) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            // Known before it is opened, so that an error names it.
-            let opened = File::open(&path);
-            match opened {
+            match File::open(&path) {
                 Ok(file) => self.reading = Some((path, BufReader::new(file), 0)),
-                Err(error) => {
-                    let told = format!("{}: {error}", path.display());
-                    return Err(io::Error::new(error.kind(), told));
-                }
+                Err(error) => return Err((path, error)),
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::{Document, Writer, count};
 use crate::input::Input;
-use crate::output::Output;
+use crate::output::{Output, overwrites};
 use crate::{progress_is_welcome, warn, within};
 
 /// A note is sent at most this often while the daemon is busy.
@@ -298,14 +298,7 @@ fn inputs(options: &AnnotateOptions, stdin_is_terminal: bool) -> Result<Vec<Inpu
 
 /// `--output note.txt note.txt` would cost the note.
 fn refuse_overwriting(output: &Path, inputs: &[Input]) -> Result<(), Error> {
-    let Ok(target) = output.canonicalize() else {
-        return Ok(());
-    };
-    let same = |input: &Input| match input {
-        Input::Stdin => false,
-        Input::File(path) => path.canonicalize().is_ok_and(|path| path == target),
-    };
-    if inputs.iter().any(same) {
+    if overwrites(output, inputs.iter().map(Input::metadata)) {
         return usage(
             ErrorKind::ArgumentConflict,
             "--output names one of the notes and would overwrite it",
@@ -315,14 +308,7 @@ fn refuse_overwriting(output: &Path, inputs: &[Input]) -> Result<(), Error> {
 }
 
 fn usage<T>(kind: ErrorKind, sentence: &str) -> Result<T, Error> {
-    let mut command = cli::command();
-    // For the usage line of the sub-command.
-    command.build();
-    let error = match command.find_subcommand_mut("annotate") {
-        Some(annotate) => annotate.error(kind, sentence),
-        None => command.error(kind, sentence),
-    };
-    Err(Error::Usage(error))
+    Err(cli::usage(&["annotate"], kind, sentence))
 }
 
 fn template(options: &AnnotateOptions) -> AnnotateRequest {
@@ -517,12 +503,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let note = folder.path().join("note.txt");
         std::fs::write(&note, "flu").unwrap();
-        let roundabout = folder.path().join(".").join("note.txt");
+        let [roundabout, hard, soft, new] =
+            ["./note.txt", "hard", "soft", "new"].map(|name| folder.path().join(name));
+        std::fs::hard_link(&note, &hard).unwrap();
+        std::os::unix::fs::symlink(&note, &soft).unwrap();
         let inputs = [Input::File(note)];
-        assert_eq!(
-            refuse_overwriting(&roundabout, &inputs).unwrap_err().exit(),
-            Exit::Usage
-        );
-        refuse_overwriting(&folder.path().join("new"), &inputs).unwrap();
+        for output in [roundabout, hard, soft] {
+            let refused = refuse_overwriting(&output, &inputs).unwrap_err();
+            assert_eq!(refused.exit(), Exit::Usage, "{}", output.display());
+        }
+        refuse_overwriting(&new, &inputs).unwrap();
+        refuse_overwriting("/dev/null".as_ref(), &[Input::File("/dev/null".into())]).unwrap();
     }
 }

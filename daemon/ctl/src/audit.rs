@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::error::ErrorKind;
+use jiff::Timestamp;
 use mednerd_audit::{Key, Record, Verifier, files};
 
-use crate::cli::{AuditCommand, AuditFilter, AuditFormat, AuditPlace};
+use crate::cli::{self, AuditCommand, AuditFilter, AuditFormat, AuditPlace};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::json;
-use crate::output::Output;
+use crate::output::{Output, overwrites};
 use crate::table::{Column, Table};
 use crate::warn;
 
@@ -29,12 +31,16 @@ pub fn run(command: AuditCommand) -> Result<Exit, Error> {
 /// The files of the trails or folders that were named, in their order.
 ///
 /// # Errors
-/// [`Error::Trail`]
+/// [`Error::Trail`]; [`Error::NoTrail`] for a folder without one.
 pub fn trail_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut all = Vec::new();
     for path in paths {
         if path.is_dir() {
-            all.extend(files(path).map_err(failed(path))?);
+            let found = files(path).map_err(failed(path))?;
+            if found.is_empty() {
+                return Err(Error::NoTrail { path: path.clone() });
+            }
+            all.extend(found);
         } else {
             all.push(path.clone());
         }
@@ -58,6 +64,10 @@ fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit,
         met |= head.is_some_and(|head| read.previous == head);
     }
     let report = verifier.report();
+    if report.last == 0 && report.faults.is_empty() {
+        let path = place.path.first().cloned().unwrap_or_default();
+        return Err(Error::NoTrail { path });
+    }
     met |= head.is_some_and(|head| report.head == head);
     let good = report.faults.is_empty() && met;
     let mut output = Output::Stdout;
@@ -122,9 +132,8 @@ fn select(
     let text = filter
         .text
         .as_ref()
-        .map(std::fs::read)
-        .transpose()
-        .map_err(Error::Read)?;
+        .map(|path| std::fs::read(path).map_err(|error| Error::Read(error).of(path)))
+        .transpose()?;
     let wanted_text = key.as_ref().zip(text).map(|(key, text)| key.text(&text));
     let wanted_id = key
         .as_ref()
@@ -132,8 +141,10 @@ fn select(
         .map(|(key, id)| key.document_id(id));
     let passes = |record: &Record| {
         let entry = &record.entry;
-        let since = filter.since.as_ref().is_none_or(|since| record.time >= *since);
-        let until = filter.until.as_ref().is_none_or(|until| record.time < *until);
+        // A time that cannot be read, of a record that somebody changed, may be any.
+        let time = record.time.parse::<Timestamp>().ok();
+        let since = filter.since.zip(time).is_none_or(|(since, time)| time >= since);
+        let until = filter.until.zip(time).is_none_or(|(until, time)| time < until);
         let uid = filter
             .uid
             .is_none_or(|uid| entry.peer.as_ref().is_some_and(|peer| peer.uid == uid));
@@ -217,6 +228,18 @@ fn export(
     format: AuditFormat,
     output: Option<PathBuf>,
 ) -> Result<Exit, Error> {
+    let trail = trail_files(&place.path)?;
+    let read = trail.iter().chain(&filter.text).chain([&place.key]);
+    if let Some(output) = &output
+        && overwrites(output, read.map(|path| path.metadata()))
+    {
+        let sentence = "--output names a file that is read, the trail itself say, and would overwrite it";
+        return Err(cli::usage(
+            &["audit", "export"],
+            ErrorKind::ArgumentConflict,
+            sentence,
+        ));
+    }
     let mut output = Output::new(output);
     if format == AuditFormat::Csv {
         output.write(CSV_HEAD.as_bytes())?;

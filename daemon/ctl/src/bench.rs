@@ -44,7 +44,7 @@ apixaban 5 mg twice daily, lisinopril 10 mg daily, albuterol as needed for wheez
 /// Measures as the options say and prints the figures.
 pub async fn run(socket: &Path, patience: Duration, options: BenchOptions) -> Result<Exit, Error> {
     let text = match &options.text {
-        Some(path) => Input::named(path).read().await?,
+        Some(path) => Input::named(path).read().await.map_err(|error| error.of(path))?,
         None => SAMPLE.to_owned(),
     };
     let mut request = AnnotateRequest::new(text);

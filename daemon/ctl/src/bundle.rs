@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -155,12 +156,16 @@ fn page<T: serde::Serialize>(answer: Result<T, Error>) -> Result<String, Error> 
     }
 }
 
-/// The configuration and what is beside it in `conf.d`.
+/// The configuration and what is beside it in `conf.d`, as the daemon reads them.
 fn configuration_files(main: &Path) -> Vec<PathBuf> {
     let mut files = vec![main.to_owned()];
     let beside = fs::read_dir(main.with_file_name("conf.d")).into_iter().flatten();
     let mut more: Vec<PathBuf> = beside.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    more.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let hidden = |path: &Path| {
+        path.file_name()
+            .is_some_and(|name| name.as_bytes().starts_with(b"."))
+    };
+    more.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && !hidden(path));
     more.sort();
     files.append(&mut more);
     files

@@ -9,12 +9,16 @@ use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::Offset;
 use mednerd_client::api::{Aggregation, Label, LabelGroup, OffsetUnit};
 use mednerd_client::{DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
 use mednerd_plugin::package::{PLUGINS, TRUSTED_KEYS};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+use crate::error::Error;
 use crate::exit::Exit;
 
 /// Where `mednerctl model install` puts models.
@@ -185,7 +189,7 @@ pub struct CheckOptions {
     #[arg(value_hint = ValueHint::DirPath)]
     pub path: PathBuf,
     /// Its settings, as a JSON object.
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", value_parser = object)]
     pub settings: Option<String>,
     /// A document for plugins that decode a format.
     #[arg(long, value_name = "FILE", requires = "settings", value_hint = ValueHint::FilePath)]
@@ -562,13 +566,14 @@ pub struct AuditPlace {
 /// Which records of an audit trail.
 #[derive(Debug, Args)]
 pub struct AuditFilter {
-    /// From this time on, such as 2026-11-21 or 2026-11-21T08:00, in UTC.
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
+    /// From this time on: a day such as 2026-11-21, or 2026-11-21T08:00; in UTC, or with an offset as in
+    /// 2026-11-21T08:00+02:00.
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<Timestamp>,
 
-    /// Before this time.
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
+    /// Before this time; a day alone is the last that counts.
+    #[arg(long, value_name = "TIME", value_parser = until)]
+    pub until: Option<Timestamp>,
 
     /// Of this user.
     #[arg(long, value_name = "UID")]
@@ -700,6 +705,20 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// The error of options of the sub-command at `path` that contradict each other in a way the definition cannot say.
+pub fn usage(path: &[&str], kind: ErrorKind, sentence: &str) -> Error {
+    let mut command = command();
+    // For the usage line of the sub-command.
+    command.build();
+    let found = path
+        .iter()
+        .try_fold(&mut command, |at, name| at.find_subcommand_mut(name));
+    Error::Usage(match found {
+        Some(found) => found.error(kind, sentence),
+        None => command.error(kind, sentence),
+    })
+}
+
 /// A value by the name it has in the API.
 fn by_api_name<T: DeserializeOwned>(name: &str) -> Option<T> {
     T::deserialize(StrDeserializer::<ValueError>::new(name)).ok()
@@ -735,6 +754,47 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("must be a number of seconds above 0, at most 86400".to_owned()),
+    }
+}
+
+/// The first moment of a day, or a moment.
+fn since(text: &str) -> Result<Timestamp, String> {
+    moment(text, Some)
+}
+
+/// The end of a day, or a moment.
+fn until(text: &str) -> Result<Timestamp, String> {
+    moment(text, |day| day.tomorrow().ok())
+}
+
+/// A moment with its offset from UTC, else in UTC; of a day alone the midnight before the day that `bound` makes of it.
+fn moment(text: &str, bound: impl FnOnce(Date) -> Option<Date>) -> Result<Timestamp, String> {
+    // A zone in brackets would be read over, and so would an offset without a time.
+    let read = || match text.contains(['T', 't', ' ', ':', '[', '+']) {
+        false => {
+            let day = bound(text.parse().ok()?);
+            let midnight = day.and_then(|day| Offset::UTC.to_timestamp(day.into()).ok());
+            // The last days that there are mean the end of time.
+            Some(midnight.unwrap_or(Timestamp::MAX))
+        }
+        true if text.contains('[') => None,
+        true => match text.parse::<Timestamp>() {
+            Ok(moment) => Some(moment),
+            Err(_) => Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok(),
+        },
+    };
+    read().ok_or_else(|| {
+        "must be a day such as 2026-11-21, or a time such as 2026-11-21T08:00 or 2026-11-21T08:00:00+02:00".to_owned()
+    })
+}
+
+/// A JSON object, as it stands.
+fn object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!(
+            "must be a JSON object such as {{\"terms\": \"/srv/terms.csv\"}}: {error}"
+        )),
     }
 }
 
@@ -857,6 +917,64 @@ mod tests {
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_are_utc_or_have_an_offset_and_a_day_alone_is_all_of_it() {
+        let seconds =
+            |read: fn(&str) -> Result<Timestamp, String>, text: &str| read(text).map(|time| time.to_string());
+        for (text, from, to) in [
+            ("2026-11-21", "2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"),
+            ("2026-12-31", "2026-12-31T00:00:00Z", "2027-01-01T00:00:00Z"),
+            ("2026-11-21T08:00", "2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"),
+            ("2026-11-21 08:00", "2026-11-21T08:00:00Z", "2026-11-21T08:00:00Z"),
+            (
+                "2026-11-21T08:00:01.5Z",
+                "2026-11-21T08:00:01.5Z",
+                "2026-11-21T08:00:01.5Z",
+            ),
+            (
+                "2026-11-21T08:00+02:00",
+                "2026-11-21T06:00:00Z",
+                "2026-11-21T06:00:00Z",
+            ),
+            (
+                "2026-11-21 00:30-05:00",
+                "2026-11-21T05:30:00Z",
+                "2026-11-21T05:30:00Z",
+            ),
+        ] {
+            assert_eq!(seconds(since, text).as_deref(), Ok(from), "{text}");
+            assert_eq!(seconds(until, text).as_deref(), Ok(to), "{text}");
+        }
+        assert_eq!(until("9999-12-31"), Ok(Timestamp::MAX));
+        for text in [
+            "",
+            "yesterday",
+            "2026-11",
+            "2026-13-01",
+            "21.11.2026",
+            "2026-11-21T25:00",
+            "2026-11-21+02:00",
+            "08:00",
+            "2026-11-21T08:00[Europe/Oslo]",
+            "2026-11-21T08:00 noon",
+            "2026-11-21T08:00+99:00",
+            "1763712000",
+        ] {
+            assert!(since(text).is_err() && until(text).is_err(), "{text}");
+            let line = ["mednerctl", "audit", "show", "--since", text].map(OsString::from);
+            assert!(super::parse(line).unwrap_err().use_stderr(), "{text}");
+        }
+    }
+
+    #[test]
+    fn settings_are_an_object() {
+        assert_eq!(object(" {\"a\": 1}").unwrap(), " {\"a\": 1}");
+        for text in ["x", "", "[]", "3", "{\"a\"}"] {
+            let line = ["mednerctl", "plugin", "check", ".", "--settings", text].map(OsString::from);
+            assert!(super::parse(line).unwrap_err().use_stderr(), "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::format::{bytes, duration, json};
 use crate::output::Output;
 use crate::table::Table;
-use crate::within;
+use crate::{program, within};
 
 /// Less free space than this is worth a warning; the audit trail needs it.
 const LITTLE_SPACE: u64 = 1 << 30;
@@ -316,12 +316,13 @@ fn configuration(findings: &mut Findings, file: &Path, root: bool) {
     // As the service's user, who may not be able to read what root can.
     let as_service =
         root && file.starts_with("/etc/mednerd") && matches!(User::from_name("mednerd"), Ok(Some(_)));
+    let daemon = program("mednerd", "/usr/bin");
     let mut command = match as_service {
         true => Command::new("runuser"),
-        false => Command::new("mednerd"),
+        false => Command::new(&daemon),
     };
     if as_service {
-        command.args(["-u", "mednerd", "--", "mednerd"]);
+        command.args(["-u", "mednerd", "--"]).arg(&daemon);
     }
     let checked = command.arg("validate").arg("--config").arg(file).output();
     match checked {
@@ -336,7 +337,7 @@ fn configuration(findings: &mut Findings, file: &Path, root: bool) {
             }
         }
         Err(error) => {
-            let found = format!("mednerd cannot be run: {error}");
+            let found = format!("{} cannot be run: {error}", daemon.display());
             findings.add(
                 "configuration",
                 Verdict::Wrong,

@@ -2,7 +2,7 @@
 //! note text.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mednerd_client::ClientError;
@@ -40,6 +40,14 @@ pub enum Error {
     Misfit {
         /// What does not fit, in numbers.
         what: String,
+    },
+    /// What is wrong with an input that no file before the sentence names.
+    #[error("{name}: {source}")]
+    Input {
+        /// The input, as the person named it.
+        name: String,
+        /// What is wrong.
+        source: Box<Error>,
     },
     /// An input could not be read.
     #[error("cannot read it: {0}")]
@@ -82,6 +90,14 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// Where a trail should be there is none, or nothing is in it.
+    #[error(
+        "{}: no audit trail is here, so nothing can be said of one; a daemon with [audit] writes at every start", path.display()
+    )]
+    NoTrail {
+        /// The folder or file.
+        path: PathBuf,
+    },
     /// The audit trail's key.
     #[error(transparent)]
     Key(#[from] mednerd_audit::KeyError),
@@ -105,6 +121,7 @@ impl Error {
                 Exit::Refused
             }
             Self::Model(_) => Exit::Refused,
+            Self::Input { source, .. } => source.exit(),
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,
             Self::Read(_)
             | Self::NotUtf8 { .. }
@@ -112,8 +129,17 @@ impl Error {
             | Self::Write { .. }
             | Self::Generate { .. }
             | Self::Trail { .. }
+            | Self::NoTrail { .. }
             | Self::Key(_)
             | Self::Runtime(_) => Exit::Partly,
+        }
+    }
+
+    /// The same, of the input at `path`.
+    pub fn of(self, path: &Path) -> Self {
+        Self::Input {
+            name: path.display().to_string(),
+            source: Box::new(self),
         }
     }
 

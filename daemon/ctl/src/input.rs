@@ -1,6 +1,8 @@
 //! Where notes come from: files and standard input, read whole, and only as UTF-8.
 
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -35,6 +37,17 @@ impl Input {
         }
     }
 
+    /// What the system says of the file, also of one that standard input is read from.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn metadata(&self) -> io::Result<Metadata> {
+        match self {
+            Self::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata(),
+            Self::File(path) => path.metadata(),
+        }
+    }
+
     /// Reads it on a thread that may block, exactly as it is: no line end and no byte order mark is
     /// touched, so that offsets are those of the file.
     ///
@@ -44,7 +57,7 @@ impl Input {
         let input = self.clone();
         tokio::task::spawn_blocking(move || match input {
             Self::Stdin => read_text(io::stdin().lock(), LIMIT),
-            Self::File(path) => read_text(std::fs::File::open(path).map_err(Error::Read)?, LIMIT),
+            Self::File(path) => read_text(File::open(path).map_err(Error::Read)?, LIMIT),
         })
         .await
         .map_err(|error| Error::Read(io::Error::other(error)))?

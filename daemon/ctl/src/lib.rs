@@ -27,6 +27,7 @@ mod table;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cli::{Cli, Command};
@@ -131,6 +132,18 @@ fn say_usage(error: &clap::Error) -> Exit {
     } else {
         Exit::Fine
     }
+}
+
+/// The program `name` beside this one, else in `folder`, where the package puts it.
+fn program(name: &str, folder: &str) -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let beside = own
+        .as_deref()
+        .and_then(Path::parent)
+        .map(|folder| folder.join(name));
+    beside
+        .filter(|path| path.is_file())
+        .unwrap_or_else(|| Path::new(folder).join(name))
 }
 
 /// Whether a person watches standard error, so that progress may be drawn there.

@@ -1,8 +1,8 @@
 //! Where results go: standard output or a file that is opened when there is something to write.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -83,6 +83,16 @@ impl Output {
             source,
         }
     }
+}
+
+/// Whether writing to `output` would cost one of `inputs`, by whatever names both go. What is no file, such as
+/// `/dev/null`, loses nothing.
+pub fn overwrites(output: &Path, mut inputs: impl Iterator<Item = io::Result<Metadata>>) -> bool {
+    let Ok(target) = output.metadata() else {
+        return false;
+    };
+    let same = |input: Metadata| (input.dev(), input.ino()) == (target.dev(), target.ino());
+    target.is_file() && inputs.any(|input| input.is_ok_and(same))
 }
 
 fn open(path: &Path) -> io::Result<BufWriter<File>> {

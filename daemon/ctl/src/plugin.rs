@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::table::{Column, Table};
-use crate::warn;
+use crate::{program, warn};
 
 const HOST: &str = "mednerd-plugin-host";
 const LIBEXEC: &str = "/usr/libexec/mednerd";
@@ -75,14 +75,8 @@ fn described(package: &Package) -> String {
 }
 
 fn check(options: &CheckOptions) -> Result<Exit, Error> {
-    let own = std::env::current_exe().ok();
-    let beside = own
-        .as_deref()
-        .and_then(Path::parent)
-        .map(|folder| folder.join(HOST));
-    let installed = Path::new(LIBEXEC).join(HOST);
-    let program = options.host.clone().or(beside.filter(|path| path.is_file()));
-    let program = program.unwrap_or(installed);
+    let host = options.host.clone();
+    let program = host.unwrap_or_else(|| program(HOST, LIBEXEC));
     let mut command = Command::new(&program);
     let patience = (options.patience * 1000).to_string();
     command

@@ -200,13 +200,8 @@ fn plain(name: &str) -> Result<&str, ModelError> {
 
 /// Has the daemon's program load what is in `dir`, as the daemon's user where there is one.
 fn checked(dir: &Path, base: Option<&Path>, check: &ModelCheck) -> Result<Checked, ModelError> {
-    let own = std::env::current_exe().ok();
-    let beside = own
-        .as_deref()
-        .and_then(Path::parent)
-        .map(|folder| folder.join(DAEMON));
-    let program = check.daemon.clone().or(beside.filter(|path| path.is_file()));
-    let program = program.unwrap_or_else(|| Path::new("/usr/bin").join(DAEMON));
+    let daemon = check.daemon.clone();
+    let program = daemon.unwrap_or_else(|| crate::program(DAEMON, "/usr/bin"));
     let dir = std::path::absolute(dir).map_err(at(dir))?;
     let mut command = Command::new(&program);
     command.arg("check-model").arg(&dir).stdin(Stdio::null());
