@@ -276,6 +276,9 @@ fn conf_d_is_read_after_the_main_file() {
     fs::create_dir(site.path("conf.d")).unwrap();
     site.write("conf.d/10-limit.toml", "[server]\nmax_text_bytes = 10\n");
     site.write("conf.d/20-limit.toml", "[server]\nmax_text_bytes = 20\n");
+    // What editors leave there: a lock that points nowhere, a copy.
+    std::os::unix::fs::symlink("somebody@host.1", site.path("conf.d/.#20-limit.toml")).unwrap();
+    site.write("conf.d/.30-copy.toml", "][");
     let daemon = site.start();
     daemon.annotate("twenty bytes at most");
     let reply = daemon.request(
@@ -285,6 +288,7 @@ fn conf_d_is_read_after_the_main_file() {
     );
     assert_eq!(reply.refused(413, "text_too_long").details["limit"], 20);
     assert_eq!(daemon.status().configuration.files.len(), 3);
+    assert_eq!(reload(&daemon).kept, ["tiny"]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mednerd_client::api::Status;
 
 use crate::access::Peer;
 use crate::app::App;
-use crate::config::{self, OnFailure, Problem, Sync};
+use crate::config::{self, Config, OnFailure, Problem, Sync};
 use crate::http::{AnnotateRequest, Answer, ApiError};
 use crate::sync::lock;
 
@@ -25,24 +25,36 @@ pub struct Audit {
     failing: AtomicBool,
 }
 
-/// What would keep a daemon from writing the trail, found out without touching it.
-pub fn check(config: &config::Audit) -> Vec<Problem> {
+/// What would keep a daemon from writing the trail, found out without touching it. Of a key that is among `known`, the
+/// problems of the files themselves, the value is not known.
+pub fn check(config: &Config, known: &[Problem]) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if config.path.as_os_str().is_empty() {
+    let audit = &config.audit;
+    if !config.whole || audit.path.as_os_str().is_empty() {
         return problems;
     }
-    let mut problem = |message: String| problems.push(Problem { place: None, message });
-    match key(config) {
+    let mut problem = |key: &str, message: String| {
+        // A key that is nowhere is needed because of the path.
+        let place = config.place(key).or(config.place("audit.path"));
+        if !known.iter().any(|known| known.place.as_ref() == place) {
+            let message = format!("{key}: {message}");
+            problems.push(Problem {
+                place: place.cloned(),
+                message,
+            });
+        }
+    };
+    match key(audit) {
         // For root and the running daemon alone: an administrator's check, and one before a reload, need not see it.
         Err(KeyError::Read { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {}
-        Err(error) => problem(format!("audit.key: {error}")),
+        Err(error) => problem("audit.key", error.to_string()),
         Ok(_) => {}
     }
-    if !config.path.is_dir() {
-        problem(format!(
-            "audit.path: {} is not a folder that this user can see; make it, for the daemon's user alone",
-            config.path.display()
-        ));
+    if !audit.path.is_dir() {
+        let path = audit.path.display();
+        let message =
+            format!("{path} is not a folder that this user can see; make it, for the daemon's user alone");
+        problem("audit.path", message);
     }
     problems
 }

@@ -84,7 +84,7 @@ impl Generation {
         if let (true, Some(previous)) = (readable, previous) {
             problems.extend(previous.config.needs_restart(&config));
         }
-        if readable && config.models.is_empty() {
+        if config.models.is_empty() && (readable || config.whole && config.place("models").is_none()) {
             problems.push(Problem {
                 place: None,
                 message: format!(
@@ -93,9 +93,7 @@ impl Generation {
                 ),
             });
         }
-        if readable {
-            problems.extend(audit::check(&config.audit));
-        }
+        problems.extend(audit::check(&config, &problems));
         let policy = Policy::resolve(&config.access).unwrap_or_else(|found| {
             problems.extend(found);
             Policy::default()
@@ -767,7 +765,7 @@ impl Config {
             .into_iter()
             .filter(|&(_, differs)| differs)
             .map(|(key, _)| Problem {
-                place: None,
+                place: new.place(key).cloned(),
                 message: format!("{key} cannot change while mednerd runs; restart it to use the new value"),
             })
             .collect()

@@ -6,6 +6,7 @@ mod reader;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub const DEFAULT_FILE: &str = "/etc/mednerd/mednerd.toml";
 pub struct Config {
     /// The files it was read from, in order.
     pub files: Vec<PathBuf>,
+    /// Where sections and their keys stand, `server.socket` say, in the last file that has them.
+    places: HashMap<String, Place>,
+    /// Whether all of the files could be read as TOML: where not, nothing can be said of what is not there.
+    pub whole: bool,
     /// `[server]`
     pub server: Server,
     /// `[access]`
@@ -399,6 +404,8 @@ impl Config {
         let mut problems = Vec::new();
         let mut config = Self {
             files: Vec::new(),
+            places: HashMap::new(),
+            whole: true,
             server: Server::default(),
             access: Access::default(),
             engine: Engine::default(),
@@ -411,13 +418,16 @@ impl Config {
         for path in files(file, &mut problems) {
             match std::fs::read_to_string(&path) {
                 Ok(text) => config.overlay(&Document::parse(&path, &text, &mut problems), &mut problems),
-                Err(error) => problems.push(Problem {
-                    place: Some(Place {
-                        file: path.clone(),
-                        line: None,
-                    }),
-                    message: format!("cannot be read: {error}"),
-                }),
+                Err(error) => {
+                    config.whole = false;
+                    problems.push(Problem {
+                        place: Some(Place {
+                            file: path.clone(),
+                            line: None,
+                        }),
+                        message: format!("cannot be read: {error}"),
+                    });
+                }
             }
             config.files.push(path);
         }
@@ -436,7 +446,14 @@ impl Config {
         });
     }
 
+    /// Where a section such as `models` or a key such as `server.socket` stands.
+    pub fn place(&self, key: &str) -> Option<&Place> {
+        self.places.get(key)
+    }
+
     fn overlay(&mut self, document: &Document<'_>, problems: &mut Vec<Problem>) {
+        self.whole &= document.is_whole();
+        self.places.extend(document.places());
         let mut root = document.root(problems);
         if let Some(section) = root.table("server") {
             self.server.overlay(section);
@@ -477,8 +494,9 @@ impl Config {
             }
         }
         if self.server.socket == self.server.admin_socket {
+            let place = self.place("server.admin_socket");
             problems.push(Problem {
-                place: None,
+                place: place.or(self.place("server.socket")).cloned(),
                 message: "server.socket and server.admin_socket must be different paths".to_owned(),
             });
         }
@@ -491,7 +509,8 @@ impl Config {
                 let message = format!(
                     "{key} has a path of {length} bytes, and a Unix socket's may have {LONGEST_SOCKET_PATH}"
                 );
-                problems.push(Problem { place: None, message });
+                let place = self.place(key).cloned();
+                problems.push(Problem { place, message });
             }
         }
     }
@@ -692,6 +711,12 @@ fn files(main: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
                 .filter_map(Result::ok)
                 .map(|entry| entry.path())
                 .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+                // As the shell's `*.toml` does, and because editors put their locks and copies there.
+                .filter(|path| {
+                    !path
+                        .file_name()
+                        .is_some_and(|name| name.as_bytes().starts_with(b"."))
+                })
                 .collect();
             found.sort();
             files.append(&mut found);
@@ -749,6 +774,7 @@ mod tests {
             ("conf.d/20.toml", "[server]\nmax_text_bytes = 30\n"),
             ("conf.d/10.toml", "[server]\nmax_text_bytes = 20\n[[models]]\nname = \"b\"\npath = \"b\"\ndefault = true\n"),
             ("conf.d/ignored.txt", "]["),
+            ("conf.d/.ignored.toml", "]["),
         ])
         .unwrap();
         assert_eq!(config.server.max_text_bytes, 30);
@@ -800,6 +826,29 @@ mod tests {
                 "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, linking, models, plugin_policy, plugins",
             ]
         );
+    }
+
+    #[test]
+    fn what_two_keys_make_wrong_has_its_place_too() {
+        let long = "x".repeat(200);
+        let problems = load(&[
+            ("mednerd.toml", "[server]\nsocket = \"a\"\nadmin_socket = \"a\"\n"),
+            ("conf.d/50.toml", "\n[server]\nidle_timeout_ms = 0\n"),
+        ]);
+        assert_eq!(
+            problems.unwrap_err(),
+            [
+                "mednerd.toml:3: server.socket and server.admin_socket must be different paths",
+                "conf.d/50.toml:3: server.idle_timeout_ms must be between 1 and 86400000",
+            ]
+        );
+        let problems = load(&[
+            ("mednerd.toml", "[server]\nsocket = \"a\"\n"),
+            ("conf.d/50.toml", &format!("[server]\nsocket = \"/{long}\"\n")),
+        ]);
+        let expected =
+            "conf.d/50.toml:2: server.socket has a path of 201 bytes, and a Unix socket's may have 107";
+        assert_eq!(problems.unwrap_err(), [expected]);
     }
 
     #[test]

@@ -39,6 +39,26 @@ impl<'i> Document<'i> {
         document
     }
 
+    /// Whether it is TOML.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.broken
+    }
+
+    /// Where its sections stand, and the keys of those that are tables.
+    pub(super) fn places(&self) -> impl Iterator<Item = (String, Place)> {
+        self.table.get_ref().iter().flat_map(move |(section, value)| {
+            let name = key_text(section);
+            let keys = match value.get_ref() {
+                DeValue::Table(table) => Some(table.iter()),
+                _ => None,
+            };
+            let keys = keys.into_iter().flatten();
+            let keys =
+                keys.map(move |(key, value)| (full(name, key_text(key)), self.place(value.span().start)));
+            std::iter::once((name.to_owned(), self.place(section.span().start))).chain(keys)
+        })
+    }
+
     /// The table that holds all others. Where the file is not TOML it is empty: what is in the
     /// recovered rest would only be told wrongly.
     pub(super) fn root<'d>(&'d self, problems: &'d mut Vec<Problem>) -> Section<'d, 'i> {
