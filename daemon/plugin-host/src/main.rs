@@ -55,9 +55,15 @@ fn as_child(run: impl FnOnce() -> std::io::Result<()>) -> ExitCode {
 
 /// Prints the report as JSON. Exit code 0 where the plugin conforms, 1 where it does not, 2 where there is none.
 fn conformance(directory: &str, settings: &str, sample: Option<&str>, patience: Duration) -> ExitCode {
+    let named = sample;
     let sample = match sample.map(std::fs::read).transpose() {
         Ok(sample) => sample,
-        Err(error) => return say(&format!("the sample cannot be read: {error}")),
+        Err(error) => {
+            return say(&format!(
+                "{}: the sample cannot be read: {error}",
+                named.unwrap_or_default()
+            ));
+        }
     };
     let report = check::run(Path::new(directory), settings, sample, patience).and_then(|report| {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;

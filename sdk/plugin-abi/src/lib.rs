@@ -225,7 +225,7 @@ pub struct Concept {
     pub semantic_types: RVec<RString>,
     /// Confidence.
     pub score: f32,
-    /// Such as `exact`; letters, digits and `_`.
+    /// Such as `exact`: a name of 1 to 64 ASCII letters, digits, `.`, `_`, `-` and `/`.
     pub match_kind: RString,
     /// The same concept in other code systems.
     pub codings: RVec<Coding>,
@@ -269,7 +269,7 @@ pub struct AdapterTable {
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct Task {
-    /// What requests call it.
+    /// What requests call it: a name as [`Concept::match_kind`] is.
     pub name: RString,
     /// SHA-256 over the base model's files, as `GET /v1/models` tells it.
     pub base: RString,
@@ -347,8 +347,8 @@ pub struct Decoded {
     pub pieces: RVec<Piece>,
 }
 
-/// A part of the text and the bytes it was made of. Where both are equally long they are taken to be equal byte
-/// by byte; else the piece is indivisible.
+/// A part of the text and the bytes it was made of. Where both are equal byte by byte, a word in it has a place of its own;
+/// else the piece is indivisible, also where both are equally long.
 #[repr(C)]
 #[derive(StableAbi, Clone, Copy)]
 pub struct Piece {

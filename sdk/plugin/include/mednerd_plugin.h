@@ -32,7 +32,7 @@ enum {
     MEDNERD_E_INTERNAL = 5     /* a defect of the plugin */
 };
 
-/* UTF-8, not terminated. */
+/* UTF-8, not terminated. What is called a name below has 1 to 64 of the ASCII letters and digits, '.', '_', '-' and '/'. */
 typedef struct mednerd_str {
     const char *data;
     size_t size;
@@ -89,7 +89,7 @@ typedef struct mednerd_concept {
     const mednerd_str *semantic_types;
     size_t semantic_type_count;
     float score;
-    mednerd_str match_kind;
+    mednerd_str match_kind; /* a name, such as exact */
     const mednerd_coding *codings;
     size_t coding_count;
 } mednerd_concept;
@@ -117,7 +117,7 @@ typedef struct mednerd_normalizer_v1 {
 /* mednerd.adapter/1 */
 
 typedef struct mednerd_task {
-    mednerd_str name;
+    mednerd_str name; /* a name */
     mednerd_str base; /* SHA-256 over the base model's files, hexadecimal */
     const mednerd_str *labels;
     size_t label_count;
@@ -147,7 +147,8 @@ typedef struct mednerd_adapter_v1 {
 
 /* mednerd.document/1 */
 
-/* Where both sides are equally long they are equal byte by byte; else the piece is indivisible. */
+/* Where both sides are equal byte by byte, a word in it has a place of its own; else the piece is indivisible, also where
+ * both are equally long. */
 typedef struct mednerd_piece {
     uint64_t text_begin, text_end, source_begin, source_end;
 } mednerd_piece;
@@ -155,6 +156,7 @@ typedef struct mednerd_piece {
 typedef struct mednerd_document_v1 {
     uint32_t size;
     uint8_t (*open)(mednerd_str settings, const mednerd_host *host, void **instance, mednerd_failure *failure);
+    /* names, such as hl7v2 */
     uint8_t (*formats)(void *instance, void *state, void (*add)(void *state, mednerd_str format));
     /* pieces cover the text in order and go forward in the source */
     uint8_t (*decode)(void *instance, mednerd_str format, const uint8_t *bytes, size_t size,

@@ -98,7 +98,7 @@ pub struct Concept {
     pub semantic_types: Vec<String>,
     /// Confidence, 0 to 1.
     pub score: f32,
-    /// How it was found, such as `exact`: lower-case letters, digits and `_`.
+    /// How it was found, such as `exact`: [a name](crate::contract::is_name).
     pub match_kind: String,
     /// The same concept in other code systems.
     pub codings: Vec<Coding>,
@@ -118,7 +118,7 @@ pub struct Coding {
 /// A NER task that an adapter brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// What requests call it.
+    /// What requests call it: [a name](crate::contract::is_name).
     pub name: String,
     /// SHA-256 over the base model's files, as `GET /v1/models` tells it.
     pub base: String,
@@ -184,8 +184,9 @@ impl Decoded {
         }
     }
 
-    /// Where a span of the text stands in the source, taking every piece that is as long as its source for equal to it: from the first byte of what its first character was made
-    /// of to the last byte of what its last one was.
+    /// Where a span of the text stands in the source: from the first byte of what its first character was made of to the
+    /// last byte of what its last one was. Takes every piece that is as long as its source for equal to it, having no source
+    /// to compare; mednerd compares.
     pub fn source(&self, begin: usize, end: usize) -> Option<(usize, usize)> {
         let holder = |at: usize| {
             let after = self.pieces.partition_point(|piece| piece.text_end <= at);
@@ -219,7 +220,8 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Whether text and source are equal byte by byte; else the piece is indivisible.
+    /// Whether the piece is as long as its source. Where it is equal to it as well, byte by byte, a word in it has a place
+    /// of its own; any other piece is indivisible.
     pub fn is_copy(&self) -> bool {
         self.text_end - self.text_begin == self.source_end - self.source_begin
     }

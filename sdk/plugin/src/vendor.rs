@@ -93,7 +93,7 @@ pub trait DocumentFormat: Sized + Send + Sync + 'static {
     /// As there.
     fn open(settings: &Settings, host: Host) -> Result<Self, Error>;
 
-    /// The names of the formats it decodes, the same as long as it lives.
+    /// The [names](crate::contract::is_name) of the formats it decodes, the same as long as it lives.
     ///
     /// # Errors
     /// Any; the plugin is not loaded.
