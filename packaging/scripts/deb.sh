@@ -64,14 +64,18 @@ cp -r plugins/umls/demo plugins/umls/README.md "$stage/dist/umls/"
 install -D -m 644 -t "$stage/dist/umls/mednerd.umls" "$release/$plugin" plugins/umls/plugin/plugin.toml
 cp "${key%.*}.pub" "$stage/dist/umls/mednerd.pub"
 
-# The SDK's crates as a workspace of their own, with the examples in it.
+# The SDK's crates as a workspace of their own; template and examples each stand alone, to be copied.
 sdk=$stage/dist/sdk
 cp -r sdk/plugin sdk/plugin-abi "$sdk/"
 mv "$sdk/plugin/template" "$sdk/"
-cp -r plugins/examples "$sdk/"
+mkdir "$sdk/examples"
+for example in plugins/examples/*/; do
+    example=$(basename "$example")
+    plugins/examples/copy "$example" "$sdk/examples/$example" /usr/share/mednerd/sdk/plugin
+done
 sed -i 's,^mednerd-plugin = .*,mednerd-plugin = { path = "/usr/share/mednerd/sdk/plugin" },' "$sdk/template/Cargo.toml"
-sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi", "examples/csv", "examples/hl7v2", "examples/peft"]' \
-    -e 's,^exclude = .*,exclude = ["template"],' -e 's,path = "sdk/,path = ",' \
+sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi"]' \
+    -e 's|^exclude = .*|exclude = ["examples", "template"]|' -e 's,path = "sdk/,path = ",' \
     -e '/path = "\(daemon\|plugins\)\//d' -e '/^\[profile/,$d' Cargo.toml >"$sdk/Cargo.toml"
 
 # What the binaries are made of: beside them, and in each of them.

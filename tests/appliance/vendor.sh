@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a vendor does with the package mednerd-sdk, in a Debian 12 root without a network: builds the template in Rust and the
-# example in C, signs them, and has them checked. vendor.sh MEDNERD.deb SDK.deb CACHE OUT; OUT gets the folders drugs and units and
+# What a vendor does with the package mednerd-sdk, in a Debian 12 root without a network: builds the template and a copied example in
+# Rust and one in C, signs template and C, and has them checked. vendor.sh MEDNERD.deb SDK.deb CACHE OUT; OUT gets the folders drugs and units and
 # the key acme.pub. Needs root, mmdebstrap, systemd-nspawn; takes cargo and its crates from this machine. About a minute.
 set -euo pipefail
 mednerd=$1 sdk=$2 cache=$3 out=$4
@@ -25,7 +25,10 @@ cd acme-drugs
 cargo build --release --offline
 mkdir -p drugs && cp plugin.toml target/release/libacme_drugs.so drugs/
 cd ..
-make -C /usr/share/mednerd/sdk/examples/c OUT=/root/units
+cp -r /usr/share/mednerd/sdk/examples/csv acme-csv
+(cd acme-csv && cargo build --release --offline)
+cp -r /usr/share/mednerd/sdk/examples/c acme-units
+make -C acme-units OUT=/root/units
 mkdir -p made && mv acme-drugs/drugs units made/
 mednerctl plugin keygen --key acme.key
 for plugin in drugs units; do

@@ -126,6 +126,31 @@ fn node() {
     assert_eq!(printed.lines().collect::<Vec<_>>(), wanted);
 }
 
+/// The guide's own advice, so that a program shows the daemon's 408 and not a time-out of its own.
+#[test]
+fn the_programs_wait_longer_than_the_daemon() {
+    let number = |text: &str, before: &str| -> u64 {
+        let (_, after) = text.split_once(before).unwrap_or_else(|| panic!("no {before}"));
+        let digits = after.chars().take_while(|c| c.is_ascii_digit() || *c == '_');
+        digits
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap()
+    };
+    let configuration = std::fs::read_to_string(root().join("configs/mednerd.toml")).unwrap();
+    let deadline = number(&configuration, "default_deadline_ms = ");
+    for (program, before, milliseconds) in [
+        ("annotate.sh", "--max-time ", 1000),
+        ("annotate.py", "timeout=", 1000),
+        ("Annotate.java", "TIMEOUT_SECONDS = ", 1000),
+        ("annotate.mjs", "setTimeout(", 1),
+    ] {
+        let text = std::fs::read_to_string(example(program)).unwrap();
+        assert!(number(&text, before) * milliseconds > deadline, "{program}");
+    }
+}
+
 #[test]
 fn batch() {
     let (site, _daemon) = start();

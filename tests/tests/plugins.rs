@@ -64,12 +64,21 @@ fn wait_ready(daemon: &Daemon) {
     });
 }
 
-/// The C example, built here.
+/// A copy of an example as a plugin of its own.
+fn copied(site: &Site, example: &str) -> PathBuf {
+    let copy = site.path(&format!("copied-{example}"));
+    let program = root().join("plugins/examples/copy");
+    let output = Command::new(program).arg(example).arg(&copy).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    copy
+}
+
+/// The C example, copied and built here.
 fn units(site: &Site) -> PathBuf {
     let built = site.path("units");
     let status = Command::new("make")
         .arg("-C")
-        .arg(root().join("plugins/examples/c"))
+        .arg(copied(site, "c"))
         .arg(format!("OUT={}", built.display()))
         .output()
         .unwrap();
@@ -772,6 +781,52 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     assert_eq!(ctl(&["remove", "../keys", "--into", &into]).code, Some(4));
     assert_eq!(ctl(&["remove", "example.csv", "--into", &into]).code, Some(0));
     assert!(!site.path("installed/example.csv").exists());
+}
+
+/// Whether they build takes a minute: `tests/appliance/vendor.sh` does that.
+#[test]
+fn examples_are_copied_as_plugins_of_their_own() {
+    let site = Site::with_toml("");
+    for example in ["csv", "hl7v2", "peft"] {
+        let manifest = copied(&site, example).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert!(!text.contains("workspace = true"), "{text}");
+        let sdk = text.split("path = \"").nth(1).unwrap().split('"').next().unwrap();
+        assert!(PathBuf::from(sdk).join("Cargo.toml").is_file(), "{text}");
+        let Some(cargo) = std::env::var_os("CARGO") else {
+            eprintln!("skipped: not run by cargo");
+            continue;
+        };
+        let mut command = Command::new(cargo);
+        command.args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version=1",
+            "--manifest-path",
+        ]);
+        let output = command.arg(&manifest).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let folder = manifest.parent().unwrap().canonicalize().unwrap();
+        assert_eq!(found["workspace_root"], folder.to_str().unwrap());
+        let asked = &found["packages"][0]["dependencies"];
+        let of_workspace =
+            fs::read_to_string(root().join("plugins/examples").join(example).join("Cargo.toml"));
+        let wanted = of_workspace
+            .unwrap()
+            .split("[dependencies]")
+            .nth(1)
+            .unwrap()
+            .lines()
+            .filter(|line| !line.is_empty())
+            .count();
+        assert_eq!(asked.as_array().unwrap().len(), wanted, "{asked}");
+    }
 }
 
 #[test]

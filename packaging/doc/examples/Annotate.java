@@ -3,10 +3,13 @@ import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Annotates a note from Java 16 or later with nothing but the JDK, as a channel of an integration engine would:
@@ -14,6 +17,9 @@ import java.nio.file.Path;
  * code units, so {@code text.substring(begin, end)} is the entity.
  */
 public final class Annotate {
+    /** Above the daemon's default_deadline_ms (60 s), so that its 408 comes before this. */
+    private static final int TIMEOUT_SECONDS = 90;
+
     public static void main(String[] arguments) throws IOException {
         String text = Files.readString(Path.of(arguments[1]), StandardCharsets.UTF_8);
         String body = "{\"text\": " + quote(text) + ", \"offset_unit\": \"utf16_code_unit\"}";
@@ -28,6 +34,15 @@ public final class Annotate {
                 + "Content-Length: " + body.length + "\r\nConnection: close\r\n\r\n";
         ByteArrayOutputStream received = new ByteArrayOutputStream();
         try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            // A channel of a Unix socket has no time-out of its own: closing it ends what waits.
+            Runnable close = () -> {
+                try {
+                    channel.close();
+                } catch (IOException ignored) {
+                    // It is of no use any more.
+                }
+            };
+            CompletableFuture.runAsync(close, CompletableFuture.delayedExecutor(TIMEOUT_SECONDS, TimeUnit.SECONDS));
             channel.connect(UnixDomainSocketAddress.of(socket));
             for (byte[] part : new byte[][] {head.getBytes(StandardCharsets.US_ASCII), body}) {
                 ByteBuffer buffer = ByteBuffer.wrap(part);
@@ -40,6 +55,8 @@ public final class Annotate {
                 received.write(buffer.array(), 0, buffer.position());
                 buffer.clear();
             }
+        } catch (ClosedChannelException late) {
+            throw new IOException("no answer within " + TIMEOUT_SECONDS + " s", late);
         }
         String answer = received.toString(StandardCharsets.ISO_8859_1);
         int end = answer.indexOf("\r\n\r\n");

@@ -17,7 +17,8 @@ function annotate(socketPath, request) {
         else reject(new Error(`${response.statusCode} ${answer.error.code}: ${answer.error.message}`));
       });
     });
-    sent.setTimeout(60_000, () => sent.destroy(new Error("no answer within 60 s")));
+    // Above the daemon's default_deadline_ms (60 s), so that its 408 comes before this.
+    sent.setTimeout(90_000, () => sent.destroy(new Error("no answer within 90 s")));
     sent.on("error", reject);
     sent.end(JSON.stringify(request));
   });

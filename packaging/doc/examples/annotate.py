@@ -13,7 +13,8 @@ import time
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket; keep one for many notes."""
 
-    def __init__(self, path, timeout=60):
+    # Above the daemon's default_deadline_ms (60 s), so that its 408 comes before this.
+    def __init__(self, path, timeout=90):
         super().__init__("localhost", timeout=timeout)
         self.path = path
 
