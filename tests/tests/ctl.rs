@@ -249,20 +249,32 @@ fn annotate_writes_over_no_note() {
 #[test]
 fn doctor_asks_the_daemons_program_that_lies_beside_it() {
     let site = Site::new(&Config::tiny());
+    site.write("key", &"0123456789abcdef".repeat(4));
     let output = Command::new(binary("mednerctl"))
         .args(["doctor", "--json", "--config"])
         .arg(site.config())
+        .arg("--audit")
+        .arg(site.path(""))
+        .arg("--audit-key")
+        .arg(site.path("key"))
         .env("PATH", "/nonexistent")
         .output()
         .unwrap();
     let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let found = findings
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|finding| finding["about"] == "configuration");
-    let found = found.unwrap()["found"].as_str().unwrap();
-    assert!(found.contains("all is right"), "{found}");
+    let found = |about: &str| {
+        let about = findings
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|finding| finding["about"] == about);
+        let found: Vec<&str> = about.map(|finding| finding["found"].as_str().unwrap()).collect();
+        found.join("\n")
+    };
+    let configuration = found("configuration");
+    assert!(configuration.contains("all is right"), "{configuration}");
+    // Where there is no trail, nothing is said of it.
+    let trail = found("audit trail");
+    assert!(trail.contains("no record is in "), "{trail}");
 }
 
 #[test]

@@ -189,11 +189,13 @@ fn what_needs_a_restart_is_refused_in_a_sentence_that_says_so() {
         ("\"admin.sock\"", "\"other.sock\"", "server.admin_socket"),
         ("threads = 2", "threads = 3", "engine.threads"),
     ] {
-        daemon
-            .site()
-            .write("mednerd.toml", &config.toml().replace(old, new));
+        let text = config.toml().replace(old, new);
+        daemon.site().write("mednerd.toml", &text);
+        let line = 1 + text.lines().position(|line| line.contains(new)).unwrap();
+        let place = format!("{}:{line}", daemon.site().config().display());
         let error = daemon.admin("POST", "/v1/reload").refused(422, "reload_rejected");
-        let sentence = format!("{key} cannot change while mednerd runs; restart it to use the new value");
+        let sentence =
+            format!("{place}: {key} cannot change while mednerd runs; restart it to use the new value");
         assert_eq!(error.details["problems"], json!([sentence]));
         daemon.annotate(SENTENCE);
     }

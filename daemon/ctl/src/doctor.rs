@@ -484,6 +484,12 @@ fn audit(findings: &mut Findings, place: &InstallationPlace) {
         );
     }
     match Verifier::new(files, Some(&key)).all() {
+        Ok(report) if report.faults.is_empty() && report.last == 0 => findings.add(
+            about,
+            Verdict::Warning,
+            format!("no record is in {}", place.audit.display()),
+            "a daemon with [audit] writes one at every start; without [audit] there is none",
+        ),
         Ok(report) if report.faults.is_empty() => {
             let found = format!("{} records, {}, nothing was changed", report.records, bytes(size));
             findings.add(about, Verdict::Ok, found, "");

@@ -396,7 +396,7 @@ impl fmt::Display for Problem {
 }
 
 impl Config {
-    /// Reads `file` and `conf.d/*.toml` beside it.
+    /// Reads `file` and `conf.d/*.toml` beside it, dot files left out.
     ///
     /// Gives what could be read, and every problem of every file with its line: where there are any, the
     /// rest is good for finding more and for nothing else.
@@ -415,7 +415,9 @@ impl Config {
             plugin_policy: PluginPolicy::default(),
             plugins: Vec::new(),
         };
-        for path in files(file, &mut problems) {
+        let paths = files(file, &mut problems);
+        config.whole = problems.is_empty();
+        for path in paths {
             match std::fs::read_to_string(&path) {
                 Ok(text) => config.overlay(&Document::parse(&path, &text, &mut problems), &mut problems),
                 Err(error) => {
