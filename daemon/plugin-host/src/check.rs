@@ -844,3 +844,25 @@ fn document_leaks(bench: &Bench) -> Result<String, String> {
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use mednerd_plugin::Decoded;
+
+    use super::*;
+
+    #[test]
+    fn pieces_that_are_only_as_long_as_their_source_are_counted() {
+        let mut decoded = Decoded::default();
+        decoded.replace("EUR", 0, 3);
+        decoded.copy(" ab", 3);
+        decoded.replace("&", 6, 7);
+        decoded.replace("and", 7, 12);
+        assert_eq!(indivisible(&decoded, "€ ab+PLUS!".as_bytes()), 1);
+        assert_eq!(
+            indivisible(&decoded, "€ ba+PLUS!".as_bytes()),
+            2,
+            "a copy of something else"
+        );
+    }
+}
