@@ -130,6 +130,49 @@ fn a_user_that_is_not_listed_is_refused_on_every_route_of_both_sockets() {
 }
 
 #[test]
+fn a_refused_user_that_writes_all_of_a_large_note_before_it_reads_is_told_so() {
+    if not_root() {
+        return;
+    }
+    // Writes everything first, as most HTTP libraries do; curl looks for an answer in between.
+    const CLIENT: &str = "import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b'POST /v1/annotate HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 8000000\\r\\n\\r\\n')
+client.sendall(b'x' * 8000000)
+print(client.recv(12).decode())";
+    let daemon = Daemon::start(&Config::tiny());
+    open_wide(&daemon);
+    let user = USER.to_string();
+    let output = Command::new("setpriv")
+        .args([
+            "--reuid",
+            &user,
+            "--regid",
+            &user,
+            "--clear-groups",
+            "python3",
+            "-c",
+            CLIENT,
+        ])
+        .arg(daemon.site().socket())
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        printed,
+        "HTTP/1.1 403\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(
+        daemon.status().queue.bytes,
+        0,
+        "of a stranger's note nothing is kept"
+    );
+}
+
+#[test]
 fn the_mode_of_the_socket_already_keeps_strangers_out() {
     if not_root() {
         return;

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use mednerd_tests::daemon::binary;
+use mednerd_tests::http::message;
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Site, eventually};
 use serde_json::{Value, json};
@@ -171,6 +172,11 @@ fn what_cannot_be_written_down_is_not_answered() {
         assert_eq!(reply.header("retry-after"), Some("30"));
         reply.refused(503, "audit_unavailable");
     }
+    // Whoever writes before it reads is told as well.
+    let mut client = daemon.connect();
+    let large = json!({"text": "x".repeat(1_000_000)}).to_string();
+    client.send(message("POST", "/v1/annotate", large)).unwrap();
+    client.reply().unwrap().refused(503, "audit_unavailable");
     let lines = daemon.batch(format!("{body}\n"));
     assert!(lines.text().contains("audit_unavailable"), "{}", lines.text());
     assert!(daemon.metric("mednerd_audit_failures_total") >= 1.0);
@@ -340,11 +346,7 @@ fn a_client_that_went_away_is_in_the_trail() {
     let (text, _) = mednerd_tests::notes::long_note(200_000);
     let mut connection = daemon.connect();
     connection
-        .send(mednerd_tests::http::message(
-            "POST",
-            "/v1/annotate",
-            json!({"text": text}).to_string(),
-        ))
+        .send(message("POST", "/v1/annotate", json!({"text": text}).to_string()))
         .unwrap();
     eventually("the document is admitted", || daemon.status().queue.documents > 0);
     drop(connection);

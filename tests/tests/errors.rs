@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::ErrorKind;
+use std::net::Shutdown;
 use std::time::Duration;
 
 use mednerd_client::api::ErrorBody;
-use mednerd_tests::http::{head, message};
+use mednerd_tests::http::{chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Connection, Daemon, Reply, eventually};
 use serde_json::{Value, json};
@@ -188,6 +189,106 @@ fn a_client_that_writes_a_body_too_large_before_it_reads_gets_its_answer() {
 }
 
 #[test]
+fn a_client_that_writes_all_of_a_refused_request_before_it_reads_gets_its_answer() {
+    let daemon = Daemon::start(&Config::tiny());
+    let body = "x".repeat(8 << 20);
+    let mut client = daemon.connect();
+    for (method, route, header, code) in [
+        ("POST", "/v1/nothing", "x: y", (404, "route_not_found")),
+        ("PUT", "/v1/annotate", "x: y", (405, "method_not_allowed")),
+        (
+            "GET",
+            "/healthz",
+            "content-encoding: br",
+            (415, "content_encoding"),
+        ),
+        (
+            "POST",
+            "/v1/annotate",
+            "content-encoding: gzip",
+            (415, "content_encoding"),
+        ),
+        (
+            "POST",
+            "/v1/annotate/batch",
+            "content-encoding: gzip",
+            (415, "content_encoding"),
+        ),
+    ] {
+        let start = format!("{method} {route} HTTP/1.1\r\nhost: x\r\n{header}\r\n");
+        client
+            .send(format!("{start}content-length: {}\r\n\r\n", body.len()))
+            .unwrap();
+        client.send(&body).unwrap();
+        client.reply().unwrap().refused(code.0, code.1);
+        client.send(start + "transfer-encoding: chunked\r\n\r\n").unwrap();
+        client.send(chunk(body.as_bytes())).unwrap();
+        client.send(chunk(b"")).unwrap();
+        client.reply().unwrap().refused(code.0, code.1);
+    }
+    client.request("GET", "/healthz", "").unwrap().ok();
+    drop(client);
+    daemon.wait_idle();
+}
+
+#[test]
+fn a_refused_request_is_not_read_for_ever() {
+    // Not more than the largest body there may be.
+    let daemon = Daemon::start(&Config::tiny().server("max_text_bytes", 1_000));
+    let mut endless = daemon.connect();
+    endless.send(head("POST", "/v1/nothing", 1 << 40)).unwrap();
+    let piece = vec![b'x'; 64 << 10];
+    eventually("the daemon takes no more", || endless.send(&piece).is_err());
+    endless.reply().unwrap().refused(404, "route_not_found");
+
+    // Not longer than any other request may pause or be idle.
+    let daemon = Daemon::start(&impatient());
+    let mut silent = daemon.connect();
+    silent.send(head("POST", "/v1/nothing", 100)).unwrap();
+    silent.reply().unwrap().refused(404, "route_not_found");
+    assert_eq!(silent.until_closed().unwrap(), b"");
+    let mut slow = daemon.connect();
+    slow.send(head("POST", "/v1/nothing", 1 << 20)).unwrap();
+    slow.reply().unwrap().refused(404, "route_not_found");
+    eventually("the daemon closes", || {
+        std::thread::sleep(Duration::from_millis(20));
+        slow.send("x").is_err()
+    });
+    drop((silent, slow));
+    daemon.wait_idle();
+}
+
+#[test]
+fn who_has_finished_sending_gets_every_answer() {
+    let daemon = Daemon::start(&Config::default());
+    let (text, _) = long_note(2_000);
+    // An answer larger than a socket's buffer, after some time to compute.
+    let large = json!({"text": text, "context": "x".repeat(2_000_000)}).to_string();
+    let line = format!("{}\n", json!({"text": text}));
+    for (request, status) in [
+        (message("POST", "/v1/annotate", &large), 200),
+        (message("POST", "/v1/annotate/batch", line.repeat(4)), 200),
+        (message("GET", "/healthz", ""), 200),
+        (message("POST", "/v1/nothing", &large), 404),
+        (head("POST", "/v1/annotate", 10), 400),
+    ] {
+        let mut client = daemon.connect();
+        client.send(&request).unwrap();
+        client.writer().shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.reply().unwrap().status, status);
+        assert_eq!(client.until_closed().unwrap(), b"");
+    }
+    // Two at once, as one writes who knows no better.
+    let mut client = daemon.connect();
+    client.send(message("GET", "/healthz", "").repeat(2)).unwrap();
+    client.writer().shutdown(Shutdown::Write).unwrap();
+    client.reply().unwrap().ok();
+    client.reply().unwrap().ok();
+    assert_eq!(client.until_closed().unwrap(), b"");
+    daemon.wait_idle();
+}
+
+#[test]
 fn a_deadline_that_passes_is_408() {
     let daemon = Daemon::start(&Config::default().server("max_deadline_ms", 5));
     let (text, _) = long_note(100_000);
@@ -309,18 +410,43 @@ fn what_is_not_http_is_refused_and_harms_nobody() {
 }
 
 #[test]
-fn one_connection_more_than_allowed_waits_for_its_turn() {
-    let daemon = Daemon::start(&Config::tiny().server("max_connections", 2));
+fn one_connection_more_than_allowed_takes_the_place_of_the_longest_idle_one() {
+    let daemon = Daemon::start(&Config::tiny().server("max_connections", 3));
+    let mut silent = daemon.connect();
     let mut first = daemon.connect();
     let mut second = daemon.connect();
-    first.request("GET", "/healthz", "").unwrap().ok();
     second.request("GET", "/healthz", "").unwrap().ok();
+    first.request("GET", "/healthz", "").unwrap().ok();
+    let mut stay = Vec::new();
+    // One after the other, by who has been idle longest.
+    for longest in [&mut silent, &mut second] {
+        let mut new = daemon.connect();
+        new.request("GET", "/healthz", "").unwrap().ok();
+        assert_eq!(longest.until_closed().unwrap(), b"");
+        first.request("GET", "/healthz", "").unwrap().ok();
+        stay.push(new);
+    }
+}
+
+#[test]
+fn one_connection_more_than_allowed_waits_where_none_is_idle() {
+    let daemon = Daemon::start(&Config::tiny().server("max_connections", 2));
+    let body = json!({"text": SENTENCE}).to_string();
+    let mut busy: Vec<_> = (0..2).map(|_| daemon.connect()).collect();
+    for client in &mut busy {
+        client.send(head("POST", "/v1/annotate", body.len())).unwrap();
+        client.send(&body[..1]).unwrap();
+    }
+    eventually("both are being read", || daemon.status().queue.bytes == 2);
     let mut third = daemon.connect();
     third.send(message("GET", "/healthz", "")).unwrap();
-    first.request("GET", "/healthz", "").unwrap().ok();
     assert_eq!(daemon.status().queue.connections, 2);
-    drop(first);
+    busy[1].send(&body[1..]).unwrap();
+    busy[1].reply().unwrap().ok();
     third.reply().unwrap().ok();
+    assert_eq!(busy[1].until_closed().unwrap(), b"", "idle, it made room");
+    busy[0].send(&body[1..]).unwrap();
+    busy[0].reply().unwrap().ok();
 }
 
 #[test]

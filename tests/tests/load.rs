@@ -1,6 +1,7 @@
 //! Too much at once, and clients that leave: bounded work, bounded memory, nothing left behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::net::Shutdown;
 use std::sync::Barrier;
 
 use mednerd_client::api::{AnnotateResponse, Status};
@@ -147,6 +148,23 @@ fn work_of_clients_that_hang_up_is_dropped() {
         "{spent} ticks for eight dropped notes where one takes {cost}"
     );
     assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
+}
+
+#[test]
+fn work_of_a_client_that_finished_sending_and_then_hangs_up_is_dropped() {
+    let daemon = Daemon::start(&Config::default().server("default_deadline_ms", 600_000));
+    let (text, _) = long_note(400_000);
+    let line = json!({"text": text}).to_string();
+    for route in ["/v1/annotate", "/v1/annotate/batch"] {
+        let mut client = daemon.connect();
+        client.send(message("POST", route, &line)).unwrap();
+        client.writer().shutdown(Shutdown::Write).unwrap();
+        eventually("it is admitted", || daemon.status().queue.documents == 1);
+        drop(client);
+        daemon.wait_idle();
+    }
+    let counts = daemon.status().requests;
+    assert_eq!((counts.ok, counts.abandoned), (0, 2), "{counts:?}");
 }
 
 #[test]

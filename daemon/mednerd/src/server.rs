@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,15 +19,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::net::UnixListener;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::access::{Door, Peer, Policy};
 use crate::app::App;
 use crate::config::Server;
-use crate::wire::{Control, Wire};
+use crate::http::{Received, Rest};
+use crate::sync::{Gate, Pass};
+use crate::wire::{Control, Exchange, Wire};
 
 /// How long a connection from which nothing came yet may take to speak when the daemon is told to stop.
 const FIRST_WORDS: Duration = Duration::from_millis(250);
@@ -222,20 +224,34 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         // Of its own: however many clients there are, an administrator and the health check get in.
         Door::Admin => Arc::default(),
     };
+    let idled = Arc::new(Notify::new());
+    let wire = |stream| {
+        Wire::new(
+            stream,
+            app.generation().config.server.stall_timeout,
+            Arc::clone(&idled),
+        )
+    };
+    // Those that ended among them.
+    let mut open: Vec<Weak<Control>> = Vec::new();
     loop {
         let accepted = tokio::select! {
             accepted = socket.listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
+        if open.len() > 2 * connections.len() + 16 {
+            open.retain(|control| control.strong_count() > 0);
+        }
         match accepted {
             Ok((stream, _)) => {
-                let limit = app.generation().config.server.max_connections;
                 let pass = tokio::select! {
-                    pass = gate.enter(1, limit) => Some(pass),
+                    pass = room(&app, &gate, &open, &idled) => Some(pass),
                     _ = stop.wait_for(|stop| *stop) => None,
                 };
-                let connection = connection(Arc::clone(&app), router.clone(), stream, stop.clone());
+                let wire = wire(stream);
+                open.push(Arc::downgrade(&wire.1));
+                let connection = connection(Arc::clone(&app), router.clone(), wire, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(pass);
@@ -258,17 +274,64 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         while let Ok(Ok((stream, _))) =
             tokio::time::timeout(Duration::from_millis(10), socket.listener.accept()).await
         {
-            connections.spawn(connection(Arc::clone(&app), router.clone(), stream, stop.clone()));
+            connections.spawn(connection(
+                Arc::clone(&app),
+                router.clone(),
+                wire(stream),
+                stop.clone(),
+            ));
         }
     }
     drop(socket.listener);
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop: watch::Receiver<bool>) {
-    let generation = app.generation();
-    let server = &generation.config.server;
-    let (wire, control) = Wire::new(stream, server.stall_timeout);
+/// Room for one more connection. Where there is none, the one that has been idle longest is closed; where none is idle, the
+/// new one waits for the first that is.
+async fn room(app: &App, gate: &Arc<Gate>, open: &[Weak<Control>], idled: &Notify) -> Pass {
+    loop {
+        let limit = app.generation().config.server.max_connections;
+        if let Some(pass) = gate.try_enter(1, limit) {
+            return pass;
+        }
+        {
+            let open = open.iter().filter_map(Weak::upgrade);
+            let idle: Vec<_> = open.filter(|control| !control.is_busy()).collect();
+            if !idle.iter().any(|control| control.is_leaving())
+                && let Some(longest) = idle.iter().min_by_key(|control| control.idle_since())
+            {
+                longest.make_leave();
+            }
+        }
+        tokio::select! {
+            pass = gate.enter(1, limit) => return pass,
+            () = idled.notified() => {}
+        }
+    }
+}
+
+async fn connection(
+    app: Arc<App>,
+    router: Router,
+    (wire, control): (Wire, Arc<Control>),
+    stop: watch::Receiver<bool>,
+) {
+    // Requests are taken first: what a client that has gone sent before is still counted as abandoned.
+    tokio::select! {
+        biased;
+        () = exchange(app, router, wire, &control, stop) => {}
+        () = control.hung_up() => {}
+    }
+}
+
+/// Answers the requests of one connection.
+async fn exchange(
+    app: Arc<App>,
+    router: Router,
+    wire: Wire,
+    control: &Arc<Control>,
+    mut stop: watch::Receiver<bool>,
+) {
     let peer = match Peer::of(control.stream()) {
         Ok(peer) => peer,
         Err(error) => {
@@ -276,41 +339,53 @@ async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop:
             return;
         }
     };
+    let mut http = http1::Builder::new();
+    let rest = {
+        let server = &app.generation().config.server;
+        http.timer(TokioTimer::new())
+            .header_read_timeout(server.idle_timeout)
+            // Who has finished sending may wait for the answer; who has gone is told otherwise.
+            .half_close(true)
+            // For each connection; the default is 400 KiB.
+            .max_buf_size(64 << 10);
+        Rest::of(server)
+    };
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        let (router, control) = (router.clone(), Arc::clone(&control));
+        let exchange = Arc::new(control.begin());
+        let request = request.map(|body| Body::new(Received::new(body, rest, Arc::clone(&exchange))));
+        let router = router.clone();
         async move {
-            let response = router.oneshot(request.map(Body::new)).await;
-            response.map(|response| response.map(|body| Tracked { body, control }))
+            let response = router.oneshot(request).await;
+            response.map(|response| {
+                response.map(|body| Tracked {
+                    body,
+                    _exchange: exchange,
+                })
+            })
         }
     });
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(server.idle_timeout)
-        // For each connection; the default is 400 KiB.
-        .max_buf_size(64 << 10);
-    let idle = Arc::clone(&control);
-    drop(generation);
     let mut http = pin!(http.serve_connection(TokioIo::new(wire), service));
     let came_in_time = !*stop.borrow();
     // What ends a connection early (a client that hung up or stalled) is the client's affair.
-    tokio::select! {
+    let stopped = tokio::select! {
         _ = http.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
-    }
+        _ = stop.wait_for(|stop| *stop) => true,
+        () = control.is_to_leave() => false,
+    };
     let taken = async || {
-        while !idle.is_busy() {
+        while !control.is_busy() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     // Who has only just come is about to speak. Those who come later could hold the end up for ever.
-    if came_in_time && !idle.was_heard() {
+    if stopped && came_in_time && !control.was_heard() {
         tokio::select! {
             _ = http.as_mut() => return,
             _ = tokio::time::timeout(FIRST_WORDS, taken()) => {}
         }
     }
-    if idle.cut_off() {
+    if control.cut_off() {
         // A request is there that nobody read yet: it was sent in time and is served.
         tokio::select! {
             _ = http.as_mut() => return,
@@ -321,10 +396,10 @@ async fn connection(app: Arc<App>, router: Router, stream: UnixStream, mut stop:
     let _ = http.await;
 }
 
-/// An answer's body that tells the connection when all of it was handed over.
+/// An answer's body, which holds the exchange until all of it was handed over.
 struct Tracked {
     body: Body,
-    control: Arc<Control>,
+    _exchange: Arc<Exchange>,
 }
 
 impl http_body::Body for Tracked {
@@ -344,12 +419,6 @@ impl http_body::Body for Tracked {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        self.control.idle();
     }
 }
 

@@ -1,19 +1,23 @@
 //! One connection's bytes. Adds to a Unix stream what a daemon needs: a write that stalls ends the
-//! connection, and reading can be cut off at a moment such that what was sent before it is served and
-//! what comes after it fails at the sender.
+//! connection, reading can be cut off at a moment such that what was sent before it is served and
+//! what comes after it fails at the sender, and a client that has gone is told from one that has only
+//! finished sending.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::sync::lock;
 
 /// The half that the HTTP implementation reads and writes.
 pub struct Wire {
@@ -25,7 +29,19 @@ pub struct Wire {
 /// The half that the accept loop keeps.
 pub struct Control {
     stream: UnixStream,
-    busy: AtomicBool,
+    /// Requests whose [`Exchange`] is there.
+    exchanges: AtomicUsize,
+    /// Something of a request was read that has no [`Exchange`] yet.
+    begun: AtomicBool,
+    /// An exchange began or ended.
+    changed: Notify,
+    /// Since when no request is under way.
+    idle_since: Mutex<Instant>,
+    /// The accept loop's, told where this connection becomes idle.
+    idled: Arc<Notify>,
+    /// It is to make room for another.
+    leave: Notify,
+    leaving: AtomicBool,
     /// The client has sent something.
     heard: AtomicBool,
     /// The request under way is to be the last.
@@ -34,11 +50,17 @@ pub struct Control {
 }
 
 impl Wire {
-    /// Both halves of a connection whose writes may pause for `stall`.
-    pub fn new(stream: UnixStream, stall: Duration) -> (Self, Arc<Control>) {
+    /// Both halves of a connection whose writes may pause for `stall`. Whenever it becomes idle, `idled` is notified.
+    pub fn new(stream: UnixStream, stall: Duration, idled: Arc<Notify>) -> (Self, Arc<Control>) {
         let control = Arc::new(Control {
             stream,
-            busy: AtomicBool::new(false),
+            exchanges: AtomicUsize::new(0),
+            begun: AtomicBool::new(false),
+            changed: Notify::new(),
+            idle_since: Mutex::new(Instant::now()),
+            idled,
+            leave: Notify::new(),
+            leaving: AtomicBool::new(false),
             heard: AtomicBool::new(false),
             last: AtomicBool::new(false),
             cut: AtomicBool::new(false),
@@ -69,18 +91,65 @@ impl Control {
         &self.stream
     }
 
-    /// A request's answer was handed over: between requests again. Its end is not written yet, so the
-    /// client has not sent the next one.
-    pub fn idle(&self) {
-        self.busy.store(false, Ordering::SeqCst);
-        if self.last.load(Ordering::SeqCst) {
-            self.cut_reading();
-        }
+    /// A request was read so far that it can be answered.
+    pub fn begin(self: &Arc<Self>) -> Exchange {
+        self.exchanges.fetch_add(1, Ordering::SeqCst);
+        self.begun.store(false, Ordering::SeqCst);
+        self.changed.notify_one();
+        Exchange(Arc::clone(self))
     }
 
     /// Whether a request is being read or answered.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::SeqCst)
+        self.begun.load(Ordering::SeqCst) || self.is_answering()
+    }
+
+    fn is_answering(&self) -> bool {
+        self.exchanges.load(Ordering::SeqCst) > 0
+    }
+
+    /// Since when no request is under way; of no meaning where one is.
+    pub fn idle_since(&self) -> Instant {
+        *lock(&self.idle_since)
+    }
+
+    /// Asks it to end, for which [`Self::is_to_leave`] waits.
+    pub fn make_leave(&self) {
+        self.leaving.store(true, Ordering::SeqCst);
+        self.leave.notify_one();
+    }
+
+    /// Whether it was asked to end.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is asked to end.
+    pub async fn is_to_leave(&self) {
+        self.leave.notified().await;
+    }
+
+    /// Waits until the client of a request under way has gone for good. One that has only finished sending waits for
+    /// its answer: that is not told.
+    pub async fn hung_up(&self) {
+        loop {
+            if self.is_answering()
+                && let Ok(watch) = self.watch()
+            {
+                tokio::select! {
+                    () = both_ends_closed(&watch) => return,
+                    () = self.changed.notified() => {}
+                }
+            } else {
+                self.changed.notified().await;
+            }
+        }
+    }
+
+    /// A registration of its own, for as long as a request takes: what is forgotten there, the connection's own reads and
+    /// writes do not miss.
+    fn watch(&self) -> io::Result<UnixStream> {
+        UnixStream::from_std(self.stream.as_fd().try_clone_to_owned()?.into())
     }
 
     /// Whether the client has sent anything so far.
@@ -103,10 +172,47 @@ impl Control {
         matches!(recv(self.stream.as_raw_fd(), &mut byte, peek), Ok(1..))
     }
 
+    fn end(&self) {
+        if self.exchanges.fetch_sub(1, Ordering::SeqCst) > 1 {
+            return;
+        }
+        *lock(&self.idle_since) = Instant::now();
+        if self.last.load(Ordering::SeqCst) {
+            self.cut_reading();
+        }
+        self.changed.notify_one();
+        self.idled.notify_one();
+    }
+
     fn cut_reading(&self) {
         self.cut.store(true, Ordering::SeqCst);
         // Fails only where the client has gone: then there is nothing to cut.
         let _ = shutdown(self.stream.as_raw_fd(), Shutdown::Read);
+    }
+}
+
+/// A request under way: from its head until its body was read and its answer handed over. Its answer's end is not written
+/// before that, or its body's not sent, so the client has not sent the next one.
+pub struct Exchange(Arc<Control>);
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Waits until the other side has closed both directions, of which only that of writing tells.
+async fn both_ends_closed(watch: &UnixStream) {
+    loop {
+        match watch.ready(Interest::WRITABLE).await {
+            Ok(ready) if ready.is_write_closed() => return,
+            // Forgets that there is room, so that the next event is waited for.
+            Ok(_) => drop(watch.try_io(Interest::WRITABLE, || {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            })),
+            // The runtime ends.
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -125,7 +231,7 @@ impl AsyncRead for Wire {
                 Ok(count) => {
                     if count > 0 {
                         control.heard.store(true, Ordering::SeqCst);
-                        control.busy.store(true, Ordering::SeqCst);
+                        control.begun.store(!control.is_answering(), Ordering::SeqCst);
                     }
                     buffer.advance(count);
                     return Poll::Ready(Ok(()));
@@ -177,7 +283,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_before_the_cut_is_read_and_later_writes_fail() {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let (mut wire, control) = Wire::new(server, Duration::from_secs(5));
+        let (mut wire, control) = Wire::new(server, Duration::from_secs(5), Arc::default());
         client.write_all(b"before").await.unwrap();
         assert!(control.cut_off());
         let mut buffer = [0; 16];
@@ -194,14 +300,17 @@ mod tests {
     #[tokio::test]
     async fn a_request_under_way_is_finished_and_then_the_last() {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let (mut wire, control) = Wire::new(server, Duration::from_secs(5));
+        let (mut wire, control) = Wire::new(server, Duration::from_secs(5), Arc::default());
         let mut buffer = [0; 16];
         client.write_all(b"half of a").await.unwrap();
         assert_eq!(wire.read(&mut buffer).await.unwrap(), 9);
-        assert!(!control.cut_off());
+        assert!(control.is_busy() && !control.cut_off());
         client.write_all(b" request").await.unwrap();
         assert_eq!(wire.read(&mut buffer).await.unwrap(), 8);
-        control.idle();
+        let exchange = control.begin();
+        assert!(control.is_busy());
+        drop(exchange);
+        assert!(!control.is_busy());
         let error = client.write_all(b"another").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
@@ -209,14 +318,27 @@ mod tests {
     #[tokio::test]
     async fn an_idle_connection_has_nothing_to_lose() {
         let (_client, server) = UnixStream::pair().unwrap();
-        let (_wire, control) = Wire::new(server, Duration::from_secs(5));
+        let (_wire, control) = Wire::new(server, Duration::from_secs(5), Arc::default());
         assert!(!control.cut_off());
+    }
+
+    #[tokio::test]
+    async fn who_finished_sending_is_not_gone_and_who_closed_is() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let (_wire, control) = Wire::new(server, Duration::from_secs(5), Arc::default());
+        let _exchange = control.begin();
+        client.shutdown().await.unwrap();
+        let mut gone = std::pin::pin!(control.hung_up());
+        let told = tokio::time::timeout(Duration::from_millis(50), gone.as_mut()).await;
+        assert!(told.is_err(), "it may still read");
+        drop(client);
+        gone.await;
     }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_given_up() {
         let (_client, server) = UnixStream::pair().unwrap();
-        let (mut wire, _control) = Wire::new(server, Duration::from_millis(50));
+        let (mut wire, _control) = Wire::new(server, Duration::from_millis(50), Arc::default());
         let error = wire.write_all(&vec![0; 16 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

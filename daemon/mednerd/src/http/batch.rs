@@ -32,18 +32,12 @@ const MAX_BATCHES: usize = 8;
 pub async fn annotate(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
-    mut body: Body,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let Some(place) = app.batches.try_enter(1, MAX_BATCHES) else {
-        let retry_after = app.retry_after();
-        // Beside the answer: who writes before it reads sees it, who reads first need not wait.
-        tokio::spawn(async move {
-            let generation = app.generation();
-            let server = &generation.config.server;
-            body::discard(&mut body, server.stall_timeout, body::largest(server)).await;
-        });
-        return Err(ApiError::Busy { retry_after });
-    };
+    let place = app.batches.try_enter(1, MAX_BATCHES);
+    let place = place.ok_or_else(|| ApiError::Busy {
+        retry_after: app.retry_after(),
+    })?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(drive(app, peer, body, sender, place));
     let mut response = Body::new(Lines(receiver)).into_response();

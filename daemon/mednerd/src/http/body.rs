@@ -1,11 +1,16 @@
 //! Request bodies: read within a size, a pause between two pieces, and the daemon's budget of bytes
-//! held at once.
+//! held at once; and read to their end where the request is refused.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
 
 use super::ApiError;
 use crate::app::App;
@@ -22,7 +27,10 @@ pub fn largest(server: &Server) -> usize {
 /// # Errors
 /// [`ApiError::BodyTimeout`] after `pause` without one, [`ApiError::BodyIncomplete`] where the
 /// connection broke.
-pub async fn piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, ApiError> {
+pub async fn piece(
+    body: &mut (impl http_body::Body<Data = Bytes> + Unpin),
+    pause: Duration,
+) -> Result<Option<Bytes>, ApiError> {
     loop {
         let frame = tokio::time::timeout(pause, body.frame()).await;
         match frame {
@@ -52,30 +60,113 @@ pub async fn whole(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8
     let mut share = app.bytes.pass();
     let mut bytes = Vec::new();
     while let Some(data) = piece(&mut body, server.stall_timeout).await? {
-        let error = if bytes.len() + data.len() > limit {
-            ApiError::BodyTooLarge { limit }
-        } else if !share.try_grow(data.len(), server.max_queued_bytes) {
-            ApiError::Busy {
+        if bytes.len() + data.len() > limit {
+            return Err(ApiError::BodyTooLarge { limit });
+        }
+        if !share.try_grow(data.len(), server.max_queued_bytes) {
+            return Err(ApiError::Busy {
                 retry_after: app.retry_after(),
-            }
-        } else {
-            bytes.extend_from_slice(&data);
-            continue;
-        };
-        drop((bytes, share));
-        discard(&mut body, server.stall_timeout, limit).await;
-        return Err(error);
+            });
+        }
+        bytes.extend_from_slice(&data);
     }
     Ok((bytes, share))
 }
 
-/// Reads on without keeping anything, so that a client that writes before it reads sees its answer
-/// and not a broken pipe. Bounded: who sends more than another `limit` has its connection closed.
-pub async fn discard(body: &mut Body, pause: Duration, limit: usize) {
+/// How much is read of a body that nobody wants any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    bytes: usize,
+    pause: Duration,
+    time: Duration,
+}
+
+impl Rest {
+    /// What the largest body has, without longer pauses than any may have, for no longer than a connection may be idle.
+    pub fn of(server: &Server) -> Self {
+        Self {
+            bytes: largest(server),
+            pause: server.stall_timeout,
+            time: server.idle_timeout,
+        }
+    }
+}
+
+/// A body as it comes in. Whoever drops it early has the rest of it read, beside the answer and without keeping anything
+/// of it: a client that writes before it reads sees its answer and not a broken pipe. Who sends more than [`Rest`], or had
+/// stopped sending, has its connection closed. Holds a `T` until then.
+pub struct Received<T: Send + 'static> {
+    body: Option<Incoming>,
+    rest: Rest,
+    /// When the last of it came.
+    heard: Instant,
+    held: Option<T>,
+}
+
+impl<T: Send + 'static> Received<T> {
+    /// Of a request.
+    pub fn new(body: Incoming, rest: Rest, held: T) -> Self {
+        Self {
+            body: Some(body),
+            rest,
+            heard: Instant::now(),
+            held: Some(held),
+        }
+    }
+}
+
+impl<T: Send + Unpin + 'static> http_body::Body for Received<T> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        self.heard = Instant::now();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let none = || SizeHint::with_exact(0);
+        self.body.as_ref().map_or_else(none, http_body::Body::size_hint)
+    }
+}
+
+impl<T: Send + 'static> Drop for Received<T> {
+    fn drop(&mut self) {
+        let body = self
+            .body
+            .take()
+            .filter(|body| !http_body::Body::is_end_stream(body));
+        if let (Some(body), Ok(runtime)) = (body, Handle::try_current())
+            && self.heard.elapsed() < self.rest.pause
+        {
+            let (rest, held) = (self.rest, self.held.take());
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(rest.time, discard(body, rest)).await;
+                drop(held);
+            });
+        }
+    }
+}
+
+async fn discard(mut body: Incoming, rest: Rest) {
     let mut read = 0;
-    while let Ok(Some(data)) = piece(body, pause).await {
+    while let Ok(Some(data)) = piece(&mut body, rest.pause).await {
         read += data.len();
-        if read > limit {
+        if read > rest.bytes {
             return;
         }
     }

@@ -29,6 +29,7 @@ use crate::app::App;
 use crate::audit;
 use crate::metrics::{self, RequestLabels};
 pub use annotate::Answer;
+pub use body::{Received, Rest};
 pub use error::ApiError;
 pub use openapi::document as openapi;
 pub use request::Request as AnnotateRequest;
