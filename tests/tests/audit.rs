@@ -167,6 +167,12 @@ fn what_cannot_be_written_down_is_not_answered() {
     let path = site.path("trail/audit.ndjson");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
+    for reply in [
+        daemon.request("GET", "/readyz", ""),
+        daemon.admin("GET", "/readyz"),
+    ] {
+        reply.refused(503, "audit_unavailable");
+    }
     for _ in 0..3 {
         let reply = daemon.request("POST", "/v1/annotate", &body);
         assert_eq!(reply.header("retry-after"), Some("30"));
@@ -181,7 +187,11 @@ fn what_cannot_be_written_down_is_not_answered() {
     assert!(lines.text().contains("audit_unavailable"), "{}", lines.text());
     assert!(daemon.metric("mednerd_audit_failures_total") >= 1.0);
     assert_eq!(daemon.request("GET", "/healthz", "").status, 200);
+    daemon
+        .request("GET", "/readyz", "")
+        .refused(503, "audit_unavailable");
     fs::remove_dir(&path).unwrap();
+    daemon.request("GET", "/readyz", "").ok();
     daemon.request("POST", "/v1/annotate", &body).ok();
     assert!(daemon.log().contains("can be written again"), "{}", daemon.log());
     daemon.stop();

@@ -130,9 +130,11 @@ impl Audit {
 
     /// Whether a record can be written as far as is known; where the last could not, it is tried.
     fn is_possible(&self) -> bool {
-        if !self.failing.load(Ordering::Relaxed) {
-            return true;
-        }
+        !self.failing.load(Ordering::Relaxed) || self.probe()
+    }
+
+    /// Whether a record can be written, found out by trying.
+    fn probe(&self) -> bool {
         let tried = lock(&self.trail).probe();
         self.tell(tried.as_ref().err());
         tried.is_ok()
@@ -196,6 +198,21 @@ pub fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
     }
 }
 
+/// Whether documents are answered as far as the trail goes, found out by trying; takes the disk's time.
+///
+/// # Errors
+/// [`ApiError::AuditUnavailable`]
+pub fn is_ready(app: &App) -> Result<(), ApiError> {
+    match &app.audit {
+        Some(audit) if refuses(app) && !audit.probe() => Err(ApiError::AuditUnavailable),
+        _ => Ok(()),
+    }
+}
+
+fn refuses(app: &App) -> bool {
+    app.generation().config.audit.on_failure == OnFailure::Refuse
+}
+
 /// The account of one document. It is closed with what came of it, or else, where the client went away and the
 /// future that holds this was dropped, as abandoned.
 pub struct Account<'a> {
@@ -226,7 +243,7 @@ impl<'a> Account<'a> {
     /// [`ApiError::AuditUnavailable`]
     pub fn is_possible(&self) -> Result<(), ApiError> {
         match &self.app.audit {
-            Some(audit) if self.refuses() && !audit.is_possible() => Err(ApiError::AuditUnavailable),
+            Some(audit) if refuses(self.app) && !audit.is_possible() => Err(ApiError::AuditUnavailable),
             _ => Ok(()),
         }
     }
@@ -267,7 +284,7 @@ impl<'a> Account<'a> {
             }
         }
         let written = self.write();
-        let answer = if written || !self.refuses() {
+        let answer = if written || !refuses(self.app) {
             answer
         } else {
             Err(ApiError::AuditUnavailable)
@@ -278,10 +295,6 @@ impl<'a> Account<'a> {
             Err(_) => "failed",
         });
         answer
-    }
-
-    fn refuses(&self) -> bool {
-        self.app.generation().config.audit.on_failure == OnFailure::Refuse
     }
 
     fn write(&mut self) -> bool {

@@ -108,7 +108,11 @@ async fn healthz() -> Response {
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     match app.health.state() {
-        ServiceState::Ready => Ok(healthz().await),
+        ServiceState::Ready => {
+            let tried = tokio::task::spawn_blocking(move || audit::is_ready(&app)).await;
+            tried.map_err(|_| ApiError::Internal)??;
+            Ok(healthz().await)
+        }
         ServiceState::Stopping => Err(ApiError::Stopping),
         ServiceState::Unhealthy => Err(ApiError::NotReady {
             reason: app.health.failure().unwrap_or_default(),
