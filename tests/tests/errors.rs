@@ -22,7 +22,7 @@ fn impatient() -> Config {
 fn each_malformed_request_has_its_code_and_leaves_the_connection_usable() {
     let daemon = Daemon::start(&Config::tiny());
     let mut client = daemon.connect();
-    let cases: [(&[u8], &str); 24] = [
+    let cases: [(&[u8], &str); 29] = [
         (b"", "malformed_json"),
         (b"{", "malformed_json"),
         (b"{\"text\":\"a\"", "malformed_json"),
@@ -45,6 +45,17 @@ fn each_malformed_request_has_its_code_and_leaves_the_connection_usable() {
         (b"{\"text\":\"a\",\"deadline_ms\":-1}", "invalid_field"),
         (b"{\"text\":\"a\",\"deadline_ms\":1.5}", "invalid_field"),
         (b"{\"text\":\"a\",\"threshold\":\"high\"}", "invalid_field"),
+        (b"{\"text\":\"a\",\"link\":[]}", "invalid_field"),
+        (b"{\"text\":\"a\",\"link\":[3]}", "invalid_field"),
+        (
+            b"{\"text\":\"a\",\"link\":{\"top_k\":1,\"top_k\":1}}",
+            "invalid_field",
+        ),
+        (b"{\"text\":\"a\",\"labels\":[[\"drug\"]]}", "invalid_field"),
+        (
+            b"{\"text\":\"a\",\"labels\":[[\"drug\",[\"x\"]]]}",
+            "invalid_field",
+        ),
         (b"{\"text\":\"a\",\"text\":\"b\"}", "duplicate_field"),
         (b"{\"text\":\"a\",\"Text\":\"b\"}", "unknown_field"),
     ];
@@ -62,6 +73,9 @@ fn each_malformed_request_has_its_code_and_leaves_the_connection_usable() {
         }
     }
     assert_eq!(client.request("GET", "/healthz", "").unwrap().status, 200);
+    let array = json!(["tiny", mednerd_tests::daemon::tiny_model()]).to_string();
+    let reply = daemon.admin_with("POST", "/v1/models", array);
+    reply.refused(400, "invalid_field");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 //! is ignored, so that an older client reads a newer daemon. Nothing here talks to a socket.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The unit in which `begin` and `end` count from the start of the text.
@@ -72,6 +75,7 @@ pub enum Link {
     /// With every vocabulary, or not at all.
     All(bool),
     /// With a choice of how many concepts, from which vocabularies, with which codes.
+    #[serde(deserialize_with = "object")]
     Choice(LinkChoice),
 }
 
@@ -98,7 +102,23 @@ pub enum Label {
     /// In these words.
     Name(String),
     /// In these words and others.
+    #[serde(deserialize_with = "object")]
     Group(LabelGroup),
+}
+
+/// An object and nothing else: a derived struct reads an array of its fields as well.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 /// A label and other words for it.

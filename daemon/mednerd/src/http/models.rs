@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{LoadRequest, ModelsResponse, ReloadResponse};
+use serde_json::value::RawValue;
 
 use super::{ApiError, body, respond};
 use crate::app::App;
@@ -22,13 +23,19 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 pub async fn load(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
     let server = app.generation().config.server.clone();
     let (bytes, _share) = body::whole(&app, &server, body).await?;
-    let wanted: LoadRequest = serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
+    let refused = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data => ApiError::LoadFields,
         _ => ApiError::MalformedJson {
             line: error.line(),
             column: error.column(),
         },
-    })?;
+    };
+    let body: &RawValue = serde_json::from_slice(&bytes).map_err(refused)?;
+    // A derived struct reads an array of its fields as well.
+    let wanted: LoadRequest = match body.get().starts_with('{') {
+        true => serde_json::from_str(body.get()).map_err(refused)?,
+        false => return Err(ApiError::LoadFields),
+    };
     let name = wanted.name.clone();
     let changed = app.change_models(move |present| present.with(&wanted)).await;
     let changed = changed.map_err(|problem| match problem {
