@@ -65,7 +65,7 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
     let good = json!({"text": SENTENCE}).to_string();
     let long = json!({"text": "a ".repeat(8_000), "document_id": "long"}).to_string();
     let huge = json!({"text": "a ".repeat(90_000)}).to_string();
-    let cases: [(u64, &[u8], Option<&str>); 14] = [
+    let cases: [(u64, &[u8], Option<&str>); 17] = [
         (0, good.as_bytes(), None),
         (1, b"{\"text\":", Some("malformed_json")),
         (2, b"", None),
@@ -84,6 +84,21 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
         (11, b"{\"text\":1}", Some("invalid_field")),
         (12, b"{\"text\":\"a\",\"text\":\"a\"}", Some("duplicate_field")),
         (13, good.as_bytes(), None),
+        (
+            14,
+            br#"{"text":"a","threshold":9,"document_id":"id"}"#,
+            Some("unusable_field"),
+        ),
+        (
+            15,
+            br#"{"text":"a","deadline_ms":0,"context":[1],"document_id":"id"}"#,
+            Some("unusable_field"),
+        ),
+        (
+            16,
+            br#"{"text":"a","labels":7,"document_id":"id"}"#,
+            Some("invalid_field"),
+        ),
     ];
     let body: Vec<&[u8]> = cases.iter().map(|(_, line, _)| *line).collect();
     let reply = daemon.batch(body.join(&b'\n'));
@@ -91,7 +106,7 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
     let answered: BTreeSet<u64> = lines.keys().copied().collect();
     assert_eq!(
         answered,
-        (0..14).filter(|n| ![2, 5].contains(n)).collect(),
+        (0..17).filter(|n| ![2, 5].contains(n)).collect(),
         "blank lines have no answer"
     );
     for (index, _, code) in cases.iter().filter(|(index, ..)| lines.contains_key(index)) {
@@ -117,6 +132,16 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
         Some("long"),
         "so that the client knows which"
     );
+    for index in 14..17 {
+        assert_eq!(
+            lines[&index].response.document_id.as_deref(),
+            Some("id"),
+            "line {index}"
+        );
+    }
+    assert_eq!(lines[&15].response.context, json!([1]));
+    let huge = lines[&9].response.error.as_ref().unwrap();
+    assert!(huge.message.contains("this line of a batch"), "{}", huge.message);
 }
 
 #[test]

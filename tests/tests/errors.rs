@@ -104,6 +104,8 @@ fn well_formed_but_unusable_requests_are_422_and_name_the_field() {
         ("threshold", json!({"text": "a", "threshold": -0.01})),
         ("models", json!({"text": "a", "models": []})),
         ("deadline_ms", json!({"text": "a", "deadline_ms": 0})),
+        ("nested", json!({"text": "a", "nested": true})),
+        ("multi_label", json!({"text": "a", "multi_label": true})),
     ];
     for (field, request) in cases {
         let reply = daemon.request("POST", "/v1/annotate", request.to_string());
@@ -114,6 +116,27 @@ fn well_formed_but_unusable_requests_are_422_and_name_the_field() {
         );
     }
     daemon.ask(&json!({"text": "a", "link": false, "labels": null}));
+    for (request, code, told) in [
+        (
+            r#"{"text":"a","format":"x"}"#,
+            (422, "unknown_format"),
+            "there are: none",
+        ),
+        (
+            r#"{"text":"a","document_id":"\ud800"}"#,
+            (400, "invalid_field"),
+            "without unpaired surrogates",
+        ),
+        (
+            r#"{"text":"a","link":{"top":1}}"#,
+            (400, "invalid_field"),
+            "code_systems",
+        ),
+    ] {
+        let reply = daemon.request("POST", "/v1/annotate", request);
+        let message = reply.refused(code.0, code.1).message;
+        assert!(message.contains(told), "{message}");
+    }
 
     let none =
         Daemon::start(&Config::without_models().model("tiny", &mednerd_tests::daemon::tiny_model(), false));

@@ -181,6 +181,7 @@ pub struct AnnotateRequest {
     /// Milliseconds from the arrival of the request, at least 1 and at most the configuration's
     /// `max_deadline_ms`, which holds where more is asked for; its default where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub deadline_ms: Option<u64>,
     /// Any JSON; comes back as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -272,10 +272,14 @@ fn choose(
                 "is for zero-shot models, and none is asked; name one in \"models\" or leave it out",
             );
         }
-        if overlaps.is_some() {
+        if let Some(overlaps) = overlaps {
+            let field = match overlaps.several_labels && !overlaps.nested {
+                true => "multi_label",
+                false => "nested",
+            };
             return unusable(
-                "nested",
-                "and \"multi_label\" are for zero-shot models, and none is asked; leave them out",
+                field,
+                "is for zero-shot models, and none is asked; leave \"nested\" and \"multi_label\" out",
             );
         }
     }

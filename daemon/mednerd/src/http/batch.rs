@@ -119,7 +119,14 @@ async fn document(
         .documents
         .enter(1, (server.max_queued_documents / 2).max(1))
         .await;
-    let request = Request::parse(&line)?;
+    let request = Request::parse(&line).inspect_err(|_| {
+        let (document_id, context) = Request::identity(&line);
+        *echo = Some(Echo {
+            document_id,
+            offset_unit: Default::default(),
+            context,
+        });
+    })?;
     drop(line);
     account.read(&request);
     *echo = Some(Echo {

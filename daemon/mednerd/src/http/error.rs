@@ -74,7 +74,7 @@ pub enum ApiError {
     #[error("the route does not take this method; /openapi.json lists them")]
     MethodNotAllowed,
     /// The request names a model that is not loaded. The name is the client's and is not repeated.
-    #[error("the request names a model that is not loaded; loaded are: {}", known.join(", "))]
+    #[error("the request names a model that is not loaded; loaded are: {}", listed(known))]
     UnknownModel {
         /// The loaded ones.
         known: Vec<String>,
@@ -92,7 +92,10 @@ pub enum ApiError {
     )]
     UnknownCodeSystem,
     /// The request names a document format that no plugin decodes. The name is the client's and is not repeated.
-    #[error("the request names a document format that no plugin decodes; there are: {}", known.join(", "))]
+    #[error(
+        "the request names a document format that no plugin decodes; there are: {}",
+        listed(known)
+    )]
     UnknownFormat {
         /// The ones there are.
         known: Vec<String>,
@@ -140,7 +143,7 @@ pub enum ApiError {
     #[error("the body ended before it was complete")]
     BodyIncomplete,
     /// The body, or a line of a batch, is too large to be read.
-    #[error("the body is larger than {limit} bytes")]
+    #[error("the body, or this line of a batch, is larger than {limit} bytes")]
     BodyTooLarge {
         /// The limit.
         limit: usize,
@@ -215,6 +218,13 @@ pub enum ApiError {
     /// A bug.
     #[error("mednerd met an internal error; the journal has the place")]
     Internal,
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    }
 }
 
 impl ApiError {

@@ -30,7 +30,9 @@ pub fn document() -> Value {
             "title": "mednerd",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
-                call is decided by the user and groups of the calling process. No error ever quotes a request.",
+                call is decided by the user and groups of the calling process. No error ever quotes a request. \
+                A route that is not here is refused with 404, a method that is not with 405, each with an ErrorBody; what \
+                is not HTTP, or has a head of more than 64 KiB, with an empty body.",
         },
         "paths": paths,
         "components": { "schemas": Value::Object(definitions) },

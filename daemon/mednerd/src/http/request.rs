@@ -78,7 +78,7 @@ impl Request {
         let request = Self {
             text,
             format: fields.take("format", "a string")?,
-            document_id: fields.take("document_id", "a string")?,
+            document_id: fields.take("document_id", "a string without unpaired surrogates")?,
             models: fields.take("models", "an array of strings")?,
             threshold: fields.take("threshold", "a number")?,
             labels: labels(&mut fields)?,
@@ -92,13 +92,24 @@ impl Request {
             offset_unit,
             link: fields.take(
                 "link",
-                "true, false, or an object with \"top_k\" and \"vocabularies\"",
+                "true, false, or an object with any of \"top_k\", \"vocabularies\" and \"code_systems\"",
             )?,
             deadline_ms: fields.take("deadline_ms", "a whole number of milliseconds")?,
             context: fields.raw("context"),
         };
         request.check()?;
         Ok(request)
+    }
+
+    /// What an answer to a refused request repeats, as far as it can be read: `document_id` and `context`.
+    pub fn identity(body: &[u8]) -> (Option<String>, Option<Box<RawValue>>) {
+        let fields = std::str::from_utf8(body)
+            .map(|body| Fields::parse(body.strip_prefix('\u{feff}').unwrap_or(body)));
+        let Ok(Ok(mut fields)) = fields else {
+            return (None, None);
+        };
+        let document_id = fields.take("document_id", "a string");
+        (document_id.unwrap_or_default(), fields.raw("context"))
     }
 
     fn check(&self) -> Result<(), ApiError> {
