@@ -7,7 +7,8 @@ use std::sync::Arc;
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
 use mednerd_pipeline::{
-    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, merge, retain_confident, sections,
+    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, merge, retain_confident, section_at,
+    sections,
 };
 use sha2::{Digest, Sha256};
 
@@ -41,13 +42,24 @@ pub struct Chosen {
 /// What one model found, with its place among the page's models.
 pub type Found = (usize, Vec<Span>);
 
+/// Where an entity is in a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its first byte.
+    pub begin: usize,
+    /// One past its last byte.
+    pub end: usize,
+    /// The name of the section that it stands in.
+    pub section: Option<&'static str>,
+}
+
 /// What the answer says of a document.
 #[derive(Debug)]
 pub struct Annotated {
     /// The entities.
     pub entities: Vec<api::Entity>,
-    /// Where they are in the text that models read, in bytes.
-    pub places: Vec<(usize, usize)>,
+    /// Where they are in the text that models read.
+    pub places: Vec<Place>,
     /// SHA-256 of the document as received, in hexadecimal.
     pub text_sha256: String,
     /// The length of the document as received.
@@ -107,19 +119,14 @@ impl Page {
             .iter()
             .map(|(mention, _)| (mention.span.begin, mention.span.end))
             .collect();
-        let said = match spans.is_empty() {
-            true => Vec::new(),
-            false => assertions(&self.text, &sections(&self.text), &spans),
-        };
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(said)
-            .filter_map(|((index, (mention, place)), said)| {
-                let span = &mention.span;
+            .zip(told(&self.text, &spans))
+            .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
-                entity.assertions = said.iter().map(assertion).collect();
-                Some((entity, (span.begin, span.end)))
+                entity.assertions = said;
+                Some((entity, own))
             })
             .unzip();
         let length = |unit| match &source {
@@ -168,6 +175,21 @@ impl Page {
     }
 }
 
+/// What a text tells of these spans beside naming them: their sections, and what it says of them.
+fn told(text: &str, spans: &[(usize, usize)]) -> Vec<(Place, Vec<api::Assertion>)> {
+    if spans.is_empty() {
+        return Vec::new();
+    }
+    let sections = sections(text);
+    let said = assertions(text, &sections, spans).into_iter();
+    let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
+        let section = section_at(&sections, begin);
+        let place = Place { begin, end, section };
+        (place, said.iter().map(assertion).collect())
+    });
+    told.collect()
+}
+
 fn assertion(found: &Assertion) -> api::Assertion {
     api::Assertion {
         kind: match found.kind {
@@ -183,4 +205,32 @@ fn assertion(found: &Assertion) -> api::Assertion {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mentions_know_their_section_and_what_is_said_of_them() {
+        let text = "Seen with gout, no fever. Medications: aspirin";
+        let spans = ["gout", "fever", "aspirin"].map(|word| {
+            let begin = text.find(word).unwrap();
+            (begin, begin + word.len())
+        });
+        let told = told(text, &spans);
+        let found: Vec<_> = told
+            .iter()
+            .map(|(place, said)| (place.begin, place.section, said.len()))
+            .collect();
+        let [gout, fever, aspirin] = spans.map(|(begin, _)| begin);
+        assert_eq!(
+            found,
+            [
+                (gout, None, 0),
+                (fever, None, 1),
+                (aspirin, Some("medications"), 0)
+            ]
+        );
+    }
 }

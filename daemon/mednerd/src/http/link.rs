@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
-use mednerd_pipeline::{section_at, sections};
 use mednerd_plugin::{CodeSystem, Concept, NormalizeOptions};
 use tokio::task::JoinSet;
 
 use super::ApiError;
 use crate::generation::Generation;
+use crate::page::Place;
 use crate::plugins::{Note, Plugin, Spotted};
 use crate::rerank::{CANDIDATES, Ranking, Reranker};
 
@@ -111,13 +111,13 @@ impl Link {
         }))
     }
 
-    /// Puts concepts into `entities`, whose places in `text` are `places`, in bytes. A plugin that fails is
+    /// Puts concepts into `entities`, whose places in `text` are `places`. A plugin that fails is
     /// named in the report, and the concepts of the others stand.
     pub async fn run(
         self,
         text: Arc<str>,
         entities: &mut [api::Entity],
-        places: &[(usize, usize)],
+        places: &[Place],
         deadline: Instant,
     ) -> Report {
         let begun = Instant::now();
@@ -135,7 +135,7 @@ impl Link {
         }
         if !entities.is_empty() {
             let note = Note {
-                mentions: spotted(&text, entities, places),
+                mentions: spotted(entities, places),
                 text: Arc::clone(&text),
             };
             let found = self.ask(note, deadline, &mut report).await;
@@ -155,7 +155,7 @@ impl Link {
                     .sort_by(|left, right| right.score.total_cmp(&left.score));
             }
             if let Some(reranker) = &self.reranker {
-                let mentions = places.iter().map(|&(begin, end)| text.get(begin..end));
+                let mentions = places.iter().map(|place| text.get(place.begin..place.end));
                 let mentions: Vec<&str> = mentions.map(Option::unwrap_or_default).collect();
                 let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
                 rerank(reranker, entities, &mentions, deadline, &mut report).await;
@@ -201,19 +201,15 @@ impl Link {
     }
 }
 
-/// The mentions, each with the section of the text that it stands in.
-fn spotted(text: &str, entities: &[api::Entity], places: &[(usize, usize)]) -> Arc<[Spotted]> {
-    let sections = sections(text);
-    let spotted = entities
-        .iter()
-        .zip(places)
-        .map(|(entity, &(begin, end))| Spotted {
-            begin,
-            end,
-            label: entity.label.clone(),
-            score: entity.score,
-            section: section_at(&sections, begin),
-        });
+/// The mentions as plugins are told of them.
+fn spotted(entities: &[api::Entity], places: &[Place]) -> Arc<[Spotted]> {
+    let spotted = entities.iter().zip(places).map(|(entity, place)| Spotted {
+        begin: place.begin,
+        end: place.end,
+        label: entity.label.clone(),
+        score: entity.score,
+        section: place.section,
+    });
     spotted.collect()
 }
 
@@ -297,31 +293,6 @@ fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mentions_know_their_section() {
-        let text = "Seen with gout. Medications: aspirin";
-        let entity = |word: &str| api::Entity {
-            id: String::new(),
-            begin: 0,
-            end: 0,
-            text: word.to_owned(),
-            decoded: None,
-            label: "X".to_owned(),
-            score: 0.5,
-            model: String::new(),
-            assertions: Vec::new(),
-            concepts: Vec::new(),
-        };
-        let entities = ["gout", "aspirin"].map(entity);
-        let places = entities.each_ref().map(|entity| {
-            let begin = text.find(&entity.text).unwrap();
-            (begin, begin + entity.text.len())
-        });
-        let found = spotted(text, &entities, &places);
-        let sections: Vec<Option<&str>> = found.iter().map(|mention| mention.section).collect();
-        assert_eq!(sections, [None, Some("medications")]);
-    }
 
     #[test]
     fn code_systems_go_by_name_or_uri_and_misspelt_names_are_found() {
