@@ -434,7 +434,10 @@ impl Cuda {
     fn empty<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<Tensor, DeviceError> {
         // SAFETY: any bits are a value of these types, and kernels write before anything reads.
         let slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
-        Ok(self.tensor(CudaStorage::wrap_cuda_slice(slice, self.device.clone()), count))
+        Ok(wrapped(
+            CudaStorage::wrap_cuda_slice(slice, self.device.clone()),
+            count,
+        ))
     }
 
     fn copy<T: CudaDType + DeviceRepr + 'static>(&self, values: &[T]) -> Result<Buffer, DeviceError> {
@@ -452,7 +455,7 @@ impl Cuda {
         }
         let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
         Ok(Buffer {
-            tensor: Some(self.tensor(storage, count)),
+            tensor: Some(wrapped(storage, count)),
             count,
             home: None,
         })
@@ -468,14 +471,14 @@ impl Cuda {
         }
     }
 
-    fn tensor(&self, storage: CudaStorage, count: usize) -> Tensor {
-        Tensor::from_storage(Storage::Cuda(storage), count, BackpropOp::none(), false)
-    }
-
     /// Where a buffer's first element lies, and the bytes of an element.
     fn place(&self, buffer: &Buffer) -> Result<(u64, usize), DeviceError> {
         place(tensor(buffer)?, &self.stream)
     }
+}
+
+fn wrapped(storage: CudaStorage, count: usize) -> Tensor {
+    Tensor::from_storage(Storage::Cuda(storage), count, BackpropOp::none(), false)
 }
 
 fn tensor(buffer: &Buffer) -> Result<&Tensor, DeviceError> {
@@ -509,8 +512,7 @@ fn place(tensor: &Tensor, stream: &CudaStream) -> Result<(u64, usize), DeviceErr
 fn prepare(device: &CudaDevice, stream: &CudaStream, blas: &CudaBlas) -> Result<Tensor, DeviceError> {
     // SAFETY: nothing reads it before cuBLAS has written it.
     let slice = unsafe { device.alloc::<u32>(WORKSPACE / 4) }.map_err(failed)?;
-    let workspace = CudaStorage::wrap_cuda_slice(slice, device.clone());
-    let workspace = Tensor::from_storage(Storage::Cuda(workspace), WORKSPACE / 4, BackpropOp::none(), false);
+    let workspace = wrapped(CudaStorage::wrap_cuda_slice(slice, device.clone()), WORKSPACE / 4);
     let (address, _) = place(&workspace, stream)?;
     let whole = cublas::sys::cublasMath_t::CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION;
     // SAFETY: the handle is live, and the memory lives as long as it does: the fields are dropped together, at the process's end.

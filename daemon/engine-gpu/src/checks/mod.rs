@@ -104,6 +104,14 @@ fn difference(found: &[f32], expected: &[f32]) -> f32 {
     differences.fold(0.0, |worst, d| if d <= worst { worst } else { d })
 }
 
+/// Sequences of these lengths, of random ids that the checkpoint has.
+fn random_ids(checkpoint: &Checkpoint, seed: u64, lengths: &[usize]) -> Vec<Vec<u32>> {
+    let rows = checkpoint.architecture().embeddings.words.rows;
+    let mut random = Random(seed);
+    let mut sequence = |length: &usize| (0..*length).map(|_| random.below(rows) as u32).collect();
+    lengths.iter().map(&mut sequence).collect()
+}
+
 /// Writes an adapter of random numbers to the folder `to`: of this rank, on what makes queries, keys and values from a layer on.
 pub fn write_adapter(to: &Path, base: &Checkpoint, layer: usize, rank: usize) {
     let mut random = Random(rank as u64);

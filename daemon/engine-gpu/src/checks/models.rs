@@ -7,7 +7,7 @@ use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::Window;
 use serde_json::Value;
 
-use super::{Random, adapt, difference, load, scratch, token, write_adapter};
+use super::{Random, adapt, difference, load, random_ids, scratch, token, write_adapter};
 use crate::{Device, GpuEngine};
 
 struct Case {
@@ -199,7 +199,6 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
 /// How far logits of one device are from those of another, as a share of their norm: sequences of random ids of these lengths,
 /// packed, for the base and two adapters, of which the second leaves the first layer as it is.
 pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 {
-    let mut random = Random(11);
     let logits: Vec<Vec<f32>> = {
         let engines = [one, other].map(|device| GpuEngine::new(device, u64::MAX));
         let checkpoints = [load(&engines[0], 1, dir), load(&engines[1], 1, dir)];
@@ -211,10 +210,7 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
             }
             fs::remove_dir_all(&folder).unwrap();
         }
-        let rows = checkpoints[0].architecture().embeddings.words.rows;
-        let mut sequence =
-            |length: &usize| -> Vec<u32> { (0..*length).map(|_| random.below(rows) as u32).collect() };
-        let ids: Vec<Vec<u32>> = lengths.iter().map(&mut sequence).collect();
+        let ids = random_ids(&checkpoints[0], 11, lengths);
         const MODELS: [&[u64]; 3] = [&[2], &[3, 1], &[1, 2, 3]];
         let windows = ids.iter().zip(MODELS.iter().cycle());
         let batch: Vec<Window<'_>> = windows.map(|(ids, models)| Window::new(models, ids)).collect();

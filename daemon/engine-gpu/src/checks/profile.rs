@@ -13,7 +13,7 @@ use std::time::Instant;
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Precision, Window};
 
-use super::{Random, adapt, load, scratch, token, write_adapter};
+use super::{Random, adapt, load, random_ids, scratch, token, write_adapter};
 use crate::{Arg, Device, DeviceError, GpuEngine, Kind, Launch, Recorded, Values};
 
 /// How often everything is done of which the time is taken.
@@ -341,11 +341,7 @@ pub fn floors<D: Device>(
     let (on, spent) = (device.switch(), device.spent());
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
-    let rows = checkpoint.architecture().embeddings.words.rows;
-    let mut random = Random(7);
-    let ids: Vec<Vec<u32>> = (0..count)
-        .map(|_| (0..length).map(|_| random.below(rows) as u32).collect())
-        .collect();
+    let ids = random_ids(&checkpoint, 7, &vec![length; count]);
     let models: Vec<u64> = match adapters {
         0 => vec![1],
         _ => (2..).take(adapters).collect(),

@@ -9,28 +9,26 @@ use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Load, Window};
 use mednerd_model::Adapter;
 
-use super::{Random, adapt, load, scratch, token, write_adapter};
+use super::{adapt, load, random_ids, scratch, token, write_adapter};
 use crate::{Device, GpuEngine};
 
 /// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
 pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: usize, times: usize) -> f64 {
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
-    let rows = checkpoint.architecture().embeddings.words.rows;
-    let mut random = Random(7);
-    let ids: Vec<Vec<u32>> = (0..sequences)
-        .map(|_| (0..length).map(|_| random.below(rows) as u32).collect())
-        .collect();
+    let ids = random_ids(&checkpoint, 7, &vec![length; sequences]);
     let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
-    (sequences * length) as f64 / median(&engine, &batch, times)
+    (sequences * length) as f64 / median(&engine, &[&batch], times)
 }
 
-/// The median time of a batch, in seconds.
-fn median<D: Device>(engine: &GpuEngine<D>, batch: &[Window<'_>], times: usize) -> f64 {
+/// The median time of so many rounds of batches, in seconds.
+fn median<D: Device>(engine: &GpuEngine<D>, batches: &[&[Window<'_>]], times: usize) -> f64 {
     let mut found: Vec<f64> = (0..times + 3)
         .map(|_| {
             let begun = Instant::now();
-            engine.forward(batch, &token()).unwrap();
+            for batch in batches {
+                engine.forward(batch, &token()).unwrap();
+            }
             begun.elapsed().as_secs_f64()
         })
         .collect();
@@ -59,13 +57,11 @@ pub fn many_adapters<D: Device>(
         adapt(&engine, *number, &folder, &checkpoint);
     }
     fs::remove_dir_all(&folder).unwrap();
-    let rows = checkpoint.architecture().embeddings.words.rows;
-    let mut random = Random(7);
-    let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
+    let ids = random_ids(&checkpoint, 7, &[length]).concat();
     let base: Vec<Window<'_>> = vec![Window::new(&[1], &ids); adapters];
     (
-        median(&engine, &[Window::new(&numbers, &ids)], times),
-        median(&engine, &base, times),
+        median(&engine, &[&[Window::new(&numbers, &ids)]], times),
+        median(&engine, &[&base], times),
     )
 }
 
@@ -73,12 +69,7 @@ pub fn many_adapters<D: Device>(
 pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize, times: usize) -> f64 {
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
-    let rows = checkpoint.architecture().embeddings.words.rows;
-    let mut random = Random(7);
-    let ids: Vec<Vec<u32>> = lengths
-        .iter()
-        .map(|length| (0..*length).map(|_| random.below(rows) as u32).collect())
-        .collect();
+    let ids = random_ids(&checkpoint, 7, lengths);
     let (mut batches, mut tokens) = (vec![Vec::new()], 0);
     for ids in &ids {
         tokens += ids.len();
@@ -88,18 +79,8 @@ pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize,
         }
         batches.last_mut().unwrap().push(Window::new(&[1], ids));
     }
-    let mut found: Vec<f64> = (0..times + 3)
-        .map(|_| {
-            let begun = Instant::now();
-            for batch in &batches {
-                engine.forward(batch, &token()).unwrap();
-            }
-            begun.elapsed().as_secs_f64()
-        })
-        .collect();
-    // The first ones set things up.
-    found.drain(..3);
-    lengths.iter().sum::<usize>() as f64 / middle(&mut found)
+    let batches: Vec<&[Window<'_>]> = batches.iter().map(Vec::as_slice).collect();
+    lengths.iter().sum::<usize>() as f64 / median(&engine, &batches, times)
 }
 
 fn middle(values: &mut [f64]) -> f64 {
@@ -131,9 +112,7 @@ pub fn loading<D: Device>(device: D, dir: &Path, length: usize, times: usize) ->
         digest: Adapter::open(&folder, &checkpoint).unwrap().digest().to_owned(),
         base: Some(1),
     };
-    let rows = checkpoint.architecture().embeddings.words.rows;
-    let mut random = Random(7);
-    let ids: Vec<u32> = (0..length).map(|_| random.below(rows) as u32).collect();
+    let ids = random_ids(&checkpoint, 7, &[length]).concat();
     let ask = || {
         let begun = Instant::now();
         engine.forward(&[Window::new(&[1], &ids)], &token()).unwrap();

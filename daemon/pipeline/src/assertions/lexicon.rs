@@ -1,7 +1,7 @@
 //! The words by which clinicians say that something is absent, uncertain, feared, past, or somebody else's, and where what they say
 //! ends. In each language, folded as [`fold`](super::fold) does it; a comma separates entries.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::Kind;
@@ -148,7 +148,6 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Cue(Uncertain, NO, NEAR), "suspected, is suspected, was suspected, possible, is possible, likely, is likely, most likely, more likely, probable, not excluded, cannot be excluded, can not be excluded, can't be excluded, could not be excluded, cannot be ruled out,
         can't be ruled out, may be present, may be the case, can not be ruled out, not ruled out, not been ruled out, not be excluded, not yet excluded, questionable, in question, vs, versus, to be excluded, to be ruled out, is a consideration, in the differential, until proven otherwise, in right clinical setting, in the right clinical setting, in the appropriate clinical setting"),
     (ALL, Cue(Uncertain, NO, NEAR), "?"),
-    (EN, Cue(Uncertain, NO, NO), "may have to"),
     (DE, Cue(Uncertain, FAR, NO), "verdacht auf, verdacht, v.a., v. a., dringender verdacht auf, hochgradiger verdacht auf, am ehesten, a.e., zum ausschluss, z. a., z.a., zur abklarung, abklarung von, dd, ddx, dd:, differentialdiagnose, differenzialdiagnose, differentialdiagnostisch,
         differenzialdiagnostisch, moglicherweise, vermutlich, wahrscheinlich, hinweisend auf, vereinbar mit, suspekt auf, nicht auszuschliessen"),
     (DE, Cue(Uncertain, NEAR, NO), "moglich, mogliche, moglicher, mogliches, moglichen, eventuell, eventuelle, evtl, wahrscheinliche, wahrscheinlicher, wahrscheinlichen, vermutete, vermuteter, fraglich, fragliche, fraglicher, fragliches, fraglichen, ?, versus, vs"),
@@ -235,7 +234,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no response to, no treatment, not treated, no treatment for, no meds, not take, not taking, not on, off, no show, not sure, no prior, no previous,
         history of present illness, history and physical, history from, history obtained, social history, day history of, days history of, week history of, weeks history of, month history of, months history of, hour history of, hours history of, year history of, years history of, day hx of, week hx of, month hx of, wk hx of, wk history of, h hx of, d hx of, d history of, w history of,
         year old, years old, yr old, yrs old, month old, months old, week old, weeks old, day old, days old, y old, yo, prior to, previous to, previous day, past week, past month, past day, past few, past year, past 2, past 3, past 24,
-        if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely due to, likely secondary to, most likely due to, consider starting, consider adding, prior mi ? , known history, new onset, could be related to, may be related to, might be related to, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age,
+        if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely due to, likely secondary to, most likely due to, consider starting, consider adding, known history, new onset, could be related to, may be related to, might be related to, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age,
         /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, as needed, without complication, without complications, positive history of"),
     (DE, Nothing, "nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache"),
     (FR, Nothing, "pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas"),
@@ -297,24 +296,20 @@ pub(super) static LEXICON: LazyLock<HashMap<&'static str, Vec<Entry>>> = LazyLoc
     by_word
 });
 
-fn set(lists: &[&'static str]) -> HashMap<&'static str, ()> {
-    lists
-        .iter()
-        .flat_map(|list| entries(list))
-        .map(|word| (word, ()))
-        .collect()
+fn set(lists: &[&'static str]) -> HashSet<&'static str> {
+    lists.iter().flat_map(|list| entries(list)).collect()
 }
 
 /// Whether somebody who does this tells of the patient.
 pub(super) fn reports(word: &str) -> bool {
-    static WORDS: LazyLock<HashMap<&'static str, ()>> = LazyLock::new(|| set(REPORTS));
-    WORDS.contains_key(word)
+    static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(REPORTS));
+    WORDS.contains(word)
 }
 
 /// Whether a relative behind this word only tells, or is only there.
 pub(super) fn is_per(word: &str) -> bool {
-    static WORDS: LazyLock<HashMap<&'static str, ()>> = LazyLock::new(|| set(PER));
-    WORDS.contains_key(word)
+    static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(PER));
+    WORDS.contains(word)
 }
 
 /// The languages that a word tells of.

@@ -191,7 +191,7 @@ const BOX: &str = "an empty tick box";
 const HISTORY: usize = 8 << 10;
 
 /// How headings begin that stand over what a patient still has.
-const PRESENT: [&str; 5] = ["comorb", "co morb", "background", "begleit", "comorbid"];
+const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
 
 /// Whether what stands behind a heading still belongs to it after this text: not behind another label, nor behind an empty line that ends
 /// a list or paragraph, nor, where words stand behind the heading in its own line, behind the line or paragraph that they begin.
@@ -305,13 +305,11 @@ impl Sentence {
 
     fn push(&mut self, text: &str, word: ByteSpan) {
         let open = self.open.last().copied().unwrap_or_default();
-        self.open.push(
-            match self.words.len().checked_sub(1).map_or("", |last| self.word(last)) {
-                "(" | "[" => open + 1,
-                ")" | "]" => open - 1,
-                _ => open,
-            },
-        );
+        self.open.push(match self.before(self.words.len(), 1) {
+            "(" | "[" => open + 1,
+            ")" | "]" => open - 1,
+            _ => open,
+        });
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
         self.ends.push(self.folded.len());
         self.words.push(word);
@@ -323,6 +321,11 @@ impl Sentence {
         self.folded
             .get(begin.copied().unwrap_or(0)..end)
             .unwrap_or_default()
+    }
+
+    /// The word so many before another; nothing where there is none.
+    fn before(&self, at: usize, count: usize) -> &str {
+        at.checked_sub(count).map_or("", |before| self.word(before))
     }
 
     /// Whether the next word is in this sentence.
@@ -351,7 +354,7 @@ impl Sentence {
                         && !word.contains(char::is_lowercase)
                 });
                 before.ends_with([',', '/'])
-                    || OPEN.contains(&self.word(self.words.len() - 1))
+                    || OPEN.contains(&self.before(self.words.len(), 1))
                     || (small && line >= WRAPPED / 2)
                     || (line >= WRAPPED && !capitals)
             }
@@ -396,11 +399,9 @@ impl Sentence {
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
-        let words = entry.words.iter().enumerate();
+        let mut words = entry.words.iter().enumerate();
         at + entry.words.len() <= self.words.len()
-            && words
-                .into_iter()
-                .all(|(offset, word)| self.word(at + offset) == *word)
+            && words.all(|(offset, word)| self.word(at + offset) == *word)
     }
 
     /// What is said of each of these mentions, which come in the order of their first words: of each kind by the nearest cue.
@@ -575,11 +576,7 @@ impl Sentence {
             "?" => !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
             "no" | "non" | "nein" | "nee" | "nao" => {
-                let before = hit
-                    .words
-                    .start
-                    .checked_sub(1)
-                    .map_or("", |before| self.word(before));
+                let before = self.before(hit.words.start, 1);
                 ends && matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
             }
             _ => !ahead || ends,
@@ -588,11 +585,7 @@ impl Sentence {
 
     /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
     fn may_look_ahead(&self, hit: &Hit) -> bool {
-        let before = hit
-            .words
-            .start
-            .checked_sub(1)
-            .map_or(",", |before| self.word(before));
+        let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start),
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
@@ -615,16 +608,8 @@ impl Sentence {
 
     /// Whether a relative tells of the patient, or is only there.
     fn tells(&self, hit: &Hit) -> bool {
-        let before = hit
-            .words
-            .start
-            .checked_sub(1)
-            .map_or("", |before| self.word(before));
-        let before_that = hit
-            .words
-            .start
-            .checked_sub(2)
-            .map_or("", |before| self.word(before));
+        let before = self.before(hit.words.start, 1);
+        let before_that = self.before(hit.words.start, 2);
         let next = (hit.words.end..hit.words.end + 2).any(|at| reports(self.word(at)));
         let possessive = matches!(
             before,
@@ -647,7 +632,7 @@ impl Sentence {
 
     /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".
     fn is_anew(&self, at: usize) -> bool {
-        let before = at.checked_sub(1).map_or("", |before| self.word(before));
+        let before = self.before(at, 1);
         matches!(
             before,
             "," | "-" | "\u{2013}" | "\u{2014}" | "." | "and" | "und" | "et" | "y" | "e" | "en" | "|" | ">"
