@@ -67,6 +67,36 @@ const PER: &[&str] = &[
     "per, bib, by, with, from, via, to, laut, nach, mit, durch, von, selon, avec, par, segun, con, por, secondo, da, volgens, met, door, segundo, com",
 ];
 
+/// What joins the last thing of a list to those before it.
+pub(super) const OR: &[(Languages, &str)] = &[
+    (EN, "or, nor"),
+    (DE, "oder, noch"),
+    (FR, "ou, ni"),
+    (ES, "o, ni"),
+    (IT, "o"),
+    (NL, "of, noch"),
+    (PT, "ou, nem"),
+];
+pub(super) const AND: &[(Languages, &str)] = &[
+    (EN, "and"),
+    (DE, "und"),
+    (FR, "et"),
+    (ES, "y, e"),
+    (IT, "e"),
+    (NL, "en"),
+    (PT, "e"),
+];
+
+/// Whether a word is one of `list` in one of these languages. Where they may be any, an English "of" is no Dutch "or".
+pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages) -> bool {
+    let is = |(language, words): &(Languages, &str)| {
+        language & languages != 0
+            && (*language != NL || languages & EN == 0 || word != "of")
+            && words.split(", ").any(|own| own == word)
+    };
+    list.iter().any(is)
+}
+
 /// Words that tell a language, often there and in few others.
 const TELLING: [(Languages, &str); 7] = [
     (

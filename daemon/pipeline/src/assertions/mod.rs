@@ -11,7 +11,7 @@ mod lexicon;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use lexicon::{ALL, Entry, LEXICON, Languages, Role, is_per, reports, told_by};
+use lexicon::{ALL, AND, Entry, LEXICON, Languages, OR, Role, is_per, joins, reports, told_by};
 
 use crate::sections::{Section, push_without_accent};
 use crate::sentences::{Break, between, ends_with_full_stop};
@@ -293,6 +293,8 @@ struct Hit {
     words: Range<usize>,
     name: &'static str,
     roles: Vec<Role>,
+    /// Those that it means something in.
+    languages: Languages,
 }
 
 impl Sentence {
@@ -380,8 +382,8 @@ impl Sentence {
                 .iter()
                 .filter(|entry| self.has(entry, at))
                 .find_map(|entry| {
-                    let roles = entry.roles.iter().filter(|(of, _)| of & languages != 0);
-                    let mut roles: Vec<Role> = roles.map(|(_, role)| *role).collect();
+                    let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
+                    let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
                     // Languages may share an entry.
                     roles.dedup();
                     let words = at..at + entry.words.len();
@@ -390,6 +392,7 @@ impl Sentence {
                         words,
                         name: entry.name,
                         roles,
+                        languages: here().fold(0, |all, (of, _)| all | of & languages),
                     })
                 });
             at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
@@ -489,7 +492,7 @@ impl Sentence {
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
         if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
-            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end)) {
+            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages)) {
                 end = comma;
             }
         }
@@ -509,20 +512,14 @@ impl Sentence {
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
     /// short.
-    fn is_list(&self, words: Range<usize>) -> bool {
-        let or = |word: &str| {
-            matches!(
-                word,
-                "or" | "nor" | "oder" | "ou" | "o" | "of" | "ni" | "noch" | "nem"
-            )
-        };
+    fn is_list(&self, words: Range<usize>, languages: Languages) -> bool {
         let words: Vec<&str> = words
             .map(|at| self.word(at))
             .filter(|word| *word != ".")
             .collect();
         let items: Vec<&[&str]> = words.split(|word| *word == ",").skip(1).collect();
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        words.iter().any(|word| or(word)) || longest == 1 || (longest == 2 && items.len() > 2)
+        words.iter().any(|word| joins(OR, word, languages)) || longest == 1 || (longest == 2 && items.len() > 2)
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -546,9 +543,8 @@ impl Sentence {
         let mut listed = false;
         for at in (begin..hit.words.start).rev() {
             match self.word(at) {
-                "and" | "or" | "und" | "oder" | "et" | "ou" | "y" | "o" | "e" | "en" | "of" | "/" => {
-                    listed = true
-                }
+                "/" => listed = true,
+                word if joins(OR, word, hit.languages) || joins(AND, word, hit.languages) => listed = true,
                 // "Acute kidney injury, resolved".
                 "," if listed || (kind == Kind::Historical && Some(at) == directly) => {}
                 "," => return at + 1,
