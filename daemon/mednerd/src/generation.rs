@@ -18,6 +18,7 @@ use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
 use crate::rerank::Reranker;
+use crate::terms::{List, NamedList};
 use crate::zero_shot::{self, Label};
 
 /// A model under the name that requests use: a base with its own head, or an adapter.
@@ -63,6 +64,8 @@ pub struct Generation {
     pub bases: Vec<NamedBase>,
     /// The models, in the order of the configuration: after each base its adapters.
     pub entries: Vec<Arc<Entry>>,
+    /// The lists of names, in the order of the configuration.
+    pub terms: Vec<NamedList>,
     /// The plugins, in the order of the configuration.
     pub plugins: Vec<Arc<Plugin>>,
     /// The encoder that concepts are ranked again by.
@@ -116,6 +119,7 @@ impl Generation {
                 ));
             }
         }
+        let terms = change.lists(&config, &mut problems);
         let plugins = plugins.into_iter().map(|(_, plugin)| plugin).collect();
         let reranker = load_reranker(&config, previous, &mut problems);
         if !problems.is_empty() {
@@ -127,6 +131,7 @@ impl Generation {
             policy,
             bases: change.bases,
             entries: change.entries,
+            terms,
             plugins,
             reranker,
             loaded_at: now(),
@@ -149,7 +154,10 @@ impl Generation {
         if !config::is_name(&wanted.name) {
             return Err(format!("\"name\" may hold {}", config::NAME_RULE));
         }
-        if self.bases.iter().any(|base| base.name == wanted.name) || self.entry(&wanted.name).is_some() {
+        let taken = self.bases.iter().any(|base| base.name == wanted.name)
+            || self.entry(&wanted.name).is_some()
+            || self.terms.iter().any(|named| named.name == wanted.name);
+        if taken {
             return Err(format!(
                 "a model named \"{}\" is loaded already; unload it first",
                 wanted.name
@@ -209,6 +217,10 @@ impl Generation {
     /// # Errors
     /// Why it cannot go, for the administrator who asked; `None` where there is no such model.
     pub fn without(&self, name: &str) -> Result<Self, Option<String>> {
+        if self.terms.iter().any(|named| named.name == name) {
+            let why = "it is a list of names; take it out of the configuration and reload";
+            return Err(Some(why.to_owned()));
+        }
         let is_base = self.bases.iter().any(|base| base.name == name);
         if !is_base && self.entry(name).is_none() {
             return Err(None);
@@ -244,6 +256,7 @@ impl Generation {
             policy: self.policy.clone(),
             bases,
             entries,
+            terms: self.terms.clone(),
             plugins: self.plugins.clone(),
             reranker: self.reranker.clone(),
             loaded_at: self.loaded_at,
@@ -281,6 +294,7 @@ impl Generation {
                 self.info(&e.name, &e.model.facts, Some(e), Some(e.base.clone()), engine)
             }));
         }
+        infos.extend(self.terms.iter().map(list_info));
         infos
     }
 
@@ -390,31 +404,38 @@ impl Generation {
         formats
     }
 
-    /// The models that a request means. A name that is not loaded gives `None`.
-    pub fn select(&self, names: Option<&[String]>) -> Option<Vec<Arc<Entry>>> {
+    /// The models and the lists of names that a request means. A name that is not loaded gives `None`.
+    pub fn select(&self, names: Option<&[String]>) -> Option<(Vec<Arc<Entry>>, Vec<NamedList>)> {
         let Some(names) = names else {
-            return Some(
-                self.entries
-                    .iter()
-                    .filter(|entry| entry.default)
-                    .cloned()
-                    .collect(),
-            );
+            let entries = self.entries.iter().filter(|entry| entry.default);
+            let terms = self.terms.iter().filter(|named| named.default);
+            return Some((entries.cloned().collect(), terms.cloned().collect()));
         };
         let mut selected: Vec<Arc<Entry>> = Vec::with_capacity(names.len());
+        let mut lists: Vec<NamedList> = Vec::new();
         for name in names {
-            let entry = self.entries.iter().find(|entry| entry.name == *name)?;
-            if !selected.iter().any(|other| other.name == entry.name) {
-                selected.push(Arc::clone(entry));
+            if let Some(entry) = self.entry(name) {
+                if !selected.iter().any(|other| other.name == entry.name) {
+                    selected.push(Arc::clone(entry));
+                }
+                continue;
+            }
+            let named = self.terms.iter().find(|named| named.name == *name)?;
+            if !lists.iter().any(|other| other.name == named.name) {
+                lists.push(named.clone());
             }
         }
-        Some(selected)
+        Some((selected, lists))
     }
 
     /// What is allowed and probably not meant.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !self.entries.iter().any(|entry| entry.default) {
+        let defaults = self.entries.iter().map(|entry| entry.default);
+        if !defaults
+            .chain(self.terms.iter().map(|named| named.default))
+            .any(|default| default)
+        {
             warnings
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
@@ -422,9 +443,35 @@ impl Generation {
         warnings
     }
 
-    /// The names of all models that requests can name.
+    /// The names of all models, and of lists of names, that requests can name.
     pub fn names(&self) -> Vec<String> {
-        self.entries.iter().map(|entry| entry.name.clone()).collect()
+        let lists = self.terms.iter().map(|named| &named.name);
+        let entries = self.entries.iter().map(|entry| &entry.name);
+        entries.chain(lists).cloned().collect()
+    }
+}
+
+/// What `GET /v1/models` says of a list of names.
+fn list_info(named: &NamedList) -> api::ModelInfo {
+    let (list, terms) = (&named.list, named.list.terms());
+    api::ModelInfo {
+        name: named.name.clone(),
+        default: named.default,
+        family: "terms".to_owned(),
+        engine: api::Engine::Tract,
+        precision: "none".to_owned(),
+        labels: terms.labels().iter().map(ToString::to_string).collect(),
+        zero_shot: false,
+        context_tokens: 0,
+        parameters: terms.len() as u64,
+        languages: terms.languages().map(ToOwned::to_owned).collect(),
+        license: None,
+        digest: list.digest.clone(),
+        memory_bytes: terms.memory_bytes() as u64,
+        loaded_at: list.loaded_at.to_string(),
+        adapters: Vec::new(),
+        base: None,
+        plugin: None,
     }
 }
 
@@ -544,6 +591,39 @@ impl<'a> Change<'a> {
             }));
         }
         Ok(())
+    }
+
+    /// Reads the lists of names; those that have not changed are taken over.
+    fn lists(&mut self, config: &Config, problems: &mut Vec<Problem>) -> Vec<NamedList> {
+        let mut lists = Vec::with_capacity(config.terms.len());
+        for wanted in &config.terms {
+            let problem = |why: &dyn std::fmt::Display| {
+                Problem::at(&wanted.place, format!("terms \"{}\": {why}", wanted.name))
+            };
+            if self
+                .entries
+                .iter()
+                .any(|entry| entry.name == wanted.name && entry.plugin.is_some())
+            {
+                problems.push(problem(&"a plugin brings a model of that name; rename it"));
+                continue;
+            }
+            let before = self.previous.iter().flat_map(|previous| &previous.terms);
+            let before: Vec<&Arc<List>> = before.map(|named| &named.list).collect();
+            match List::load(&wanted.path, wanted.score_percent, before.iter().copied()) {
+                Ok(list) => {
+                    self.fresh = !before.iter().any(|known| Arc::ptr_eq(known, &list));
+                    self.note(&wanted.name);
+                    lists.push(NamedList {
+                        name: wanted.name.clone(),
+                        default: wanted.default,
+                        list,
+                    });
+                }
+                Err(error) => problems.push(problem(&error)),
+            }
+        }
+        lists
     }
 
     /// Takes in the NER task that a plugin brings, if it brings one.

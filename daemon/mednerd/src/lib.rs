@@ -25,6 +25,7 @@ pub mod run;
 mod scheduler;
 mod server;
 mod sync;
+mod terms;
 mod wire;
 mod zero_shot;
 

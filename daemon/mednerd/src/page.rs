@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
 use mednerd_pipeline::{
-    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, merge, retain_confident, section_at,
+    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, fill, merge, retain_confident, section_at,
     sections,
 };
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::generation::Entry;
 use crate::original::Original;
 use crate::plugins::Plugin;
+use crate::terms::NamedList;
 use crate::zero_shot::Ask;
 
 /// A document and what is wanted of it.
@@ -25,6 +26,8 @@ pub struct Page {
     pub original: Option<Original>,
     /// The models that read it.
     pub models: Vec<Chosen>,
+    /// The lists whose names are put in where no model has found anything.
+    pub terms: Vec<NamedList>,
     /// The lowest score to report; a zero-shot model is told its own.
     pub threshold: f32,
     /// The unit of offsets in the answer.
@@ -98,7 +101,9 @@ impl Page {
             }
             mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
-        let mut placed: Vec<(Mention, (usize, usize))> = merge(mentions)
+        let mut mentions = merge(mentions);
+        fill(&self.text, &mut mentions, self.names());
+        let mut placed: Vec<(Mention, (usize, usize))> = mentions
             .into_iter()
             .filter_map(|mention| {
                 let (begin, end) = (mention.span.begin, mention.span.end);
@@ -145,6 +150,26 @@ impl Page {
         }
     }
 
+    /// What the lists have of the text. They count behind the models.
+    fn names(&self) -> Vec<Mention> {
+        let lists = (self.models.len()..).zip(&self.terms);
+        let lists = lists.flat_map(|(task, named)| {
+            let mut spans = named.list.find(&self.text);
+            retain_confident(&mut spans, self.threshold);
+            spans.into_iter().map(move |span| Mention { task, span })
+        });
+        lists.collect()
+    }
+
+    /// The name of a model or list by its number among the page's.
+    fn name_of(&self, task: usize) -> Option<&str> {
+        let list = || self.terms.get(task.checked_sub(self.models.len())?);
+        match self.models.get(task) {
+            Some(chosen) => Some(&chosen.entry.name),
+            None => list().map(|named| &*named.name),
+        }
+    }
+
     fn entity(
         &self,
         index: usize,
@@ -168,7 +193,7 @@ impl Page {
             decoded: self.original.as_ref().and_then(|_| spelled()),
             label: span.label.to_string(),
             score: span.score,
-            model: self.models.get(mention.task)?.entry.name.clone(),
+            model: self.name_of(mention.task)?.to_owned(),
             assertions: Vec::new(),
             concepts: Vec::new(),
         })
@@ -203,7 +228,8 @@ fn assertion(found: &Assertion) -> api::Assertion {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

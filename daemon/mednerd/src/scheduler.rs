@@ -680,6 +680,7 @@ mod tests {
                     entry: Arc::clone(entry),
                     ask: None,
                 }],
+                terms: Vec::new(),
                 threshold: 0.0,
                 offset_unit: OffsetUnit::Utf8Byte,
             }),

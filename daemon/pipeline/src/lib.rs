@@ -21,7 +21,9 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
-//! Beside both, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
+//! [`mod@terms`] finds the names of a list, and [`fill`] puts in what no model has found.
+//!
+//! Beside these, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
 //! of a mention: absent, uncertain, feared, past, somebody else's.
 //!
 //! Positions are UTF-8 byte offsets into the text as received, on character boundaries; `text[begin..end]` is
@@ -57,7 +59,9 @@
 
 pub mod assertions;
 pub mod decode;
+mod folding;
 pub mod labels;
+mod languages;
 pub mod logits;
 pub mod merge;
 pub mod offsets;
@@ -65,6 +69,7 @@ mod pieces;
 pub mod sections;
 mod sentences;
 pub mod stretches;
+pub mod terms;
 #[cfg(test)]
 mod testing;
 pub mod tick_boxes;
@@ -77,10 +82,11 @@ pub use assertions::{Assertion, assertions};
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
-pub use merge::{Mention, merge, retain_confident};
+pub use merge::{Mention, fill, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use sections::{Section, section_at, sections};
 pub use stretches::{Candidate, Overlaps, TooMany};
+pub use terms::{Term, TermError, Terms};
 pub use tick_boxes::without_tick_boxes;
 pub use tokenizer::{Sequence, SpecialToken, TextTokenizer, WordPieces};
 pub use tokens::{ByteSpan, Token, TokenError, Tokens};

@@ -14,6 +14,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::folding::push_without_accent;
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -224,23 +225,6 @@ fn begins_with_capital(words: &str) -> bool {
 /// Whether words are written in capitals.
 fn is_capital(words: &str) -> bool {
     words.contains(char::is_uppercase) && !words.contains(char::is_lowercase)
-}
-
-/// Appends what a small letter with an accent is compared as; whether it is one.
-pub(crate) fn push_without_accent(c: char, to: &mut String) -> bool {
-    to.push_str(match c {
-        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => "a",
-        'ç' => "c",
-        'è' | 'é' | 'ê' | 'ë' => "e",
-        'ì' | 'í' | 'î' | 'ï' => "i",
-        'ñ' => "n",
-        'ò' | 'ó' | 'ô' | 'õ' | 'ö' => "o",
-        'ù' | 'ú' | 'û' | 'ü' => "u",
-        'ß' => "ss",
-        'œ' => "oe",
-        _ => return false,
-    });
-    true
 }
 
 /// Words as they are compared: small letters without accents, one space between them, no number behind them.

@@ -436,11 +436,11 @@ pub struct ModelInfo {
     pub name: String,
     /// Whether requests that name no model get this one.
     pub default: bool,
-    /// The encoder family, such as `bert`.
+    /// The encoder family, such as `bert`; `terms` for a list of names.
     pub family: String,
     /// The engine that runs it.
     pub engine: Engine,
-    /// The precision it runs in.
+    /// The precision it runs in; `none` for a list of names.
     pub precision: String,
     /// Entity types it finds; for a zero-shot model, those it looks for where a request names none. None for a base that
     /// has no head and is there for its adapters alone.
@@ -448,9 +448,9 @@ pub struct ModelInfo {
     /// Whether a request may name other labels.
     #[serde(default)]
     pub zero_shot: bool,
-    /// Tokens in a window, special tokens included.
+    /// Tokens in a window, special tokens included; 0 for a list of names.
     pub context_tokens: u64,
-    /// Number of parameters; for an adapter, its own.
+    /// Number of parameters; for an adapter, its own; for a list of names, how many there are.
     pub parameters: u64,
     /// Languages, where the model card names them.
     pub languages: Vec<String>,

@@ -44,6 +44,8 @@ pub struct Config {
     pub linking: Linking,
     /// `[[models]]`
     pub models: Vec<Model>,
+    /// `[[terms]]`
+    pub terms: Vec<Terms>,
     /// `[plugin_policy]`
     pub plugin_policy: PluginPolicy,
     /// `[[plugins]]`
@@ -334,6 +336,21 @@ pub struct Model {
     pub place: Place,
 }
 
+/// `[[terms]]`: one list of names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What requests call it, as a model.
+    pub name: String,
+    /// A file, or a folder of files that end in `.tsv`.
+    pub path: PathBuf,
+    /// Whether requests that name no model get it.
+    pub default: bool,
+    /// The score of what is found, in percent.
+    pub score_percent: usize,
+    /// Where its table stands.
+    pub place: Place,
+}
+
 /// `[[models.adapters]]`: one task adapter over the model and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
@@ -412,6 +429,7 @@ impl Config {
             audit: Audit::default(),
             linking: Linking::default(),
             models: Vec::new(),
+            terms: Vec::new(),
             plugin_policy: PluginPolicy::default(),
             plugins: Vec::new(),
         };
@@ -473,6 +491,7 @@ impl Config {
             self.linking.overlay(section);
         }
         root.each_table("models", |section| self.models.extend(Model::read(section)));
+        root.each_table("terms", |section| self.terms.extend(Terms::read(section)));
         if let Some(section) = root.table("plugin_policy") {
             self.plugin_policy.overlay(section);
         }
@@ -482,17 +501,17 @@ impl Config {
 
     fn check_names(&self, problems: &mut Vec<Problem>) {
         let mut seen: HashMap<&str, &Place> = HashMap::new();
-        for model in &self.models {
+        let models = self.models.iter().flat_map(|model| {
             let adapters = model
                 .adapters
                 .iter()
                 .map(|adapter| (&adapter.name, &adapter.place));
-            for (name, place) in std::iter::once((&model.name, &model.place)).chain(adapters) {
-                if let Some(first) = seen.insert(name, place) {
-                    let message =
-                        format!("a model named \"{name}\" is already defined at {first}; rename one");
-                    problems.push(Problem::at(place, message));
-                }
+            std::iter::once((&model.name, &model.place)).chain(adapters)
+        });
+        for (name, place) in models.chain(self.terms.iter().map(|terms| (&terms.name, &terms.place))) {
+            if let Some(first) = seen.insert(name, place) {
+                let message = format!("a model named \"{name}\" is already defined at {first}; rename one");
+                problems.push(Problem::at(place, message));
             }
         }
         if self.server.socket == self.server.admin_socket {
@@ -683,6 +702,26 @@ impl Model {
     }
 }
 
+impl Terms {
+    fn read(mut section: Section<'_, '_>) -> Option<Self> {
+        let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
+        let mut score_percent = 80;
+        let named = section.required("name", |section| section.name("name", &mut name));
+        let placed = section.required("path", |section| section.path("path", &mut path));
+        section.boolean("default", &mut default);
+        section.size("score_percent", 1..=100, &mut score_percent);
+        let place = section.place();
+        section.finish();
+        (named && placed).then_some(Self {
+            name,
+            path,
+            default,
+            score_percent,
+            place,
+        })
+    }
+}
+
 impl Adapter {
     /// The keys that models and adapters have alike.
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
@@ -825,7 +864,7 @@ mod tests {
                 "mednerd.toml:8: models.path is missing",
                 "mednerd.toml:11: models.name may hold letters, digits, '.', '_' and '-', at most 64",
                 "mednerd.toml:12: models.path must be a string, not an integer",
-                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, linking, models, plugin_policy, plugins",
+                "mednerd.toml:13: unknown key extra; known here: server, access, engine, audit, linking, models, terms, plugin_policy, plugins",
             ]
         );
     }
@@ -980,6 +1019,29 @@ mod tests {
             "{problems:?}"
         );
         assert!(problems.iter().any(|p| p.contains("rank")), "{problems:?}");
+    }
+
+    #[test]
+    fn lists_of_names_have_a_score_and_no_model_s_name() {
+        let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nscore_percent = 95\n";
+        let terms = load(&[("mednerd.toml", list)]).unwrap().terms;
+        assert!(terms[0].path.ends_with("ward.tsv"));
+        assert_eq!((terms[0].score_percent, terms[0].default), (95, false));
+        let model = "[[models]]\nname = \"ward\"\npath = \"/a\"\n";
+        let text = format!("{model}{list}[[terms]]\nscore_percent = 101\n");
+        let problems = load(&[("mednerd.toml", &text)]).unwrap_err();
+        let expected = [
+            "already defined at",
+            "terms.score_percent must be between 1 and 100",
+            "terms.name is missing",
+            "terms.path is missing",
+        ];
+        for words in expected {
+            assert!(
+                problems.iter().any(|problem| problem.contains(words)),
+                "{words}: {problems:?}"
+            );
+        }
     }
 
     #[test]

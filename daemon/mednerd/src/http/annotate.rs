@@ -101,12 +101,13 @@ impl Plan {
                 limit: server.max_text_bytes,
             });
         }
-        let models = generation
-            .select(request.models.as_deref())
-            .ok_or_else(|| ApiError::UnknownModel {
-                known: generation.names(),
-            })?;
-        if models.is_empty() {
+        let (models, terms) =
+            generation
+                .select(request.models.as_deref())
+                .ok_or_else(|| ApiError::UnknownModel {
+                    known: generation.names(),
+                })?;
+        if models.is_empty() && terms.is_empty() {
             return Err(ApiError::NoDefaultModel);
         }
         let decode = request
@@ -114,6 +115,10 @@ impl Plan {
             .map(|format| Decode::new(generation, format, request.text.clone()))
             .transpose()?;
         let mut versions = versions(generation.digests(&models));
+        let lists = terms.iter();
+        versions
+            .models
+            .extend(lists.map(|named| (named.name.clone(), named.list.digest.clone())));
         versions.precisions = generation.precisions(&models);
         versions.plugins = generation.bringers(&models);
         versions.plugins.extend(decode.as_ref().map(Decode::version));
@@ -126,6 +131,7 @@ impl Plan {
                 text: request.text.text().cloned().unwrap_or_default(),
                 original: None,
                 models: chosen,
+                terms,
                 threshold: request.threshold.unwrap_or(0.0),
                 offset_unit: unit(request.offset_unit),
             },

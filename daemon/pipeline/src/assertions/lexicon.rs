@@ -5,18 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::Kind;
-
-/// Languages as bits of a number.
-pub(super) type Languages = u8;
-const EN: Languages = 1;
-const DE: Languages = 1 << 1;
-const FR: Languages = 1 << 2;
-const ES: Languages = 1 << 3;
-const IT: Languages = 1 << 4;
-const NL: Languages = 1 << 5;
-const PT: Languages = 1 << 6;
-/// All of them.
-pub(super) const ALL: Languages = (1 << 7) - 1;
+use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
 
 /// What an entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,38 +85,6 @@ pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages
     };
     list.iter().any(is)
 }
-
-/// Words that tell a language, often there and in few others.
-const TELLING: [(Languages, &str); 7] = [
-    (
-        EN,
-        "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his",
-    ),
-    (
-        DE,
-        "der, die, das, und, mit, ist, im, bei, des, dem, den, ein, eine, einer, nicht, keine, kein, wurde, zur, zum, auf, seit, patientin, nach, ohne",
-    ),
-    (
-        FR,
-        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou",
-    ),
-    (
-        ES,
-        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere",
-    ),
-    (
-        IT,
-        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, in, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
-    ),
-    (
-        NL,
-        "de, het, een, van, en, met, is, op, bij, geen, niet, voor, te, dat, zijn, patiente, wordt, sinds, werd, aan, naar, uit, jaar, heeft",
-    ),
-    (
-        PT,
-        "o, os, as, do, da, e, com, que, uma, um, se, por, sem, doente, paciente, ao, em, de, nega, apresenta, nao, ha, desde, na, no",
-    ),
-];
 
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
@@ -340,18 +297,4 @@ pub(super) fn reports(word: &str) -> bool {
 pub(super) fn is_per(word: &str) -> bool {
     static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(PER));
     WORDS.contains(word)
-}
-
-/// The languages that a word tells of.
-pub(super) fn told_by(word: &str) -> Languages {
-    static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
-        let mut all: HashMap<&'static str, Languages> = HashMap::new();
-        for (language, list) in TELLING {
-            for word in entries(list) {
-                *all.entry(word).or_default() |= language;
-            }
-        }
-        all
-    });
-    WORDS.get(word).copied().unwrap_or(0)
 }

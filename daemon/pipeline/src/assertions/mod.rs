@@ -11,9 +11,11 @@ mod lexicon;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use lexicon::{ALL, AND, Entry, LEXICON, Languages, OR, Role, is_per, joins, reports, told_by};
+use lexicon::{AND, Entry, LEXICON, OR, Role, is_per, joins, reports};
 
-use crate::sections::{Section, push_without_accent};
+use crate::folding::{fold, words};
+use crate::languages::{Languages, languages};
+use crate::sections::Section;
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
 
@@ -61,8 +63,6 @@ const DETERMINERS: [&str; 22] = [
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
-/// Bytes of a text that its language is told from.
-const TOLD_FROM: usize = 16 << 10;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
 const WRAPPED: usize = 60;
 
@@ -221,60 +221,6 @@ fn reaches(between: &str) -> bool {
         (content, length, empty) = (true, bare.len(), false);
     }
     true
-}
-
-/// The words of a text: letters, digits and the marks upon them side by side, or one other character that is no white space.
-fn words(text: &str) -> impl Iterator<Item = ByteSpan> {
-    let mut rest = text.char_indices().peekable();
-    std::iter::from_fn(move || {
-        let (begin, first) = rest.find(|(_, c)| !c.is_whitespace())?;
-        let mut end = begin + first.len_utf8();
-        if is_part(first) {
-            while let Some((at, c)) = rest.next_if(|(_, c)| is_part(*c)) {
-                end = at + c.len_utf8();
-            }
-        }
-        Some(ByteSpan { begin, end })
-    })
-}
-
-fn is_part(c: char) -> bool {
-    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
-}
-
-/// Appends a word as words are compared: small letters without accents.
-fn fold(word: &str, to: &mut String) {
-    for c in word.chars().flat_map(char::to_lowercase) {
-        match c {
-            c if push_without_accent(c, to) => {}
-            '\u{2019}' => to.push('\''),
-            '\u{300}'..='\u{36f}' => {}
-            c => to.push(c),
-        }
-    }
-}
-
-/// The languages that a text may be in, by the words that tell them; all where too few do.
-fn languages(text: &str) -> Languages {
-    let mut counts = [0_usize; 8];
-    let mut folded = String::new();
-    for word in words(text).take_while(|word| word.begin < TOLD_FROM) {
-        folded.clear();
-        fold(text.get(word.range()).unwrap_or_default(), &mut folded);
-        let told = told_by(&folded);
-        for (language, count) in counts.iter_mut().enumerate() {
-            *count += usize::from(told >> language & 1 == 1);
-        }
-    }
-    let most = counts.into_iter().max().unwrap_or(0);
-    if most < 3 {
-        return ALL;
-    }
-    let among = counts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count * 3 >= most * 2);
-    among.fold(0, |all, (language, _)| all | 1 << language)
 }
 
 /// The words of a sentence, or of an item of a list.
@@ -519,7 +465,9 @@ impl Sentence {
             .collect();
         let items: Vec<&[&str]> = words.split(|word| *word == ",").skip(1).collect();
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        words.iter().any(|word| joins(OR, word, languages)) || longest == 1 || (longest == 2 && items.len() > 2)
+        words.iter().any(|word| joins(OR, word, languages))
+            || longest == 1
+            || (longest == 2 && items.len() > 2)
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.

@@ -1,0 +1,336 @@
+//! Lists of names, read from files: one for each `[[terms]]` of the configuration.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mednerd_pipeline::{Span, Term, TermError, Terms};
+use sha2::{Digest, Sha256};
+
+use crate::app::now;
+use crate::page::hexadecimal;
+
+/// A list's files are never larger, together.
+const MOST_BYTES: u64 = 1 << 30;
+/// The columns that a file may have; the first two must be there.
+const COLUMNS: [&str; 4] = ["name", "label", "language", "joins"];
+
+/// Why a list of names cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The operating system refused something.
+    #[error("{}: cannot be read: {source}. Check that it exists and that the daemon's user may read it", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// A folder without lists.
+    #[error("{}: has no file that ends in .tsv", path.display())]
+    None {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// More than is read.
+    #[error("{}: is larger than {} MiB together with the files before it; split the list", path.display(), MOST_BYTES >> 20)]
+    Large {
+        /// The file at which it was.
+        path: PathBuf,
+    },
+    /// Bytes that are no text.
+    #[error("{}, line {line}: is not UTF-8; save it as UTF-8", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The first line.
+    #[error(
+        "{}, line {line}: the first line names the columns, separated by tabs: name and label, and where wanted language and joins",
+        path.display()
+    )]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A line of another number of columns.
+    #[error("{}, line {line}: has {found} columns, and the first line names {expected}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// How many it has.
+        found: usize,
+        /// How many the header has.
+        expected: usize,
+    },
+    /// A name that is none.
+    #[error("{}, line {line}: {source}", path.display())]
+    Term {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        source: TermError,
+    },
+    /// Nothing to look for.
+    #[error("{}: has no names", path.display())]
+    Empty {
+        /// The file or folder.
+        path: PathBuf,
+    },
+}
+
+/// A list of names in force. Shared by all workers.
+pub struct List {
+    /// SHA-256 over its files.
+    pub digest: String,
+    /// When it was read.
+    pub loaded_at: Timestamp,
+    terms: Terms,
+    score: f32,
+}
+
+/// A list under the name that requests use.
+#[derive(Clone)]
+pub struct NamedList {
+    /// The name.
+    pub name: String,
+    /// Whether requests that name no model get it.
+    pub default: bool,
+    /// The list; several generations may share one.
+    pub list: Arc<List>,
+}
+
+impl List {
+    /// Reads a file, or all files of a folder that end in `.tsv`; where they are as they were, it is `known` again. What is found has a
+    /// score of so many percent.
+    ///
+    /// # Errors
+    /// [`ListError`], which names file and line and never a name.
+    pub fn load<'a>(
+        path: &Path,
+        percent: usize,
+        known: impl IntoIterator<Item = &'a Arc<Self>>,
+    ) -> Result<Arc<Self>, ListError> {
+        let files = read(path)?;
+        let mut hasher = Sha256::new();
+        for (file, bytes) in &files {
+            let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+            for part in [name, bytes] {
+                hasher.update((part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        let digest = hexadecimal(&hasher.finalize());
+        #[expect(clippy::cast_precision_loss, reason = "At most 100.")]
+        let score = percent as f32 / 100.0;
+        let same = |list: &&Arc<Self>| list.digest == digest && list.score.to_bits() == score.to_bits();
+        if let Some(known) = known.into_iter().find(same) {
+            return Ok(Arc::clone(known));
+        }
+        let mut terms = Terms::default();
+        for (file, bytes) in &files {
+            take(&mut terms, file, bytes)?;
+        }
+        if terms.is_empty() {
+            return Err(ListError::Empty {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Arc::new(Self {
+            digest,
+            loaded_at: now(),
+            terms,
+            score,
+        }))
+    }
+
+    /// The names.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// What a text has of the names, with the list's score.
+    pub fn find(&self, text: &str) -> Vec<Span> {
+        self.terms.find(text, self.score)
+    }
+}
+
+/// The files at a path, by their names.
+fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, ListError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ListError::Io { path, source }
+    };
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).map_err(failed(path))?;
+        let entries: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        files = entries.map_err(failed(path))?;
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "tsv"));
+        files.sort();
+        if files.is_empty() {
+            return Err(ListError::None {
+                path: path.to_owned(),
+            });
+        }
+    }
+    let mut left = MOST_BYTES;
+    let read = files.into_iter().map(|file| {
+        let opened = File::open(&file).map_err(failed(&file))?;
+        let is_file = opened.metadata().map_err(failed(&file))?.is_file();
+        if !is_file {
+            return Err(failed(&file)(std::io::Error::other("it is no file")));
+        }
+        let mut bytes = Vec::new();
+        opened
+            .take(left + 1)
+            .read_to_end(&mut bytes)
+            .map_err(failed(&file))?;
+        left = left
+            .checked_sub(bytes.len() as u64)
+            .ok_or_else(|| ListError::Large { path: file.clone() })?;
+        Ok((file, bytes))
+    });
+    read.collect()
+}
+
+/// Takes in the lines of a file; those that begin with `#`, and empty ones, are left out.
+fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
+    let path = || path.to_owned();
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        ListError::Encoding { path: path(), line }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = (1..).zip(text.lines());
+    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let Some((first, header)) = lines.next() else {
+        return Ok(());
+    };
+    let header: Vec<&str> = header.split('\t').map(str::trim).collect();
+    let place = |column: &str| header.iter().position(|own| *own == column);
+    let known = header
+        .iter()
+        .enumerate()
+        .all(|(at, own)| COLUMNS.contains(own) && place(own) == Some(at));
+    let (Some(name), Some(label), true) = (place("name"), place("label"), known) else {
+        return Err(ListError::Header {
+            path: path(),
+            line: first,
+        });
+    };
+    let (language, joins) = (place("language"), place("joins"));
+    for (line, fields) in lines {
+        let fields: Vec<&str> = fields.split('\t').map(str::trim).collect();
+        if fields.len() != header.len() {
+            return Err(ListError::Columns {
+                path: path(),
+                line,
+                found: fields.len(),
+                expected: header.len(),
+            });
+        }
+        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).copied().unwrap_or_default();
+        let term = Term {
+            name: field(Some(name)),
+            label: field(Some(label)),
+            language: field(language),
+            joins: field(joins),
+        };
+        terms.add(term).map_err(|source| ListError::Term {
+            path: path(),
+            line,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str, content: &[u8]) {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_read_and_read_again_only_where_it_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        write(
+            folder,
+            "a.tsv",
+            b"\xef\xbb\xbf# ours\nname\tlabel\r\nUWI\tDisease\r\n\r\n",
+        );
+        write(
+            folder,
+            "b.tsv",
+            b"label\tlanguage\tname\tjoins\nDisease\tde\tGicht\t\n",
+        );
+        write(folder, "notes.txt", b"no list");
+        let first = List::load(folder, 80, []).unwrap();
+        assert_eq!(first.terms().len(), 2);
+        let found = first.find("UWI");
+        assert_eq!((found.len(), found[0].score), (1, 0.8));
+        let again = List::load(folder, 80, [&first]).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(!Arc::ptr_eq(&first, &List::load(folder, 90, [&first]).unwrap()));
+        write(folder, "b.tsv", b"name\tlabel\nGicht\tDisease\n");
+        let changed = List::load(folder, 80, [&first]).unwrap();
+        assert_ne!(changed.digest, first.digest);
+        let alone = List::load(&folder.join("a.tsv"), 80, []).unwrap();
+        assert_eq!(alone.terms().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused_by_file_and_line_and_never_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(matches!(List::load(folder, 80, []), Err(ListError::None { .. })));
+        for (content, line, expected) in [
+            (
+                &b"name\tlabel\nsecret\tDisease\nsec\xffret\tDisease\n"[..],
+                3,
+                "is not UTF-8",
+            ),
+            (b"# x\nsecret\tDisease\n", 2, "the first line names the columns"),
+            (b"name\tlabel\tname\n", 1, "the first line names the columns"),
+            (
+                b"name\tlabel\nsecret\n",
+                2,
+                "has 1 columns, and the first line names 2",
+            ),
+            (b"name\tlabel\n\nsecret\t\n", 3, "neither a label"),
+            (
+                b"name\tlabel\tlanguage\nsecret\tDisease\txx\n",
+                2,
+                "the language may be en, de, ",
+            ),
+        ] {
+            write(folder, "a.tsv", content);
+            let error = List::load(folder, 80, []).err().unwrap().to_string();
+            let place = folder.join("a.tsv");
+            assert!(
+                error.starts_with(&format!("{}, line {line}: ", place.display())),
+                "{error}"
+            );
+            assert!(error.contains(expected) && !error.contains("secret"), "{error}");
+        }
+        write(folder, "a.tsv", b"name\tlabel\n# all of it\n");
+        assert!(matches!(List::load(folder, 80, []), Err(ListError::Empty { .. })));
+        std::fs::create_dir(folder.join("z.tsv")).unwrap();
+        assert!(matches!(List::load(folder, 80, []), Err(ListError::Io { .. })));
+    }
+}

@@ -1,0 +1,51 @@
+//! Words as they are compared: small letters without accents.
+
+use crate::tokens::ByteSpan;
+
+/// Appends what a small letter with an accent is compared as; whether it is one.
+pub(crate) fn push_without_accent(c: char, to: &mut String) -> bool {
+    to.push_str(match c {
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => "a",
+        'ç' => "c",
+        'è' | 'é' | 'ê' | 'ë' => "e",
+        'ì' | 'í' | 'î' | 'ï' => "i",
+        'ñ' => "n",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' => "o",
+        'ù' | 'ú' | 'û' | 'ü' => "u",
+        'ß' => "ss",
+        'œ' => "oe",
+        _ => return false,
+    });
+    true
+}
+
+/// The words of a text: letters, digits and the marks upon them side by side, or one other character that is no white space.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = ByteSpan> {
+    let mut rest = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        let (begin, first) = rest.find(|(_, c)| !c.is_whitespace())?;
+        let mut end = begin + first.len_utf8();
+        if is_part(first) {
+            while let Some((at, c)) = rest.next_if(|(_, c)| is_part(*c)) {
+                end = at + c.len_utf8();
+            }
+        }
+        Some(ByteSpan { begin, end })
+    })
+}
+
+pub(crate) fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&c)
+}
+
+/// Appends a word as words are compared: small letters without accents.
+pub(crate) fn fold(word: &str, to: &mut String) {
+    for c in word.chars().flat_map(char::to_lowercase) {
+        match c {
+            c if push_without_accent(c, to) => {}
+            '\u{2019}' => to.push('\''),
+            '\u{300}'..='\u{36f}' => {}
+            c => to.push(c),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Which of the seven languages a text is in, by its commonest words.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::folding::{fold, words};
+
+/// Languages as bits of a number.
+pub(crate) type Languages = u8;
+pub(crate) const EN: Languages = 1;
+pub(crate) const DE: Languages = 1 << 1;
+pub(crate) const FR: Languages = 1 << 2;
+pub(crate) const ES: Languages = 1 << 3;
+pub(crate) const IT: Languages = 1 << 4;
+pub(crate) const NL: Languages = 1 << 5;
+pub(crate) const PT: Languages = 1 << 6;
+/// Those whose adjectives stand before what they are said of, and not behind.
+pub(crate) const GERMANIC: Languages = EN | DE | NL;
+/// All of them.
+pub(crate) const ALL: Languages = (1 << 7) - 1;
+
+/// By their codes of ISO 639-1, in the order of their bits.
+pub const CODES: [&str; 7] = ["en", "de", "fr", "es", "it", "nl", "pt"];
+
+/// Bytes of a text that its language is told from.
+const TOLD_FROM: usize = 16 << 10;
+/// Words that tell a language, often there and in few others.
+const TELLING: [(Languages, &str); 7] = [
+    (
+        EN,
+        "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his",
+    ),
+    (
+        DE,
+        "der, die, das, und, mit, ist, im, bei, des, dem, den, ein, eine, einer, nicht, keine, kein, wurde, zur, zum, auf, seit, patientin, nach, ohne",
+    ),
+    (
+        FR,
+        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou",
+    ),
+    (
+        ES,
+        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere",
+    ),
+    (
+        IT,
+        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, in, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
+    ),
+    (
+        NL,
+        "de, het, een, van, en, met, is, op, bij, geen, niet, voor, te, dat, zijn, patiente, wordt, sinds, werd, aan, naar, uit, jaar, heeft",
+    ),
+    (
+        PT,
+        "o, os, as, do, da, e, com, que, uma, um, se, por, sem, doente, paciente, ao, em, de, nega, apresenta, nao, ha, desde, na, no",
+    ),
+];
+
+/// The languages that a text may be in, by the words that tell them; all where too few do.
+pub(crate) fn languages(text: &str) -> Languages {
+    let mut counts = [0_usize; 8];
+    let mut folded = String::new();
+    for word in words(text).take_while(|word| word.begin < TOLD_FROM) {
+        folded.clear();
+        fold(text.get(word.range()).unwrap_or_default(), &mut folded);
+        let told = told_by(&folded);
+        for (language, count) in counts.iter_mut().enumerate() {
+            *count += usize::from(told >> language & 1 == 1);
+        }
+    }
+    let most = counts.into_iter().max().unwrap_or(0);
+    if most < 3 {
+        return ALL;
+    }
+    let among = counts
+        .iter()
+        .enumerate()
+        .filter(|(_, count)| **count * 3 >= most * 2);
+    among.fold(0, |all, (language, _)| all | 1 << language)
+}
+
+/// The languages that a word tells of.
+fn told_by(word: &str) -> Languages {
+    static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
+        let mut all: HashMap<&'static str, Languages> = HashMap::new();
+        for (language, list) in TELLING {
+            for word in list.split(", ") {
+                *all.entry(word).or_default() |= language;
+            }
+        }
+        all
+    });
+    WORDS.get(word).copied().unwrap_or(0)
+}

@@ -1,0 +1,138 @@
+//! What is left of a folded word without the endings of its language's plural, gender and case: always its beginning, so that a name
+//! and a text need only be cut alike, not well. After the light stemmers of Savoy (2006), with fewer steps.
+
+use crate::languages::{DE, EN, ES, FR, IT, Languages, NL, PT};
+
+/// The stem of a word, which is [folded](crate::folding::fold), in one language; 0 for a name that belongs to none.
+pub(super) fn stem(word: &str, language: Languages) -> &str {
+    // Short words, abbreviations and numbers are what they are.
+    if word.len() < 4 || !word.bytes().all(|b| b.is_ascii_alphabetic()) {
+        return word;
+    }
+    match language {
+        EN => english(word),
+        DE => first(word, 4, &["ern", "en", "em", "er", "es", "e", "n", "s"]),
+        NL => first(word, 4, &["en", "e", "s"]),
+        FR => french(word),
+        IT => {
+            let bare = first(word, 4, &["a", "e", "i", "o"]);
+            first(bare, 4, &["h"])
+        }
+        ES => iberian(word),
+        PT => match first(word, 4, &["oes", "aes", "ao", "is", "l"]) {
+            cut if cut.len() < word.len() => cut,
+            _ => iberian(word),
+        },
+        _ => plural(word),
+    }
+}
+
+/// The word without the first of some endings that it has and that leaves so many letters.
+fn first<'a>(word: &'a str, left: usize, endings: &[&str]) -> &'a str {
+    let mut cuts = endings.iter().filter_map(|ending| word.strip_suffix(ending));
+    cuts.find(|cut| cut.len() >= left).unwrap_or(word)
+}
+
+/// The word without the "s" of a plural.
+fn plural(word: &str) -> &str {
+    match word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") {
+        true => word,
+        false => first(word, 3, &["s"]),
+    }
+}
+
+fn english(word: &str) -> &str {
+    let sibilant = ["sses", "shes", "ches", "xes", "zes", "ses"];
+    if word.len() > 6 && sibilant.iter().any(|ending| word.ends_with(ending)) {
+        // "abscesses", and "diagnoses" of "diagnosis".
+        return first(word, 4, &["es"]);
+    }
+    if word.len() > 6 {
+        let cut = first(word, 4, &["is", "ies", "y"]);
+        if cut.len() < word.len() {
+            return cut;
+        }
+    }
+    plural(word)
+}
+
+fn french(word: &str) -> &str {
+    // "cérébraux" of "cérébral".
+    if let Some(cut) = word
+        .strip_suffix("ux")
+        .filter(|cut| cut.ends_with('a') && cut.len() > 3)
+    {
+        return cut;
+    }
+    let single = first(word, 3, &["s", "x"]);
+    let bare = first(single, 4, &["e"]);
+    match bare.strip_suffix('l').filter(|cut| cut.ends_with('a')) {
+        Some(cut) if cut.len() > 3 => cut,
+        _ => bare,
+    }
+}
+
+fn iberian(word: &str) -> &str {
+    let single = first(word, 3, &["es", "s"]);
+    first(single, 4, &["a", "o", "e"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_a_word_have_one_stem() {
+        for (language, forms) in [
+            (EN, &["fracture", "fractures"][..]),
+            (EN, &["abscess", "abscesses"]),
+            (EN, &["metastasis", "metastases"]),
+            (EN, &["neuropathy", "neuropathies"]),
+            (
+                DE,
+                &[
+                    "chronisch",
+                    "chronische",
+                    "chronischer",
+                    "chronischen",
+                    "chronisches",
+                ],
+            ),
+            (DE, &["schmerz", "schmerzen", "schmerzes"]),
+            (DE, &["stenose", "stenosen"]),
+            (DE, &["odem", "odeme", "odems"]),
+            (NL, &["ontsteking", "ontstekingen"]),
+            (NL, &["chronisch", "chronische"]),
+            (FR, &["douleur", "douleurs"]),
+            (FR, &["renal", "renale", "renales", "renaux"]),
+            (FR, &["aigu", "aigue", "aigus", "aigues"]),
+            (ES, &["dolor", "dolores"]),
+            (ES, &["cronico", "cronica", "cronicos", "cronicas"]),
+            (ES, &["infeccion", "infecciones"]),
+            (IT, &["cronico", "cronica", "cronici", "croniche"]),
+            (IT, &["polmone", "polmoni"]),
+            (PT, &["infeccao", "infeccoes"]),
+            (PT, &["renal", "renais"]),
+            (PT, &["dor", "dores"]),
+            (0, &["statin", "statins"]),
+        ] {
+            let stems: Vec<&str> = forms.iter().map(|form| stem(form, language)).collect();
+            assert!(stems.iter().all(|stem| *stem == stems[0]), "{stems:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_ending_stays() {
+        for (language, word) in [
+            (EN, "pelvis"),
+            (EN, "virus"),
+            (EN, "abscess"),
+            (EN, "pus"),
+            (DE, "leber"),
+            (ES, "tos"),
+            (0, "b12s"),
+        ] {
+            assert_eq!(stem(word, language), word);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::messy_text;
+
+fn list(lines: &[(&str, &str, &str, &str)]) -> Terms {
+    let mut terms = Terms::default();
+    for &(name, label, language, joins) in lines {
+        let term = Term {
+            name,
+            label,
+            language,
+            joins,
+        };
+        terms.add(term).expect("a term");
+    }
+    terms
+}
+
+fn small() -> Terms {
+    list(&[
+        ("renal failure", "Disease", "en", ""),
+        ("failure", "Disease", "en", ""),
+        ("pain", "Disease", "en", ""),
+        ("heart attack", "Disease", "en", ""),
+        ("diabetic", "Disease", "en", ""),
+        ("MI", "Disease", "en", ""),
+        ("COPD", "Disease", "", ""),
+        ("copd", "Disease", "", ""),
+        ("*itis", "Disease", "en", ""),
+        ("knee", "Anatomy", "en", "Disease"),
+        ("renal", "Anatomy", "en", "Disease"),
+        ("acute", "", "en", "Disease"),
+        ("Übelkeit", "Disease", "de", ""),
+        ("*schmerz", "Disease", "de", ""),
+        ("akut", "", "de", "Disease"),
+        ("Gift", "Disease", "de", ""),
+        ("insuffisance", "Disease", "fr", ""),
+        ("rénal", "Anatomy", "fr", "Disease"),
+        ("aigu", "", "fr", "Disease"),
+        ("K+", "Chemical", "", ""),
+        ("c. diff", "Disease", "en", ""),
+    ])
+}
+
+fn found<'a>(terms: &Terms, text: &'a str, label: &str) -> Vec<&'a str> {
+    let spans = terms.find(text, 0.9);
+    let of = spans.iter().filter(|span| &*span.label == label);
+    of.map(|span| &text[span.begin..span.end]).collect()
+}
+
+#[test]
+fn names_are_found_as_notes_write_them() {
+    let terms = small();
+    for (text, expected) in [
+        ("The pt is in RENAL FAILURE.", &["RENAL FAILURE"][..]),
+        (
+            "He has had heart-attacks and was told of his heart\u{2019}s pain.",
+            &["heart-attacks", "pain"],
+        ),
+        // The name that begins first, and of those the longest; with what joins it.
+        (
+            "Acute renal failure with acute knee pain, not acute.",
+            &["Acute renal failure", "acute knee pain"],
+        ),
+        ("The MI was missed by mi amigo; two MIs.", &["MI", "MIs"]),
+        ("She has COPD, Copd, copd.", &["COPD", "Copd", "copd"]),
+        ("Arthritis of the knee, itis of the mind.", &["Arthritis"]),
+        ("A non-diabetic and a diabetic.", &["diabetic"]),
+        (
+            "Positive for C. diff and C diff and C.diff.",
+            &["C. diff", "C.diff"],
+        ),
+        // A column, a list, and a line that was wrapped.
+        ("the heart    attack of the heart\nattack", &[]),
+        (
+            "the note goes on and on about the patient's heart\nattack",
+            &["heart\nattack"],
+        ),
+        // "Gift" is no poison in English.
+        ("This was a gift of the patient and her family to the ward.", &[]),
+        (
+            "Die Patientin hat keine Uebelkeit und keine Rückenschmerzen, mit Gift.",
+            &["Uebelkeit", "Rückenschmerzen", "Gift"],
+        ),
+        (
+            "Der Patient hat akute Übelkeit und die Schmerzen.",
+            &["akute Übelkeit"],
+        ),
+        (
+            "Le patient est en insuffisance rénale aiguë et une insuffisance.",
+            &["insuffisance rénale aiguë", "insuffisance"],
+        ),
+        ("", &[]),
+    ] {
+        assert_eq!(found(&terms, text, "Disease"), expected, "{text}");
+    }
+    assert_eq!(
+        found(&terms, "Renal failure of the knee.", "Anatomy"),
+        ["Renal", "knee"]
+    );
+    assert_eq!(found(&terms, "K+ 5.1, k 3", "Chemical"), ["K+"]);
+}
+
+#[test]
+fn a_name_in_small_letters_means_any_case_whichever_comes_first() {
+    for names in [["COPD", "copd"], ["copd", "COPD"]] {
+        let terms = list(&names.map(|name| (name, "Disease", "", "")));
+        assert_eq!(found(&terms, "COPD Copd copd", "Disease").len(), 3);
+    }
+}
+
+#[test]
+fn one_name_may_mean_two_things() {
+    let terms = list(&[("iron", "Chemical", "", ""), ("iron", "Drug", "", "Disease")]);
+    assert_eq!(found(&terms, "iron", "Chemical"), ["iron"]);
+    assert_eq!(found(&terms, "iron", "Drug"), ["iron"]);
+}
+
+#[test]
+fn what_is_no_term_is_refused_and_changes_nothing() {
+    let mut terms = Terms::default();
+    let long = "word ".repeat(17);
+    let term = |name, label, language| Term {
+        name,
+        label,
+        language,
+        joins: "",
+    };
+    for (wrong, expected) in [
+        (term(" -- ", "Disease", ""), TermError::Empty),
+        (term(&long, "Disease", ""), TermError::Long),
+        (term("*it is", "Disease", ""), TermError::Ending),
+        (term("*ab", "Disease", ""), TermError::Ending),
+        (term("gout", "", ""), TermError::Nothing),
+        (term("gout", "Dis\nease", ""), TermError::Label),
+        (term("gout", "Disease", "xx"), TermError::Language),
+    ] {
+        assert_eq!(terms.add(wrong), Err(expected));
+    }
+    assert!(terms.is_empty() && terms.find("gout", 1.0).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read(text in messy_text(300)) {
+        let spans = small().find(&text, 0.5);
+        for span in &spans {
+            prop_assert!(text.get(span.begin..span.end).is_some_and(|name| !name.is_empty()));
+        }
+        for label in ["Disease", "Chemical", "Anatomy"] {
+            let own: Vec<_> = spans.iter().filter(|span| &*span.label == label).collect();
+            prop_assert!(own.windows(2).all(|pair| pair[0].end <= pair[1].begin));
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_in_itself(name in "[A-Za-zéüß]{1,12}( [a-z0-9]{1,8}){0,3}") {
+        for language in ["", "en", "de", "fr", "es", "it", "nl", "pt"] {
+            let terms = list(&[(&name, "Disease", language, "")]);
+            prop_assert_eq!(found(&terms, &name, "Disease"), [&name]);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Lists of names: what a hospital has words for and its models do not know.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use mednerd_client::api::{AnnotateResponse, ModelsResponse, ReloadResponse};
+use mednerd_tests::{Config, Site};
+use serde_json::json;
+
+const NOTE: &str =
+    "She has diabetes and a zorgblatt, no flumph; started on metformin. Zorgblatts again, and FLM.";
+const LIST: &str =
+    "name\tlabel\nzorgblatt\tDisease\nflumph\tDisease\nFLM\tDisease\ndiabetes\tDisease\ndiabetes\tProblem\n";
+
+/// A daemon with the shipped model, a list that is a default and one that is not.
+fn site() -> Site {
+    let site = Site::new(&Config::default());
+    site.write("ward.tsv", LIST);
+    site.write("other.tsv", "name\tlabel\nstarted\tVerb\n");
+    let toml = Config::default().toml()
+        + "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\n\
+           [[terms]]\nname = \"other\"\npath = \"other.tsv\"\nscore_percent = 30\n";
+    site.write("mednerd.toml", &toml);
+    site
+}
+
+/// Text, label, model and kinds of assertions of each entity.
+fn found(answer: &AnnotateResponse) -> Vec<(&str, &str, &str, usize)> {
+    let entities = answer.entities.iter();
+    entities
+        .map(|entity| {
+            (
+                &*entity.text,
+                &*entity.label,
+                &*entity.model,
+                entity.assertions.len(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn names_of_a_list_are_found_where_models_have_nothing() {
+    let daemon = site().start();
+    let answer = daemon.annotate(NOTE);
+    let expected = [
+        ("diabetes", "Problem", "ward", 0),
+        ("diabetes", "Disease", "shipped", 0),
+        ("zorgblatt", "Disease", "ward", 0),
+        ("flumph", "Disease", "ward", 1),
+        ("metformin", "Chemical", "shipped", 0),
+        ("Zorgblatts", "Disease", "ward", 0),
+        ("FLM", "Disease", "ward", 0),
+    ];
+    let mut got = found(&answer);
+    got.sort_by_key(|(text, label, ..)| (NOTE.find(text), std::cmp::Reverse(*label)));
+    assert_eq!(got, expected);
+    let own = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "zorgblatt")
+        .unwrap();
+    assert!((own.score - 0.8).abs() < 1e-6);
+    assert_eq!(NOTE[own.begin as usize..own.end as usize], *"zorgblatt");
+    // What is in force is named by its digest, as models are.
+    let models: ModelsResponse = daemon.request("GET", "/v1/models", "").ok().decode();
+    let list = models.models.iter().find(|model| model.name == "ward").unwrap();
+    assert_eq!(answer.versions.models["ward"], list.digest);
+    assert_eq!((&*list.family, list.default, list.parameters), ("terms", true, 5));
+    assert!(!answer.versions.models.contains_key("other"));
+}
+
+#[test]
+fn a_request_may_name_lists_alone_or_none_and_ask_for_a_score() {
+    let daemon = site().start();
+    let ask = |models: &[&str], threshold: f64| {
+        let answer = daemon.ask(&json!({"text": NOTE, "models": models, "threshold": threshold}));
+        let found = answer.entities.into_iter();
+        found
+            .map(|entity| (entity.text, entity.model))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(&["other"], 0.3), [("started".to_owned(), "other".to_owned())]);
+    assert_eq!(ask(&["other"], 0.31), []);
+    assert!(ask(&["shipped"], 0.0).iter().all(|(_, model)| model == "shipped"));
+    let both = ask(&["other", "ward", "other"], 0.0);
+    assert_eq!(both.iter().filter(|(_, model)| model == "other").count(), 1);
+    assert_eq!(
+        both.iter().filter(|(_, model)| model == "ward").count(),
+        6,
+        "{both:?}"
+    );
+    let request = json!({"text": NOTE, "models": ["none"]}).to_string();
+    let refused = daemon
+        .request("POST", "/v1/annotate", request)
+        .refused(404, "unknown_model");
+    assert!(refused.message.contains("ward"), "{}", refused.message);
+}
+
+#[test]
+fn a_reload_takes_what_has_changed_and_refuses_what_is_no_list() {
+    let daemon = site().start();
+    let reload = || daemon.admin("POST", "/v1/reload");
+    let kept: ReloadResponse = reload().ok().decode();
+    assert_eq!(kept.kept, ["shipped", "ward", "other"]);
+    daemon.site().write("ward.tsv", "name\tlabel\nblorb\tDisease\n");
+    let changed: ReloadResponse = reload().ok().decode();
+    assert_eq!(changed.loaded, ["ward"]);
+    let of_ward = |text: &str| {
+        let answer = daemon.ask(&json!({"text": text, "models": ["ward"]}));
+        answer.entities.len()
+    };
+    assert_eq!((of_ward("a zorgblatt"), of_ward("a blorb")), (0, 1));
+
+    daemon.site().write("ward.tsv", "name\tlabel\nblorb\n");
+    assert_eq!(reload().status, 422);
+    assert!(daemon.log().contains("ward.tsv, line 2: has 1 columns"));
+    assert!(!daemon.log().contains("blorb"));
+    let output = daemon.site().validate();
+    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(of_ward("a blorb"), 1);
+
+    let refused = daemon.admin("DELETE", "/v1/models/ward");
+    assert!(
+        refused.text().contains("take it out of the configuration"),
+        "{}",
+        refused.text()
+    );
+}
