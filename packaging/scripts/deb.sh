@@ -51,7 +51,7 @@ cp -r packaging/debian "$stage/debian"
 for binary in "${binaries[@]}" $worker; do
     install -m 755 "$release/$binary" "$stage/dist/bin/"
 done
-cp -r packaging/models packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
+cp -r packaging/models packaging/terms packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
 cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"
 "$release/mednerctl" man "$stage/dist/man"

@@ -43,6 +43,12 @@ default = true
 $(for task in anatomy gene cell cancer-genetics species; do
     printf '[[models.adapters]]\nname = "%s"\npath = "%s"\n' "$task" "$PWD/packaging/models/adapters/$task"
 done)
+[[terms]]
+name = "clinical-terms"
+path = "$PWD/packaging/terms"
+score_percent = 90
+before_models = true
+models_percent = 80
 [plugin_policy]
 trusted_keys = "$place/keys"
 development = $development
@@ -69,6 +75,6 @@ echo
 echo "The note:"
 sed 's/^/  | /' "${notes[@]}"
 echo
-"$bin/mednerctl" --socket "$place/mednerd.sock" annotate --link --models biomed-small,anatomy,gene "${notes[@]}"
+"$bin/mednerctl" --socket "$place/mednerd.sock" annotate --link --models biomed-small,gene,clinical-terms "${notes[@]}"
 echo
 echo "Stopping mednerd"

@@ -405,8 +405,11 @@ fn the_shipped_configuration_is_right_but_for_what_only_the_package_installs() {
     ] {
         assert!(text.contains(&format!("{installed}/{name}\"")), "{name}");
     }
+    let terms = root().join("packaging/terms").display().to_string();
+    assert!(text.contains("\"/usr/share/mednerd/terms\""));
     let text = text
         .replace(installed, &shipped.display().to_string())
+        .replace("/usr/share/mednerd/terms", &terms)
         .replace("groups = [\"mednerd\"]", "groups = []")
         .replace("\"/var/lib/mednerd/audit\"\n# key", "\"audit\"\nkey")
         .replace("\"/etc/mednerd/audit.key\"", "\"audit.key\"")

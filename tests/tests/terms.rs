@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use mednerd_client::api::{AnnotateResponse, ModelsResponse, ReloadResponse};
+use mednerd_tests::daemon::root;
 use mednerd_tests::{Config, Site};
 use serde_json::json;
 
@@ -124,4 +125,95 @@ fn a_reload_takes_what_has_changed_and_refuses_what_is_no_list() {
         "{}",
         refused.text()
     );
+}
+
+/// A daemon with the shipped lists alone.
+fn shipped() -> Site {
+    let site = Site::new(&Config::default());
+    let path = root().join("packaging/terms");
+    let table = format!(
+        "[[terms]]\nname = \"clinical-terms\"\npath = \"{}\"\nbefore_models = true\n",
+        path.display()
+    );
+    site.write("mednerd.toml", &(Config::default().toml() + &table));
+    site
+}
+
+#[test]
+fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
+    let daemon = shipped().start();
+    for (text, expected) in [
+        (
+            "The pt is a 70 yo with COPD, known AF and L knee pain; denies SOB. Started on apixaban and given Tylenol.",
+            &["COPD", "AF", "knee pain", "SOB", "apixaban", "Tylenol"][..],
+        ),
+        (
+            "Die Patientin wurde mit akuter Pankreatitis und VHF aufgenommen, keine Rueckenschmerzen, erhielt ASS.",
+            &["akuter Pankreatitis", "VHF", "Rueckenschmerzen", "ASS"],
+        ),
+        (
+            "Le patient est suivi pour une HTA et une insuffisance rénale chronique, sous furosémide, sans dyspnée.",
+            &["HTA", "insuffisance rénale chronique", "furosémide", "dyspnée"],
+        ),
+        (
+            "La paciente es diabética, con HTA y disnea de esfuerzo desde hace un mes, en tratamiento con metformina.",
+            &["HTA", "disnea de esfuerzo", "metformina"],
+        ),
+        (
+            "Il paziente è affetto da fibrillazione atriale, con tosse e dispnea, in terapia con acido acetilsalicilico.",
+            &[
+                "fibrillazione atriale",
+                "tosse",
+                "dispnea",
+                "acido acetilsalicilico",
+            ],
+        ),
+        (
+            "De patiënt heeft sinds gisteren koorts en hoesten, geen benauwdheid, wordt met amoxicilline behandeld.",
+            &["koorts", "hoesten", "benauwdheid", "amoxicilline"],
+        ),
+        (
+            "O doente apresenta febre e tosse há três dias, com dispneia, e está medicado com amoxicilina.",
+            &["febre", "tosse", "dispneia", "amoxicilina"],
+        ),
+    ] {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let found: Vec<&str> = answer.entities.iter().map(|entity| &*entity.text).collect();
+        for name in expected {
+            assert!(found.contains(name), "{name} is not among {found:?}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
+    let folder = root().join("packaging/terms");
+    let mut lists = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "tsv") {
+            continue;
+        }
+        lists += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let key = |line: &str| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            (
+                fields[1].to_owned(),
+                fields[0].to_lowercase().trim_start_matches('*').to_owned(),
+                fields[0].to_owned(),
+            )
+        };
+        let keys: Vec<_> = text.lines().skip(1).map(key).collect();
+        for pair in keys.windows(2) {
+            assert!(
+                pair[0] < pair[1],
+                "{}: {:?} stands before {:?}",
+                path.display(),
+                pair[0],
+                pair[1]
+            );
+        }
+    }
+    assert_eq!(lists, 8);
 }

@@ -460,7 +460,7 @@ fn list_info(named: &NamedList) -> api::ModelInfo {
         family: "terms".to_owned(),
         engine: api::Engine::Tract,
         precision: "none".to_owned(),
-        labels: terms.labels().iter().map(ToString::to_string).collect(),
+        labels: terms.labels().map(ToOwned::to_owned).collect(),
         zero_shot: false,
         context_tokens: 0,
         parameters: terms.len() as u64,
@@ -610,7 +610,7 @@ impl<'a> Change<'a> {
             }
             let before = self.previous.iter().flat_map(|previous| &previous.terms);
             let before: Vec<&Arc<List>> = before.map(|named| &named.list).collect();
-            match List::load(&wanted.path, wanted.score_percent, before.iter().copied()) {
+            match List::load(wanted, before.iter().copied()) {
                 Ok(list) => {
                     self.fresh = !before.iter().any(|known| Arc::ptr_eq(known, &list));
                     self.note(&wanted.name);

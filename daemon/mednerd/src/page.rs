@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
 use mednerd_pipeline::{
-    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, fill, merge, retain_confident, section_at,
+    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, layered, retain_confident, section_at,
     sections,
 };
 use sha2::{Digest, Sha256};
@@ -28,8 +28,8 @@ pub struct Page {
     pub models: Vec<Chosen>,
     /// The lists whose names are put in where no model has found anything.
     pub terms: Vec<NamedList>,
-    /// The lowest score to report; a zero-shot model is told its own.
-    pub threshold: f32,
+    /// The lowest score to report, where the request names one; a zero-shot model is told its own.
+    pub threshold: Option<f32>,
     /// The unit of offsets in the answer.
     pub offset_unit: OffsetUnit,
 }
@@ -94,16 +94,8 @@ impl Page {
     /// Merges what the models found. What stands nowhere in the document as received, because a decoder added it, is
     /// left out.
     pub fn annotate(&self, found: Vec<Found>) -> Annotated {
-        let mut mentions = Vec::new();
-        for (task, mut spans) in found {
-            if self.models.get(task).is_some_and(|chosen| chosen.ask.is_none()) {
-                retain_confident(&mut spans, self.threshold);
-            }
-            mentions.extend(spans.into_iter().map(|span| Mention { task, span }));
-        }
-        let mut mentions = merge(mentions);
-        fill(&self.text, &mut mentions, self.names());
-        let mut placed: Vec<(Mention, (usize, usize))> = mentions
+        let mut placed: Vec<(Mention, (usize, usize))> = self
+            .layers(found)
             .into_iter()
             .filter_map(|mention| {
                 let (begin, end) = (mention.span.begin, mention.span.end);
@@ -150,15 +142,34 @@ impl Page {
         }
     }
 
-    /// What the lists have of the text. They count behind the models.
-    fn names(&self) -> Vec<Mention> {
-        let lists = (self.models.len()..).zip(&self.terms);
-        let lists = lists.flat_map(|(task, named)| {
+    /// What the lists that go before models have of the text, then the models, then the other lists.
+    fn layers(&self, found: Vec<Found>) -> Vec<Mention> {
+        let mut models = Vec::new();
+        for (task, mut spans) in found {
+            if self.models.get(task).is_some_and(|chosen| chosen.ask.is_none()) {
+                retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
+                spans.retain(|span| self.threshold.is_some() || self.is_sure(span));
+            }
+            models.extend(spans.into_iter().map(|span| Mention { task, span }));
+        }
+        let (mut layers, mut behind) = (Vec::new(), Vec::new());
+        for (task, named) in (self.models.len()..).zip(&self.terms) {
             let mut spans = named.list.find(&self.text);
-            retain_confident(&mut spans, self.threshold);
-            spans.into_iter().map(move |span| Mention { task, span })
-        });
-        lists.collect()
+            retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
+            let mentions = spans.into_iter().map(|span| Mention { task, span }).collect();
+            match named.list.before_models() {
+                true => layers.push(mentions),
+                false => behind.push(mentions),
+            }
+        }
+        layers.push(models);
+        layers.append(&mut behind);
+        layered(&self.text, layers, |task| task >= self.models.len())
+    }
+
+    /// Whether the lists let something stand that a model has found.
+    fn is_sure(&self, span: &Span) -> bool {
+        self.terms.iter().all(|named| named.list.lets_stand(span))
     }
 
     /// The name of a model or list by its number among the page's.

@@ -681,7 +681,7 @@ mod tests {
                     ask: None,
                 }],
                 terms: Vec::new(),
-                threshold: 0.0,
+                threshold: None,
                 offset_unit: OffsetUnit::Utf8Byte,
             }),
             aggregation: Aggregation::Simple,

@@ -10,6 +10,7 @@ use mednerd_pipeline::{Span, Term, TermError, Terms};
 use sha2::{Digest, Sha256};
 
 use crate::app::now;
+use crate::config;
 use crate::page::hexadecimal;
 
 /// A list's files are never larger, together.
@@ -95,8 +96,16 @@ pub struct List {
     pub digest: String,
     /// When it was read.
     pub loaded_at: Timestamp,
-    terms: Terms,
+    terms: Arc<Terms>,
+    rule: Rule,
+}
+
+/// How a list is used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rule {
     score: f32,
+    before_models: bool,
+    models_score: f32,
 }
 
 /// A list under the name that requests use.
@@ -111,16 +120,15 @@ pub struct NamedList {
 }
 
 impl List {
-    /// Reads a file, or all files of a folder that end in `.tsv`; where they are as they were, it is `known` again. What is found has a
-    /// score of so many percent.
+    /// Reads a file, or all files of a folder that end in `.tsv`; where they are as they were, what is `known` of them is taken over.
     ///
     /// # Errors
     /// [`ListError`], which names file and line and never a name.
     pub fn load<'a>(
-        path: &Path,
-        percent: usize,
+        wanted: &config::Terms,
         known: impl IntoIterator<Item = &'a Arc<Self>>,
     ) -> Result<Arc<Self>, ListError> {
+        let path = &wanted.path;
         let files = read(path)?;
         let mut hasher = Sha256::new();
         for (file, bytes) in &files {
@@ -131,26 +139,34 @@ impl List {
             }
         }
         let digest = hexadecimal(&hasher.finalize());
-        #[expect(clippy::cast_precision_loss, reason = "At most 100.")]
-        let score = percent as f32 / 100.0;
-        let same = |list: &&Arc<Self>| list.digest == digest && list.score.to_bits() == score.to_bits();
-        if let Some(known) = known.into_iter().find(same) {
-            return Ok(Arc::clone(known));
+        let rule = Rule {
+            score: share(wanted.score_percent),
+            before_models: wanted.before_models,
+            models_score: share(wanted.models_percent),
+        };
+        let mut before = known.into_iter().filter(|list| list.digest == digest).peekable();
+        let terms = before.peek().map(|list| Arc::clone(&list.terms));
+        if let Some(same) = before.find(|list| list.rule == rule) {
+            return Ok(Arc::clone(same));
         }
-        let mut terms = Terms::default();
-        for (file, bytes) in &files {
-            take(&mut terms, file, bytes)?;
-        }
-        if terms.is_empty() {
-            return Err(ListError::Empty {
-                path: path.to_owned(),
-            });
-        }
+        let terms = match terms {
+            Some(terms) => terms,
+            None => {
+                let mut terms = Terms::default();
+                for (file, bytes) in &files {
+                    take(&mut terms, file, bytes)?;
+                }
+                if terms.is_empty() {
+                    return Err(ListError::Empty { path: path.clone() });
+                }
+                Arc::new(terms)
+            }
+        };
         Ok(Arc::new(Self {
             digest,
             loaded_at: now(),
             terms,
-            score,
+            rule,
         }))
     }
 
@@ -161,8 +177,24 @@ impl List {
 
     /// What a text has of the names, with the list's score.
     pub fn find(&self, text: &str) -> Vec<Span> {
-        self.terms.find(text, self.score)
+        self.terms.find(text, self.rule.score)
     }
+
+    /// Whether what it has counts more than what models have, where they overlap.
+    pub fn before_models(&self) -> bool {
+        self.rule.before_models
+    }
+
+    /// Whether something that a model has found is sure enough to stand beside the list.
+    pub fn lets_stand(&self, span: &Span) -> bool {
+        let mut labels = self.terms.labels();
+        span.score >= self.rule.models_score || !labels.any(|label| label.eq_ignore_ascii_case(&span.label))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "At most 100.")]
+fn share(percent: usize) -> f32 {
+    percent as f32 / 100.0
 }
 
 /// The files at a path, by their names.
@@ -261,6 +293,22 @@ fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
 mod tests {
     use super::*;
 
+    fn load(path: &Path, score_percent: usize, known: &[&Arc<List>]) -> Result<Arc<List>, ListError> {
+        let wanted = config::Terms {
+            name: "ward".to_owned(),
+            path: path.to_owned(),
+            default: true,
+            score_percent,
+            before_models: true,
+            models_percent: 70,
+            place: config::Place {
+                file: PathBuf::from("mednerd.toml"),
+                line: None,
+            },
+        };
+        List::load(&wanted, known.iter().copied())
+    }
+
     fn write(folder: &Path, name: &str, content: &[u8]) {
         std::fs::write(folder.join(name), content).unwrap();
     }
@@ -280,17 +328,18 @@ mod tests {
             b"label\tlanguage\tname\tjoins\nDisease\tde\tGicht\t\n",
         );
         write(folder, "notes.txt", b"no list");
-        let first = List::load(folder, 80, []).unwrap();
+        let first = load(folder, 80, &[]).unwrap();
         assert_eq!(first.terms().len(), 2);
         let found = first.find("UWI");
         assert_eq!((found.len(), found[0].score), (1, 0.8));
-        let again = List::load(folder, 80, [&first]).unwrap();
+        let again = load(folder, 80, &[&first]).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
-        assert!(!Arc::ptr_eq(&first, &List::load(folder, 90, [&first]).unwrap()));
+        let surer = load(folder, 90, &[&first]).unwrap();
+        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.find("UWI")[0].score == 0.9);
         write(folder, "b.tsv", b"name\tlabel\nGicht\tDisease\n");
-        let changed = List::load(folder, 80, [&first]).unwrap();
+        let changed = load(folder, 80, &[&first]).unwrap();
         assert_ne!(changed.digest, first.digest);
-        let alone = List::load(&folder.join("a.tsv"), 80, []).unwrap();
+        let alone = load(&folder.join("a.tsv"), 80, &[]).unwrap();
         assert_eq!(alone.terms().len(), 1);
     }
 
@@ -298,7 +347,7 @@ mod tests {
     fn what_is_no_list_is_refused_by_file_and_line_and_never_quoted() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        assert!(matches!(List::load(folder, 80, []), Err(ListError::None { .. })));
+        assert!(matches!(load(folder, 80, &[]), Err(ListError::None { .. })));
         for (content, line, expected) in [
             (
                 &b"name\tlabel\nsecret\tDisease\nsec\xffret\tDisease\n"[..],
@@ -320,7 +369,7 @@ mod tests {
             ),
         ] {
             write(folder, "a.tsv", content);
-            let error = List::load(folder, 80, []).err().unwrap().to_string();
+            let error = load(folder, 80, &[]).err().unwrap().to_string();
             let place = folder.join("a.tsv");
             assert!(
                 error.starts_with(&format!("{}, line {line}: ", place.display())),
@@ -329,8 +378,8 @@ mod tests {
             assert!(error.contains(expected) && !error.contains("secret"), "{error}");
         }
         write(folder, "a.tsv", b"name\tlabel\n# all of it\n");
-        assert!(matches!(List::load(folder, 80, []), Err(ListError::Empty { .. })));
+        assert!(matches!(load(folder, 80, &[]), Err(ListError::Empty { .. })));
         std::fs::create_dir(folder.join("z.tsv")).unwrap();
-        assert!(matches!(List::load(folder, 80, []), Err(ListError::Io { .. })));
+        assert!(matches!(load(folder, 80, &[]), Err(ListError::Io { .. })));
     }
 }

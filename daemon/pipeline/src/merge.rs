@@ -30,52 +30,77 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
     mentions
 }
 
-/// Puts what lists of names have found among what models have, which is [merged](merge): a name where no model has anything of
-/// its label, whatever case that is written in. Models see the sentence, so that what they have stands; but a part of a word is
-/// not what one meant, and gives way to the name that covers it.
-pub fn fill(text: &str, found: &mut Vec<Mention>, names: Vec<Mention>) {
-    if names.is_empty() {
-        return;
-    }
-    let letter = |at: usize, before: bool| {
-        let part = if before {
-            text.get(..at).and_then(|text| text.chars().next_back())
-        } else {
-            text.get(at..).and_then(|text| text.chars().next())
-        };
-        part.is_some_and(char::is_alphanumeric)
-    };
-    let is_part = |span: &Span| {
-        (letter(span.begin, true) && letter(span.begin, false))
-            || (letter(span.end, true) && letter(span.end, false))
-    };
-    let names = merge(names);
-    found.retain(|mention| {
-        if !is_part(&mention.span) {
-            return true;
-        }
-        let near = names.partition_point(|name| name.span.begin <= mention.span.begin);
+/// What was found in layers, the first of which counts most: of each layer what no earlier one has anything of the same label for, whatever
+/// case that is written in. Within a layer overlaps stand, as in [`merge`]. `is_names` tells the tasks that are lists of names: a part of a
+/// word that a name covers is not what a model meant, and is left out, of any label.
+pub fn layered(text: &str, layers: Vec<Vec<Mention>>, is_names: impl Fn(usize) -> bool) -> Vec<Mention> {
+    let all = layers.iter().flatten();
+    let mut names: Vec<(usize, usize)> = all
+        .filter(|mention| is_names(mention.task))
+        .map(|mention| (mention.span.begin, mention.span.end))
+        .collect();
+    names.sort_unstable();
+    let is_covered = |span: &Span| {
+        let near = names.partition_point(|(begin, _)| *begin <= span.begin);
         let near = names.get(near.saturating_sub(NEAR)..near).unwrap_or_default();
-        !near.iter().any(|name| mention.span.end <= name.span.end)
-    });
-    // By label, where mentions begin, and how far those reach that begin no later.
-    let mut taken: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
-    for mention in found.iter() {
-        let own = taken.entry(mention.span.label.to_ascii_lowercase()).or_default();
-        let reach = own.last().map_or(0, |(_, reach)| *reach).max(mention.span.end);
-        own.push((mention.span.begin, reach));
-    }
-    let is_free = |name: &Mention| {
-        let own = taken.get(&name.span.label.to_ascii_lowercase());
-        own.is_none_or(|own| {
-            let before = own.partition_point(|(begin, _)| *begin < name.span.end);
-            let last = before.checked_sub(1).and_then(|last| own.get(last));
-            last.is_none_or(|(_, reach)| *reach <= name.span.begin)
-        })
+        near.iter().any(|(_, end)| span.end <= *end)
     };
-    let free: Vec<Mention> = names.into_iter().filter(is_free).collect();
-    found.extend(free);
-    *found = merge(std::mem::take(found));
+    let mut taken: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut found = Vec::new();
+    for layer in layers {
+        let mut layer = merge(layer);
+        layer.retain(|mention| {
+            let span = &mention.span;
+            let stands = is_names(mention.task) || !cuts_a_word(text, span) || !is_covered(span);
+            let own = taken.get(&span.label.to_ascii_lowercase());
+            stands && own.is_none_or(|own| !own.overlaps(span))
+        });
+        for mention in &layer {
+            let own = taken.entry(mention.span.label.to_ascii_lowercase()).or_default();
+            own.spans.push((mention.span.begin, mention.span.end));
+        }
+        taken.values_mut().for_each(Taken::settle);
+        found.append(&mut layer);
+    }
+    merge(found)
+}
+
+/// Whether a span begins or ends within a word.
+fn cuts_a_word(text: &str, span: &Span) -> bool {
+    let within = |at: usize| {
+        let (before, behind) = text.split_at_checked(at).unwrap_or_default();
+        let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        letter(before.chars().next_back()) && letter(behind.chars().next())
+    };
+    within(span.begin) || within(span.end)
+}
+
+/// What earlier layers have of a label.
+#[derive(Default)]
+struct Taken {
+    spans: Vec<(usize, usize)>,
+    /// How far those reach that begin no later than each of them.
+    reach: Vec<usize>,
+}
+
+impl Taken {
+    fn settle(&mut self) {
+        if self.reach.len() == self.spans.len() {
+            return;
+        }
+        self.spans.sort_unstable();
+        let reach = self.spans.iter().scan(0, |reach, (_, end)| {
+            *reach = end.max(reach).to_owned();
+            Some(*reach)
+        });
+        self.reach = reach.collect();
+    }
+
+    fn overlaps(&self, span: &Span) -> bool {
+        let before = self.spans.partition_point(|(begin, _)| *begin < span.end);
+        let last = before.checked_sub(1).and_then(|last| self.reach.get(last));
+        last.is_some_and(|reach| *reach > span.begin)
+    }
 }
 
 /// Names that may begin between a name that covers a part of a word and that part.
@@ -173,71 +198,79 @@ mod tests {
     }
 
     #[test]
-    fn names_fill_what_models_have_left() {
+    fn a_layer_has_what_earlier_ones_leave() {
         let text = "acute pneumonia, asthma and gout";
         let of = |task: usize, words: &str, label: &str| {
             let begin = text.find(words).unwrap();
             mention(task, begin, begin + words.len(), label, 0.5)
         };
-        // Overlapped by what a model has of the label; of another label; a part of a word.
-        let mut found = merge(vec![
+        let models = vec![
             of(0, "acute", "DISEASE"),
             of(0, "asthma", "Gene"),
             of(0, "go", "Disease"),
             of(0, "ut", "Gene"),
-        ]);
+        ];
         let names = vec![
             of(1, "acute pneumonia", "Disease"),
             of(1, "asthma", "Disease"),
             of(1, "gout", "Disease"),
         ];
-        fill(text, &mut found, names);
-        let expected = merge(vec![
+        let is_names = |task| task == 1;
+        // Parts of a word go in either case.
+        let expected = [
             of(0, "acute", "DISEASE"),
-            of(0, "asthma", "Gene"),
             of(1, "asthma", "Disease"),
+            of(0, "asthma", "Gene"),
             of(1, "gout", "Disease"),
-        ]);
-        assert_eq!(found, expected);
-        // Of several lists with one name, the first counts.
-        let mut found = Vec::new();
-        fill(
-            text,
-            &mut found,
-            vec![of(2, "gout", "Disease"), of(1, "gout", "Disease")],
+        ];
+        assert_eq!(
+            layered(text, vec![models.clone(), names.clone()], is_names),
+            expected
         );
-        assert_eq!(found, [of(1, "gout", "Disease")]);
+        let expected = [
+            of(1, "acute pneumonia", "Disease"),
+            of(1, "asthma", "Disease"),
+            of(0, "asthma", "Gene"),
+            of(1, "gout", "Disease"),
+        ];
+        assert_eq!(layered(text, vec![names, models], is_names), expected);
     }
 
     proptest! {
         #[test]
-        fn what_fills_never_overlaps_a_model_s_of_its_label(
-            found in proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize), 0..8),
-            names in proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize), 0..8),
+        fn no_layer_overlaps_an_earlier_one_of_its_label(
+            layers in proptest::collection::vec(
+                proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize), 0..8),
+                0..4,
+            ),
         ) {
             let text = "ab cd ef gh ij kl mn op qr";
-            let make = |task| move |(begin, length, label): (usize, usize, usize)| {
-                mention(task, begin, begin + length, ["Disease", "Gene"][label], 0.5)
-            };
-            let found = merge(found.into_iter().map(make(0)).collect());
-            let names: Vec<Mention> = names.into_iter().map(make(1)).collect();
-            let mut filled = found.clone();
-            fill(text, &mut filled, names.clone());
+            let layers: Vec<Vec<Mention>> = layers
+                .into_iter()
+                .enumerate()
+                .map(|(task, spans)| {
+                    let make = |(begin, length, label): (usize, usize, usize)| {
+                        mention(task, begin, begin + length, ["Disease", "Gene"][label], 0.5)
+                    };
+                    merge(spans.into_iter().map(make).collect())
+                })
+                .collect();
+            let found = layered(text, layers.clone(), |task| task > 1);
             let overlaps = |one: &Mention, other: &Mention| {
                 let (one, other) = (&one.span, &other.span);
                 one.label == other.label && one.begin < other.end && other.begin < one.end
             };
-            for name in filled.iter().filter(|mention| mention.task == 1) {
-                prop_assert!(names.contains(name));
-                prop_assert!(!filled.iter().any(|other| other.task == 0 && overlaps(name, other)));
+            for (index, one) in found.iter().enumerate() {
+                prop_assert!(layers[one.task].contains(one));
+                prop_assert!(found.iter().skip(index + 1).all(|other| one.task == other.task || !overlaps(one, other)));
             }
-            // What a model has goes only where a name covers it; what a name has, only where a model has something.
-            for gone in found.iter().filter(|mention| !filled.contains(mention)) {
-                let covers = |name: &Mention| name.span.begin <= gone.span.begin && gone.span.end <= name.span.end;
-                prop_assert!(names.iter().any(covers));
-            }
-            for name in names.iter().filter(|name| !filled.contains(name)) {
-                prop_assert!(filled.iter().any(|other| other.task == 0 && overlaps(name, other)));
+            // Nothing goes without a reason.
+            for gone in layers.iter().flatten().filter(|mention| !found.contains(mention)) {
+                let covered = layers.iter().skip(2).flatten().any(|name| {
+                    name.span.begin <= gone.span.begin && gone.span.end <= name.span.end
+                });
+                let earlier = found.iter().any(|other| other.task < gone.task && overlaps(other, gone));
+                prop_assert!(earlier || (gone.task < 2 && cuts_a_word(text, &gone.span) && covered));
             }
         }
     }

@@ -132,7 +132,7 @@ impl Plan {
                 original: None,
                 models: chosen,
                 terms,
-                threshold: request.threshold.unwrap_or(0.0),
+                threshold: request.threshold,
                 offset_unit: unit(request.offset_unit),
             },
             decode,

@@ -20,6 +20,8 @@ use crate::folding::{fold, is_part, words};
 use crate::languages::{ALL, CODES, GERMANIC, Languages, languages};
 use crate::tokens::ByteSpan;
 
+/// The label of names that mean nothing.
+const HIDING: &str = "-";
 /// Words of a name at most.
 const MOST_WORDS: usize = 16;
 /// Bytes of a name or label at most.
@@ -28,6 +30,9 @@ const LONGEST: usize = 256;
 const MOST_LABELS: usize = 1000;
 /// Letters of a name in capitals that means them, at most.
 const CAPITALS: usize = 6;
+/// Letters of a name in both cases that is written as in the list, at most, and bytes of its words.
+const OWN: usize = 3;
+const LONGEST_OWN: usize = 8;
 /// Letters that stand before an ending at least.
 const BEFORE_ENDING: usize = 3;
 /// Words that join one name, on one side, at most.
@@ -40,9 +45,9 @@ const TURNING: [&str; 6] = ["non", "anti", "pre", "nicht", "no", "nao"];
 /// A line of a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Term<'a> {
-    /// The name; behind a leading `*`, how a single word ends. Up to six letters, all of them capitals, are found in capitals alone.
+    /// The name; behind a leading `*`, how a single word ends. Up to six letters in capitals are found in capitals alone, and up to three in both cases as they are.
     pub name: &'a str,
-    /// What it is found as; empty where it only joins others.
+    /// What it is found as; empty where it only joins others, `-` where nothing in it is to be found: "eye contact".
     pub label: &'a str,
     /// A code of ISO 639-1, of the seven that texts are told apart by; empty for a name that is the same in all.
     pub language: &'a str,
@@ -84,8 +89,34 @@ struct Meaning {
     label: Option<u16>,
     /// The label that it joins, by number.
     joins: Option<u16>,
-    /// Whether only capitals mean it.
-    capitals: bool,
+    case: Case,
+}
+
+/// How a name must be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Case {
+    Any,
+    Capitals,
+    /// As in the list, whose words have this hash.
+    Own(u64),
+}
+
+/// How the words of a name are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Stems,
+    /// Whole, as the letters of short forms are no endings: "CRPS" is not several of "CRP".
+    Capitals,
+}
+
+impl Form {
+    /// What the hash of a name begins with, so that one form is not another.
+    fn start(self) -> u64 {
+        match self {
+            Self::Stems => 0,
+            Self::Capitals => 1,
+        }
+    }
 }
 
 /// The names of one language. Names are known by 64 bits of their words' stems, which takes a tenth of the memory of the names.
@@ -112,6 +143,8 @@ pub struct Terms {
     known: HashMap<Vec<Meaning>, u16>,
     count: usize,
     languages: Languages,
+    /// The number of the label [`HIDING`].
+    hiding: Option<u16>,
 }
 
 /// A word of a text.
@@ -124,6 +157,8 @@ struct Word {
     /// Whether nothing but a hyphen stands before it.
     hyphened: bool,
     capitals: bool,
+    /// The hash of the word as it is written, where it is short.
+    written: u64,
 }
 
 /// The words of a text, folded. Hyphens and apostrophes are none.
@@ -173,10 +208,14 @@ impl Terms {
         if term.label.is_empty() && term.joins.is_empty() {
             return Err(TermError::Nothing);
         }
+        let label = self.label(term.label)?;
+        if term.label == HIDING {
+            self.hiding = label;
+        }
         let meaning = Meaning {
-            label: self.label(term.label)?,
+            label,
             joins: self.label(term.joins)?,
-            capitals: is_short_form(name) && !ending,
+            case: if ending { Case::Any } else { case_of(name) },
         };
         let mut spellings = vec![folded];
         // Without umlauts, as keyboards abroad write them.
@@ -197,33 +236,22 @@ impl Terms {
             return;
         };
         let bit = language.map_or(0, |language| 1 << language);
+        let form = match meaning.case {
+            Case::Capitals => Form::Capitals,
+            Case::Any | Case::Own(_) => Form::Stems,
+        };
         let stemmed = |at| match ending {
             true => words.word(at),
-            false => stem(words.word(at), bit),
+            false => words.as_form(at, form, bit),
         };
         let stems: Vec<&str> = (0..words.words.len()).map(stemmed).collect();
-        let key = stems.iter().fold(0, |key, stem| mix(key, stem));
+        let start = if ending { 0 } else { form.start() };
+        let key = stems.iter().fold(start, |key, stem| mix(key, stem));
         let before = if ending { &table.endings } else { &table.names };
         let known = before
             .get(&key)
             .and_then(|at| self.meanings.get(usize::from(*at)));
         let mut meanings = known.cloned().unwrap_or_default();
-        // What any case means, capitals mean as well.
-        if meanings.iter().any(|own| {
-            Meaning {
-                capitals: meaning.capitals,
-                ..*own
-            } == meaning
-                && !own.capitals
-        }) {
-            return;
-        }
-        meanings.retain(|own| {
-            Meaning {
-                capitals: false,
-                ..*own
-            } != meaning
-        });
         if !meanings.contains(&meaning) {
             meanings.push(meaning);
         }
@@ -246,7 +274,7 @@ impl Terms {
             }
         } else {
             table.names.insert(key, at);
-            let longest = table.longest.entry(mix(0, first)).or_default();
+            let longest = table.longest.entry(mix(start, first)).or_default();
             *longest = (*longest).max(u8::try_from(stems.len()).unwrap_or(u8::MAX));
         }
     }
@@ -270,9 +298,12 @@ impl Terms {
         Ok(u16::try_from(at).ok())
     }
 
-    /// The labels of what is found, and of what is only joined.
-    pub fn labels(&self) -> &[Arc<str>] {
-        &self.labels
+    /// The labels of what is found.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels
+            .iter()
+            .map(|label| &**label)
+            .filter(|label| *label != HIDING)
     }
 
     /// How many names there are.
@@ -319,6 +350,7 @@ impl Terms {
                 self.at(&words, first, language, table, &mut found);
             }
         }
+        self.hide(&mut found);
         // By label, the longest of those that begin first.
         found.sort_by(|a, b| (a.label, a.first, b.last).cmp(&(b.label, b.first, a.last)));
         let mut taken: Vec<Match> = Vec::with_capacity(found.len());
@@ -358,25 +390,42 @@ impl Terms {
         spans
     }
 
+    /// Leaves out what means nothing, and all that lies in it.
+    fn hide(&self, found: &mut Vec<Match>) {
+        // Found in the order of their first words.
+        let hiding = found.iter().filter(|found| Some(found.label) == self.hiding);
+        let reach = hiding.scan(0, |reach: &mut usize, found| {
+            *reach = found.last.max(*reach);
+            Some((found.first, *reach))
+        });
+        let reach: Vec<(usize, usize)> = reach.collect();
+        found.retain(|found| {
+            let before = reach.partition_point(|(first, _)| *first <= found.first);
+            let last = before.checked_sub(1).and_then(|last| reach.get(last));
+            last.is_none_or(|(_, last)| *last < found.last)
+        });
+    }
+
     /// The names of one table that begin with a word.
     fn at(&self, words: &Words, first: usize, language: Languages, table: &Table, found: &mut Vec<Match>) {
         if words.turns(first) {
             return;
         }
-        let own = stem(words.word(first), language);
-        let mut key = mix(0, own);
-        let longest = table.longest.get(&key).copied().map_or(0, usize::from);
-        for last in first..first + longest {
-            if last > first {
-                if !words.words.get(last).is_some_and(|word| word.follows) {
-                    break;
+        for form in [Form::Stems, Form::Capitals] {
+            let mut key = mix(form.start(), words.as_form(first, form, language));
+            let longest = table.longest.get(&key).copied().map_or(0, usize::from);
+            for last in first..first + longest {
+                if last > first {
+                    if !words.words.get(last).is_some_and(|word| word.follows) {
+                        break;
+                    }
+                    key = mix(key, words.as_form(last, form, language));
                 }
-                key = mix(key, stem(words.word(last), language));
+                self.mean(words, first, last, table.names.get(&key), found);
             }
-            self.mean(words, first, last, table.names.get(&key), found);
         }
         // "Schmerzen" as well as "Schmerz", and "arthritis", whose end looks like one that is cut off.
-        let whole = words.word(first);
+        let (whole, own) = (words.word(first), stem(words.word(first), language));
         for length in &table.lengths {
             let ends = |word: &str| {
                 let at = word.len().checked_sub(*length).filter(|at| *at >= BEFORE_ENDING);
@@ -394,8 +443,8 @@ impl Terms {
             .into_iter()
             .flatten()
         {
-            let written = !meaning.capitals || words.are_capitals(first, last);
-            if let Some(label) = meaning.label.filter(|_| written) {
+            let written = || words.are_written(first, last, meaning.case);
+            if let Some(label) = meaning.label.filter(|_| written()) {
                 found.push(Match { first, last, label });
             }
         }
@@ -410,15 +459,22 @@ impl Terms {
         label: u16,
         tables: &[(Languages, &Table)],
     ) -> bool {
-        tables.iter().any(|&(language, table)| {
-            let key = (first..=last).fold(0, |key, at| mix(key, stem(words.word(at), language)));
+        let forms = tables
+            .iter()
+            .flat_map(|table| [(Form::Stems, table), (Form::Capitals, table)]);
+        let mut forms = forms.map(|(form, (language, table))| (form, *language, table));
+        forms.any(|(form, language, table)| {
+            let key = (first..=last).fold(form.start(), |key, at| {
+                mix(key, words.as_form(at, form, language))
+            });
             let meanings = table
                 .names
                 .get(&key)
                 .and_then(|at| self.meanings.get(usize::from(*at)));
-            meanings.into_iter().flatten().any(|meaning| {
-                meaning.joins == Some(label) && (!meaning.capitals || words.are_capitals(first, last))
-            })
+            meanings
+                .into_iter()
+                .flatten()
+                .any(|meaning| meaning.joins == Some(label) && words.are_written(first, last, meaning.case))
         })
     }
 
@@ -511,6 +567,11 @@ impl Words {
                 follows,
                 hyphened: before.is_some() && gap.chars().all(is_hyphen) && !gap.is_empty(),
                 capitals: is_in_capitals(bare.unwrap_or(word)),
+                written: if word.len() <= LONGEST_OWN {
+                    mix(0, word)
+                } else {
+                    0
+                },
             });
         }
         all
@@ -525,10 +586,21 @@ impl Words {
             .unwrap_or_default()
     }
 
-    fn are_capitals(&self, first: usize, last: usize) -> bool {
-        self.words
-            .get(first..=last)
-            .is_some_and(|words| words.iter().all(|word| word.capitals))
+    /// A word as names of a form are compared.
+    fn as_form(&self, at: usize, form: Form, language: Languages) -> &str {
+        match form {
+            Form::Stems => stem(self.word(at), language),
+            Form::Capitals => self.word(at),
+        }
+    }
+
+    fn are_written(&self, first: usize, last: usize, case: Case) -> bool {
+        let words = self.words.get(first..=last).unwrap_or_default();
+        match case {
+            Case::Any => true,
+            Case::Capitals => words.iter().all(|word| word.capitals),
+            Case::Own(own) => words.iter().fold(0, |key, word| mix_hash(key, word.written)) == own,
+        }
     }
 
     fn are_together(&self, first: usize, last: usize) -> bool {
@@ -569,15 +641,28 @@ fn is_hyphen(c: char) -> bool {
     )
 }
 
-/// Whether a name is a short form that is written in capitals.
-fn is_short_form(name: &str) -> bool {
+/// How a name must be written: a short form as it is in the list, such as "Na" and "pH", or in capitals, such as "COPD".
+fn case_of(name: &str) -> Case {
     let letters = name.chars().filter(|c| is_part(*c)).count();
-    letters <= CAPITALS && name.contains(char::is_uppercase) && is_in_capitals(name)
+    if letters > CAPITALS || !name.contains(char::is_uppercase) {
+        Case::Any
+    } else if is_in_capitals(name) {
+        Case::Capitals
+    } else if letters <= OWN {
+        let words = Words::new(name).words;
+        Case::Own(words.iter().fold(0, |key, word| mix_hash(key, word.written)))
+    } else {
+        Case::Any
+    }
 }
 
 /// Whether a word is written in capitals, as far as it has letters.
 fn is_in_capitals(word: &str) -> bool {
     !word.contains(char::is_lowercase)
+}
+
+fn mix_hash(words: u64, word: u64) -> u64 {
+    mix(words, &word.to_string())
 }
 
 /// The hash of words and one more.

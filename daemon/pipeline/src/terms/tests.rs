@@ -39,7 +39,10 @@ fn small() -> Terms {
         ("rénal", "Anatomy", "fr", "Disease"),
         ("aigu", "", "fr", "Disease"),
         ("K+", "Chemical", "", ""),
+        ("Na", "Chemical", "", ""),
         ("c. diff", "Disease", "en", ""),
+        ("CRPS", "Disease", "en", ""),
+        ("pain scale", "-", "en", ""),
     ])
 }
 
@@ -71,6 +74,11 @@ fn names_are_found_as_notes_write_them() {
             "Positive for C. diff and C diff and C.diff.",
             &["C. diff", "C.diff"],
         ),
+        ("CRPS and crps; the CRP was 12.", &["CRPS"]),
+        (
+            "The pain scale says 3, but the pain goes on; knee pain scale.",
+            &["pain"],
+        ),
         // A column, a list, and a line that was wrapped.
         ("the heart    attack of the heart\nattack", &[]),
         (
@@ -99,7 +107,10 @@ fn names_are_found_as_notes_write_them() {
         found(&terms, "Renal failure of the knee.", "Anatomy"),
         ["Renal", "knee"]
     );
-    assert_eq!(found(&terms, "K+ 5.1, k 3", "Chemical"), ["K+"]);
+    assert_eq!(
+        found(&terms, "K+ 5.1, k 3, Na 140, na, NA", "Chemical"),
+        ["K+", "Na"]
+    );
 }
 
 #[test]
