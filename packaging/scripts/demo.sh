@@ -47,7 +47,7 @@ done)
 name = "clinical-terms"
 path = "$PWD/packaging/terms"
 score_percent = 90
-before_models = true
+sure_percent = 90
 models_percent = 80
 [plugin_policy]
 trusted_keys = "$place/keys"

@@ -2,6 +2,7 @@
 """Scores a running daemon on the gold notes, by language and aggregation. Python's standard library only.
 
     tests/gold/evaluate.py --socket /run/mednerd/mednerd.sock [--models a,b] [--aggregation simple,first] [--by kind]
+                           [--visits ../shared/data/notes]
 
 It is `mednerd-train evaluate` (see `sdk/python/mednerd_train/scoring.py` for what exact and relaxed mean) with what is
 particular to these notes: gold `drug` and `chemical` are together a model's "Chemical", of drugs alone the recall is told, and what
@@ -15,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import gold
+import visits
 
 sys.path.append(str(gold.HERE.parents[1] / "sdk/python"))
 from mednerd_train.daemon import Client  # noqa: E402
@@ -61,11 +63,13 @@ def main():
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--models", help="names, separated by commas; without it, the daemon's default")
     parser.add_argument("--aggregation", default="simple,first")
+    parser.add_argument("--visits", type=Path, help="the visit notes of visits.py instead, whose texts are in this folder")
     parser.add_argument("--by", choices=("kind", "language"), help="a table for each instead of English and other")
     options = parser.parse_args()
     models = {"models": options.models.split(",")} if options.models else {}
     groups = defaultdict(list)
-    for note in gold.notes(gold.HERE / "notes"):
+    notes = visits.notes(options.visits) if options.visits else gold.notes(gold.HERE / "notes")
+    for note in notes:
         english = "English" if note["language"] == "en" else "other languages"
         groups[note[options.by] if options.by else english].append(note)
     for aggregation in options.aggregation.split(","):

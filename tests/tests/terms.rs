@@ -132,7 +132,7 @@ fn shipped() -> Site {
     let site = Site::new(&Config::default());
     let path = root().join("packaging/terms");
     let table = format!(
-        "[[terms]]\nname = \"clinical-terms\"\npath = \"{}\"\nbefore_models = true\n",
+        "[[terms]]\nname = \"clinical-terms\"\npath = \"{}\"\nsure_percent = 90\n",
         path.display()
     );
     site.write("mednerd.toml", &(Config::default().toml() + &table));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
 use mednerd_pipeline::{
-    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, layered, retain_confident, section_at,
+    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, beside, merge, retain_confident, section_at,
     sections,
 };
 use sha2::{Digest, Sha256};
@@ -95,7 +95,7 @@ impl Page {
     /// left out.
     pub fn annotate(&self, found: Vec<Found>) -> Annotated {
         let mut placed: Vec<(Mention, (usize, usize))> = self
-            .layers(found)
+            .mentions(found)
             .into_iter()
             .filter_map(|mention| {
                 let (begin, end) = (mention.span.begin, mention.span.end);
@@ -142,8 +142,8 @@ impl Page {
         }
     }
 
-    /// What the lists that go before models have of the text, then the models, then the other lists.
-    fn layers(&self, found: Vec<Found>) -> Vec<Mention> {
+    /// What the models found that is sure enough, and beside it what the lists have of the text.
+    fn mentions(&self, found: Vec<Found>) -> Vec<Mention> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
             if self.models.get(task).is_some_and(|chosen| chosen.ask.is_none()) {
@@ -152,19 +152,13 @@ impl Page {
             }
             models.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
-        let (mut layers, mut behind) = (Vec::new(), Vec::new());
-        for (task, named) in (self.models.len()..).zip(&self.terms) {
+        let lists = (self.models.len()..).zip(&self.terms).map(|(task, named)| {
             let mut spans = named.list.find(&self.text);
             retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
-            let mentions = spans.into_iter().map(|span| Mention { task, span }).collect();
-            match named.list.before_models() {
-                true => layers.push(mentions),
-                false => behind.push(mentions),
-            }
-        }
-        layers.push(models);
-        layers.append(&mut behind);
-        layered(&self.text, layers, |task| task >= self.models.len())
+            let names = spans.into_iter().map(|span| Mention { task, span });
+            (named.list.rule().sure, names.collect())
+        });
+        beside(&self.text, merge(models), lists.collect())
     }
 
     /// Whether the lists let something stand that a model has found.

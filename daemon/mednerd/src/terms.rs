@@ -102,10 +102,13 @@ pub struct List {
 
 /// How a list is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Rule {
-    score: f32,
-    before_models: bool,
-    models_score: f32,
+pub struct Rule {
+    /// The score of what it has.
+    pub score: f32,
+    /// From this score on what a model has stands where it overlaps a name of its label.
+    pub sure: f32,
+    /// What models have of its labels needs this score, where the request names none.
+    pub least: f32,
 }
 
 /// A list under the name that requests use.
@@ -141,8 +144,8 @@ impl List {
         let digest = hexadecimal(&hasher.finalize());
         let rule = Rule {
             score: share(wanted.score_percent),
-            before_models: wanted.before_models,
-            models_score: share(wanted.models_percent),
+            sure: share(wanted.sure_percent),
+            least: share(wanted.models_percent),
         };
         let mut before = known.into_iter().filter(|list| list.digest == digest).peekable();
         let terms = before.peek().map(|list| Arc::clone(&list.terms));
@@ -180,15 +183,15 @@ impl List {
         self.terms.find(text, self.rule.score)
     }
 
-    /// Whether what it has counts more than what models have, where they overlap.
-    pub fn before_models(&self) -> bool {
-        self.rule.before_models
+    /// How it is used.
+    pub fn rule(&self) -> Rule {
+        self.rule
     }
 
     /// Whether something that a model has found is sure enough to stand beside the list.
     pub fn lets_stand(&self, span: &Span) -> bool {
         let mut labels = self.terms.labels();
-        span.score >= self.rule.models_score || !labels.any(|label| label.eq_ignore_ascii_case(&span.label))
+        span.score >= self.rule.least || !labels.any(|label| label.eq_ignore_ascii_case(&span.label))
     }
 }
 
@@ -299,7 +302,7 @@ mod tests {
             path: path.to_owned(),
             default: true,
             score_percent,
-            before_models: true,
+            sure_percent: 90,
             models_percent: 70,
             place: config::Place {
                 file: PathBuf::from("mednerd.toml"),

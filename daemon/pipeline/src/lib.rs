@@ -21,7 +21,7 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
-//! [`mod@terms`] finds the names of a list, and [`layered`] puts them beside what models have found.
+//! [`mod@terms`] finds the names of a list, and [`beside`] puts them beside what models have found.
 //!
 //! Beside these, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
 //! of a mention: absent, uncertain, feared, past, somebody else's.
@@ -82,7 +82,7 @@ pub use assertions::{Assertion, assertions};
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
-pub use merge::{Mention, layered, merge, retain_confident};
+pub use merge::{Mention, beside, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use sections::{Section, section_at, sections};
 pub use stretches::{Candidate, Overlaps, TooMany};

@@ -1,8 +1,9 @@
 //! Entities of several tasks or models over one text: put in one order, duplicates dropped, weak ones left
-//! out; overlaps and nesting between models stand. What lists of names have comes last, where models have nothing.
+//! out. Overlaps and nesting between models stand; between models and lists of names one of both counts.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::decode::Span;
 
@@ -30,39 +31,89 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
     mentions
 }
 
-/// What was found in layers, the first of which counts most: of each layer what no earlier one has anything of the same label for, whatever
-/// case that is written in. Within a layer overlaps stand, as in [`merge`]. `is_names` tells the tasks that are lists of names: a part of a
-/// word that a name covers is not what a model meant, and is left out, of any label.
-pub fn layered(text: &str, layers: Vec<Vec<Mention>>, is_names: impl Fn(usize) -> bool) -> Vec<Mention> {
-    let all = layers.iter().flatten();
-    let mut names: Vec<(usize, usize)> = all
-        .filter(|mention| is_names(mention.task))
-        .map(|mention| (mention.span.begin, mention.span.end))
-        .collect();
-    names.sort_unstable();
+/// What lists of names have found beside what models have, of the same label in whatever case that is written.
+///
+/// Of lists the earlier one counts. Where a model's finding overlaps names, the surer one stands: the finding from the score on that comes
+/// with the list, unless it lies within a longer name. A part of a word that a name covers is not what a model meant, and is left out,
+/// whatever its label. Names of one list and label do not overlap.
+pub fn beside(text: &str, models: Vec<Mention>, lists: Vec<(f32, Vec<Mention>)>) -> Vec<Mention> {
+    let mut names: BTreeMap<String, Names> = BTreeMap::new();
+    let mut all: Vec<(usize, usize)> = Vec::new();
+    for (sure, list) in lists {
+        all.extend(list.iter().map(|name| (name.span.begin, name.span.end)));
+        let mut free: BTreeMap<String, Vec<Name>> = BTreeMap::new();
+        for mention in list {
+            let label = mention.span.label.to_ascii_lowercase();
+            let taken = names
+                .get(&label)
+                .is_some_and(|own| !own.overlapping(&mention.span).is_empty());
+            if !taken {
+                free.entry(label).or_default().push(Name {
+                    mention,
+                    sure,
+                    stands: true,
+                });
+            }
+        }
+        for (label, mut free) in free {
+            let own = &mut names.entry(label).or_default().0;
+            own.append(&mut free);
+            own.sort_by_key(|name| name.mention.span.begin);
+        }
+    }
+    all.sort_unstable();
     let is_covered = |span: &Span| {
-        let near = names.partition_point(|(begin, _)| *begin <= span.begin);
-        let near = names.get(near.saturating_sub(NEAR)..near).unwrap_or_default();
+        let near = all.partition_point(|(begin, _)| *begin <= span.begin);
+        let near = all.get(near.saturating_sub(NEAR)..near).unwrap_or_default();
         near.iter().any(|(_, end)| span.end <= *end)
     };
-    let mut taken: BTreeMap<String, Taken> = BTreeMap::new();
-    let mut found = Vec::new();
-    for layer in layers {
-        let mut layer = merge(layer);
-        layer.retain(|mention| {
-            let span = &mention.span;
-            let stands = is_names(mention.task) || !cuts_a_word(text, span) || !is_covered(span);
-            let own = taken.get(&span.label.to_ascii_lowercase());
-            stands && own.is_none_or(|own| !own.overlaps(span))
-        });
-        for mention in &layer {
-            let own = taken.entry(mention.span.label.to_ascii_lowercase()).or_default();
-            own.spans.push((mention.span.begin, mention.span.end));
+    let mut found: Vec<Mention> = models;
+    found.retain(|mention| {
+        let span = &mention.span;
+        if cuts_a_word(text, span) && is_covered(span) {
+            return false;
         }
-        taken.values_mut().for_each(Taken::settle);
-        found.append(&mut layer);
-    }
+        let Some(own) = names.get_mut(&span.label.to_ascii_lowercase()) else {
+            return true;
+        };
+        let near = own.overlapping(span);
+        let overlapping = own.0.get_mut(near).unwrap_or_default();
+        let stands = overlapping.iter().all(|name| {
+            let other = &name.mention.span;
+            let longer = other.begin <= span.begin
+                && span.end <= other.end
+                && (other.begin, other.end) != (span.begin, span.end);
+            span.score >= name.sure && !longer
+        });
+        if stands {
+            overlapping.iter_mut().for_each(|name| name.stands = false);
+        }
+        stands
+    });
+    let names = names.into_values().flat_map(|own| own.0);
+    found.extend(names.filter(|name| name.stands).map(|name| name.mention));
     merge(found)
+}
+
+/// A name that was found.
+struct Name {
+    mention: Mention,
+    /// The score from which on a model's finding stands in its place.
+    sure: f32,
+    stands: bool,
+}
+
+/// Names of one label, none of which overlap, in their order.
+#[derive(Default)]
+struct Names(Vec<Name>);
+
+impl Names {
+    /// Those that a span overlaps.
+    fn overlapping(&self, span: &Span) -> Range<usize> {
+        let first = self.0.partition_point(|name| name.mention.span.end <= span.begin);
+        let last = self.0.partition_point(|name| name.mention.span.begin < span.end);
+        first..last.max(first)
+    }
 }
 
 /// Whether a span begins or ends within a word.
@@ -73,34 +124,6 @@ fn cuts_a_word(text: &str, span: &Span) -> bool {
         letter(before.chars().next_back()) && letter(behind.chars().next())
     };
     within(span.begin) || within(span.end)
-}
-
-/// What earlier layers have of a label.
-#[derive(Default)]
-struct Taken {
-    spans: Vec<(usize, usize)>,
-    /// How far those reach that begin no later than each of them.
-    reach: Vec<usize>,
-}
-
-impl Taken {
-    fn settle(&mut self) {
-        if self.reach.len() == self.spans.len() {
-            return;
-        }
-        self.spans.sort_unstable();
-        let reach = self.spans.iter().scan(0, |reach, (_, end)| {
-            *reach = end.max(reach).to_owned();
-            Some(*reach)
-        });
-        self.reach = reach.collect();
-    }
-
-    fn overlaps(&self, span: &Span) -> bool {
-        let before = self.spans.partition_point(|(begin, _)| *begin < span.end);
-        let last = before.checked_sub(1).and_then(|last| self.reach.get(last));
-        last.is_some_and(|reach| *reach > span.begin)
-    }
 }
 
 /// Names that may begin between a name that covers a part of a word and that part.
@@ -198,79 +221,93 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_has_what_earlier_ones_leave() {
+    fn the_surer_of_a_model_and_a_list_stands() {
         let text = "acute pneumonia, asthma and gout";
-        let of = |task: usize, words: &str, label: &str| {
+        let of = |task: usize, words: &str, label: &str, score: f32| {
             let begin = text.find(words).unwrap();
-            mention(task, begin, begin + words.len(), label, 0.5)
+            mention(task, begin, begin + words.len(), label, score)
         };
-        let models = vec![
-            of(0, "acute", "DISEASE"),
-            of(0, "asthma", "Gene"),
-            of(0, "go", "Disease"),
-            of(0, "ut", "Gene"),
-        ];
-        let names = vec![
-            of(1, "acute pneumonia", "Disease"),
-            of(1, "asthma", "Disease"),
-            of(1, "gout", "Disease"),
-        ];
-        let is_names = |task| task == 1;
-        // Parts of a word go in either case.
-        let expected = [
-            of(0, "acute", "DISEASE"),
-            of(1, "asthma", "Disease"),
-            of(0, "asthma", "Gene"),
-            of(1, "gout", "Disease"),
-        ];
+        let beside = |models: &[Mention], names: &[Mention]| {
+            beside(text, models.to_vec(), vec![(0.9, names.to_vec())])
+        };
+        let (long, short) = ("acute pneumonia", "pneumonia");
+        for (model, name, expected) in [
+            // The surer one; the longer one where the name is that.
+            (of(0, long, "DISEASE", 0.9), of(1, short, "Disease", 0.5), 0),
+            (of(0, long, "DISEASE", 0.8), of(1, short, "Disease", 0.5), 1),
+            (of(0, short, "DISEASE", 0.95), of(1, long, "Disease", 0.5), 1),
+            (of(0, short, "DISEASE", 0.95), of(1, short, "Disease", 0.5), 0),
+            // A part of a word, of whatever label.
+            (of(0, "go", "Gene", 0.95), of(1, "gout", "Disease", 0.5), 1),
+        ] {
+            let found = beside(&[model.clone()], &[name.clone()]);
+            assert_eq!(found, [[model, name][expected].clone()]);
+        }
+        // Elsewhere, or of another label, both.
+        let model = of(0, "asthma", "Gene", 0.2);
+        let names = [of(1, "asthma", "Disease", 0.5), of(1, "gout", "Disease", 0.5)];
         assert_eq!(
-            layered(text, vec![models.clone(), names.clone()], is_names),
-            expected
+            beside(&[model.clone()], &names),
+            [names[0].clone(), model, names[1].clone()]
         );
-        let expected = [
-            of(1, "acute pneumonia", "Disease"),
-            of(1, "asthma", "Disease"),
-            of(0, "asthma", "Gene"),
-            of(1, "gout", "Disease"),
+    }
+
+    #[test]
+    fn of_lists_the_earlier_one_counts() {
+        let text = "acute pneumonia";
+        let lists = vec![
+            (0.0, vec![mention(1, 6, 15, "Disease", 0.5)]),
+            (
+                0.0,
+                vec![mention(2, 0, 15, "disease", 0.9), mention(2, 0, 5, "Course", 0.9)],
+            ),
         ];
-        assert_eq!(layered(text, vec![names, models], is_names), expected);
+        let expected = [mention(2, 0, 5, "Course", 0.9), mention(1, 6, 15, "Disease", 0.5)];
+        assert_eq!(beside(text, Vec::new(), lists), expected);
     }
 
     proptest! {
         #[test]
-        fn no_layer_overlaps_an_earlier_one_of_its_label(
-            layers in proptest::collection::vec(
-                proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize), 0..8),
-                0..4,
-            ),
+        fn nothing_of_a_list_overlaps_what_stands_of_its_label(
+            models in proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize, 0..10_u8), 0..8),
+            lists in proptest::collection::vec(proptest::collection::vec((0..3_usize, 1..4_usize, 0..2_usize), 0..8), 0..3),
+            sure in 0..10_u8,
         ) {
             let text = "ab cd ef gh ij kl mn op qr";
-            let layers: Vec<Vec<Mention>> = layers
-                .into_iter()
-                .enumerate()
-                .map(|(task, spans)| {
-                    let make = |(begin, length, label): (usize, usize, usize)| {
-                        mention(task, begin, begin + length, ["Disease", "Gene"][label], 0.5)
-                    };
-                    merge(spans.into_iter().map(make).collect())
-                })
-                .collect();
-            let found = layered(text, layers.clone(), |task| task > 1);
+            let sure = f32::from(sure) / 10.0;
+            let labels = ["Disease", "Gene"];
+            let models = models.into_iter().map(|(begin, length, label, score)| {
+                mention(0, begin, begin + length, labels[label], f32::from(score) / 10.0)
+            });
+            let models = merge(models.collect());
+            // Those of one label one behind the other.
+            let lists: Vec<(f32, Vec<Mention>)> = (1..).zip(lists).map(|(task, steps)| {
+                let mut at = [0; 2];
+                let names = steps.into_iter().map(|(gap, length, label)| {
+                    let begin = at[label] + gap;
+                    at[label] = begin + length;
+                    mention(task, begin, begin + length, labels[label], 0.5)
+                });
+                let fits = |name: &Mention| name.span.end <= text.len();
+                (sure, names.filter(fits).collect())
+            }).collect();
+            let found = beside(text, models.clone(), lists.clone());
             let overlaps = |one: &Mention, other: &Mention| {
                 let (one, other) = (&one.span, &other.span);
                 one.label == other.label && one.begin < other.end && other.begin < one.end
             };
+            let names: Vec<&Mention> = lists.iter().flat_map(|(_, names)| names).collect();
             for (index, one) in found.iter().enumerate() {
-                prop_assert!(layers[one.task].contains(one));
-                prop_assert!(found.iter().skip(index + 1).all(|other| one.task == other.task || !overlaps(one, other)));
+                prop_assert!(models.contains(one) || names.contains(&one));
+                let mut behind = found.iter().skip(index + 1);
+                prop_assert!(behind.all(|other| one.task + other.task == 0 || !overlaps(one, other)));
             }
             // Nothing goes without a reason.
-            for gone in layers.iter().flatten().filter(|mention| !found.contains(mention)) {
-                let covered = layers.iter().skip(2).flatten().any(|name| {
-                    name.span.begin <= gone.span.begin && gone.span.end <= name.span.end
-                });
-                let earlier = found.iter().any(|other| other.task < gone.task && overlaps(other, gone));
-                prop_assert!(earlier || (gone.task < 2 && cuts_a_word(text, &gone.span) && covered));
+            for gone in models.iter().chain(names.iter().copied()).filter(|mention| !found.contains(mention)) {
+                let part = cuts_a_word(text, &gone.span)
+                    && names.iter().any(|name| name.span.begin <= gone.span.begin && gone.span.end <= name.span.end);
+                let instead = names.iter().copied().chain(&models).any(|other| overlaps(other, gone));
+                prop_assert!(instead || (gone.task == 0 && part));
             }
         }
     }
