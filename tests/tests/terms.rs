@@ -15,7 +15,10 @@ const LIST: &str =
 fn site() -> Site {
     let site = Site::new(&Config::default());
     site.write("ward.tsv", LIST);
-    site.write("other.tsv", "name\tlabel\nstarted\tVerb\n");
+    site.write(
+        "other.tsv",
+        "name\tlabel\nstarted\tVerb\nzorgblatt\t-\nhas diabetes\t-\n",
+    );
     let toml = Config::default().toml()
         + "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\n\
            [[terms]]\nname = \"other\"\npath = \"other.tsv\"\nscore_percent = 30\n";
@@ -84,11 +87,15 @@ fn a_request_may_name_lists_alone_or_none_and_ask_for_a_score() {
     assert!(ask(&["shipped"], 0.0).iter().all(|(_, model)| model == "shipped"));
     let both = ask(&["other", "ward", "other"], 0.0);
     assert_eq!(both.iter().filter(|(_, model)| model == "other").count(), 1);
+    // What one list hides is found by none.
     assert_eq!(
         both.iter().filter(|(_, model)| model == "ward").count(),
-        6,
+        2,
         "{both:?}"
     );
+    let hidden = ask(&["other", "shipped"], 0.0);
+    assert!(hidden.iter().any(|(text, _)| text == "metformin"), "{hidden:?}");
+    assert!(hidden.iter().all(|(text, _)| text != "diabetes"), "{hidden:?}");
     let request = json!({"text": NOTE, "models": ["none"]}).to_string();
     let refused = daemon
         .request("POST", "/v1/annotate", request)

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
+use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Assertion, Mention, OffsetMap, OffsetUnit, Span, assertions, beside, merge, retain_confident, section_at,
-    sections,
+    Assertion, Cover, Mention, OffsetMap, OffsetUnit, Span, assertions, beside, merge, retain_confident,
+    section_at, sections,
 };
 use sha2::{Digest, Sha256};
 
@@ -146,19 +147,37 @@ impl Page {
     fn mentions(&self, found: Vec<Found>) -> Vec<Mention> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
-            if self.models.get(task).is_some_and(|chosen| chosen.ask.is_none()) {
+            if !self.is_asked(task) {
                 retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
                 spans.retain(|span| self.threshold.is_some() || self.is_sure(span));
             }
             models.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
-        let lists = (self.models.len()..).zip(&self.terms).map(|(task, named)| {
-            let mut spans = named.list.find(&self.text);
+        let lists: Vec<terms::Found> = self
+            .terms
+            .iter()
+            .map(|named| named.list.find(&self.text))
+            .collect();
+        let hidden = Cover::new(lists.iter().flat_map(|found| found.hidden.iter().copied()));
+        let shows = |span: &Span| !hidden.covers(span.begin, span.end);
+        // What a zero-shot model was asked for by the request is the client's.
+        models.retain(|mention| shows(&mention.span) || self.is_asked(mention.task));
+        let names = (self.models.len()..).zip(&self.terms).zip(lists);
+        let names = names.map(|((task, named), found)| {
+            let mut spans = found.names;
             retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
-            let names = spans.into_iter().map(|span| Mention { task, span });
-            (named.list.rule().sure, names.collect())
+            let spans = spans.into_iter().filter(shows);
+            (
+                named.list.rule().sure,
+                spans.map(|span| Mention { task, span }).collect(),
+            )
         });
-        beside(&self.text, merge(models), lists.collect())
+        beside(&self.text, merge(models), names.collect())
+    }
+
+    /// Whether a model was asked for labels.
+    fn is_asked(&self, task: usize) -> bool {
+        self.models.get(task).is_some_and(|chosen| chosen.ask.is_some())
     }
 
     /// Whether the lists let something stand that a model has found.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mednerd_pipeline::terms::Found;
 use mednerd_pipeline::{Span, Term, TermError, Terms};
 use sha2::{Digest, Sha256};
 
@@ -179,7 +180,7 @@ impl List {
     }
 
     /// What a text has of the names, with the list's score.
-    pub fn find(&self, text: &str) -> Vec<Span> {
+    pub fn find(&self, text: &str) -> Found {
         self.terms.find(text, self.rule.score)
     }
 
@@ -333,12 +334,12 @@ mod tests {
         write(folder, "notes.txt", b"no list");
         let first = load(folder, 80, &[]).unwrap();
         assert_eq!(first.terms().len(), 2);
-        let found = first.find("UWI");
+        let found = first.find("UWI").names;
         assert_eq!((found.len(), found[0].score), (1, 0.8));
         let again = load(folder, 80, &[&first]).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         let surer = load(folder, 90, &[&first]).unwrap();
-        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.find("UWI")[0].score == 0.9);
+        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.find("UWI").names[0].score == 0.9);
         write(folder, "b.tsv", b"name\tlabel\nGicht\tDisease\n");
         let changed = load(folder, 80, &[&first]).unwrap();
         assert_ne!(changed.digest, first.digest);

@@ -58,6 +58,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod assertions;
+pub mod cover;
 pub mod decode;
 mod folding;
 pub mod labels;
@@ -79,6 +80,7 @@ pub mod windows;
 pub mod words;
 
 pub use assertions::{Assertion, assertions};
+pub use cover::Cover;
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};

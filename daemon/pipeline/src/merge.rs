@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::cover::Cover;
 use crate::decode::Span;
 
 /// An entity and the task that found it.
@@ -61,16 +62,11 @@ pub fn beside(text: &str, models: Vec<Mention>, lists: Vec<(f32, Vec<Mention>)>)
             own.sort_by_key(|name| name.mention.span.begin);
         }
     }
-    all.sort_unstable();
-    let is_covered = |span: &Span| {
-        let near = all.partition_point(|(begin, _)| *begin <= span.begin);
-        let near = all.get(near.saturating_sub(NEAR)..near).unwrap_or_default();
-        near.iter().any(|(_, end)| span.end <= *end)
-    };
+    let names_cover = Cover::new(all);
     let mut found: Vec<Mention> = models;
     found.retain(|mention| {
         let span = &mention.span;
-        if cuts_a_word(text, span) && is_covered(span) {
+        if cuts_a_word(text, span) && names_cover.covers(span.begin, span.end) {
             return false;
         }
         let Some(own) = names.get_mut(&span.label.to_ascii_lowercase()) else {
@@ -125,9 +121,6 @@ fn cuts_a_word(text: &str, span: &Span) -> bool {
     };
     within(span.begin) || within(span.end)
 }
-
-/// Names that may begin between a name that covers a part of a word and that part.
-const NEAR: usize = 32;
 
 fn place(left: &Mention, right: &Mention) -> Ordering {
     let (left, right) = (&left.span, &right.span);
@@ -240,14 +233,14 @@ mod tests {
             // A part of a word, of whatever label.
             (of(0, "go", "Gene", 0.95), of(1, "gout", "Disease", 0.5), 1),
         ] {
-            let found = beside(&[model.clone()], &[name.clone()]);
+            let found = beside(std::slice::from_ref(&model), std::slice::from_ref(&name));
             assert_eq!(found, [[model, name][expected].clone()]);
         }
         // Elsewhere, or of another label, both.
         let model = of(0, "asthma", "Gene", 0.2);
         let names = [of(1, "asthma", "Disease", 0.5), of(1, "gout", "Disease", 0.5)];
         assert_eq!(
-            beside(&[model.clone()], &names),
+            beside(std::slice::from_ref(&model), &names),
             [names[0].clone(), model, names[1].clone()]
         );
     }

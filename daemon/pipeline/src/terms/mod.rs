@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use stems::stem;
 
+use crate::cover::Cover;
 use crate::decode::Span;
 use crate::folding::{fold, is_part, words};
 use crate::languages::{ALL, CODES, GERMANIC, Languages, languages};
@@ -145,6 +146,15 @@ pub struct Terms {
     languages: Languages,
     /// The number of the label [`HIDING`].
     hiding: Option<u16>,
+}
+
+/// What a text has of a list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Names, in the order of the text. Those of one label do not overlap.
+    pub names: Vec<Span>,
+    /// From where to where nothing is to be found, in bytes, in the order of the text.
+    pub hidden: Vec<(usize, usize)>,
 }
 
 /// A word of a text.
@@ -332,9 +342,8 @@ impl Terms {
         self.tables.iter().map(of).sum()
     }
 
-    /// The names that a text has, each with this score, in the order of the text. Those of one label do not overlap. Takes time linear in
-    /// the text.
-    pub fn find(&self, text: &str, score: f32) -> Vec<Span> {
+    /// What a text has of the names, each with this score. Takes time linear in the text.
+    pub fn find(&self, text: &str, score: f32) -> Found {
         let spoken = languages(text);
         let words = Words::new(text);
         let mut tables: Vec<(Languages, &Table)> = Vec::new();
@@ -350,7 +359,10 @@ impl Terms {
                 self.at(&words, first, language, table, &mut found);
             }
         }
-        self.hide(&mut found);
+        let is_hiding = |found: &Match| Some(found.label) == self.hiding;
+        let hiding = found.iter().filter(|found| is_hiding(found));
+        let hidden = Cover::new(hiding.map(|found| (found.first, found.last)));
+        found.retain(|found| is_hiding(found) || !hidden.covers(found.first, found.last));
         // By label, the longest of those that begin first.
         found.sort_by(|a, b| (a.label, a.first, b.last).cmp(&(b.label, b.first, a.last)));
         let mut taken: Vec<Match> = Vec::with_capacity(found.len());
@@ -385,25 +397,14 @@ impl Terms {
                 score,
             })
         };
-        let mut spans: Vec<Span> = taken.iter().filter_map(span).collect();
-        spans.sort_by(|a, b| (a.begin, b.end).cmp(&(b.begin, a.end)));
-        spans
-    }
-
-    /// Leaves out what means nothing, and all that lies in it.
-    fn hide(&self, found: &mut Vec<Match>) {
-        // Found in the order of their first words.
-        let hiding = found.iter().filter(|found| Some(found.label) == self.hiding);
-        let reach = hiding.scan(0, |reach: &mut usize, found| {
-            *reach = found.last.max(*reach);
-            Some((found.first, *reach))
-        });
-        let reach: Vec<(usize, usize)> = reach.collect();
-        found.retain(|found| {
-            let before = reach.partition_point(|(first, _)| *first <= found.first);
-            let last = before.checked_sub(1).and_then(|last| reach.get(last));
-            last.is_none_or(|(_, last)| *last < found.last)
-        });
+        let (hiding, names): (Vec<Match>, Vec<Match>) = taken.into_iter().partition(is_hiding);
+        let mut names: Vec<Span> = names.iter().filter_map(span).collect();
+        names.sort_by(|a, b| (a.begin, b.end).cmp(&(b.begin, a.end)));
+        let hidden = hiding.iter().filter_map(span);
+        Found {
+            names,
+            hidden: hidden.map(|span| (span.begin, span.end)).collect(),
+        }
     }
 
     /// The names of one table that begin with a word.

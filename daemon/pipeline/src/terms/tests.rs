@@ -47,7 +47,7 @@ fn small() -> Terms {
 }
 
 fn found<'a>(terms: &Terms, text: &'a str, label: &str) -> Vec<&'a str> {
-    let spans = terms.find(text, 0.9);
+    let spans = terms.find(text, 0.9).names;
     let of = spans.iter().filter(|span| &*span.label == label);
     of.map(|span| &text[span.begin..span.end]).collect()
 }
@@ -114,6 +114,14 @@ fn names_are_found_as_notes_write_them() {
 }
 
 #[test]
+fn what_means_nothing_is_told() {
+    let text = "The pain scale, the pain.";
+    let found = small().find(text, 0.9);
+    assert_eq!(found.hidden, [(4, 14)]);
+    assert_eq!(found.names.len(), 1);
+}
+
+#[test]
 fn a_name_in_small_letters_means_any_case_whichever_comes_first() {
     for names in [["COPD", "copd"], ["copd", "COPD"]] {
         let terms = list(&names.map(|name| (name, "Disease", "", "")));
@@ -149,13 +157,13 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
     ] {
         assert_eq!(terms.add(wrong), Err(expected));
     }
-    assert!(terms.is_empty() && terms.find("gout", 1.0).is_empty());
+    assert!(terms.is_empty() && terms.find("gout", 1.0) == Found::default());
 }
 
 proptest! {
     #[test]
     fn any_text_is_read(text in messy_text(300)) {
-        let spans = small().find(&text, 0.5);
+        let spans = small().find(&text, 0.5).names;
         for span in &spans {
             prop_assert!(text.get(span.begin..span.end).is_some_and(|name| !name.is_empty()));
         }
