@@ -1,7 +1,7 @@
 //! Names of a list, found in a text: what a hospital or a vocabulary has words for and a model does not know. "UWI" in a Dutch note,
 //! the ward's own short forms, drugs of last week.
 //!
-//! Words are compared without case, accents and the endings of their language ([`stems`]), by the languages that the text is in. Where names
+//! Words are compared without case, accents and the endings of their language, by the languages that the text is in. Where names
 //! overlap, the one that begins first is found, and of those the longest. A name may join others of a label: "renal" and "acute" belong to
 //! the disease that they stand next to. Nothing is learnt, and the same text gives the same always.
 
