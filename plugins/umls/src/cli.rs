@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::eval;
 use crate::index::Index;
 use crate::linker::{Document, Linker, Mention, Options, Settings};
+use crate::terms;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ enum Command {
     Info(InfoOptions),
     /// Measure accuracy on gold mentions.
     Eval(EvalOptions),
+    /// Write the names of an index as a list that mednerd finds in notes, for [[terms]] in its configuration.
+    Terms(TermsOptions),
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +168,27 @@ struct EvalOptions {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct TermsOptions {
+    #[command(flatten)]
+    index: IndexOption,
+    /// List to write.
+    #[arg(long, value_name = "TSV")]
+    out: PathBuf,
+    /// What the names are found as.
+    #[arg(long, value_name = "LABEL", default_value = "Disease")]
+    label: String,
+    /// Semantic types to take, as TUI or the dictionary has them [default: those of the label].
+    #[arg(long, value_name = "TUI", value_delimiter = ',')]
+    semantic_type: Vec<String>,
+    /// Language of the names, which is that of the notes they are looked for in [default: any].
+    #[arg(long, value_name = "CODE", default_value = "", hide_default_value = true)]
+    language: String,
+    /// Words of a name, at most.
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=16))]
+    most_words: u8,
+}
+
 /// Runs the program with these arguments, the first of which is its name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(arguments) {
@@ -180,6 +204,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Query(options) => query(options),
         Command::Info(options) => info(&options),
         Command::Eval(options) => evaluate(options),
+        Command::Terms(options) => terms(options),
     };
     let written = outcome.and_then(|text| match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Write {
@@ -392,6 +417,22 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
     } else {
         Ok(eval::table(&evaluation))
     }
+}
+
+fn terms(options: TermsOptions) -> Result<String, Error> {
+    let index = Index::open(&options.index.index)?;
+    let choice = terms::Choice {
+        label: options.label,
+        semantic_types: options.semantic_type,
+        language: options.language,
+        most_words: options.most_words.into(),
+    };
+    let (list, count) = terms::list(&index, &choice);
+    std::fs::write(&options.out, list).map_err(|source| Error::Write {
+        path: options.out.clone(),
+        source,
+    })?;
+    Ok(format!("{}: {count} names\n", options.out.display()))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Error> {

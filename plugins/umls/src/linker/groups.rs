@@ -2,7 +2,7 @@
 
 /// A semantic group, after SemGroups.txt of the Semantic Network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
+pub(crate) enum Group {
     Disorders,
     Chemicals,
     Genes,
@@ -20,7 +20,7 @@ use Group::{
 };
 
 /// The group of a semantic type given by its TUI; a dictionary's own types have none.
-pub(super) fn of_type(name: &str) -> Option<Group> {
+pub(crate) fn of_type(name: &str) -> Option<Group> {
     let number: u16 = name
         .strip_prefix('T')
         .filter(|digits| digits.len() == 3)?
@@ -41,7 +41,7 @@ pub(super) fn of_type(name: &str) -> Option<Group> {
 }
 
 /// The groups that a mention with this label may be linked to; none where the label says nothing.
-pub(super) fn of_label(label: &str) -> Option<&'static [Group]> {
+pub(crate) fn of_label(label: &str) -> Option<&'static [Group]> {
     let label: String = label
         .to_lowercase()
         .chars()

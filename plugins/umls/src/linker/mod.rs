@@ -8,7 +8,7 @@
 pub mod abbreviation;
 mod composite;
 mod confidence;
-mod groups;
+pub(crate) mod groups;
 pub mod ranker;
 pub(crate) mod similarity;
 
