@@ -151,10 +151,11 @@ pub struct AnnotateRequest {
     /// Comes back in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
-    /// Names of models; the configuration's default models where absent.
+    /// Names of models and of lists of names; the configuration's default ones where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
-    /// Entities with a lower score are left out; 0 to 1, default 0. Those of a zero-shot model must exceed it; default 0.5.
+    /// Entities with a lower score are left out; 0 to 1. Default 0, but for what a model finds beside a list of names of the same label:
+    /// there the configuration says. Those of a zero-shot model must exceed it; default 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
     /// Default `simple`.
