@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::index::Index;
-use crate::linker::groups::{Group, of_label, of_type};
+use crate::linker::groups::{of_label, of_type};
 
 /// Which names become a list.
 #[derive(Clone, Debug)]
@@ -23,7 +23,16 @@ pub struct Choice {
 const LEAST: usize = 4;
 /// What is written in classifications and not in notes.
 const CLASSIFYING: [&str; 10] = [
-    "nos", "nec", "unspecified", "other", "not elsewhere", "without mention", "not otherwise", "finding", "disorder of", "[",
+    "nos",
+    "nec",
+    "unspecified",
+    "other",
+    "not elsewhere",
+    "without mention",
+    "not otherwise",
+    "finding",
+    "disorder of",
+    "[",
 ];
 /// "Finding": most of its names are of any person ("male", "married", "able to walk").
 const FINDING: &str = "T033";
@@ -48,7 +57,11 @@ pub fn list(index: &Index, choice: &Choice) -> (String, usize) {
         let mut concepts = index.links(number).map(|link| link.concept);
         if concepts.any(|concept| index.semantic_types(concept).any(is_wanted)) {
             // Capitals tell short forms from words.
-            let key = if crate::text::is_acronym(name) { name.to_owned() } else { name.to_lowercase() };
+            let key = if crate::text::is_acronym(name) {
+                name.to_owned()
+            } else {
+                name.to_lowercase()
+            };
             names.entry(key).or_insert(name);
         }
     }
@@ -62,10 +75,16 @@ pub fn list(index: &Index, choice: &Choice) -> (String, usize) {
 /// Whether a name is one that somebody writes in a note.
 fn is_in_notes(name: &str, most_words: usize) -> bool {
     let letters = name.chars().filter(|c| c.is_alphabetic()).count();
-    let least = if crate::text::is_acronym(name) { LEAST - 1 } else { LEAST };
+    let least = if crate::text::is_acronym(name) {
+        LEAST - 1
+    } else {
+        LEAST
+    };
     let lower = name.to_lowercase();
     letters >= least
-        && !name.contains(['\t', '\n', '(', ')', '{', '}', ',', ';', ':', '*', '#', '<', '>', '='])
+        && !name.contains([
+            '\t', '\n', '(', ')', '{', '}', ',', ';', ':', '*', '#', '<', '>', '=',
+        ])
         && name.split_whitespace().count() <= most_words
         && !CLASSIFYING.iter().any(|words| has_words(&lower, words))
 }
@@ -75,7 +94,8 @@ fn has_words(text: &str, words: &str) -> bool {
     let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     text.match_indices(words).any(|(at, found)| {
         let (before, behind) = (text.get(..at), text.get(at + found.len()..));
-        !letter(before.and_then(|text| text.chars().next_back())) && !letter(behind.and_then(|text| text.chars().next()))
+        !letter(before.and_then(|text| text.chars().next_back()))
+            && !letter(behind.and_then(|text| text.chars().next()))
     })
 }
 
@@ -85,7 +105,14 @@ mod tests {
 
     #[test]
     fn names_of_classifications_and_short_ones_are_left_out() {
-        for name in ["COPD", "UTI", "Otitis media", "Type 2 diabetes mellitus", "Crohn's disease", "Sinusitis"] {
+        for name in [
+            "COPD",
+            "UTI",
+            "Otitis media",
+            "Type 2 diabetes mellitus",
+            "Crohn's disease",
+            "Sinusitis",
+        ] {
             assert!(is_in_notes(name, 6), "{name}");
         }
         for name in [

@@ -49,10 +49,19 @@ fn every_command_does_its_work() {
     assert_eq!(listed.status.code(), Some(0));
     let list = std::fs::read_to_string(&list).unwrap();
     assert_eq!(list.lines().next(), Some("name\tlabel\tlanguage"));
-    assert!(list.contains("\nhigh blood pressure\tDisease\ten\n") || list.contains("\nHigh blood pressure\tDisease\ten\n"));
-    assert!(!list.to_lowercase().contains("\nfurosemide\t"), "a drug is no disease");
+    assert!(
+        list.contains("\nhigh blood pressure\tDisease\ten\n")
+            || list.contains("\nHigh blood pressure\tDisease\ten\n")
+    );
+    assert!(
+        !list.to_lowercase().contains("\nfurosemide\t"),
+        "a drug is no disease"
+    );
     let said = String::from_utf8(listed.stdout).unwrap();
-    assert!(said.ends_with(&format!(": {} names\n", list.lines().count() - 1)), "{said}");
+    assert!(
+        said.ends_with(&format!(": {} names\n", list.lines().count() - 1)),
+        "{said}"
+    );
     let info = json(&program(&["info", "--index", &index, "--json"]));
     assert_eq!(info["record"]["kind"], "umls");
 
