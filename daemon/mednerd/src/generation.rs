@@ -451,13 +451,16 @@ impl Generation {
     }
 }
 
+/// The family of lists of names among models.
+pub const LISTED: &str = "terms";
+
 /// What `GET /v1/models` says of a list of names.
 fn list_info(named: &NamedList) -> api::ModelInfo {
     let (list, terms) = (&named.list, named.list.terms());
     api::ModelInfo {
         name: named.name.clone(),
         default: named.default,
-        family: "terms".to_owned(),
+        family: LISTED.to_owned(),
         engine: api::Engine::Tract,
         precision: "none".to_owned(),
         labels: terms.labels().map(ToOwned::to_owned).collect(),

@@ -8,8 +8,8 @@ use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Assertion, Cover, Mention, OffsetMap, OffsetUnit, Span, assertions, beside, merge, retain_confident,
-    section_at, sections,
+    Assertion, Cover, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions, beside, merge,
+    retain_confident, section_at, sections,
 };
 use sha2::{Digest, Sha256};
 
@@ -153,24 +153,21 @@ impl Page {
             }
             models.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
-        let lists: Vec<terms::Found> = self
-            .terms
-            .iter()
-            .map(|named| named.list.find(&self.text))
-            .collect();
-        let hidden = Cover::new(lists.iter().flat_map(|found| found.hidden.iter().copied()));
-        let shows = |span: &Span| !hidden.covers(span.begin, span.end);
+        let lists: Vec<&Terms> = self.terms.iter().map(|named| named.list.terms()).collect();
+        let found = terms::find(&self.text, &lists);
+        let hidden = Cover::new(found.hidden);
         // What a zero-shot model was asked for by the request is the client's.
-        models.retain(|mention| shows(&mention.span) || self.is_asked(mention.task));
-        let names = (self.models.len()..).zip(&self.terms).zip(lists);
-        let names = names.map(|((task, named), found)| {
-            let mut spans = found.names;
-            retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
-            let spans = spans.into_iter().filter(shows);
-            (
-                named.list.rule().sure,
-                spans.map(|span| Mention { task, span }).collect(),
-            )
+        models.retain(|Mention { task, span }| self.is_asked(*task) || !hidden.covers(span.begin, span.end));
+        let names = found.names.into_iter().filter_map(|name| {
+            let rule = self.terms.get(name.list)?.list.rule();
+            let span = Span {
+                begin: name.begin,
+                end: name.end,
+                label: name.label,
+                score: rule.score,
+            };
+            let task = self.models.len() + name.list;
+            (rule.score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
         beside(&self.text, merge(models), names.collect())
     }

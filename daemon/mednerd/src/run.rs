@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::audit::Audit;
 use crate::config::Problem;
-use crate::generation::Generation;
+use crate::generation::{Generation, LISTED};
 use crate::gpu::Gpus;
 use crate::scheduler::Scheduler;
 use crate::server::Listening;
@@ -199,7 +199,8 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
         .warnings()
         .into_iter()
         .map(|warning| format!("warning: {warning}"));
-    let models = generation.models(&Gpus::none()).into_iter().map(|info| {
+    let infos = generation.models(&Gpus::none()).into_iter();
+    let models = infos.filter(|info| info.family != LISTED).map(|info| {
         let labels = info.labels.join(", ");
         let finds = match (info.zero_shot, info.labels.is_empty()) {
             (true, true) => "finds what requests name".to_owned(),
@@ -216,6 +217,17 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
             Some(base) => format!("adapter \"{name}\" over \"{base}\": {parameters} parameters, {finds}"),
         }
     });
+    let lists = generation.terms.iter().map(|named| {
+        let (terms, labels) = (
+            named.list.terms(),
+            named.list.terms().labels().collect::<Vec<_>>(),
+        );
+        let finds = match labels.is_empty() {
+            true => "hides or joins what others find".to_owned(),
+            false => format!("finds {}", labels.join(", ")),
+        };
+        format!("terms \"{}\": {} names, {finds}", named.name, terms.len())
+    });
     let plugins = generation.plugins.iter().map(|plugin| {
         let signer = plugin.info().signed_by;
         format!(
@@ -225,5 +237,5 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
             signer.map_or("not signed".to_owned(), |key| format!("signed by key {key}"))
         )
     });
-    Ok(models.chain(plugins).chain(warnings).collect())
+    Ok(models.chain(lists).chain(plugins).chain(warnings).collect())
 }

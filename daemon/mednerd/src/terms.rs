@@ -1,12 +1,12 @@
 //! Lists of names, read from files: one for each `[[terms]]` of the configuration.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mednerd_pipeline::terms::Found;
 use mednerd_pipeline::{Span, Term, TermError, Terms};
 use sha2::{Digest, Sha256};
 
@@ -52,7 +52,7 @@ pub enum ListError {
     },
     /// The first line.
     #[error(
-        "{}, line {line}: the first line names the columns, separated by tabs: name and label, and where wanted language and joins",
+        "{}, line {line}: {wrong}; the first line names the columns, separated by tabs: name and label, and where wanted language and joins",
         path.display()
     )]
     Header {
@@ -60,6 +60,8 @@ pub enum ListError {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
+        /// What is wrong with it.
+        wrong: String,
     },
     /// A line of another number of columns.
     #[error("{}, line {line}: has {found} columns, and the first line names {expected}", path.display())]
@@ -179,11 +181,6 @@ impl List {
         &self.terms
     }
 
-    /// What a text has of the names, with the list's score.
-    pub fn find(&self, text: &str) -> Found {
-        self.terms.find(text, self.rule.score)
-    }
-
     /// How it is used.
     pub fn rule(&self) -> Rule {
         self.rule
@@ -212,7 +209,16 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, ListError> {
         let entries = std::fs::read_dir(path).map_err(failed(path))?;
         let entries: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
         files = entries.map_err(failed(path))?;
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "tsv"));
+        // Editors and spreadsheets put their locks and copies there.
+        let begins = |file: &Path, mark: &[u8]| {
+            file.file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(mark))
+        };
+        files.retain(|file| {
+            file.extension()
+                .is_some_and(|extension| extension.eq_ignore_ascii_case("tsv"))
+        });
+        files.retain(|file| !begins(file, b".") && !begins(file, b"~"));
         files.sort();
         if files.is_empty() {
             return Err(ListError::None {
@@ -222,11 +228,15 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, ListError> {
     }
     let mut left = MOST_BYTES;
     let read = files.into_iter().map(|file| {
-        let opened = File::open(&file).map_err(failed(&file))?;
-        let is_file = opened.metadata().map_err(failed(&file))?.is_file();
-        if !is_file {
+        // Before it is opened, as a pipe would wait for somebody who writes.
+        let metadata = std::fs::metadata(&file).map_err(failed(&file))?;
+        if !metadata.is_file() {
             return Err(failed(&file)(std::io::Error::other("it is no file")));
         }
+        if metadata.len() > left {
+            return Err(ListError::Large { path: file });
+        }
+        let opened = File::open(&file).map_err(failed(&file))?;
         let mut bytes = Vec::new();
         opened
             .take(left + 1)
@@ -240,7 +250,16 @@ fn read(path: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, ListError> {
     read.collect()
 }
 
-/// Takes in the lines of a file; those that begin with `#`, and empty ones, are left out.
+/// A cell as it was meant: spreadsheets put quotation marks around some.
+fn cell(field: &str) -> Cow<'_, str> {
+    let field = field.trim();
+    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or(Cow::Borrowed(field), |inner| {
+        Cow::Owned(inner.replace("\"\"", "\""))
+    })
+}
+
+/// Takes in the lines of a file. Empty ones are left out, and before the header those that begin with `#`.
 fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
     let path = || path.to_owned();
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -250,26 +269,32 @@ fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = (1..).zip(text.lines());
-    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let Some((first, header)) = lines.next() else {
+    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    let Some((first, header)) = lines.find(|(_, line)| !line.starts_with('#')) else {
         return Ok(());
     };
-    let header: Vec<&str> = header.split('\t').map(str::trim).collect();
-    let place = |column: &str| header.iter().position(|own| *own == column);
-    let known = header
-        .iter()
-        .enumerate()
-        .all(|(at, own)| COLUMNS.contains(own) && place(own) == Some(at));
-    let (Some(name), Some(label), true) = (place("name"), place("label"), known) else {
+    let header: Vec<String> = header
+        .split('\t')
+        .map(|field| cell(field).to_lowercase())
+        .collect();
+    let place = |column: &str| header.iter().position(|own| own == column);
+    let is_known = |(at, own): (usize, &String)| COLUMNS.contains(&&**own) && place(own) == Some(at);
+    let unknown = header.iter().enumerate().position(|column| !is_known(column));
+    let (Some(name), Some(label), None) = (place("name"), place("label"), unknown) else {
         return Err(ListError::Header {
             path: path(),
             line: first,
+            wrong: match unknown {
+                Some(at) => format!("column {} is none of these, or there twice", at + 1),
+                None => "name or label is missing".to_owned(),
+            },
         });
     };
     let (language, joins) = (place("language"), place("joins"));
     for (line, fields) in lines {
-        let fields: Vec<&str> = fields.split('\t').map(str::trim).collect();
-        if fields.len() != header.len() {
+        let fields: Vec<Cow<'_, str>> = fields.split('\t').map(cell).collect();
+        // Editors cut white space off the end of a line.
+        if fields.len() > header.len() || fields.len() <= name.max(label) {
             return Err(ListError::Columns {
                 path: path(),
                 line,
@@ -277,7 +302,7 @@ fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
                 expected: header.len(),
             });
         }
-        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).copied().unwrap_or_default();
+        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).map_or("", |field| field);
         let term = Term {
             name: field(Some(name)),
             label: field(Some(label)),
@@ -295,6 +320,8 @@ fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
 
 #[cfg(test)]
 mod tests {
+    use mednerd_pipeline::terms::find;
+
     use super::*;
 
     fn load(path: &Path, score_percent: usize, known: &[&Arc<List>]) -> Result<Arc<List>, ListError> {
@@ -324,7 +351,7 @@ mod tests {
         write(
             folder,
             "a.tsv",
-            b"\xef\xbb\xbf# ours\nname\tlabel\r\nUWI\tDisease\r\n\r\n",
+            b"\xef\xbb\xbf# ours\n\"Name\"\tLabel\tjoins\r\n\"UWI\"\tDisease\r\n\r\n#NOF\tDisease\t\n",
         );
         write(
             folder,
@@ -332,19 +359,20 @@ mod tests {
             b"label\tlanguage\tname\tjoins\nDisease\tde\tGicht\t\n",
         );
         write(folder, "notes.txt", b"no list");
+        write(folder, ".#b.tsv", b"no list");
         let first = load(folder, 80, &[]).unwrap();
-        assert_eq!(first.terms().len(), 2);
-        let found = first.find("UWI").names;
-        assert_eq!((found.len(), found[0].score), (1, 0.8));
+        assert_eq!(first.terms().len(), 3);
+        assert_eq!(find("UWI", &[first.terms()]).names.len(), 1);
+        assert!((first.rule().score - 0.8).abs() < 1e-6);
         let again = load(folder, 80, &[&first]).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         let surer = load(folder, 90, &[&first]).unwrap();
-        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.find("UWI").names[0].score == 0.9);
+        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.rule().score > 0.89);
         write(folder, "b.tsv", b"name\tlabel\nGicht\tDisease\n");
         let changed = load(folder, 80, &[&first]).unwrap();
         assert_ne!(changed.digest, first.digest);
         let alone = load(&folder.join("a.tsv"), 80, &[]).unwrap();
-        assert_eq!(alone.terms().len(), 1);
+        assert_eq!(alone.terms().len(), 2);
     }
 
     #[test]
@@ -358,8 +386,13 @@ mod tests {
                 3,
                 "is not UTF-8",
             ),
-            (b"# x\nsecret\tDisease\n", 2, "the first line names the columns"),
-            (b"name\tlabel\tname\n", 1, "the first line names the columns"),
+            (b"# x\nsecret\tDisease\n", 2, "column 1 is none of these"),
+            (
+                b"name\tlabel\tname\n",
+                1,
+                "column 3 is none of these, or there twice",
+            ),
+            (b"name\tlanguage\n", 1, "name or label is missing"),
             (
                 b"name\tlabel\nsecret\n",
                 2,
@@ -381,7 +414,7 @@ mod tests {
             );
             assert!(error.contains(expected) && !error.contains("secret"), "{error}");
         }
-        write(folder, "a.tsv", b"name\tlabel\n# all of it\n");
+        write(folder, "a.tsv", b"# ours\nname\tlabel\n");
         assert!(matches!(load(folder, 80, &[]), Err(ListError::Empty { .. })));
         std::fs::create_dir(folder.join("z.tsv")).unwrap();
         assert!(matches!(load(folder, 80, &[]), Err(ListError::Io { .. })));

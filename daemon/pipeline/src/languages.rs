@@ -56,31 +56,57 @@ const TELLING: [(Languages, &str); 7] = [
     ),
 ];
 
+/// How often words told of each language.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Telling([usize; 8]);
+
+impl Telling {
+    /// Notes words that tell of these languages.
+    pub(crate) fn note(&mut self, told: Languages, words: usize) {
+        for (language, count) in self.0.iter_mut().enumerate() {
+            *count += words * usize::from(told >> language & 1 == 1);
+        }
+    }
+
+    /// The languages that were told most often; `None` where none was.
+    pub(crate) fn most(&self) -> Option<Languages> {
+        let most = self.0.iter().copied().max().filter(|most| *most > 0)?;
+        let among = self.0.iter().enumerate();
+        let among = among.filter(|(_, count)| **count * 3 >= most * 2);
+        Some(among.fold(0, |all, (language, _)| all | 1 << language))
+    }
+
+    /// Whether another language than these was told, and more than twice as often.
+    pub(crate) fn rather_than(&self, languages: Languages) -> bool {
+        let most = |of: &dyn Fn(usize) -> bool| {
+            let counts = self.0.iter().enumerate().filter(|(language, _)| of(*language));
+            counts.map(|(_, count)| *count).max().unwrap_or(0)
+        };
+        let own = most(&|language| languages >> language & 1 == 1);
+        most(&|_| true) > 2 * own
+    }
+
+    /// The same; `None` where too few words told any.
+    pub(crate) fn languages(&self) -> Option<Languages> {
+        let enough = self.0.iter().any(|count| *count >= 3);
+        self.most().filter(|_| enough)
+    }
+}
+
 /// The languages that a text may be in, by the words that tell them; all where too few do.
 pub(crate) fn languages(text: &str) -> Languages {
-    let mut counts = [0_usize; 8];
+    let mut telling = Telling::default();
     let mut folded = String::new();
     for word in words(text).take_while(|word| word.begin < TOLD_FROM) {
         folded.clear();
         fold(text.get(word.range()).unwrap_or_default(), &mut folded);
-        let told = told_by(&folded);
-        for (language, count) in counts.iter_mut().enumerate() {
-            *count += usize::from(told >> language & 1 == 1);
-        }
+        telling.note(told_by(&folded), 1);
     }
-    let most = counts.into_iter().max().unwrap_or(0);
-    if most < 3 {
-        return ALL;
-    }
-    let among = counts
-        .iter()
-        .enumerate()
-        .filter(|(_, count)| **count * 3 >= most * 2);
-    among.fold(0, |all, (language, _)| all | 1 << language)
+    telling.languages().unwrap_or(ALL)
 }
 
 /// The languages that a word tells of.
-fn told_by(word: &str) -> Languages {
+pub(crate) fn told_by(word: &str) -> Languages {
     static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
         let mut all: HashMap<&'static str, Languages> = HashMap::new();
         for (language, list) in TELLING {

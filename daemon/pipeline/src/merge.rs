@@ -32,35 +32,22 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
     mentions
 }
 
-/// What lists of names have found beside what models have, of the same label in whatever case that is written.
+/// What lists of names have beside what models have found, of the same label in whatever case that is written.
 ///
-/// Of lists the earlier one counts. Where a model's finding overlaps names, the surer one stands: the finding from the score on that comes
-/// with the list, unless it lies within a longer name. A part of a word that a name covers is not what a model meant, and is left out,
-/// whatever its label. Names of one list and label do not overlap.
-pub fn beside(text: &str, models: Vec<Mention>, lists: Vec<(f32, Vec<Mention>)>) -> Vec<Mention> {
+/// Where a model's finding overlaps names, the surer one stands: the finding from the score on that comes with the name, unless it lies within a
+/// longer name. A part of a word that a name covers is not what a model meant, and is left out, whatever its label. Names of one label do
+/// not overlap, and are in the order of the text.
+pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> Vec<Mention> {
     let mut names: BTreeMap<String, Names> = BTreeMap::new();
     let mut all: Vec<(usize, usize)> = Vec::new();
-    for (sure, list) in lists {
-        all.extend(list.iter().map(|name| (name.span.begin, name.span.end)));
-        let mut free: BTreeMap<String, Vec<Name>> = BTreeMap::new();
-        for mention in list {
-            let label = mention.span.label.to_ascii_lowercase();
-            let taken = names
-                .get(&label)
-                .is_some_and(|own| !own.overlapping(&mention.span).is_empty());
-            if !taken {
-                free.entry(label).or_default().push(Name {
-                    mention,
-                    sure,
-                    stands: true,
-                });
-            }
-        }
-        for (label, mut free) in free {
-            let own = &mut names.entry(label).or_default().0;
-            own.append(&mut free);
-            own.sort_by_key(|name| name.mention.span.begin);
-        }
+    for (sure, mention) in listed {
+        all.push((mention.span.begin, mention.span.end));
+        let own = names.entry(mention.span.label.to_ascii_lowercase()).or_default();
+        own.0.push(Name {
+            mention,
+            sure,
+            stands: true,
+        });
     }
     let names_cover = Cover::new(all);
     let mut found: Vec<Mention> = models;
@@ -221,7 +208,11 @@ mod tests {
             mention(task, begin, begin + words.len(), label, score)
         };
         let beside = |models: &[Mention], names: &[Mention]| {
-            beside(text, models.to_vec(), vec![(0.9, names.to_vec())])
+            beside(
+                text,
+                models.to_vec(),
+                names.iter().map(|name| (0.9, name.clone())).collect(),
+            )
         };
         let (long, short) = ("acute pneumonia", "pneumonia");
         for (model, name, expected) in [
@@ -245,25 +236,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn of_lists_the_earlier_one_counts() {
-        let text = "acute pneumonia";
-        let lists = vec![
-            (0.0, vec![mention(1, 6, 15, "Disease", 0.5)]),
-            (
-                0.0,
-                vec![mention(2, 0, 15, "disease", 0.9), mention(2, 0, 5, "Course", 0.9)],
-            ),
-        ];
-        let expected = [mention(2, 0, 5, "Course", 0.9), mention(1, 6, 15, "Disease", 0.5)];
-        assert_eq!(beside(text, Vec::new(), lists), expected);
-    }
-
     proptest! {
         #[test]
         fn nothing_of_a_list_overlaps_what_stands_of_its_label(
             models in proptest::collection::vec((0..20_usize, 1..6_usize, 0..2_usize, 0..10_u8), 0..8),
-            lists in proptest::collection::vec(proptest::collection::vec((0..3_usize, 1..4_usize, 0..2_usize), 0..8), 0..3),
+            steps in proptest::collection::vec((0..3_usize, 1..4_usize, 0..2_usize), 0..8),
             sure in 0..10_u8,
         ) {
             let text = "ab cd ef gh ij kl mn op qr";
@@ -274,32 +251,28 @@ mod tests {
             });
             let models = merge(models.collect());
             // Those of one label one behind the other.
-            let lists: Vec<(f32, Vec<Mention>)> = (1..).zip(lists).map(|(task, steps)| {
-                let mut at = [0; 2];
-                let names = steps.into_iter().map(|(gap, length, label)| {
-                    let begin = at[label] + gap;
-                    at[label] = begin + length;
-                    mention(task, begin, begin + length, labels[label], 0.5)
-                });
-                let fits = |name: &Mention| name.span.end <= text.len();
-                (sure, names.filter(fits).collect())
-            }).collect();
-            let found = beside(text, models.clone(), lists.clone());
+            let mut at = [0; 2];
+            let names = steps.into_iter().map(|(gap, length, label)| {
+                let begin = at[label] + gap;
+                at[label] = begin + length;
+                mention(1, begin, begin + length, labels[label], 0.5)
+            });
+            let names: Vec<Mention> = names.filter(|name| name.span.end <= text.len()).collect();
+            let found = beside(text, models.clone(), names.iter().map(|name| (sure, name.clone())).collect());
             let overlaps = |one: &Mention, other: &Mention| {
                 let (one, other) = (&one.span, &other.span);
                 one.label == other.label && one.begin < other.end && other.begin < one.end
             };
-            let names: Vec<&Mention> = lists.iter().flat_map(|(_, names)| names).collect();
             for (index, one) in found.iter().enumerate() {
-                prop_assert!(models.contains(one) || names.contains(&one));
+                prop_assert!(models.contains(one) || names.contains(one));
                 let mut behind = found.iter().skip(index + 1);
                 prop_assert!(behind.all(|other| one.task + other.task == 0 || !overlaps(one, other)));
             }
             // Nothing goes without a reason.
-            for gone in models.iter().chain(names.iter().copied()).filter(|mention| !found.contains(mention)) {
+            for gone in models.iter().chain(&names).filter(|mention| !found.contains(mention)) {
                 let part = cuts_a_word(text, &gone.span)
                     && names.iter().any(|name| name.span.begin <= gone.span.begin && gone.span.end <= name.span.end);
-                let instead = names.iter().copied().chain(&models).any(|other| overlaps(other, gone));
+                let instead = names.iter().chain(&models).any(|other| overlaps(other, gone));
                 prop_assert!(instead || (gone.task == 0 && part));
             }
         }

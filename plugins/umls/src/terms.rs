@@ -22,7 +22,7 @@ pub struct Choice {
 /// Letters of a name at least; short forms in capitals may have one less.
 const LEAST: usize = 4;
 /// What is written in classifications and not in notes.
-const CLASSIFYING: [&str; 10] = [
+const CLASSIFYING: [&str; 9] = [
     "nos",
     "nec",
     "unspecified",
@@ -32,7 +32,6 @@ const CLASSIFYING: [&str; 10] = [
     "not otherwise",
     "finding",
     "disorder of",
-    "[",
 ];
 /// "Finding": most of its names are of any person ("male", "married", "able to walk").
 const FINDING: &str = "T033";
@@ -83,7 +82,7 @@ fn is_in_notes(name: &str, most_words: usize) -> bool {
     let lower = name.to_lowercase();
     letters >= least
         && !name.contains([
-            '\t', '\n', '(', ')', '{', '}', ',', ';', ':', '*', '#', '<', '>', '=',
+            '\t', '\n', '(', ')', '{', '}', ',', ';', ':', '*', '#', '<', '>', '=', '[', ']',
         ])
         && name.split_whitespace().count() <= most_words
         && !CLASSIFYING.iter().any(|words| has_words(&lower, words))

@@ -11,8 +11,9 @@ pub(super) fn stem(word: &str, language: Languages) -> &str {
     }
     match language {
         EN => english(word),
-        DE => first(word, 4, &["ern", "en", "em", "er", "es", "e", "n", "s"]),
-        NL => first(word, 4, &["en", "e", "s"]),
+        // "Magens" of "Magen".
+        DE => first(plural(word), 4, &["ern", "en", "em", "er", "e", "n"]),
+        NL => first(first(word, 4, &["s"]), 4, &["en", "e"]),
         FR => french(word),
         IT => {
             let bare = first(word, 4, &["a", "e", "i", "o"]);
@@ -43,7 +44,7 @@ fn plural(word: &str) -> &str {
 
 fn english(word: &str) -> &str {
     let sibilant = ["sses", "shes", "ches", "xes", "zes", "ses"];
-    if word.len() > 6 && sibilant.iter().any(|ending| word.ends_with(ending)) {
+    if word.len() > 5 && sibilant.iter().any(|ending| word.ends_with(ending)) {
         // "abscesses", and "diagnoses" of "diagnosis".
         return first(word, 4, &["es"]);
     }
@@ -64,7 +65,7 @@ fn french(word: &str) -> &str {
     {
         return cut;
     }
-    let single = first(word, 3, &["s", "x"]);
+    let single = first(word, 4, &["s", "x"]);
     let bare = first(single, 4, &["e"]);
     match bare.strip_suffix('l').filter(|cut| cut.ends_with('a')) {
         Some(cut) if cut.len() > 3 => cut,
@@ -100,7 +101,12 @@ mod tests {
             ),
             (DE, &["schmerz", "schmerzen", "schmerzes"]),
             (DE, &["stenose", "stenosen"]),
+            (DE, &["abszess", "abszesse", "abszesses"]),
             (DE, &["odem", "odeme", "odems"]),
+            (DE, &["magen", "magens"]),
+            (DE, &["fieber", "fiebers"]),
+            (DE, &["rucken", "ruckens"]),
+            (EN, &["rash", "rashes"]),
             (NL, &["ontsteking", "ontstekingen"]),
             (NL, &["chronisch", "chronische"]),
             (FR, &["douleur", "douleurs"]),
@@ -129,6 +135,8 @@ mod tests {
             (EN, "abscess"),
             (EN, "pus"),
             (DE, "leber"),
+            (FR, "toux"),
+            (FR, "tous"),
             (ES, "tos"),
             (0, "b12s"),
         ] {

@@ -43,11 +43,18 @@ fn small() -> Terms {
         ("c. diff", "Disease", "en", ""),
         ("CRPS", "Disease", "en", ""),
         ("pain scale", "-", "en", ""),
+        ("toux", "Disease", "fr", ""),
+        ("uña", "Anatomy", "es", ""),
+        ("una", "-", "es", ""),
+        ("Arm", "Anatomy", "de", ""),
+        ("Magen", "Anatomy", "de", ""),
+        ("Fieber", "Disease", "de", ""),
+        ("*zirkulose", "Disease", "de", ""),
     ])
 }
 
 fn found<'a>(terms: &Terms, text: &'a str, label: &str) -> Vec<&'a str> {
-    let spans = terms.find(text, 0.9).names;
+    let spans = find(text, &[terms]).names;
     let of = spans.iter().filter(|span| &*span.label == label);
     of.map(|span| &text[span.begin..span.end]).collect()
 }
@@ -78,6 +85,16 @@ fn names_are_found_as_notes_write_them() {
         (
             "The pain scale says 3, but the pain goes on; knee pain scale.",
             &["pain"],
+        ),
+        ("Tous les jours la toux et le rhume.", &["toux"]),
+        (
+            "Pat. mit Leberzirkulosen und Fieber",
+            &["Leberzirkulosen", "Fieber"],
+        ),
+        // Each line in its language.
+        (
+            "Das Fieber ist hoch und der Patient wach.\nThe patient has pain and is of the view that it is better.",
+            &["Fieber", "pain"],
         ),
         // A column, a list, and a line that was wrapped.
         ("the heart    attack of the heart\nattack", &[]),
@@ -116,7 +133,7 @@ fn names_are_found_as_notes_write_them() {
 #[test]
 fn what_means_nothing_is_told() {
     let text = "The pain scale, the pain.";
-    let found = small().find(text, 0.9);
+    let found = find(text, &[&small()]);
     assert_eq!(found.hidden, [(4, 14)]);
     assert_eq!(found.names.len(), 1);
 }
@@ -151,19 +168,21 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
         (term(&long, "Disease", ""), TermError::Long),
         (term("*it is", "Disease", ""), TermError::Ending),
         (term("*ab", "Disease", ""), TermError::Ending),
+        (term("gout*", "Disease", ""), TermError::Ending),
+        (term("go\u{0}ut", "Disease", ""), TermError::Control),
         (term("gout", "", ""), TermError::Nothing),
         (term("gout", "Dis\nease", ""), TermError::Label),
         (term("gout", "Disease", "xx"), TermError::Language),
     ] {
         assert_eq!(terms.add(wrong), Err(expected));
     }
-    assert!(terms.is_empty() && terms.find("gout", 1.0) == Found::default());
+    assert!(terms.is_empty() && find("gout", &[&terms]) == Found::default());
 }
 
 proptest! {
     #[test]
     fn any_text_is_read(text in messy_text(300)) {
-        let spans = small().find(&text, 0.5).names;
+        let spans = find(&text, &[&small()]).names;
         for span in &spans {
             prop_assert!(text.get(span.begin..span.end).is_some_and(|name| !name.is_empty()));
         }

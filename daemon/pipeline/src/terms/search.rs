@@ -1,0 +1,373 @@
+//! Names of several lists in a text, as if they were one list.
+
+use std::sync::Arc;
+
+use super::words::Words;
+use super::{BEFORE_ENDING, Form, HIDING, Table, Terms, mix};
+use crate::cover::Cover;
+use crate::languages::{ALL, CODES, GERMANIC, Languages, Telling};
+
+/// Words that join one name, on one side, at most.
+const MOST_JOINED: usize = 4;
+
+/// A name in a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Name {
+    /// Its first byte.
+    pub begin: usize,
+    /// One past its last byte.
+    pub end: usize,
+    /// Its label.
+    pub label: Arc<str>,
+    /// Which of the lists has it, counted from 0.
+    pub list: usize,
+}
+
+/// What a text has of lists.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Names, in the order of the text. Those of one label, whatever case that is written in, do not overlap.
+    pub names: Vec<Name>,
+    /// From where to where nothing is to be found, in bytes.
+    pub hidden: Vec<(usize, usize)>,
+}
+
+/// The names of one language in one list.
+struct Source<'a> {
+    number: usize,
+    list: &'a Terms,
+    /// 0 for names that belong to no language.
+    language: Languages,
+    table: &'a Table,
+}
+
+/// A name in a text, by its words.
+struct Match {
+    first: usize,
+    last: usize,
+    /// Among the labels of all lists; `None` for what hides.
+    label: Option<usize>,
+    list: usize,
+    language: Languages,
+}
+
+struct Search<'a> {
+    words: Words<'a>,
+    sources: Vec<Source<'a>>,
+    /// The labels of all lists, and for those of each list their place among them.
+    labels: Vec<&'a Arc<str>>,
+    places: Vec<Vec<Option<usize>>>,
+}
+
+/// What a text has of these lists, in time linear in the text. Where names of one label overlap, the one that begins first is found, of those
+/// the longest, and of equal ones that of the earlier list.
+pub fn find(text: &str, lists: &[&Terms]) -> Found {
+    if lists.is_empty() {
+        return Found::default();
+    }
+    let mut search = Search::new(text, lists);
+    let is_told = search.tell();
+    let mut found: Vec<Match> = Vec::new();
+    for first in 0..search.words.words.len() {
+        for source in &search.sources {
+            search.at(first, source, &mut found);
+        }
+    }
+    if !is_told {
+        search.tell_by(&mut found);
+    }
+    let hiding = found.iter().filter(|found| found.label.is_none());
+    let hidden = Cover::new(hiding.map(|found| (found.first, found.last)));
+    let (hiding, mut found): (Vec<Match>, Vec<Match>) =
+        found.into_iter().partition(|found| found.label.is_none());
+    found.retain(|found| !hidden.covers(found.first, found.last));
+    let bytes = |first: usize, last: usize| {
+        let words = &search.words.words;
+        Some((words.get(first)?.span.begin, words.get(last)?.span.end))
+    };
+    let names = search.joined(Search::longest(found));
+    let names = names.iter().filter_map(|found| {
+        let (begin, end) = bytes(found.first, found.last)?;
+        Some(Name {
+            begin,
+            end,
+            label: Arc::clone(search.labels.get(found.label?)?),
+            list: found.list,
+        })
+    });
+    let mut names: Vec<Name> = names.collect();
+    names.sort_by(|a, b| (a.begin, b.end).cmp(&(b.begin, a.end)));
+    let hidden = hiding.iter().filter_map(|found| bytes(found.first, found.last));
+    Found {
+        names,
+        hidden: hidden.collect(),
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(text: &'a str, lists: &[&'a Terms]) -> Self {
+        let mut labels: Vec<&Arc<str>> = Vec::new();
+        let mut places = Vec::new();
+        let mut sources = Vec::new();
+        for (number, list) in lists.iter().enumerate() {
+            let own = list.labels.iter().map(|label| {
+                let known = labels.iter().position(|own| own.eq_ignore_ascii_case(label));
+                let place = known.unwrap_or(labels.len());
+                if known.is_none() {
+                    labels.push(label);
+                }
+                (**label != *HIDING).then_some(place)
+            });
+            places.push(own.collect());
+            let tables = list.tables.iter().enumerate();
+            let tables = tables.filter(|(_, table)| !(table.names.is_empty() && table.endings.is_empty()));
+            sources.extend(tables.map(|(place, table)| Source {
+                number,
+                list,
+                language: if place < CODES.len() { 1 << place } else { 0 },
+                table,
+            }));
+        }
+        Self {
+            words: Words::new(text),
+            sources,
+            labels,
+            places,
+        }
+    }
+
+    /// Tells the language of each line that tells one, and of the others by the whole text; whether that told any.
+    fn tell(&mut self) -> bool {
+        let mut all = Telling::default();
+        self.words.words.iter().for_each(|word| all.note(word.tells, 1));
+        let whole = all.languages();
+        let begins = |(at, word): (usize, &super::words::Word)| (at == 0 || word.begins_line).then_some(at);
+        let lines: Vec<usize> = self.words.words.iter().enumerate().filter_map(begins).collect();
+        for (index, first) in lines.iter().enumerate() {
+            let next = lines.get(index + 1).copied().unwrap_or(self.words.words.len());
+            let Some(line) = self.words.words.get_mut(*first..next) else {
+                continue;
+            };
+            let mut own = Telling::default();
+            line.iter().for_each(|word| own.note(word.tells, 1));
+            let other = own
+                .languages()
+                .filter(|_| whole.is_none_or(|whole| own.rather_than(whole)));
+            let spoken = other.or(whole).unwrap_or(ALL);
+            line.iter_mut().for_each(|word| word.spoken = spoken);
+        }
+        whole.is_some()
+    }
+
+    /// Where too few common words told a language, those tell it that are names in one: "HF" and "AF" are no diseases among German words.
+    fn tell_by(&mut self, found: &mut Vec<Match>) {
+        let mut all = Telling::default();
+        self.words.words.iter().for_each(|word| all.note(word.tells, 1));
+        for found in found.iter().filter(|found| found.label.is_some()) {
+            all.note(found.language, found.last + 1 - found.first);
+        }
+        let Some(spoken) = all.most() else { return };
+        let undecided = self.words.words.iter_mut().filter(|word| word.spoken == ALL);
+        undecided.for_each(|word| word.spoken = spoken);
+        found.retain(|found| found.language == 0 || self.spoken(found.first) & found.language != 0);
+    }
+
+    fn spoken(&self, at: usize) -> Languages {
+        self.words.words.get(at).map_or(0, |word| word.spoken)
+    }
+
+    /// The names of one source that begin with a word.
+    fn at(&self, first: usize, source: &Source<'_>, found: &mut Vec<Match>) {
+        let (words, table, language) = (&self.words, source.table, source.language);
+        if language != 0 && language & self.spoken(first) == 0 || words.turns(first) {
+            return;
+        }
+        for form in [Form::Stems, Form::Capitals] {
+            let mut key = mix(form.start(), words.as_form(first, form, language));
+            let longest = table.longest.get(&key).copied().map_or(0, usize::from);
+            for last in first..first + longest {
+                if last > first {
+                    if !words.words.get(last).is_some_and(|word| word.follows) {
+                        break;
+                    }
+                    key = mix(key, words.as_form(last, form, language));
+                }
+                self.mean(first, last, source, table.names.get(&key), found);
+            }
+        }
+        let whole = words.word(first);
+        let own = words.as_form(first, Form::Stems, language);
+        for length in &table.lengths {
+            let ends = |word: &str| {
+                let at = word.len().checked_sub(*length).filter(|at| *at >= BEFORE_ENDING);
+                table.endings.get(&mix(0, at.and_then(|at| word.get(at..))?))
+            };
+            let at = ends(whole).or_else(|| ends(own));
+            self.mean(first, first, source, at, found);
+        }
+    }
+
+    /// Notes what these words mean that are found by themselves.
+    fn mean(&self, first: usize, last: usize, source: &Source<'_>, at: Option<&u16>, found: &mut Vec<Match>) {
+        for meaning in source.list.meanings(at) {
+            let Some(label) = meaning
+                .label
+                .filter(|_| self.words.are_written(first, last, meaning.case))
+            else {
+                continue;
+            };
+            let places = self.places.get(source.number);
+            let Some(label) = places.and_then(|places| places.get(usize::from(label))) else {
+                continue;
+            };
+            found.push(Match {
+                first,
+                last,
+                label: *label,
+                list: source.number,
+                language: source.language,
+            });
+        }
+    }
+
+    /// By label, the longest of those that begin first.
+    fn longest(mut found: Vec<Match>) -> Vec<Match> {
+        found.sort_by(|a, b| (a.label, a.first, b.last, a.list).cmp(&(b.label, b.first, a.last, b.list)));
+        let mut taken: Vec<Match> = Vec::with_capacity(found.len());
+        for found in found {
+            let free = taken
+                .last()
+                .is_none_or(|last| last.label != found.label || last.last < found.first);
+            if free {
+                taken.push(found);
+            }
+        }
+        taken
+    }
+
+    /// Names of one label one behind the other, with the words beside them that join them.
+    fn joined(&self, mut taken: Vec<Match>) -> Vec<Match> {
+        for at in 0..taken.len() {
+            let before = at.checked_sub(1).and_then(|before| taken.get(before));
+            let Some(own) = taken.get(at) else { break };
+            let same = |other: &&Match| other.label == own.label;
+            let from = before.filter(same).map_or(0, |before| before.last + 1);
+            let to = taken.get(at + 1).filter(same);
+            let to = to.map_or(self.words.words.len(), |next| next.first);
+            let first = self.joined_before(own, from);
+            let last = self.joined_behind(own, to);
+            if let Some(own) = taken.get_mut(at) {
+                (own.first, own.last) = (first, last);
+            }
+        }
+        taken
+    }
+
+    /// Whether these words join names of a label.
+    fn joins(&self, first: usize, last: usize, label: Option<usize>) -> bool {
+        let spoken = self.spoken(first);
+        let sources = self.sources.iter();
+        let mut sources = sources.filter(|source| source.language == 0 || source.language & spoken != 0);
+        sources.any(|source| {
+            [Form::Stems, Form::Capitals].into_iter().any(|form| {
+                let words = &self.words;
+                let key = (first..=last).fold(form.start(), |key, at| {
+                    mix(key, words.as_form(at, form, source.language))
+                });
+                let mut meanings = source.list.meanings(source.table.names.get(&key));
+                meanings.any(|meaning| {
+                    let joins = meaning
+                        .joins
+                        .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
+                    joins.is_some_and(|joins| *joins == label) && words.are_written(first, last, meaning.case)
+                })
+            })
+        })
+    }
+
+    /// The first word of a name with those before it that join it, none of them before `from`.
+    fn joined_before(&self, own: &Match, from: usize) -> usize {
+        let mut first = own.first;
+        if self.spoken(first) & GERMANIC == 0 {
+            return first;
+        }
+        let words = &self.words;
+        let least = from.max(own.first.saturating_sub(MOST_JOINED));
+        while first > least && words.words.get(first).is_some_and(|word| word.follows) {
+            let joins = |begin: &usize| {
+                words.are_together(*begin, first - 1) && self.joins(*begin, first - 1, own.label)
+            };
+            match (least..first).find(joins) {
+                Some(begin) => first = begin,
+                None => break,
+            }
+        }
+        first
+    }
+
+    /// The last word of a name with those behind it that join it, all of them before `to`.
+    fn joined_behind(&self, own: &Match, to: usize) -> usize {
+        let mut last = own.last;
+        if self.spoken(last) & !GERMANIC == 0 {
+            return last;
+        }
+        let words = &self.words;
+        let most = to.min(own.last + 1 + MOST_JOINED);
+        while last + 1 < most && words.words.get(last + 1).is_some_and(|word| word.follows) {
+            let joins =
+                |end: &usize| words.are_together(last + 1, *end) && self.joins(last + 1, *end, own.label);
+            match (last + 1..most).rev().find(joins) {
+                Some(end) => last = end,
+                None => break,
+            }
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::Term;
+
+    #[test]
+    fn lists_are_one() {
+        let list = |lines: &[(&str, &str, &str)]| {
+            let mut terms = Terms::default();
+            for &(name, label, joins) in lines {
+                terms
+                    .add(Term {
+                        name,
+                        label,
+                        language: "en",
+                        joins,
+                    })
+                    .unwrap();
+            }
+            terms
+        };
+        let shipped = list(&[
+            ("hepatitis", "Disease", ""),
+            ("COVID", "Disease", ""),
+            ("nail", "Anatomy", ""),
+        ]);
+        let own = list(&[
+            ("fulminant", "", "DISEASE"),
+            ("COVID long haul", "disease", ""),
+            ("COVID", "DISEASE", ""),
+            ("intramedullary nail", "-", ""),
+        ]);
+        let text = "The fulminant hepatitis, the COVID long haul of her, COVID and the intramedullary nail.";
+        let found = find(text, &[&shipped, &own]);
+        let names: Vec<_> = found
+            .names
+            .iter()
+            .map(|name| (&text[name.begin..name.end], name.list))
+            .collect();
+        assert_eq!(
+            names,
+            [("fulminant hepatitis", 0), ("COVID long haul", 1), ("COVID", 0)]
+        );
+        assert_eq!(found.hidden.len(), 1);
+    }
+}
