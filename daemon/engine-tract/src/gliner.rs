@@ -67,6 +67,7 @@ pub enum Asked<'a> {
 pub struct LabelSet {
     count: usize,
     kind: Arc<Labels>,
+    vectors: Arc<[f32]>,
     /// What it was made by.
     parts: Arc<Parts>,
 }
@@ -80,6 +81,26 @@ impl LabelSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The vectors that it was made of, one after the other.
+    pub fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+}
+
+impl std::fmt::Debug for LabelSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LabelSet")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets of the same vectors are the same labels.
+impl PartialEq for LabelSet {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, &self.vectors) == (other.count, &other.vectors)
     }
 }
 
@@ -290,13 +311,14 @@ impl GlinerModel {
         Ok(LabelSet {
             count: vectors.len(),
             kind: Arc::new(kind),
+            vectors: joined.into(),
             parts: Arc::clone(&self.shared.parts),
         })
     }
 
     /// The scores of one sequence, before the sigmoid. `ids` are its tokens with the special ones, `words` the positions
     /// of the words' first tokens. Where stretches are scored, the answer has for each word, each width from 1 to
-    /// [`max_width`](Self::max_width) and each label one score, and negative infinity where the stretch would go beyond
+    /// [`max_width`](Self::max_width) and each label one score, and 0, which says nothing, where the stretch would go beyond
     /// the last word; otherwise for each word and each label three, that it begins, ends and is inside an entity.
     ///
     /// # Errors
@@ -320,7 +342,7 @@ impl GlinerModel {
         read
     }
 
-    /// The text encoder's last hidden states at some positions of a sequence, which rise: rows of [`width`](Self::width) values.
+    /// The text encoder's last hidden states at some positions of a sequence, which rise.
     ///
     /// # Errors
     /// As [`forward`](Self::forward), for the ids and positions; states that are not finite.
@@ -328,9 +350,9 @@ impl GlinerModel {
         self.run(&self.shared.text, ids, Some(read))
     }
 
-    /// Values of a hidden state of the text encoder.
+    /// Values of a label's vector.
     pub fn width(&self) -> usize {
-        self.shared.width
+        self.shared.parts.width
     }
 
     /// Refuses labels that the model does not take.
@@ -397,9 +419,7 @@ impl GlinerModel {
             return Ok(Vec::new());
         }
         let scores = parts.head.scores(&words, parts.width, labels);
-        let bad = scores
-            .iter()
-            .position(|score| score.is_nan() || *score == f32::INFINITY);
+        let bad = scores.iter().position(|score| !score.is_finite());
         match bad {
             Some(position) => Err(EngineError::NotFinite { position }),
             None => Ok(scores),
@@ -706,7 +726,7 @@ fn stretches(
 ) -> Vec<f32> {
     let (inner, labels) = (products.depth(), products.columns());
     let count = first.len() / inner.max(1);
-    let mut scores = vec![f32::NEG_INFINITY; count * max_width * labels];
+    let mut scores = vec![0.0; count * max_width * labels];
     let block = (STRETCHES / max_width).max(1);
     let mut sums = vec![0.0; block * max_width * inner];
     let mut found = vec![0.0; block * max_width * labels];
@@ -748,7 +768,7 @@ fn stretches(
 /// `first[i] + last[i + k]` for each word `i`, each `k` below `max_width` and each label.
 fn sums(first: &[f32], last: &[f32], max_width: usize, labels: usize) -> Vec<f32> {
     let count = first.len() / labels.max(1);
-    let mut scores = vec![f32::NEG_INFINITY; count * max_width * labels];
+    let mut scores = vec![0.0; count * max_width * labels];
     for (start, (row, first)) in scores
         .chunks_exact_mut((max_width * labels).max(1))
         .zip(first.chunks_exact(labels.max(1)))

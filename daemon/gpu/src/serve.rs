@@ -25,8 +25,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of windows, or the hidden states that are asked of them: window by window, model by model, row by row. There is at
-    /// least one.
+    /// The logits of windows, or the scores of their words, as [`Reply::Values`] has them. There is at least one.
     ///
     /// # Errors
     /// [`Fault`]
@@ -44,7 +43,11 @@ struct Server<E> {
     faults: Faults,
     batches: AtomicU64,
     tokens: AtomicU64,
+    max_frame: usize,
 }
+
+/// What a frame has beside its values, at most.
+const BESIDE: usize = 64;
 
 /// Takes the socket that is standard input and serves with the engine that `open` makes until the daemon closes. `open` says
 /// in a sentence for the administrator why there is none.
@@ -70,6 +73,7 @@ pub fn serve<E: Engine>(
         faults,
         batches: AtomicU64::new(0),
         tokens: AtomicU64::new(0),
+        max_frame: start.max_frame,
     };
     let link = Arc::new(link.with_limit(start.max_frame));
     link.ready(&postcard::to_allocvec(&ready).map_err(invalid)?)?;
@@ -112,9 +116,13 @@ impl<E: Engine> Server<E> {
     fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<f32>, Fault> {
         let windows = batch.windows().filter(|windows| !windows.is_empty());
         let windows = windows.ok_or(Fault::Unreadable)?;
-        let logits = self.faults.strike(|| self.engine.forward(&windows, token))?;
+        let values = self.faults.strike(|| self.engine.forward(&windows, token))?;
+        if values.len().saturating_mul(4).saturating_add(BESIDE) > self.max_frame {
+            // With many labels scores are many more than tokens. Those of fewer windows fit.
+            return Err(Fault::OutOfMemory);
+        }
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        Ok(logits)
+        Ok(values)
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mednerd_engine_tract::{EngineError, GlinerModel, Options, TractModel};
-use mednerd_gpu::protocol::{Fault, Load, Ready, Start, Window};
+use mednerd_engine_tract::{Asked, EngineError, GlinerModel, Options, TractModel};
+use mednerd_gpu::protocol::{Fault, Labels, Load, Ready, Start, Window};
 use mednerd_gpu::{Engine, Faults, protocol, serve};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
@@ -56,7 +56,6 @@ struct Loaded {
 #[derive(Clone)]
 enum Engines {
     Classifier(TractModel),
-    /// Of which the encoder is computed here, and the rest by the daemon.
     ZeroShot(GlinerModel),
 }
 
@@ -85,7 +84,14 @@ impl Engines {
     fn forward(&self, window: &Window<'_>) -> Result<Vec<f32>, EngineError> {
         match self {
             Self::Classifier(engine) => engine.forward(window.ids),
-            Self::ZeroShot(engine) => engine.states(window.ids, window.rows),
+            Self::ZeroShot(engine) => match window.labels {
+                Labels::At(places) => engine.forward(window.ids, window.words, Asked::At(places)),
+                Labels::Encoded { vectors, .. } => {
+                    let vectors: Vec<&[f32]> = vectors.chunks(engine.width().max(1)).collect();
+                    let set = engine.label_set(&vectors)?;
+                    engine.forward(window.ids, window.words, Asked::Encoded(&set))
+                }
+            },
         }
     }
 }

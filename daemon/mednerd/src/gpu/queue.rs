@@ -15,8 +15,8 @@ pub trait Client: Send + Sync {
     /// When that will be of no use any more.
     fn deadline(&self) -> Instant;
 
-    /// What each of the models gives for a window, in their order: logits, or the hidden states that were asked. And the window's
-    /// share of the time that they took.
+    /// What each of the models gives for a window, in their order: logits of tokens, or scores of words. And the window's share of the
+    /// time that they took.
     fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration);
 
     /// No GPU computes this window: the CPU shall. Also for windows that nobody waits for any more.
@@ -189,8 +189,14 @@ mod tests {
             models: models.into(),
             windows: windows
                 .map(|(index, length)| {
-                    let (ids, rows) = (vec![1; *length], Vec::new());
-                    (index, Sequence { ids, rows })
+                    let ids = vec![1; *length];
+                    (
+                        index,
+                        Sequence {
+                            ids,
+                            ..Sequence::default()
+                        },
+                    )
                 })
                 .collect(),
             client: Arc::new(Waits(wanted)),

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request, Window};
+use mednerd_gpu::protocol::{Batch, Fault, Labels, Load, Reply, Request, Window};
 use mednerd_worker::{CallError, Worker};
 
 use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
 use super::{Phase, Served, Shared, Source, State, Wanted, passes};
-use crate::models::{Model, Reference, Sequence, Unusable};
+use crate::models::{self, Model, Reference, Sequence, Unusable};
 use crate::sync::lock;
 
 /// How long a model may take to load.
@@ -202,7 +202,7 @@ fn forward(
     };
     let mut checks: Vec<(u64, &Sequence, &Vec<f32>)> = checked.iter().filter_map(known).collect();
     // Models over one base read a text alike.
-    checks.sort_by_key(|(_, sequence, _)| *sequence);
+    checks.sort_by(|(_, one, _), (_, other, _)| one.ids.cmp(&other.ids));
     for alike in checks.chunk_by(|(_, a, _), (_, b, _)| a == b) {
         let models: Vec<u64> = alike.iter().map(|(number, ..)| *number).collect();
         if let Some((_, sequence, _)) = alike.first() {
@@ -260,7 +260,14 @@ fn window<'a>(models: &'a [u64], sequence: &'a Sequence) -> Window<'a> {
     Window {
         models,
         ids: &sequence.ids,
-        rows: &sequence.rows,
+        words: &sequence.words,
+        labels: match &sequence.labels {
+            models::Labels::At(places) => Labels::At(places),
+            models::Labels::Encoded(set) => Labels::Encoded {
+                count: set.len(),
+                vectors: set.vectors(),
+            },
+        },
     }
 }
 
