@@ -373,13 +373,10 @@ impl<D: Device> GpuEngine<D> {
         let (mut heads, mut texts, mut scored) = (Vec::new(), Vec::new(), Vec::new());
         let mut scorer = None;
         for part in order.chunk_by(|a, b| key(a) == key(b)) {
-            let windows = part.iter().filter_map(|index| Some((*index, asked.get(*index)?)));
-            let windows: Vec<(usize, &(&Model<D>, usize, Window<'_>))> = windows.collect();
-            let Some((_, (model, ..))) = windows.first() else {
-                continue;
-            };
             let begin = row;
-            for (index, (.., window)) in &windows {
+            for (index, (model, _, window)) in
+                part.iter().filter_map(|index| Some((index, asked.get(*index)?)))
+            {
                 if let Tail::Scores(norm, own) = &model.tail {
                     // Models over one trunk are over one base.
                     scorer = Some(own);
@@ -393,14 +390,15 @@ impl<D: Device> GpuEngine<D> {
                 }
                 row += window.ids.len();
             }
-            match &model.tail {
-                Tail::Head(head) => {
-                    heads.push((head, windows, begin..row, floats));
+            let model = part.first().and_then(|index| asked.get(*index));
+            match model.map(|(model, ..)| &model.tail) {
+                Some(Tail::Head(head)) => {
+                    heads.push((head, part, begin..row, floats));
                     let logits = (row - begin) * head.classifier.outputs;
                     floats = (floats + logits).next_multiple_of(TOGETHER);
                 }
-                Tail::Scores(..) => {}
-                Tail::Nothing => return Err(refused("the model has no head")),
+                Some(Tail::Scores(..)) => {}
+                Some(Tail::Nothing) | None => return Err(refused("the model has no head")),
             }
         }
         let mut bytes = trunk.bytes(&packed);
@@ -444,13 +442,14 @@ impl<D: Device> GpuEngine<D> {
             head.forward(&self.device, &hidden, rows.clone(), width, (&logits, *first))?;
         }
         let logits = self.device.download(&logits)?;
-        for (head, windows, _, first) in heads {
+        for (head, part, _, first) in heads {
             let mut rest = logits.get(first..).unwrap_or_default();
-            for (index, (.., window)) in windows {
+            for index in part {
+                let tokens = asked.get(*index).map_or(0, |(.., window)| window.ids.len());
                 let (own, after) = rest
-                    .split_at_checked(window.ids.len() * head.classifier.outputs)
+                    .split_at_checked(tokens * head.classifier.outputs)
                     .unwrap_or_default();
-                if let Some(place) = found.get_mut(index) {
+                if let Some(place) = found.get_mut(*index) {
                     *place = own.to_vec();
                 }
                 rest = after;
@@ -480,7 +479,7 @@ impl<D: Device> Engine for GpuEngine<D> {
         drop(gone);
     }
 
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Vec<f32>>, Fault> {
         let mut asked = Vec::new();
         {
             let held = self.models();
@@ -534,7 +533,7 @@ impl<D: Device> Engine for GpuEngine<D> {
             }
             left = later;
         }
-        Ok(found.concat())
+        Ok(found)
     }
 
     fn health(&self) -> Result<(u64, u64), Fault> {

@@ -4,6 +4,7 @@
 //! several models are asked about is there once. A token classifier gives logits for every token; of a zero-shot model the scores of
 //! words for labels are asked.
 
+use std::cmp::Ordering;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -118,6 +119,8 @@ pub struct Window<'a> {
     pub words: &'a [u32],
     /// What the words are scored for; none where there are no words.
     pub labels: Labels<'a>,
+    /// Below this, scores may be left out.
+    pub floor: Option<f32>,
 }
 
 /// The labels of a window for zero-shot models.
@@ -152,6 +155,7 @@ impl<'a> Window<'a> {
             ids,
             words: &[],
             labels: Labels::At(&[]),
+            floor: None,
         }
     }
 
@@ -179,6 +183,8 @@ pub struct Batch {
     pub labels: Vec<Place>,
     /// Labels that were encoded by themselves, each set once.
     pub sets: Vec<Set>,
+    /// The floor of each window.
+    pub floors: Vec<Option<f32>>,
 }
 
 /// Where the labels of a window are.
@@ -196,6 +202,7 @@ pub struct Set {
     /// How many there are.
     pub count: usize,
     /// Their vectors, one after the other.
+    #[serde(with = "floats")]
     pub vectors: Vec<f32>,
 }
 
@@ -213,6 +220,7 @@ impl Batch {
             Labels::Encoded { count, vectors } => Place::Set(self.set(count, vectors)),
         };
         self.labels.push(place);
+        self.floors.push(window.floor);
     }
 
     /// The number of this set, which many windows may have.
@@ -229,8 +237,10 @@ impl Batch {
     pub fn windows(&self) -> Option<Vec<Window<'_>>> {
         let mut rest = self.ids.as_slice();
         let mut windows = Vec::with_capacity(self.lengths.len());
-        let of_zero_shot = self.words.iter().zip(&self.labels);
-        for ((length, models), (words, place)) in self.lengths.iter().zip(&self.models).zip(of_zero_shot) {
+        let of_zero_shot = self.words.iter().zip(&self.labels).zip(&self.floors);
+        for ((length, models), ((words, place), floor)) in
+            self.lengths.iter().zip(&self.models).zip(of_zero_shot)
+        {
             let (ids, after) = rest.split_at_checked(usize::try_from(*length).ok()?)?;
             let labels = match place {
                 Place::At(places) => Labels::At(places),
@@ -245,11 +255,17 @@ impl Batch {
                 ids,
                 words,
                 labels,
+                floor: *floor,
             });
             rest = after;
         }
-        let counts = [self.models.len(), self.words.len(), self.labels.len()];
-        let whole = rest.is_empty() && counts == [self.lengths.len(); 3];
+        let counts = [
+            self.models.len(),
+            self.words.len(),
+            self.labels.len(),
+            self.floors.len(),
+        ];
+        let whole = rest.is_empty() && counts == [self.lengths.len(); 4];
         (whole && windows.iter().all(Window::is_sound)).then_some(windows)
     }
 }
@@ -289,13 +305,83 @@ pub enum Reply {
     Loaded(Loaded),
     /// The model is gone.
     Unloaded,
-    /// Window by window, model by model. Of a token classifier, token by token one logit for each of its labels. Of a zero-shot model,
-    /// before the sigmoid: where it scores stretches, for each word that one may begin with, each width up to its widest and each label one
-    /// score, 0 where a stretch would go beyond the last word; where it scores words, for each word and each label three, that
-    /// it begins, ends and is inside an entity.
-    Values(Vec<f32>),
+    /// Window by window, model by model.
+    Values(Vec<Values>),
     /// How it is.
     Health(Statistics),
+}
+
+/// What a model gives for a window. Of a token classifier, token by token one logit for each of its labels. Of a zero-shot model,
+/// before the sigmoid: where it scores stretches, for each word that one may begin with, each width up to its widest and each label one
+/// score, 0 where a stretch would go beyond the last word; where it scores words, for each word and each label three, that it begins, ends
+/// and is inside an entity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Values {
+    /// All of it.
+    All(#[serde(with = "floats")] Vec<f32>),
+    /// What is not below the window's floor.
+    Above {
+        /// Where it stands among all, in rising order.
+        places: Vec<u32>,
+        /// What stands there.
+        #[serde(with = "floats")]
+        values: Vec<f32>,
+    },
+}
+
+impl Values {
+    /// What is left of all where some may be left out; NaN is not.
+    pub fn above(all: Vec<f32>, floor: Option<f32>) -> Self {
+        let (Some(floor), true) = (floor, u32::try_from(all.len()).is_ok()) else {
+            return Self::All(all);
+        };
+        let kept = (0..)
+            .zip(all)
+            .filter(|(_, value)| value.partial_cmp(&floor) != Some(Ordering::Less));
+        let (places, values) = kept.unzip();
+        Self::Above { places, values }
+    }
+
+    /// Those that there are.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::All(values) | Self::Above { values, .. } => values,
+        }
+    }
+
+    /// Whether it can be what was left of so many, of which some may have been left out only where there was a floor.
+    pub fn fits(&self, count: usize, floor: Option<f32>) -> bool {
+        match self {
+            Self::All(values) => values.len() == count,
+            Self::Above { places, values } => {
+                let inside = |last: &u32| usize::try_from(*last).is_ok_and(|last| last < count);
+                floor.is_some()
+                    && places.len() == values.len()
+                    && places.is_sorted_by(|one, next| one < next)
+                    && places.last().is_none_or(inside)
+            }
+        }
+    }
+}
+
+/// Many floats, as bytes at once: one by one they would take longer than a GPU takes for them.
+mod floats {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = vec![0; 4 * values.len()];
+        for (place, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+            *place = value.to_le_bytes();
+        }
+        serializer.serialize_bytes(&bytes)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        match <&[u8]>::deserialize(deserializer)?.as_chunks() {
+            (values, []) => Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect()),
+            _ => Err(D::Error::custom("not whole floats")),
+        }
+    }
 }
 
 /// How a worker is.
@@ -337,6 +423,25 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn values_that_cannot_be_are_told() {
+        let above = |places: &[u32], values: usize| Values::Above {
+            places: places.to_vec(),
+            values: vec![1.0; values],
+        };
+        assert!(above(&[0, 4], 2).fits(5, Some(0.0)));
+        for wrong in [
+            above(&[0, 5], 2),
+            above(&[4, 0], 2),
+            above(&[1, 1], 2),
+            above(&[0, 4], 3),
+        ] {
+            assert!(!wrong.fits(5, Some(0.0)), "{wrong:?}");
+        }
+        assert!(!above(&[0, 4], 2).fits(5, None));
+        assert!(!Values::All(vec![1.0; 4]).fits(5, Some(0.0)));
+    }
+
     fn rows(count: usize, some: u8) -> Vec<u32> {
         (0..count as u32).filter(|row| some >> row & 1 == 1).collect()
     }
@@ -368,7 +473,8 @@ mod tests {
                 };
                 let plain = words.is_empty() || labels.count() == 0;
                 let labels = if plain { Labels::At(&[]) } else { labels };
-                Window { models, ids, words: if plain { &[] } else { words }, labels }
+                let floor = set.map(|set| set as f32);
+                Window { models, ids, words: if plain { &[] } else { words }, labels, floor }
             });
             let expected: Vec<Window<'_>> = expected.collect();
             expected.iter().for_each(|window| batch.push(*window));
@@ -413,8 +519,33 @@ mod tests {
                 && !lengths.contains(&0)
                 && !models.contains(&Vec::new())
                 && lengths.iter().sum::<u32>() as usize == ids.len();
-            let batch = Batch { lengths, models, ids, words, labels, sets };
+            let floors = vec![None; lengths.len()];
+            let mut batch = Batch { lengths, models, ids, words, labels, sets, floors };
             prop_assert_eq!(batch.windows().is_some(), fits);
+            batch.floors.push(None);
+            prop_assert!(batch.windows().is_none());
+        }
+
+        #[test]
+        fn what_is_below_the_floor_is_left_out(
+            all in proptest::collection::vec(any::<f32>(), 0..20), floor in proptest::option::of(any::<f32>()),
+        ) {
+            let values = Values::above(all.clone(), floor);
+            prop_assert!(values.fits(all.len(), floor));
+            prop_assert!(!values.fits(values.values().len().min(all.len().saturating_sub(1)), None) || all.is_empty());
+            let bytes = postcard::to_allocvec(&Reply::Values(vec![values])).unwrap();
+            let Ok(Reply::Values(found)) = postcard::from_bytes(&bytes) else { panic!("values") };
+            let [found] = found.as_slice() else { panic!("one") };
+            let kept: Vec<(usize, u32)> = match found {
+                Values::All(values) => values.iter().map(|value| value.to_bits()).enumerate().collect(),
+                Values::Above { places, values } => {
+                    let values = values.iter().map(|value| value.to_bits());
+                    places.iter().map(|place| *place as usize).zip(values).collect()
+                }
+            };
+            let expected = all.iter().enumerate().filter(|(_, value)| floor.is_none_or(|floor| value.partial_cmp(&&floor) != Some(Ordering::Less)));
+            let expected: Vec<(usize, u32)> = expected.map(|(place, value)| (place, value.to_bits())).collect();
+            prop_assert_eq!(kept, expected);
         }
     }
 }

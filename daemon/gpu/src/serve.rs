@@ -8,7 +8,7 @@ use mednerd_worker::child::{Answer, Link, Token};
 
 use crate::faults::Faults;
 use crate::protocol::{
-    Batch, CONCURRENCY, Fault, Load, Loaded, Ready, Reply, Request, Start, Statistics, Window,
+    Batch, CONCURRENCY, Fault, Load, Loaded, Ready, Reply, Request, Start, Statistics, Values, Window,
 };
 
 /// The largest `Start` frame: everything else has the limit that it names.
@@ -25,11 +25,12 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of windows, or the scores of their words, as [`Reply::Values`] has them. There is at least one.
+    /// The logits of windows, or the scores of their words: window by window, model by model, all that [`Values`] can have. There is
+    /// at least one.
     ///
     /// # Errors
     /// [`Fault`]
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault>;
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Vec<f32>>, Fault>;
 
     /// Memory in use and number of models.
     ///
@@ -45,9 +46,6 @@ struct Server<E> {
     tokens: AtomicU64,
     max_frame: usize,
 }
-
-/// What a frame has beside its values, at most.
-const BESIDE: usize = 64;
 
 /// Takes the socket that is standard input and serves with the engine that `open` makes until the daemon closes. `open` says
 /// in a sentence for the administrator why there is none.
@@ -86,10 +84,13 @@ impl<E: Engine> Server<E> {
             Ok(request) => self.run(request, token),
             Err(_) => Err(Fault::Unreadable),
         };
-        match reply {
-            Ok(reply) => postcard::to_allocvec(&reply).map_err(|_| Vec::new()),
-            // An empty payload is no fault that the daemon knows, which it treats as the worst.
-            Err(fault) => Err(postcard::to_allocvec(&fault).unwrap_or_default()),
+        // An empty payload is no fault that the daemon knows, which it treats as the worst.
+        let failed = |fault| postcard::to_allocvec(&fault).unwrap_or_default();
+        let bytes = postcard::to_allocvec(&reply.map_err(failed)?).map_err(|_| Vec::new())?;
+        match bytes.len() > self.max_frame {
+            // For many labels there are many scores. Those of fewer windows fit.
+            true => Err(failed(Fault::OutOfMemory)),
+            false => Ok(bytes),
         }
     }
 
@@ -113,16 +114,19 @@ impl<E: Engine> Server<E> {
         }
     }
 
-    fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<Values>, Fault> {
         let windows = batch.windows().filter(|windows| !windows.is_empty());
         let windows = windows.ok_or(Fault::Unreadable)?;
         let values = self.faults.strike(|| self.engine.forward(&windows, token))?;
-        if values.len().saturating_mul(4).saturating_add(BESIDE) > self.max_frame {
-            // With many labels scores are many more than tokens. Those of fewer windows fit.
-            return Err(Fault::OutOfMemory);
-        }
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        Ok(values)
+        let floors = windows
+            .iter()
+            .flat_map(|window| window.models.iter().map(|_| window.floor));
+        Ok(values
+            .into_iter()
+            .zip(floors)
+            .map(|(all, floor)| Values::above(all, floor))
+            .collect())
     }
 }

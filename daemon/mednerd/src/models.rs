@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use mednerd_engine_tract::{LabelSet, Options, TractModel};
+use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
@@ -103,6 +104,8 @@ pub struct Sequence {
     pub words: Vec<u32>,
     /// What the words are scored for.
     pub labels: Labels,
+    /// Below this, scores may be left out.
+    pub floor: Option<f32>,
 }
 
 /// The labels of a sequence for a zero-shot model.
@@ -137,6 +140,7 @@ impl Sequence {
                 encoded => encoded.clone(),
             },
             ids,
+            floor: None,
         }
     }
 }
@@ -584,7 +588,7 @@ impl Model {
         prepared: &Prepared,
         ask: Option<&Ask>,
         unit: usize,
-        scores: Vec<f32>,
+        scores: Values,
     ) -> Result<Output, StageError> {
         match (&self.kind, prepared, ask) {
             (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
+use mednerd_gpu::protocol::Values;
 use mednerd_pipeline::Aggregation;
 use tokio::sync::oneshot;
 
@@ -155,7 +156,7 @@ struct Unit {
     /// Its number within the group.
     part: usize,
     /// What a GPU gave for a zero-shot model, which the CPU goes on from, with its place among all that waits so.
-    scores: Mutex<Option<(Vec<f32>, Pass)>>,
+    scores: Mutex<Option<(Values, Pass)>>,
     /// One for each model of the group.
     outputs: OnceLock<Vec<Output>>,
 }
@@ -448,19 +449,21 @@ impl Returning {
 
     /// What the models gave for a window, where it is what it should be. Gives whether that is all of it: in a zero-shot
     /// model's scores the CPU looks for what is above the threshold.
-    fn take(&self, work: &Work, window: usize, mut values: Vec<Vec<f32>>) -> Option<bool> {
+    fn take(&self, work: &Work, window: usize, mut values: Vec<Values>) -> Option<bool> {
         let unit = work.units.get(window)?;
         let group = work.groups.get(unit.group)?;
         let models = &self.task.job.page.models;
         let first = models.get(*group.models.first()?)?;
         if first.entry.model.zero_shot().is_some() {
             let scores = values.pop()?;
-            let place = self.place(scores.len())?;
+            let place = self.place(scores.values().len())?;
             *lock(&unit.scores) = Some((scores, place));
             return Some(false);
         }
         let outputs = group.models.iter().zip(values).map(|(model, values)| {
-            let chosen = models.get(*model)?;
+            let (Some(chosen), Values::All(values)) = (models.get(*model), values) else {
+                return None;
+            };
             chosen.entry.model.output(values).ok()
         });
         let outputs: Option<Vec<Output>> = outputs.collect();
@@ -504,7 +507,7 @@ impl Client for Returning {
         self.task.job.arrived + self.task.job.allowed
     }
 
-    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration) {
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Values>, time: Duration) {
         let Some(work) = self.task.work.get() else { return };
         work.spend(time);
         let Some(whole) = self.take(work, window, values) else {

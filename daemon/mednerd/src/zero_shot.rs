@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use mednerd_client::api;
 use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
+use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
-use mednerd_pipeline::stretches::{MOST_CANDIDATES, bytes_of, merge_labels, of_stretches, of_words, select};
+use mednerd_pipeline::stretches::{
+    MOST_CANDIDATES, bytes_of, floor, merge_labels, of_stretches, of_words, select,
+};
 use mednerd_pipeline::tokens::{ByteSpan, Token};
 use mednerd_pipeline::{
     Candidate, Overlaps, Room, Span, TextTokenizer, Tokens, TooMany, Window, WordPieces, WordSplitter,
@@ -351,7 +354,7 @@ impl ZeroShot {
     /// [`StageError`]
     pub fn forward(&self, prepared: &Prepared, ask: &Ask, unit: usize) -> Result<Found, StageError> {
         let scores = self.scores(&self.sequence(prepared, ask, unit)?)?;
-        self.find(prepared, ask, unit, scores)
+        self.find(prepared, ask, unit, Values::All(scores))
     }
 
     /// The same from the scores of its [sequence](Self::sequence), which another engine may have computed.
@@ -363,14 +366,23 @@ impl ZeroShot {
         prepared: &Prepared,
         ask: &Ask,
         unit: usize,
-        scores: Vec<f32>,
+        scores: Values,
     ) -> Result<Found, StageError> {
         let (window, prompt) = ask.parts(unit);
-        let Some(width) = self.engine.max_width() else {
-            return Ok(Found::Words(scores));
-        };
         let windows = &prepared.windows;
-        let mut found = of_stretches(&scores, width, prompt.len(), ask.threshold, windows, window);
+        let (labels, threshold) = (prompt.len(), ask.threshold);
+        let mut found = match (self.engine.max_width(), scores) {
+            (None, Values::All(scores)) => return Ok(Found::Words(scores)),
+            (None, Values::Above { .. }) => return Err(failed("engine")("scores of words are left out")),
+            (Some(width), Values::All(scores)) => {
+                let scores = scores.into_iter().enumerate();
+                of_stretches(scores, width, labels, threshold, windows, window)
+            }
+            (Some(width), Values::Above { places, values }) => {
+                let places = places.into_iter().filter_map(|place| usize::try_from(place).ok());
+                of_stretches(places.zip(values), width, labels, threshold, windows, window)
+            }
+        };
         if prepared.found.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_CANDIDATES {
             return Err(too_many(TooMany));
         }
@@ -383,7 +395,9 @@ impl ZeroShot {
     /// # Errors
     /// [`StageError`]
     pub fn scores(&self, sequence: &Sequence) -> Result<Vec<f32>, StageError> {
-        let Sequence { ids, words, labels } = sequence;
+        let Sequence {
+            ids, words, labels, ..
+        } = sequence;
         let asked = match labels {
             Labels::At(places) => Asked::At(places),
             Labels::Encoded(set) => Asked::Encoded(set),
@@ -397,7 +411,7 @@ impl ZeroShot {
         self.engine.max_width().unwrap_or(3)
     }
 
-    /// What the model reads for one window and prompt.
+    /// What the model reads for one window and prompt, and below what nothing is taken.
     ///
     /// # Errors
     /// [`StageError`]
@@ -438,6 +452,8 @@ impl ZeroShot {
                 Some(set) => Labels::Encoded(set.clone()),
                 None => Labels::At(places(&labels)?),
             },
+            // Of words all scores are looked at.
+            floor: self.engine.max_width().map(|_| floor(ask.threshold)),
         })
     }
 
@@ -507,7 +523,10 @@ impl ZeroShot {
             .ask(&labels, THRESHOLD, Overlaps::default())
             .map_err(failed("labels"))?;
         let prepared = self.prepare(sentence, &ask)?;
-        self.sequence(&prepared, &ask, 0)
+        Ok(Sequence {
+            floor: None,
+            ..self.sequence(&prepared, &ask, 0)?
+        })
     }
 
     /// The labels' vectors made ready for scoring, where they have an encoder: those not seen lately are computed.

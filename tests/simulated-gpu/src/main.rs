@@ -153,13 +153,13 @@ impl Engine for Simulated {
         self.models().remove(&model);
     }
 
-    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Vec<f32>>, Fault> {
         let mut values = Vec::new();
         for window in windows {
             for model in window.models {
                 let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
                 let engine = engine.ok_or(Fault::UnknownModel)?;
-                values.append(&mut engine.forward(window).map_err(refused)?);
+                values.push(engine.forward(window).map_err(refused)?);
             }
         }
         Ok(values)

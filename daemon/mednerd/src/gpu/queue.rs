@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mednerd_gpu::protocol::Values;
+
 use crate::models::Sequence;
 
 /// Who waits for windows of one document.
@@ -17,7 +19,7 @@ pub trait Client: Send + Sync {
 
     /// What each of the models gives for a window, in their order: logits of tokens, or scores of words. And the window's share of the
     /// time that they took.
-    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration);
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Values>, time: Duration);
 
     /// No GPU computes this window: the CPU shall. Also for windows that nobody waits for any more.
     fn lost(self: Arc<Self>, window: usize);
@@ -68,7 +70,7 @@ impl Item {
     }
 
     /// Hands over what each of its models gives, and its share of the time that they took.
-    pub fn deliver(mut self, values: Vec<Vec<f32>>, time: Duration) {
+    pub fn deliver(mut self, values: Vec<Values>, time: Duration) {
         if let Some(client) = self.client.take() {
             client.computed(self.window, values, time);
         }
@@ -178,7 +180,7 @@ mod tests {
         fn deadline(&self) -> Instant {
             Instant::now() + Duration::from_secs(60)
         }
-        fn computed(self: Arc<Self>, _: usize, _: Vec<Vec<f32>>, _: Duration) {}
+        fn computed(self: Arc<Self>, _: usize, _: Vec<Values>, _: Duration) {}
         fn lost(self: Arc<Self>, _: usize) {}
     }
 
