@@ -363,18 +363,21 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
     let config = || {
         Config::tiny()
             .adapter("adapted-tiny", &fixtures.join("adapters/bert/lora"))
+            .model("stretches", &fixtures.join("gliner/span-rnn"), false)
+            .model("words", &fixtures.join("gliner/bi-token"), false)
             .model("base", &fixtures.join("gliner/span"), false)
             .adapter("adapted", &fixtures.join("gliner/adapters/encoder"))
     };
     let host = Host::with_worker(config(), "device = \"cuda\"\ngpu_call_ms = 2000\n", |fault| {
         format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_FAULT='{fault}' '{worker}'")
     });
-    let daemon = host.start(4);
+    let daemon = host.start(6);
     let alone = Daemon::start(&config().engine("device = \"cpu\"\n"));
     let labels = ["disease", "drug", "dose"];
     let requests = [
         json!({"text": SENTENCE, "models": ["tiny", "adapted-tiny"]}),
         json!({"text": SENTENCE, "models": ["base", "adapted"], "labels": labels, "threshold": 0.4}),
+        json!({"text": SENTENCE, "models": ["stretches", "words"], "labels": labels, "threshold": 0.2}),
     ];
     let places = |answer: &AnnotateResponse| {
         let entities = answer.entities.iter();
@@ -418,7 +421,7 @@ fn the_cuda_worker_computes_what_the_cpu_would_on_an_emulated_driver() {
             let cause = death.map(|death| death.cause).unwrap_or_default();
             assert!(cause.contains(told), "{fault}: {cause}");
         }
-        wait_for_gpu(&daemon, 4);
+        wait_for_gpu(&daemon, 6);
         check("");
     }
     assert_eq!(daemon.status().engine.gpus[0].deaths, deaths);
@@ -572,7 +575,7 @@ fn zero_shot() -> Config {
 }
 
 #[test]
-fn a_gpu_computes_the_encoders_of_zero_shot_models() {
+fn a_gpu_computes_zero_shot_models_of_each_kind() {
     let models = ["stretches", "words", "base", "adapted"];
     let labels: Vec<String> = (0..30).map(|n| format!("symptom of kind {n}")).collect();
     let few = ["disease", "drug", "dose"];

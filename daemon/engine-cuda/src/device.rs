@@ -64,7 +64,7 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/zero_shot.fatbin")),
-        &["recur", "recur_together", "stretches", "meet", "score_words"],
+        &["recur", "recur_together", "stretches", "sift", "meet", "score_words"],
     ),
 ];
 

@@ -185,6 +185,45 @@ __device__ void stretches(const T *first, const T *bias, const T *last, const T 
         }
 }
 
+// A part of a text's scores: where it begins, how many it has, where what is left of it goes, and the bits of a floor.
+struct Segment {
+    index_t begin, count, to, floor;
+};
+
+// As many as are left of a segment at most.
+enum { KEPT = 32 };
+
+// Of the scores of segments, those that are not below the floor, in their order: how many there are, which may be more than KEPT, then as
+// many places in the segment, and then the scores. Without a floor, which is below all, a segment is copied. Grid: segments, of a warp each.
+__device__ void sift(const float *scores, const Segment *segments, float *out) {
+    const Segment segment = segments[blockIdx.x];
+    const float *from = scores + segment.begin;
+    float *to = out + segment.to, floor;
+    memcpy(&floor, &segment.floor, sizeof floor);
+    const int lane = threadIdx.x, count = segment.count;
+    if (floor == -INFINITY) {
+        for (int place = lane; place < count; place += 32)
+            to[place] = from[place];
+        return;
+    }
+    int kept = 0;
+    for (int first = 0; first < count; first += 32) {
+        const int place = first + lane;
+        const float score = place < count ? from[place] : 0.0f;
+        // NaN is kept.
+        const bool keep = place < count && !(score < floor);
+        const unsigned int all = __ballot_sync(0xffffffffu, keep);
+        const int before = kept + __popc(all & ((1u << lane) - 1));
+        if (keep && before < KEPT) {
+            to[1 + before] = place;
+            to[1 + KEPT + before] = score;
+        }
+        kept += __popc(all);
+    }
+    if (lane == 0)
+        to[0] = kept;
+}
+
 // The number of a word's first pair with a label, where each pair has three scores.
 __device__ __forceinline__ size_t pair_of(const Text &text, index_t word) {
     return text.score / 3 + size_t(word - text.word) * text.labels;
@@ -256,6 +295,9 @@ template <typename T, int N, typename... A> __device__ void together(A... argume
                       const index_t *texts, float *out, int inner, int half, int stride, int max_width) {              \
         stretches<T>(first, bias, last, labels, tiles, reinterpret_cast<const Text *>(texts), out, inner, half, stride, \
                      max_width);                                                                                       \
+    }                                                                                                                  \
+    extern "C" __global__ void sift_##S(const float *scores, const index_t *segments, float *out) {                    \
+        sift(scores, reinterpret_cast<const Segment *>(segments), out);                                                \
     }                                                                                                                  \
     extern "C" __global__ void meet_##S(const T *words, const T *labels, const index_t *of_words,                      \
                                         const index_t *texts, T *out, int first, int width) {                          \

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Loaded, Window};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Values as Found, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -262,7 +262,7 @@ impl<D: Device> GpuEngine<D> {
         &self,
         asked: &[(&Model<D>, usize, Window<'_>)],
         branches: &[Branch<'_>],
-    ) -> Result<Option<Vec<Vec<f32>>>, Fault> {
+    ) -> Result<Option<Vec<Found>>, Fault> {
         let Some((model, ..)) = asked.first() else {
             return Ok(None);
         };
@@ -326,20 +326,20 @@ impl<D: Device> GpuEngine<D> {
         };
         recorded().insert((rows, asked.len()), known);
         let mut rest = logits.as_slice();
-        let mut found = vec![Vec::new(); asked.len()];
+        let mut found = vec![Found::default(); asked.len()];
         // In the order of the branches, which for one model is that of the windows.
         for (place, branch) in found.iter_mut().zip(branches) {
             let (own, after) = rest
                 .split_at_checked(branch.ids.len() * head.classifier.outputs)
                 .unwrap_or_default();
-            *place = own.to_vec();
+            *place = Found::All(own.to_vec());
             rest = after;
         }
         Ok(Some(found))
     }
 
     /// What is asked of windows, each with its number and for one of the models over one trunk, in their order.
-    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Vec<f32>>, Fault> {
+    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Found>, Fault> {
         let Some((first, ..)) = asked.first() else {
             return Ok(Vec::new());
         };
@@ -386,6 +386,7 @@ impl<D: Device> GpuEngine<D> {
                         norm: norm.as_ref(),
                         words: window.words,
                         labels: window.labels,
+                        floor: window.floor,
                     });
                 }
                 row += window.ids.len();
@@ -424,7 +425,7 @@ impl<D: Device> GpuEngine<D> {
         owns.dedup_by(|one, other| std::ptr::eq(*one, *other));
         let numbers = self.device.upload(Values::Indices(&packed.values))?;
         let hidden = trunk.forward(&self.device, &owns, &packed, &numbers)?;
-        let mut found = vec![Vec::new(); asked.len()];
+        let mut found = vec![Found::default(); asked.len()];
         if let Some(scorer) = scorer {
             let scores = scorer.forward(&self.device, (&hidden, width), &texts)?;
             for (index, scores) in scored.into_iter().zip(scores) {
@@ -450,7 +451,7 @@ impl<D: Device> GpuEngine<D> {
                     .split_at_checked(tokens * head.classifier.outputs)
                     .unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
-                    *place = own.to_vec();
+                    *place = Found::All(own.to_vec());
                 }
                 rest = after;
             }
@@ -479,7 +480,7 @@ impl<D: Device> Engine for GpuEngine<D> {
         drop(gone);
     }
 
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Vec<f32>>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Found>, Fault> {
         let mut asked = Vec::new();
         {
             let held = self.models();
@@ -508,7 +509,7 @@ impl<D: Device> Engine for GpuEngine<D> {
                 ));
             }
         }
-        let mut found = vec![Vec::new(); asked.len()];
+        let mut found = vec![Found::default(); asked.len()];
         let mut left: Vec<usize> = (0..asked.len()).collect();
         // Adapters with a trunk of their own are batches of their own.
         while let Some((first, ..)) = left.first().and_then(|index| asked.get(*index)) {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use mednerd_gpu::protocol::Labels;
+use mednerd_gpu::protocol::{Labels, Values as Found};
 use mednerd_model::{Activation, Bilstm, Gliner, GlinerHead, LabelEncoder, Linear, Mlp, SpanOutput};
 
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
@@ -27,6 +27,10 @@ const WIDTHS: usize = 12;
 const LABELS: usize = 16;
 const SCORING: usize = 192;
 const SCORING_SHARED: usize = (2 * FIRSTS + WIDTHS - 1 + LABELS) * 36;
+
+/// Scores of a segment that is looked through on the device, and how many may be left of one; see there.
+const SEGMENT: usize = 2048;
+const KEPT: usize = 32;
 
 /// Pairs of a word and a label that are computed at once, at most.
 const PAIRS: usize = 1 << 14;
@@ -92,6 +96,15 @@ pub(crate) struct Text<'a, B> {
     pub(crate) words: &'a [u32],
     /// One at least.
     pub(crate) labels: Labels<'a>,
+    /// Below this, scores may be left out.
+    pub(crate) floor: Option<f32>,
+}
+
+impl<B> Text<'_, B> {
+    /// The floor, where it leaves anything out.
+    fn floor(&self) -> Option<f32> {
+        self.floor.filter(|floor| *floor > f32::NEG_INFINITY)
+    }
 }
 
 /// The numbers of a batch of texts, to be copied to the device in one piece, and where in them each kind begins.
@@ -119,6 +132,29 @@ struct Layout<'a> {
     vectors: Vec<f32>,
     scores: usize,
     sets: Vec<(&'a [f32], usize)>,
+    /// Fours, as the kernels' `Segment`, and what is left of all segments: numbers.
+    segments: usize,
+    left: usize,
+    /// All segments: the text, and where it begins there, its size, and whether it is looked through.
+    parts: Vec<Segment>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    text: usize,
+    begin: usize,
+    count: usize,
+    sifted: bool,
+}
+
+impl Segment {
+    /// Numbers that are left of it.
+    fn left(self) -> usize {
+        match self.sifted {
+            true => 1 + 2 * KEPT,
+            false => self.count,
+        }
+    }
 }
 
 type Made<B> = Result<B, DeviceError>;
@@ -133,7 +169,7 @@ impl<'a> Layout<'a> {
     fn of<B>(texts: &[Text<'a, B>], each: usize) -> Self {
         let mut layout = Self::default();
         let (mut rows, mut of_words, mut starts) = (Vec::new(), Vec::new(), vec![0]);
-        let (mut all, mut tiles) = (Vec::new(), Vec::new());
+        let (mut all, mut tiles, mut segments) = (Vec::new(), Vec::new(), Vec::new());
         for (number, text) in texts.iter().enumerate() {
             let (count, labels) = (text.words.len(), text.labels.count());
             let first = match text.labels {
@@ -146,7 +182,24 @@ impl<'a> Layout<'a> {
             };
             let word = of_words.len();
             all.extend([word, count, first, labels, layout.scores].map(|number| number as u32));
-            layout.scores += count * labels * each;
+            let (scores, floor) = (count * labels * each, text.floor());
+            for begin in (0..scores).step_by(SEGMENT) {
+                let segment = Segment {
+                    text: number,
+                    begin,
+                    count: SEGMENT.min(scores - begin),
+                    sifted: floor.is_some(),
+                };
+                let numbers = [layout.scores + begin, segment.count, layout.left].map(|number| number as u32);
+                segments.extend(
+                    numbers
+                        .into_iter()
+                        .chain([floor.unwrap_or(f32::NEG_INFINITY).to_bits()]),
+                );
+                layout.left += segment.left();
+                layout.parts.push(segment);
+            }
+            layout.scores += scores;
             rows.extend(text.words.iter().map(|at| text.row as u32 + at));
             of_words.extend(std::iter::repeat_n(number as u32, count));
             starts.push(of_words.len() as u32);
@@ -168,7 +221,7 @@ impl<'a> Layout<'a> {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|number| texts.get(*number).map(|text| text.words.len()));
         let order = order.into_iter().map(|number| number as u32).collect();
-        let begins = [rows, order, starts, of_words, all, tiles].map(|values: Vec<u32>| {
+        let begins = [rows, order, starts, of_words, all, tiles, segments].map(|values: Vec<u32>| {
             let begin = layout.values.len();
             layout.values.extend(values);
             begin
@@ -180,6 +233,7 @@ impl<'a> Layout<'a> {
             layout.of_words,
             layout.texts,
             layout.tiles,
+            layout.segments,
         ] = begins;
         layout
     }
@@ -226,7 +280,8 @@ impl<B> Scorer<B> {
             let (words, labels) = (text.words.len(), text.labels.count());
             let rows = (words + labels).saturating_mul(hidden + 3 * self.width);
             let elements = rows.saturating_add(10 * words.saturating_add(labels).saturating_mul(self.width));
-            element * elements as u64 + 4 * (self.scores(words, labels) + 3 * words + labels) as u64
+            // Scores, what is left of them, and numbers.
+            element * elements as u64 + 4 * (2 * self.scores(words, labels) + 3 * words + labels) as u64
         });
         let pairs = match self.head {
             Head::Stretches { .. } => 0,
@@ -238,14 +293,14 @@ impl<B> Scorer<B> {
         all.fold(pairs, u64::saturating_add)
     }
 
-    /// The scores of each text: for each word, each width and each label one, 0 where a stretch would go beyond the last word; or for each
-    /// word and each label three. `hidden` has rows of the encoder's width.
+    /// What is left of the scores of each text. All are for each word, each width and each label one, 0 where a stretch would go beyond the
+    /// last word; or for each word and each label three. `hidden` has rows of the encoder's width.
     pub(crate) fn forward<D: Device<Buffer = B>>(
         &self,
         device: &D,
         (hidden, width): (&B, usize),
         texts: &[Text<'_, B>],
-    ) -> Made<Vec<Vec<f32>>> {
+    ) -> Made<Vec<Found>> {
         let layout = Layout::of(texts, self.each());
         let numbers = device.upload(Values::Indices(&layout.values))?;
         let x = gathered(device, (hidden, width), texts, &layout, &numbers)?;
@@ -269,13 +324,31 @@ impl<B> Scorer<B> {
             None => (&x, layout.words..rows.end),
         };
         let scores = self.head.scores(device, words, labels, &layout, &numbers)?;
+        if layout.parts.iter().any(|segment| segment.sifted) {
+            let left = device.allocate(Kind::Floats, layout.left)?;
+            let launch = Launch {
+                grid: (layout.parts.len(), 1),
+                block: 32,
+                shared: 0,
+            };
+            let arguments = [
+                Arg::Buffer(Some(&scores)),
+                Arg::At(&numbers, layout.segments),
+                Arg::Buffer(Some(&left)),
+            ];
+            device.launch("sift", launch, &arguments)?;
+            if let Some(found) = layout.found(texts, &device.download(&left)?) {
+                return Ok(found);
+            }
+            // So much of a segment is above the floor that it did not fit.
+        }
         let values = device.download(&scores)?;
         let mut rest = values.as_slice();
         let found = texts.iter().map(|text| {
             let size = self.scores(text.words.len(), text.labels.count());
             let (own, after) = rest.split_at_checked(size).unwrap_or_default();
             rest = after;
-            own.to_vec()
+            Found::above(own.to_vec(), text.floor)
         });
         Ok(found.collect())
     }
@@ -488,6 +561,39 @@ struct Chunk {
 }
 
 impl Layout<'_> {
+    /// What is left of the scores of each text, from what is left of its segments; `None` where that is not all.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counts and places are whole and small.
+    fn found<B>(&self, texts: &[Text<'_, B>], left: &[f32]) -> Option<Vec<Found>> {
+        let all = |text: &Text<'_, B>| match text.floor() {
+            Some(_) => Found::Above {
+                places: Vec::new(),
+                values: Vec::new(),
+            },
+            None => Found::All(Vec::new()),
+        };
+        let mut found: Vec<Found> = texts.iter().map(all).collect();
+        let mut rest = left;
+        for segment in &self.parts {
+            let (own, after) = rest.split_at_checked(segment.left())?;
+            rest = after;
+            match found.get_mut(segment.text)? {
+                Found::All(values) => values.extend_from_slice(own),
+                Found::Above { places, values } => {
+                    let (count, own) = own.split_first()?;
+                    let (at, scores) = own.split_at_checked(KEPT)?;
+                    let count = *count as usize;
+                    places.extend(
+                        at.get(..count)?
+                            .iter()
+                            .map(|at| (segment.begin + *at as usize) as u32),
+                    );
+                    values.extend_from_slice(scores.get(..count)?);
+                }
+            }
+        }
+        Some(found)
+    }
+
     /// All words, in chunks of no more than [`PAIRS`] pairs, or of one word.
     fn chunks(&self) -> Vec<Chunk> {
         let texts = self.values.get(self.texts..self.tiles).unwrap_or_default();
@@ -690,4 +796,96 @@ impl<D: Device> Lowering<'_, D> {
 fn turned(rows: &[f32], columns: usize) -> Vec<f32> {
     let column = |at: usize| rows.iter().skip(at).step_by(columns.max(1)).copied();
     (0..columns).flat_map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text<'a>(row: usize, words: &'a [u32], labels: Labels<'a>, floor: Option<f32>) -> Text<'a, ()> {
+        Text {
+            row,
+            norm: None,
+            words,
+            labels,
+            floor,
+        }
+    }
+
+    #[test]
+    fn numbers_are_where_the_kernels_look_for_them() {
+        let (seventeen, vectors) = ((0..17).collect::<Vec<u32>>(), [0.5; 6]);
+        let placed = [
+            text(0, &[4, 6], Labels::At(&[1, 2]), None),
+            text(10, &seventeen, Labels::At(&[20]), Some(0.5)),
+        ];
+        let layout = Layout::of(&placed, 12);
+        let at = |begin: usize, count: usize| &layout.values[begin..begin + count];
+        assert_eq!((layout.words, layout.placed, layout.labels), (19, 3, 3));
+        assert_eq!(at(layout.rows, 3), [4, 6, 10]);
+        assert_eq!(at(layout.rows + 19, 3), [1, 2, 30]);
+        assert_eq!(at(layout.order, 2), [0, 1]);
+        assert_eq!(at(layout.starts, 3), [0, 2, 19]);
+        assert_eq!(at(layout.of_words, 3), [0, 0, 1]);
+        assert_eq!(at(layout.texts, 10), [0, 2, 0, 2, 0, 2, 17, 2, 1, 48]);
+        assert_eq!(at(layout.tiles, 9), [0, 0, 0, 1, 0, 0, 1, 16, 0]);
+        assert_eq!(layout.tile_count, 3);
+        let floors = [f32::NEG_INFINITY, 0.5].map(f32::to_bits);
+        assert_eq!(
+            at(layout.segments, 8),
+            [0, 48, 0, floors[0], 48, 204, 48, floors[1]]
+        );
+        assert_eq!((layout.scores, layout.left), (252, 48 + 65));
+        // Labels that several texts have are there once.
+        let set = |vectors| Labels::Encoded { count: 2, vectors };
+        let (one, other) = vectors.split_at(3);
+        let encoded = [one, other, one].map(|vectors| text(0, &[1], set(vectors), None));
+        let layout = Layout::of(&encoded, 3);
+        assert_eq!((layout.placed, layout.labels, layout.vectors.len()), (0, 4, 6));
+        let firsts = layout.values[layout.texts..].iter().skip(2).step_by(5).take(3);
+        assert_eq!(firsts.copied().collect::<Vec<_>>(), [0, 2, 0]);
+    }
+
+    #[test]
+    fn what_is_left_of_segments_comes_together() {
+        let many: Vec<u32> = (0..300).collect();
+        let texts = [
+            text(0, &many, Labels::At(&[1]), Some(0.0)),
+            text(0, &[1], Labels::At(&[1]), None),
+        ];
+        let layout = Layout::of(&texts, 12);
+        let mut left = vec![f32::NAN; layout.left];
+        // Of 3,600 scores in two segments, the last of the first and the first of the second.
+        for (begin, place, score) in [(0, 2047.0, 1.5), (65, 0.0, 2.5)] {
+            (left[begin], left[begin + 1], left[begin + 33]) = (1.0, place, score);
+        }
+        left[130..].fill(7.0);
+        let above = Found::Above {
+            places: vec![2047, 2048],
+            values: vec![1.5, 2.5],
+        };
+        let found = layout.found(&texts, &left);
+        assert_eq!(found, Some(vec![above, Found::All(vec![7.0; 12])]));
+        left[65] = 33.0;
+        assert_eq!(layout.found(&texts, &left), None);
+    }
+
+    #[test]
+    fn chunks_are_all_words_in_order_and_no_larger_than_they_may_be() {
+        let words: Vec<u32> = (0..700).collect();
+        let labels: Vec<u32> = (0..90).collect();
+        let texts = [10, 90, 1].map(|count| text(0, &words, Labels::At(&labels[..count]), None));
+        let chunks = Layout::of(&texts, 3).chunks();
+        assert_eq!(
+            chunks.iter().map(|chunk| chunk.pairs).sum::<usize>(),
+            700 * (10 + 90 + 1)
+        );
+        assert!(chunks.len() > 3 && chunks.iter().all(|chunk| chunk.pairs <= PAIRS));
+        let mut next = 0;
+        for chunk in chunks {
+            assert_eq!(chunk.words.start, next);
+            next = chunk.words.end;
+        }
+        assert_eq!(next, 2100);
+    }
 }

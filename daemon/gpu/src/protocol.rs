@@ -329,6 +329,12 @@ pub enum Values {
     },
 }
 
+impl Default for Values {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
 impl Values {
     /// What is left of all where some may be left out; NaN is not.
     pub fn above(all: Vec<f32>, floor: Option<f32>) -> Self {
@@ -344,6 +350,13 @@ impl Values {
 
     /// Those that there are.
     pub fn values(&self) -> &[f32] {
+        match self {
+            Self::All(values) | Self::Above { values, .. } => values,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn values_mut(&mut self) -> &mut Vec<f32> {
         match self {
             Self::All(values) | Self::Above { values, .. } => values,
         }

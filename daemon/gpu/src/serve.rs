@@ -25,12 +25,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of windows, or the scores of their words: window by window, model by model, all that [`Values`] can have. There is
-    /// at least one.
+    /// The logits of windows, or the scores of their words: window by window, model by model. There is at least one.
     ///
     /// # Errors
     /// [`Fault`]
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Vec<f32>>, Fault>;
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Values>, Fault>;
 
     /// Memory in use and number of models.
     ///
@@ -120,13 +119,6 @@ impl<E: Engine> Server<E> {
         let values = self.faults.strike(|| self.engine.forward(&windows, token))?;
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        let floors = windows
-            .iter()
-            .flat_map(|window| window.models.iter().map(|_| window.floor));
-        Ok(values
-            .into_iter()
-            .zip(floors)
-            .map(|(all, floor)| Values::above(all, floor))
-            .collect())
+        Ok(values)
     }
 }

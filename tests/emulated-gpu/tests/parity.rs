@@ -12,7 +12,7 @@ use mednerd_emulated_gpu::Emulated;
 use mednerd_engine_gpu::{GpuEngine, checks};
 use mednerd_engine_tract::{Asked, GlinerModel};
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Labels, Load, Precision, Window};
+use mednerd_gpu::protocol::{Fault, Labels, Load, Precision, Values, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -348,7 +348,7 @@ fn scores_of_zero_shot_models_are_those_of_the_cpu() {
         }
         let held = counts.held.load(Ordering::Relaxed);
         counts.most.store(held, Ordering::Relaxed);
-        let found = engine.forward(&windows, &token()).unwrap().concat();
+        let found = checks::values(&engine, &windows);
         let most = counts.most.load(Ordering::Relaxed) - held;
         assert_eq!(found.len(), all.len(), "{variant}");
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
@@ -368,12 +368,33 @@ fn scores_of_zero_shot_models_are_those_of_the_cpu() {
         // A text gives the same alone.
         let alone: Vec<f32> = windows
             .iter()
-            .flat_map(|window| engine.forward(&[*window], &token()).unwrap().concat())
+            .flat_map(|window| checks::values(&engine, &[*window]))
             .collect();
         if precision == Precision::Fp32 {
             assert_eq!(found, alone, "{variant}");
         }
         compared += found.len();
+        // What is below a floor may be left out, whether a few numbers are left, none, or more than there is room for.
+        let floors = [-1e9, 4.0, 1e9, f32::NEG_INFINITY];
+        let all = engine.forward(&windows, &token()).unwrap();
+        for floor in floors.into_iter().filter(|_| variant == "span") {
+            let mut some = windows.clone();
+            some.iter_mut()
+                .skip(1)
+                .for_each(|window| window.floor = Some(floor));
+            let left = engine.forward(&some, &token()).unwrap();
+            let floors = some
+                .iter()
+                .flat_map(|window| numbers.iter().map(|_| window.floor));
+            for ((left, all), floor) in left.iter().zip(&all).zip(floors) {
+                assert!(left.fits(all.values().len(), floor), "{variant}");
+                let dense = |values: &Values| match values {
+                    Values::All(all) => Values::above(all.clone(), floor),
+                    above => above.clone(),
+                };
+                assert_eq!(dense(left), dense(all), "{variant} {floor:?}");
+            }
+        }
         // It takes no more memory than was counted. The room for a label encoder, which the GPU is not given, is left aside.
         if !cpu.encodes_labels() {
             let used = engine.health().unwrap().0;

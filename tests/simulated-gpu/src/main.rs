@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mednerd_engine_tract::{Asked, EngineError, GlinerModel, Options, TractModel};
-use mednerd_gpu::protocol::{Fault, Labels, Load, Ready, Start, Window};
+use mednerd_gpu::protocol::{Fault, Labels, Load, Ready, Start, Values, Window};
 use mednerd_gpu::{Engine, Faults, protocol, serve};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
@@ -153,13 +153,14 @@ impl Engine for Simulated {
         self.models().remove(&model);
     }
 
-    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Vec<f32>>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Values>, Fault> {
         let mut values = Vec::new();
         for window in windows {
             for model in window.models {
                 let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
                 let engine = engine.ok_or(Fault::UnknownModel)?;
-                values.push(engine.forward(window).map_err(refused)?);
+                let all = engine.forward(window).map_err(refused)?;
+                values.push(Values::above(all, window.floor));
             }
         }
         Ok(values)

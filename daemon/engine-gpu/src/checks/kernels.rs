@@ -999,6 +999,55 @@ fn stretches<D: Device>(device: &D, seed: u64) {
     bench.compare("stretches", &out, &expected);
 }
 
+/// What is left of segments of scores: of some too much to fit, and some are copied.
+fn sift<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let count = 1 + random.below(3000);
+    let mut bench = Bench::new(device, seed);
+    let mut scores = bench.random.values(count, 1.0);
+    scores[random.below(count)] = f32::NAN;
+    let (mut segments, mut expected, mut begin) = (Vec::new(), Vec::<f32>::new(), 0);
+    while begin < count {
+        let size = (1 + random.below(400)).min(count - begin);
+        let floor = [f32::NEG_INFINITY, 0.9, 0.7, 2.0][random.below(4)];
+        segments.extend([begin as u32, size as u32, expected.len() as u32, floor.to_bits()]);
+        let own = &scores[begin..begin + size];
+        if floor == f32::NEG_INFINITY {
+            expected.extend(own);
+        } else {
+            let all = own
+                .iter()
+                .enumerate()
+                .filter(|(_, score)| score.is_nan() || **score >= floor);
+            let all: Vec<(usize, f32)> = all.map(|(place, score)| (place, *score)).collect();
+            let mut left = vec![f32::INFINITY; 65];
+            left[0] = all.len() as f32;
+            for (at, (place, score)) in all.iter().take(32).enumerate() {
+                (left[1 + at], left[33 + at]) = (*place as f32, *score);
+            }
+            expected.extend(left);
+        }
+        begin += size;
+    }
+    let (on_scores, on_segments) = (bench.floats(&scores), bench.indices(&segments));
+    // What was not written is as it was.
+    let out = bench.floats(&vec![f32::INFINITY; expected.len()]);
+    bench.launch(
+        "sift",
+        (segments.len() / 4, 1),
+        32,
+        0,
+        &[
+            Arg::Buffer(Some(&on_scores)),
+            Arg::At(&on_segments, 0),
+            Arg::Buffer(Some(&out)),
+        ],
+    );
+    let found = device.download(&out).unwrap();
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&found), bits(&expected), "sift");
+}
+
 fn scores_of_words<D: Device>(device: &D, seed: u64) {
     let mut random = Random(seed ^ 0x5555);
     let (width, inner, block) = (random.width(40), random.width(90), random.block());
@@ -1103,7 +1152,7 @@ fn scores_of_words<D: Device>(device: &D, seed: u64) {
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 13] = [
+pub const KERNELS: [&str; 14] = [
     "embed",
     "add_norm",
     "finish_and_gate",
@@ -1116,12 +1165,13 @@ pub const KERNELS: [&str; 13] = [
     "attend_long",
     "recur",
     "stretches",
+    "sift",
     "scores_of_words",
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 13] = [
+    let checks: [Check<D>; 14] = [
         embed,
         add_norm,
         finish_and_gate,
@@ -1134,6 +1184,7 @@ pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
         attend_long,
         recur,
         stretches,
+        sift,
         scores_of_words,
     ];
     let place = KERNELS

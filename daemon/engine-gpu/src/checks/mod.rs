@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Labels, Load, Loaded, Precision, Window};
+use mednerd_gpu::protocol::{Labels, Load, Loaded, Precision, Values, Window};
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
 use mednerd_worker::child::Token;
 use serde_json::{Map, Value, json};
@@ -95,6 +95,12 @@ fn adapt<D: Device>(engine: &GpuEngine<D>, number: u64, path: &Path, base: &Chec
         base: Some(1),
     };
     engine.load(&load).unwrap()
+}
+
+/// All that an engine gives for windows.
+pub fn values<D: Device>(engine: &GpuEngine<D>, windows: &[Window<'_>]) -> Vec<f32> {
+    let found = engine.forward(windows, &token()).unwrap();
+    found.iter().flat_map(Values::values).copied().collect()
 }
 
 fn difference(found: &[f32], expected: &[f32]) -> f32 {

@@ -8,7 +8,7 @@ use mednerd_gpu::protocol::{Labels, Window};
 use mednerd_model::{GlinerHead, LabelEncoder};
 use serde_json::Value;
 
-use super::{Random, adapt, difference, load, random_ids, scratch, token, write_adapter};
+use super::{Random, adapt, difference, load, random_ids, scratch, token, values, write_adapter};
 use crate::{Device, GpuEngine};
 
 struct Case {
@@ -45,15 +45,13 @@ fn check<D: Device>(engine: &GpuEngine<D>, number: u64, cases: &[Case], packed_b
     let mut worst = 0.0_f32;
     let mut alone = Vec::new();
     for case in cases {
-        let logits = engine
-            .forward(&[Window::new(&[number], &case.ids)], &token())
-            .unwrap();
-        worst = worst.max(difference(&logits.concat(), &case.logits));
-        alone.extend(logits.concat());
+        let logits = values(engine, &[Window::new(&[number], &case.ids)]);
+        worst = worst.max(difference(&logits, &case.logits));
+        alone.extend(logits);
     }
     let models = [number];
     let windows: Vec<Window<'_>> = cases.iter().map(|case| Window::new(&models, &case.ids)).collect();
-    let packed = engine.forward(&windows, &token()).unwrap().concat();
+    let packed = values(engine, &windows);
     // cuBLAS may sum in another order where there are more rows.
     let apart = difference(&packed, &alone);
     assert!(
@@ -129,7 +127,7 @@ pub fn zero_shot<D: Device>(device: D, dir: &Path) -> (f32, f32) {
             labels: Labels::At(&labels),
             ..Window::new(&[1], &ids)
         };
-        let found = engine.forward(&[window], &token()).unwrap().concat();
+        let found = values(&engine, &[window]);
         let expected = case["scores"].as_array().unwrap();
         assert_eq!(found.len(), expected.len());
         for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -173,14 +171,11 @@ fn shared<D: Device>(engine: &GpuEngine<D>, models: &[u64], batches: usize, boun
             .collect();
         let batch: Vec<Window<'_>> = windows.iter().map(|(of, ids)| Window::new(of, ids)).collect();
         let alone = windows.iter().flat_map(|(of, ids)| {
-            let alone = |model: &u64| {
-                let alone = engine.forward(&[Window::new(&[*model], ids)], &token());
-                alone.unwrap().concat()
-            };
+            let alone = |model: &u64| values(engine, &[Window::new(&[*model], ids)]);
             of.iter().flat_map(alone).collect::<Vec<f32>>()
         });
         let alone: Vec<f32> = alone.collect();
-        let apart = difference(&engine.forward(&batch, &token()).unwrap().concat(), &alone);
+        let apart = difference(&values(engine, &batch), &alone);
         let of: Vec<&Vec<u64>> = windows.iter().map(|(of, _)| of).collect();
         assert!(apart < bound, "{apart} apart, models of windows: {of:?}");
     }
@@ -219,7 +214,7 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
             .map(|(number, case)| Window::new(std::slice::from_ref(number), &case.ids))
             .collect();
         let expected: Vec<f32> = parts.iter().flat_map(|(_, case)| case.logits.clone()).collect();
-        let apart = difference(&engine.forward(&windows, &token()).unwrap().concat(), &expected);
+        let apart = difference(&values(&engine, &windows), &expected);
         assert!(apart < bound, "{family}: {apart}, all together");
     };
     together(&all);
@@ -268,10 +263,7 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
         const MODELS: [&[u64]; 3] = [&[2], &[3, 1], &[1, 2, 3]];
         let windows = ids.iter().zip(MODELS.iter().cycle());
         let batch: Vec<Window<'_>> = windows.map(|(ids, models)| Window::new(models, ids)).collect();
-        engines
-            .iter()
-            .map(|engine| engine.forward(&batch, &token()).unwrap().concat())
-            .collect()
+        engines.iter().map(|engine| values(engine, &batch)).collect()
     };
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
     let difference = norm(&mut logits[0].iter().zip(&logits[1]).map(|(a, b)| a - b));
