@@ -124,6 +124,14 @@ impl Default for Labels {
 }
 
 impl Sequence {
+    /// Pairs of a word and a label.
+    pub fn pairs(&self) -> usize {
+        self.words.len().saturating_mul(match &self.labels {
+            Labels::At(places) => places.len(),
+            Labels::Encoded(set) => set.len(),
+        })
+    }
+
     /// Another one, of any ids, of which as much is asked: of a zero-shot model about as many words as a text has.
     fn of(&self, ids: Vec<u32>) -> Self {
         if self.words.is_empty() {

@@ -104,13 +104,14 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Ser
         match try_batch(shared, index, worker, serves, &batch) {
             Ok(logits) => {
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
-                let each = begun.elapsed().div_f64(tokens.max(1) as f64);
+                let size: usize = batch.iter().map(Item::size).sum();
+                let each = begun.elapsed().div_f64(size.max(1) as f64);
                 shared.counts.batches.fetch_add(1, Ordering::Relaxed);
                 shared.counts.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
                 for (item, logits) in batch.into_iter().zip(logits) {
                     match logits {
                         Some(logits) => {
-                            let time = each.mul_f64(item.tokens() as f64);
+                            let time = each.mul_f64(item.size() as f64);
                             item.deliver(logits, time);
                         }
                         None => lose(shared, vec![item]),
@@ -119,10 +120,10 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Ser
             }
             Err(Failure::OutOfMemory) if batch.len() > 1 => {
                 shared.counts.halved.fetch_add(1, Ordering::Relaxed);
-                let tokens: usize = batch.iter().map(Item::tokens).sum();
+                let size: usize = batch.iter().map(Item::size).sum();
                 let model = batch.first().and_then(|item| item.models.first());
                 if let Some(served) = model.and_then(|model| serves.get(model)) {
-                    shared.with_pace(index, &served.model, |pace| pace.shrink(tokens));
+                    shared.with_pace(index, &served.model, |pace| pace.shrink(size));
                 }
                 let half = batch.split_off(batch.len() / 2);
                 left.push(half);
@@ -211,7 +212,8 @@ fn forward(
     }
     let (mut expected, mut price) = (Vec::new(), 0.0);
     for asked in batch.windows().ok_or(Failure::Failed)? {
-        price += cost(asked.ids.len()) * passes(serves, asked.models).ok_or(Failure::Failed)?;
+        let pairs = asked.words.len().saturating_mul(asked.labels.count());
+        price += cost(asked.ids.len(), pairs) * passes(serves, asked.models).ok_or(Failure::Failed)?;
         let models = asked.models.iter().filter_map(|model| serves.get(model));
         let counts = models.map(|served| served.model.columns().saturating_mul(asked.answers()));
         expected.extend(counts.map(|count| (count, asked.floor)));
