@@ -404,15 +404,9 @@ impl<D: Device> GpuEngine<D> {
         }
         let mut bytes = trunk.bytes(&packed);
         if let Some(scorer) = scorer {
-            let scores = texts.iter().fold(0, |all: usize, text| {
-                all.saturating_add(scorer.scores(text.words.len(), text.labels.count()))
-            });
-            if scores > i32::MAX as usize {
-                return Err(Fault::OutOfMemory);
-            }
             let element = self.device.precision().bytes();
-            let hidden = element * (row * width) as u64;
-            bytes = bytes.max(scorer.bytes(&texts, width, element).saturating_add(hidden));
+            let own = scorer.bytes(&texts, width, element).ok_or(Fault::OutOfMemory)?;
+            bytes = bytes.max(own.saturating_add(element * (row * width) as u64));
         }
         if self.used().saturating_add(bytes) > self.budget {
             return Err(Fault::OutOfMemory);

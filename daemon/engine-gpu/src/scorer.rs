@@ -269,28 +269,30 @@ impl<B> Scorer<B> {
     pub(crate) fn takes(&self, labels: Labels<'_>) -> bool {
         match labels {
             Labels::At(_) => !self.apart,
-            Labels::Encoded { count, vectors } => self.apart && vectors.len() == count * self.width,
+            Labels::Encoded { count, vectors } => {
+                self.apart && count.checked_mul(self.width) == Some(vectors.len())
+            }
         }
     }
 
     /// Device memory that texts need at once, about, beside the encoder's hidden states, which have rows of `hidden`; elements have so many
-    /// bytes.
-    pub(crate) fn bytes(&self, texts: &[Text<'_, B>], hidden: usize, element: u64) -> u64 {
-        let all = texts.iter().map(|text| {
+    /// bytes. `None` where there are more scores than kernels count.
+    pub(crate) fn bytes(&self, texts: &[Text<'_, B>], hidden: usize, element: u64) -> Option<u64> {
+        let (mut elements, mut numbers, mut scores, mut pairs) = (0_usize, 0, 0_usize, 0_usize);
+        for text in texts {
             let (words, labels) = (text.words.len(), text.labels.count());
             let rows = (words + labels).saturating_mul(hidden + 3 * self.width);
-            let elements = rows.saturating_add(10 * words.saturating_add(labels).saturating_mul(self.width));
-            // Scores, what is left of them, and numbers.
-            element * elements as u64 + 4 * (2 * self.scores(words, labels) + 3 * words + labels) as u64
-        });
-        let pairs = match self.head {
-            Head::Stretches { .. } => 0,
-            Head::Words { .. } => {
-                let pairs = texts.iter().map(|text| text.words.len() * text.labels.count());
-                element * (5 * self.width * pairs.sum::<usize>().min(PAIRS)) as u64
-            }
-        };
-        all.fold(pairs, u64::saturating_add)
+            elements = elements.saturating_add(rows + 10 * (words + labels) * self.width);
+            numbers += 3 * words + labels;
+            scores = scores.saturating_add(self.scores(words, labels));
+            pairs = pairs.saturating_add(words * labels);
+        }
+        if matches!(self.head, Head::Words { .. }) {
+            elements = elements.saturating_add(5 * self.width * pairs.min(PAIRS));
+        }
+        // Scores, what is left of them, and numbers.
+        let fours = scores.saturating_mul(2).saturating_add(numbers) as u64;
+        (scores <= i32::MAX as usize).then_some(element * elements as u64 + 4 * fours)
     }
 
     /// What is left of the scores of each text. All are for each word, each width and each label one, 0 where a stretch would go beyond the

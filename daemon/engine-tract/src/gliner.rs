@@ -7,7 +7,7 @@
 //! `marker` there is no `relu` between, and the score is the sum of a score of the first word and one of the last.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mednerd_model::{
     Activation, Adapter, Architecture, Bilstm, Checkpoint, GlinerHead, LabelEncoder, Linear, Mlp, ModelError,
@@ -66,8 +66,9 @@ pub enum Asked<'a> {
 #[derive(Clone)]
 pub struct LabelSet {
     count: usize,
-    kind: Arc<Labels>,
     vectors: Arc<[f32]>,
+    /// Made when it is first asked for here, and not where another engine scores.
+    ready: Arc<OnceLock<Labels>>,
     /// What it was made by.
     parts: Arc<Parts>,
 }
@@ -306,12 +307,10 @@ impl GlinerModel {
                 length: vector.len(),
             });
         }
-        let joined = vectors.concat();
-        let kind = self.shared.parts.head.labels(&joined, width);
         Ok(LabelSet {
             count: vectors.len(),
-            kind: Arc::new(kind),
-            vectors: joined.into(),
+            vectors: vectors.concat().into(),
+            ready: Arc::default(),
             parts: Arc::clone(&self.shared.parts),
         })
     }
@@ -412,7 +411,10 @@ impl GlinerModel {
         });
         let (labels, count) = match (&prompted, asked) {
             (Some((labels, count)), _) => (labels, *count),
-            (None, Asked::Encoded(set)) => (&*set.kind, set.count),
+            (None, Asked::Encoded(set)) => {
+                let ready = || parts.head.labels(&set.vectors, parts.width);
+                (set.ready.get_or_init(ready), set.count)
+            }
             (None, Asked::At(_)) => return Ok(Vec::new()),
         };
         if words.is_empty() || count == 0 {

@@ -278,7 +278,9 @@ impl Window<'_> {
             |places: &[u32]| places.is_sorted_by(|one, next| one < next) && places.last().is_none_or(inside);
         let labels = match self.labels {
             Labels::At(at) => places(at),
-            Labels::Encoded { count, vectors } => count > 0 && vectors.len() % count == 0,
+            Labels::Encoded { count, vectors } => {
+                count > 0 && vectors.len() >= count && vectors.len() % count == 0
+            }
         };
         labels
             && places(self.words)
@@ -522,7 +524,7 @@ mod tests {
                 let (fits, count) = match place {
                     Place::At(places) => (rises(places, length), places.len()),
                     Place::Set(number) => sets.get(*number).map_or((false, 0), |set| {
-                        (set.count > 0 && set.vectors.len() % set.count == 0, set.count)
+                        (!set.vectors.is_empty() && set.count > 0 && set.vectors.len() % set.count == 0, set.count)
                     }),
                 };
                 fits && rises(words, length) && words.is_empty() == (count == 0)

@@ -157,6 +157,8 @@ impl Scored {
         Window {
             words: &self.words,
             labels,
+            // Hardly anything is above a threshold.
+            floor: Some(f32::MAX),
             ..Window::new(models, ids)
         }
     }

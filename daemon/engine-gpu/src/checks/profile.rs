@@ -149,8 +149,8 @@ impl<D: Device> Profiled<D> {
                 let moved = count * (2.0 * words * int(8) + labels * int(9)) * element;
                 (moved + 4.0 * scores, scores * 2.0 * int(7))
             }
-            // No floor is asked for.
-            "sift" => (0.0, 0.0),
+            // Whole segments.
+            "sift" => (4.0 * 2048.0 * rows, 0.0),
             "meet" => (moved(2.0 * self.scored.1 * int(6)), 0.0),
             "score_words" => (moved(self.scored.1 * int(9)), 6.0 * rows * self.scored.1 * int(9)),
             _ => {
