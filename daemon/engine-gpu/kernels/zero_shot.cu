@@ -1,5 +1,5 @@
-// What a GLiNER (Zaratiana et al. 2024, arXiv 2311.08526) computes after its text encoder and beside products: an LSTM over the words
-// of each text, the scores of stretches of words, and those of words.
+// What a GLiNER (Zaratiana et al. 2024, arXiv 2311.08526) computes after its text encoder and beside products: an LSTM over
+// the words of each text, the scores of stretches of words, and those of words.
 #include "common.cuh"
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
@@ -10,11 +10,12 @@ __device__ __forceinline__ float positive(float x) { return x < 0.0f ? 0.0f : x;
 // Lanes that share a row of weights, and rows that each of them has on their way.
 enum { ACROSS = 8, DEEP = 4 };
 
-// Both directions of an LSTM layer (Hochreiter & Schmidhuber 1997) over packed sequences. A row of `gates` has what its input gives to the
-// input, forget, cell and output gates of the first direction, and then of the second one, which begins with the last row; `bias` is added
-// to it. `weights` has for each direction `width` rows of `4 * width`: what each value of the state before gives to the gates. A row of
-// `out` gets both states. S sequences share what is read of the weights; `order` has the sequences, those of like length side by side. Grid:
-// groups of S sequences in x, directions in y. Shared memory: `S * 6 * width` floats.
+// Both directions of an LSTM layer (Hochreiter & Schmidhuber 1997) over packed sequences. A row of `gates` has what its input
+// gives to the input, forget, cell and output gates of the first direction, and then of the second one, which begins with the
+// last row; `bias` is added to it. `weights` has for each direction `width` rows of `4 * width`: what each value of the state
+// before gives to the gates. A row of `out` gets both states. S sequences share what is read of the weights; `order` has the
+// sequences, those of like length side by side. Grid: groups of S sequences in x, directions in y. Shared memory: `S * 6 *
+// width` floats.
 //
 // A warp has ACROSS * N gates at once: each lane has N, and every fourth row of the weights.
 template <typename T, int N, int S>
@@ -107,15 +108,17 @@ struct Text {
     index_t word, words, label, labels, score;
 };
 
-// First words, widths and labels of a tile, and columns that are in shared memory at once; a thread has PIECE widths and as many labels.
+// First words, widths and labels of a tile, and columns that are in shared memory at once; a thread has PIECE widths and as
+// many labels.
 enum { FIRSTS = 16, WIDTHS = 12, LABELS = 16, COLUMNS = 32, PIECE = 4, STRIDE = COLUMNS + 4 };
 enum { SCORING = FIRSTS * (WIDTHS / PIECE) * (LABELS / PIECE) };
 
-// The scores of stretches of words, whose vectors are nowhere: `positive(f[first] + l[last]) · labels[label] + constant`, for each first
-// word of a text, each width up to `max_width` and each label; 0 where a stretch would go beyond the last word. `f` is `first`, with `bias`
-// added that may be null, and zeros behind its `half` columns; `l` is `last` behind zeros; both have `inner` columns so. A row of `labels` has
-// `stride`, and the constant behind `inner`. `tiles` has a text, a first word of it and a first label for each block in x; in y are
-// tiles of widths. Blocks of SCORING threads. Shared memory: `(2 * FIRSTS + WIDTHS - 1 + LABELS) * STRIDE` floats.
+// The scores of stretches of words, whose vectors are nowhere: `positive(f[first] + l[last]) · labels[label] + constant`, for
+// each first word of a text, each width up to `max_width` and each label; 0 where a stretch would go beyond the last word. `f`
+// is `first`, with `bias` added that may be null, and zeros behind its `half` columns; `l` is `last` behind zeros; both have
+// `inner` columns so. A row of `labels` has `stride`, and the constant behind `inner`. `tiles` has a text, a first word of it
+// and a first label for each block in x; in y are tiles of widths. Blocks of SCORING threads. Shared memory: `(2 * FIRSTS +
+// WIDTHS - 1 + LABELS) * STRIDE` floats.
 template <typename T>
 __device__ void stretches(const T *first, const T *bias, const T *last, const T *labels, const index_t *tiles, const Text *texts,
                           float *out, int inner, int half, int stride, int max_width) {
@@ -193,8 +196,9 @@ struct Segment {
 // As many as are left of a segment at most.
 enum { KEPT = 32 };
 
-// Of the scores of segments, those that are not below the floor, in their order: how many there are, which may be more than KEPT, then as
-// many places in the segment, and then the scores. Without a floor, which is below all, a segment is copied. Grid: segments, of a warp each.
+// Of the scores of segments, those that are not below the floor, in their order: how many there are, which may be more than
+// KEPT, then as many places in the segment, and then the scores. Without a floor, which is below all, a segment is copied.
+// Grid: segments, of a warp each.
 __device__ void sift(const float *scores, const Segment *segments, float *out) {
     const Segment segment = segments[blockIdx.x];
     const float *from = scores + segment.begin;
@@ -229,8 +233,8 @@ __device__ __forceinline__ size_t pair_of(const Text &text, index_t word) {
     return text.score / 3 + size_t(word - text.word) * text.labels;
 }
 
-// The products, element by element, of each word with each label of its text, a row for each pair: of as many words as there are blocks,
-// from `first` on. `of_words` has the text of each word.
+// The products, element by element, of each word with each label of its text, a row for each pair: of as many words as there
+// are blocks, from `first` on. `of_words` has the text of each word.
 template <typename T, int N>
 __device__ void meet(const T *words, const T *labels, const index_t *of_words, const Text *texts, T *out, int first, int width) {
     const index_t word = first + blockIdx.x;
@@ -247,8 +251,8 @@ __device__ void meet(const T *words, const T *labels, const index_t *of_words, c
     }
 }
 
-// Three scores for each of these pairs: `weights positive(pairs[pair] + of_word[word] + of_label[label]) + bias`. Rows of `pairs` begin with
-// the first pair of the word `first`.
+// Three scores for each of these pairs: `weights positive(pairs[pair] + of_word[word] + of_label[label]) + bias`. Rows of
+// `pairs` begin with the first pair of the word `first`.
 template <typename T>
 __device__ void score_words(const T *pairs, const T *of_word, const T *of_label, const index_t *of_words, const Text *texts,
                             const T *weights, const T *bias, float *out, int first, int width) {

@@ -122,3 +122,51 @@ impl<E: Engine> Server<E> {
         Ok(values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Gives as many values as a window has ids.
+    struct Counts;
+
+    impl Engine for Counts {
+        fn load(&self, _: &Load) -> Result<Loaded, Fault> {
+            Err(Fault::UnknownModel)
+        }
+        fn unload(&self, _: u64) {}
+        fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Values>, Fault> {
+            let values = windows.iter().map(|window| vec![1.0; window.ids.len()]);
+            Ok(values.map(Values::All).collect())
+        }
+        fn health(&self) -> Result<(u64, u64), Fault> {
+            Ok((0, 0))
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_frame_is_asked_for_in_smaller_batches() {
+        let server = Server {
+            engine: Counts,
+            faults: Faults::default(),
+            batches: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            max_frame: 4 * 100 + 8,
+        };
+        let token = Token::new(
+            Instant::now() + Duration::from_secs(60),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let answer = |count: usize| {
+            let mut batch = Batch::default();
+            batch.push(Window::new(&[1], &vec![5; count]));
+            server.answer(&postcard::to_allocvec(&Request::Forward(batch)).unwrap(), &token)
+        };
+        let fault = postcard::to_allocvec(&Fault::OutOfMemory).unwrap();
+        assert!(answer(100).is_ok());
+        assert_eq!(answer(102), Err(fault));
+    }
+}
