@@ -22,6 +22,7 @@ fn main() -> std::io::Result<()> {
         "lora_tensor",
         "norm",
         "tensor",
+        "zero_shot",
     ] {
         let compiled = kernels.join(name).with_extension("fatbin");
         println!("cargo::rerun-if-changed={}", compiled.display());

@@ -45,7 +45,7 @@ const ON_TENSOR_CORES: [Module; 2] = [
 ];
 
 /// The others.
-const MODULES: [Module; 4] = [
+const MODULES: [Module; 5] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
         &["attend"],
@@ -61,6 +61,10 @@ const MODULES: [Module; 4] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/norm.fatbin")),
         &["embed", "add_norm"],
+    ),
+    (
+        include_bytes!(concat!(env!("OUT_DIR"), "/zero_shot.fatbin")),
+        &["recur", "recur_together", "stretches", "sift", "meet", "score_words"],
     ),
 ];
 

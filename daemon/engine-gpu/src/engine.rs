@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Loaded, Window};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Values as Found, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -13,7 +13,8 @@ use crate::changes::Own;
 use crate::device::{Device, DeviceError, Kind, Values};
 use crate::lower::{Cache, HeadWeights, LowerError, Lowering, NormWeights, TrunkWeights};
 use crate::pack::{Branch, pack, pack_in_blocks};
-use crate::run::{Adapted, states};
+use crate::run::Adapted;
+use crate::scorer::{Scorer, Text};
 
 /// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
 pub struct GpuEngine<D: Device> {
@@ -85,8 +86,8 @@ const TOGETHER: usize = 8;
 enum Tail<B> {
     /// A head: logits of every token.
     Head(Box<HeadWeights<B>>),
-    /// The head is the daemon's: hidden states of the rows that are asked, after this norm.
-    States(Option<NormWeights<B>>),
+    /// Scores of words for labels, from hidden states after this norm. Adapters leave the scorer as it is.
+    Scores(Option<NormWeights<B>>, Arc<Scorer<B>>),
     /// Nothing; adapters over it have heads.
     Nothing,
 }
@@ -177,7 +178,10 @@ impl<D: Device> GpuEngine<D> {
         let trunk = Arc::new(lowering.trunk(architecture)?);
         let norm = architecture.final_norm.as_ref();
         let tail = match (checkpoint.gliner(), checkpoint.headless()) {
-            (Some(_), _) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
+            (Some(gliner), _) => {
+                let norm = norm.map(|norm| lowering.norm(norm)).transpose()?;
+                Tail::Scores(norm, Arc::new(lowering.scorer(gliner)?))
+            }
             (None, true) => Tail::Nothing,
             (None, false) => Tail::Head(Box::new(lowering.head(norm, &architecture.head)?)),
         };
@@ -205,7 +209,10 @@ impl<D: Device> GpuEngine<D> {
         let architecture = adapter.architecture();
         let norm = architecture.final_norm.as_ref();
         let tail = match &over.tail {
-            Tail::States(_) => Tail::States(norm.map(|norm| lowering.norm(norm)).transpose()?),
+            Tail::Scores(_, scorer) => {
+                let norm = norm.map(|norm| lowering.norm(norm)).transpose()?;
+                Tail::Scores(norm, Arc::clone(scorer))
+            }
             Tail::Head(_) | Tail::Nothing => Tail::Head(Box::new(lowering.head(norm, &architecture.head)?)),
         };
         let of_head: Vec<String> = architecture
@@ -255,7 +262,7 @@ impl<D: Device> GpuEngine<D> {
         &self,
         asked: &[(&Model<D>, usize, Window<'_>)],
         branches: &[Branch<'_>],
-    ) -> Result<Option<Vec<Vec<f32>>>, Fault> {
+    ) -> Result<Option<Vec<Found>>, Fault> {
         let Some((model, ..)) = asked.first() else {
             return Ok(None);
         };
@@ -319,20 +326,20 @@ impl<D: Device> GpuEngine<D> {
         };
         recorded().insert((rows, asked.len()), known);
         let mut rest = logits.as_slice();
-        let mut found = vec![Vec::new(); asked.len()];
+        let mut found = vec![Found::default(); asked.len()];
         // In the order of the branches, which for one model is that of the windows.
         for (place, branch) in found.iter_mut().zip(branches) {
             let (own, after) = rest
                 .split_at_checked(branch.ids.len() * head.classifier.outputs)
                 .unwrap_or_default();
-            *place = own.to_vec();
+            *place = Found::All(own.to_vec());
             rest = after;
         }
         Ok(Some(found))
     }
 
     /// What is asked of windows, each with its number and for one of the models over one trunk, in their order.
-    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Vec<f32>>, Fault> {
+    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Found>, Fault> {
         let Some((first, ..)) = asked.first() else {
             return Ok(Vec::new());
         };
@@ -360,7 +367,48 @@ impl<D: Device> GpuEngine<D> {
             return Ok(found);
         }
         let packed = pack(&branches, trunk.embeddings.rule, trunk.queries);
-        if self.used().saturating_add(trunk.bytes(&packed)) > self.budget {
+        let width = trunk.hidden;
+        let (mut row, mut floats) = (0, 0);
+        // Each head's rows, and where its logits begin, as the kernels write several at once; and the texts of zero-shot models.
+        let (mut heads, mut texts, mut scored) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scorer = None;
+        for part in order.chunk_by(|a, b| key(a) == key(b)) {
+            let begin = row;
+            for (index, (model, _, window)) in
+                part.iter().filter_map(|index| Some((index, asked.get(*index)?)))
+            {
+                if let Tail::Scores(norm, own) = &model.tail {
+                    // Models over one trunk are over one base.
+                    scorer = Some(own);
+                    scored.push(*index);
+                    texts.push(Text {
+                        row,
+                        norm: norm.as_ref(),
+                        words: window.words,
+                        labels: window.labels,
+                        floor: window.floor,
+                    });
+                }
+                row += window.ids.len();
+            }
+            let model = part.first().and_then(|index| asked.get(*index));
+            match model.map(|(model, ..)| &model.tail) {
+                Some(Tail::Head(head)) => {
+                    heads.push((head, part, begin..row, floats));
+                    let logits = (row - begin) * head.classifier.outputs;
+                    floats = (floats + logits).next_multiple_of(TOGETHER);
+                }
+                Some(Tail::Scores(..)) => {}
+                Some(Tail::Nothing) | None => return Err(refused("the model has no head")),
+            }
+        }
+        let mut bytes = trunk.bytes(&packed);
+        if let Some(scorer) = scorer {
+            let element = self.device.precision().bytes();
+            let own = scorer.bytes(&texts, width, element).ok_or(Fault::OutOfMemory)?;
+            bytes = bytes.max(own.saturating_add(element * (row * width) as u64));
+        }
+        if self.used().saturating_add(bytes) > self.budget {
             return Err(Fault::OutOfMemory);
         }
         let mut owns: Vec<&Own<D::Buffer>> = order
@@ -371,63 +419,33 @@ impl<D: Device> GpuEngine<D> {
         owns.dedup_by(|one, other| std::ptr::eq(*one, *other));
         let numbers = self.device.upload(Values::Indices(&packed.values))?;
         let hidden = trunk.forward(&self.device, &owns, &packed, &numbers)?;
-        let (width, mut row, mut floats) = (trunk.hidden, 0, 0);
-        // Each head's rows, and where its logits begin, as the kernels write several at once.
-        let heads = order.chunk_by(|a, b| key(a) == key(b)).filter_map(|part| {
-            let windows: Vec<&(&Model<D>, usize, Window<'_>)> =
-                part.iter().filter_map(|index| asked.get(*index)).collect();
-            let (model, ..) = windows.first()?;
-            let tokens: usize = windows.iter().map(|(.., window)| window.ids.len()).sum();
-            let (rows, first) = (row..row + tokens, floats);
-            row = rows.end;
-            if let Tail::Head(head) = &model.tail {
-                floats = (floats + tokens * head.classifier.outputs).next_multiple_of(TOGETHER);
+        let mut found = vec![Found::default(); asked.len()];
+        if let Some(scorer) = scorer {
+            let scores = scorer.forward(&self.device, (&hidden, width), &texts)?;
+            for (index, scores) in scored.into_iter().zip(scores) {
+                if let Some(place) = found.get_mut(index) {
+                    *place = scores;
+                }
             }
-            Some((&model.tail, part, windows, rows, first))
-        });
-        let heads: Vec<_> = heads.collect();
-        // Of all heads, to be copied back at once; of a model without, what its windows ask for.
-        let logits = match floats {
-            0 => None,
-            _ => Some(self.device.allocate(Kind::Floats, floats)?),
-        };
-        let mut states_of = Vec::new();
-        for (tail, _, windows, rows, first) in &heads {
-            states_of.push(match (tail, &logits) {
-                (Tail::Head(head), Some(logits)) => {
-                    head.forward(&self.device, &hidden, rows.clone(), width, (logits, *first))?;
-                    None
-                }
-                (Tail::States(norm), _) => {
-                    let (mut asked, mut first) = (Vec::new(), rows.start);
-                    for (.., window) in windows {
-                        // There are no more rows than were checked above to fit.
-                        let first_row = u32::try_from(first).unwrap_or(u32::MAX);
-                        asked.extend(window.rows.iter().map(|row| first_row.saturating_add(*row)));
-                        first += window.ids.len();
-                    }
-                    Some(states(&self.device, &hidden, &asked, norm.as_ref(), width)?)
-                }
-                (Tail::Head(_) | Tail::Nothing, _) => return Err(refused("the model has no head")),
-            });
         }
-        let logits = logits.map(|logits| self.device.download(&logits)).transpose()?;
-        let mut found = vec![Vec::new(); asked.len()];
-        for ((tail, part, windows, _, first), states) in heads.iter().zip(states_of) {
-            let states = states.map(|states| self.device.download(&states)).transpose()?;
-            let (mut rest, columns) = match (tail, &states, &logits) {
-                (Tail::Head(head), _, Some(logits)) => {
-                    (logits.get(*first..).unwrap_or_default(), head.classifier.outputs)
-                }
-                (_, Some(states), _) => (states.as_slice(), width),
-                _ => continue,
-            };
-            for (index, (.., window)) in part.iter().zip(windows) {
+        if heads.is_empty() {
+            return Ok(found);
+        }
+        // Of all heads, to be copied back at once.
+        let logits = self.device.allocate(Kind::Floats, floats)?;
+        for (head, _, rows, first) in &heads {
+            head.forward(&self.device, &hidden, rows.clone(), width, (&logits, *first))?;
+        }
+        let logits = self.device.download(&logits)?;
+        for (head, part, _, first) in heads {
+            let mut rest = logits.get(first..).unwrap_or_default();
+            for index in part {
+                let tokens = asked.get(*index).map_or(0, |(.., window)| window.ids.len());
                 let (own, after) = rest
-                    .split_at_checked(window.answers() * columns)
+                    .split_at_checked(tokens * head.classifier.outputs)
                     .unwrap_or_default();
                 if let Some(place) = found.get_mut(*index) {
-                    *place = own.to_vec();
+                    *place = Found::All(own.to_vec());
                 }
                 rest = after;
             }
@@ -456,7 +474,7 @@ impl<D: Device> Engine for GpuEngine<D> {
         drop(gone);
     }
 
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Found>, Fault> {
         let mut asked = Vec::new();
         {
             let held = self.models();
@@ -467,20 +485,25 @@ impl<D: Device> Engine for GpuEngine<D> {
                 }
             }
         }
-        for (model, _, Window { ids, rows, .. }) in &asked {
+        for (model, _, window) in &asked {
+            let ids = window.ids;
             if ids.is_empty() || ids.len() > model.context || ids.iter().any(|id| *id as usize >= model.rows)
             {
                 return Err(refused(
                     "a sequence is too long, or has an id outside the vocabulary",
                 ));
             }
-            if matches!(model.tail, Tail::States(_)) == rows.is_empty() {
+            let fits = match &model.tail {
+                Tail::Scores(_, scorer) => !window.words.is_empty() && scorer.takes(window.labels),
+                Tail::Head(_) | Tail::Nothing => window.words.is_empty(),
+            };
+            if !fits {
                 return Err(refused(
-                    "hidden states are asked of a model with a head, or logits of one without",
+                    "scores are asked of a token classifier, logits of a zero-shot model, or labels are not as it takes them",
                 ));
             }
         }
-        let mut found = vec![Vec::new(); asked.len()];
+        let mut found = vec![Found::default(); asked.len()];
         let mut left: Vec<usize> = (0..asked.len()).collect();
         // Adapters with a trunk of their own are batches of their own.
         while let Some((first, ..)) = left.first().and_then(|index| asked.get(*index)) {
@@ -505,7 +528,7 @@ impl<D: Device> Engine for GpuEngine<D> {
             }
             left = later;
         }
-        Ok(found.concat())
+        Ok(found)
     }
 
     fn health(&self) -> Result<(u64, u64), Fault> {

@@ -12,6 +12,7 @@ mod engine;
 mod lower;
 mod pack;
 mod run;
+mod scorer;
 
 pub use device::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 pub use engine::GpuEngine;

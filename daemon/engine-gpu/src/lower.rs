@@ -271,7 +271,7 @@ pub(crate) struct Lowering<'a, D: Device> {
     pub(crate) bytes: u64,
 }
 
-type Lowered<T> = Result<T, LowerError>;
+pub(crate) type Lowered<T> = Result<T, LowerError>;
 
 impl<'a, D: Device> Lowering<'a, D> {
     pub(crate) fn new(
@@ -646,7 +646,7 @@ impl<'a, D: Device> Lowering<'a, D> {
     }
 
     /// Linear layers that share their input, side by side.
-    fn matrix(&mut self, parts: &[&Linear]) -> Lowered<Matrix<D::Buffer>> {
+    pub(crate) fn matrix(&mut self, parts: &[&Linear]) -> Lowered<Matrix<D::Buffer>> {
         let names: Vec<String> = parts.iter().map(|part| part.weight.clone()).collect();
         let weight = self.cached(&names, |this| {
             let mut rows = Vec::new();
@@ -724,7 +724,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         self.adapter.is_some_and(|adapter| adapter.replaces(name))
     }
 
-    fn tensor(&self, name: &str, shape: &[usize]) -> Lowered<Vec<f32>> {
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Lowered<Vec<f32>> {
         Ok(match self.adapter {
             Some(adapter) if adapter.replaces(name) => adapter.read(name, shape)?,
             _ => self.checkpoint.weights().read(name, shape)?,

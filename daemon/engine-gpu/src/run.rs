@@ -5,7 +5,7 @@ use std::ops::Range;
 use mednerd_model::{Adapter, NormPlacement};
 
 use crate::changes::{Changed, Own, Sequences};
-use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
+use crate::device::{Arg, Device, DeviceError, Kind, Launch};
 use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, NormWeights,
     ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
@@ -186,7 +186,7 @@ impl<D: Device> Run<'_, D> {
         let out = self.elements(width)?;
         let indices = (self.batch, self.stage.ids, self.stage.rows);
         let size = (self.stage.tokens, width);
-        gather(self.device, indices, (words, rows), norm, &out, size)?;
+        gather(self.device, indices, (words, rows), norm, (&out, 0), size)?;
         Ok(out)
     }
 
@@ -392,34 +392,14 @@ impl<D: Device> Run<'_, D> {
     }
 }
 
-/// Some rows of the last hidden states, after the final norm.
-pub(crate) fn states<D: Device>(
-    device: &D,
-    hidden: &D::Buffer,
-    rows: &[u32],
-    norm: Option<&NormWeights<D::Buffer>>,
-    width: usize,
-) -> Made<D::Buffer> {
-    let rows_there = device.upload(Values::Indices(rows))?;
-    let out = device.allocate(Kind::Elements, rows.len() * width)?;
-    gather(
-        device,
-        (&rows_there, 0, 0),
-        (hidden, None),
-        norm,
-        &out,
-        (rows.len(), width),
-    )?;
-    Ok(out)
-}
-
-/// `out = norm(words[ids] + table[rows])`: as many rows of `width` as the size says; ids and rows begin at these places of the indices.
-fn gather<D: Device>(
+/// `out = norm(words[ids] + table[rows])`, from an element on: as many rows of `width` as the size says; ids and rows begin at these places
+/// of the indices.
+pub(crate) fn gather<D: Device>(
     device: &D,
     (indices, ids, rows): (&D::Buffer, usize, usize),
     (words, table): (&D::Buffer, Option<&D::Buffer>),
     norm: Option<&NormWeights<D::Buffer>>,
-    out: &D::Buffer,
+    (out, first): (&D::Buffer, usize),
     (count, width): (usize, usize),
 ) -> Result<(), DeviceError> {
     let arguments = [
@@ -429,7 +409,7 @@ fn gather<D: Device>(
         Arg::Buffer(table),
         Arg::Buffer(norm.map(|norm| &*norm.weight)),
         Arg::Buffer(norm.and_then(|norm| norm.bias.as_deref())),
-        Arg::Buffer(Some(out)),
+        Arg::At(out, first),
         Arg::Int(width),
         Arg::Float(norm.map_or(0.0, |norm| norm.eps)),
         Arg::Int(norm.map_or(0, |norm| norm.kind)),

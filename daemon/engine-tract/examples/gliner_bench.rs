@@ -9,7 +9,7 @@ use std::io::{BufRead, stdin};
 use std::path::Path;
 use std::time::Instant;
 
-use mednerd_engine_tract::{Asked, GlinerModel};
+use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
 use mednerd_model::Checkpoint;
 use serde_json::{Value, json};
 
@@ -43,11 +43,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             scores = model.score(&states, &first, asked)?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
-        // JSON has no infinity: null stands for stretches beyond the last word.
-        let told: Vec<Option<f32>> = scores
-            .iter()
-            .map(|score| Some(*score).filter(|s| s.is_finite()))
-            .collect();
+        // Null stands for stretches beyond the last word.
+        let count = set.as_ref().map_or(places.len(), LabelSet::len);
+        let beyond = |place: usize| {
+            let stretch = place / count.max(1);
+            let width = model.max_width();
+            width.is_some_and(|width| stretch / width + stretch % width >= first.len())
+        };
+        let told = scores.iter().enumerate();
+        let told: Vec<Option<f32>> = told.map(|(at, score)| (!beyond(at)).then_some(*score)).collect();
         let told = if wanted["quiet"] == true { Vec::new() } else { told };
         println!(
             "{}",

@@ -7,7 +7,7 @@
 //! `marker` there is no `relu` between, and the score is the sum of a score of the first word and one of the last.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mednerd_model::{
     Activation, Adapter, Architecture, Bilstm, Checkpoint, GlinerHead, LabelEncoder, Linear, Mlp, ModelError,
@@ -66,7 +66,9 @@ pub enum Asked<'a> {
 #[derive(Clone)]
 pub struct LabelSet {
     count: usize,
-    kind: Arc<Labels>,
+    vectors: Arc<[f32]>,
+    /// Made when it is first asked for here, and not where another engine scores.
+    ready: Arc<OnceLock<Labels>>,
     /// What it was made by.
     parts: Arc<Parts>,
 }
@@ -80,6 +82,26 @@ impl LabelSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The vectors that it was made of, one after the other.
+    pub fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+}
+
+impl std::fmt::Debug for LabelSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LabelSet")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets of the same vectors are the same labels.
+impl PartialEq for LabelSet {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, &self.vectors) == (other.count, &other.vectors)
     }
 }
 
@@ -285,18 +307,17 @@ impl GlinerModel {
                 length: vector.len(),
             });
         }
-        let joined = vectors.concat();
-        let kind = self.shared.parts.head.labels(&joined, width);
         Ok(LabelSet {
             count: vectors.len(),
-            kind: Arc::new(kind),
+            vectors: vectors.concat().into(),
+            ready: Arc::default(),
             parts: Arc::clone(&self.shared.parts),
         })
     }
 
     /// The scores of one sequence, before the sigmoid. `ids` are its tokens with the special ones, `words` the positions
     /// of the words' first tokens. Where stretches are scored, the answer has for each word, each width from 1 to
-    /// [`max_width`](Self::max_width) and each label one score, and negative infinity where the stretch would go beyond
+    /// [`max_width`](Self::max_width) and each label one score, and 0, which says nothing, where the stretch would go beyond
     /// the last word; otherwise for each word and each label three, that it begins, ends and is inside an entity.
     ///
     /// # Errors
@@ -320,7 +341,7 @@ impl GlinerModel {
         read
     }
 
-    /// The text encoder's last hidden states at some positions of a sequence, which rise: rows of [`width`](Self::width) values.
+    /// The text encoder's last hidden states at some positions of a sequence, which rise.
     ///
     /// # Errors
     /// As [`forward`](Self::forward), for the ids and positions; states that are not finite.
@@ -328,9 +349,9 @@ impl GlinerModel {
         self.run(&self.shared.text, ids, Some(read))
     }
 
-    /// Values of a hidden state of the text encoder.
+    /// Values of a label's vector.
     pub fn width(&self) -> usize {
-        self.shared.width
+        self.shared.parts.width
     }
 
     /// Refuses labels that the model does not take.
@@ -390,16 +411,17 @@ impl GlinerModel {
         });
         let (labels, count) = match (&prompted, asked) {
             (Some((labels, count)), _) => (labels, *count),
-            (None, Asked::Encoded(set)) => (&*set.kind, set.count),
+            (None, Asked::Encoded(set)) => {
+                let ready = || parts.head.labels(&set.vectors, parts.width);
+                (set.ready.get_or_init(ready), set.count)
+            }
             (None, Asked::At(_)) => return Ok(Vec::new()),
         };
         if words.is_empty() || count == 0 {
             return Ok(Vec::new());
         }
         let scores = parts.head.scores(&words, parts.width, labels);
-        let bad = scores
-            .iter()
-            .position(|score| score.is_nan() || *score == f32::INFINITY);
+        let bad = scores.iter().position(|score| !score.is_finite());
         match bad {
             Some(position) => Err(EngineError::NotFinite { position }),
             None => Ok(scores),
@@ -706,7 +728,7 @@ fn stretches(
 ) -> Vec<f32> {
     let (inner, labels) = (products.depth(), products.columns());
     let count = first.len() / inner.max(1);
-    let mut scores = vec![f32::NEG_INFINITY; count * max_width * labels];
+    let mut scores = vec![0.0; count * max_width * labels];
     let block = (STRETCHES / max_width).max(1);
     let mut sums = vec![0.0; block * max_width * inner];
     let mut found = vec![0.0; block * max_width * labels];
@@ -748,7 +770,7 @@ fn stretches(
 /// `first[i] + last[i + k]` for each word `i`, each `k` below `max_width` and each label.
 fn sums(first: &[f32], last: &[f32], max_width: usize, labels: usize) -> Vec<f32> {
     let count = first.len() / labels.max(1);
-    let mut scores = vec![f32::NEG_INFINITY; count * max_width * labels];
+    let mut scores = vec![0.0; count * max_width * labels];
     for (start, (row, first)) in scores
         .chunks_exact_mut((max_width * labels).max(1))
         .zip(first.chunks_exact(labels.max(1)))

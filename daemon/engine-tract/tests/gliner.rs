@@ -82,8 +82,8 @@ fn scores_equal_the_reference() {
                     assert_eq!(width as u32, shape[1]);
                     let stretch = index / shape[2] as usize;
                     let beyond = stretch / width + stretch % width >= shape[0] as usize;
-                    assert_eq!(beyond, *got == f32::NEG_INFINITY, "{variant}");
                     if beyond {
+                        assert_eq!(*got, 0.0, "{variant}");
                         continue;
                     }
                 }

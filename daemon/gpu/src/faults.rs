@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::protocol::Fault;
+use crate::protocol::{Fault, Values};
 
 /// Where the faults to inject are named.
 ///
@@ -55,8 +55,8 @@ impl Faults {
     /// Lets what is named happen to a batch that `compute` computes.
     pub(crate) fn strike(
         &self,
-        compute: impl FnOnce() -> Result<Vec<f32>, Fault>,
-    ) -> Result<Vec<f32>, Fault> {
+        compute: impl FnOnce() -> Result<Vec<Values>, Fault>,
+    ) -> Result<Vec<Values>, Fault> {
         if self.file.is_none() {
             return compute();
         }
@@ -81,14 +81,15 @@ impl Faults {
         if self.broken.load(Ordering::Relaxed) {
             return Err(Fault::Device("an illegal memory access (injected)".to_owned()));
         }
-        let mut logits = compute()?;
+        let mut values = compute()?;
+        let each = values.iter_mut().flat_map(Values::values_mut);
         match word.as_str() {
-            "wrong" => logits.iter_mut().for_each(|logit| *logit = 3.0 - *logit),
-            "nan" => logits.iter_mut().for_each(|logit| *logit = f32::NAN),
-            "short" => drop(logits.pop()),
+            "wrong" => each.for_each(|value| *value = 3.0 - *value),
+            "nan" => each.for_each(|value| *value = f32::NAN),
+            "short" => drop(values.last_mut().and_then(|last| last.values_mut().pop())),
             _ => {}
         }
-        Ok(logits)
+        Ok(values)
     }
 }
 
@@ -101,11 +102,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("fault");
         let faults = Faults::from_file(&file);
-        let batch = || faults.strike(|| Ok(vec![1.0, 2.0]));
-        assert_eq!(batch(), Ok(vec![1.0, 2.0]));
+        let batch = || faults.strike(|| Ok(vec![Values::All(vec![1.0, 2.0])]));
+        assert_eq!(batch(), Ok(vec![Values::All(vec![1.0, 2.0])]));
         fs::write(&file, "wrong\n").unwrap();
-        assert_eq!(batch(), Ok(vec![2.0, 1.0]));
-        assert_eq!(batch(), Ok(vec![1.0, 2.0]));
+        assert_eq!(batch(), Ok(vec![Values::All(vec![2.0, 1.0])]));
+        assert_eq!(batch(), Ok(vec![Values::All(vec![1.0, 2.0])]));
         fs::write(&file, "always oom").unwrap();
         assert_eq!(batch(), Err(Fault::OutOfMemory));
         assert_eq!(batch(), Err(Fault::OutOfMemory));

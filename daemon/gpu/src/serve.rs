@@ -8,7 +8,7 @@ use mednerd_worker::child::{Answer, Link, Token};
 
 use crate::faults::Faults;
 use crate::protocol::{
-    Batch, CONCURRENCY, Fault, Load, Loaded, Ready, Reply, Request, Start, Statistics, Window,
+    Batch, CONCURRENCY, Fault, Load, Loaded, Ready, Reply, Request, Start, Statistics, Values, Window,
 };
 
 /// The largest `Start` frame: everything else has the limit that it names.
@@ -25,12 +25,11 @@ pub trait Engine: Send + Sync + 'static {
     /// Forgets a model. One that is not there is forgotten already.
     fn unload(&self, model: u64);
 
-    /// The logits of windows, or the hidden states that are asked of them: window by window, model by model, row by row. There is at
-    /// least one.
+    /// The logits of windows, or the scores of their words: window by window, model by model. There is at least one.
     ///
     /// # Errors
     /// [`Fault`]
-    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<f32>, Fault>;
+    fn forward(&self, windows: &[Window<'_>], token: &Token) -> Result<Vec<Values>, Fault>;
 
     /// Memory in use and number of models.
     ///
@@ -44,6 +43,7 @@ struct Server<E> {
     faults: Faults,
     batches: AtomicU64,
     tokens: AtomicU64,
+    max_frame: usize,
 }
 
 /// Takes the socket that is standard input and serves with the engine that `open` makes until the daemon closes. `open` says
@@ -70,6 +70,7 @@ pub fn serve<E: Engine>(
         faults,
         batches: AtomicU64::new(0),
         tokens: AtomicU64::new(0),
+        max_frame: start.max_frame,
     };
     let link = Arc::new(link.with_limit(start.max_frame));
     link.ready(&postcard::to_allocvec(&ready).map_err(invalid)?)?;
@@ -82,10 +83,13 @@ impl<E: Engine> Server<E> {
             Ok(request) => self.run(request, token),
             Err(_) => Err(Fault::Unreadable),
         };
-        match reply {
-            Ok(reply) => postcard::to_allocvec(&reply).map_err(|_| Vec::new()),
-            // An empty payload is no fault that the daemon knows, which it treats as the worst.
-            Err(fault) => Err(postcard::to_allocvec(&fault).unwrap_or_default()),
+        // An empty payload is no fault that the daemon knows, which it treats as the worst.
+        let failed = |fault| postcard::to_allocvec(&fault).unwrap_or_default();
+        let bytes = postcard::to_allocvec(&reply.map_err(failed)?).map_err(|_| Vec::new())?;
+        match bytes.len() > self.max_frame {
+            // For many labels there are many scores. Those of fewer windows fit.
+            true => Err(failed(Fault::OutOfMemory)),
+            false => Ok(bytes),
         }
     }
 
@@ -109,12 +113,60 @@ impl<E: Engine> Server<E> {
         }
     }
 
-    fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, batch: &Batch, token: &Token) -> Result<Vec<Values>, Fault> {
         let windows = batch.windows().filter(|windows| !windows.is_empty());
         let windows = windows.ok_or(Fault::Unreadable)?;
-        let logits = self.faults.strike(|| self.engine.forward(&windows, token))?;
+        let values = self.faults.strike(|| self.engine.forward(&windows, token))?;
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.tokens.fetch_add(batch.ids.len() as u64, Ordering::Relaxed);
-        Ok(logits)
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Gives as many values as a window has ids.
+    struct Counts;
+
+    impl Engine for Counts {
+        fn load(&self, _: &Load) -> Result<Loaded, Fault> {
+            Err(Fault::UnknownModel)
+        }
+        fn unload(&self, _: u64) {}
+        fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Values>, Fault> {
+            let values = windows.iter().map(|window| vec![1.0; window.ids.len()]);
+            Ok(values.map(Values::All).collect())
+        }
+        fn health(&self) -> Result<(u64, u64), Fault> {
+            Ok((0, 0))
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_frame_is_asked_for_in_smaller_batches() {
+        let server = Server {
+            engine: Counts,
+            faults: Faults::default(),
+            batches: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            max_frame: 4 * 100 + 8,
+        };
+        let token = Token::new(
+            Instant::now() + Duration::from_secs(60),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let answer = |count: usize| {
+            let mut batch = Batch::default();
+            batch.push(Window::new(&[1], &vec![5; count]));
+            server.answer(&postcard::to_allocvec(&Request::Forward(batch)).unwrap(), &token)
+        };
+        let fault = postcard::to_allocvec(&Fault::OutOfMemory).unwrap();
+        assert!(answer(100).is_ok());
+        assert_eq!(answer(102), Err(fault));
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use mednerd_engine_tract::{Options, TractModel};
+use mednerd_engine_tract::{LabelSet, Options, TractModel};
+use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
     Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
@@ -95,15 +96,64 @@ struct Classifier {
 }
 
 /// What another engine is given of a text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sequence {
     /// Ids, with the special tokens.
     pub ids: Vec<u32>,
-    /// The tokens whose last hidden states are asked, in rising order; none where logits are.
-    pub rows: Vec<u32>,
+    /// The words' first tokens, in rising order; none where logits of tokens are asked.
+    pub words: Vec<u32>,
+    /// What the words are scored for.
+    pub labels: Labels,
+    /// Below this, scores may be left out.
+    pub floor: Option<f32>,
 }
 
-/// A sequence, and what the CPU's engine gives for it, row by row.
+/// The labels of a sequence for a zero-shot model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Labels {
+    /// In the sequence, at these positions, which rise.
+    At(Vec<u32>),
+    /// Encoded by themselves.
+    Encoded(LabelSet),
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::At(Vec::new())
+    }
+}
+
+impl Sequence {
+    /// Pairs of a word and a label.
+    pub fn pairs(&self) -> usize {
+        self.words.len().saturating_mul(match &self.labels {
+            Labels::At(places) => places.len(),
+            Labels::Encoded(set) => set.len(),
+        })
+    }
+
+    /// Another one, of any ids, of which as much is asked: of a zero-shot model about as many words as a text has.
+    fn of(&self, ids: Vec<u32>) -> Self {
+        if self.words.is_empty() {
+            return Self {
+                ids,
+                ..Self::default()
+            };
+        }
+        let end = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        Self {
+            words: (0..end).skip(1).step_by(2).collect(),
+            labels: match &self.labels {
+                Labels::At(_) => Labels::At((0..end).step_by(2).take(2).collect()),
+                encoded => encoded.clone(),
+            },
+            ids,
+            floor: None,
+        }
+    }
+}
+
+/// A sequence, and what the CPU's engine gives for it.
 pub type Check = (Sequence, Vec<f32>);
 
 /// A loaded checkpoint, over which task adapters can be loaded.
@@ -522,15 +572,9 @@ impl Model {
         match (&self.kind, prepared, ask) {
             (Kind::Classifier(model), Prepared::Tokens(tokens, windows), _) => Ok(Sequence {
                 ids: model.sequence(tokens, windows, unit)?,
-                rows: Vec::new(),
+                ..Sequence::default()
             }),
-            (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {
-                let sequence = model.sequence(words, ask, unit)?;
-                Ok(Sequence {
-                    ids: sequence.ids,
-                    rows: sequence.read,
-                })
-            }
+            (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => model.sequence(words, ask, unit),
             _ => Err(failed("engine")("the text was prepared for another model")),
         }
     }
@@ -543,7 +587,7 @@ impl Model {
         self.as_classifier()?.logits(values).map(Output::Logits)
     }
 
-    /// What a zero-shot model says to one unit of a text, from the hidden states that another engine computed.
+    /// What a zero-shot model says to one unit of a text, from the scores that another engine computed.
     ///
     /// # Errors
     /// [`StageError`]
@@ -552,32 +596,30 @@ impl Model {
         prepared: &Prepared,
         ask: Option<&Ask>,
         unit: usize,
-        states: &[f32],
+        scores: Values,
     ) -> Result<Output, StageError> {
         match (&self.kind, prepared, ask) {
             (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {
-                model.resume(words, ask, unit, states).map(Output::Found)
+                model.find(words, ask, unit, scores).map(Output::Found)
             }
             _ => Err(failed("engine")("the text was prepared for another model")),
         }
     }
 
-    /// Values of a row that another engine gives: a logit for each label, or a hidden state.
+    /// Values of a row that another engine gives: of a token a logit for each label, of a word and a label their scores.
     pub fn columns(&self) -> usize {
         match &self.kind {
             Kind::Classifier(model) => model.scheme.len(),
-            Kind::ZeroShot(model) => model.width(),
+            Kind::ZeroShot(model) => model.columns(),
         }
     }
 
-    /// What another engine may be given of any sequence of this model's ids.
+    /// What another engine may be given of any sequence of this model's ids; once its checks are [learnt](Self::learn_checks).
     pub fn sequence_of(&self, ids: Vec<u32>) -> Sequence {
-        let rows = match &self.kind {
-            Kind::Classifier(_) => Vec::new(),
-            // About as many as a text has words.
-            Kind::ZeroShot(_) => (0_u32..).step_by(2).take(ids.len().div_ceil(2)).collect(),
-        };
-        Sequence { ids, rows }
+        match self.checks().first() {
+            Some((probe, _)) => probe.of(ids),
+            None => Sequence::default().of(ids),
+        }
     }
 
     /// Whether the CPU computes it in single precision.
@@ -585,7 +627,7 @@ impl Model {
         self.facts.precision == Precision::Fp32.name()
     }
 
-    /// Sequences whose logits another engine must give as well, [`PROBE`] first; none before they are
+    /// Sequences whose logits or scores another engine must give as well, [`PROBE`] first; none before they are
     /// [learnt](Self::learn_checks).
     pub fn checks(&self) -> &[Check] {
         self.checks.get().map_or(&[], Vec::as_slice)
@@ -618,20 +660,17 @@ impl Model {
                     Box::new(move |sequence| Ok(engine.forward(&sequence.ids)?)),
                 )
             }
-            Kind::ZeroShot(model) => {
-                let probe = model.probe_sequence(PROBE)?;
-                let (ids, rows) = (probe.ids, probe.read);
-                (
-                    Sequence { ids, rows },
-                    Box::new(|sequence| Ok(model.states(&sequence.ids, &sequence.rows)?)),
-                )
-            }
+            Kind::ZeroShot(model) => (
+                model.probe_sequence(PROBE)?,
+                Box::new(|sequence| Ok(model.scores(sequence)?)),
+            ),
         };
         let longest = self.facts.context.min(LONGEST_CHECK);
         let long = probe.ids.iter().copied().cycle().take(longest).collect();
         let short = probe.ids.iter().copied().take(2).collect();
         let mut checks = Vec::new();
-        for sequence in [probe, self.sequence_of(long), self.sequence_of(short)] {
+        let (long, short) = (probe.of(long), probe.of(short));
+        for sequence in [probe, long, short] {
             let values = compute(&sequence)?;
             checks.push((sequence, values));
         }

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
+use mednerd_gpu::protocol::Values;
 use mednerd_pipeline::Aggregation;
 use tokio::sync::oneshot;
 
@@ -23,8 +24,8 @@ use crate::models::{Asked, Model, Output, Prepared, StageError};
 use crate::page::{Annotated, Chosen, Found, Page};
 use crate::sync::{Gate, Pass, lock};
 
-/// Values of hidden states from GPUs that may wait for the CPU: 256 MiB.
-const STATES: usize = 64 << 20;
+/// Scores from GPUs that may wait for the CPU: 256 MiB.
+const SCORES: usize = 64 << 20;
 
 /// One document to annotate.
 pub struct Job {
@@ -155,7 +156,7 @@ struct Unit {
     /// Its number within the group.
     part: usize,
     /// What a GPU gave for a zero-shot model, which the CPU goes on from, with its place among all that waits so.
-    states: Mutex<Option<(Vec<f32>, Pass)>>,
+    scores: Mutex<Option<(Values, Pass)>>,
     /// One for each model of the group.
     outputs: OnceLock<Vec<Output>>,
 }
@@ -186,8 +187,8 @@ struct Line {
 struct Shared {
     line: Mutex<Line>,
     changed: Condvar,
-    /// Values of hidden states that wait for the CPU.
-    states: Arc<Gate>,
+    /// Scores that wait for the CPU.
+    scores: Arc<Gate>,
 }
 
 /// The worker threads.
@@ -446,21 +447,23 @@ impl Returning {
         self.shared.push(Item::Document(Arc::clone(&self.task)), true);
     }
 
-    /// What the models gave for a window, where it is what it should be. Gives whether that is all of it: from hidden states
-    /// the CPU goes on.
-    fn take(&self, work: &Work, window: usize, mut values: Vec<Vec<f32>>) -> Option<bool> {
+    /// What the models gave for a window, where it is what it should be. Gives whether that is all of it: in a zero-shot
+    /// model's scores the CPU looks for what is above the threshold.
+    fn take(&self, work: &Work, window: usize, mut values: Vec<Values>) -> Option<bool> {
         let unit = work.units.get(window)?;
         let group = work.groups.get(unit.group)?;
         let models = &self.task.job.page.models;
         let first = models.get(*group.models.first()?)?;
         if first.entry.model.zero_shot().is_some() {
-            let states = values.pop()?;
-            let place = self.place(states.len())?;
-            *lock(&unit.states) = Some((states, place));
+            let scores = values.pop()?;
+            let place = self.place(scores.values().len())?;
+            *lock(&unit.scores) = Some((scores, place));
             return Some(false);
         }
         let outputs = group.models.iter().zip(values).map(|(model, values)| {
-            let chosen = models.get(*model)?;
+            let (Some(chosen), Values::All(values)) = (models.get(*model), values) else {
+                return None;
+            };
             chosen.entry.model.output(values).ok()
         });
         let outputs: Option<Vec<Output>> = outputs.collect();
@@ -470,10 +473,10 @@ impl Returning {
         Some(true)
     }
 
-    /// A place for hidden states. Where too many wait for the CPU already, so does the GPU's thread.
+    /// A place for scores. Where too many wait for the CPU already, so does the GPU's thread.
     fn place(&self, values: usize) -> Option<Pass> {
         loop {
-            let place = self.shared.states.try_enter(values, STATES.max(values));
+            let place = self.shared.scores.try_enter(values, SCORES.max(values));
             let late = Instant::now() >= self.deadline();
             if place.is_some() || late || !self.is_wanted() || lock(&self.shared.line).stopping {
                 return place;
@@ -504,7 +507,7 @@ impl Client for Returning {
         self.task.job.arrived + self.task.job.allowed
     }
 
-    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration) {
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Values>, time: Duration) {
         let Some(work) = self.task.work.get() else { return };
         work.spend(time);
         let Some(whole) = self.take(work, window, values) else {
@@ -555,7 +558,7 @@ impl Work {
                 (0..of.prepared.units(ask)).map(move |part| Unit {
                     group,
                     part,
-                    states: Mutex::default(),
+                    scores: Mutex::default(),
                     outputs: OnceLock::new(),
                 })
             })
@@ -581,10 +584,10 @@ impl Work {
             .iter()
             .filter_map(|index| job.page.models.get(*index))
             .collect();
-        let states = lock(&unit.states).take();
-        if let (Some((states, _place)), Some(chosen)) = (states, chosen.first()) {
+        let scores = lock(&unit.scores).take();
+        if let (Some((scores, _place)), Some(chosen)) = (scores, chosen.first()) {
             let (model, ask) = (&chosen.entry.model, chosen.ask.as_ref());
-            let output = model.resume(&group.prepared, ask, unit.part, &states);
+            let output = model.resume(&group.prepared, ask, unit.part, scores);
             return output.map(|output| vec![output]).map_err(of_model(&chosen.entry));
         }
         let models: Vec<Asked<'_>> = chosen.iter().map(|c| (&*c.entry.model, c.ask.as_ref())).collect();
@@ -761,7 +764,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_states_wait_for_their_place_as_long_as_somebody_waits_for_them() {
+    fn scores_wait_for_their_place_as_long_as_somebody_waits_for_them() {
         // Without workers nothing is ever answered.
         let scheduler = Scheduler::start(0, Arc::new(Gpus::none())).unwrap();
         let ticket = scheduler.submit(job(&entry(), &note(1)));
@@ -769,8 +772,8 @@ mod tests {
         let task = Arc::clone(&ticket.task);
         let returning = Returning { task, shared };
         // One that is larger than all that may wait gets in alone.
-        assert!(returning.place(2 * STATES).is_some());
-        let full = returning.shared.states.try_enter(STATES, STATES).unwrap();
+        assert!(returning.place(2 * SCORES).is_some());
+        let full = returning.shared.scores.try_enter(SCORES, SCORES).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| returning.place(1));
             std::thread::sleep(Duration::from_millis(30));
@@ -778,14 +781,14 @@ mod tests {
             drop(full);
             assert!(waiting.join().unwrap().is_some());
         });
-        let full = returning.shared.states.try_enter(STATES, STATES).unwrap();
+        let full = returning.shared.scores.try_enter(SCORES, SCORES).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| returning.place(1));
             drop(ticket);
             assert!(waiting.join().unwrap().is_none());
         });
         drop(full);
-        assert_eq!(returning.shared.states.inside(), 0);
+        assert_eq!(returning.shared.scores.inside(), 0);
     }
 
     #[tokio::test]

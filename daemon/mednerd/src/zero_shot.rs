@@ -8,15 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use mednerd_client::api;
 use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
+use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
-use mednerd_pipeline::stretches::{MOST_CANDIDATES, bytes_of, merge_labels, of_stretches, of_words, select};
+use mednerd_pipeline::stretches::{
+    MOST_CANDIDATES, bytes_of, floor, merge_labels, of_stretches, of_words, select,
+};
 use mednerd_pipeline::tokens::{ByteSpan, Token};
 use mednerd_pipeline::{
     Candidate, Overlaps, Room, Span, TextTokenizer, Tokens, TooMany, Window, WordPieces, WordSplitter,
     word_windows,
 };
 
-use crate::models::{StageError, Unusable, failed};
+use crate::models::{Labels, Sequence, StageError, Unusable, failed};
 use crate::sync::lock;
 
 /// Labels that a request may name, synonyms included.
@@ -191,18 +194,6 @@ pub struct Prepared {
     found: AtomicUsize,
 }
 
-/// What the encoder reads for one window and prompt.
-pub struct Sequence {
-    /// Ids, with the special tokens.
-    pub ids: Vec<u32>,
-    /// The positions whose hidden states are read, in rising order.
-    pub read: Vec<u32>,
-    /// Those of the words' first tokens.
-    words: Vec<u32>,
-    /// Those of the labels, where they stand before the text.
-    labels: Vec<u32>,
-}
-
 /// What came of one window and prompt.
 pub enum Found {
     /// Stretches above the threshold.
@@ -362,40 +353,36 @@ impl ZeroShot {
     /// # Errors
     /// [`StageError`]
     pub fn forward(&self, prepared: &Prepared, ask: &Ask, unit: usize) -> Result<Found, StageError> {
-        let sequence = self.sequence(prepared, ask, unit)?;
-        let states = self.states(&sequence.ids, &sequence.read)?;
-        self.find(prepared, ask, unit, &sequence, &states)
+        let scores = self.scores(&self.sequence(prepared, ask, unit)?)?;
+        self.find(prepared, ask, unit, Values::All(scores))
     }
 
-    /// The same from hidden states that another engine computed.
+    /// The same from the scores of its [sequence](Self::sequence), which another engine may have computed.
     ///
     /// # Errors
     /// [`StageError`]
-    pub fn resume(
+    pub fn find(
         &self,
         prepared: &Prepared,
         ask: &Ask,
         unit: usize,
-        states: &[f32],
-    ) -> Result<Found, StageError> {
-        self.find(prepared, ask, unit, &self.sequence(prepared, ask, unit)?, states)
-    }
-
-    fn find(
-        &self,
-        prepared: &Prepared,
-        ask: &Ask,
-        unit: usize,
-        sequence: &Sequence,
-        states: &[f32],
+        scores: Values,
     ) -> Result<Found, StageError> {
         let (window, prompt) = ask.parts(unit);
-        let scores = self.score(prepared, sequence, states)?;
-        let Some(width) = self.engine.max_width() else {
-            return Ok(Found::Words(scores));
-        };
         let windows = &prepared.windows;
-        let mut found = of_stretches(&scores, width, prompt.len(), ask.threshold, windows, window);
+        let (labels, threshold) = (prompt.len(), ask.threshold);
+        let mut found = match (self.engine.max_width(), scores) {
+            (None, Values::All(scores)) => return Ok(Found::Words(scores)),
+            (None, Values::Above { .. }) => return Err(failed("engine")("scores of words are left out")),
+            (Some(width), Values::All(scores)) => {
+                let scores = scores.into_iter().enumerate();
+                of_stretches(scores, width, labels, threshold, windows, window)
+            }
+            (Some(width), Values::Above { places, values }) => {
+                let places = places.into_iter().filter_map(|place| usize::try_from(place).ok());
+                of_stretches(places.zip(values), width, labels, threshold, windows, window)
+            }
+        };
         if prepared.found.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_CANDIDATES {
             return Err(too_many(TooMany));
         }
@@ -403,7 +390,28 @@ impl ZeroShot {
         Ok(Found::Stretches(found))
     }
 
-    /// What the encoder reads for one window and prompt.
+    /// The scores of a sequence's words for its labels.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn scores(&self, sequence: &Sequence) -> Result<Vec<f32>, StageError> {
+        let Sequence {
+            ids, words, labels, ..
+        } = sequence;
+        let asked = match labels {
+            Labels::At(places) => Asked::At(places),
+            Labels::Encoded(set) => Asked::Encoded(set),
+        };
+        self.engine.forward(ids, words, asked).map_err(failed("engine"))
+    }
+
+    /// Scores of a word and a label.
+    pub fn columns(&self) -> usize {
+        // One for each width, or for the begin, end and inside of an entity.
+        self.engine.max_width().unwrap_or(3)
+    }
+
+    /// What the model reads for one window and prompt, and below what nothing is taken.
     ///
     /// # Errors
     /// [`StageError`]
@@ -437,26 +445,16 @@ impl ZeroShot {
             let places = of.iter().map(|at| u32::try_from(at + before));
             places.collect::<Result<_, _>>().map_err(failed("windows"))
         };
-        let (words, labels) = (places(&words)?, places(&labels)?);
         Ok(Sequence {
             ids: tokenizer.sequence(&content).ids,
-            read: GlinerModel::read(&words, asked(prepared, &labels)),
-            words,
-            labels,
+            words: places(&words)?,
+            labels: match &prepared.labels {
+                Some(set) => Labels::Encoded(set.clone()),
+                None => Labels::At(places(&labels)?),
+            },
+            // Of words all scores are looked at.
+            floor: self.engine.max_width().map(|_| floor(ask.threshold)),
         })
-    }
-
-    /// The scores of a sequence for the labels of its prompt, as the engine gives them.
-    fn score(
-        &self,
-        prepared: &Prepared,
-        sequence: &Sequence,
-        states: &[f32],
-    ) -> Result<Vec<f32>, StageError> {
-        let asked = asked(prepared, &sequence.labels);
-        self.engine
-            .score(states, &sequence.words, asked)
-            .map_err(failed("engine"))
     }
 
     /// The entities of a text from what was found in all its units, in order.
@@ -511,41 +509,24 @@ impl ZeroShot {
     /// # Errors
     /// [`StageError`]
     pub fn probe(&self, sentence: &str) -> Result<Vec<f32>, StageError> {
-        let (prepared, sequence) = self.prepare_probe(sentence)?;
-        let states = self.states(&sequence.ids, &sequence.read)?;
-        self.score(&prepared, &sequence, &states)
+        self.scores(&self.probe_sequence(sentence)?)
     }
 
-    /// What the encoder reads for a sentence and the same labels each time.
+    /// What the model reads for a sentence and the same labels each time.
     ///
     /// # Errors
     /// [`StageError`]
     pub fn probe_sequence(&self, sentence: &str) -> Result<Sequence, StageError> {
-        self.prepare_probe(sentence).map(|(_, sequence)| sequence)
-    }
-
-    /// The encoder's hidden states at some positions, which rise.
-    ///
-    /// # Errors
-    /// [`StageError`]
-    pub fn states(&self, ids: &[u32], read: &[u32]) -> Result<Vec<f32>, StageError> {
-        self.engine.states(ids, read).map_err(failed("engine"))
-    }
-
-    /// Values of such a state.
-    pub fn width(&self) -> usize {
-        self.engine.width()
-    }
-
-    fn prepare_probe(&self, sentence: &str) -> Result<(Prepared, Sequence), StageError> {
         let wanted = ["disease", "drug"].map(|name| api::Label::Name(name.to_owned()));
         let labels = labels(&wanted).map_err(failed("labels"))?;
         let ask = self
             .ask(&labels, THRESHOLD, Overlaps::default())
             .map_err(failed("labels"))?;
         let prepared = self.prepare(sentence, &ask)?;
-        let sequence = self.sequence(&prepared, &ask, 0)?;
-        Ok((prepared, sequence))
+        Ok(Sequence {
+            floor: None,
+            ..self.sequence(&prepared, &ask, 0)?
+        })
     }
 
     /// The labels' vectors made ready for scoring, where they have an encoder: those not seen lately are computed.
@@ -571,14 +552,6 @@ impl ZeroShot {
         }
         let all: Vec<&[f32]> = all.iter().map(|vector| &**vector).collect();
         self.engine.label_set(&all).map(Some).map_err(failed("engine"))
-    }
-}
-
-/// Where the engine finds a text's labels.
-fn asked<'a>(prepared: &'a Prepared, labels: &'a [u32]) -> Asked<'a> {
-    match &prepared.labels {
-        Some(set) => Asked::Encoded(set),
-        None => Asked::At(labels),
     }
 }
 

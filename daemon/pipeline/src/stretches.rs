@@ -70,11 +70,18 @@ fn owner(windows: &[Window], first: usize, last: usize, words: usize) -> Option<
     best.map(|(index, _)| index)
 }
 
-/// The candidates of one window whose stretches are scored: `scores` holds for each of its words, each width from 1 to
-/// `max_width` and each of `labels` labels one score before the sigmoid. Those above `threshold` are taken whose
-/// stretch this window of all `windows` has at its best, so that each comes from one window.
+/// No score below this one stands for a probability above `threshold`.
+pub fn floor(threshold: f32) -> f32 {
+    // One less than it would be without rounding, which is far less.
+    (threshold / (1.0 - threshold)).ln() - 1.0
+}
+
+/// The candidates of one window whose stretches are scored. All scores are, for each of its words, each width from 1 to
+/// `max_width` and each of `labels` labels, one before the sigmoid; `scores` are those of them that are not below the [`floor`] at least, each
+/// with its place among all, in their order. Those above `threshold` are taken whose stretch this window of all `windows` has at its
+/// best, so that each comes from one window.
 pub fn of_stretches(
-    scores: &[f32],
+    scores: impl Iterator<Item = (usize, f32)>,
     max_width: usize,
     labels: usize,
     threshold: f32,
@@ -85,26 +92,30 @@ pub fn of_stretches(
     let (Some(window), Some(words)) = (windows.get(index), windows.last().map(|last| last.tokens.end)) else {
         return found;
     };
-    let stretches = scores.chunks_exact(labels.max(1)).enumerate();
-    for (at, row) in stretches {
-        let first = window.tokens.start + at / max_width.max(1);
-        let last = first + at % max_width.max(1);
-        if last >= window.tokens.end {
+    let (floor, mut last_asked) = (floor(threshold), None);
+    for (place, score) in scores {
+        if score < floor {
             continue;
         }
-        let mut mine = None;
-        for (label, score) in row.iter().enumerate() {
-            let score = sigmoid(*score);
-            if score > threshold
-                && *mine.get_or_insert_with(|| owner(windows, first, last, words) == Some(index))
-            {
-                found.push(Candidate {
-                    first,
-                    last,
-                    label,
-                    score,
-                });
-            }
+        let (stretch, label) = (place / labels.max(1), place % labels.max(1));
+        let first = window.tokens.start + stretch / max_width.max(1);
+        let last = first + stretch % max_width.max(1);
+        let score = sigmoid(score);
+        if last >= window.tokens.end || score <= threshold || score.is_nan() {
+            continue;
+        }
+        let mine = match last_asked {
+            Some((asked, mine)) if asked == stretch => mine,
+            _ => owner(windows, first, last, words) == Some(index),
+        };
+        last_asked = Some((stretch, mine));
+        if mine {
+            found.push(Candidate {
+                first,
+                last,
+                label,
+                score,
+            });
         }
     }
     found
@@ -288,9 +299,10 @@ mod tests {
     #[test]
     fn the_threshold_is_strict() {
         let scores = [0.0, 0.1, -1.0, f32::NEG_INFINITY];
-        let found = of_stretches(&scores, 2, 1, 0.5, &whole(2), 0);
+        let all = || scores.iter().copied().enumerate();
+        let found = of_stretches(all(), 2, 1, 0.5, &whole(2), 0);
         assert_eq!(found, [candidate(0, 1, 0, sigmoid(0.1))]);
-        assert!(of_stretches(&scores, 2, 1, 1.0, &whole(2), 0).is_empty());
+        assert!(of_stretches(all(), 2, 1, 1.0, &whole(2), 0).is_empty());
     }
 
     #[test]
@@ -333,6 +345,17 @@ mod tests {
 
     proptest! {
         #[test]
+        fn nothing_below_the_floor_is_above_the_threshold(
+            threshold in prop_oneof![0.0_f32..1.0, Just(0.0), Just(1.0), Just(1.0 - f32::EPSILON / 2.0), Just(f32::MIN_POSITIVE)],
+            below in 0.0_f32..50.0,
+        ) {
+            let floor = floor(threshold);
+            for score in [floor, floor - below, floor.next_down(), f32::MIN] {
+                prop_assert!(score >= floor || sigmoid(score) <= threshold, "{score} {threshold}");
+            }
+        }
+
+        #[test]
         fn what_is_taken_is_what_the_reference_takes(
             raw in proptest::collection::vec((0usize..30, 0usize..8, 0usize..3, 0u8..30), 0..80),
             nested in any::<bool>(),
@@ -364,8 +387,8 @@ mod tests {
             let words = windows.last().unwrap().tokens.end;
             let mut seen = Vec::new();
             for (index, window) in windows.iter().enumerate() {
-                let scores = vec![1.0; window.tokens.len() * width];
-                let found = of_stretches(&scores, width, 1, 0.5, &windows, index);
+                let scores = std::iter::repeat_n(1.0, window.tokens.len() * width).enumerate();
+                let found = of_stretches(scores, width, 1, 0.5, &windows, index);
                 seen.extend(found.iter().map(|found| (found.first, found.last)));
             }
             seen.sort_unstable();

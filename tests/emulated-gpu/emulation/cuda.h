@@ -53,6 +53,17 @@ inline float __shfl_xor_sync(unsigned int, float x, int mask) {
     return x;
 }
 
+inline unsigned int __ballot_sync(unsigned int, bool mine) {
+    bool all[32];
+    emulated::gather(&mine, sizeof mine, all);
+    unsigned int bits = 0;
+    for (int lane = 0; lane < 32; lane++)
+        bits |= static_cast<unsigned int>(all[lane]) << lane;
+    return bits;
+}
+
+inline int __popc(unsigned int bits) { return __builtin_popcount(bits); }
+
 struct bfloat_t {
     uint16_t bits;
 };

@@ -6,6 +6,7 @@
 #include "lora_tensor.cu"
 #include "norm.cu"
 #include "tensor.cu"
+#include "zero_shot.cu"
 
 #include <cstdlib>
 #include <cstring>
@@ -202,7 +203,8 @@ static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_
                                   ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
                                   ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(rotate)
                                   KNOWN(unfold) ON_TENSOR_CORES(lora_shrink_tensor)
-                                  ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend)};
+                                  ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend) KNOWN(recur)
+                                  KNOWN(recur_together) KNOWN(stretches) KNOWN(sift) KNOWN(meet) KNOWN(score_words)};
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
 // one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end.

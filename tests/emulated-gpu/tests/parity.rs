@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use mednerd_emulated_gpu::Emulated;
 use mednerd_engine_gpu::{GpuEngine, checks};
-use mednerd_engine_tract::GlinerModel;
+use mednerd_engine_tract::{Asked, GlinerModel};
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Precision, Window};
+use mednerd_gpu::protocol::{Fault, Labels, Load, Precision, Values, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -246,64 +246,249 @@ fn a_tokenizer_that_stops_before_the_positions_do_changes_nothing() {
     assert!(worst < 1e-4, "{worst}");
 }
 
-/// The hidden states that a zero-shot model's head reads, of every kind of text encoder and with an adapter, packed beside others.
+/// Each kind of head and text encoder, with labels before the text or encoded by themselves, packed beside others and with an adapter:
+/// scores are those of the CPU engine, which are the reference's.
 #[test]
-fn hidden_states_of_zero_shot_models_are_those_of_the_cpu() {
+fn scores_of_zero_shot_models_are_those_of_the_cpu() {
     let gliner = fixtures().join("gliner");
     let mut compared = 0;
-    for variant in ["span", "span-rnn", "token-modernbert", "bi-token", "older"] {
+    for (variant, precision) in [
+        ("span", Precision::Fp32),
+        ("span-rnn", Precision::Fp16),
+        ("marker", Precision::Bf16),
+        ("older", Precision::Fp32),
+        ("token", Precision::Fp16),
+        ("token-modernbert", Precision::Fp32),
+        ("bi-span", Precision::Fp32),
+        ("bi-marker", Precision::Fp32),
+        ("bi-token", Precision::Bf16),
+    ] {
         let dir = gliner.join(variant);
         let checkpoint = Checkpoint::open(&dir).unwrap();
         let cpu = GlinerModel::load(&checkpoint).unwrap();
-        let engine = GpuEngine::new(Emulated::new(Precision::Fp32, 9), u64::MAX);
-        let load = |model, path: &Path, digest: &str, base| {
-            let (path, digest) = (path.to_owned(), digest.to_owned());
-            let load = Load {
-                model,
-                path,
-                digest,
-                base,
+        let adapted = gliner.join("adapters/encoder");
+        let adapter = (variant == "span").then(|| Adapter::open(&adapted, &checkpoint).unwrap());
+        let open = |budget| {
+            let device = Emulated::new(precision, 9);
+            let counts = device.counts();
+            let engine = GpuEngine::new(device, budget);
+            let load = |model, path: &Path, digest: &str, base| {
+                let (path, digest) = (path.to_owned(), digest.to_owned());
+                let load = Load {
+                    model,
+                    path,
+                    digest,
+                    base,
+                };
+                engine.load(&load).unwrap();
             };
-            engine.load(&load).unwrap();
+            load(1, &dir, checkpoint.digest(), None);
+            if let Some(adapter) = &adapter {
+                load(2, &adapted, adapter.digest(), Some(1));
+            }
+            (engine, counts)
         };
-        load(1, &dir, checkpoint.digest(), None);
+        let (engine, counts) = open(u64::MAX);
         let mut models = vec![(1, cpu.clone())];
-        if variant == "span" {
-            let path = gliner.join("adapters/encoder");
-            let adapter = Adapter::open(&path, &checkpoint).unwrap();
-            load(2, &path, adapter.digest(), Some(1));
-            models.push((2, cpu.adapt(&checkpoint, &adapter).unwrap()));
-        }
+        models.extend(
+            adapter
+                .iter()
+                .map(|adapter| (2, cpu.adapt(&checkpoint, adapter).unwrap())),
+        );
         let numbers: Vec<u64> = models.iter().map(|(number, _)| *number).collect();
-        let ids: Vec<Vec<u32>> = [1_u32, 40, 17]
+        let ids: Vec<Vec<u32>> = [2_u32, 40, 17, 60]
             .map(|count| (0..count).map(|n| n * 7 % 60).collect())
             .into();
-        let rows: [&[u32]; 3] = [&[0], &[0, 1, 5, 38, 39], &[16]];
-        let windows = ids.iter().zip(rows).map(|(ids, rows)| Window {
+        let words: [Vec<u32>; 4] = [
+            vec![1],
+            (6..40).collect(),
+            vec![3, 4, 7, 16],
+            (30..60).step_by(2).collect(),
+        ];
+        let places: [Vec<u32>; 4] = [vec![0], vec![0, 2, 5], vec![1], (0..20).collect()];
+        let sets = match cpu.encodes_labels() {
+            false => Vec::new(),
+            true => [1, 20]
+                .map(|count| {
+                    let vectors = (1..=count).map(|n| cpu.encode_label(&[2, n, 3]).unwrap());
+                    let vectors: Vec<Vec<f32>> = vectors.collect();
+                    cpu.label_set(&vectors.iter().map(Vec::as_slice).collect::<Vec<_>>())
+                        .unwrap()
+                })
+                .into(),
+        };
+        let set = |index: usize| sets.get(index % 2);
+        let windows = ids.iter().zip(&words).zip(&places).enumerate();
+        let windows = windows.map(|(index, ((ids, words), places))| Window {
             models: &numbers,
             ids,
-            rows,
+            words,
+            labels: match set(index) {
+                None => Labels::At(places),
+                Some(set) => Labels::Encoded {
+                    count: set.len(),
+                    vectors: set.vectors(),
+                },
+            },
+            floor: None,
         });
         let windows: Vec<Window<'_>> = windows.collect();
-        let found = engine.forward(&windows, &token()).unwrap();
-        let mut expected = Vec::new();
-        for window in &windows {
+        let expected = |window: &Window<'_>, index: usize, cpu: &GlinerModel| {
+            let asked = match (window.labels, set(index)) {
+                (Labels::At(places), _) => Asked::At(places),
+                (_, set) => Asked::Encoded(set.unwrap()),
+            };
+            cpu.forward(window.ids, window.words, asked).unwrap()
+        };
+        let mut all = Vec::new();
+        for (index, window) in windows.iter().enumerate() {
             for (_, cpu) in &models {
-                expected.extend(cpu.states(window.ids, window.rows).unwrap());
+                all.extend(expected(window, index, cpu));
             }
         }
-        assert_eq!(found.len(), expected.len(), "{variant}");
-        for (found, expected) in found.iter().zip(&expected) {
-            assert!((found - expected).abs() < 1e-4, "{variant}: {found} {expected}");
-            compared += 1;
-        }
-        let refused = engine.forward(&[Window::new(&[1], &[5])], &token());
+        let held = counts.held.load(Ordering::Relaxed);
+        counts.most.store(held, Ordering::Relaxed);
+        let found = checks::values(&engine, &windows);
+        let most = counts.most.load(Ordering::Relaxed) - held;
+        assert_eq!(found.len(), all.len(), "{variant}");
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+        let share = norm(&mut found.iter().zip(&all).map(|(a, b)| a - b)) / norm(&mut all.iter().copied());
+        println!("{variant} {}: {share:.1e} of the norm", precision.name());
         assert!(
-            matches!(refused, Err(Fault::Refused(_))),
-            "{variant} has no head here"
+            share < precision.tolerance() / 4.0,
+            "{variant} {}: {share}",
+            precision.name()
         );
+        if precision == Precision::Fp32 {
+            assert!(
+                found.iter().zip(&all).all(|(a, b)| (a - b).abs() < 1e-4),
+                "{variant}"
+            );
+        }
+        // A text gives the same alone.
+        let alone: Vec<f32> = windows
+            .iter()
+            .flat_map(|window| checks::values(&engine, &[*window]))
+            .collect();
+        if precision == Precision::Fp32 {
+            assert_eq!(found, alone, "{variant}");
+        }
+        compared += found.len();
+        // What is below a floor may be left out, whether a few numbers are left, none, or more than there is room for.
+        let floors = [-1e9, 4.0, 1e9, f32::NEG_INFINITY];
+        let all = engine.forward(&windows, &token()).unwrap();
+        for floor in floors.into_iter().filter(|_| variant == "span") {
+            let mut some = windows.clone();
+            some.iter_mut()
+                .skip(1)
+                .for_each(|window| window.floor = Some(floor));
+            let left = engine.forward(&some, &token()).unwrap();
+            let floors = some
+                .iter()
+                .flat_map(|window| numbers.iter().map(|_| window.floor));
+            for ((left, all), floor) in left.iter().zip(&all).zip(floors) {
+                assert!(left.fits(all.values().len(), floor), "{variant}");
+                let dense = |values: &Values| match values {
+                    Values::All(all) => Values::above(all.clone(), floor),
+                    above => above.clone(),
+                };
+                assert_eq!(dense(left), dense(all), "{variant} {floor:?}");
+            }
+        }
+        // It takes no more memory than was counted. The room for a label encoder, which the GPU is not given, is left aside.
+        if !cpu.encodes_labels() {
+            let used = engine.health().unwrap().0;
+            let within = |bytes| open(used + bytes).0.forward(&windows, &token()).map(drop);
+            assert_eq!(
+                within(most - 1),
+                Err(Fault::OutOfMemory),
+                "{variant} takes {most}"
+            );
+            assert_eq!(within(3 * most), Ok(()), "{variant} takes {most}");
+        }
     }
-    assert!(compared > 500, "{compared}");
+    assert!(compared > 20_000, "{compared}");
+}
+
+#[test]
+fn scores_of_zero_shot_models_are_the_references() {
+    for variant in ["span-rnn", "marker", "token"] {
+        let dir = fixtures().join("gliner").join(variant);
+        let (worst, share) = checks::zero_shot(Emulated::new(Precision::Fp32, 5), &dir);
+        println!("{variant}: largest difference {worst:.1e}, share of the norm {share:.1e}");
+        assert!(worst < 1e-4, "{variant}: {worst}");
+    }
+}
+
+/// More texts than are given a block each.
+#[test]
+fn many_texts_share_what_is_read_of_the_recurrence() {
+    let dir = fixtures().join("gliner/span-rnn");
+    let engine = GpuEngine::new(Emulated::new(Precision::Fp32, 9), u64::MAX);
+    let digest = Checkpoint::open(&dir).unwrap().digest().to_owned();
+    let load = Load {
+        model: 1,
+        path: dir,
+        digest,
+        base: None,
+    };
+    engine.load(&load).unwrap();
+    let ids: Vec<Vec<u32>> = (0..37).map(|n| (0..3 + n % 4).collect()).collect();
+    let words: Vec<Vec<u32>> = ids.iter().map(|ids| (1..ids.len() as u32).collect()).collect();
+    let texts = ids.iter().zip(&words).map(|(ids, words)| Window {
+        words,
+        labels: Labels::At(&[0]),
+        ..Window::new(&[1], ids)
+    });
+    let texts: Vec<Window<'_>> = texts.collect();
+    let together = engine.forward(&texts, &token()).unwrap();
+    for (text, together) in texts.iter().zip(together) {
+        assert_eq!(engine.forward(&[*text], &token()).unwrap(), [together]);
+    }
+}
+
+/// Labels as the model does not take them, no words, logits.
+#[test]
+fn a_zero_shot_model_refuses_what_it_does_not_take() {
+    for (variant, labels) in [
+        (
+            "span",
+            Labels::Encoded {
+                count: 1,
+                vectors: &[0.0; 24],
+            },
+        ),
+        ("bi-span", Labels::At(&[1])),
+        (
+            "bi-span",
+            Labels::Encoded {
+                count: 1,
+                vectors: &[0.0; 7],
+            },
+        ),
+    ] {
+        let dir = fixtures().join("gliner").join(variant);
+        let engine = GpuEngine::new(Emulated::new(Precision::Fp32, 9), u64::MAX);
+        let load = Load {
+            model: 1,
+            digest: Checkpoint::open(&dir).unwrap().digest().to_owned(),
+            path: dir,
+            base: None,
+        };
+        engine.load(&load).unwrap();
+        let asked = Window {
+            words: &[2],
+            labels,
+            ..Window::new(&[1], &[5, 6, 7])
+        };
+        for window in [asked, Window::new(&[1], &[5])] {
+            let refused = engine.forward(&[window], &token());
+            assert!(
+                matches!(refused, Err(Fault::Refused(_))),
+                "{variant}: {refused:?}"
+            );
+        }
+    }
 }
 
 /// What `tests/gpu/run fast` tells of each kernel: taking its time changes nothing, and there is a floor for every one.
@@ -351,6 +536,15 @@ fn what_is_timed_is_computed_all_the_same() {
         let layers = checkpoint.architecture().layers.len() as u64;
         assert_eq!(calls("attend"), layers);
         assert!(calls("lora_shrink") >= layers && calls("product") > 4 * layers);
+    }
+    for (variant, kernel) in [("span-rnn", "recur"), ("bi-token", "score_words")] {
+        let device = Emulated::new(Precision::Bf16, 3);
+        let dir = fixtures().join("gliner").join(variant);
+        let (spent, _) = checks::floors(device, &dir, (2, 10), 0, 16);
+        assert!(
+            spent[kernel].bytes > 0.0 && spent[kernel].operations > 0.0,
+            "{spent:?}"
+        );
     }
     let device = Emulated::new(Precision::Fp32, 3);
     let (spent, (bytes, operations)) = checks::floors(device, &fixtures().join("bert/fp32"), (2, 5), 2, 16);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mednerd_engine_tract::{EngineError, GlinerModel, Options, TractModel};
-use mednerd_gpu::protocol::{Fault, Load, Ready, Start, Window};
+use mednerd_engine_tract::{Asked, EngineError, GlinerModel, Options, TractModel};
+use mednerd_gpu::protocol::{Fault, Labels, Load, Ready, Start, Values, Window};
 use mednerd_gpu::{Engine, Faults, protocol, serve};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
@@ -56,7 +56,6 @@ struct Loaded {
 #[derive(Clone)]
 enum Engines {
     Classifier(TractModel),
-    /// Of which the encoder is computed here, and the rest by the daemon.
     ZeroShot(GlinerModel),
 }
 
@@ -85,7 +84,14 @@ impl Engines {
     fn forward(&self, window: &Window<'_>) -> Result<Vec<f32>, EngineError> {
         match self {
             Self::Classifier(engine) => engine.forward(window.ids),
-            Self::ZeroShot(engine) => engine.states(window.ids, window.rows),
+            Self::ZeroShot(engine) => match window.labels {
+                Labels::At(places) => engine.forward(window.ids, window.words, Asked::At(places)),
+                Labels::Encoded { vectors, .. } => {
+                    let vectors: Vec<&[f32]> = vectors.chunks(engine.width().max(1)).collect();
+                    let set = engine.label_set(&vectors)?;
+                    engine.forward(window.ids, window.words, Asked::Encoded(&set))
+                }
+            },
         }
     }
 }
@@ -147,13 +153,14 @@ impl Engine for Simulated {
         self.models().remove(&model);
     }
 
-    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<f32>, Fault> {
+    fn forward(&self, windows: &[Window<'_>], _: &Token) -> Result<Vec<Values>, Fault> {
         let mut values = Vec::new();
         for window in windows {
             for model in window.models {
                 let engine = self.models().get(model).map(|loaded| loaded.engine.clone());
                 let engine = engine.ok_or(Fault::UnknownModel)?;
-                values.append(&mut engine.forward(window).map_err(refused)?);
+                let all = engine.forward(window).map_err(refused)?;
+                values.push(Values::above(all, window.floor));
             }
         }
         Ok(values)

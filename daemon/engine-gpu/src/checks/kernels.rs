@@ -834,10 +834,325 @@ fn attention_case<D: Device>(
     bench.compare("attend", &out, &expected);
 }
 
+/// Both directions of an LSTM, alone and with sequences that share what is read.
+fn recur<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let together = random.coin();
+    let half = random.width(if together { 24 } else { 40 });
+    let lengths: Vec<usize> = (0..=random.below(9)).map(|_| 1 + random.below(5)).collect();
+    let block = random.block();
+    let mut bench = Bench::new(device, seed);
+    let starts = starts_of(&lengths);
+    let rows = starts[lengths.len()] as usize;
+    let (gates, g) = bench.elements(rows * 8 * half, 2.0);
+    let (bias, b) = bench.elements(8 * half, 1.0);
+    let (weights, w) = bench.elements(8 * half * half, 1.5 / (half as f32).sqrt());
+    let mut order: Vec<u32> = (0..lengths.len() as u32).collect();
+    order.sort_by_key(|number| lengths[*number as usize]);
+    let (on_order, on_starts) = (bench.indices(&order), bench.indices(&starts));
+    let out = bench.out(rows * 2 * half);
+    let (kernel, at_once) = if together {
+        ("recur_together", 4)
+    } else {
+        ("recur", 1)
+    };
+    bench.launch(
+        kernel,
+        (lengths.len().div_ceil(at_once), 2),
+        block,
+        at_once * 6 * half,
+        &[
+            Arg::Buffer(Some(&gates)),
+            Arg::Buffer(Some(&bias)),
+            Arg::Buffer(Some(&weights)),
+            Arg::At(&on_order, 0),
+            Arg::At(&on_starts, 0),
+            Arg::Buffer(Some(&out)),
+            Arg::Int(lengths.len()),
+            Arg::Int(half),
+        ],
+    );
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let mut expected = vec![0.0; rows * 2 * half];
+    for (number, length) in lengths.iter().enumerate() {
+        for direction in 0..2 {
+            let (mut state, mut cell) = (vec![0.0; half], vec![0.0; half]);
+            for step in 0..*length {
+                let place = if direction == 1 { length - 1 - step } else { step };
+                let row = starts[number] as usize + place;
+                let gate = |column: usize| {
+                    let of_state = state.iter().enumerate();
+                    let of_state = of_state.map(|(k, x)| x * w[(direction * half + k) * 4 * half + column]);
+                    let column = direction * 4 * half + column;
+                    of_state.sum::<f64>() + g[row * 8 * half + column] + b[column]
+                };
+                let gates: Vec<f64> = (0..4 * half).map(gate).collect();
+                for k in 0..half {
+                    let new = sigmoid(gates[k]) * gates[2 * half + k].tanh();
+                    cell[k] = sigmoid(gates[half + k]) * cell[k] + new;
+                    state[k] = sigmoid(gates[3 * half + k]) * cell[k].tanh();
+                }
+                expected[(row * 2 + direction) * half..][..half].copy_from_slice(&state);
+            }
+        }
+    }
+    bench.compare("recur", &out, &expected);
+}
+
+/// Where each of these begins, and where the last one ends.
+fn starts_of(lengths: &[usize]) -> Vec<u32> {
+    let ends = lengths.iter().scan(0, |end, length| {
+        *end += *length as u32;
+        Some(*end)
+    });
+    std::iter::once(0).chain(ends).collect()
+}
+
+/// Texts of some words for some labels, of which two may have the same: as the kernels are told, with the number of labels in all and of
+/// scores.
+fn some_texts(random: &mut Random, each: usize, most: (usize, usize)) -> (Vec<[usize; 5]>, usize, usize) {
+    let (mut texts, mut word, mut label, mut score) = (Vec::<[usize; 5]>::new(), 0, 0, 0);
+    for _ in 0..=random.below(3) {
+        let words = 1 + random.below(most.0);
+        let shared = texts
+            .last()
+            .filter(|_| random.coin())
+            .map(|text| [text[2], text[3]]);
+        let [first, labels] = shared.unwrap_or_else(|| [label, 1 + random.below(most.1)]);
+        texts.push([word, words, first, labels, score]);
+        word += words;
+        label = label.max(first + labels);
+        score += words * labels * each;
+    }
+    (texts, label, score)
+}
+
+fn flat<const N: usize>(rows: &[[usize; N]]) -> Vec<u32> {
+    rows.iter().flatten().map(|number| *number as u32).collect()
+}
+
+fn stretches<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let max_width = 1 + random.below(27);
+    let (texts, labels, scores) = some_texts(&mut random, max_width, (40, 35));
+    // As `markerV0` has it, and as `marker` has it.
+    let half = random.width(70);
+    let inner = if random.coin() { half } else { 2 * half };
+    let (stride, biased) = (inner + 1 + random.below(9), random.coin());
+    let mut bench = Bench::new(device, seed);
+    let words = texts.iter().map(|text| text[1]).sum::<usize>();
+    let (first, f) = bench.elements(words * half, 1.0);
+    let (bias, b) = bench.elements(half, 1.0);
+    let (last, l) = bench.elements(words * half, 1.0);
+    let (products, p) = bench.elements(labels * stride, 1.0 / (inner as f32).sqrt());
+    let mut tiles = Vec::new();
+    for (number, [_, words, _, labels, _]) in texts.iter().enumerate() {
+        for word in (0..*words).step_by(16) {
+            tiles.extend((0..*labels).step_by(16).map(|label| [number, word, label]));
+        }
+    }
+    let (on_tiles, on_texts) = (bench.indices(&flat(&tiles)), bench.indices(&flat(&texts)));
+    let out = bench.floats(&vec![f32::NAN; scores]);
+    bench.launch(
+        "stretches",
+        (tiles.len(), max_width.div_ceil(12)),
+        192,
+        59 * 36,
+        &[
+            Arg::Buffer(Some(&first)),
+            Arg::Buffer(biased.then_some(&bias)),
+            Arg::Buffer(Some(&last)),
+            Arg::Buffer(Some(&products)),
+            Arg::At(&on_tiles, 0),
+            Arg::At(&on_texts, 0),
+            Arg::Buffer(Some(&out)),
+            Arg::Int(inner),
+            Arg::Int(half),
+            Arg::Int(stride),
+            Arg::Int(max_width),
+        ],
+    );
+    let mut expected = vec![0.0; scores];
+    for [begin, words, first_label, labels, score] in texts {
+        for word in 0..words {
+            for size in 0..max_width.min(words - word) {
+                let [one, other] = [begin + word, begin + word + size];
+                let vector: Vec<f64> = (0..inner)
+                    .map(|c| {
+                        let of_first = if c < half {
+                            f[one * half + c] + if biased { b[c] } else { 0.0 }
+                        } else {
+                            0.0
+                        };
+                        let of_last = (c + half).checked_sub(inner).map_or(0.0, |c| l[other * half + c]);
+                        (of_first + of_last).max(0.0)
+                    })
+                    .collect();
+                for label in 0..labels {
+                    let row = &p[(first_label + label) * stride..][..=inner];
+                    let dot = vector.iter().zip(row).map(|(x, y)| x * y).sum::<f64>();
+                    expected[score + (word * max_width + size) * labels + label] = dot + row[inner];
+                }
+            }
+        }
+    }
+    bench.compare("stretches", &out, &expected);
+}
+
+/// What is left of segments of scores: of some too much to fit, and some are copied.
+fn sift<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let count = 1 + random.below(3000);
+    let mut bench = Bench::new(device, seed);
+    let mut scores = bench.random.values(count, 1.0);
+    scores[random.below(count)] = f32::NAN;
+    let (mut segments, mut expected, mut begin) = (Vec::new(), Vec::<f32>::new(), 0);
+    while begin < count {
+        let size = (1 + random.below(400)).min(count - begin);
+        let floor = [f32::NEG_INFINITY, 0.9, 0.7, 2.0][random.below(4)];
+        segments.extend([begin as u32, size as u32, expected.len() as u32, floor.to_bits()]);
+        let own = &scores[begin..begin + size];
+        if floor == f32::NEG_INFINITY {
+            expected.extend(own);
+        } else {
+            let all = own
+                .iter()
+                .enumerate()
+                .filter(|(_, score)| score.is_nan() || **score >= floor);
+            let all: Vec<(usize, f32)> = all.map(|(place, score)| (place, *score)).collect();
+            let mut left = vec![f32::INFINITY; 65];
+            left[0] = all.len() as f32;
+            for (at, (place, score)) in all.iter().take(32).enumerate() {
+                (left[1 + at], left[33 + at]) = (*place as f32, *score);
+            }
+            expected.extend(left);
+        }
+        begin += size;
+    }
+    let (on_scores, on_segments) = (bench.floats(&scores), bench.indices(&segments));
+    // What was not written is as it was.
+    let out = bench.floats(&vec![f32::INFINITY; expected.len()]);
+    bench.launch(
+        "sift",
+        (segments.len() / 4, 1),
+        32,
+        0,
+        &[
+            Arg::Buffer(Some(&on_scores)),
+            Arg::At(&on_segments, 0),
+            Arg::Buffer(Some(&out)),
+        ],
+    );
+    let found = device.download(&out).unwrap();
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&found), bits(&expected), "sift");
+}
+
+fn scores_of_words<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let (width, inner, block) = (random.width(40), random.width(90), random.block());
+    let (texts, labels, scores) = some_texts(&mut random, 3, (6, 7));
+    let words = texts.iter().map(|text| text[1]).sum::<usize>();
+    let of_words: Vec<usize> = texts
+        .iter()
+        .enumerate()
+        .flat_map(|(number, text)| vec![number; text[1]])
+        .collect();
+    // A chunk of all words.
+    let begin = random.below(words);
+    let chunk = begin..begin + 1 + random.below(words - begin);
+    let mut bench = Bench::new(device, seed);
+    let (seconds, s) = bench.elements(words * width, 1.0);
+    let (of_labels, l) = bench.elements(labels * width, 1.0);
+    let (word_parts, w) = bench.elements(words * inner, 1.0);
+    let (label_parts, t) = bench.elements(labels * inner, 1.0);
+    let (weights, m) = bench.elements(3 * inner, 1.0 / (inner as f32).sqrt());
+    let (bias, b) = bench.elements(3, 1.0);
+    let on_words = bench.indices(&of_words.iter().map(|text| *text as u32).collect::<Vec<_>>());
+    let on_texts = bench.indices(&flat(&texts));
+    let pairs: Vec<(usize, usize)> = chunk
+        .clone()
+        .flat_map(|word| {
+            let text = texts[of_words[word]];
+            (0..text[3]).map(move |label| (word, text[2] + label))
+        })
+        .collect();
+    let met = bench.out(pairs.len() * width);
+    bench.launch(
+        "meet",
+        (chunk.len(), 1),
+        block,
+        0,
+        &[
+            Arg::Buffer(Some(&seconds)),
+            Arg::Buffer(Some(&of_labels)),
+            Arg::At(&on_words, 0),
+            Arg::At(&on_texts, 0),
+            Arg::Buffer(Some(&met)),
+            Arg::Int(chunk.start),
+            Arg::Int(width),
+        ],
+    );
+    let product = |(word, label): &(usize, usize)| {
+        let (word, label) = (&s[word * width..][..width], &l[label * width..][..width]);
+        word.iter().zip(label).map(|(x, y)| x * y).collect::<Vec<f64>>()
+    };
+    bench.compare("meet", &met, &pairs.iter().flat_map(product).collect::<Vec<_>>());
+    let (on_pairs, v) = bench.elements(pairs.len() * inner, 1.0);
+    let out = bench.floats(&vec![f32::NAN; scores]);
+    bench.launch(
+        "score_words",
+        (chunk.len(), 1),
+        block,
+        0,
+        &[
+            Arg::Buffer(Some(&on_pairs)),
+            Arg::Buffer(Some(&word_parts)),
+            Arg::Buffer(Some(&label_parts)),
+            Arg::At(&on_words, 0),
+            Arg::At(&on_texts, 0),
+            Arg::Buffer(Some(&weights)),
+            Arg::Buffer(Some(&bias)),
+            Arg::Buffer(Some(&out)),
+            Arg::Int(chunk.start),
+            Arg::Int(inner),
+        ],
+    );
+    let found = bench.values(&out);
+    let first = texts[of_words[chunk.start]];
+    let begin = first[4] + (chunk.start - first[0]) * first[3] * 3;
+    let others = found[..begin].iter().chain(&found[begin + 3 * pairs.len()..]);
+    assert!(
+        others.into_iter().all(|score| score.is_nan()),
+        "score_words wrote beyond its words"
+    );
+    let chosen = bench.floats(
+        &found[begin..][..3 * pairs.len()]
+            .iter()
+            .map(|x| *x as f32)
+            .collect::<Vec<_>>(),
+    );
+    let expected = pairs.iter().enumerate().flat_map(|(pair, (word, label))| {
+        let hidden: Vec<f64> = (0..inner)
+            .map(|c| (v[pair * inner + c] + w[word * inner + c] + t[label * inner + c]).max(0.0))
+            .collect();
+        let score = |i: usize| {
+            hidden
+                .iter()
+                .zip(&m[i * inner..])
+                .map(|(x, y)| x * y)
+                .sum::<f64>()
+                + b[i]
+        };
+        [0, 1, 2].map(score)
+    });
+    bench.compare("score_words", &chosen, &expected.collect::<Vec<_>>());
+}
+
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 10] = [
+pub const KERNELS: [&str; 14] = [
     "embed",
     "add_norm",
     "finish_and_gate",
@@ -848,11 +1163,15 @@ pub const KERNELS: [&str; 10] = [
     "attend_tensor",
     "attend_places",
     "attend_long",
+    "recur",
+    "stretches",
+    "sift",
+    "scores_of_words",
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 10] = [
+    let checks: [Check<D>; 14] = [
         embed,
         add_norm,
         finish_and_gate,
@@ -863,6 +1182,10 @@ pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
         attend_tensor,
         attend_places,
         attend_long,
+        recur,
+        stretches,
+        sift,
+        scores_of_words,
     ];
     let place = KERNELS
         .iter()

@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Load, Loaded, Precision};
-use mednerd_model::{Adapter, Checkpoint};
+use mednerd_gpu::protocol::{Labels, Load, Loaded, Precision, Values, Window};
+use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
 use mednerd_worker::child::Token;
 use serde_json::{Map, Value, json};
 
 pub use kernels::{KERNELS, kernel};
-pub use models::{ADAPTED, adapters, apart, family, variants, widen};
+pub use models::{ADAPTED, adapters, apart, family, variants, widen, zero_shot};
 pub use profile::{Profiled, Spent, floors};
 pub use speed::{Loading, loading, many_adapters, mixed, throughput};
 
@@ -97,6 +97,12 @@ fn adapt<D: Device>(engine: &GpuEngine<D>, number: u64, path: &Path, base: &Chec
     engine.load(&load).unwrap()
 }
 
+/// All that an engine gives for windows.
+pub fn values<D: Device>(engine: &GpuEngine<D>, windows: &[Window<'_>]) -> Vec<f32> {
+    let found = engine.forward(windows, &token()).unwrap();
+    found.iter().flat_map(Values::values).copied().collect()
+}
+
 fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
@@ -110,6 +116,52 @@ fn random_ids(checkpoint: &Checkpoint, seed: u64, lengths: &[usize]) -> Vec<Vec<
     let mut random = Random(seed);
     let mut sequence = |length: &usize| (0..*length).map(|_| random.below(rows) as u32).collect();
     lengths.iter().map(&mut sequence).collect()
+}
+
+/// What is asked of a sequence of so many tokens: of a zero-shot model, whose labels then stand in its first fifth, scores for every other
+/// token behind them.
+#[derive(Default)]
+struct Scored {
+    words: Vec<u32>,
+    labels: Vec<u32>,
+    /// Of labels that are encoded by themselves.
+    vectors: Vec<f32>,
+}
+
+impl Scored {
+    fn of(checkpoint: &Checkpoint, length: usize) -> Self {
+        let Some(gliner) = checkpoint.gliner() else {
+            return Self::default();
+        };
+        let all = length as u32;
+        let labels: Vec<u32> = (0..all.div_ceil(5)).step_by(4).collect();
+        let vectors = match &gliner.labels {
+            LabelEncoder::Prompt(_) => Vec::new(),
+            LabelEncoder::Tower { .. } => Random(3).values(labels.len() * gliner.hidden, 1.0),
+        };
+        Self {
+            words: (all / 5..all).step_by(2).collect(),
+            labels,
+            vectors,
+        }
+    }
+
+    fn window<'a>(&'a self, models: &'a [u64], ids: &'a [u32]) -> Window<'a> {
+        let labels = match self.vectors.is_empty() {
+            true => Labels::At(&self.labels),
+            false => Labels::Encoded {
+                count: self.labels.len(),
+                vectors: &self.vectors,
+            },
+        };
+        Window {
+            words: &self.words,
+            labels,
+            // Hardly anything is above a threshold.
+            floor: Some(f32::MAX),
+            ..Window::new(models, ids)
+        }
+    }
 }
 
 /// Writes an adapter of random numbers to the folder `to`: of this rank, on what makes queries, keys and values from a layer on.
@@ -153,7 +205,7 @@ fn scratch(name: &str) -> PathBuf {
 /// In single precision, without TF32; in half precision, the self-check's own bound.
 const BOUND: f32 = 1e-3;
 
-/// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
+/// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `zero_shot DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
 /// `apart DIRECTORY PRECISION`, from single precision, `widen FIXTURE DIRECTORY HEAD`,
 /// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `mixed DIRECTORY PRECISION LENGTHS BUDGET`,
 /// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `loading DIRECTORY PRECISION LENGTH TIMES`,
@@ -175,13 +227,16 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
             kernel(&device, name, seed.parse().unwrap(), cases.parse().unwrap());
             println!("ok      kernel {name} {of}: {cases} cases");
         }
-        ["family", dir, of] => {
-            let of = precision(of);
+        [what @ ("family" | "zero_shot"), dir, of] => {
+            let (of, place) = (precision(of), Path::new(dir));
             let bound = match of {
                 Precision::Fp32 => BOUND,
                 _ => f32::INFINITY,
             };
-            let (worst, share) = family(open(of).0, Path::new(dir), 8, bound);
+            let (worst, share) = match what {
+                "family" => family(open(of).0, place, 8, bound),
+                _ => zero_shot(open(of).0, place),
+            };
             assert!(
                 worst < bound && share < of.tolerance(),
                 "{dir}: {worst}, {share} of the norm"

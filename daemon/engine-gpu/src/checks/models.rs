@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::Window;
+use mednerd_gpu::protocol::{Labels, Window};
+use mednerd_model::{GlinerHead, LabelEncoder};
 use serde_json::Value;
 
-use super::{Random, adapt, difference, load, random_ids, scratch, token, write_adapter};
+use super::{Random, adapt, difference, load, random_ids, scratch, token, values, write_adapter};
 use crate::{Device, GpuEngine};
 
 struct Case {
@@ -44,15 +45,13 @@ fn check<D: Device>(engine: &GpuEngine<D>, number: u64, cases: &[Case], packed_b
     let mut worst = 0.0_f32;
     let mut alone = Vec::new();
     for case in cases {
-        let logits = engine
-            .forward(&[Window::new(&[number], &case.ids)], &token())
-            .unwrap();
+        let logits = values(engine, &[Window::new(&[number], &case.ids)]);
         worst = worst.max(difference(&logits, &case.logits));
         alone.extend(logits);
     }
     let models = [number];
     let windows: Vec<Window<'_>> = cases.iter().map(|case| Window::new(&models, &case.ids)).collect();
-    let packed = engine.forward(&windows, &token()).unwrap();
+    let packed = values(engine, &windows);
     // cuBLAS may sum in another order where there are more rows.
     let apart = difference(&packed, &alone);
     assert!(
@@ -100,6 +99,56 @@ pub fn family<D: Device>(device: D, dir: &Path, sequences: usize, packed_bound: 
     check(&engine, 1, &cases, packed_bound)
 }
 
+/// The largest difference of a zero-shot model's scores from the reference's, and that of all as a share of their norm. Its labels stand
+/// before the text.
+pub fn zero_shot<D: Device>(device: D, dir: &Path) -> (f32, f32) {
+    let engine = GpuEngine::new(device, u64::MAX);
+    let checkpoint = load(&engine, 1, dir);
+    let gliner = checkpoint.gliner().expect("a zero-shot model");
+    let LabelEncoder::Prompt(prompt) = &gliner.labels else {
+        panic!("the labels have an encoder, which no GPU is given")
+    };
+    let golden: Value = serde_json::from_slice(&fs::read(dir.join("golden.json")).unwrap()).unwrap();
+    let (mut worst, mut apart, mut norm, mut count) = (0.0_f32, 0.0, 0.0, 0);
+    for case in golden["cases"].as_array().unwrap() {
+        let numbers = |key: &str| -> Vec<u32> {
+            let all = case[key].as_array().unwrap().iter();
+            all.map(|number| number.as_u64().unwrap() as u32).collect()
+        };
+        let (ids, words, shape) = (numbers("ids"), numbers("first"), numbers("shape"));
+        // The reference gives a word that the tokenizer drops the states of the next one.
+        if words.len() != case["words"].as_array().unwrap().len() {
+            continue;
+        }
+        let marked = (0..).zip(&ids).filter(|(_, id)| **id == prompt.token_id);
+        let labels: Vec<u32> = marked.map(|(at, _)| at + u32::from(prompt.after)).collect();
+        let window = Window {
+            words: &words,
+            labels: Labels::At(&labels),
+            ..Window::new(&[1], &ids)
+        };
+        let found = values(&engine, &[window]);
+        let expected = case["scores"].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+            if matches!(gliner.head, GlinerHead::Span { .. }) {
+                let (stretch, width) = (place / labels.len(), shape[1] as usize);
+                if stretch / width + stretch % width >= words.len() {
+                    assert_eq!(*found, 0.0, "beyond the last word");
+                    continue;
+                }
+            }
+            let expected = expected.as_f64().unwrap() as f32;
+            let difference = (found - expected).abs();
+            assert!(difference.is_finite(), "{found} at {place}");
+            worst = worst.max(difference);
+            (apart, norm, count) = (apart + difference.powi(2), norm + expected.powi(2), count + 1);
+        }
+    }
+    assert!(count > 0);
+    (worst, (apart / norm).sqrt())
+}
+
 /// The families that have adapters in `tests/fixtures`.
 pub const ADAPTED: [&str; 4] = ["bert", "deberta-v2", "modernbert", "roberta"];
 
@@ -122,11 +171,11 @@ fn shared<D: Device>(engine: &GpuEngine<D>, models: &[u64], batches: usize, boun
             .collect();
         let batch: Vec<Window<'_>> = windows.iter().map(|(of, ids)| Window::new(of, ids)).collect();
         let alone = windows.iter().flat_map(|(of, ids)| {
-            let alone = |model: &u64| engine.forward(&[Window::new(&[*model], ids)], &token()).unwrap();
+            let alone = |model: &u64| values(engine, &[Window::new(&[*model], ids)]);
             of.iter().flat_map(alone).collect::<Vec<f32>>()
         });
         let alone: Vec<f32> = alone.collect();
-        let apart = difference(&engine.forward(&batch, &token()).unwrap(), &alone);
+        let apart = difference(&values(engine, &batch), &alone);
         let of: Vec<&Vec<u64>> = windows.iter().map(|(of, _)| of).collect();
         assert!(apart < bound, "{apart} apart, models of windows: {of:?}");
     }
@@ -165,7 +214,7 @@ pub fn adapters<D: Device>(device: D, fixtures: &Path, family: &str, bound: f32,
             .map(|(number, case)| Window::new(std::slice::from_ref(number), &case.ids))
             .collect();
         let expected: Vec<f32> = parts.iter().flat_map(|(_, case)| case.logits.clone()).collect();
-        let apart = difference(&engine.forward(&windows, &token()).unwrap(), &expected);
+        let apart = difference(&values(&engine, &windows), &expected);
         assert!(apart < bound, "{family}: {apart}, all together");
     };
     together(&all);
@@ -214,10 +263,7 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
         const MODELS: [&[u64]; 3] = [&[2], &[3, 1], &[1, 2, 3]];
         let windows = ids.iter().zip(MODELS.iter().cycle());
         let batch: Vec<Window<'_>> = windows.map(|(ids, models)| Window::new(models, ids)).collect();
-        engines
-            .iter()
-            .map(|engine| engine.forward(&batch, &token()).unwrap())
-            .collect()
+        engines.iter().map(|engine| values(engine, &batch)).collect()
     };
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
     let difference = norm(&mut logits[0].iter().zip(&logits[1]).map(|(a, b)| a - b));

@@ -13,7 +13,7 @@ use std::time::Instant;
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Precision, Window};
 
-use super::{Random, adapt, load, random_ids, scratch, token, write_adapter};
+use super::{Random, Scored, adapt, load, random_ids, scratch, token, write_adapter};
 use crate::{Arg, Device, DeviceError, GpuEngine, Kind, Launch, Recorded, Values};
 
 /// How often everything is done of which the time is taken.
@@ -38,6 +38,8 @@ pub struct Profiled<D: Device> {
     inner: D,
     /// The sequences of a batch, and their length.
     shape: (usize, usize),
+    /// Words and labels of each.
+    scored: (f64, f64),
     on: Arc<AtomicBool>,
     spent: Arc<Mutex<BTreeMap<String, Spent>>>,
     /// One float, which is waited for.
@@ -55,10 +57,15 @@ pub struct Buffer<B> {
 impl<D: Device> Profiled<D> {
     /// For batches of so many sequences of one length.
     pub fn new(inner: D, shape: (usize, usize)) -> Self {
+        let (words, labels) = (
+            (shape.1 - shape.1 / 5).div_ceil(2),
+            shape.1.div_ceil(5).div_ceil(4),
+        );
         Self {
             probe: inner.upload(Values::Floats(&[0.0])).unwrap(),
             inner,
             shape,
+            scored: (words as f64, labels as f64),
             on: Arc::default(),
             spent: Arc::default(),
             scratch: Mutex::default(),
@@ -129,6 +136,23 @@ impl<D: Device> Profiled<D> {
                 int(5) * (2.0 * int(7) + int(8)) * element,
                 2.0 * int(5) * int(7) * int(8),
             ),
+            // Each block reads all weights of its direction for each word; what L2 gives of them is the floor.
+            "recur" | "recur_together" => {
+                let (words, half) = (self.scored.0, int(7));
+                let weights = rows * 2.0 * words * 4.0 * half * half * element;
+                let operations = int(6) * words * 2.0 * 8.0 * half * half;
+                (weights + int(6) * words * 10.0 * half * element, operations)
+            }
+            "stretches" => {
+                let (count, (words, labels)) = (self.shape.0 as f64, self.scored);
+                let scores = count * words * int(10) * labels;
+                let moved = count * (2.0 * words * int(8) + labels * int(9)) * element;
+                (moved + 4.0 * scores, scores * 2.0 * int(7))
+            }
+            // Whole segments.
+            "sift" => (4.0 * 2048.0 * rows, 0.0),
+            "meet" => (moved(2.0 * self.scored.1 * int(6)), 0.0),
+            "score_words" => (moved(self.scored.1 * int(9)), 6.0 * rows * self.scored.1 * int(9)),
             _ => {
                 let width = name.rsplit('_').next().and_then(|width| width.parse().ok());
                 let (heads, kv_heads) = (int(5), int(6));
@@ -355,7 +379,8 @@ pub fn floors<D: Device>(
         fs::remove_dir_all(&folder).unwrap();
     }
     let windows = ids.iter().zip(models.chunks(1).cycle());
-    let batch: Vec<Window<'_>> = windows.map(|(ids, model)| Window::new(model, ids)).collect();
+    let scored = Scored::of(&checkpoint, length);
+    let batch: Vec<Window<'_>> = windows.map(|(ids, model)| scored.window(model, ids)).collect();
     for measured in [false, true] {
         on.store(measured, Ordering::Relaxed);
         engine.forward(&batch, &token()).unwrap();

@@ -9,7 +9,7 @@ use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Load, Window};
 use mednerd_model::Adapter;
 
-use super::{adapt, load, random_ids, scratch, token, write_adapter};
+use super::{Scored, adapt, load, random_ids, scratch, token, write_adapter};
 use crate::{Device, GpuEngine};
 
 /// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
@@ -17,7 +17,8 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
     let ids = random_ids(&checkpoint, 7, &vec![length; sequences]);
-    let batch: Vec<Window<'_>> = ids.iter().map(|ids| Window::new(&[1], ids)).collect();
+    let scored = Scored::of(&checkpoint, length);
+    let batch: Vec<Window<'_>> = ids.iter().map(|ids| scored.window(&[1], ids)).collect();
     (sequences * length) as f64 / median(&engine, &[&batch], times)
 }
 

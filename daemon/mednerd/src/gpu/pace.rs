@@ -18,10 +18,19 @@ const ATTENTION: f64 = 4096.0;
 /// Batches of a size that are remembered: the longest of them stands for the 99th percentile.
 const KEPT: usize = 64;
 
-/// What a sequence costs, in tokens of a short one.
-pub(super) fn cost(length: usize) -> f64 {
+/// Pairs of a word and a label that cost as much as a token of a small model, more or less. Scores of a request with hundreds of labels take
+/// as long as its tokens.
+const PAIRS: usize = 64;
+
+/// What it costs to score so many pairs of a word and a label, in tokens.
+pub(super) fn scored(pairs: usize) -> usize {
+    pairs / PAIRS
+}
+
+/// What a sequence costs that has so many pairs of a word and a label, in tokens of a short one.
+pub(super) fn cost(length: usize, pairs: usize) -> f64 {
     let length = length as f64;
-    length * (1.0 + length / ATTENTION)
+    length * (1.0 + length / ATTENTION) + scored(pairs) as f64
 }
 
 /// How often a window is computed for models with these shares of their own: what the one with the least shares with the others is

@@ -5,6 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mednerd_gpu::protocol::Values;
+
+use super::pace::scored;
 use crate::models::Sequence;
 
 /// Who waits for windows of one document.
@@ -15,9 +18,9 @@ pub trait Client: Send + Sync {
     /// When that will be of no use any more.
     fn deadline(&self) -> Instant;
 
-    /// What each of the models gives for a window, in their order: logits, or the hidden states that were asked. And the window's
-    /// share of the time that they took.
-    fn computed(self: Arc<Self>, window: usize, values: Vec<Vec<f32>>, time: Duration);
+    /// What each of the models gives for a window, in their order: logits of tokens, or scores of words. And the window's share of the
+    /// time that they took.
+    fn computed(self: Arc<Self>, window: usize, values: Vec<Values>, time: Duration);
 
     /// No GPU computes this window: the CPU shall. Also for windows that nobody waits for any more.
     fn lost(self: Arc<Self>, window: usize);
@@ -64,19 +67,24 @@ pub struct Item {
 impl Item {
     /// Tokens, once for each pass.
     pub fn tokens(&self) -> usize {
-        tokens(&self.sequence.ids, self.passes)
+        (self.sequence.ids.len() as f64 * self.passes).ceil() as usize
+    }
+
+    /// What it costs, in tokens.
+    pub fn size(&self) -> usize {
+        size(&self.sequence, self.passes)
     }
 
     /// Hands over what each of its models gives, and its share of the time that they took.
-    pub fn deliver(mut self, values: Vec<Vec<f32>>, time: Duration) {
+    pub fn deliver(mut self, values: Vec<Values>, time: Duration) {
         if let Some(client) = self.client.take() {
             client.computed(self.window, values, time);
         }
     }
 }
 
-fn tokens(ids: &[u32], passes: f64) -> usize {
-    (ids.len() as f64 * passes).ceil() as usize
+fn size(sequence: &Sequence, passes: f64) -> usize {
+    ((sequence.ids.len() + scored(sequence.pairs())) as f64 * passes).ceil() as usize
 }
 
 /// Gives it back where it was not delivered, whatever became of its batch.
@@ -136,7 +144,7 @@ impl Queue {
             }
             let passes = passes(&document.models).filter(|_| base.is_none_or(|base| base == document.base));
             let next = passes.and_then(|passes| {
-                let next = tokens(&document.windows.front()?.1.ids, passes);
+                let next = size(&document.windows.front()?.1, passes);
                 let fits = batch.is_empty() || total + next <= budget(document.base);
                 let window = fits.then(|| document.windows.pop_front());
                 Some((window.flatten()?, passes))
@@ -153,7 +161,7 @@ impl Queue {
                 passes,
                 client: Some(Arc::clone(&document.client)),
             };
-            total += item.tokens();
+            total += item.size();
             batch.push(item);
             // Behind those that have not had their turn.
             self.push(document);
@@ -168,6 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::models::Labels;
 
     struct Waits(bool);
 
@@ -178,7 +187,7 @@ mod tests {
         fn deadline(&self) -> Instant {
             Instant::now() + Duration::from_secs(60)
         }
-        fn computed(self: Arc<Self>, _: usize, _: Vec<Vec<f32>>, _: Duration) {}
+        fn computed(self: Arc<Self>, _: usize, _: Vec<Values>, _: Duration) {}
         fn lost(self: Arc<Self>, _: usize) {}
     }
 
@@ -189,8 +198,14 @@ mod tests {
             models: models.into(),
             windows: windows
                 .map(|(index, length)| {
-                    let (ids, rows) = (vec![1; *length], Vec::new());
-                    (index, Sequence { ids, rows })
+                    let ids = vec![1; *length];
+                    (
+                        index,
+                        Sequence {
+                            ids,
+                            ..Sequence::default()
+                        },
+                    )
                 })
                 .collect(),
             client: Arc::new(Waits(wanted)),
@@ -208,6 +223,22 @@ mod tests {
         (0..3).for_each(|_| queue.push(document(1, &[1, 2, 3], &[10; 2], true)));
         let batch = queue.take(|_| 60, |_| Some(1.5), &mut Vec::new());
         assert_eq!(batch.iter().map(Item::tokens).collect::<Vec<_>>(), [15; 4]);
+    }
+
+    #[test]
+    fn scores_for_many_labels_count_like_tokens() {
+        let mut queue = Queue::default();
+        for _ in 0..3 {
+            let mut document = document(1, &[1], &[100], true);
+            for (_, sequence) in &mut document.windows {
+                sequence.words = (20..84).collect();
+                sequence.labels = Labels::At((0..20).collect());
+            }
+            queue.push(document);
+        }
+        let batch = queue.take(|_| 240, each_alone, &mut Vec::new());
+        assert_eq!(batch.iter().map(Item::size).collect::<Vec<_>>(), [120; 2]);
+        assert_eq!(batch[0].tokens(), 100);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use mednerd_gpu::protocol::{Batch, Fault, Load, Reply, Request, Window};
+use mednerd_gpu::protocol::{Batch, Fault, Labels, Load, Reply, Request, Values, Window};
 use mednerd_worker::{CallError, Worker};
 
 use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
 use super::{Phase, Served, Shared, Source, State, Wanted, passes};
-use crate::models::{Model, Reference, Sequence, Unusable};
+use crate::models::{self, Model, Reference, Sequence, Unusable};
 use crate::sync::lock;
 
 /// How long a model may take to load.
@@ -104,13 +104,14 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Ser
         match try_batch(shared, index, worker, serves, &batch) {
             Ok(logits) => {
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
-                let each = begun.elapsed().div_f64(tokens.max(1) as f64);
+                let size: usize = batch.iter().map(Item::size).sum();
+                let each = begun.elapsed().div_f64(size.max(1) as f64);
                 shared.counts.batches.fetch_add(1, Ordering::Relaxed);
                 shared.counts.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
                 for (item, logits) in batch.into_iter().zip(logits) {
                     match logits {
                         Some(logits) => {
-                            let time = each.mul_f64(item.tokens() as f64);
+                            let time = each.mul_f64(item.size() as f64);
                             item.deliver(logits, time);
                         }
                         None => lose(shared, vec![item]),
@@ -119,10 +120,10 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Ser
             }
             Err(Failure::OutOfMemory) if batch.len() > 1 => {
                 shared.counts.halved.fetch_add(1, Ordering::Relaxed);
-                let tokens: usize = batch.iter().map(Item::tokens).sum();
+                let size: usize = batch.iter().map(Item::size).sum();
                 let model = batch.first().and_then(|item| item.models.first());
                 if let Some(served) = model.and_then(|model| serves.get(model)) {
-                    shared.with_pace(index, &served.model, |pace| pace.shrink(tokens));
+                    shared.with_pace(index, &served.model, |pace| pace.shrink(size));
                 }
                 let half = batch.split_off(batch.len() / 2);
                 left.push(half);
@@ -159,7 +160,7 @@ fn try_batch(
     worker: &Worker,
     serves: &HashMap<u64, Served>,
     items: &[Item],
-) -> Result<Vec<Option<Vec<Vec<f32>>>>, Failure> {
+) -> Result<Vec<Option<Vec<Values>>>, Failure> {
     let windows: Vec<Window<'_>> = items
         .iter()
         .map(|item| window(&item.models, &item.sequence))
@@ -172,12 +173,12 @@ fn try_batch(
         models
     };
     let least = Some(shared.engine.gpu_call);
-    let logits = forward(shared, index, worker, serves, least, &windows, &checked)?;
-    let mut logits = logits.into_iter();
+    let values = forward(shared, index, worker, serves, least, &windows, &checked)?;
+    let mut values = values.into_iter();
     let rows = items.iter().map(|item| {
-        let of_models: Vec<Vec<f32>> = logits.by_ref().take(item.models.len()).collect();
-        let finite = of_models.iter().flatten().all(|logit| logit.is_finite());
-        finite.then_some(of_models)
+        let of_models: Vec<Values> = values.by_ref().take(item.models.len()).collect();
+        let mut all = of_models.iter().flat_map(Values::values);
+        all.all(|value| value.is_finite()).then_some(of_models)
     });
     Ok(rows.collect())
 }
@@ -193,7 +194,7 @@ fn forward(
     least: Option<Duration>,
     windows: &[Window<'_>],
     checked: &[u64],
-) -> Result<Vec<Vec<f32>>, Failure> {
+) -> Result<Vec<Values>, Failure> {
     let mut batch = Batch::default();
     windows.iter().for_each(|window| batch.push(*window));
     let known = |number: &u64| {
@@ -202,18 +203,20 @@ fn forward(
     };
     let mut checks: Vec<(u64, &Sequence, &Vec<f32>)> = checked.iter().filter_map(known).collect();
     // Models over one base read a text alike.
-    checks.sort_by_key(|(_, sequence, _)| *sequence);
+    checks.sort_by(|(_, one, _), (_, other, _)| one.ids.cmp(&other.ids));
     for alike in checks.chunk_by(|(_, a, _), (_, b, _)| a == b) {
         let models: Vec<u64> = alike.iter().map(|(number, ..)| *number).collect();
         if let Some((_, sequence, _)) = alike.first() {
             batch.push(window(&models, sequence));
         }
     }
-    let (mut widths, mut price) = (Vec::new(), 0.0);
+    let (mut expected, mut price) = (Vec::new(), 0.0);
     for asked in batch.windows().ok_or(Failure::Failed)? {
-        price += cost(asked.ids.len()) * passes(serves, asked.models).ok_or(Failure::Failed)?;
+        let pairs = asked.words.len().saturating_mul(asked.labels.count());
+        price += cost(asked.ids.len(), pairs) * passes(serves, asked.models).ok_or(Failure::Failed)?;
         let models = asked.models.iter().filter_map(|model| serves.get(model));
-        widths.extend(models.map(|served| served.model.columns() * asked.answers()));
+        let counts = models.map(|served| served.model.columns().saturating_mul(asked.answers()));
+        expected.extend(counts.map(|count| (count, asked.floor)));
     }
     let first = batch.models.first().and_then(|models| models.first());
     let model = first
@@ -224,25 +227,19 @@ fn forward(
         _ => LONGEST,
     };
     let begun = Instant::now();
-    let values = match call(worker, &Request::Forward(batch), allowed) {
+    let mut values = match call(worker, &Request::Forward(batch), allowed) {
         Ok(Reply::Values(values)) => values,
         Ok(_) => return Err(Failure::Broken("it answered another question".to_owned())),
         Err(failure) => return Err(failure),
     };
     let time = begun.elapsed();
-    if values.len() != widths.iter().sum::<usize>() {
+    let mut pairs = values.iter().zip(&expected);
+    if values.len() != expected.len() || !pairs.all(|(values, (count, floor))| values.fits(*count, *floor)) {
         return Err(Failure::Broken("it sent another number of values".to_owned()));
     }
-    let mut rest = values.as_slice();
-    let mut logits: Vec<Vec<f32>> = Vec::with_capacity(widths.len());
-    for width in widths {
-        let (row, after) = rest.split_at_checked(width).unwrap_or_default();
-        logits.push(row.to_vec());
-        rest = after;
-    }
-    let known = logits.split_off(logits.len().saturating_sub(checks.len()));
+    let known = values.split_off(values.len().saturating_sub(checks.len()));
     for ((_, _, expected), found) in checks.iter().zip(known) {
-        if !agree(&found, expected, shared.engine.gpu_precision.tolerance()) {
+        if !agree(found.values(), expected, shared.engine.gpu_precision.tolerance()) {
             shared.counts.wrong.fetch_add(1, Ordering::Relaxed);
             return Err(Failure::Broken(
                 "what it gives for a known sequence is wrong".to_owned(),
@@ -252,7 +249,7 @@ fn forward(
     if let (Some(model), Some(_)) = (model, least) {
         shared.with_pace(index, model, |pace| pace.note(price, time));
     }
-    Ok(logits)
+    Ok(values)
 }
 
 /// A sequence as the worker is asked for it.
@@ -260,7 +257,15 @@ fn window<'a>(models: &'a [u64], sequence: &'a Sequence) -> Window<'a> {
     Window {
         models,
         ids: &sequence.ids,
-        rows: &sequence.rows,
+        words: &sequence.words,
+        floor: sequence.floor,
+        labels: match &sequence.labels {
+            models::Labels::At(places) => Labels::At(places),
+            models::Labels::Encoded(set) => Labels::Encoded {
+                count: set.len(),
+                vectors: set.vectors(),
+            },
+        },
     }
 }
 
@@ -487,7 +492,7 @@ fn check(shared: &Shared, index: usize, worker: &Worker, number: u64, served: &S
     let agrees = found
         .iter()
         .zip(checks)
-        .all(|(found, (_, expected))| agree(found, expected, tolerance));
+        .all(|(found, (_, expected))| agree(found.values(), expected, tolerance));
     if agrees {
         return Ok(());
     }
