@@ -47,6 +47,7 @@ done)
 name = "clinical-terms"
 path = "$PWD/packaging/terms"
 score_percent = 90
+misspelt_percent = 80
 sure_percent = 90
 models_percent = 80
 [plugin_policy]

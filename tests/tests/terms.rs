@@ -139,7 +139,7 @@ fn shipped() -> Site {
     let site = Site::new(&Config::default());
     let path = root().join("packaging/terms");
     let table = format!(
-        "[[terms]]\nname = \"clinical-terms\"\npath = \"{}\"\nsure_percent = 90\n",
+        "[[terms]]\nname = \"clinical-terms\"\npath = \"{}\"\nmisspelt_percent = 70\nsure_percent = 90\n",
         path.display()
     );
     site.write("mednerd.toml", &(Config::default().toml() + &table));
@@ -193,6 +193,48 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
 }
 
 #[test]
+fn the_shipped_lists_know_what_was_meant_and_what_is_right() {
+    let daemon = shipped().start();
+    let find = |text: &str| {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let names = answer.entities.iter();
+        names
+            .map(|entity| (entity.text.clone(), entity.score))
+            .collect::<Vec<_>>()
+    };
+    for (text, misspelt) in [
+        (
+            "The pt is known for diaebtes mellitus and atrial fibrilltaion, with pneumnoia now; started on metfomrin.",
+            &[
+                "diaebtes mellitus",
+                "atrial fibrilltaion",
+                "pneumnoia",
+                "metfomrin",
+            ][..],
+        ),
+        (
+            "Die Patientin wurde mit einer Pankreatits und mit Vorhofflimern aufgenommen und hat keine Schmezren.",
+            &["Pankreatits", "Vorhofflimern", "Schmezren"],
+        ),
+        (
+            "La paciente presenta una neumonía con fibrilacion auriuclar y toma metfromina desde hace un año.",
+            &["fibrilacion auriuclar", "metfromina"],
+        ),
+    ] {
+        let found = find(text);
+        for name in misspelt {
+            assert!(
+                found.contains(&((*name).to_owned(), 0.7)),
+                "{name} is not among {found:?}"
+            );
+        }
+    }
+    let text =
+        "In addition she was looking at her moderate ability to identify the numbers, with hypertension.";
+    assert_eq!(find(text), [("hypertension".to_owned(), 0.8)]);
+}
+
+#[test]
 fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
     let folder = root().join("packaging/terms");
     let mut lists = 0;
@@ -209,6 +251,7 @@ fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
                 fields[1].to_owned(),
                 fields[0].to_lowercase().trim_start_matches('*').to_owned(),
                 fields[0].to_owned(),
+                fields[2].to_owned(),
             )
         };
         let keys: Vec<_> = text.lines().skip(1).map(key).collect();
@@ -222,5 +265,5 @@ fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
             );
         }
     }
-    assert_eq!(lists, 8);
+    assert_eq!(lists, 9);
 }

@@ -160,14 +160,15 @@ impl Page {
         models.retain(|Mention { task, span }| self.is_asked(*task) || !hidden.covers(span.begin, span.end));
         let names = found.names.into_iter().filter_map(|name| {
             let rule = self.terms.get(name.list)?.list.rule();
+            let score = if name.misspelt { rule.misspelt } else { rule.score };
             let span = Span {
                 begin: name.begin,
                 end: name.end,
                 label: name.label,
-                score: rule.score,
+                score,
             };
             let task = self.models.len() + name.list;
-            (rule.score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
+            (score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
         beside(&self.text, merge(models), names.collect())
     }

@@ -108,6 +108,8 @@ pub struct List {
 pub struct Rule {
     /// The score of what it has.
     pub score: f32,
+    /// The score of what it has but for a letter; 0 where that is not looked for.
+    pub misspelt: f32,
     /// From this score on what a model has stands where it overlaps a name of its label.
     pub sure: f32,
     /// What models have of its labels needs this score, where the request names none.
@@ -147,11 +149,14 @@ impl List {
         let digest = hexadecimal(&hasher.finalize());
         let rule = Rule {
             score: share(wanted.score_percent),
+            misspelt: share(wanted.misspelt_percent),
             sure: share(wanted.sure_percent),
             least: share(wanted.models_percent),
         };
+        let is_tolerant = wanted.misspelt_percent > 0;
         let mut before = known.into_iter().filter(|list| list.digest == digest).peekable();
         let terms = before.peek().map(|list| Arc::clone(&list.terms));
+        let terms = terms.filter(|terms| terms.is_tolerant() == is_tolerant);
         if let Some(same) = before.find(|list| list.rule == rule) {
             return Ok(Arc::clone(same));
         }
@@ -165,7 +170,7 @@ impl List {
                 if terms.is_empty() {
                     return Err(ListError::Empty { path: path.clone() });
                 }
-                Arc::new(terms)
+                Arc::new(if is_tolerant { terms.tolerant() } else { terms })
             }
         };
         Ok(Arc::new(Self {
@@ -330,6 +335,7 @@ mod tests {
             path: path.to_owned(),
             default: true,
             score_percent,
+            misspelt_percent: 0,
             sure_percent: 90,
             models_percent: 70,
             place: config::Place {

@@ -347,6 +347,8 @@ pub struct Terms {
     pub default: bool,
     /// The score of what is found, in percent.
     pub score_percent: usize,
+    /// The score of what is found but for one wrong letter in a word, in percent; 0 where it is not to be found.
+    pub misspelt_percent: usize,
     /// From this score on, in percent, what a model has stands where it overlaps a shorter name of its label.
     pub sure_percent: usize,
     /// What models have of its labels needs this score, in percent, where the request names none.
@@ -709,11 +711,13 @@ impl Model {
 impl Terms {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
-        let (mut score_percent, mut sure_percent, mut models_percent) = (80, 0, 0);
+        let (mut score_percent, mut misspelt_percent) = (80, 0);
+        let (mut sure_percent, mut models_percent) = (0, 0);
         let named = section.required("name", |section| section.name("name", &mut name));
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.boolean("default", &mut default);
         section.size("score_percent", 1..=100, &mut score_percent);
+        section.size("misspelt_percent", 0..=100, &mut misspelt_percent);
         section.size("sure_percent", 0..=100, &mut sure_percent);
         section.size("models_percent", 0..=100, &mut models_percent);
         let place = section.place();
@@ -723,6 +727,7 @@ impl Terms {
             path,
             default,
             score_percent,
+            misspelt_percent,
             sure_percent,
             models_percent,
             place,
@@ -1031,11 +1036,12 @@ mod tests {
 
     #[test]
     fn lists_of_names_have_a_score_and_no_model_s_name() {
-        let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nscore_percent = 95\nsure_percent = 90\nmodels_percent = 70\n";
+        let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nscore_percent = 95\nmisspelt_percent = 60\nsure_percent = 90\nmodels_percent = 70\n";
         let terms = load(&[("mednerd.toml", list)]).unwrap().terms;
         assert!(terms[0].path.ends_with("ward.tsv"));
         assert_eq!((terms[0].score_percent, terms[0].default), (95, false));
         assert_eq!((terms[0].models_percent, terms[0].sure_percent), (70, 90));
+        assert_eq!(terms[0].misspelt_percent, 60);
         let model = "[[models]]\nname = \"ward\"\npath = \"/a\"\n";
         let text = format!("{model}{list}[[terms]]\nscore_percent = 101\n");
         let problems = load(&[("mednerd.toml", &text)]).unwrap_err();

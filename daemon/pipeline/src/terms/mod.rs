@@ -3,9 +3,11 @@
 //!
 //! Words are compared without case, accents and the endings of their language, by the languages that the text is in. Where names
 //! overlap, the one that begins first is found, and of those the longest. A name may join others of a label: "renal" and "acute" belong to
-//! the disease that they stand next to. Nothing is learnt, and the same text gives the same always.
+//! the disease that they stand next to. A list may be [tolerant](Terms::tolerant) of one wrong letter in a word. Nothing is learnt, and the
+//! same text gives the same always.
 
 mod search;
+mod spelling;
 mod stems;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-pub use search::{Found, Name, find};
+pub use search::{Found, Name, find, meant};
+use spelling::Spelling;
 use stems::stem;
 use words::{Words, is_in_capitals};
 
@@ -24,6 +27,8 @@ use crate::languages::{CODES, Languages};
 
 /// The label of names that mean nothing.
 const HIDING: &str = "-";
+/// The label of words that are right as they are, and nothing more.
+const RIGHT: &str = "=";
 /// Words of a name at most.
 const MOST_WORDS: usize = 16;
 /// Bytes of a name or label at most.
@@ -44,7 +49,8 @@ const BEFORE_ENDING: usize = 3;
 pub struct Term<'a> {
     /// The name; behind a leading `*`, how a single word ends. Up to six letters in capitals are found in capitals alone, and up to two in both cases as they are.
     pub name: &'a str,
-    /// What it is found as; empty where it only joins others, `-` where nothing in it is to be found: "eye contact".
+    /// What it is found as; empty where it only joins others, `-` where nothing in it is to be found: "eye contact"; `=` for words that are
+    /// not another one misspelt: "addition" is no "addiction".
     pub label: &'a str,
     /// A code of ISO 639-1, of the seven that texts are told apart by; empty for a name that is the same in all.
     pub language: &'a str,
@@ -132,6 +138,14 @@ struct Table {
     endings: HashMap<u64, u16>,
     /// The lengths that endings have, in bytes.
     lengths: Vec<usize>,
+    /// The words of all names.
+    spelling: Spelling,
+}
+
+impl Table {
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.endings.is_empty() && self.spelling.is_empty()
+    }
 }
 
 /// A list of names. `Send + Sync`.
@@ -145,6 +159,7 @@ pub struct Terms {
     known: HashMap<Vec<Meaning>, u16>,
     count: usize,
     languages: Languages,
+    tolerant: bool,
 }
 
 impl Terms {
@@ -184,7 +199,10 @@ impl Terms {
         if term.label.is_empty() && term.joins.is_empty() {
             return Err(TermError::Nothing);
         }
-        let label = self.label(term.label)?;
+        let label = match term.label {
+            RIGHT => None,
+            label => self.label(label)?,
+        };
         let written = || folded.written(0, count.saturating_sub(1), true);
         let case = match (ending, term.label == HIDING) {
             (true, _) => Case::Any,
@@ -197,15 +215,32 @@ impl Terms {
             joins: self.label(term.joins)?,
             case,
         };
-        self.insert(&folded, language, meaning, ending);
+        let is_meant = !ending && ![HIDING, RIGHT].contains(&term.label);
+        let mut take = |words: &Words<'_>| {
+            self.note_words(words, language, is_meant);
+            if (meaning.label, meaning.joins) != (None, None) {
+                self.insert(words, language, meaning, ending);
+            }
+        };
+        take(&folded);
         // Without umlauts, as keyboards abroad write them.
         if language.is_none_or(|language| CODES.get(language) == Some(&"de")) && name.contains(UMLAUTS) {
             let spelt = spelt_out(name);
-            self.insert(&Words::new(&spelt), language, meaning, ending);
+            take(&Words::new(&spelt));
         }
-        self.count += 1;
+        self.count += usize::from(term.label != RIGHT);
         self.languages |= language.map_or(0, |language| 1 << language);
         Ok(())
+    }
+
+    /// Takes in words by themselves.
+    fn note_words(&mut self, words: &Words<'_>, language: Option<usize>, is_meant: bool) {
+        let bit = language.map_or(0, |language| 1 << language);
+        if let Some(table) = self.tables.get_mut(language.unwrap_or(CODES.len())) {
+            for at in 0..words.words.len() {
+                table.spelling.add(words.word(at), is_meant, bit);
+            }
+        }
     }
 
     fn insert(&mut self, words: &Words<'_>, language: Option<usize>, meaning: Meaning, ending: bool) {
@@ -289,14 +324,31 @@ impl Terms {
             .filter(|label| *label != HIDING)
     }
 
-    /// How many names there are.
+    /// The same list, which also takes a word with one wrong letter for a word of its names, where there is one such word alone in all lists that
+    /// are searched, or several that are alike, and none of the lists has the word as it is. Words of less than seven letters must be right.
+    #[must_use]
+    pub fn tolerant(mut self) -> Self {
+        self.tolerant = true;
+        for (place, table) in self.tables.iter().enumerate() {
+            // Lest the first text waits for it.
+            table.spelling.near(bit(place));
+        }
+        self
+    }
+
+    /// Whether a word may have a wrong letter.
+    pub fn is_tolerant(&self) -> bool {
+        self.tolerant
+    }
+
+    /// How many names there are; words that are just right are none.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.tables.iter().all(Table::is_empty)
     }
 
     /// The languages of names that belong to one.
@@ -310,7 +362,7 @@ impl Terms {
         let place = size_of::<(u64, u64)>();
         let of = |table: &Table| {
             let places = table.longest.capacity() + table.names.capacity() + table.endings.capacity();
-            places * place
+            places * place + table.spelling.memory_bytes()
         };
         self.tables.iter().map(of).sum()
     }
@@ -321,6 +373,11 @@ impl Terms {
             .into_iter()
             .flatten()
     }
+}
+
+/// The language of a table; 0 for that of names that belong to none.
+fn bit(place: usize) -> Languages {
+    if place < CODES.len() { 1 << place } else { 0 }
 }
 
 const UMLAUTS: [char; 6] = ['ä', 'ö', 'ü', 'Ä', 'Ö', 'Ü'];

@@ -1,9 +1,11 @@
 //! Names of several lists in a text, as if they were one list.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::spelling::{is_one_letter_off, may_be_misspelt};
 use super::words::Words;
-use super::{BEFORE_ENDING, Form, HIDING, Table, Terms, mix};
+use super::{BEFORE_ENDING, Form, HIDING, Table, Terms, bit, mix};
 use crate::cover::Cover;
 use crate::languages::{ALL, CODES, GERMANIC, Languages, Telling};
 
@@ -21,6 +23,8 @@ pub struct Name {
     pub label: Arc<str>,
     /// Which of the lists has it, counted from 0.
     pub list: usize,
+    /// Whether a word of it has a wrong letter.
+    pub misspelt: bool,
 }
 
 /// What a text has of lists.
@@ -67,6 +71,7 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
     }
     let mut search = Search::new(text, lists);
     let is_told = search.tell();
+    search.respell();
     let mut found: Vec<Match> = Vec::new();
     for first in 0..search.words.words.len() {
         for source in &search.sources {
@@ -93,6 +98,7 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
             end,
             label: Arc::clone(search.labels.get(found.label?)?),
             list: found.list,
+            misspelt: search.words.are_misspelt(found.first, found.last),
         })
     });
     let mut names: Vec<Name> = names.collect();
@@ -102,6 +108,15 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
         names,
         hidden: hidden.collect(),
     }
+}
+
+/// What these lists take a word of a language for, where they take it for another with a wrong letter.
+pub fn meant(word: &str, language: &str, lists: &[&Terms]) -> Option<String> {
+    let search = Search::new(word, lists);
+    let place = CODES.iter().position(|code| *code == language)?;
+    let word = search.words.word(0);
+    let is_one = search.words.words.len() == 1 && may_be_misspelt(word);
+    is_one.then(|| search.meant(word, bit(place)).map(str::to_owned))?
 }
 
 impl<'a> Search<'a> {
@@ -120,11 +135,11 @@ impl<'a> Search<'a> {
             });
             places.push(own.collect());
             let tables = list.tables.iter().enumerate();
-            let tables = tables.filter(|(_, table)| !(table.names.is_empty() && table.endings.is_empty()));
+            let tables = tables.filter(|(_, table)| !table.is_empty());
             sources.extend(tables.map(|(place, table)| Source {
                 number,
                 list,
-                language: if place < CODES.len() { 1 << place } else { 0 },
+                language: bit(place),
                 table,
             }));
         }
@@ -170,6 +185,47 @@ impl<'a> Search<'a> {
         let undecided = self.words.words.iter_mut().filter(|word| word.spoken == ALL);
         undecided.for_each(|word| word.spoken = spoken);
         found.retain(|found| found.language == 0 || self.spoken(found.first) & found.language != 0);
+    }
+
+    /// Reads words that a tolerant list has but for a letter as they were meant.
+    fn respell(&mut self) {
+        if !self.sources.iter().any(|source| source.list.tolerant) {
+            return;
+        }
+        let mut known: HashMap<(&str, Languages), Option<&str>> = HashMap::new();
+        let mut meant = Vec::new();
+        for at in 0..self.words.words.len() {
+            let (word, spoken) = (self.words.word(at), self.spoken(at));
+            if may_be_misspelt(word) {
+                let right = *known
+                    .entry((word, spoken))
+                    .or_insert_with(|| self.meant(word, spoken));
+                meant.extend(right.map(|right| (at, right.to_owned())));
+            }
+        }
+        self.words.respell(&meant);
+    }
+
+    /// The word that one which no list has may be meant to be, where there is one.
+    fn meant<'s>(&'s self, word: &'s str, spoken: Languages) -> Option<&'s str> {
+        let sources = || {
+            let sources = self.sources.iter();
+            sources.filter(move |source| source.language == 0 || source.language & spoken != 0)
+        };
+        if sources().any(|source| source.table.spelling.knows(word, source.language)) {
+            return None;
+        }
+        let tolerant = sources().filter(|source| source.list.tolerant);
+        let meant = tolerant.flat_map(|source| source.table.spelling.meant(word, source.language));
+        let mut meant: Vec<(&str, u32)> = meant.collect();
+        // The commonest first, and of equally common ones always the same.
+        meant.sort_by(|(one, names), (other, others)| (others, one).cmp(&(names, other)));
+        let (first, _) = *meant.first()?;
+        // Lists have ways to write a word, wrong ones among them, that are alike.
+        let mut others = meant.iter().filter(|(other, _)| *other != first);
+        others
+            .all(|(other, _)| is_one_letter_off(first, other))
+            .then_some(first)
     }
 
     fn spoken(&self, at: usize) -> Languages {

@@ -200,3 +200,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_word_with_a_wrong_letter_is_the_one_that_was_meant() {
+    let lines = || {
+        list(&[
+            ("diabetes mellitus", "Disease", "en", ""),
+            ("hypertension", "Disease", "en", ""),
+            ("chronic", "", "en", "Disease"),
+            ("addiction", "Disease", "en", ""),
+            ("addition", "=", "en", ""),
+            ("contrast", "Chemical", "en", ""),
+            ("contact", "Disease", "en", ""),
+            ("hypertensoin", "Disease", "en", ""),
+            ("pulmonary hypertension", "Disease", "en", ""),
+            ("Leberzirrhose", "Disease", "de", ""),
+        ])
+    };
+    let text = "The patient has chornic diabtes mellitus and HYPERTENSON in addition, no Leberzirhose, contract; see the hypertention of her.";
+    let exact = find(text, &[&lines()]);
+    assert!(exact.names.is_empty(), "{exact:?}");
+    let tolerant = lines().tolerant();
+    let names = find(text, &[&tolerant]).names;
+    let texts: Vec<&str> = names.iter().map(|name| &text[name.begin..name.end]).collect();
+    assert_eq!(texts, ["chornic diabtes mellitus", "HYPERTENSON", "hypertention"]);
+    assert!(names.iter().all(|name| name.misspelt));
+    let right = find("The patient has hypertension and the addiction.", &[&tolerant]);
+    assert_eq!(right.names.iter().filter(|name| !name.misspelt).count(), 2);
+    assert_eq!(
+        meant("Hypertention", "en", &[&tolerant]).as_deref(),
+        Some("hypertension")
+    );
+    assert_eq!(meant("hypertention", "de", &[&tolerant]), None);
+    // What another list knows is right.
+    let other = list(&[("hypertention", "=", "en", "")]);
+    let names = find(text, &[&tolerant, &other]).names;
+    assert_eq!(names.len(), 2);
+    assert!(other.len() == 0 && !other.is_empty() && other.labels().next().is_none());
+}

@@ -23,6 +23,8 @@ pub(super) struct Word {
     /// Whether it begins a line.
     pub(super) begins_line: bool,
     pub(super) capitals: bool,
+    /// Whether it is read as another word, which was meant.
+    misspelt: bool,
     /// The languages that it tells of.
     pub(super) tells: Languages,
     /// Those that its line is in.
@@ -75,6 +77,7 @@ impl<'t> Words<'t> {
                 hyphened: before.is_some() && gap.chars().all(is_hyphen) && !gap.is_empty(),
                 begins_line: broken > 0,
                 capitals: is_in_capitals(bare.unwrap_or(word)),
+                misspelt: false,
                 tells,
                 spoken: 0,
             });
@@ -89,6 +92,30 @@ impl<'t> Words<'t> {
         self.folded
             .get(begin.map_or(0, |word| word.end)..end)
             .unwrap_or_default()
+    }
+
+    /// Reads some words, in their order, as others, folded.
+    pub(super) fn respell(&mut self, meant: &[(usize, String)]) {
+        if meant.is_empty() {
+            return;
+        }
+        let mut folded = String::with_capacity(self.folded.len() + meant.len());
+        let mut meant = meant.iter().peekable();
+        let mut begin = 0;
+        for (at, word) in self.words.iter_mut().enumerate() {
+            let own = self.folded.get(begin..word.end).unwrap_or_default();
+            begin = word.end;
+            let other = meant.next_if(|(other, _)| *other == at);
+            word.misspelt = other.is_some();
+            folded.push_str(other.map_or(own, |(_, other)| other));
+            word.end = folded.len();
+        }
+        self.folded = folded;
+    }
+
+    pub(super) fn are_misspelt(&self, first: usize, last: usize) -> bool {
+        let words = self.words.get(first..=last).unwrap_or_default();
+        words.iter().any(|word| word.misspelt)
     }
 
     /// A word as names of a form are compared.
