@@ -121,6 +121,8 @@ struct Content {
     terms: Terms,
     /// Lines that are allowed and probably not meant.
     doubts: Told<String>,
+    /// Lines that give a name another label.
+    twice: Told<String>,
     /// The labels that names join, each with the first line that has it.
     joined: Vec<(String, PathBuf, usize)>,
 }
@@ -214,6 +216,17 @@ impl List {
     /// The names.
     pub fn terms(&self) -> &Terms {
         &self.content.terms
+    }
+
+    /// Where a name gets another label, which it is found as too, in words; `None` where none does.
+    pub fn twice(&self) -> Option<String> {
+        let twice = &self.content.twice;
+        let first = twice.first.join("; ");
+        let more = match twice.more {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        (!first.is_empty()).then(|| format!("names with two labels are found as both: {first}{more}"))
     }
 
     /// What is allowed in it and probably not meant, beside `all` lists.
@@ -393,9 +406,16 @@ impl Content {
             };
             match self.terms.add(term) {
                 Ok(alike) => {
-                    if let Some(doubt) = doubts.of(alike, line, term.label) {
-                        self.doubts
-                            .push(format!("{}, line {line}: {doubt}", path().display()));
+                    match doubts.of(alike, line, term.label) {
+                        Some(Beside::Other) => {
+                            let name = path().file_name().unwrap_or_default().display().to_string();
+                            self.twice.push(format!("{name}, line {line}"));
+                        }
+                        Some(Beside::Hiding(doubt)) => {
+                            self.doubts
+                                .push(format!("{}, line {line}: {doubt}", path().display()));
+                        }
+                        None => {}
                     }
                     let is_known = self.joined.iter().any(|(label, ..)| label == term.joins);
                     if !is_known && !term.joins.is_empty() {
@@ -413,6 +433,14 @@ impl Content {
     }
 }
 
+/// What a line is beside one that names the same.
+enum Beside {
+    /// Another label, which may well be meant.
+    Other,
+    /// One of the two hides what the other is to find, in words.
+    Hiding(String),
+}
+
 /// The lines of a file so far, by what they name.
 #[derive(Default)]
 struct Doubts {
@@ -421,8 +449,8 @@ struct Doubts {
 }
 
 impl Doubts {
-    /// What may be wrong with a line beside one that names the same. A name that is found may join others in a line of its own.
-    fn of(&mut self, alike: u64, line: usize, label: &str) -> Option<String> {
+    /// What a line is beside one that names the same. A name that is found may join others in a line of its own.
+    fn of(&mut self, alike: u64, line: usize, label: &str) -> Option<Beside> {
         if label.is_empty() {
             return None;
         }
@@ -440,15 +468,13 @@ impl Doubts {
         };
         match (hides(other), hides(own)) {
             _ if other == own => None,
-            (false, false) => Some(format!(
-                "gives the name of line {before} another label, and it is found as both; take one of the two out where that is not meant"
-            )),
-            (true, _) => Some(format!(
+            (false, false) => Some(Beside::Other),
+            (true, _) => Some(Beside::Hiding(format!(
                 "gives a label to the name that line {before} hides, so that it is never found; take one of the two out"
-            )),
-            (_, true) => Some(format!(
+            ))),
+            (_, true) => Some(Beside::Hiding(format!(
                 "hides the name that line {before} gives a label, so that it is never found; take one of the two out"
-            )),
+            ))),
         }
     }
 }
@@ -606,7 +632,6 @@ mod tests {
         )];
         let told = all[0].list.warnings(&all);
         let expected = [
-            (4, "the name of line 2 another label"),
             (5, "the name that line 3 hides"),
             (6, "hides the name that line 2 gives a label"),
             (9, "the label \"Disorder\""),
@@ -618,9 +643,11 @@ mod tests {
                 "{told}"
             );
         }
+        let twice = all[0].list.twice().unwrap();
+        assert!(twice.ends_with("found as both: a.tsv, line 4"), "{twice}");
         // Files and lists may hide what others have, and join it.
         let more = [list("b.tsv", &["gout\t-", "ankle\tDisorder"]), all[0].clone()];
-        assert_eq!(all[0].list.warnings(&more).len(), 3);
-        assert_eq!(more[0].list.warnings(&more).len(), 3);
+        assert_eq!(all[0].list.warnings(&more).len(), 2);
+        assert_eq!(more[0].list.warnings(&more).len(), 2);
     }
 }
