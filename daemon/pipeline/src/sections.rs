@@ -279,13 +279,12 @@ impl Line<'_> {
             begin: slash - own.len(),
             end: slash,
         };
+        let stands_free = before.len() > own.len() && behind.next() == Some(' ');
         // "Hepatitis A/ B" is none.
-        (matches!(own, "A" | "S" | "O" | "E" | "C" | "B" | "P" | "LO")
-            && before.len() > own.len()
-            && behind.next() == Some(' ')
-            && !(behind.next().is_some_and(char::is_uppercase)
-                && !behind.next().is_some_and(char::is_alphanumeric)))
-        .then_some(Mark { heading, name: None })
+        let capital = behind.next().is_some_and(char::is_uppercase);
+        let alone = capital && !behind.next().is_some_and(char::is_alphanumeric);
+        let is_known = matches!(own, "A" | "S" | "O" | "E" | "C" | "B" | "P" | "LO");
+        (is_known && stands_free && !alone).then_some(Mark { heading, name: None })
     }
 
     /// Whether a dash that stands free begins behind this byte.

@@ -556,7 +556,8 @@ impl Sentence {
         let (next, ends) = (self.word(hit.words.end), self.ends(hit.words.end));
         match hit.name {
             // "Fever? No."
-            "?" => !self.is_apart(hit.words.start) && !(is_answer(next) && self.ends(hit.words.end + 1)),
+            "?" if is_answer(next) && self.ends(hit.words.end + 1) => false,
+            "?" => !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
             "nein" | "nee" => ends,
             "no" | "non" | "nao" => {
