@@ -2,14 +2,16 @@
 """Scores a running daemon on the gold notes, by language and aggregation. Python's standard library only.
 
     tests/gold/evaluate.py --socket /run/mednerd/mednerd.sock [--models a,b] [--aggregation simple,first] [--by kind]
-                           [--visits ../shared/data/notes]
+                           [--visits ../shared/data/notes] [--wrap 72 [--hyphens]]
 
 It is `mednerd-train evaluate` (see `sdk/python/mednerd_train/scoring.py` for what exact and relaxed mean) with what is
 particular to these notes: gold `drug` and `chemical` are together a model's "Chemical", of drugs alone the recall is told, and what
-AnatEM calls anatomy and these notes call a disease counts neither way. Only types that the models name are scored.
+AnatEM calls anatomy and these notes call a disease counts neither way. Only types that the models name are scored. With `--wrap` the
+recall of the mentions that go over a line's end is told as well.
 """
 
 import argparse
+import re
 import sys
 from collections import defaultdict
 from contextlib import closing
@@ -21,7 +23,7 @@ import visits
 sys.path.append(str(gold.HERE.parents[1] / "sdk/python"))
 from mednerd_train.daemon import Client  # noqa: E402
 from mednerd_train.data import Span  # noqa: E402
-from mednerd_train.scoring import EXACT, RELAXED, Scores  # noqa: E402
+from mednerd_train.scoring import ALL, EXACT, RELAXED, Scores  # noqa: E402
 
 #: What the notes' types, and the labels of models in lower case, are called in the tables.
 NAMES = {
@@ -36,6 +38,28 @@ NAMES = {
 }
 
 
+def wrap(note, columns, hyphens):
+    """The note with its lines broken at so many columns, between words or, with `hyphens`, within those of seven letters and more."""
+    text, places = "", []
+    for number, line in enumerate(note["text"].split("\n")):
+        if number:
+            places.append(len(text))
+            text += "\n"
+        column = 0
+        for word in re.findall(r"\s+|\S+", line):
+            cut = min(columns - column - 1, len(re.match(r"[^\W\d_]*", word)[0]) - 3)
+            fits = word.isspace() or column == 0 or column + len(word) <= columns
+            if not fits and hyphens and cut > 2 and re.fullmatch(r"[^\W\d_]{7,}\W*", word):
+                places += range(len(text), len(text) + cut)
+                text, word, column = text + word[:cut] + "-\n", word[cut:], 0
+            elif not fits and text.endswith(" ") and not text.endswith("  "):
+                text, column = text[:-1] + "\n", 0
+            places += range(len(text), len(text) + len(word))
+            text, column = text + word, column + len(word)
+    mentions = [(places[begin], places[end - 1] + 1, kind) for begin, end, kind in note["mentions"]]
+    return note | {"text": text, "mentions": mentions}
+
+
 def found_in(note, answer):
     """What a model found, in the tables' names; labels that are not scored keep theirs."""
     found = {Span(e["begin"], e["end"], NAMES.get(e["label"].lower(), e["label"])) for e in answer}
@@ -45,17 +69,22 @@ def found_in(note, answer):
 
 def print_scores(notes, answers, wanted):
     """The table of some notes, and the recall of drugs."""
-    scores, drugs = Scores(), Scores()
+    scores, drugs, broken = Scores(), Scores(), Scores()
     for note, answer in zip(notes, answers):
         marked = {Span(begin, end, NAMES[kind]) for begin, end, kind in note["mentions"]}
         found = found_in(note, answer)
         scores.add(*({span for span in spans if span.label in wanted} for spans in (marked, found)))
+        over = [{span for span in spans if "\n" in note["text"][span.begin : span.end]} for spans in (marked, found)]
+        broken.add(*({span for span in spans if span.label in wanted} for spans in over))
         taken = {Span(begin, end, "Chemical") for begin, end, kind in note["mentions"] if kind == "drug"}
         drugs.add(taken, {span for span in found if span.label == "Chemical"})
     print(scores.table())
     if "Chemical" in wanted:
         exact, relaxed = (drugs.total(match)["Chemical"] for match in (EXACT, RELAXED))
         print(f"\nOf {exact.gold} drugs alone: recall {exact.recall:.3f}, relaxed {relaxed.recall:.3f}.")
+    over = broken.total(EXACT)[ALL]
+    if over.gold:
+        print(f"Of {over.gold} mentions over a line's end: precision {over.precision:.3f}, recall {over.recall:.3f}.")
 
 
 def main():
@@ -65,11 +94,15 @@ def main():
     parser.add_argument("--aggregation", default="simple,first")
     parser.add_argument("--visits", type=Path, help="the visit notes of visits.py instead, whose texts are in this folder")
     parser.add_argument("--by", choices=("kind", "language"), help="a table for each instead of English and other")
+    parser.add_argument("--wrap", type=int, metavar="COLUMNS", help="the notes with lines of at most so many columns")
+    parser.add_argument("--hyphens", action="store_true", help="with --wrap: words are divided there")
     options = parser.parse_args()
     models = {"models": options.models.split(",")} if options.models else {}
     groups = defaultdict(list)
     notes = visits.notes(options.visits) if options.visits else gold.notes(gold.HERE / "notes")
     for note in notes:
+        if options.wrap:
+            note = wrap(note, options.wrap, options.hyphens)
         english = "English" if note["language"] == "en" else "other languages"
         groups[note[options.by] if options.by else english].append(note)
     for aggregation in options.aggregation.split(","):

@@ -149,6 +149,11 @@ fn shipped() -> Site {
 #[test]
 fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
     let daemon = shipped().start();
+    let told = String::from_utf8(daemon.site().validate().stdout).unwrap();
+    assert!(
+        told.contains("terms \"clinical-terms\": ") && !told.contains("warning: terms"),
+        "{told}"
+    );
     for (text, expected) in [
         (
             "The pt is a 70 yo with COPD, known AF and L knee pain; denies SOB. Started on apixaban and given Tylenol.",
@@ -159,8 +164,14 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
             &["akuter Pankreatitis", "VHF", "Rueckenschmerzen", "ASS"],
         ),
         (
-            "Le patient est suivi pour une HTA et une insuffisance rénale chronique, sous furosémide, sans dyspnée.",
-            &["HTA", "insuffisance rénale chronique", "furosémide", "dyspnée"],
+            "Le patient est suivi pour une HTA, un AIT et une insuffisance rénale chronique, sous furosémide, sans dyspnée.",
+            &[
+                "HTA",
+                "AIT",
+                "insuffisance rénale chronique",
+                "furosémide",
+                "dyspnée",
+            ],
         ),
         (
             "La paciente es diabética, con HTA y disnea de esfuerzo desde hace un mes, en tratamiento con metformina.",

@@ -1,5 +1,6 @@
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
@@ -149,17 +150,38 @@ fn a_full_disk_takes_nothing_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let mut trail = Trail::open(folder.path(), key()).unwrap();
     trail.append(&entry(1), 1 << 20, false).unwrap();
-    trail.probe().unwrap();
+    trail.probe(Duration::ZERO).unwrap();
     let path = folder.path().join("audit.ndjson");
     let aside = folder.path().join("aside");
     fs::rename(&path, &aside).unwrap();
     fs::remove_file(&aside).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(trail.probe().is_err());
+    // Seen at once, however short ago it was written to.
+    assert!(trail.probe(Duration::MAX).is_err());
+    assert!(trail.probe(Duration::MAX).is_err());
     assert!(trail.append(&entry(2), 1 << 20, false).is_err());
     fs::remove_dir(&path).unwrap();
-    trail.probe().unwrap();
+    trail.probe(Duration::MAX).unwrap();
     assert_eq!(trail.append(&entry(2), 1 << 20, false).unwrap().seq, 2);
+}
+
+#[test]
+fn what_is_known_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trail = Trail::open(folder.path(), key()).unwrap();
+    let file = fs::File::options()
+        .append(true)
+        .open(folder.path().join("audit.ndjson"))
+        .unwrap();
+    let mut is_tried = |believed| {
+        file.set_modified(UNIX_EPOCH).unwrap();
+        trail.probe(believed).unwrap();
+        file.metadata().unwrap().modified().unwrap() != UNIX_EPOCH
+    };
+    assert!(is_tried(Duration::MAX), "nothing was written yet");
+    assert!(!is_tried(Duration::MAX));
+    assert!(is_tried(Duration::ZERO));
+    assert_eq!(file.metadata().unwrap().len(), 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -54,6 +55,8 @@ pub struct Trail {
     dirty: bool,
     /// `None` after something went wrong: the next record opens it again.
     open: Option<Open>,
+    /// When it was last written to; `None` where that has failed since.
+    written: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -94,6 +97,7 @@ impl Trail {
             }),
             dirty: false,
             open: Some(open),
+            written: None,
         })
     }
 
@@ -115,9 +119,7 @@ impl Trail {
         let chain = self.key.chain(&line);
         line.extend_from_slice(format!("{CHAIN_TAIL}{chain}\"}}\n").as_bytes());
         let appended = self.write(&line, record.seq, max_bytes, durable);
-        if appended.is_err() {
-            self.open = None;
-        }
+        self.note(&appended);
         appended?;
         self.last = Written {
             seq: record.seq,
@@ -126,21 +128,36 @@ impl Trail {
         Ok(self.last.clone())
     }
 
-    /// Whether a record could be written now, found out by trying; leaves nothing behind.
+    /// Whether a record could be written now. Where one was, or this was found out, less than `believed` ago and nothing has failed
+    /// since, only whether the file is still there; else found out by trying, which takes the disk's time and leaves nothing
+    /// behind.
     ///
     /// # Errors
     /// What the system says.
-    pub fn probe(&mut self) -> io::Result<()> {
+    pub fn probe(&mut self, believed: Duration) -> io::Result<()> {
+        if self.written.is_some_and(|at| at.elapsed() < believed) {
+            let found = self.opened().map(drop);
+            if found.is_err() {
+                self.note(&found);
+            }
+            return found;
+        }
         let tried = self.opened().and_then(|open| {
             let written = open.file.write_all(&[b' '; 4096]);
             let undone = open.file.set_len(open.length);
             written.and(undone)?;
             open.file.sync_data()
         });
-        if tried.is_err() {
+        self.note(&tried);
+        tried
+    }
+
+    /// What came of writing to the file.
+    fn note(&mut self, written: &io::Result<()>) {
+        self.written = written.is_ok().then(Instant::now);
+        if written.is_err() {
             self.open = None;
         }
-        tried
     }
 
     /// The last record.

@@ -1,6 +1,6 @@
 //! The formats of `annotate`: each takes one answered document after the other and writes it.
 
-use mednerd_client::api::{AnnotateResponse, Assertion, AssertionKind, Concept, Engine, OffsetUnit};
+use mednerd_client::api::{AnnotateResponse, Assertion, Concept, Engine, OffsetUnit};
 use serde::Serialize;
 
 use crate::cli::Format;
@@ -171,17 +171,8 @@ fn block(document: &Document, answer: &AnnotateResponse, labels: &mut Labels, st
 
 /// What the note says of an entity, for a person.
 pub fn said_of(assertions: &[Assertion]) -> String {
-    let kinds: Vec<&str> = assertions
-        .iter()
-        .map(|assertion| match assertion.kind {
-            AssertionKind::Negated => "negated",
-            AssertionKind::Uncertain => "uncertain",
-            AssertionKind::Hypothetical => "hypothetical",
-            AssertionKind::Historical => "historical",
-            AssertionKind::Family => "family",
-        })
-        .collect();
-    kinds.join(", ")
+    let kinds = assertions.iter().map(|assertion| assertion.kind.to_string());
+    kinds.collect::<Vec<_>>().join(", ")
 }
 
 /// Concepts for a person: id and name of each, best first.
@@ -277,6 +268,8 @@ pub fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mednerd_client::api::AssertionKind;
+
     use super::*;
 
     #[test]
@@ -313,6 +306,19 @@ mod tests {
         }
         assert_eq!(count(1, "entity", "entities"), "1 entity");
         assert_eq!(count(0, "entity", "entities"), "0 entities");
+    }
+
+    #[test]
+    fn what_is_said_is_named_as_answers_name_it() {
+        let said = [AssertionKind::Negated, AssertionKind::Family].map(|kind| Assertion {
+            kind,
+            cue: String::new(),
+        });
+        assert_eq!(said_of(&said), "negated, family");
+        assert_eq!(
+            json(&said[0].kind, false).unwrap(),
+            format!("\"{}\"", said[0].kind)
+        );
     }
 
     #[test]

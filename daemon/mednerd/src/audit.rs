@@ -17,6 +17,8 @@ use crate::sync::lock;
 
 /// How long a record may be in memory alone where `audit.sync` is `periodic`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it is believed of a trail that was written to that it can be.
+const BELIEVED: Duration = Duration::from_secs(5);
 
 /// The audit trail of a daemon.
 pub struct Audit {
@@ -133,9 +135,13 @@ impl Audit {
         !self.failing.load(Ordering::Relaxed) || self.probe()
     }
 
-    /// Whether a record can be written, found out by trying.
+    /// Whether a record can be written, found out by trying where that is not known.
     fn probe(&self) -> bool {
-        let tried = lock(&self.trail).probe();
+        let believed = match self.failing.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => BELIEVED,
+        };
+        let tried = lock(&self.trail).probe(believed);
         self.tell(tried.as_ref().err());
         tried.is_ok()
     }
@@ -198,7 +204,8 @@ pub fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
     }
 }
 
-/// Whether documents are answered as far as the trail goes, found out by trying; takes the disk's time.
+/// Whether documents are answered as far as the trail goes, found out by trying where nothing was written to it for some seconds; then it
+/// takes the disk's time.
 ///
 /// # Errors
 /// [`ApiError::AuditUnavailable`]

@@ -440,6 +440,10 @@ impl Generation {
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
         warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));
+        for named in &self.terms {
+            let told = named.list.warnings(&self.terms).into_iter();
+            warnings.extend(told.map(|told| format!("terms \"{}\": {told}", named.name)));
+        }
         warnings
     }
 
@@ -623,7 +627,7 @@ impl<'a> Change<'a> {
                         list,
                     });
                 }
-                Err(error) => problems.push(problem(&error)),
+                Err(errors) => problems.extend(errors.iter().map(|error| problem(error))),
             }
         }
         lists

@@ -226,7 +226,12 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
             true => "hides or joins what others find".to_owned(),
             false => format!("finds {}", labels.join(", ")),
         };
-        format!("terms \"{}\": {} names, {finds}", named.name, terms.len())
+        let twice = named
+            .list
+            .twice()
+            .map(|twice| format!("; {twice}"))
+            .unwrap_or_default();
+        format!("terms \"{}\": {} names, {finds}{twice}", named.name, terms.len())
     });
     let plugins = generation.plugins.iter().map(|plugin| {
         let signer = plugin.info().signed_by;

@@ -1,12 +1,14 @@
 //! Lists of names, read from files: one for each `[[terms]]` of the configuration.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mednerd_pipeline::terms::{HIDING, RIGHT};
 use mednerd_pipeline::{Span, Term, TermError, Terms};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +18,8 @@ use crate::page::hexadecimal;
 
 /// A list's files are never larger, together.
 const MOST_BYTES: u64 = 1 << 30;
+/// Lines that are named, of those that are wrong, and of those that may be, at most.
+const MOST_TOLD: usize = 10;
 /// The columns that a file may have; the first two must be there.
 const COLUMNS: [&str; 4] = ["name", "label", "language", "joins"];
 
@@ -85,6 +89,14 @@ pub enum ListError {
         /// What is wrong.
         source: TermError,
     },
+    /// Lines beyond those that are named.
+    #[error("{}: has {count} more wrong lines", path.display())]
+    More {
+        /// The file or folder.
+        path: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// Nothing to look for.
     #[error("{}: has no names", path.display())]
     Empty {
@@ -99,8 +111,42 @@ pub struct List {
     pub digest: String,
     /// When it was read.
     pub loaded_at: Timestamp,
-    terms: Arc<Terms>,
+    content: Arc<Content>,
     rule: Rule,
+}
+
+/// What files have.
+#[derive(Default)]
+struct Content {
+    terms: Terms,
+    /// Lines that are allowed and probably not meant.
+    doubts: Told<String>,
+    /// Lines that give a name another label.
+    twice: Told<String>,
+    /// The labels that names join, each with the first line that has it.
+    joined: Vec<(String, PathBuf, usize)>,
+}
+
+/// The first of many things, and how many there are beside them.
+struct Told<T> {
+    first: Vec<T>,
+    more: usize,
+}
+
+impl<T> Default for Told<T> {
+    fn default() -> Self {
+        let (first, more) = (Vec::new(), 0);
+        Self { first, more }
+    }
+}
+
+impl<T> Told<T> {
+    fn push(&mut self, thing: T) {
+        match self.first.len() < MOST_TOLD {
+            true => self.first.push(thing),
+            false => self.more += 1,
+        }
+    }
 }
 
 /// How a list is used.
@@ -131,13 +177,13 @@ impl List {
     /// Reads a file, or all files of a folder that end in `.tsv`; where they are as they were, what is `known` of them is taken over.
     ///
     /// # Errors
-    /// [`ListError`], which names file and line and never a name.
+    /// Every [`ListError`] as far as they are told; they name file and line and never a name.
     pub fn load<'a>(
         wanted: &config::Terms,
         known: impl IntoIterator<Item = &'a Arc<Self>>,
-    ) -> Result<Arc<Self>, ListError> {
+    ) -> Result<Arc<Self>, Vec<ListError>> {
         let path = &wanted.path;
-        let files = read(path)?;
+        let files = read(path).map_err(|error| vec![error])?;
         let mut hasher = Sha256::new();
         for (file, bytes) in &files {
             let name = file.file_name().unwrap_or_default().as_encoded_bytes();
@@ -155,35 +201,56 @@ impl List {
         };
         let is_tolerant = wanted.misspelt_percent > 0;
         let mut before = known.into_iter().filter(|list| list.digest == digest).peekable();
-        let terms = before.peek().map(|list| Arc::clone(&list.terms));
-        let terms = terms.filter(|terms| terms.is_tolerant() == is_tolerant);
+        let content = before.peek().map(|list| Arc::clone(&list.content));
+        let content = content.filter(|content| content.terms.is_tolerant() == is_tolerant);
         if let Some(same) = before.find(|list| list.rule == rule) {
             return Ok(Arc::clone(same));
         }
-        let terms = match terms {
-            Some(terms) => terms,
-            None => {
-                let mut terms = Terms::default();
-                for (file, bytes) in &files {
-                    take(&mut terms, file, bytes)?;
-                }
-                if terms.is_empty() {
-                    return Err(ListError::Empty { path: path.clone() });
-                }
-                Arc::new(if is_tolerant { terms.tolerant() } else { terms })
-            }
+        let content = match content {
+            Some(content) => content,
+            None => Arc::new(Content::new(path, &files, is_tolerant)?),
         };
         Ok(Arc::new(Self {
             digest,
             loaded_at: now(),
-            terms,
+            content,
             rule,
         }))
     }
 
     /// The names.
     pub fn terms(&self) -> &Terms {
-        &self.terms
+        &self.content.terms
+    }
+
+    /// Where a name gets another label, which it is found as too, in words; `None` where none does.
+    pub fn twice(&self) -> Option<String> {
+        let twice = &self.content.twice;
+        let first = twice.first.join("; ");
+        let more = match twice.more {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        (!first.is_empty()).then(|| format!("names with two labels are found as both: {first}{more}"))
+    }
+
+    /// What is allowed in it and probably not meant, beside `all` lists.
+    pub fn warnings(&self, all: &[NamedList]) -> Vec<String> {
+        let doubts = &self.content.doubts;
+        let given = |label: &str| {
+            let mut labels = all.iter().flat_map(|named| named.list.terms().labels());
+            labels.any(|given| given.eq_ignore_ascii_case(label))
+        };
+        let joined = self.content.joined.iter();
+        let joined = joined.filter(|(label, ..)| !given(label)).map(|(label, path, line)| {
+            let path = path.display();
+            format!("{path}, line {line}: joins names of the label \"{label}\", and no line of any list gives that label")
+        });
+        let mut warnings: Vec<String> = doubts.first.iter().cloned().chain(joined).collect();
+        if doubts.more > 0 {
+            warnings.push(format!("{} more lines like these", doubts.more));
+        }
+        warnings
     }
 
     /// How it is used.
@@ -193,7 +260,7 @@ impl List {
 
     /// Whether something that a model has found is sure enough to stand beside the list.
     pub fn lets_stand(&self, span: &Span) -> bool {
-        let mut labels = self.terms.labels();
+        let mut labels = self.content.terms.labels();
         span.score >= self.rule.least || !labels.any(|label| label.eq_ignore_ascii_case(&span.label))
     }
 }
@@ -264,63 +331,161 @@ fn cell(field: &str) -> Cow<'_, str> {
     })
 }
 
-/// Takes in the lines of a file. Empty ones are left out, and before the header those that begin with `#`.
-fn take(terms: &mut Terms, path: &Path, bytes: &[u8]) -> Result<(), ListError> {
-    let path = || path.to_owned();
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        ListError::Encoding { path: path(), line }
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines = (1..).zip(text.lines());
-    let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
-    let Some((first, header)) = lines.find(|(_, line)| !line.starts_with('#')) else {
-        return Ok(());
-    };
-    let header: Vec<String> = header
-        .split('\t')
-        .map(|field| cell(field).to_lowercase())
-        .collect();
-    let place = |column: &str| header.iter().position(|own| own == column);
-    let is_known = |(at, own): (usize, &String)| COLUMNS.contains(&&**own) && place(own) == Some(at);
-    let unknown = header.iter().enumerate().position(|column| !is_known(column));
-    let (Some(name), Some(label), None) = (place("name"), place("label"), unknown) else {
-        return Err(ListError::Header {
-            path: path(),
-            line: first,
-            wrong: match unknown {
-                Some(at) => format!("column {} is none of these, or there twice", at + 1),
-                None => "name or label is missing".to_owned(),
-            },
-        });
-    };
-    let (language, joins) = (place("language"), place("joins"));
-    for (line, fields) in lines {
-        let fields: Vec<Cow<'_, str>> = fields.split('\t').map(cell).collect();
-        // Editors cut white space off the end of a line.
-        if fields.len() > header.len() || fields.len() <= name.max(label) {
-            return Err(ListError::Columns {
+impl Content {
+    /// Reads files.
+    fn new(path: &Path, files: &[(PathBuf, Vec<u8>)], is_tolerant: bool) -> Result<Self, Vec<ListError>> {
+        let mut content = Self::default();
+        let mut wrong = Told::default();
+        for (file, bytes) in files {
+            if let Err(error) = content.take(file, bytes, &mut wrong) {
+                wrong.push(error);
+            }
+        }
+        let path = || path.to_owned();
+        if wrong.more > 0 {
+            wrong.first.push(ListError::More {
                 path: path(),
-                line,
-                found: fields.len(),
-                expected: header.len(),
+                count: wrong.more,
             });
         }
-        let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).map_or("", |field| field);
-        let term = Term {
-            name: field(Some(name)),
-            label: field(Some(label)),
-            language: field(language),
-            joins: field(joins),
-        };
-        terms.add(term).map_err(|source| ListError::Term {
-            path: path(),
-            line,
-            source,
-        })?;
+        if wrong.first.is_empty() && content.terms.is_empty() {
+            wrong.first.push(ListError::Empty { path: path() });
+        }
+        match wrong.first.is_empty() {
+            true if is_tolerant => Ok(Self {
+                terms: content.terms.tolerant(),
+                ..content
+            }),
+            true => Ok(content),
+            false => Err(wrong.first),
+        }
     }
-    Ok(())
+
+    /// Takes in the lines of a file. Empty ones are left out, and before the header those that begin with `#`.
+    fn take(&mut self, path: &Path, bytes: &[u8], wrong: &mut Told<ListError>) -> Result<(), ListError> {
+        let path = || path.to_owned();
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            ListError::Encoding { path: path(), line }
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = (1..).zip(text.lines());
+        let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
+        let Some((first, header)) = lines.find(|(_, line)| !line.starts_with('#')) else {
+            return Ok(());
+        };
+        let header: Vec<String> = header
+            .split('\t')
+            .map(|field| cell(field).to_lowercase())
+            .collect();
+        let place = |column: &str| header.iter().position(|own| own == column);
+        let is_known = |(at, own): (usize, &String)| COLUMNS.contains(&&**own) && place(own) == Some(at);
+        let unknown = header.iter().enumerate().position(|column| !is_known(column));
+        let (Some(name), Some(label), None) = (place("name"), place("label"), unknown) else {
+            return Err(ListError::Header {
+                path: path(),
+                line: first,
+                wrong: match unknown {
+                    Some(at) => format!("column {} is none of these, or there twice", at + 1),
+                    None => "name or label is missing".to_owned(),
+                },
+            });
+        };
+        let (language, joins) = (place("language"), place("joins"));
+        let mut doubts = Doubts::default();
+        for (line, fields) in lines {
+            let fields: Vec<Cow<'_, str>> = fields.split('\t').map(cell).collect();
+            // Editors cut white space off the end of a line.
+            if fields.len() > header.len() || fields.len() <= name.max(label) {
+                wrong.push(ListError::Columns {
+                    path: path(),
+                    line,
+                    found: fields.len(),
+                    expected: header.len(),
+                });
+                continue;
+            }
+            let field = |at: Option<usize>| at.and_then(|at| fields.get(at)).map_or("", |field| field);
+            let term = Term {
+                name: field(Some(name)),
+                label: field(Some(label)),
+                language: field(language),
+                joins: field(joins),
+            };
+            match self.terms.add(term) {
+                Ok(alike) => {
+                    match doubts.of(alike, line, term.label) {
+                        Some(Beside::Other) => {
+                            let name = path().file_name().unwrap_or_default().display().to_string();
+                            self.twice.push(format!("{name}, line {line}"));
+                        }
+                        Some(Beside::Hiding(doubt)) => {
+                            self.doubts
+                                .push(format!("{}, line {line}: {doubt}", path().display()));
+                        }
+                        None => {}
+                    }
+                    let is_known = self.joined.iter().any(|(label, ..)| label == term.joins);
+                    if !is_known && !term.joins.is_empty() {
+                        self.joined.push((term.joins.to_owned(), path(), line));
+                    }
+                }
+                Err(source) => wrong.push(ListError::Term {
+                    path: path(),
+                    line,
+                    source,
+                }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a line is beside one that names the same.
+enum Beside {
+    /// Another label, which may well be meant.
+    Other,
+    /// One of the two hides what the other is to find, in words.
+    Hiding(String),
+}
+
+/// The lines of a file so far, by what they name.
+#[derive(Default)]
+struct Doubts {
+    lines: HashMap<u64, (usize, u16)>,
+    labels: Vec<String>,
+}
+
+impl Doubts {
+    /// What a line is beside one that names the same. A name that is found may join others in a line of its own.
+    fn of(&mut self, alike: u64, line: usize, label: &str) -> Option<Beside> {
+        if label.is_empty() || label == RIGHT {
+            return None;
+        }
+        let known = self.labels.iter().position(|own| own.eq_ignore_ascii_case(label));
+        let own = known.unwrap_or(self.labels.len());
+        if known.is_none() {
+            self.labels.push(label.to_owned());
+        }
+        let own = u16::try_from(own).ok()?;
+        let (before, other) = *self.lines.entry(alike).or_insert((line, own));
+        let hides = |label: u16| {
+            self.labels
+                .get(usize::from(label))
+                .is_some_and(|label| label == HIDING)
+        };
+        match (hides(other), hides(own)) {
+            _ if other == own => None,
+            (false, false) => Some(Beside::Other),
+            (true, _) => Some(Beside::Hiding(format!(
+                "gives a label to the name that line {before} hides, so that it is never found; take one of the two out"
+            ))),
+            (_, true) => Some(Beside::Hiding(format!(
+                "hides the name that line {before} gives a label, so that it is never found; take one of the two out"
+            ))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -329,7 +494,7 @@ mod tests {
 
     use super::*;
 
-    fn load(path: &Path, score_percent: usize, known: &[&Arc<List>]) -> Result<Arc<List>, ListError> {
+    fn load(path: &Path, score_percent: usize, known: &[&Arc<List>]) -> Result<Arc<List>, Vec<ListError>> {
         let wanted = config::Terms {
             name: "ward".to_owned(),
             path: path.to_owned(),
@@ -373,7 +538,7 @@ mod tests {
         let again = load(folder, 80, &[&first]).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         let surer = load(folder, 90, &[&first]).unwrap();
-        assert!(Arc::ptr_eq(&first.terms, &surer.terms) && surer.rule().score > 0.89);
+        assert!(Arc::ptr_eq(&first.content, &surer.content) && surer.rule().score > 0.89);
         write(folder, "b.tsv", b"name\tlabel\nGicht\tDisease\n");
         let changed = load(folder, 80, &[&first]).unwrap();
         assert_ne!(changed.digest, first.digest);
@@ -385,7 +550,8 @@ mod tests {
     fn what_is_no_list_is_refused_by_file_and_line_and_never_quoted() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        assert!(matches!(load(folder, 80, &[]), Err(ListError::None { .. })));
+        let error = |folder: &Path| load(folder, 80, &[]).err().unwrap().remove(0);
+        assert!(matches!(error(folder), ListError::None { .. }));
         for (content, line, expected) in [
             (
                 &b"name\tlabel\nsecret\tDisease\nsec\xffret\tDisease\n"[..],
@@ -412,7 +578,7 @@ mod tests {
             ),
         ] {
             write(folder, "a.tsv", content);
-            let error = load(folder, 80, &[]).err().unwrap().to_string();
+            let error = error(folder).to_string();
             let place = folder.join("a.tsv");
             assert!(
                 error.starts_with(&format!("{}, line {line}: ", place.display())),
@@ -421,8 +587,77 @@ mod tests {
             assert!(error.contains(expected) && !error.contains("secret"), "{error}");
         }
         write(folder, "a.tsv", b"# ours\nname\tlabel\n");
-        assert!(matches!(load(folder, 80, &[]), Err(ListError::Empty { .. })));
+        assert!(matches!(error(folder), ListError::Empty { .. }));
         std::fs::create_dir(folder.join("z.tsv")).unwrap();
-        assert!(matches!(load(folder, 80, &[]), Err(ListError::Io { .. })));
+        assert!(matches!(error(folder), ListError::Io { .. }));
+    }
+
+    #[test]
+    fn all_wrong_lines_are_told_as_far_as_one_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrong = |names: usize| "secret\t\n".repeat(names);
+        let text = format!("name\tlabel\n{}gout\tDisease\ngout\n{}", wrong(2), wrong(9));
+        write(folder.path(), "a.tsv", text.as_bytes());
+        write(folder.path(), "b.tsv", b"label\n");
+        let told = load(folder.path(), 80, &[]).err().unwrap();
+        let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), MOST_TOLD + 1);
+        for (error, line) in told.iter().zip([2, 3, 5, 6, 7, 8, 9, 10, 11, 12]) {
+            assert!(error.contains(&format!("a.tsv, line {line}: ")), "{error}");
+        }
+        let last = told.last().unwrap();
+        assert!(last.ends_with("has 3 more wrong lines"), "{last}");
+    }
+
+    #[test]
+    fn what_is_probably_not_meant_is_told_with_its_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let list = |name: &str, lines: &[&str]| {
+            let text = format!("name\tlabel\tlanguage\tjoins\n{}\n", lines.join("\n"));
+            write(folder, name, text.as_bytes());
+            let list = load(folder, 80, &[]).unwrap();
+            NamedList {
+                name: name.to_owned(),
+                default: true,
+                list,
+            }
+        };
+        let all = [list(
+            "a.tsv",
+            &[
+                "gout\tDisease",
+                "crea\t-\tes",
+                "Gout\tProblem",
+                "crea\tChemical\tes",
+                "gout\t-",
+                // What follows means something.
+                "gout\t-\tnl",
+                "gout\t\t\tdisease",
+                "acute\t\t\tDisorder",
+                "GIT\tAnatomy",
+                "git\t-",
+                "GIT\tanatomy\t\tDisorder",
+            ],
+        )];
+        let told = all[0].list.warnings(&all);
+        let expected = [
+            (5, "the name that line 3 hides"),
+            (6, "hides the name that line 2 gives a label"),
+            (9, "the label \"Disorder\""),
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, (line, words)) in told.iter().zip(expected) {
+            assert!(
+                told.contains(&format!("a.tsv, line {line}: ")) && told.contains(words),
+                "{told}"
+            );
+        }
+        let twice = all[0].list.twice().unwrap();
+        assert!(twice.ends_with("found as both: a.tsv, line 4"), "{twice}");
+        // Files and lists may hide what others have, and join it.
+        let more = [list("b.tsv", &["gout\t-", "ankle\tDisorder"]), all[0].clone()];
+        assert_eq!(all[0].list.warnings(&more).len(), 2);
+        assert_eq!(more[0].list.warnings(&more).len(), 2);
     }
 }

@@ -5,20 +5,25 @@
 //! - at the beginning of a line, behind a number or a bullet, and is followed by a colon;
 //! - alone on a line, with a capital letter first;
 //! - at the beginning of a line, in capitals, and is followed by a wide space or a dash; or
-//! - within a line, behind the end of a sentence or a wide space, with a capital letter first and a colon behind it.
+//! - within a line, behind the end of a sentence or a wide space, or behind what another heading of the line has, with a capital
+//!   letter first and a colon behind it.
 //!
 //! The letters of a SOAP note count where enough of them are there. A section reaches to the next heading. A line of its own
-//! that ends in a colon, or that is written in capitals behind a blank line, and is no known heading, ends a section too, and
+//! that ends in a colon, or that is written in capitals behind a blank line, and is no known heading, ends a section too, and so does a
+//! letter before a slash ("A/" in Dutch) within a line; a history ends where words begin the present ("acude por"); and
 //! what follows is of none: no section is better than a wrong one. Nothing is learnt, so that the same text has the same sections always.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::folding::push_without_accent;
+use crate::folding::{fold, push_without_accent, words};
+use crate::languages::{IT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
 const LONGEST: usize = 64;
+/// Words that a heading within a line is looked for in, before its colon.
+const INLINE: usize = 4;
 
 /// A part of a note under a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +72,82 @@ pub fn sections(text: &str) -> Vec<Section> {
             None => true,
         }
     });
+    // "APP" is the near history in Italian, where "APR" is the remote one.
+    let is = |mark: &Mark, heading: &str| text.get(mark.heading.range()) == Some(heading);
+    if marks.iter().any(|mark| is(mark, "APP"))
+        && (marks.iter().any(|mark| is(mark, "APR")) || languages(text) == IT)
+    {
+        let own = marks.iter_mut().filter(|mark| is(mark, "APP"));
+        own.for_each(|mark| mark.name = Some("history of present illness"));
+    }
     let ends = marks.iter().skip(1).map(|mark| mark.heading.begin);
     let ends = ends.chain([text.len()]);
     let all = marks.iter().zip(ends).filter_map(|(mark, end)| {
+        let name = mark.name?;
+        let content = text
+            .get(mark.heading.end..end)
+            .filter(|_| HISTORIES.contains(&name));
+        let present = content.and_then(present).map(|at| mark.heading.end + at);
         Some(Section {
             heading: mark.heading,
-            end,
-            name: mark.name?,
+            end: present.unwrap_or(end),
+            name,
         })
     });
     all.collect()
 }
+
+/// The sections for what is past.
+pub(crate) const HISTORIES: [&str; 4] = [
+    "past medical history",
+    "past surgical history",
+    "psychiatric history",
+    "obstetric history",
+];
+
+/// Where words begin that what follows is present, behind others.
+fn present(text: &str) -> Option<usize> {
+    static STARTS: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
+        PRESENT
+            .split(',')
+            .map(|words| words.split_whitespace().collect())
+            .collect()
+    });
+    let mut window: Vec<(usize, String)> = Vec::new();
+    for word in words(text) {
+        let mut own = String::new();
+        fold(text.get(word.range()).unwrap_or_default(), &mut own);
+        if window.len() == MOST_STARTING {
+            window.remove(0);
+        }
+        window.push((word.begin, own));
+        for words in STARTS.iter() {
+            let Some(from) = window.len().checked_sub(words.len()) else {
+                continue;
+            };
+            let behind = window.get(from..).unwrap_or_default();
+            if behind.iter().zip(words).all(|((_, own), word)| own == word) {
+                let begin = behind.first().map_or(0, |(begin, _)| *begin);
+                let before = text.get(..begin).unwrap_or_default();
+                if before.contains(char::is_alphanumeric) {
+                    return Some(begin);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The most words of those.
+const MOST_STARTING: usize = 4;
+/// How the present begins behind a history, folded.
+pub(crate) const PRESENT: &str = "presents with, now presents, presents today, presenting today, comes in with, here today for, here for,
+    stellt sich vor, stellt sich nun, stellt sich jetzt, kommt wegen, kommt nun, kommt mit, jetzt vorstellung, aktuell vorstellung,
+    consulte pour, se presente pour, se presente aux, adresse pour, adressee pour, vient pour, consulte ce jour, consulte aux,
+    acude por, acude a urgencias, acude al servicio, acude refiriendo, consulta por, consulta hoy, ingresa por, acude hoy,
+    giunge per, giunge in, accede per, accede in, si presenta per, si presenta in, viene per,
+    komt met, komt nu, komt wegens, komt i, presenteert zich, meldt zich,
+    recorre ao, recorreu ao, recorre por, vem por, recorre a, da entrada por";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
@@ -112,6 +182,8 @@ impl Line<'_> {
         // Where the words that are read began, as long as they may be a heading.
         let mut start = Some(first);
         let (mut last, mut begins) = (' ', false);
+        // Where what the last heading in this line has began.
+        let mut content = None;
         let mut rest = self.slice(first, self.end).char_indices().peekable();
         while let Some((at, c)) = rest.next() {
             let at = first + at;
@@ -122,10 +194,12 @@ impl Line<'_> {
             let wide = c == '\t' || (c == ' ' && next == Some(' '));
             if c == ':' {
                 let known = start.and_then(|start| self.known(start, at));
-                if let Some(mark) = known.filter(|mark| {
+                let known = known.filter(|mark| {
                     mark.heading.begin == first || begins_with_capital(self.slice(mark.heading.begin, at))
-                }) {
+                });
+                if let Some(mark) = known.or_else(|| self.inline(content?, at)) {
                     marks.push(mark);
+                    content = Some(at + 1);
                 } else if start == Some(first) && at + 1 == self.end {
                     self.unknown(first, at, marks);
                 }
@@ -138,6 +212,13 @@ impl Line<'_> {
             {
                 marks.push(mark);
                 start = None;
+            }
+            if c == '/'
+                && content.is_some()
+                && let Some(mark) = self.letter(at)
+            {
+                marks.push(mark);
+                content = Some(at + 1);
             }
             if wide || (c.is_whitespace() && matches!(last, '.' | ';' | '!' | '?' | ')' | ']')) {
                 (start, begins) = (None, true);
@@ -155,6 +236,55 @@ impl Line<'_> {
             }
             _ => {}
         }
+    }
+
+    /// The heading that ends before a colon, behind others' content that begins at a byte.
+    fn inline(&self, content: usize, colon: usize) -> Option<Mark> {
+        let from = content.max(colon.saturating_sub(LONGEST));
+        let from = self.text.ceil_char_boundary(from);
+        let words = self.slice(from, colon).trim_end();
+        let starts = words.rmatch_indices(char::is_whitespace).take(INLINE);
+        let known = starts.filter_map(|(space, gap)| {
+            let begin = from + space + gap.len();
+            let before = self.slice(content, begin).trim_end();
+            let own = self.slice(begin, from + words.len());
+            // "DVT, PE: 2010" is a list, and a heading alone has nothing to end.
+            let listed = before.ends_with(',') && own.len() < 4;
+            let is_one = begins_with_capital(own) && !listed && before.contains(char::is_alphanumeric);
+            is_one.then(|| self.known_or_ending(begin, colon))?
+        });
+        known.last()
+    }
+
+    fn known_or_ending(&self, begin: usize, end: usize) -> Option<Mark> {
+        self.known(begin, end).or_else(|| {
+            let heading = ByteSpan { begin, end };
+            let own = folded(self.slice(begin, end).trim_end());
+            let mut ending = ENDING.split(',').map(str::trim);
+            ending
+                .any(|word| word == own)
+                .then_some(Mark { heading, name: None })
+        })
+    }
+
+    /// A capital letter, or "LO", that stands free before a slash, with something else behind that: "A/ hoest".
+    fn letter(&self, slash: usize) -> Option<Mark> {
+        let from = self
+            .text
+            .ceil_char_boundary(slash.saturating_sub(4).max(self.begin));
+        let before = self.slice(from, slash);
+        let own = before.rsplit(char::is_whitespace).next().unwrap_or_default();
+        let mut behind = self.slice(slash + 1, self.end).chars();
+        let heading = ByteSpan {
+            begin: slash - own.len(),
+            end: slash,
+        };
+        let stands_free = before.len() > own.len() && behind.next() == Some(' ');
+        // "Hepatitis A/ B" is none.
+        let capital = behind.next().is_some_and(char::is_uppercase);
+        let alone = capital && !behind.next().is_some_and(char::is_alphanumeric);
+        let is_known = matches!(own, "A" | "S" | "O" | "E" | "C" | "B" | "P" | "LO");
+        (is_known && stands_free && !alone).then_some(Mark { heading, name: None })
     }
 
     /// Whether a dash that stands free begins behind this byte.
@@ -250,6 +380,10 @@ fn folded(words: &str) -> String {
     folded
 }
 
+/// Headings within a line that end the section before, and are of none.
+const ENDING: &str = "traitement, traitements, ttt, tratamiento, tto, terapia, therapie, tratamento, presentation, now, today,
+    currently, aktuell, actuellement, actualmente, attualmente, atualmente, jetzt, derzeit, maintenant, ahora, adesso, agora, nu, heute, oggi, hoy, hoje, vandaag, clinique, a l entree";
+
 /// The letters of a SOAP note, what each is called until it is known whether it is one, and its section.
 const LETTERS: [(&str, &str, &str); 4] = [
     ("S", "letter S", "subjective"),
@@ -283,7 +417,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("history of present illness", "history of present illness, hpi, history of presenting complaint, hpc, hopc,
         history of presenting illness, present illness, interval history, interval,
         anamnese, aktuelle anamnese, jetzige anamnese, krankheitsanamnese, jetziges leiden,
-        histoire de la maladie, histoire de la maladie actuelle, hdm, enfermedad actual, historia actual,
+        histoire de la maladie, histoire de la maladie actuelle, hdm, enfermedad actual, ea, historia actual,
         historia de la enfermedad actual, anamnesi patologica prossima, anamnesi prossima,
         huidige ziektegeschiedenis, historia da doenca atual, hda, historia da molestia atual, hma"),
     ("past medical history", "past medical history, pmh, pmhx, past medical hx, past med hx, past history, medical history,
@@ -498,6 +632,53 @@ mod tests {
     }
 
     #[test]
+    fn a_history_within_a_line_ends_where_the_present_begins() {
+        const PAST: Option<&str> = Some("past medical history");
+        for (text, past, now, name) in [
+            (
+                "APR: ipertensione, diabete APP: da ieri dispnea",
+                "diabete",
+                "dispnea",
+                Some("history of present illness"),
+            ),
+            ("VG: COPD, DM2 A/ sinds gisteren koorts", "DM2", "koorts", None),
+            ("VG: COPD. LO/ crepitaties", "COPD", "crepitaties", None),
+            ("AP: HTA, DM2, acude por disnea", "DM2", "disnea", None),
+            (
+                "AP: HTA. Sin alergias. Acude a urgencias por disnea",
+                "HTA",
+                "disnea",
+                None,
+            ),
+            (
+                "ANTECEDENTS: HTA, DNID TRAITEMENT: metformine",
+                "DNID",
+                "metformine",
+                None,
+            ),
+            (
+                "ATCD: HTA, IDM 2010 - MOTIF: dyspnée",
+                "IDM",
+                "dyspnée",
+                Some("chief complaint"),
+            ),
+            ("PMH: DVT, PE: 2010, asthma", "PE", "asthma", PAST),
+            ("PMH: hepatitis A/ B, asthma", "hepatitis", "asthma", PAST),
+            (
+                "PMH: asthma Plan: prednisone",
+                "asthma",
+                "prednisone",
+                Some("plan"),
+            ),
+            ("PMH: Surgery: hernia", "PMH", "hernia", PAST),
+            ("PMH: asthma. Presents with cough", "asthma", "cough", None),
+        ] {
+            assert_eq!(name_of(text, past), PAST, "{text}");
+            assert_eq!(name_of(text, now), name, "{text}");
+        }
+    }
+
+    #[test]
     fn what_only_looks_like_one_is_none() {
         for text in [
             "",
@@ -593,7 +774,21 @@ mod tests {
     #[test]
     fn time_is_linear() {
         // Each comparison is of a heading's length at most; counted by what would take minutes if it were not.
-        for part in [":", "Plan ", "A. ", "- ", "PLAN  ", "a", "\t", "((", "PMH: "] {
+        for part in [
+            ":",
+            "Plan ",
+            "A. ",
+            "- ",
+            "PLAN  ",
+            "a",
+            "\t",
+            "((",
+            "PMH: ",
+            "PMH: : ",
+            "PMH: /",
+            "PMH: a A/ ",
+            "PMH: x Plan: ",
+        ] {
             let text = part.repeat(2_000_000 / part.len());
             let first = |text: &str| sections(text).first().map(|section| section.name);
             assert_eq!(first(&text), first(&part.repeat(10)), "{part}");

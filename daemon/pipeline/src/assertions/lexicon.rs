@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use super::Kind;
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
+use crate::sections::PRESENT;
 
 /// What an entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +126,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Negated, FAR, NO), "nao, sem, nega, negam, ausencia de, negativo para, negativa para, nenhum, nenhuma, descarta, descarta se, nunca, livre de, nem, sem evidencia de, sem sinais de, nao ha, nao apresenta"),
     (PT, Cue(Negated, NO, NEAR), "descartado, descartada, excluido, excluida, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, pouco provavel, nao"),
 
+    (ALL, Cue(Negated, NO, NEAR), "n"),
+
     // Uncertain.
     (EN, Cue(Uncertain, FAR, NO), "suspicion of, suspicion for, suspicious for, suspicious of, c/f, i think, think this is, concern for, concerning for, concerns for, concern of, concerned for, question of, query, r/o, rule out, ruling out,
         to rule out, evaluate for, evaluation for, eval for, workup for, work up for, may have, may be, might have, might be, could be, could represent, could reflect, may represent, may reflect, might represent, could have,
@@ -215,6 +218,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Family, FAR, NO), "historia familiar de, historia familiar, antecedentes familiares de, antecedentes familiares"),
 
     // None of these.
+    (ALL, Nothing, "yes/no, y/n, ja/nein, j/n, oui/non, o/n, si/no, s/n, ja/nee, sim/nao"),
     (EN, Nothing, "gram negative, gram neg, triple negative, er negative, pr negative, her2 negative, false negative, coagulase negative, rh negative, rh neg, no change, no changes, no increase, no decrease, no improvement, no significant change, no interval change, no significant interval change,
         not only, not necessarily, not certain whether, without difficulty, not drain, no longer needs, no doubt, no need, not well controlled, not controlled, not adequately controlled, not tolerating, not improving, not improved, not responding, not resolved, has not resolved, not yet resolved,
         not significantly changed, no cause, no cause of, no source of, no reason, non -, not feel, not want, not known to, not aware, no problem with, no problems with, no difficulty with, not worse, no worse, no better, not better, no relief, without relief, not relieved by, not due to, not secondary to,
@@ -231,6 +235,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Nothing, "sem alteracoes, nao so, sem dificuldade, gram negativo, se necessario, se possivel, nao controlada, nao controlado, sem melhora"),
 
     // Ends.
+    (ALL, Stop, PRESENT),
     (EN, Stop, "but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
     (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),

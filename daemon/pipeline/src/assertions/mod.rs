@@ -6,16 +6,18 @@
 //! history. Word lists and rules are our own. Nothing is learnt, so that the same text says the same always, and each finding names
 //! the words that it stands on. What is asked is what the text says, not what is true of the patient.
 
+mod answers;
 mod lexicon;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
 use lexicon::{AND, Entry, LEXICON, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
 use crate::languages::{Languages, languages};
-use crate::sections::Section;
+use crate::sections::{HISTORIES, Section};
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
 
@@ -76,19 +78,30 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
     let languages = languages(text);
     // Where nothing is ticked, nothing is said.
     let is_form = TICKED.iter().any(|form| text.contains(form));
+    let answers = if is_form { answers(text) } else { Vec::new() };
     // By where they begin, as sentences come.
     let mut order: Vec<usize> = (0..mentions.len()).collect();
     order.sort_by_key(|index| mentions.get(*index));
-    let mut waiting = order.into_iter().peekable();
+    let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence::default();
     let mut all = words(text).peekable();
     while let Some(first) = all.next() {
         sentence.clear();
         sentence.push(text, first);
+        let border = border(sections, first.begin);
+        // No sentence ends within a mention.
+        let mut begun = waiting.clone().filter_map(|index| mentions.get(index)).peekable();
+        let mut within = 0;
         while let Some(next) = all.peek()
             && sentence.words.len() < LONGEST
-            && sentence.goes_on(text, *next)
         {
+            while let Some((_, end)) = begun.next_if(|(begin, _)| *begin < next.begin) {
+                within = within.max(*end);
+            }
+            let ends = border.is_some_and(|border| border <= next.begin) || !sentence.goes_on(text, *next);
+            if ends && within <= next.begin {
+                break;
+            }
             sentence.push(text, *next);
             all.next();
         }
@@ -107,9 +120,10 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             .filter_map(|index| mentions.get(*index))
             .map(|(begin, end)| sentence.place(*begin, *end))
             .collect();
-        let said = sentence.said(languages, &places);
+        let said = sentence.said(languages, &places, &answers);
         for ((index, place), said) in here.iter().zip(&places).zip(said) {
-            let begin = mentions.get(*index).map_or(0, |(begin, _)| *begin);
+            let bytes = mentions.get(*index).copied().unwrap_or_default();
+            let begin = bytes.0;
             let mut said: Vec<Assertion> = said;
             said.extend(sentence.year(place));
             // "Mother: diabetes" is no history of the patient's.
@@ -118,11 +132,14 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
                 of_section(text, sections, begin).filter(|found| !others || found.kind == Kind::Family),
             );
             let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
-            if is_form && !feared && stands_behind_empty_box(text, begin) {
-                said.push(Assertion {
-                    kind: Kind::Negated,
-                    cue: BOX,
-                });
+            let mut deny = |cue| {
+                let kind = Kind::Negated;
+                said.push(Assertion { kind, cue });
+            };
+            if is_no(text, &answers, bytes) {
+                deny(TICKED_NO);
+            } else if is_form && !feared && stands_behind_empty_box(text, &answers, begin) {
+                deny(BOX);
             }
             // The nearest cue of each kind comes first.
             said.sort_by_key(|assertion| assertion.kind);
@@ -138,6 +155,14 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
     found
 }
 
+/// Where the next section begins or ends behind a byte.
+fn border(sections: &[Section], at: usize) -> Option<usize> {
+    let next = sections.get(sections.partition_point(|section| section.end <= at))?;
+    Some(next.heading.begin)
+        .filter(|begin| *begin > at)
+        .or(Some(next.end))
+}
+
 /// What the section says that a byte stands in, by its heading, as far as that reaches.
 fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertion> {
     let index = sections.partition_point(|section| section.end <= begin);
@@ -146,10 +171,8 @@ fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertio
         .filter(|section| section.heading.end <= begin)?;
     let name = section.name;
     let kind = match name {
-        "past medical history" | "past surgical history" | "psychiatric history" | "obstetric history" => {
-            Kind::Historical
-        }
         "family history" => Kind::Family,
+        name if HISTORIES.contains(&name) => Kind::Historical,
         _ => return None,
     };
     let mut heading = String::new();
@@ -162,7 +185,7 @@ fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertio
 }
 
 /// Whether a mention stands directly behind a tick box that is empty, or is one of the things between "/" there.
-fn stands_behind_empty_box(text: &str, begin: usize) -> bool {
+fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool {
     let from = text.floor_char_boundary(begin.saturating_sub(BOX_REACH));
     let before = text.get(from..begin).unwrap_or_default();
     let last = |forms: &[&str]| {
@@ -176,6 +199,7 @@ fn stands_behind_empty_box(text: &str, begin: usize) -> bool {
     };
     let between = before.get(place + length..).unwrap_or_default();
     last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
+        && group_at(answers, from + place).is_none()
         && !between.contains(['\n', '\t', ',', ':', ';', '.', '[', '('])
         && !between.contains("   ")
 }
@@ -186,6 +210,8 @@ const TICKED: [&str; 6] = ["[x]", "[X]", "(x)", "(X)", "\u{2611}", "\u{2612}"];
 const BOX_REACH: usize = 28;
 /// What says that something behind one is absent.
 const BOX: &str = "an empty tick box";
+/// What says so of something before boxes for yes and no.
+const TICKED_NO: &str = "no, ticked";
 
 /// Bytes that a history has, at most.
 const HISTORY: usize = 8 << 10;
@@ -285,7 +311,9 @@ impl Sentence {
         if gap.is_empty() {
             return true;
         }
+        let own = text.get(next.range()).unwrap_or_default();
         match between(text, last.end, next.begin) {
+            Break::Sentence if self.before(self.words.len(), 1) == "?" => is_answer(own),
             Break::Paragraph | Break::Sentence => false,
             // A sentence may well begin small.
             Break::Line | Break::Space if ends_with_full_stop(text.get(..last.end).unwrap_or_default()) => {
@@ -294,15 +322,13 @@ impl Sentence {
             Break::Line => {
                 let before = text.get(..last.end).unwrap_or_default();
                 let line = before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
-                let small = text
-                    .get(next.begin..)
-                    .is_some_and(|rest| rest.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit()));
-                let capitals = text.get(next.range()).is_some_and(|word| {
-                    word.chars().filter(|c| c.is_uppercase()).count() > 1
-                        && !word.contains(char::is_lowercase)
-                });
+                let small = own.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit());
+                let capitals =
+                    own.chars().filter(|c| c.is_uppercase()).count() > 1 && !own.contains(char::is_lowercase);
+                let word = self.before(self.words.len(), 1);
                 before.ends_with([',', '/'])
-                    || OPEN.contains(&self.before(self.words.len(), 1))
+                    // "Fever  No", and below it "Cough  Yes".
+                    || (OPEN.contains(&word) && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
                     || (small && line >= WRAPPED / 2)
                     || (line >= WRAPPED && !capitals)
             }
@@ -319,10 +345,21 @@ impl Sentence {
     }
 
     /// The entries that the sentence has in these languages, from its first word to its last; the longest where several begin.
-    fn hits(&self, languages: Languages, mentions: &[Range<usize>]) -> Vec<Hit> {
+    fn hits(&self, languages: Languages, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut at = 0;
-        while at < self.words.len() {
+        while let Some(word) = self.words.get(at) {
+            if let Some(answer) = group_at(answers, word.begin) {
+                let words = at..self.words.partition_point(|word| word.begin < answer.end);
+                at = words.end;
+                hits.push(Hit {
+                    words,
+                    name: TICKED_NO,
+                    roles: vec![Role::Stop],
+                    languages,
+                });
+                continue;
+            }
             let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
             let hit = entries
                 .iter()
@@ -354,8 +391,13 @@ impl Sentence {
     }
 
     /// What is said of each of these mentions, which come in the order of their first words: of each kind by the nearest cue.
-    fn said(&self, languages: Languages, mentions: &[Range<usize>]) -> Vec<Vec<Assertion>> {
-        let hits = self.hits(languages, mentions);
+    fn said(
+        &self,
+        languages: Languages,
+        mentions: &[Range<usize>],
+        answers: &[Answer],
+    ) -> Vec<Vec<Assertion>> {
+        let hits = self.hits(languages, mentions, answers);
         let mut nearest: Vec<BTreeMap<Kind, (usize, &'static str)>> = vec![BTreeMap::new(); mentions.len()];
         let mut note = |index: usize, kind: Kind, apart: usize, cue| {
             if let Some(own) = nearest.get_mut(index) {
@@ -479,7 +521,8 @@ impl Sentence {
     /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
     fn back(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
-        let mut begin = hit.words.start.saturating_sub(reach);
+        let asked = self.asked(hit.words.start);
+        let mut begin = hit.words.start.saturating_sub(asked + reach);
         let directly = hit.words.start.checked_sub(1);
         for before in hits.iter().take(number).rev() {
             let ends = before.roles.contains(&Role::Stop);
@@ -489,7 +532,7 @@ impl Sentence {
             }
         }
         let mut listed = false;
-        for at in (begin..hit.words.start).rev() {
+        for at in (begin..hit.words.start - asked).rev() {
             match self.word(at) {
                 "/" => listed = true,
                 word if joins(OR, word, hit.languages) || joins(AND, word, hit.languages) => listed = true,
@@ -510,21 +553,43 @@ impl Sentence {
             .roles
             .iter()
             .any(|role| matches!(role, Role::Cue(_, Some(_), _)));
-        let next = self.word(hit.words.end);
-        let ends = hit.words.end >= self.words.len()
-            || matches!(
-                next,
-                "," | ";" | "." | ")" | "]" | "/" | "-" | "and" | "but" | "|"
-            );
+        let (next, ends) = (self.word(hit.words.end), self.ends(hit.words.end));
         match hit.name {
+            // "Fever? No."
+            "?" if is_answer(next) && self.ends(hit.words.end + 1) => false,
             "?" => !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
-            "no" | "non" | "nein" | "nee" | "nao" => {
+            "nein" | "nee" => ends,
+            "no" | "non" | "nao" => {
                 let before = self.before(hit.words.start, 1);
-                ends && matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
+                ends && (matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
+                    || (before == "(" && next == ")")
+                    || self.asked(hit.words.start) > 0)
             }
+            "n" => ends && self.asked(hit.words.start) > 0,
             _ => !ahead || ends,
         }
+    }
+
+    /// Whether nothing more is said at a place.
+    fn ends(&self, at: usize) -> bool {
+        at >= self.words.len()
+            || matches!(
+                self.word(at),
+                "," | ";" | "." | ")" | "]" | "/" | "-" | "and" | "but" | "|"
+            )
+    }
+
+    /// How many words before this one ask for it: "fever (yes/no): no".
+    fn asked(&self, at: usize) -> usize {
+        let mut first = at;
+        while first > 0 && matches!(self.before(first, 1), ":" | "?" | "=" | "-" | ")") {
+            first -= 1;
+        }
+        let asks =
+            self.before(first, 2) == "/" && are_yes_and_no(self.before(first, 3), self.before(first, 1));
+        let opens = usize::from(asks && self.before(first, 4) == "(");
+        if asks { at + 3 + opens - first } else { 0 }
     }
 
     /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
@@ -536,7 +601,7 @@ impl Sentence {
             "neg" | "negative" => {
                 before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
             }
-            _ => true,
+            _ => self.asked(hit.words.start) == 0,
         }
     }
 

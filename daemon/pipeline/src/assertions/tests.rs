@@ -53,6 +53,8 @@ fn what_a_sentence_says_of_a_mention() {
         ("Geen koorts, hoesten of dyspneu.", "hoesten", "N"),
         ("Geen koorts, hoesten of dyspneu.", "dyspneu", "N"),
         ("Nitrite neg, blood +. neg headache, dysuria.", "dysuria", "N"),
+        ("PMH nil.\nNo hyper-\ntension, fever", "hyper-\ntension", "N"),
+        ("hyper-\ntension was ruled out", "hyper-\ntension", "N"),
         ("[x] asthma\n[ ] angina  [ ] CVA/TIA", "TIA", "N"),
         ("[x] asthma\n[ ] angina  [ ] CVA/TIA", "asthma", ""),
         ("Comorbidities: COPD, gout", "gout", ""),
@@ -67,6 +69,92 @@ fn what_a_sentence_says_of_a_mention() {
         ("Lungs clear\nno wheeze\nankle oedema", "oedema", ""),
     ] {
         assert_eq!(said(text, mention), expected, "{mention:?} in {text:?}");
+    }
+}
+
+#[test]
+fn forms_answer_yes_and_no() {
+    for (text, mention, expected) in [
+        ("Fieber ja ( ) nein (x)", "Fieber", "N"),
+        (
+            "Fieber     ja ( )    nein (x)   Husten   ja (x)   nein ( )",
+            "Fieber",
+            "N",
+        ),
+        (
+            "Fieber ja ( ) nein (x) Husten ja (x) nein ( )  Gicht",
+            "Husten",
+            "",
+        ),
+        (
+            "Fieber ja ( ) nein (x) Husten ja (x) nein ( )  Gicht",
+            "Gicht",
+            "",
+        ),
+        ("Fieber, Husten: [ ] ja [x] nein", "Fieber", "N"),
+        ("Fieber: nein [ ] ja [x]", "Fieber", ""),
+        ("Fieber: ja [ ] nein [ ] unbekannt [x]\nHusten", "Fieber", ""),
+        ("Fieber: ja [x] nein [x]", "Fieber", ""),
+        ("Fieber: nein", "Fieber", "N"),
+        ("Fieber nein, Husten ja", "Fieber", "N"),
+        ("Fieber nein, Husten ja", "Husten", ""),
+        ("fever (no), cough (yes)", "fever", "N"),
+        ("fever (no), cough (yes)", "cough", ""),
+        ("Fieber? Nein. Husten? Ja. Gicht?", "Fieber", "N"),
+        ("Fieber? Nein. Husten? Ja. Gicht?", "Husten", ""),
+        ("Fieber? Nein. Husten? Ja. Gicht?", "Gicht", "U"),
+        ("Pneumonia? No fever", "Pneumonia", "U"),
+        ("Fever  No\nCough  Yes", "Cough", ""),
+        ("Fieber ja/nein: nein, Husten ja/nein: ja", "Fieber", "N"),
+        ("Fieber ja/nein: nein, Husten ja/nein: ja", "Husten", ""),
+        ("fi\u{e8}vre oui [ ] non [x]", "fi\u{e8}vre", "N"),
+        ("fi\u{e8}vre : non", "fi\u{e8}vre", "N"),
+        ("fi\u{e8}vre (oui/non) : non", "fi\u{e8}vre", "N"),
+        ("fever yes [ ] no [x] cough yes [x] no [ ]", "fever", "N"),
+        ("fever yes [ ] no [x] cough yes [x] no [ ]", "cough", ""),
+        ("fever \u{2610} yes \u{2612} no", "fever", "N"),
+        ("fever yes/no: no", "fever", "N"),
+        ("fever (Y/N): N, cough (Y/N): Y", "fever", "N"),
+        ("fever (Y/N): N, cough (Y/N): Y", "cough", ""),
+        ("fever yes/no: yes", "fever", ""),
+        ("fiebre s\u{ed} [ ] no [x]", "fiebre", "N"),
+        ("fiebre s\u{ed}/no: no", "fiebre", "N"),
+        ("febbre s\u{ec} ( ) no (x)", "febbre", "N"),
+        ("febbre: no", "febbre", "N"),
+        ("koorts ja [ ] nee [x]", "koorts", "N"),
+        ("koorts ja/nee: nee", "koorts", "N"),
+        ("febre sim [ ] n\u{e3}o [x]", "febre", "N"),
+        ("febre (sim/n\u{e3}o): n\u{e3}o", "febre", "N"),
+        ("fever yes [ ] no [x]. Later pain", "pain", ""),
+        ("fever yes [ ]\nno [x] pain", "fever", ""),
+    ] {
+        assert_eq!(said(text, mention), expected, "{mention:?} in {text:?}");
+    }
+}
+
+#[test]
+fn a_history_within_a_line_ends_where_the_present_begins() {
+    for (text, past, now) in [
+        (
+            "APR: ipertensione, diabete APP: da ieri dispnea e non tosse con febbre",
+            "diabete",
+            "dispnea",
+        ),
+        ("VG: COPD, DM2 A/ sinds gisteren koorts", "DM2", "koorts"),
+        ("AP: HTA, DM2, acude por disnea", "DM2", "disnea"),
+        ("AP: HTA, DM2. EA: disnea", "DM2", "disnea"),
+        ("Antecedentes de HTA, acude por disnea", "HTA", "disnea"),
+        (
+            "ANTECEDENTS: HTA, DNID TRAITEMENT: metformine pour toux",
+            "DNID",
+            "toux",
+        ),
+    ] {
+        assert_eq!(
+            (said(text, past), said(text, now)),
+            ("H".to_owned(), String::new()),
+            "{text}"
+        );
     }
 }
 

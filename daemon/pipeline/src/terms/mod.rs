@@ -14,7 +14,7 @@ mod tests;
 mod words;
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 pub use search::{Found, Name, find, meant};
@@ -26,9 +26,9 @@ use crate::folding::is_part;
 use crate::languages::{CODES, Languages};
 
 /// The label of names that mean nothing.
-const HIDING: &str = "-";
+pub const HIDING: &str = "-";
 /// The label of words that are right as they are, and nothing more.
-const RIGHT: &str = "=";
+pub const RIGHT: &str = "=";
 /// Words of a name at most.
 const MOST_WORDS: usize = 16;
 /// Bytes of a name or label at most.
@@ -78,7 +78,9 @@ pub enum TermError {
     #[error("it has neither a label nor one that it joins")]
     Nothing,
     /// A label that is none.
-    #[error("a label has at most {LONGEST} bytes and no control characters")]
+    #[error(
+        "a label has a letter or digit, at most {LONGEST} bytes and no control characters; what hides a name is a plain hyphen alone, -"
+    )]
     Label,
     /// Too many labels.
     #[error("there are more than {MOST_LABELS} labels")]
@@ -86,6 +88,14 @@ pub enum TermError {
     /// A language that texts are not told apart by.
     #[error("the language may be {}, or empty for a name that is the same in all", CODES.join(", "))]
     Language,
+}
+
+/// A label of names.
+#[derive(Debug)]
+struct Label {
+    name: Arc<str>,
+    /// Whether names have it, and not only join those that do.
+    is_given: bool,
 }
 
 /// What a name is.
@@ -151,7 +161,7 @@ impl Table {
 /// A list of names. `Send + Sync`.
 #[derive(Debug, Default)]
 pub struct Terms {
-    labels: Vec<Arc<str>>,
+    labels: Vec<Label>,
     /// By the number of their language; the last for names that belong to none.
     tables: [Table; 8],
     /// What names mean; many mean the same.
@@ -163,11 +173,12 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Takes in a name.
+    /// Takes in a name. Gives 64 bits that it shares with the names of its language that are written alike, but for case where
+    /// that counts neither.
     ///
     /// # Errors
     /// [`TermError`]; then nothing has changed.
-    pub fn add(&mut self, term: Term<'_>) -> Result<(), TermError> {
+    pub fn add(&mut self, term: Term<'_>) -> Result<u64, TermError> {
         let ending = term.name.starts_with('*');
         let name = term.name.trim_start_matches('*').trim();
         if name.len() > LONGEST {
@@ -203,18 +214,18 @@ impl Terms {
             RIGHT => None,
             label => self.label(label)?,
         };
-        let written = || folded.written(0, count.saturating_sub(1), true);
+        let joins = self.label(term.joins)?;
+        if let Some(label) = label.and_then(|at| self.labels.get_mut(usize::from(at))) {
+            label.is_given = true;
+        }
+        let written = folded.written(0, count.saturating_sub(1), true);
         let case = match (ending, term.label == HIDING) {
             (true, _) => Case::Any,
             // Lest "una" hides "uña".
-            (false, true) if case_of(name) == Case::Any => Case::Small(written()),
+            (false, true) if case_of(name) == Case::Any => Case::Small(written),
             _ => case_of(name),
         };
-        let meaning = Meaning {
-            label,
-            joins: self.label(term.joins)?,
-            case,
-        };
+        let meaning = Meaning { label, joins, case };
         let is_meant = !ending && ![HIDING, RIGHT].contains(&term.label);
         let mut take = |words: &Words<'_>| {
             self.note_words(words, language, is_meant);
@@ -230,7 +241,14 @@ impl Terms {
         }
         self.count += usize::from(term.label != RIGHT);
         self.languages |= language.map_or(0, |language| 1 << language);
-        Ok(())
+        let told_by = match case {
+            Case::Any | Case::Small(_) => 0,
+            Case::Capitals => 1,
+            Case::Own(own) => own,
+        };
+        let mut alike = DefaultHasher::new();
+        (written, term.language, ending, told_by).hash(&mut alike);
+        Ok(alike.finish())
     }
 
     /// Takes in words by themselves.
@@ -255,7 +273,7 @@ impl Terms {
         };
         let stemmed = |at| match ending {
             true => words.word(at),
-            false => words.as_form(at, form, bit),
+            false => words.as_form(at, at, form, bit),
         };
         let stems: Vec<&str> = (0..words.words.len()).map(stemmed).collect();
         let start = if ending { 0 } else { form.start() };
@@ -302,16 +320,22 @@ impl Terms {
         if label.is_empty() {
             return Ok(None);
         }
-        if label.len() > LONGEST || label.contains(char::is_control) {
+        if label.len() > LONGEST
+            || label.contains(char::is_control)
+            || !(label == HIDING || label.contains(char::is_alphanumeric))
+        {
             return Err(TermError::Label);
         }
-        let known = self.labels.iter().position(|own| **own == *label);
+        let known = self.labels.iter().position(|own| *own.name == *label);
         let at = known.unwrap_or(self.labels.len());
         if at >= MOST_LABELS {
             return Err(TermError::Labels);
         }
         if known.is_none() {
-            self.labels.push(label.into());
+            self.labels.push(Label {
+                name: label.into(),
+                is_given: false,
+            });
         }
         Ok(u16::try_from(at).ok())
     }
@@ -320,8 +344,8 @@ impl Terms {
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels
             .iter()
-            .map(|label| &**label)
-            .filter(|label| *label != HIDING)
+            .filter(|label| label.is_given && *label.name != *HIDING)
+            .map(|label| &*label.name)
     }
 
     /// The same list, which also takes a word with one wrong letter for a word of its names, where there is one such word alone in all lists that

@@ -1,11 +1,11 @@
 //! Names of several lists in a text, as if they were one list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::spelling::{is_one_letter_off, may_be_misspelt};
 use super::words::Words;
-use super::{BEFORE_ENDING, Form, HIDING, Table, Terms, bit, mix};
+use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
 use crate::languages::{ALL, CODES, GERMANIC, Languages, Telling};
 
@@ -53,6 +53,7 @@ struct Match {
     label: Option<usize>,
     list: usize,
     language: Languages,
+    case: Case,
 }
 
 struct Search<'a> {
@@ -74,17 +75,25 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
     search.respell();
     let mut found: Vec<Match> = Vec::new();
     for first in 0..search.words.words.len() {
-        for source in &search.sources {
-            search.at(first, source, &mut found);
+        for last in [Some(first), search.words.rest(first)].into_iter().flatten() {
+            for source in &search.sources {
+                search.at(first, last, source, &mut found);
+            }
         }
     }
     if !is_told {
         search.tell_by(&mut found);
     }
-    let hiding = found.iter().filter(|found| found.label.is_none());
-    let hidden = Cover::new(hiding.map(|found| (found.first, found.last)));
-    let (hiding, mut found): (Vec<Match>, Vec<Match>) =
+    let (mut hiding, mut found): (Vec<Match>, Vec<Match>) =
         found.into_iter().partition(|found| found.label.is_none());
+    // "AIT" is none of the words that "ait" is, but where all is in capitals.
+    let short = found.iter().filter(|found| found.case == Case::Capitals);
+    let short: HashSet<(usize, usize)> = short.map(|found| (found.first, found.last)).collect();
+    hiding.retain(|found| {
+        !(matches!(found.case, Case::Small(_)) && short.contains(&(found.first, found.last)))
+            || search.is_loud(found.first)
+    });
+    let hidden = Cover::new(hiding.iter().map(|found| (found.first, found.last)));
     found.retain(|found| !hidden.covers(found.first, found.last));
     let bytes = |first: usize, last: usize| {
         let words = &search.words.words;
@@ -125,7 +134,7 @@ impl<'a> Search<'a> {
         let mut places = Vec::new();
         let mut sources = Vec::new();
         for (number, list) in lists.iter().enumerate() {
-            let own = list.labels.iter().map(|label| {
+            let own = list.labels.iter().map(|label| &label.name).map(|label| {
                 let known = labels.iter().position(|own| own.eq_ignore_ascii_case(label));
                 let place = known.unwrap_or(labels.len());
                 if known.is_none() {
@@ -169,7 +178,9 @@ impl<'a> Search<'a> {
                 .languages()
                 .filter(|_| whole.is_none_or(|whole| own.rather_than(whole)));
             let spoken = other.or(whole).unwrap_or(ALL);
-            line.iter_mut().for_each(|word| word.spoken = spoken);
+            let loud = line.iter().all(|word| word.capitals);
+            line.iter_mut()
+                .for_each(|word| (word.spoken, word.loud) = (spoken, loud));
         }
         whole.is_some()
     }
@@ -196,7 +207,7 @@ impl<'a> Search<'a> {
         let mut meant = Vec::new();
         for at in 0..self.words.words.len() {
             let (word, spoken) = (self.words.word(at), self.spoken(at));
-            if may_be_misspelt(word) {
+            if may_be_misspelt(word) && !self.words.is_part(at) {
                 let right = *known
                     .entry((word, spoken))
                     .or_insert_with(|| self.meant(word, spoken));
@@ -228,38 +239,55 @@ impl<'a> Search<'a> {
             .then_some(first)
     }
 
+    /// Whether the line of a word is in capitals.
+    fn is_loud(&self, at: usize) -> bool {
+        self.words.words.get(at).is_some_and(|word| word.loud)
+    }
+
     fn spoken(&self, at: usize) -> Languages {
         self.words.words.get(at).map_or(0, |word| word.spoken)
     }
 
-    /// The names of one source that begin with a word.
-    fn at(&self, first: usize, source: &Source<'_>, found: &mut Vec<Match>) {
+    /// The names of one source that begin with a word, which a line's end may have divided.
+    fn at(&self, first: usize, last: usize, source: &Source<'_>, found: &mut Vec<Match>) {
         let (words, table, language) = (&self.words, source.table, source.language);
         if language != 0 && language & self.spoken(first) == 0 || words.turns(first) {
             return;
         }
         for form in [Form::Stems, Form::Capitals] {
-            let mut key = mix(form.start(), words.as_form(first, form, language));
-            let longest = table.longest.get(&key).copied().map_or(0, usize::from);
-            for last in first..first + longest {
-                if last > first {
-                    if !words.words.get(last).is_some_and(|word| word.follows) {
-                        break;
-                    }
-                    key = mix(key, words.as_form(last, form, language));
-                }
-                self.mean(first, last, source, table.names.get(&key), found);
+            let key = mix(form.start(), words.as_form(first, last, form, language));
+            if let Some(longest) = table.longest.get(&key) {
+                self.name((first, last, key), usize::from(*longest), form, source, found);
             }
         }
-        let whole = words.word(first);
-        let own = words.as_form(first, Form::Stems, language);
+        let whole = words.one(first, last);
+        let own = words.as_form(first, last, Form::Stems, language);
         for length in &table.lengths {
             let ends = |word: &str| {
                 let at = word.len().checked_sub(*length).filter(|at| *at >= BEFORE_ENDING);
                 table.endings.get(&mix(0, at.and_then(|at| word.get(at..))?))
             };
             let at = ends(whole).or_else(|| ends(own));
-            self.mean(first, first, source, at, found);
+            self.mean(first, last, source, at, found);
+        }
+    }
+
+    /// The names of so many words that are these, or begin with them.
+    fn name(
+        &self,
+        (first, last, key): (usize, usize, u64),
+        words: usize,
+        form: Form,
+        source: &Source<'_>,
+        found: &mut Vec<Match>,
+    ) {
+        self.mean(first, last, source, source.table.names.get(&key), found);
+        let own = &self.words;
+        if words > 1 && own.words.get(last + 1).is_some_and(|word| word.follows) {
+            for next in [Some(last + 1), own.rest(last + 1)].into_iter().flatten() {
+                let key = mix(key, own.as_form(last + 1, next, form, source.language));
+                self.name((first, next, key), words - 1, form, source, found);
+            }
         }
     }
 
@@ -282,6 +310,7 @@ impl<'a> Search<'a> {
                 label: *label,
                 list: source.number,
                 language: source.language,
+                case: meaning.case,
             });
         }
     }
@@ -324,18 +353,30 @@ impl<'a> Search<'a> {
         let spoken = self.spoken(first);
         let sources = self.sources.iter();
         let mut sources = sources.filter(|source| source.language == 0 || source.language & spoken != 0);
+        let words = &self.words;
+        let divided = (first..last).any(|at| words.rest(at).is_some());
+        let readings = if divided { &[false, true][..] } else { &[false] };
         sources.any(|source| {
+            let key = |form: Form, divided: bool| {
+                let (mut key, mut at) = (form.start(), first);
+                while at <= last {
+                    let rest = words.rest(at).filter(|rest| divided && *rest <= last);
+                    let end = rest.unwrap_or(at);
+                    key = mix(key, words.as_form(at, end, form, source.language));
+                    at = end + 1;
+                }
+                key
+            };
+            let means = |meaning: &Meaning| {
+                let joins = meaning
+                    .joins
+                    .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
+                joins.is_some_and(|joins| *joins == label) && words.are_written(first, last, meaning.case)
+            };
             [Form::Stems, Form::Capitals].into_iter().any(|form| {
-                let words = &self.words;
-                let key = (first..=last).fold(form.start(), |key, at| {
-                    mix(key, words.as_form(at, form, source.language))
-                });
-                let mut meanings = source.list.meanings(source.table.names.get(&key));
-                meanings.any(|meaning| {
-                    let joins = meaning
-                        .joins
-                        .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
-                    joins.is_some_and(|joins| *joins == label) && words.are_written(first, last, meaning.case)
+                readings.iter().any(|divided| {
+                    let names = source.table.names.get(&key(form, *divided));
+                    source.list.meanings(names).any(means)
                 })
             })
         })
@@ -425,5 +466,22 @@ mod tests {
             [("fulminant hepatitis", 0), ("COVID long haul", 1), ("COVID", 0)]
         );
         assert_eq!(found.hidden.len(), 1);
+    }
+
+    #[test]
+    fn a_short_form_in_capitals_is_not_the_everyday_word_that_is_hidden() {
+        let mut terms = Terms::default();
+        for (name, label) in [("AIT", "Disease"), ("ait", "-"), ("DA", "Anatomy"), ("da", "-")] {
+            terms
+                .add(Term {
+                    name,
+                    label,
+                    ..Term::default()
+                })
+                .unwrap();
+        }
+        let found = |text| find(text, &[&terms]).names.len();
+        assert_eq!(found("un AIT en 2019, qu'il ait ou non"), 1);
+        assert_eq!(found("HISTORIA DA DOENCA\n"), 0);
     }
 }

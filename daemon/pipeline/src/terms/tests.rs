@@ -131,6 +131,67 @@ fn names_are_found_as_notes_write_them() {
 }
 
 #[test]
+fn names_go_on_in_the_next_line() {
+    let terms = list(&[
+        ("hypertension", "Disease", "", ""),
+        ("pulmonary hypertension", "Disease", "", ""),
+        ("atrial fibrillation", "Disease", "", ""),
+        ("*entzündung", "Disease", "de", ""),
+        ("beta blocker", "Chemical", "", ""),
+        ("diabetic", "Disease", "en", ""),
+        ("abdominal", "", "en", "Disease"),
+        ("pain", "Disease", "en", ""),
+        ("Vorhofflimmern", "Disease", "de", ""),
+        ("permanentes Vorhofflimmern", "Disease", "de", ""),
+        ("heart", "Anatomy", "", ""),
+        ("heart attack", "Disease", "", ""),
+    ]);
+    for (text, expected) in [
+        ("known hyper-\ntension", &["hyper-\ntension"][..]),
+        (
+            "severe pulmonary hyper-\r\n  tension.",
+            &["pulmonary hyper-\r\n  tension"],
+        ),
+        ("HYPER-\nTENSION", &["HYPER-\nTENSION"]),
+        ("hyper\u{ad}tension", &["hyper\u{ad}tension"]),
+        ("eine Lungen-\nentzündung", &["Lungen-\nentzündung"]),
+        (
+            "She is in permanent atrial\nfibrillation now",
+            &["atrial\nfibrillation"],
+        ),
+        (
+            "She is in permanent atrial fibril-\nlation now",
+            &["atrial fibril-\nlation"],
+        ),
+        ("The patient has ab-\ndominal pain.", &["ab-\ndominal pain"]),
+        (
+            "Der Patient hat seit zwei Jahren permanentes\nVorhofflimmern",
+            &["permanentes\nVorhofflimmern"],
+        ),
+        // Lines that end a sentence or stand apart, items of lists, columns.
+        ("She has a disease of the heart.\nattack", &[]),
+        ("This is a disease of the heart:\nattack", &[]),
+        ("This is a disease of the heart\n\nattack", &[]),
+        ("This is a disease of the heart\n- attack", &[]),
+        ("This is a disease of the heart\n* attack", &[]),
+        ("This is a disease of the heart |\nattack", &[]),
+        ("a heart\nattack", &[]),
+        ("what the list of them is, heart   heart\nattack", &[]),
+        (
+            "hyper-\n\ntension, hyper-\nTension, hyper -\ntension, hyper-\n- tension",
+            &[],
+        ),
+        ("The man is a non-\ndiabetic", &[]),
+        ("hyper-\nten-\nsion", &[]),
+    ] {
+        assert_eq!(found(&terms, text, "Disease"), expected, "{text:?}");
+    }
+    // The hyphen may be part of the name.
+    let text = "The patient was given a beta-\nblocker, and the beta-\nblocker was stopped";
+    assert_eq!(found(&terms, text, "Chemical"), ["beta-\nblocker"; 2]);
+}
+
+#[test]
 fn what_means_nothing_is_told() {
     let text = "The pain scale, the pain.";
     let found = find(text, &[&small()]);
@@ -154,6 +215,29 @@ fn one_name_may_mean_two_things() {
 }
 
 #[test]
+fn names_that_are_written_alike_are_told() {
+    let mut terms = Terms::default();
+    let mut add = |name, language, label| {
+        let term = Term {
+            name,
+            label,
+            language,
+            joins: "Organ",
+        };
+        terms.add(term).expect("a term")
+    };
+    let gout = add("Heart attack", "en", "Disease");
+    assert_eq!(add("heart-attack", "en", "-"), gout);
+    for (name, language) in [("heart attack", ""), ("heart attacks", "en"), ("*attack", "en")] {
+        assert_ne!(add(name, language, "Disease"), gout);
+    }
+    assert_ne!(add("GIT", "en", "Anatomy"), add("git", "en", "-"));
+    assert_ne!(add("*itis", "en", "Disease"), add("itis", "en", "Disease"));
+    // What names only join is no label of theirs.
+    assert_eq!(terms.labels().collect::<Vec<_>>(), ["Disease", "Anatomy"]);
+}
+
+#[test]
 fn what_is_no_term_is_refused_and_changes_nothing() {
     let mut terms = Terms::default();
     let long = "word ".repeat(17);
@@ -172,6 +256,7 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
         (term("go\u{0}ut", "Disease", ""), TermError::Control),
         (term("gout", "", ""), TermError::Nothing),
         (term("gout", "Dis\nease", ""), TermError::Label),
+        (term("gout", "\u{2013}", ""), TermError::Label),
         (term("gout", "Disease", "xx"), TermError::Language),
     ] {
         assert_eq!(terms.add(wrong), Err(expected));

@@ -6,8 +6,9 @@ use crate::folding::{fold, words};
 use crate::languages::{Languages, told_by};
 use crate::tokens::ByteSpan;
 
-/// A line so long may have been wrapped within a name.
-const WRAPPED: usize = 40;
+/// A line so long may have been wrapped within a name, where the next begins small, and where it begins with a capital letter.
+const WRAPPED: usize = 24;
+const WRAPPED_BEFORE_CAPITAL: usize = 40;
 /// What turns a word behind a hyphen into something else: "non-diabetic".
 const TURNING: [&str; 6] = ["non", "anti", "pre", "nicht", "no", "nao"];
 
@@ -18,6 +19,8 @@ pub(super) struct Word {
     end: usize,
     /// Whether it may belong to one name with the word before.
     pub(super) follows: bool,
+    /// Whether it may be one with the word before, which a line's end has divided: "hyper-", "tension".
+    pub(super) divided: bool,
     /// Whether nothing but a hyphen stands before it.
     hyphened: bool,
     /// Whether it begins a line.
@@ -29,6 +32,8 @@ pub(super) struct Word {
     pub(super) tells: Languages,
     /// Those that its line is in.
     pub(super) spoken: Languages,
+    /// Whether that line is in capitals.
+    pub(super) loud: bool,
 }
 
 /// The words of a text, folded. Hyphens and apostrophes are none.
@@ -45,6 +50,7 @@ impl<'t> Words<'t> {
             words: Vec::new(),
             folded: String::new(),
         };
+        // Where the line begins, or what it has behind its last wide space.
         let mut line = 0;
         for span in words(text) {
             let word = text.get(span.range()).unwrap_or_default();
@@ -54,13 +60,21 @@ impl<'t> Words<'t> {
             let before = all.words.last().map(|word| word.span.end);
             let gap = text.get(before.unwrap_or(0)..span.begin).unwrap_or_default();
             let broken = gap.bytes().filter(|byte| *byte == b'\n').count();
-            let follows = match (before, broken) {
-                (None, _) => false,
-                (Some(_), 0) => !gap.contains("   ") && !gap.contains('\t'),
-                (Some(end), 1) => end.saturating_sub(line) >= WRAPPED,
-                _ => false,
-            };
-            if broken > 0 {
+            let wide = gap.contains("   ") || gap.contains('\t');
+            let hyphen =
+                gap.starts_with(is_hyphen) && before.is_some() && gap.trim_end().chars().all(is_hyphen);
+            let divided = hyphen
+                && (broken == 1 || gap == "\u{ad}")
+                && all.words.last().is_some_and(|word| !word.divided)
+                && is_divided(text.get(..span.begin).unwrap_or_default().trim_end(), word);
+            let follows = divided
+                || match (before, broken) {
+                    (None, _) => false,
+                    (Some(_), 0) => !wide,
+                    (Some(end), 1) => goes_on(end.saturating_sub(line), gap, word),
+                    _ => false,
+                };
+            if broken > 0 || wide {
                 line = span.begin;
             }
             // "DVTs" is several of what "DVT" is.
@@ -74,12 +88,14 @@ impl<'t> Words<'t> {
                 span,
                 end: all.folded.len(),
                 follows,
-                hyphened: before.is_some() && gap.chars().all(is_hyphen) && !gap.is_empty(),
+                divided,
+                hyphened: hyphen,
                 begins_line: broken > 0,
                 capitals: is_in_capitals(bare.unwrap_or(word)),
                 misspelt: false,
                 tells,
                 spoken: 0,
+                loud: false,
             });
         }
         all
@@ -87,8 +103,13 @@ impl<'t> Words<'t> {
 
     /// A word, folded.
     pub(super) fn word(&self, at: usize) -> &str {
-        let begin = at.checked_sub(1).and_then(|before| self.words.get(before));
-        let end = self.words.get(at).map_or(0, |word| word.end);
+        self.one(at, at)
+    }
+
+    /// Words as one, folded.
+    pub(super) fn one(&self, first: usize, last: usize) -> &str {
+        let begin = first.checked_sub(1).and_then(|before| self.words.get(before));
+        let end = self.words.get(last).map_or(0, |word| word.end);
         self.folded
             .get(begin.map_or(0, |word| word.end)..end)
             .unwrap_or_default()
@@ -118,11 +139,22 @@ impl<'t> Words<'t> {
         words.iter().any(|word| word.misspelt)
     }
 
-    /// A word as names of a form are compared.
-    pub(super) fn as_form(&self, at: usize, form: Form, language: Languages) -> &str {
+    /// Whether a word may be one with the one behind or before it.
+    pub(super) fn is_part(&self, at: usize) -> bool {
+        self.words.get(at).is_some_and(|word| word.divided) || self.rest(at).is_some()
+    }
+
+    /// The word behind this one that may be one with it.
+    pub(super) fn rest(&self, at: usize) -> Option<usize> {
+        let next = self.words.get(at + 1)?;
+        next.divided.then_some(at + 1)
+    }
+
+    /// Words as one, as names of a form are compared.
+    pub(super) fn as_form(&self, first: usize, last: usize, form: Form, language: Languages) -> &str {
         match form {
-            Form::Stems => stem(self.word(at), language),
-            Form::Capitals => self.word(at),
+            Form::Stems => stem(self.one(first, last), language),
+            Form::Capitals => self.one(first, last),
         }
     }
 
@@ -162,6 +194,27 @@ impl<'t> Words<'t> {
                 .checked_sub(1)
                 .is_some_and(|before| TURNING.contains(&self.word(before)))
     }
+}
+
+/// Whether a line of so many bytes goes on with this word behind its end: it is long enough to have been wrapped, and what begins the next
+/// line is no item of a list.
+fn goes_on(length: usize, gap: &str, word: &str) -> bool {
+    let (_, start) = gap.rsplit_once('\n').unwrap_or_default();
+    let enough = match word.starts_with(char::is_uppercase) {
+        true => WRAPPED_BEFORE_CAPITAL,
+        false => WRAPPED,
+    };
+    length >= enough && start.trim().is_empty()
+}
+
+/// Whether a word may be the rest of one that ends a text with a hyphen.
+fn is_divided(before: &str, rest: &str) -> bool {
+    let first = before.trim_end_matches(is_hyphen).chars().next_back();
+    let next = rest.chars().next();
+    // "leuko-" in a column is no part of what stands below it.
+    first.zip(next).is_some_and(|(first, next)| {
+        first.is_alphabetic() && (next.is_lowercase() || first.is_uppercase() && next.is_uppercase())
+    })
 }
 
 /// Hyphens and apostrophes, which stand between the words of a name or not.
