@@ -15,7 +15,23 @@ pub enum Kind {
     Indices,
     /// Device addresses.
     Addresses,
+    /// Numbers of 8 bits: a sign, 4 of exponent, 3 of mantissa, as in "FP8 Formats for Deep Learning" (Micikevicius et al. 2022).
+    E4m3,
 }
+
+/// The number that these bits are as e4m3.
+pub fn e4m3(bits: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(bits >> 3 & 15), f32::from(bits & 7));
+    let size = match (exponent, mantissa) {
+        (15, 7.0) => f32::NAN,
+        (0, _) => mantissa * 2.0_f32.powi(-9),
+        _ => (8.0 + mantissa) * 2.0_f32.powi(exponent - 10),
+    };
+    if bits >> 7 == 1 { -size } else { size }
+}
+
+/// Rows of a [product in 8 bits](Device::scaled_product) are whole multiples of this, as are inputs and outputs: as libraries take them.
+pub const ROWS_AT_ONCE: usize = 16;
 
 /// What is copied to a device.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +85,7 @@ pub fn kernel_name(name: &str, precision: Precision) -> String {
     let suffix = match precision {
         Precision::Fp32 => "f32",
         Precision::Fp16 => "f16",
-        Precision::Bf16 => "bf16",
+        Precision::Bf16 | Precision::Fp8 => "bf16",
     };
     format!("{name}_{suffix}")
 }
@@ -126,7 +142,7 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// [`DeviceError`]
     fn upload(&self, values: Values<'_>) -> Result<Self::Buffer, DeviceError>;
 
-    /// A copy of [`Kind::Floats`] or [`Kind::Elements`] from the device, after everything before.
+    /// A copy of [`Kind::Floats`], [`Kind::Elements`] or [`Kind::E4m3`] from the device, after everything before.
     ///
     /// # Errors
     /// [`DeviceError`]
@@ -187,6 +203,27 @@ pub trait Device: Sized + Send + Sync + 'static {
         x: &Self::Buffer,
         rows: Range<usize>,
         weight: &Self::Buffer,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self::Buffer, DeviceError>;
+
+    /// Whether [`Self::scaled_product`] has products of so many inputs and outputs. It is asked before rows are scaled for one.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError>;
+
+    /// As [`Self::product`], in 8 bits. Either side is rows of [`Kind::E4m3`], and their scales in [`Kind::Floats`]: a number is what is
+    /// in its place times the scale of its row. `x` has so many rows, filled up to whole multiples of [`ROWS_AT_ONCE`] with
+    /// anything, and the result has as many.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn scaled_product(
+        &self,
+        x: [&Self::Buffer; 2],
+        rows: usize,
+        weight: [&Self::Buffer; 2],
         inputs: usize,
         outputs: usize,
     ) -> Result<Self::Buffer, DeviceError>;

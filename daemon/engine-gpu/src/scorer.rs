@@ -665,6 +665,7 @@ impl<D: Device> Lowering<'_, D> {
         Ok(Recurrent {
             input: Matrix {
                 weight: Arc::new(self.upload(&weight)?),
+                scales: None,
                 bias: Some(Arc::new(self.upload(&bias)?)),
                 inputs: layer.forward.input.inputs,
                 outputs: 8 * half,
@@ -712,6 +713,7 @@ impl<D: Device> Lowering<'_, D> {
                     label: self.mlp(label)?,
                     out: Matrix {
                         weight: Arc::new(self.upload(&weight)?),
+                        scales: None,
                         bias: None,
                         inputs: width,
                         outputs: inner + BEHIND,
@@ -771,6 +773,7 @@ impl<D: Device> Lowering<'_, D> {
         };
         Ok(Matrix {
             weight: Arc::new(self.upload(&weight)?),
+            scales: None,
             bias: match bias {
                 Some(bias) => Some(Arc::new(self.upload(&bias)?)),
                 None => None,

@@ -22,6 +22,8 @@ pub enum Precision {
     Fp16,
     /// The upper half of a single.
     Bf16,
+    /// As bf16; in the encoder's large products weights and activations have 8 bits (e4m3), with a scale for each row of either.
+    Fp8,
 }
 
 impl Precision {
@@ -31,14 +33,18 @@ impl Precision {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
             Self::Bf16 => "bf16",
+            Self::Fp8 => "fp8",
         }
     }
 
-    /// Bytes of a number.
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Fp16, Self::Bf16, Self::Fp8];
+
+    /// Bytes of a number; but for those that have 8 bits.
     pub fn bytes(self) -> u64 {
         match self {
             Self::Fp32 => 4,
-            Self::Fp16 | Self::Bf16 => 2,
+            Self::Fp16 | Self::Bf16 | Self::Fp8 => 2,
         }
     }
 
@@ -49,6 +55,7 @@ impl Precision {
             Self::Fp32 => 1e-3,
             Self::Fp16 => 5e-2,
             Self::Bf16 => 3e-1,
+            Self::Fp8 => 5e-1,
         }
     }
 }

@@ -215,9 +215,8 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let precision = |name: &str| {
-        let known = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
-        let of = known.into_iter().find(|precision| precision.name() == name);
-        of.expect("fp32, fp16 or bf16")
+        let of = Precision::ALL.into_iter().find(|precision| precision.name() == name);
+        of.expect("fp32, fp16, bf16 or fp8")
     };
     match *arguments {
         ["lists"] => println!("{}", KERNELS.join("\n")),
