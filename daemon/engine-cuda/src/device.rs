@@ -19,8 +19,12 @@ use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+use mednerd_engine_gpu::{
+    Arg, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+};
 use mednerd_gpu::protocol::Precision;
+
+use crate::eight::{Eight, Operands};
 
 /// Kernels as nvcc made them, and their names without the suffix of the precision.
 type Module = (&'static [u8], &'static [&'static str]);
@@ -52,7 +56,7 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/elementwise.fatbin")),
-        &["finish", "logits", "gate", "rotate", "unfold"],
+        &["finish", "logits", "gate", "quantise", "rescale", "rotate", "unfold"],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/lora.fatbin")),
@@ -71,8 +75,11 @@ const MODULES: [Module; 5] = [
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
-/// What cuBLAS may use, in bytes: what NVIDIA recommends for Hopper.
-const WORKSPACE: usize = 32 << 20;
+/// What cuBLAS and cuBLASLt may use, in bytes: what NVIDIA recommends for Hopper.
+pub(crate) const WORKSPACE: usize = 32 << 20;
+
+/// Threads of a block that gives a row its scales.
+const RESCALE_BLOCK: usize = 128;
 
 /// So many captures may fail before none is tried any more.
 const FAILED_CAPTURES: u64 = 3;
@@ -129,8 +136,11 @@ pub struct Cuda {
     /// What is enqueued here is captured.
     captured: Arc<CudaStream>,
     captured_blas: CudaBlas,
-    /// What either cuBLAS may use, so that both choose alike; graphs keep the address of the second one's.
-    _workspaces: [Tensor; 2],
+    /// What either cuBLAS may use, so that both choose alike, and cuBLASLt on the same stream; graphs keep the address of the second
+    /// one's.
+    workspaces: [Tensor; 2],
+    /// Where products have 8 bits.
+    eight: Option<Eight>,
     arena: Arc<Arena>,
     landing: Mutex<Landing>,
     /// Captures that failed.
@@ -145,7 +155,7 @@ pub struct Cuda {
     gate: Mutex<()>,
 }
 
-fn failed(error: impl std::fmt::Display) -> DeviceError {
+pub(crate) fn failed(error: impl std::fmt::Display) -> DeviceError {
     let text = error.to_string();
     // candle gives the driver's and cuBLAS's errors as text; a backtrace may follow.
     let short = ["OUT_OF_MEMORY", "ALLOC_FAILED"]
@@ -300,7 +310,8 @@ impl Cuda {
             blas,
             captured,
             captured_blas,
-            _workspaces: [workspace?, captured_workspace?],
+            workspaces: [workspace?, captured_workspace?],
+            eight: (precision == Precision::Fp8).then(Eight::new).transpose()?,
             arena: Arc::default(),
             landing,
             failed_captures: AtomicU64::new(0),
@@ -328,6 +339,17 @@ impl Cuda {
                 self.stream.synchronize().map_err(failed)?;
                 self.captured.synchronize().map_err(failed)?;
             }
+            if self.scales(width, width)? {
+                let [x, scales] = [(Kind::E4m3, rows * width), (Kind::Floats, rows)]
+                    .map(|(kind, count)| self.allocate(kind, count));
+                let (x, scales) = (x?, scales?);
+                for mode in [Mode::Do, Mode::Capture] {
+                    let y = self.allocate(Kind::Elements, rows * width)?;
+                    self.multiply_scaled(mode, [&x, &scales], [&x, &scales], &y, (rows, width, width))?;
+                    self.stream.synchronize().map_err(failed)?;
+                    self.captured.synchronize().map_err(failed)?;
+                }
+            }
         }
         Ok(())
     }
@@ -336,7 +358,8 @@ impl Cuda {
         match (kind, self.precision) {
             (Kind::Floats, _) | (Kind::Elements, Precision::Fp32) => DType::F32,
             (Kind::Elements, Precision::Fp16) => DType::F16,
-            (Kind::Elements, Precision::Bf16) => DType::BF16,
+            (Kind::Elements, Precision::Bf16 | Precision::Fp8) => DType::BF16,
+            (Kind::E4m3, _) => DType::U8,
             (Kind::Indices, _) => DType::U32,
             (Kind::Addresses, _) => DType::I64,
         }
@@ -394,7 +417,7 @@ impl Cuda {
         let kind = match self.precision {
             Precision::Fp32 => cublas::sys::cudaDataType::CUDA_R_32F,
             Precision::Fp16 => cublas::sys::cudaDataType::CUDA_R_16F,
-            Precision::Bf16 => cublas::sys::cudaDataType::CUDA_R_16BF,
+            Precision::Bf16 | Precision::Fp8 => cublas::sys::cudaDataType::CUDA_R_16BF,
         };
         let (one, zero) = (1.0_f32, 0.0_f32);
         use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
@@ -428,6 +451,40 @@ impl Cuda {
         }
         .map(drop)
         .map_err(failed)
+    }
+
+    /// `y = x W^T` of [`Kind::E4m3`] rows with their scales, on the stream of a mode. False where `y` lacks the scales yet.
+    fn multiply_scaled(
+        &self,
+        mode: Mode,
+        x: [&Buffer; 2],
+        weight: [&Buffer; 2],
+        y: &Buffer,
+        shape: (usize, usize, usize),
+    ) -> Result<bool, DeviceError> {
+        let [workspace, captured_workspace] = &self.workspaces;
+        let (stream, workspace) = match mode {
+            Mode::Capture => (&self.captured, captured_workspace),
+            Mode::Do | Mode::Rehearse => (&self.stream, workspace),
+        };
+        let at = |buffer: &Buffer| Ok::<u64, DeviceError>(self.place(buffer)?.0);
+        let operands = Operands {
+            x: at(x[0])?,
+            x_scales: at(x[1])?,
+            weight: at(weight[0])?,
+            weight_scales: at(weight[1])?,
+            y: at(y)?,
+            workspace: place(workspace, &self.stream)?.0,
+            stream: stream.cu_stream().cast(),
+        };
+        let eight = self.eight.as_ref();
+        let eight =
+            eight.ok_or_else(|| DeviceError::Failed("products have 16 bits or more here".to_owned()))?;
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: the buffers have as many rows as the shape says, those of `x` and `y` in whole blocks, and a scale for each; they live
+        // until the call returns, and are freed on the same stream behind it. The gate is held.
+        unsafe { eight.multiply(shape, &operands) }
     }
 
     /// Whether this thread captures, or else does what it asks for.
@@ -471,6 +528,7 @@ impl Cuda {
             DType::F16 => self.empty::<f16>(count),
             DType::BF16 => self.empty::<bf16>(count),
             DType::U32 => self.empty::<u32>(count),
+            DType::U8 => self.empty::<u8>(count),
             _ => self.empty::<i64>(count),
         }
     }
@@ -503,6 +561,7 @@ fn place(tensor: &Tensor, stream: &CudaStream) -> Result<(u64, usize), DeviceErr
         DType::F16 => at::<f16>(storage, stream),
         DType::BF16 => at::<bf16>(storage, stream),
         DType::U32 => at::<u32>(storage, stream),
+        DType::U8 => at::<u8>(storage, stream),
         _ => at::<i64>(storage, stream),
     };
     let size = tensor.dtype().size_in_bytes();
@@ -598,7 +657,9 @@ impl Device for Cuda {
             Values::Elements(values) => match self.precision {
                 Precision::Fp32 => self.copy(values),
                 Precision::Fp16 => self.copy(&values.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>()),
-                Precision::Bf16 => self.copy(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>()),
+                Precision::Bf16 | Precision::Fp8 => {
+                    self.copy(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())
+                }
             },
         }
     }
@@ -617,6 +678,7 @@ impl Device for Cuda {
                 let values = bytes.as_chunks().0.iter();
                 to.extend(values.map(|x| bf16::from_ne_bytes(*x).to_f32()));
             },
+            DType::U8 => |bytes, to| to.extend(bytes.iter().map(|x| e4m3(*x))),
             _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
         };
         let (mut values, mut done) = (Vec::with_capacity(buffer.count), 0);
@@ -763,5 +825,36 @@ impl Device for Cuda {
         };
         self.multiply(blas, x, rows.start, weight, &out, (rows.len(), inputs, outputs))?;
         Ok(out)
+    }
+
+    fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
+        let Some(eight) = &self.eight else { return Ok(false) };
+        let whole = [inputs, outputs].iter().all(|size| size.is_multiple_of(ROWS_AT_ONCE));
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // Of as many rows as a sequence has.
+        Ok(whole && eight.has((512, inputs, outputs)))
+    }
+
+    fn scaled_product(
+        &self,
+        x: [&Buffer; 2],
+        rows: usize,
+        weight: [&Buffer; 2],
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Buffer, DeviceError> {
+        let shape = (rows.next_multiple_of(ROWS_AT_ONCE), inputs, outputs);
+        let y = self.allocate(Kind::Elements, shape.0 * outputs)?;
+        if !self.multiply_scaled(MODE.get(), x, weight, &y, shape)? {
+            let launch = Launch {
+                grid: (rows, 1),
+                block: RESCALE_BLOCK,
+                shared: 0,
+            };
+            let [y, of_rows, of_columns] = [&y, x[1], weight[1]].map(|buffer| Arg::Buffer(Some(buffer)));
+            self.launch("rescale", launch, &[y, of_rows, of_columns, Arg::Int(outputs)])?;
+        }
+        Ok(y)
     }
 }

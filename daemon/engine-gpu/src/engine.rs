@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Loaded, Values as Found, Window};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Precision, Values as Found, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -158,7 +158,11 @@ impl<D: Device> GpuEngine<D> {
 
     /// Refuses what will not fit before any of it is copied.
     fn room(&self, parameters: u64) -> Result<(), Fault> {
-        let element = self.device.precision().bytes();
+        let element = match self.device.precision() {
+            // Most of them.
+            Precision::Fp8 => 1,
+            precision => precision.bytes(),
+        };
         match self.used().saturating_add(parameters.saturating_mul(element)) > self.budget {
             true => Err(Fault::OutOfMemory),
             false => Ok(()),

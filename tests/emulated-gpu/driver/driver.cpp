@@ -1,10 +1,10 @@
-// The CUDA driver, cuBLAS and cuRAND as far as the worker `mednerd-cuda` calls them, on one CPU thread: kernels are the emulation's,
+// The CUDA driver, cuBLAS, cuBLASLt and cuRAND as far as the worker `mednerd-cuda` calls them, on one CPU thread: kernels are the emulation's,
 // found by their names, and everything is done when the call returns. So the worker's own program, candle and cudarc run where there
 // is no GPU. Memory that was not written is NaN, and what is written around an allocation is told as an illegal address.
 //
 // MEDNERD_EMULATED_MEMORY: bytes of device memory (4 GiB). MEDNERD_EMULATED_FAULT: a file whose word is what the next launch, or the
 // next allocation, meets; it is taken away: `illegal`, `ecc`, `lost` (each for good, as on a GPU), `memory` and `hang`. MEDNERD_EMULATED_GRAPHS=0: captures fail. MEDNERD_EMULATED_COUNTS: a file that
-// has, after each launch of a graph, how many there were, and how many allocations.
+// has, after each launch of a graph, how many there were, and how many allocations. MEDNERD_EMULATED_CHIP: its compute capability (9.0).
 #include "../emulation/emulate.cpp"
 
 #include <cstdio>
@@ -75,6 +75,12 @@ int strike(const std::string &word) {
         for (;;)
             pause();
     return word == "memory" ? NO_MEMORY : broken;
+}
+
+// Compute capability, as 90 for 9.0.
+int chip() {
+    const char *set = std::getenv("MEDNERD_EMULATED_CHIP");
+    return set ? int(10 * std::atof(set) + 0.5) : 90;
 }
 
 // Whether `size` bytes from here on are of one allocation.
@@ -164,8 +170,8 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
         {1, 1024},   // threads of a block
         {10, 32},    // threads of a warp
         {16, 132},   // multiprocessors
-        {75, 9},     // compute capability
-        {76, 0},
+        {75, chip() / 10}, // compute capability
+        {76, chip() % 10},
         {97, 232448}, // shared memory of a block
         {115, 1},    // memory pools
     };
@@ -451,6 +457,146 @@ int cublasGemmEx(void *handle, int across_a, int across_b, int m, int n, int k, 
                 else
                     narrow(static_cast<bfloat_t *>(c) + place, scale * sum);
             }
+        return int(OK);
+    });
+}
+
+// cuBLASLt: products in 8 bits, as its manual describes them.
+struct Layout {
+    int type;
+    uint64_t rows, columns;
+    int64_t apart;
+};
+struct Operation {
+    int32_t across_a, across_b, a_mode, b_mode;
+    const float *a_scales, *b_scales;
+};
+struct Algorithm {
+    // Whose heuristic gave it; for scales of rows; for which sizes.
+    uint64_t magic, outer, m, k, rest[4];
+};
+struct Heuristic {
+    Algorithm algorithm;
+    size_t workspace;
+    int state;
+    float waves;
+    int reserved[4];
+};
+enum { LT_INVALID = 7, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
+const uint64_t LT_MAGIC = 0x6c745f3866626974, LT_WORKSPACE = 1 << 20;
+
+int cublasLtCreate(void **found) {
+    *found = &generator;
+    return OK;
+}
+int cublasLtMatrixLayoutCreate(void **found, int type, uint64_t rows, uint64_t columns, int64_t apart) {
+    *found = new Layout{type, rows, columns, apart};
+    return OK;
+}
+int cublasLtMatrixLayoutDestroy(void *layout) {
+    delete static_cast<Layout *>(layout);
+    return OK;
+}
+int cublasLtMatmulDescCreate(void **found, int compute, int scale) {
+    // Sums and scales in single precision.
+    if (compute != 68 || scale != 0)
+        return LT_UNSUPPORTED;
+    *found = new Operation{};
+    return OK;
+}
+int cublasLtMatmulDescDestroy(void *operation) {
+    delete static_cast<Operation *>(operation);
+    return OK;
+}
+int cublasLtMatmulDescSetAttribute(void *operation, int attribute, const void *value, size_t size) {
+    auto *of = static_cast<Operation *>(operation);
+    void *const places[] = {&of->across_a, &of->across_b, &of->a_mode, &of->b_mode, &of->a_scales, &of->b_scales};
+    const int attributes[] = {3, 4, 31, 32, 17, 18};
+    for (size_t i = 0; i < 6; i++)
+        if (attributes[i] == attribute && size == (i < 4 ? 4 : 8)) {
+            std::memcpy(places[i], value, size);
+            return OK;
+        }
+    return LT_INVALID;
+}
+int cublasLtMatmulPreferenceCreate(void **found) {
+    *found = new size_t{};
+    return OK;
+}
+int cublasLtMatmulPreferenceDestroy(void *preference) {
+    delete static_cast<size_t *>(preference);
+    return OK;
+}
+int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const void *value, size_t size) {
+    if (attribute != 1 || size != sizeof(size_t))
+        return LT_INVALID;
+    std::memcpy(preference, value, size);
+    return OK;
+}
+
+// What there are products for: e4m3 from 8.9 on, the left side across, whole multiples of 16, a scale for each row on 9.0 alone.
+static int lt_supports(const Operation &of, const Layout &a, const Layout &b, const Layout &d) {
+    const bool outer = of.a_mode == OUTER_VECTOR;
+    if (chip() < 89 || a.type != 28 || b.type != 28 || d.type != 14 || of.across_a != 1 || of.across_b != 0 || of.a_mode != of.b_mode ||
+        (outer ? chip() != 90 : of.a_mode != 0 || of.a_scales || of.b_scales))
+        return LT_UNSUPPORTED;
+    if (a.rows != b.rows || a.columns != d.rows || b.columns != d.columns)
+        return LT_INVALID;
+    for (const Layout *one : {&a, &b, &d})
+        if (one->rows % 16 || one->columns % 16 || one->apart != int64_t(one->rows))
+            return LT_UNSUPPORTED;
+    return OK;
+}
+int cublasLtMatmulAlgoGetHeuristic(void *, void *operation, void *a, void *b, void *, void *d, void *preference, int wanted,
+                                   Heuristic *found, int *count) {
+    const auto &of = *static_cast<Operation *>(operation);
+    const auto &left = *static_cast<Layout *>(a);
+    const int error = lt_supports(of, left, *static_cast<Layout *>(b), *static_cast<Layout *>(d));
+    *count = 0;
+    if (error != OK || wanted < 1 || *static_cast<size_t *>(preference) < LT_WORKSPACE)
+        return error != OK ? error : LT_UNSUPPORTED;
+    *found = {{LT_MAGIC, of.a_mode == OUTER_VECTOR, left.columns, left.rows, {}}, LT_WORKSPACE, OK, 1, {}};
+    *count = 1;
+    return OK;
+}
+int cublasLtMatmul(void *, void *operation, const void *alpha, const void *a, void *a_layout, const void *b, void *b_layout,
+                   const void *beta, const void *, void *, void *d, void *d_layout, const Algorithm *algorithm, void *workspace,
+                   size_t bytes, void *stream) {
+    std::lock_guard<std::recursive_mutex> one(all);
+    const Operation of = *static_cast<Operation *>(operation);
+    const Layout left = *static_cast<Layout *>(a_layout), right = *static_cast<Layout *>(b_layout);
+    if (const int error = lt_supports(of, left, right, *static_cast<Layout *>(d_layout)))
+        return error;
+    const size_t m = left.columns, n = right.columns, k = left.rows;
+    const bool outer = of.a_mode == OUTER_VECTOR;
+    auto fits = [](const void *place, size_t size) {
+        const auto address = reinterpret_cast<uintptr_t>(place);
+        return address % 16 == 0 && holds(address, size);
+    };
+    if (*static_cast<const float *>(alpha) != 1 || *static_cast<const float *>(beta) != 0 || algorithm->magic != LT_MAGIC ||
+        algorithm->outer != outer || algorithm->m != m || algorithm->k != k || bytes < LT_WORKSPACE || !fits(workspace, bytes) ||
+        !fits(a, m * k) || !fits(b, n * k) || !fits(d, 2 * m * n) || (outer && (!fits(of.a_scales, 4 * m) || !fits(of.b_scales, 4 * n))))
+        return LT_INVALID;
+    return enqueue(stream, [=] {
+        float number[256];
+        for (int bits = 0; bits < 256; bits++)
+            number[bits] = widen(e4m3_t{uint8_t(bits)});
+        auto widened = [&](const void *from, size_t count) {
+            std::vector<float> values(count);
+            for (size_t i = 0; i < count; i++)
+                values[i] = number[static_cast<const uint8_t *>(from)[i]];
+            return values;
+        };
+        const std::vector<float> weight = widened(a, m * k), x = widened(b, n * k);
+        for (size_t j = 0; j < n; j++)
+            for (size_t i = 0; i < m; i++) {
+                float sum = 0;
+                for (size_t p = 0; p < k; p++)
+                    sum += weight[i * k + p] * x[j * k + p];
+                narrow(static_cast<bfloat_t *>(d) + i + j * m, outer ? sum * of.a_scales[i] * of.b_scales[j] : sum);
+            }
+        // Whatever was in there.
+        std::memset(workspace, 0xff, LT_WORKSPACE);
         return int(OK);
     });
 }

@@ -109,10 +109,13 @@ fn attention_on_tensor_cores_is_attention() {
     }
 }
 
+fn base() -> PathBuf {
+    fixtures().join("modernbert/fp32")
+}
+
 /// A base of five layers with an adapter over all of them, 2, and one over the last two, 3.
-fn two_adapters(device: Emulated, budget: u64, folder: &Path) -> GpuEngine<Emulated> {
-    let base = fixtures().join("modernbert/fp32");
-    let checkpoint = Checkpoint::open_base(&base).unwrap();
+fn two_adapters(device: Emulated, base: &Path, budget: u64, folder: &Path) -> GpuEngine<Emulated> {
+    let checkpoint = Checkpoint::open_base(base).unwrap();
     let (all, upper) = (folder.join("all"), folder.join("upper"));
     checks::write_adapter(&all, &checkpoint, 0, 4);
     checks::write_adapter(&upper, &checkpoint, 3, 2);
@@ -127,7 +130,7 @@ fn two_adapters(device: Emulated, budget: u64, folder: &Path) -> GpuEngine<Emula
         engine.load(&load).unwrap().own
     };
     let adapter = |path: &Path| Adapter::open(path, &checkpoint).unwrap();
-    assert_eq!(load(1, &base, checkpoint.digest()), 0.0);
+    assert_eq!(load(1, base, checkpoint.digest()), 0.0);
     assert_eq!(load(2, &all, adapter(&all).digest()), 1.0);
     assert_eq!(load(3, &upper, adapter(&upper).digest()), 0.4);
     engine
@@ -141,7 +144,7 @@ fn what_models_share_of_a_window_is_computed_once() {
     let folder = tempfile::tempdir().unwrap();
     let device = Emulated::new(Precision::Fp32, 1);
     let counts = device.counts();
-    let engine = two_adapters(device, u64::MAX, folder.path());
+    let engine = two_adapters(device, &base(), u64::MAX, folder.path());
     // Layers that a token goes through, and heads.
     for (models, layers, heads) in [
         (&[1][..], 5, 1),
@@ -168,12 +171,17 @@ fn what_models_share_of_a_window_is_computed_once() {
 
 #[test]
 fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, wide) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    checks::widen(&base(), wide.path(), 16, 150);
     let ids: Vec<u32> = (0..40).collect();
-    for models in [&[1][..], &[3], &[1, 3], &[1, 2, 3], &[1, 1, 1, 1, 1, 1]] {
-        let device = Emulated::new(Precision::Fp32, 1);
+    let models = [&[1][..], &[3], &[1, 3], &[1, 2, 3], &[1, 1, 1, 1, 1, 1]];
+    let in_8_bits = models.iter().take(4).map(|models| (wide.path(), Precision::Fp8, models));
+    let base = base();
+    let all = models.iter().map(|models| (base.as_path(), Precision::Fp32, models));
+    for (base, precision, models) in all.chain(in_8_bits) {
+        let device = Emulated::new(precision, 1);
         let counts = device.counts();
-        let engine = two_adapters(device, u64::MAX, folder.path());
+        let engine = two_adapters(device, base, u64::MAX, folder.path());
         let held = counts.held.load(Ordering::Relaxed);
         counts.most.store(held, Ordering::Relaxed);
         engine.forward(&[Window::new(models, &ids)], &token()).unwrap();
@@ -181,7 +189,8 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
         assert_eq!(counts.held.load(Ordering::Relaxed), held);
         let used = engine.health().unwrap().0;
         let within = |bytes: u64| {
-            let engine = two_adapters(Emulated::new(Precision::Fp32, 1), used + bytes, folder.path());
+            let device = Emulated::new(precision, 1);
+            let engine = two_adapters(device, base, used + bytes, folder.path());
             engine.forward(&[Window::new(models, &ids)], &token()).map(drop)
         };
         assert_eq!(
@@ -190,6 +199,38 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
             "{models:?} take {most}"
         );
         assert_eq!(within(2 * most), Ok(()), "{models:?} take {most}");
+    }
+}
+
+/// Norms before and after, gated or not, turned, with a convolution and adapters: near single precision, in the half of the memory, and what
+/// else is in a batch changes no bit of a text, so that scales are of its own rows alone.
+#[test]
+fn products_in_8_bits_are_near_and_a_text_is_alone_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for variant in ["bert/fp32", "modernbert/fp32", "eurobert/fp32", "deberta-v2/v2-xlarge"] {
+        let dir = tempfile::tempdir().unwrap();
+        checks::widen(&fixtures().join(variant), dir.path(), 32, 150);
+        let [eight, single] = [Precision::Fp8, Precision::Fp32].map(|of| Emulated::new(of, 3));
+        let share = checks::apart(eight, single, dir.path(), &[20, 1, 2]);
+        println!("{variant} in 8 bits: {share:.1e} of the norm");
+        assert!(share > 0.0 && share < Precision::Fp8.tolerance() / 4.0, "{share}");
+        if variant != "modernbert/fp32" {
+            continue;
+        }
+        let engine = |of| two_adapters(Emulated::new(of, 1), dir.path(), u64::MAX, folder.path());
+        let (eight, sixteen) = (engine(Precision::Fp8), engine(Precision::Bf16));
+        let used = |engine: &GpuEngine<Emulated>| engine.health().unwrap().0;
+        assert!(used(&eight) < used(&sixteen), "{} bytes", used(&eight));
+        let texts: [&[u32]; 3] = [&[5, 6, 7], &[8; 33], &[9, 10]];
+        let windows = texts.map(|ids| Window::new(&[1, 2, 3], ids));
+        let together = checks::values(&eight, &windows);
+        let alone = texts.iter().flat_map(|ids| {
+            let of = |model: &u64| checks::values(&eight, &[Window::new(&[*model], ids)]);
+            [1, 2, 3].iter().flat_map(of).collect::<Vec<f32>>()
+        });
+        let alone: Vec<f32> = alone.collect();
+        let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&together), bits(&alone));
     }
 }
 
@@ -498,6 +539,7 @@ fn what_is_timed_is_computed_all_the_same() {
     for (dir, precision) in [
         (fixtures().join("modernbert/fp32"), Precision::Fp32),
         (wide.path().to_owned(), Precision::Bf16),
+        (wide.path().to_owned(), Precision::Fp8),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let checkpoint = Checkpoint::open_base(&dir).unwrap();
