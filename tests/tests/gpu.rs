@@ -508,6 +508,58 @@ fn the_cuda_worker_replays_small_batches_without_allocating() {
     assert!(!file.exists(), "a graph was launched");
 }
 
+/// In fp8 the shipped model's large products have 8 bits, on chips that have them; others are told in a line, and the CPU answers.
+#[test]
+fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = emulated_driver();
+    let (library, worker) = (driver.path().display(), worker.display());
+    let file = driver.path().join("counts");
+    let config = || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
+    let engine = "device = \"cuda\"\ngpu_precision = \"fp8\"\ngpu_call_ms = 20000\n";
+    let host = |chip: &str| {
+        Host::with_worker(config(), engine, |_| {
+            format!(
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} '{worker}'",
+                file.display()
+            )
+        })
+    };
+    let text = "Naloxone reverses hypotension and headache.";
+    let alone = Daemon::start(&config().engine("device = \"cpu\"\n")).annotate(text);
+    assert!(!alone.entities.is_empty());
+    let places = |answer: &AnnotateResponse| {
+        let entities = answer.entities.iter();
+        let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let eight = host("9.0");
+    let daemon = eight.start(1);
+    let answer = daemon.annotate(text);
+    assert_eq!(answer.engine, Some(Engine::Cuda));
+    assert_eq!(places(&answer), places(&alone));
+    let unlike = |answer: &AnnotateResponse| {
+        let pairs = answer.entities.iter().zip(&alone.entities);
+        pairs.map(|(one, other)| (one.score - other.score).abs()).fold(0.0, f64::max)
+    };
+    assert!((1e-4..0.1).contains(&unlike(&answer)), "{}", unlike(&answer));
+    let counts = || fs::read_to_string(&file).unwrap();
+    let allocations = |counts: String| counts.split_once(' ').unwrap().1.to_owned();
+    let before = allocations(counts());
+    assert_eq!(daemon.annotate(text).entities, answer.entities);
+    assert_eq!(allocations(counts()), before);
+    drop(daemon);
+    let older = host("8.6");
+    let daemon = older.site.start();
+    eventually("one line says what the chip lacks", || {
+        let log = daemon.log();
+        log.contains("below 8.9") && log.contains("bf16")
+    });
+    let answer = daemon.annotate(text);
+    assert_eq!((answer.engine, places(&answer)), (Some(Engine::Tract), places(&alone)));
+    assert_eq!(answer.degraded, ["engine:cuda"]);
+}
+
 /// The real worker, on a host without an NVIDIA driver.
 #[test]
 fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {

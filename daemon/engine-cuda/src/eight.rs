@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::cuda_backend::cudarc::cublas::sys::cublasOperation_t;
 use candle_core::cuda_backend::cudarc::cublaslt::{result, sys};
 use mednerd_engine_gpu::{DeviceError, ROWS_AT_ONCE};
 
@@ -82,7 +83,7 @@ impl Described {
             let layout = result::create_matrix_layout(kind, height as u64, columns as u64, apart)?;
             new.layouts.push(layout);
         }
-        let across = sys::cublasOperation_t::CUBLAS_OP_T;
+        let across = cublasOperation_t::CUBLAS_OP_T;
         new.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &across)?;
         if let Some([of_weight, of_x]) = scales {
             let each_row = sys::cublasLtMatmulMatrixScale_t::CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
