@@ -515,7 +515,8 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     let driver = emulated_driver();
     let (library, worker) = (driver.path().display(), worker.display());
     let file = driver.path().join("counts");
-    let config = || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
+    let config =
+        || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
     let engine = "device = \"cuda\"\ngpu_precision = \"fp8\"\ngpu_call_ms = 20000\n";
     let host = |chip: &str| {
         Host::with_worker(config(), engine, |_| {
@@ -540,7 +541,9 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     assert_eq!(places(&answer), places(&alone));
     let unlike = |answer: &AnnotateResponse| {
         let pairs = answer.entities.iter().zip(&alone.entities);
-        pairs.map(|(one, other)| (one.score - other.score).abs()).fold(0.0, f64::max)
+        pairs
+            .map(|(one, other)| (one.score - other.score).abs())
+            .fold(0.0, f32::max)
     };
     assert!((1e-4..0.1).contains(&unlike(&answer)), "{}", unlike(&answer));
     let counts = || fs::read_to_string(&file).unwrap();
@@ -556,7 +559,10 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
         log.contains("below 8.9") && log.contains("bf16")
     });
     let answer = daemon.annotate(text);
-    assert_eq!((answer.engine, places(&answer)), (Some(Engine::Tract), places(&alone)));
+    assert_eq!(
+        (answer.engine, places(&answer)),
+        (Some(Engine::Tract), places(&alone))
+    );
     assert_eq!(answer.degraded, ["engine:cuda"]);
 }
 

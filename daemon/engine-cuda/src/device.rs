@@ -56,7 +56,9 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/elementwise.fatbin")),
-        &["finish", "logits", "gate", "quantise", "rescale", "rotate", "unfold"],
+        &[
+            "finish", "logits", "gate", "quantise", "rescale", "rotate", "unfold",
+        ],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/lora.fatbin")),
@@ -68,7 +70,14 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/zero_shot.fatbin")),
-        &["recur", "recur_together", "stretches", "sift", "meet", "score_words"],
+        &[
+            "recur",
+            "recur_together",
+            "stretches",
+            "sift",
+            "meet",
+            "score_words",
+        ],
     ),
 ];
 
@@ -828,8 +837,12 @@ impl Device for Cuda {
     }
 
     fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
-        let Some(eight) = &self.eight else { return Ok(false) };
-        let whole = [inputs, outputs].iter().all(|size| size.is_multiple_of(ROWS_AT_ONCE));
+        let Some(eight) = &self.eight else {
+            return Ok(false);
+        };
+        let whole = [inputs, outputs]
+            .iter()
+            .all(|size| size.is_multiple_of(ROWS_AT_ONCE));
         let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.stream.context().bind_to_thread().map_err(failed)?;
         // Of as many rows as a sequence has.

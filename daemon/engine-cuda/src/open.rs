@@ -112,7 +112,9 @@ pub fn open(start: &Start) -> Result<Found, String> {
     // Of sizes that most models have.
     let scales = device.scales(768, 768);
     if in_8_bits && !scales.map_err(|error| format!("cuBLASLt does not say what it has: {error}"))? {
-        return Err(lacks("no products in 8 bits from the cuBLASLt that is found first".to_owned()));
+        return Err(lacks(
+            "no products in 8 bits from the cuBLASLt that is found first".to_owned(),
+        ));
     }
     let (free, _) = context
         .mem_get_info()

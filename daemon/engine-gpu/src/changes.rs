@@ -411,7 +411,15 @@ impl<B> Matrix<B> {
     ) -> Result<(), DeviceError> {
         let count = rows.len();
         let y = self.product(device, x.into(), &rows, changed)?;
-        self.finish(device, ("logits", 0), &y, changed, &[Arg::At(out, first)], count, 0)
+        self.finish(
+            device,
+            ("logits", 0),
+            &y,
+            changed,
+            &[Arg::At(out, first)],
+            count,
+            0,
+        )
     }
 
     /// The first outputs of the second part and of the third.
@@ -439,7 +447,12 @@ impl<B> Matrix<B> {
                 let weight = [&*self.weight, &**scales];
                 let made = match x.scaled {
                     Some(_) => None,
-                    None => Some(Scaled::of(device, (x.elements()?, rows.start), rows.len(), inputs)?),
+                    None => Some(Scaled::of(
+                        device,
+                        (x.elements()?, rows.start),
+                        rows.len(),
+                        inputs,
+                    )?),
                 };
                 let x = x.scaled.or(made.as_ref());
                 let x = x.ok_or_else(|| DeviceError::Failed("a product has no rows".to_owned()))?;

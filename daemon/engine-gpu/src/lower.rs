@@ -317,7 +317,12 @@ impl<'a, D: Device> Lowering<'a, D> {
         });
         let scaled = layers.iter().map(|layer| {
             let (attention, feed_forward) = (&layer.attention, &layer.feed_forward);
-            let read = [&attention.qkv, &attention.output, &feed_forward.up, &feed_forward.down];
+            let read = [
+                &attention.qkv,
+                &attention.output,
+                &feed_forward.up,
+                &feed_forward.down,
+            ];
             let read = read.into_iter().filter(|matrix| matrix.scales.is_some());
             read.map(|matrix| matrix.inputs).sum::<usize>()
         });
@@ -675,7 +680,8 @@ impl<'a, D: Device> Lowering<'a, D> {
         let (weight, scales) = match scaled {
             false => (self.cached(&names, make)?, None),
             true => {
-                let (weight, scales) = self.scaled(&names, parts.first().map_or(0, |part| part.inputs), make)?;
+                let (weight, scales) =
+                    self.scaled(&names, parts.first().map_or(0, |part| part.inputs), make)?;
                 (weight, Some(scales))
             }
         };

@@ -7,8 +7,8 @@ use mednerd_model::{Adapter, NormPlacement};
 use crate::changes::{Changed, Own, Sequences};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch};
 use crate::lower::{
-    AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, Matrix, NormWeights,
-    LAYER_MATRICES, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
+    AttentionWeights, EmbeddingWeights, HeadWeights, LAYER_MATRICES, LayerWeights, LowerError, Lowering,
+    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
 };
 use crate::pack::{Packed, Stage, TENSOR_QUERIES};
 use crate::scaled::{Activations, Operand, Wanted, elements_alone};
@@ -204,16 +204,7 @@ impl<D: Device> Run<'_, D> {
         out: [Arg<'_, D::Buffer>; 3],
     ) -> Made<()> {
         let rows = self.stage.tokens;
-        norm.launch(
-            self.device,
-            (x, 0),
-            shift,
-            residual,
-            None,
-            out,
-            rows,
-            self.hidden,
-        )
+        norm.launch(self.device, (x, 0), shift, residual, None, out, rows, self.hidden)
     }
 
     /// In which form a product reads its rows; low-rank changes of it read elements.
@@ -226,12 +217,7 @@ impl<D: Device> Run<'_, D> {
     }
 
     /// Room for rows that this product reads, and others as elements where `kept`.
-    fn room(
-        &self,
-        matrix: &Matrix<D::Buffer>,
-        number: usize,
-        kept: bool,
-    ) -> Made<Activations<D::Buffer>> {
+    fn room(&self, matrix: &Matrix<D::Buffer>, number: usize, kept: bool) -> Made<Activations<D::Buffer>> {
         let wanted = self.wanted(matrix, number);
         let wanted = Wanted {
             elements: wanted.elements || kept,
@@ -289,9 +275,8 @@ impl<D: Device> Run<'_, D> {
                 };
                 let inner = self.feed(layer, number, middle.operand())?;
                 let (y, shift) = self.matrix(&feed_forward.down, number + 3, inner.operand(), None)?;
-                let next = next.filter(|next| {
-                    next.placement == NormPlacement::Post && layer.convolution.is_none()
-                });
+                let next =
+                    next.filter(|next| next.placement == NormPlacement::Post && layer.convolution.is_none());
                 let out = match next {
                     Some(next) => self.room(&next.attention.qkv, number + LAYER_MATRICES, true)?,
                     None => self.elements(self.hidden)?.into(),
@@ -316,7 +301,16 @@ impl<D: Device> Run<'_, D> {
                 let normal = self.room(&feed_forward.up, number + 2, false)?;
                 let (sum, out) = (Some(&middle), normal.arguments());
                 let tokens = self.stage.tokens;
-                norm.launch(self.device, (&y, 0), shift, Some(x), sum, out, tokens, self.hidden)?;
+                norm.launch(
+                    self.device,
+                    (&y, 0),
+                    shift,
+                    Some(x),
+                    sum,
+                    out,
+                    tokens,
+                    self.hidden,
+                )?;
                 let inner = self.feed(layer, number, normal.operand())?;
                 let (y, shift) = self.matrix(&feed_forward.down, number + 3, inner.operand(), None)?;
                 self.add(&y, shift, Some(&middle))?.into()
@@ -342,7 +336,11 @@ impl<D: Device> Run<'_, D> {
         let (convolved, _) = matrix.apply(self.device, &unfolded, self.all(), None, activation)?;
         let sum = self.elements(self.hidden)?;
         let residual = Some(out.operand().elements()?);
-        self.normalise(&convolution.norm, (&convolved, None, residual), elements_alone(&sum))?;
+        self.normalise(
+            &convolution.norm,
+            (&convolved, None, residual),
+            elements_alone(&sum),
+        )?;
         Ok(sum.into())
     }
 

@@ -175,9 +175,14 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
     checks::widen(&base(), wide.path(), 16, 150);
     let ids: Vec<u32> = (0..40).collect();
     let models = [&[1][..], &[3], &[1, 3], &[1, 2, 3], &[1, 1, 1, 1, 1, 1]];
-    let in_8_bits = models.iter().take(4).map(|models| (wide.path(), Precision::Fp8, models));
+    let in_8_bits = models
+        .iter()
+        .take(4)
+        .map(|models| (wide.path(), Precision::Fp8, models));
     let base = base();
-    let all = models.iter().map(|models| (base.as_path(), Precision::Fp32, models));
+    let all = models
+        .iter()
+        .map(|models| (base.as_path(), Precision::Fp32, models));
     for (base, precision, models) in all.chain(in_8_bits) {
         let device = Emulated::new(precision, 1);
         let counts = device.counts();
@@ -207,7 +212,12 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
 #[test]
 fn products_in_8_bits_are_near_and_a_text_is_alone_in_them() {
     let folder = tempfile::tempdir().unwrap();
-    for variant in ["bert/fp32", "modernbert/fp32", "eurobert/fp32", "deberta-v2/v2-xlarge"] {
+    for variant in [
+        "bert/fp32",
+        "modernbert/fp32",
+        "eurobert/fp32",
+        "deberta-v2/v2-xlarge",
+    ] {
         let dir = tempfile::tempdir().unwrap();
         checks::widen(&fixtures().join(variant), dir.path(), 32, 150);
         let [eight, single] = [Precision::Fp8, Precision::Fp32].map(|of| Emulated::new(of, 3));

@@ -389,7 +389,13 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
         bench.compare("finish_and_gate", to, &expected);
     }
     if scaled && !to_floats {
-        bench.compare_both("finish", in_8_bits.each_ref(), kept.then_some(to), &expected, width);
+        bench.compare_both(
+            "finish",
+            in_8_bits.each_ref(),
+            kept.then_some(to),
+            &expected,
+            width,
+        );
     }
     // The halves of one row twice as wide.
     let (x, v) = bench.elements(rows * 2 * width, 2.0);
@@ -420,7 +426,13 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
         bench.compare("finish_and_gate", &out, &expected);
     }
     if scaled {
-        bench.compare_both("gate", in_8_bits.each_ref(), kept.then_some(&out), &expected, width);
+        bench.compare_both(
+            "gate",
+            in_8_bits.each_ref(),
+            kept.then_some(&out),
+            &expected,
+            width,
+        );
     }
 }
 
@@ -430,7 +442,9 @@ fn in_8_bits<D: Device>(device: &D, seed: u64) {
     let (block, rows, width) = (random.block(), 1 + random.below(40), random.width(300));
     let mut bench = Bench::new(device, seed);
     // Rows whose numbers have sizes of their own, one of zeros.
-    let scale: Vec<f32> = (0..rows).map(|_| 10.0_f32.powi(random.below(9) as i32 - 5)).collect();
+    let scale: Vec<f32> = (0..rows)
+        .map(|_| 10.0_f32.powi(random.below(9) as i32 - 5))
+        .collect();
     let empty = random.below(rows);
     let values: Vec<f32> = bench.random.values(rows * width, 1.0);
     let values = values.iter().enumerate().map(|(place, x)| match place / width {
@@ -471,7 +485,10 @@ fn in_8_bits<D: Device>(device: &D, seed: u64) {
     values.resize(filled * inputs, f32::NAN);
     let x = device.upload(Values::Elements(&values)).unwrap();
     let weight = bench.elements(outputs * inputs, 1.0 / (inputs as f32).sqrt()).0;
-    let (on_x, on_weight) = (bench.scaled_out(filled, inputs), bench.scaled_out(outputs, inputs));
+    let (on_x, on_weight) = (
+        bench.scaled_out(filled, inputs),
+        bench.scaled_out(outputs, inputs),
+    );
     bench.quantise(&x, on_x.each_ref(), (filled, inputs), block);
     bench.quantise(&weight, on_weight.each_ref(), (outputs, inputs), block);
     let (of_x, of_weight) = (on_x.each_ref(), on_weight.each_ref());

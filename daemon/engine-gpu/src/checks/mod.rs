@@ -215,7 +215,9 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let precision = |name: &str| {
-        let of = Precision::ALL.into_iter().find(|precision| precision.name() == name);
+        let of = Precision::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name);
         of.expect("fp32, fp16, bf16 or fp8")
     };
     match *arguments {

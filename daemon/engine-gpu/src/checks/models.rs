@@ -317,7 +317,11 @@ pub fn widen(fixture: &Path, to: &Path, head: u64, context: u64) {
             continue;
         }
         // Rows of distances are as many as they were.
-        let among = if name.contains("rel_embeddings") { 1 } else { sizes.len() };
+        let among = if name.contains("rel_embeddings") {
+            1
+        } else {
+            sizes.len()
+        };
         let shape = tensor["shape"].as_array_mut().unwrap().iter_mut();
         shape.for_each(|size| change(size, among));
         let shape = tensor["shape"].as_array().unwrap().iter();
