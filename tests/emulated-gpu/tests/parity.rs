@@ -223,7 +223,7 @@ fn products_in_8_bits_are_near_and_a_text_is_alone_in_them() {
         let [eight, single] = [Precision::Fp8, Precision::Fp32].map(|of| Emulated::new(of, 3));
         let share = checks::apart(eight, single, dir.path(), &[20, 1, 2]);
         println!("{variant} in 8 bits: {share:.1e} of the norm");
-        assert!(share > 0.0 && share < Precision::Fp8.tolerance() / 4.0, "{share}");
+        assert!(share > 0.0 && share < Precision::Fp8.tolerance() / 2.0, "{share}");
         if variant != "modernbert/fp32" {
             continue;
         }
