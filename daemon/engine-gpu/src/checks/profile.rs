@@ -126,7 +126,6 @@ impl<D: Device> Profiled<D> {
             }
             "finish" => (moved(int(8) * (1.0 + given(4) + given(5) / element)), 0.0),
             "quantise" => (moved(int(3) * (1.0 + 1.0 / element)), 0.0),
-            "rescale" => (moved(int(3) * 2.0), 0.0),
             "logits" => (moved(int(6)) + 4.0 * rows * int(6), 0.0),
             "gate" => (moved(int(5) * (2.0 + given(2) + given(3) / element)), 0.0),
             "rotate" => (moved(2.0 * int(5) * int(6)), 0.0),
