@@ -35,7 +35,8 @@ fn every_family_is_the_reference_in_every_precision() {
         let name = dir.strip_prefix(fixtures()).unwrap().display().to_string();
         let first = index == 0 || variants[index - 1].parent() != dir.parent();
         // Emulation is slow: one variant of each family in half precision.
-        for precision in Precision::ALL.into_iter().take(if first { 4 } else { 1 }) {
+        let precisions = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
+        for precision in precisions.into_iter().take(if first { 3 } else { 1 }) {
             let device = Emulated::new(precision, index as u64 * 77 + 5);
             let (worst, share) = checks::family(device, dir, 2, f32::MIN_POSITIVE);
             let precise = precision.name();
@@ -101,7 +102,7 @@ fn attention_on_tensor_cores_is_attention() {
         "{}",
         attention.head_dim
     );
-    for precision in [Precision::Fp16, Precision::Bf16, Precision::Fp8] {
+    for precision in [Precision::Fp16, Precision::Bf16] {
         let (half, single) = (Emulated::new(precision, 3), Emulated::new(Precision::Fp32, 3));
         let share = checks::apart(half, single, &dir, &[70, 1, 2]);
         println!("biomed-small {}: {share:.1e} of the norm", precision.name());
@@ -175,10 +176,7 @@ fn a_batch_takes_no_more_memory_than_it_was_counted_to_take() {
     checks::widen(&base(), wide.path(), 16, 150);
     let ids: Vec<u32> = (0..40).collect();
     let models = [&[1][..], &[3], &[1, 3], &[1, 2, 3], &[1, 1, 1, 1, 1, 1]];
-    let in_8_bits = models
-        .iter()
-        .take(4)
-        .map(|models| (wide.path(), Precision::Fp8, models));
+    let in_8_bits = [&models[0], &models[3]].map(|models| (wide.path(), Precision::Fp8, models));
     let base = base();
     let all = models
         .iter()
@@ -219,7 +217,7 @@ fn products_in_8_bits_are_near_and_a_text_is_alone_in_them() {
         "deberta-v2/v2-xlarge",
     ] {
         let dir = tempfile::tempdir().unwrap();
-        checks::widen(&fixtures().join(variant), dir.path(), 32, 150);
+        checks::widen(&fixtures().join(variant), dir.path(), 16, 150);
         let [eight, single] = [Precision::Fp8, Precision::Fp32].map(|of| Emulated::new(of, 3));
         let share = checks::apart(eight, single, dir.path(), &[20, 1, 2]);
         println!("{variant} in 8 bits: {share:.1e} of the norm");
