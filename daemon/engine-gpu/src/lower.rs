@@ -680,7 +680,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         let (weight, scales) = match scaled {
             false => (self.cached(&names, make)?, None),
             true => {
-                let (weight, scales) =
+                let [weight, scales] =
                     self.scaled(&names, parts.first().map_or(0, |part| part.inputs), make)?;
                 (weight, Some(scales))
             }
@@ -750,20 +750,18 @@ impl<'a, D: Device> Lowering<'a, D> {
         names: &[String],
         width: usize,
         make: impl FnOnce(&mut Self) -> Lowered<Vec<f32>>,
-    ) -> Lowered<(Arc<D::Buffer>, Arc<D::Buffer>)> {
+    ) -> Lowered<[Arc<D::Buffer>; 2]> {
         let keys = ["values of", "scales of"].map(|what| format!("{what} {}", names.join("\n")));
         if let [Some(values), Some(scales)] = keys.each_ref().map(|key| self.held(names, key)) {
-            return Ok((values, scales));
+            return Ok([values, scales]);
         }
         let values = make(self)?;
         let rows = values.len() / width.max(1);
         let elements = self.device.upload(Values::Elements(&values))?;
         let scaled = Scaled::of(self.device, (&elements, 0), rows, width)?;
         self.bytes += values.len() as u64 + 4 * rows as u64;
-        let made = (Arc::new(scaled.values), Arc::new(scaled.scales));
-        let [values, scales] = keys;
-        self.own.insert(values, Arc::clone(&made.0));
-        self.own.insert(scales, Arc::clone(&made.1));
+        let made = [Arc::new(scaled.values), Arc::new(scaled.scales)];
+        self.own.extend(keys.into_iter().zip(made.clone()));
         Ok(made)
     }
 
