@@ -219,7 +219,10 @@ fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
     let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
-    for fault in ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"] {
+    let alone = ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"];
+    // With a second batch behind the one that is struck.
+    let beside = ["beside sticky", "beside kill", "beside wrong", "beside oom"];
+    for fault in alone.into_iter().chain(beside) {
         for _ in 0..rounds {
             let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
             let daemon = host.start(1);
@@ -230,8 +233,8 @@ fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
             );
             let deaths = daemon.status().engine.gpus[0].deaths;
             match fault {
-                "oom" => {
-                    assert_eq!(deaths, 0, "a batch that does not fit is no reason to die");
+                "oom" | "beside oom" => {
+                    assert_eq!(deaths, 0, "{fault} is no reason to die: {}", daemon.log());
                     assert!(daemon.metric("mednerd_gpu_windows_total") > 0.0);
                 }
                 _ => assert!(deaths >= times as u64, "{fault}: {deaths} deaths"),
@@ -245,7 +248,7 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
     let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
-    for fault in ["hang", "stop"] {
+    for fault in ["hang", "stop", "beside stop"] {
         for _ in 0..rounds {
             let host = Host::new(Config::tiny(), "gpu_call_ms = 300\n");
             let daemon = host.start(1);
@@ -263,8 +266,36 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
             );
             let gpu = &daemon.status().engine.gpus[0];
             assert!(gpu.deaths >= times as u64, "{gpu:?} {log}");
+            // What is behind a stuck batch is given up with it, and not after a time of its own.
+            assert!(given.len() as u64 <= gpu.deaths, "{given:?} {gpu:?} {log}");
         }
     }
+}
+
+#[test]
+fn a_batch_is_handed_over_while_another_is_computed() {
+    let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
+    let daemon = host.start(1);
+    let note = long_note(900).0;
+    let expected = [SENTENCE, &note].map(|text| daemon.annotate(text).entities);
+    for _ in 0..3 {
+        // Its first batch is computed when the second one is there, and not before.
+        host.inject("beside");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| daemon.annotate(SENTENCE));
+            eventually("the first batch is there", || host.has_struck());
+            let second = daemon.annotate(&note);
+            let answers = [first.join().unwrap(), second];
+            for (answer, expected) in answers.iter().zip(&expected) {
+                assert_eq!((answer.engine, &answer.entities), (Some(Engine::Cuda), expected));
+            }
+        });
+    }
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+    assert_eq!(
+        daemon.metric("mednerd_gpu_work_total{what=\"lost_windows\"}"),
+        0.0
+    );
 }
 
 #[test]

@@ -12,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::cuda_backend::CudaDType;
 use candle_core::cuda_backend::cudarc::cublas::{self, CudaBlas};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaFunction, CudaGraph, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
-    result, sys,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr,
+    LaunchConfig, PushKernelArg, result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+use mednerd_engine_gpu::{Arg, Copied, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 use mednerd_gpu::protocol::Precision;
 
 /// Kernels as nvcc made them, and their names without the suffix of the precision.
@@ -64,7 +64,14 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/zero_shot.fatbin")),
-        &["recur", "recur_together", "stretches", "sift", "meet", "score_words"],
+        &[
+            "recur",
+            "recur_together",
+            "stretches",
+            "sift",
+            "meet",
+            "score_words",
+        ],
     ),
 ];
 
@@ -80,44 +87,80 @@ const FAILED_CAPTURES: u64 = 3;
 /// What is copied to the GPU at once, in bytes: a tenth of a millisecond for which nothing else begins, while models are loaded.
 const PIECE: usize = 1 << 20;
 
-/// What is copied back at once, in bytes.
-const LANDING: usize = 4 << 20;
+/// Up to so many bytes the driver takes along with the command, from any memory; more from memory that is not pinned waits for
+/// everything before.
+const TAKEN_ALONG: usize = 64 << 10;
 
-/// Memory of the host that the GPU writes to without help of a CPU core.
-struct Landing {
-    context: Arc<CudaContext>,
+/// Pieces of pinned memory that are kept.
+const PINNED: usize = 8;
+
+/// Memory of the host that the GPU reads and writes without help of a CPU core, and when its last copy is done.
+struct Pinned {
+    done: CudaEvent,
     place: NonNull<u8>,
+    size: usize,
 }
 
-// SAFETY: the memory belongs to the process, and whoever has the landing alone reads and writes it.
-unsafe impl Send for Landing {}
+// SAFETY: the memory belongs to the process, and whoever has it alone reads and writes it.
+unsafe impl Send for Pinned {}
 
-impl Landing {
-    fn new(context: &Arc<CudaContext>) -> Result<Self, DeviceError> {
-        context.bind_to_thread().map_err(failed)?;
-        // SAFETY: a context is bound; what is given is freed once, by whoever made it.
-        let place = unsafe { result::malloc_host(LANDING, 0) }.map_err(failed)?;
+impl Pinned {
+    fn new(context: &Arc<CudaContext>, size: usize) -> Result<Self, DeviceError> {
+        let done = context.new_event(None).map_err(failed)?;
+        // SAFETY: a context is bound, by the event; what is given is freed once, by whoever made it.
+        let place = unsafe { result::malloc_host(size, 0) }.map_err(failed)?;
         let place = NonNull::new(place.cast::<u8>());
         let place = place.ok_or_else(|| DeviceError::Failed("pinned memory has no place".to_owned()))?;
         // SAFETY: it has so many bytes; from here on they have values.
-        unsafe { place.write_bytes(0, LANDING) };
-        let context = Arc::clone(context);
-        Ok(Self { context, place })
+        unsafe { place.write_bytes(0, size) };
+        Ok(Self { done, place, size })
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the memory is ours until it is dropped, has so many bytes, and each has a value. What the GPU writes it writes before
-        // the stream has been waited for, which is done while this is borrowed.
-        unsafe { std::slice::from_raw_parts_mut(self.place.as_ptr(), LANDING) }
+    /// Its first bytes. No copy of it is under way.
+    fn bytes(&mut self, count: usize) -> &mut [u8] {
+        // SAFETY: the memory is ours until it is dropped, has `size` bytes, and each has a value. Nobody is given it while a copy of it is
+        // under way: `Pool::take` gives what is done, and `download` waits.
+        unsafe { std::slice::from_raw_parts_mut(self.place.as_ptr(), count.min(self.size)) }
     }
 }
 
-impl Drop for Landing {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.context.bind_to_thread().is_ok() {
-            // SAFETY: it was made by `malloc_host`, and nobody has it any more. At worst it stays until the process ends.
-            let _ = unsafe { result::free_host(self.place.as_ptr().cast()) };
+        // A copy may still be under way where what it is for was given up. What fails then is told by the next call.
+        let _ = self.done.synchronize();
+        // SAFETY: it was made by `malloc_host`, and nobody has it any more. At worst it stays until the process ends.
+        let _ = unsafe { result::free_host(self.place.as_ptr().cast()) };
+    }
+}
+
+/// Pinned memory for copies one after the other, the oldest first: asking the driver for more takes it longer than a batch.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Pinned>>);
+
+impl Pool {
+    /// So many bytes, of which no copy is under way. Waits for the oldest where there are enough.
+    fn take(&self, context: &Arc<CudaContext>, bytes: usize) -> Result<Pinned, DeviceError> {
+        let oldest = {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = |(_, pinned): &(usize, &Pinned)| pinned.size >= bytes && pinned.done.is_complete();
+            let best = kept.iter().enumerate().filter(fits);
+            if let Some((place, _)) = best.min_by_key(|(_, pinned)| pinned.size) {
+                return Ok(kept.remove(place));
+            }
+            (kept.len() >= PINNED).then(|| kept.remove(0))
+        };
+        if let Some(oldest) = oldest {
+            oldest.done.synchronize().map_err(failed)?;
+            if oldest.size >= bytes {
+                return Ok(oldest);
+            }
         }
+        // Of few sizes, so that others can take it too.
+        Pinned::new(context, bytes.next_power_of_two().max(TAKEN_ALONG))
+    }
+
+    fn put(&self, pinned: Pinned) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pinned);
     }
 }
 
@@ -132,7 +175,7 @@ pub struct Cuda {
     /// What either cuBLAS may use, so that both choose alike; graphs keep the address of the second one's.
     _workspaces: [Tensor; 2],
     arena: Arc<Arena>,
-    landing: Mutex<Landing>,
+    pool: Pool,
     /// Captures that failed.
     failed_captures: AtomicU64,
     /// Whether one that fails is an error, and not done without.
@@ -288,7 +331,6 @@ impl Cuda {
         {
             keep_memory(context.cu_device()).map_err(failed)?;
         }
-        let landing = Mutex::new(Landing::new(context)?);
         let captured = context.new_stream().map_err(failed)?;
         let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
         let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
@@ -302,7 +344,7 @@ impl Cuda {
             captured_blas,
             _workspaces: [workspace?, captured_workspace?],
             arena: Arc::default(),
-            landing,
+            pool: Pool::default(),
             failed_captures: AtomicU64::new(0),
             strict: false,
             precision,
@@ -427,7 +469,8 @@ impl Cuda {
             )
         }
         .map(drop)
-        .map_err(failed)
+        // Where the GPU has failed, cuBLAS does not say of what.
+        .map_err(|error| self.stream.synchronize().map_or_else(failed, |()| failed(error)))
     }
 
     /// Whether this thread captures, or else does what it asks for.
@@ -454,7 +497,7 @@ impl Cuda {
         let mut place = 0;
         for piece in values.chunks(PIECE / size_of::<T>()) {
             let mut to = slice.slice_mut(place..place + piece.len());
-            self.stream.memcpy_htod(piece, &mut to).map_err(failed)?;
+            self.send(to.device_ptr_mut(&self.stream).0, piece)?;
             place += piece.len();
         }
         let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
@@ -463,6 +506,37 @@ impl Cuda {
             count,
             home: None,
         })
+    }
+
+    /// Copies values to an address, after everything before; they have been read when this returns.
+    fn send<T: DeviceRepr>(&self, address: u64, values: &[T]) -> Result<(), DeviceError> {
+        let size = size_of_val(values);
+        if size <= TAKEN_ALONG {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: who calls has room for the values there, and nobody else uses it. What the driver takes along it has read when the call
+            // returns.
+            return unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }
+                .map_err(failed);
+        }
+        let mut pinned = self.pool.take(self.stream.context(), size)?;
+        // SAFETY: numbers are bytes, of which the pinned memory has as many; nobody else has it.
+        unsafe {
+            values
+                .as_ptr()
+                .cast::<u8>()
+                .copy_to_nonoverlapping(pinned.place.as_ptr(), size)
+        };
+        {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: as above; the pinned memory is taken again or freed when the event behind the copy says that it is done.
+            unsafe { result::memcpy_htod_async(address, pinned.bytes(size), self.stream.cu_stream()) }
+                .map_err(failed)?;
+            pinned.done.record(&self.stream).map_err(failed)?;
+        }
+        self.pool.put(pinned);
+        Ok(())
     }
 
     fn made(&self, dtype: DType, count: usize) -> Result<Tensor, DeviceError> {
@@ -603,42 +677,51 @@ impl Device for Cuda {
         }
     }
 
-    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
+    fn download(&self, buffer: &Buffer) -> Result<Copied<'_>, DeviceError> {
         // Errors that a dropped buffer met are told here.
         self.stream.context().check_err().map_err(failed)?;
         let (address, size) = self.place(buffer)?;
-        let widen: fn(&[u8], &mut Vec<f32>) = match tensor(buffer)?.dtype() {
-            DType::F32 => |bytes, to| to.extend(bytes.as_chunks().0.iter().map(|x| f32::from_ne_bytes(*x))),
-            DType::F16 => |bytes, to| {
-                let values = bytes.as_chunks().0.iter();
-                to.extend(values.map(|x| f16::from_ne_bytes(*x).to_f32()));
+        let widen: fn(&[u8]) -> Vec<f32> = match tensor(buffer)?.dtype() {
+            DType::F32 => |bytes| {
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|x| f32::from_ne_bytes(*x))
+                    .collect()
             },
-            DType::BF16 => |bytes, to| {
+            DType::F16 => |bytes| {
                 let values = bytes.as_chunks().0.iter();
-                to.extend(values.map(|x| bf16::from_ne_bytes(*x).to_f32()));
+                values.map(|x| f16::from_ne_bytes(*x).to_f32()).collect()
+            },
+            DType::BF16 => |bytes| {
+                let values = bytes.as_chunks().0.iter();
+                values.map(|x| bf16::from_ne_bytes(*x).to_f32()).collect()
             },
             _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
         };
-        let (mut values, mut done) = (Vec::with_capacity(buffer.count), 0);
-        let mut landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
-        while done < size * buffer.count {
-            let bytes = landing.bytes();
-            let end = bytes.len().min(size * buffer.count - done);
-            let bytes = bytes.get_mut(..end).unwrap_or_default();
-            {
-                let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-                self.stream.context().bind_to_thread().map_err(failed)?;
-                // SAFETY: the buffer has the bytes from there on, which are not freed before the stream has been waited for, and nor is
-                // the landing.
-                unsafe { result::memcpy_dtoh_async(bytes, address + done as u64, self.stream.cu_stream()) }
-                    .map_err(failed)?;
-            }
-            // What a kernel did wrong is told by it.
-            self.stream.synchronize().map_err(failed)?;
-            widen(bytes, &mut values);
-            done += end;
+        let count = size * buffer.count;
+        let mut landing = self.pool.take(self.stream.context(), count)?;
+        {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: the buffer has the bytes, which are not freed before the stream has come so far; nor is the landing, which waits for
+            // the event behind the copy.
+            unsafe { result::memcpy_dtoh_async(landing.bytes(count), address, self.stream.cu_stream()) }
+                .map_err(failed)?;
+            landing.done.record(&self.stream).map_err(failed)?;
         }
-        Ok(values)
+        Ok(Box::new(move || {
+            // What a kernel did wrong is told by it.
+            landing.done.synchronize().map_err(failed)?;
+            let values = widen(landing.bytes(count));
+            self.pool.put(landing);
+            Ok(values)
+        }))
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        self.stream.synchronize().map_err(failed)
     }
 
     fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {
@@ -646,11 +729,7 @@ impl Device for Cuda {
         if values.len() != buffer.count || size != 4 {
             return Err(DeviceError::Failed("a buffer holds other numbers".to_owned()));
         }
-        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stream.context().bind_to_thread().map_err(failed)?;
-        // SAFETY: the buffer has as many numbers, and nobody else has it. Memory of the host that is not pinned has been read when
-        // the call returns.
-        unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }.map_err(failed)
+        self.send(address, values)
     }
 
     fn records(&self) -> bool {

@@ -14,5 +14,5 @@ mod pack;
 mod run;
 mod scorer;
 
-pub use device::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+pub use device::{Arg, Copied, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
 pub use engine::GpuEngine;
