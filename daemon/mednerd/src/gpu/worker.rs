@@ -237,14 +237,16 @@ fn lose(shared: &Shared, items: Vec<Item>) {
     drop(items);
 }
 
-/// A batch's logits, window by window and model by model, after the check of those that are known; `None` for a window with
-/// a logit that is not finite, of which the CPU has the last word.
+/// What the models give for a window, one by one; `None` where a logit is not finite, of which the CPU has the last word.
+type Given = Option<Vec<Values>>;
+
+/// A batch's logits, window by window, after the check of those that are known, and how long they took.
 fn try_batch(
     turn: Turn<'_>,
     worker: &Worker,
     serves: &HashMap<u64, Served>,
     items: &[Item],
-) -> Result<(Vec<Option<Vec<Values>>>, Duration), Failure> {
+) -> Result<(Vec<Given>, Duration), Failure> {
     let windows: Vec<Window<'_>> = items
         .iter()
         .map(|item| window(&item.models, &item.sequence))
