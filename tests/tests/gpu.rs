@@ -539,6 +539,64 @@ fn the_cuda_worker_replays_small_batches_without_allocating() {
     assert!(!file.exists(), "a graph was launched");
 }
 
+/// Notes large and small while adapters come and go, and everything on a stream is late: what was copied, freed or overwritten before its
+/// time would show in an answer.
+#[test]
+fn the_cuda_worker_loads_beside_batches() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = emulated_driver();
+    let (library, worker) = (driver.path().display(), worker.display());
+    let host = Host::with_worker(Config::tiny(), "device = \"cuda\"\ngpu_call_ms = 20000\n", |_| {
+        format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_LAG=30 '{worker}'")
+    });
+    let daemon = host.start(1);
+    let texts = [SENTENCE.to_owned(), long_note(2_000).0, long_note(300).0];
+    let expected = expected(Config::tiny(), &texts);
+    let places = |answer: &AnnotateResponse| {
+        let entities = answer.entities.iter();
+        let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = texts
+            .iter()
+            .zip(&expected)
+            .map(|(text, expected)| {
+                let (over, daemon) = (&over, &daemon);
+                scope.spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        let answer = daemon.annotate(text);
+                        assert_eq!(answer.engine, Some(Engine::Cuda));
+                        assert_eq!(places(&answer), places(expected));
+                    }
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for name in ["lora", "lora-on-head", "lora"] {
+            let path = root().join("tests/fixtures/adapters/bert").join(name);
+            let load = json!({"name": name, "path": path, "base": "tiny"});
+            daemon.admin_with("POST", "/v1/models", load.to_string()).ok();
+            eventually("the adapter is served", || {
+                daemon.status().engine.gpus[0].models.len() == 2
+                    || clients.iter().any(|client| client.is_finished())
+            });
+            let answer = daemon.ask(&json!({"text": SENTENCE, "models": [name]}));
+            assert_eq!(answer.engine, Some(Engine::Cuda));
+            answers.push(places(&answer));
+            daemon.admin("DELETE", &format!("/v1/models/{name}")).ok();
+            eventually("the adapter is gone", || {
+                daemon.status().engine.gpus[0].models.len() == 1
+                    || clients.iter().any(|client| client.is_finished())
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(answers[0], answers[2]);
+    });
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+}
+
 /// The real worker, on a host without an NVIDIA driver.
 #[test]
 fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {

@@ -1,5 +1,5 @@
 //! [`Device`] on candle: a buffer is a tensor of one dimension, a product is cuBLAS's, a kernel is launched on the device's one stream.
-//! A recording is a CUDA graph, captured on a stream of its own and launched on that one.
+//! A recording is a CUDA graph, captured on a stream of its own and launched on that one. Models are loaded on a third stream.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -84,15 +84,15 @@ const WORKSPACE: usize = 32 << 20;
 /// So many captures may fail before none is tried any more.
 const FAILED_CAPTURES: u64 = 3;
 
-/// What is copied to the GPU at once, in bytes: a tenth of a millisecond for which nothing else begins, while models are loaded.
+/// What is copied to the GPU at once, in bytes.
 const PIECE: usize = 1 << 20;
 
 /// Up to so many bytes the driver takes along with the command, from any memory; more from memory that is not pinned waits for
 /// everything before.
 const TAKEN_ALONG: usize = 64 << 10;
 
-/// Pieces of pinned memory that are kept.
-const PINNED: usize = 8;
+/// Pieces of pinned memory that are kept for batches, and for loads: one is filled while the other is copied.
+const PINNED: (usize, usize) = (8, 2);
 
 /// Memory of the host that the GPU reads and writes without help of a CPU core, and when its last copy is done.
 struct Pinned {
@@ -133,21 +133,29 @@ impl Drop for Pinned {
     }
 }
 
-/// Pinned memory for copies one after the other, the oldest first: asking the driver for more takes it longer than a batch.
-#[derive(Default)]
-struct Pool(Mutex<Vec<Pinned>>);
+/// Pinned memory for copies one after the other, the oldest first: what asks the driver for more may wait for the GPU.
+struct Pool {
+    kept: Mutex<Vec<Pinned>>,
+    /// So many pieces, and no more.
+    limit: usize,
+}
 
 impl Pool {
+    fn new(limit: usize) -> Self {
+        let kept = Mutex::default();
+        Self { kept, limit }
+    }
+
     /// So many bytes, of which no copy is under way. Waits for the oldest where there are enough.
     fn take(&self, context: &Arc<CudaContext>, bytes: usize) -> Result<Pinned, DeviceError> {
         let oldest = {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let fits = |(_, pinned): &(usize, &Pinned)| pinned.size >= bytes && pinned.done.is_complete();
             let best = kept.iter().enumerate().filter(fits);
             if let Some((place, _)) = best.min_by_key(|(_, pinned)| pinned.size) {
                 return Ok(kept.remove(place));
             }
-            (kept.len() >= PINNED).then(|| kept.remove(0))
+            (kept.len() >= self.limit).then(|| kept.remove(0))
         };
         if let Some(oldest) = oldest {
             oldest.done.synchronize().map_err(failed)?;
@@ -160,7 +168,10 @@ impl Pool {
     }
 
     fn put(&self, pinned: Pinned) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(pinned);
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pinned);
     }
 }
 
@@ -172,10 +183,15 @@ pub struct Cuda {
     /// What is enqueued here is captured.
     captured: Arc<CudaStream>,
     captured_blas: CudaBlas,
-    /// What either cuBLAS may use, so that both choose alike; graphs keep the address of the second one's.
-    _workspaces: [Tensor; 2],
+    /// Here models are loaded.
+    loads: Arc<CudaStream>,
+    loads_blas: CudaBlas,
+    /// What each cuBLAS may use, so that all choose alike; graphs keep the address of the second one's.
+    _workspaces: [Tensor; 3],
     arena: Arc<Arena>,
     pool: Pool,
+    /// For loads: nobody waits for their copies.
+    loads_pool: Pool,
     /// Captures that failed.
     failed_captures: AtomicU64,
     /// Whether one that fails is an error, and not done without.
@@ -262,6 +278,8 @@ enum Mode {
     Rehearse,
     /// Captures it on that memory.
     Capture,
+    /// Does it beside what other threads do.
+    Load,
 }
 
 thread_local! {
@@ -298,7 +316,8 @@ impl Cuda {
     /// Where the driver has no kernel for this chip, or fails.
     pub fn new(device: CudaDevice, precision: Precision) -> Result<Self, DeviceError> {
         let stream = device.cuda_stream();
-        // SAFETY: everything here is on this one stream, so nothing needs to wait for another.
+        // SAFETY: what is used together is on one stream, but for what is loaded on another, which is waited for before anybody is given it, and
+        // which goes when whoever used it has been waited for.
         unsafe { device.disable_event_tracking() };
         let context = stream.context();
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
@@ -331,20 +350,28 @@ impl Cuda {
         {
             keep_memory(context.cu_device()).map_err(failed)?;
         }
+        let loads_pool = Pool::new(PINNED.1);
+        for _ in 0..PINNED.1 {
+            loads_pool.put(Pinned::new(context, PIECE)?);
+        }
         let captured = context.new_stream().map_err(failed)?;
-        let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
-        let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
-        let prepared = [&blas, &captured_blas].map(|blas| prepare(&device, &stream, blas));
-        let [workspace, captured_workspace] = prepared;
+        let loads = context.new_stream().map_err(failed)?;
+        let on = |stream: &Arc<CudaStream>| CudaBlas::new(Arc::clone(stream)).map_err(failed);
+        let (blas, captured_blas, loads_blas) = (on(&stream)?, on(&captured)?, on(&loads)?);
+        let prepared = [&blas, &captured_blas, &loads_blas].map(|blas| prepare(&device, &stream, blas));
+        let [workspace, captured_workspace, loads_workspace] = prepared;
         let new = Self {
             device,
             stream,
             blas,
             captured,
             captured_blas,
-            _workspaces: [workspace?, captured_workspace?],
+            loads,
+            loads_blas,
+            _workspaces: [workspace?, captured_workspace?, loads_workspace?],
             arena: Arc::default(),
-            pool: Pool::default(),
+            pool: Pool::new(PINNED.0),
+            loads_pool,
             failed_captures: AtomicU64::new(0),
             strict: false,
             precision,
@@ -365,10 +392,11 @@ impl Cuda {
         for rows in [64, 512] {
             let x = self.upload(Values::Elements(&vec![0.0; rows * width]))?;
             let y = self.allocate(Kind::Elements, rows * rows)?;
-            for blas in [&self.blas, &self.captured_blas] {
+            for blas in [&self.blas, &self.captured_blas, &self.loads_blas] {
                 self.multiply(blas, &x, 0, &x, &y, (rows, width, rows))?;
-                self.stream.synchronize().map_err(failed)?;
-                self.captured.synchronize().map_err(failed)?;
+                for stream in [&self.stream, &self.captured, &self.loads] {
+                    stream.synchronize().map_err(failed)?;
+                }
             }
         }
         Ok(())
@@ -473,14 +501,18 @@ impl Cuda {
         .map_err(|error| self.stream.synchronize().map_or_else(failed, |()| failed(error)))
     }
 
-    /// Whether this thread captures, or else does what it asks for.
-    fn captures(&self) -> bool {
-        MODE.get() == Mode::Capture
+    /// The stream for what this thread asks for, and its cuBLAS.
+    fn here(&self) -> (&Arc<CudaStream>, &CudaBlas) {
+        match MODE.get() {
+            Mode::Do | Mode::Rehearse => (&self.stream, &self.blas),
+            Mode::Capture => (&self.captured, &self.captured_blas),
+            Mode::Load => (&self.loads, &self.loads_blas),
+        }
     }
 
     fn empty<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<Tensor, DeviceError> {
         // SAFETY: any bits are a value of these types, and kernels write before anything reads.
-        let slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
+        let slice = unsafe { self.here().0.alloc::<T>(count) }.map_err(failed)?;
         Ok(wrapped(
             CudaStorage::wrap_cuda_slice(slice, self.device.clone()),
             count,
@@ -488,12 +520,12 @@ impl Cuda {
     }
 
     fn copy<T: CudaDType + DeviceRepr + 'static>(&self, values: &[T]) -> Result<Buffer, DeviceError> {
-        if MODE.get() != Mode::Do {
+        if !matches!(MODE.get(), Mode::Do | Mode::Load) {
             return Err(DeviceError::Failed("a copy cannot be recorded".to_owned()));
         }
         let count = values.len();
         // SAFETY: all of it is written below before anything reads.
-        let mut slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
+        let mut slice = unsafe { self.here().0.alloc::<T>(count) }.map_err(failed)?;
         let mut place = 0;
         for piece in values.chunks(PIECE / size_of::<T>()) {
             let mut to = slice.slice_mut(place..place + piece.len());
@@ -508,18 +540,22 @@ impl Cuda {
         })
     }
 
-    /// Copies values to an address, after everything before; they have been read when this returns.
+    /// Copies values to an address, after everything before on the stream; they have been read when this returns.
     fn send<T: DeviceRepr>(&self, address: u64, values: &[T]) -> Result<(), DeviceError> {
         let size = size_of_val(values);
+        let (stream, _) = self.here();
+        let pool = match MODE.get() {
+            Mode::Load => &self.loads_pool,
+            _ => &self.pool,
+        };
         if size <= TAKEN_ALONG {
             let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            self.stream.context().bind_to_thread().map_err(failed)?;
+            stream.context().bind_to_thread().map_err(failed)?;
             // SAFETY: who calls has room for the values there, and nobody else uses it. What the driver takes along it has read when the call
             // returns.
-            return unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }
-                .map_err(failed);
+            return unsafe { result::memcpy_htod_async(address, values, stream.cu_stream()) }.map_err(failed);
         }
-        let mut pinned = self.pool.take(self.stream.context(), size)?;
+        let mut pinned = pool.take(stream.context(), size)?;
         // SAFETY: numbers are bytes, of which the pinned memory has as many; nobody else has it.
         unsafe {
             values
@@ -529,13 +565,13 @@ impl Cuda {
         };
         {
             let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            self.stream.context().bind_to_thread().map_err(failed)?;
+            stream.context().bind_to_thread().map_err(failed)?;
             // SAFETY: as above; the pinned memory is taken again or freed when the event behind the copy says that it is done.
-            unsafe { result::memcpy_htod_async(address, pinned.bytes(size), self.stream.cu_stream()) }
+            unsafe { result::memcpy_htod_async(address, pinned.bytes(size), stream.cu_stream()) }
                 .map_err(failed)?;
-            pinned.done.record(&self.stream).map_err(failed)?;
+            pinned.done.record(stream).map_err(failed)?;
         }
-        self.pool.put(pinned);
+        pool.put(pinned);
         Ok(())
     }
 
@@ -631,10 +667,20 @@ impl Device for Cuda {
         self.tensor_cores
     }
 
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        let made = {
+            let _loading = In::mode(Mode::Load);
+            work()
+        };
+        // Instead of an event that each batch would have to wait for: who loads has nothing else to do.
+        self.loads.synchronize().map_err(failed)?;
+        Ok(made)
+    }
+
     fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
         let dtype = self.dtype(kind);
         let mode = MODE.get();
-        if mode == Mode::Do {
+        if matches!(mode, Mode::Do | Mode::Load) {
             let tensor = Some(self.made(dtype, count)?);
             let home = None;
             return Ok(Buffer { tensor, count, home });
@@ -806,12 +852,7 @@ impl Device for Cuda {
             block_dim: (dimension(launch.block)?, 1, 1),
             shared_mem_bytes: dimension(4 * launch.shared)?,
         };
-        let stream = if self.captures() {
-            &self.captured
-        } else {
-            &self.stream
-        };
-        let mut builder = stream.launch_builder(function);
+        let mut builder = self.here().0.launch_builder(function);
         for value in &values {
             match value {
                 Value::Address(value) => builder.arg(value),
@@ -835,12 +876,14 @@ impl Device for Cuda {
         outputs: usize,
     ) -> Result<Buffer, DeviceError> {
         let out = self.allocate(Kind::Elements, rows.len() * outputs)?;
-        let blas = if self.captures() {
-            &self.captured_blas
-        } else {
-            &self.blas
-        };
-        self.multiply(blas, x, rows.start, weight, &out, (rows.len(), inputs, outputs))?;
+        self.multiply(
+            self.here().1,
+            x,
+            rows.start,
+            weight,
+            &out,
+            (rows.len(), inputs, outputs),
+        )?;
         Ok(out)
     }
 }

@@ -118,6 +118,15 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 
+    /// Does `work`, which brings a model's memory, beside what other threads ask for: neither waits for the other. What it brings is
+    /// there for all when this returns, and may go when nothing is under way that uses it.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        Ok(work())
+    }
+
     /// Memory that holds anything.
     ///
     /// # Errors

@@ -578,10 +578,10 @@ impl<D: Device> GpuEngine<D> {
 impl<D: Device> Engine for GpuEngine<D> {
     fn load(&self, load: &Load) -> Result<Loaded, Fault> {
         let model = match load.base {
-            None => self.checkpoint(load)?,
+            None => self.device.load(|| self.checkpoint(load))??,
             Some(number) => {
                 let over = self.models().get(&number).cloned().ok_or(Fault::UnknownModel)?;
-                self.adapter(load, &over)?
+                self.device.load(|| self.adapter(load, &over))??
             }
         };
         let loaded = model.loaded;

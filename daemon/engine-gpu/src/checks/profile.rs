@@ -194,6 +194,10 @@ impl<D: Device> Device for Profiled<D> {
         self.inner.tensor_cores()
     }
 
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        self.inner.load(work)
+    }
+
     fn allocate(&self, kind: Kind, count: usize) -> Result<Self::Buffer, DeviceError> {
         let inner = self.inner.allocate(kind, count)?;
         Ok(Buffer { inner, count })

@@ -262,7 +262,7 @@ mod tests {
         let (two, _tell_two, told_two) = line.join(Instant::now(), LONGEST);
         // The first is done later than the second one may take: that does not count.
         std::thread::scope(|scope| {
-            let second = scope.spawn(|| {
+            let second = scope.spawn(move || {
                 let (outcome, time) = wait(&told_two, Instant::now(), milliseconds(20));
                 (outcome, time, Instant::now())
             });
