@@ -549,9 +549,16 @@ fn the_cuda_worker_loads_beside_batches() {
     let host = Host::with_worker(Config::tiny(), "device = \"cuda\"\ngpu_call_ms = 20000\n", |_| {
         format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_LAG=30 '{worker}'")
     });
+    let adapters = ["lora", "lora-on-head"];
+    let path = |name| root().join("tests/fixtures/adapters/bert").join(name);
+    let of_adapter = |name: &str| json!({"text": SENTENCE, "models": [name]});
+    let texts = [SENTENCE.to_owned(), long_note(1_200).0];
+    let with_adapters = adapters
+        .iter()
+        .fold(Config::tiny(), |config, name| config.adapter(name, &path(name)));
+    let alone = Daemon::start(&with_adapters.engine("device = \"cpu\"\n"));
     let daemon = host.start(1);
-    let texts = [SENTENCE.to_owned(), long_note(2_000).0, long_note(300).0];
-    let expected = expected(Config::tiny(), &texts);
+    let expected: Vec<AnnotateResponse> = texts.iter().map(|text| alone.annotate(text)).collect();
     let places = |answer: &AnnotateResponse| {
         let entities = answer.entities.iter();
         let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
@@ -573,18 +580,18 @@ fn the_cuda_worker_loads_beside_batches() {
                 })
             })
             .collect();
-        let mut answers = Vec::new();
-        for name in ["lora", "lora-on-head", "lora"] {
-            let path = root().join("tests/fixtures/adapters/bert").join(name);
-            let load = json!({"name": name, "path": path, "base": "tiny"});
+        for name in adapters {
+            let load = json!({"name": name, "path": path(name), "base": "tiny"});
             daemon.admin_with("POST", "/v1/models", load.to_string()).ok();
             eventually("the adapter is served", || {
                 daemon.status().engine.gpus[0].models.len() == 2
                     || clients.iter().any(|client| client.is_finished())
             });
-            let answer = daemon.ask(&json!({"text": SENTENCE, "models": [name]}));
-            assert_eq!(answer.engine, Some(Engine::Cuda));
-            answers.push(places(&answer));
+            let (answer, expected) = (daemon.ask(&of_adapter(name)), alone.ask(&of_adapter(name)));
+            assert_eq!(
+                (answer.engine, places(&answer)),
+                (Some(Engine::Cuda), places(&expected))
+            );
             daemon.admin("DELETE", &format!("/v1/models/{name}")).ok();
             eventually("the adapter is gone", || {
                 daemon.status().engine.gpus[0].models.len() == 1
@@ -592,7 +599,6 @@ fn the_cuda_worker_loads_beside_batches() {
             });
         }
         over.store(true, Ordering::Relaxed);
-        assert_eq!(answers[0], answers[2]);
     });
     assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
 }

@@ -165,8 +165,6 @@ fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
                 }
             }
             if state.stopping {
-                // Outside of the lock: the turn asks for it.
-                drop(state);
                 return;
             }
         }
