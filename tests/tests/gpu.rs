@@ -186,9 +186,13 @@ fn under_load(
             })
             .collect();
         let alive = || !clients.iter().any(|client| client.is_finished());
+        let deaths = || daemon.status().engine.gpus[0].deaths;
         for _ in 0..times {
+            let dead = deaths() + u64::from(!fault.ends_with("oom"));
             host.inject(fault);
             eventually("the fault has struck", || host.has_struck() || !alive());
+            // What strikes one batch may leave the one beside it as it is.
+            eventually("the worker has died of it", || deaths() >= dead || !alive());
             let before = answered.load(Ordering::Relaxed);
             // Every client has had an answer since, and the GPU is back.
             eventually("requests are answered", || {
@@ -266,6 +270,10 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
             );
             let gpu = &daemon.status().engine.gpus[0];
             assert!(gpu.deaths >= times as u64, "{gpu:?} {log}");
+            assert!(
+                given.iter().all(|milliseconds| *milliseconds < 30_000),
+                "{given:?}"
+            );
             // What is behind a stuck batch is given up with it, and not after a time of its own.
             assert!(given.len() as u64 <= gpu.deaths, "{given:?} {gpu:?} {log}");
         }
@@ -550,7 +558,7 @@ fn the_cuda_worker_loads_beside_batches() {
         format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_LAG=30 '{worker}'")
     });
     let adapters = ["lora", "lora-on-head"];
-    let path = |name| root().join("tests/fixtures/adapters/bert").join(name);
+    let path = |name: &str| root().join("tests/fixtures/adapters/bert").join(name);
     let of_adapter = |name: &str| json!({"text": SENTENCE, "models": [name]});
     let texts = [SENTENCE.to_owned(), long_note(1_200).0];
     let with_adapters = adapters

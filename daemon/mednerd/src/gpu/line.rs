@@ -108,7 +108,7 @@ impl Line {
     pub(super) fn sent(
         &mut self,
         number: u64,
-        expected: Option<Duration>,
+        expected: Duration,
         allowed: Duration,
         now: Instant,
     ) -> Instant {
@@ -118,7 +118,7 @@ impl Line {
         let mut latest = self.since.max(now);
         for call in &mut self.calls {
             if call.number == number {
-                (call.expected, call.allowed) = (expected, allowed);
+                (call.expected, call.allowed) = (Some(expected), allowed);
             }
             latest += call.allowed;
             if call.number == number {
@@ -195,13 +195,13 @@ mod tests {
             None,
             "what comes meanwhile is not made a batch of its own"
         );
-        line.sent(one, Some(milliseconds(40)), LONGEST, begun);
+        line.sent(one, milliseconds(40), LONGEST, begun);
         let due = line.due().unwrap() - begun;
         assert!((30..40).contains(&due.as_millis()), "{due:?}");
         // With a second one, when both are nearly done.
         let (two, ..) = line.join(begun + due, LONGEST);
         assert_eq!(line.due(), None);
-        line.sent(two, Some(milliseconds(40)), LONGEST, begun + due);
+        line.sent(two, milliseconds(40), LONGEST, begun + due);
         assert!(line.due().unwrap() - begun > milliseconds(60));
         // And one that is done sooner than was expected makes the next one earlier.
         line.leave(one, begun + milliseconds(35));
@@ -212,11 +212,8 @@ mod tests {
         assert_eq!(line.idle_since(), Some(begun + milliseconds(50)));
         // What is over before it may have begun, such as a single note, is followed at once.
         let (three, ..) = line.join(begun, LONGEST);
-        line.sent(three, Some(milliseconds(1)), LONGEST, begun);
+        line.sent(three, milliseconds(1), LONGEST, begun);
         assert_eq!(line.due(), Some(begun));
-        // Of what nothing is known, its end is waited for.
-        line.sent(three, None, LONGEST, begun);
-        assert_eq!(line.due(), None);
     }
 
     #[test]
@@ -226,11 +223,11 @@ mod tests {
         let (one, tell_one, told_one) = line.join(begun, LONGEST);
         let (two, tell_two, told_two) = line.join(begun, LONGEST);
         assert_eq!(
-            line.sent(one, None, milliseconds(300), begun),
+            line.sent(one, milliseconds(1), milliseconds(300), begun),
             begun + milliseconds(300)
         );
         assert_eq!(
-            line.sent(two, None, milliseconds(500), begun),
+            line.sent(two, milliseconds(1), milliseconds(500), begun),
             begun + milliseconds(800)
         );
         tell_one.send(Told::Reply(Ok(vec![1]))).unwrap();

@@ -80,7 +80,7 @@ impl<'a> Turn<'a> {
         self,
         worker: &Worker,
         request: &Request,
-        expected: Option<Duration>,
+        expected: Duration,
         allowed: Duration,
     ) -> Result<(Reply, Option<Duration>), Failure> {
         let payload = postcard::to_allocvec(request).map_err(|_| Failure::Failed)?;
@@ -306,12 +306,14 @@ fn forward(
     let model = first
         .and_then(|model| serves.get(model))
         .map(|served| &*served.model);
-    let (expected_time, allowed) = model.map_or((None, LONGEST), |model| {
-        shared.with_pace(index, model, |pace| {
-            let allowed = least.map_or(LONGEST, |least| pace.allowed(price, least));
-            (pace.expected(price), allowed)
-        })
-    });
+    let (expected_time, allowed) = match (model, least) {
+        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| {
+            let expected = pace.expected(price).unwrap_or_default();
+            (expected, pace.allowed(price, least))
+        }),
+        // Whoever comes behind it is not kept waiting for what is not known.
+        _ => (Duration::ZERO, LONGEST),
+    };
     let begun = Instant::now();
     let (mut values, time) = match turn.take(worker, &Request::Forward(batch), expected_time, allowed)? {
         (Reply::Values(values), time) => (values, time),
