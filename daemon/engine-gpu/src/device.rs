@@ -113,7 +113,11 @@ impl From<DeviceError> for Fault {
 /// What came of [recording](Device::record): a recording and what it leaves, where the device records at all.
 pub type Recorded<D> = Option<(<D as Device>::Recording, <D as Device>::Buffer)>;
 
-/// A GPU. Calls may come from several threads; each is whole for itself, and what one thread calls happens in its order.
+/// Waits for a copy from a device, and gives what was copied. One that nobody waits for is of no consequence.
+pub type Copied<'a> = Box<dyn FnOnce() -> Result<Vec<f32>, DeviceError> + 'a>;
+
+/// A GPU. Calls may come from several threads; each is whole for itself, and happens after those that have returned. Only
+/// [`Copied`] and [`Device::wait`] wait for what it does.
 pub trait Device: Sized + Send + Sync + 'static {
     /// Memory on the device; freed when dropped, after the work that uses it.
     type Buffer: Send + Sync;
@@ -130,6 +134,15 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 
+    /// Does `work`, which brings a model's memory, beside what other threads ask for: neither waits for the other. What it brings is
+    /// there for all when this returns, and may go when nothing is under way that uses it.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        Ok(work())
+    }
+
     /// Memory that holds anything.
     ///
     /// # Errors
@@ -142,11 +155,18 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// [`DeviceError`]
     fn upload(&self, values: Values<'_>) -> Result<Self::Buffer, DeviceError>;
 
-    /// A copy of [`Kind::Floats`], [`Kind::Elements`] or [`Kind::E4m3`] from the device, after everything before.
+    /// Begins a copy of [`Kind::Floats`], [`Kind::Elements`] or [`Kind::E4m3`] from the device, after everything before; whatever comes
+    /// behind it, and be it the end of the buffer, changes nothing of it.
     ///
     /// # Errors
     /// [`DeviceError`]
-    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, DeviceError>;
+    fn download(&self, buffer: &Self::Buffer) -> Result<Copied<'_>, DeviceError>;
+
+    /// Waits for everything before.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn wait(&self) -> Result<(), DeviceError>;
 
     /// Overwrites a buffer of [`Kind::Indices`] with as many numbers as it has, after everything before.
     ///
@@ -159,7 +179,8 @@ pub trait Device: Sized + Send + Sync + 'static {
 
     /// Does `work`, which only allocates, launches and multiplies, and gives what it leaves in its buffer, and the recording that does
     /// it again on the same memory. It is called twice, and does the same both times. `None` where that fails and the
-    /// device can do without; then it [records](Self::records) nothing any more. Recordings share the memory of what they do not give, and so one is replayed after the other has been read.
+    /// device can do without; then it [records](Self::records) nothing any more. Recordings share the memory of what they do not give,
+    /// and each replay is done before the next begins. One at a time is made.
     ///
     /// # Errors
     /// [`DeviceError`]

@@ -15,5 +15,7 @@ mod run;
 mod scaled;
 mod scorer;
 
-pub use device::{Arg, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name};
+pub use device::{
+    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+};
 pub use engine::GpuEngine;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Calls that a worker may have at once: a batch, a model being loaded, and the question how it is.
+/// Calls that a worker may have at once: a batch, another behind it, and a model being loaded.
 pub const CONCURRENCY: usize = 3;
 
 /// The arithmetic of weights and activations. Sums are always in single precision.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
 use mednerd_engine_gpu::{
-    Arg, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
 };
 use mednerd_gpu::protocol::Precision;
 
@@ -54,6 +54,10 @@ pub struct Counts {
     pub held: AtomicU64,
     /// The most that there were at once, since this was last set to less.
     pub most: AtomicU64,
+    /// Copies to the host that have begun.
+    pub copies: AtomicU64,
+    /// A copy is there when so many have begun.
+    pub awaited: AtomicU64,
 }
 
 /// Memory of it.
@@ -229,8 +233,20 @@ impl Device for Emulated {
         Ok(buffer)
     }
 
-    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
-        Ok(self.values(buffer))
+    fn download(&self, buffer: &Buffer) -> Result<Copied<'_>, DeviceError> {
+        let values = self.values(buffer);
+        self.counts.copies.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(|| {
+            let counts = &self.counts;
+            while counts.copies.load(Ordering::SeqCst) < counts.awaited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(values)
+        }))
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {

@@ -242,6 +242,106 @@ fn products_in_8_bits_are_near_and_a_text_is_alone_in_them() {
     }
 }
 
+#[test]
+fn calls_that_come_together_give_what_they_give_alone_and_take_as_much_as_the_larger() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Emulated::new(Precision::Fp32, 1);
+    let counts = device.counts();
+    let engine = two_adapters(device, &base(), u64::MAX, folder.path());
+    let held = counts.held.load(Ordering::Relaxed);
+    let (long, short): (Vec<u32>, Vec<u32>) = ((0..40).collect(), (5..9).collect());
+    let calls = [
+        vec![Window::new(&[1, 2, 3], &long)],
+        vec![Window::new(&[3], &short), Window::new(&[1], &long)],
+        vec![Window::new(&[2], &short)],
+    ];
+    let ask = |call: &[Window<'_>]| engine.forward(call, &token()).unwrap();
+    counts.most.store(held, Ordering::Relaxed);
+    let alone = calls.each_ref().map(|call| ask(call));
+    let most = counts.most.swap(held, Ordering::Relaxed);
+    for _ in 0..3 {
+        // The first one is not copied back before the second one is launched.
+        let copies = counts.copies.load(Ordering::SeqCst);
+        counts.awaited.store(copies + 2, Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            for (call, alone) in calls.iter().zip(&alone) {
+                scope.spawn(move || assert_eq!(&ask(call), alone));
+            }
+        });
+    }
+    assert!(counts.most.load(Ordering::Relaxed) <= most);
+    assert_eq!(counts.held.load(Ordering::Relaxed), held);
+    // A model that goes meanwhile goes when nothing computes it any more.
+    let copies = counts.copies.load(Ordering::SeqCst);
+    counts.awaited.store(copies + 2, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        scope.spawn(|| assert_eq!(ask(&calls[2]), alone[2]));
+        while counts.copies.load(Ordering::SeqCst) == copies {
+            std::thread::yield_now();
+        }
+        engine.unload(2);
+        assert_eq!(counts.held.load(Ordering::Relaxed), held);
+        assert_eq!(ask(&calls[1]), alone[1]);
+    });
+    assert!(counts.held.load(Ordering::Relaxed) < held);
+}
+
+#[test]
+fn a_batch_that_does_not_fit_beside_another_waits_for_it() {
+    let dir = fixtures().join("gliner/span");
+    let digest = Checkpoint::open(&dir).unwrap().digest().to_owned();
+    let open = |budget| {
+        let device = Emulated::new(Precision::Fp32, 9);
+        let counts = device.counts();
+        let engine = GpuEngine::new(device, budget);
+        let load = Load {
+            model: 1,
+            path: dir.clone(),
+            digest: digest.clone(),
+            base: None,
+        };
+        engine.load(&load).unwrap();
+        (engine, counts)
+    };
+    let (ids, words): (Vec<u32>, Vec<u32>) = ((0..60).collect(), (10..60).collect());
+    // Few of whose scores are copied back; they stay on the device until these have been seen.
+    let text = [Window {
+        words: &words,
+        labels: Labels::At(&[0, 2, 4, 6]),
+        floor: Some(f32::MAX),
+        ..Window::new(&[1], &ids)
+    }];
+    let (engine, _) = open(u64::MAX);
+    let (used, expected) = (
+        engine.health().unwrap().0,
+        engine.forward(&text, &token()).unwrap(),
+    );
+    let fits = |bytes: u64| open(used + bytes).0.forward(&text, &token()).is_ok();
+    // The least that it is computed with.
+    let (mut less, mut enough) = (0, 1 << 24);
+    while enough - less > 1 {
+        let middle = u64::midpoint(less, enough);
+        match fits(middle) {
+            true => enough = middle,
+            false => less = middle,
+        }
+    }
+    let (engine, counts) = open(used + enough);
+    counts.awaited.store(u64::MAX, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let ask = || assert_eq!(engine.forward(&text, &token()).unwrap(), expected);
+        scope.spawn(ask);
+        while counts.copies.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        scope.spawn(ask);
+        // Time for it to be refused, if it were.
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(counts.copies.load(Ordering::SeqCst), 1);
+        counts.awaited.store(0, Ordering::SeqCst);
+    });
+}
+
 /// DeBERTa's in all its kinds: places by buckets and one by one, either term and both, keys of places of their own, a convolution
 /// beside. In single precision, each is the reference in the test of every family.
 #[test]

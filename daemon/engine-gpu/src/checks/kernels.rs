@@ -31,7 +31,7 @@ impl<'a, D: Device> Bench<'a, D> {
     }
 
     fn values(&self, buffer: &D::Buffer) -> Vec<f64> {
-        let values = self.device.download(buffer).unwrap();
+        let values = self.device.download(buffer).unwrap()().unwrap();
         values.into_iter().map(f64::from).collect()
     }
 
@@ -1222,7 +1222,7 @@ fn sift<D: Device>(device: &D, seed: u64) {
             Arg::Buffer(Some(&out)),
         ],
     );
-    let found = device.download(&out).unwrap();
+    let found = device.download(&out).unwrap()().unwrap();
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&found), bits(&expected), "sift");
 }

@@ -278,9 +278,11 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
                 .map(|length| length.parse().unwrap())
                 .collect();
             let device = open(precision(of)).0;
-            let rate = mixed(device, Path::new(dir), &lengths, budget.parse().unwrap(), 10);
+            let (alone, rate) = mixed(device, Path::new(dir), &lengths, budget.parse().unwrap(), 10);
             let count = lengths.len();
-            println!("{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s");
+            println!(
+                "{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s, one call in flight {alone:.0}"
+            );
         }
         ["loading", dir, of, length, times] => {
             let [length, times] = [length, times].map(|number| number.parse::<usize>().unwrap());

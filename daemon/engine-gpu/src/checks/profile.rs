@@ -14,7 +14,7 @@ use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Precision, Window};
 
 use super::{Random, Scored, adapt, load, random_ids, scratch, token, write_adapter};
-use crate::{Arg, Device, DeviceError, GpuEngine, Kind, Launch, ROWS_AT_ONCE, Recorded, Values};
+use crate::{Arg, Copied, Device, DeviceError, GpuEngine, Kind, Launch, ROWS_AT_ONCE, Recorded, Values};
 
 /// How often everything is done of which the time is taken.
 const TIMES: u32 = 20;
@@ -42,8 +42,6 @@ pub struct Profiled<D: Device> {
     scored: (f64, f64),
     on: Arc<AtomicBool>,
     spent: Arc<Mutex<BTreeMap<String, Spent>>>,
-    /// One float, which is waited for.
-    probe: D::Buffer,
     /// By the number of elements.
     scratch: Mutex<HashMap<usize, D::Buffer>>,
 }
@@ -62,7 +60,6 @@ impl<D: Device> Profiled<D> {
             shape.1.div_ceil(5).div_ceil(4),
         );
         Self {
-            probe: inner.upload(Values::Floats(&[0.0])).unwrap(),
             inner,
             shape,
             scored: (words as f64, labels as f64),
@@ -82,17 +79,13 @@ impl<D: Device> Profiled<D> {
         Arc::clone(&self.spent)
     }
 
-    fn wait(&self) -> Result<(), DeviceError> {
-        self.inner.download(&self.probe).map(drop)
-    }
-
     /// Seconds that `work` takes, done so many times without a pause.
     fn time(&self, work: impl Fn() -> Result<(), DeviceError>) -> Result<f64, DeviceError> {
         let times = |count: u32| {
-            self.wait()?;
+            self.inner.wait()?;
             let begun = Instant::now();
             (0..count).try_for_each(|_| work())?;
-            self.wait()?;
+            self.inner.wait()?;
             Ok::<f64, DeviceError>(begun.elapsed().as_secs_f64())
         };
         // What waiting takes is in both.
@@ -205,6 +198,10 @@ impl<D: Device> Device for Profiled<D> {
         self.inner.tensor_cores()
     }
 
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        self.inner.load(work)
+    }
+
     fn allocate(&self, kind: Kind, count: usize) -> Result<Self::Buffer, DeviceError> {
         let inner = self.inner.allocate(kind, count)?;
         Ok(Buffer { inner, count })
@@ -220,8 +217,12 @@ impl<D: Device> Device for Profiled<D> {
         Ok(Buffer { inner, count })
     }
 
-    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, DeviceError> {
+    fn download(&self, buffer: &Self::Buffer) -> Result<Copied<'_>, DeviceError> {
         self.inner.download(&buffer.inner)
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        self.inner.wait()
     }
 
     fn overwrite(&self, buffer: &Self::Buffer, values: &[u32]) -> Result<(), DeviceError> {
