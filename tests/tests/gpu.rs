@@ -186,9 +186,13 @@ fn under_load(
             })
             .collect();
         let alive = || !clients.iter().any(|client| client.is_finished());
+        let deaths = || daemon.status().engine.gpus[0].deaths;
         for _ in 0..times {
+            let dead = deaths() + u64::from(!fault.ends_with("oom"));
             host.inject(fault);
             eventually("the fault has struck", || host.has_struck() || !alive());
+            // What strikes one batch may leave the one beside it as it is.
+            eventually("the worker has died of it", || deaths() >= dead || !alive());
             let before = answered.load(Ordering::Relaxed);
             // Every client has had an answer since, and the GPU is back.
             eventually("requests are answered", || {
@@ -219,7 +223,10 @@ fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
     let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
-    for fault in ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"] {
+    let alone = ["sticky", "exit", "kill", "wrong", "nan", "short", "oom"];
+    // With a second batch behind the one that is struck.
+    let beside = ["beside sticky", "beside kill", "beside wrong", "beside oom"];
+    for fault in alone.into_iter().chain(beside) {
         for _ in 0..rounds {
             let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
             let daemon = host.start(1);
@@ -230,8 +237,8 @@ fn whatever_goes_wrong_under_load_no_request_is_lost_and_no_answer_is_wrong() {
             );
             let deaths = daemon.status().engine.gpus[0].deaths;
             match fault {
-                "oom" => {
-                    assert_eq!(deaths, 0, "a batch that does not fit is no reason to die");
+                "oom" | "beside oom" => {
+                    assert_eq!(deaths, 0, "{fault} is no reason to die: {}", daemon.log());
                     assert!(daemon.metric("mednerd_gpu_windows_total") > 0.0);
                 }
                 _ => assert!(deaths >= times as u64, "{fault}: {deaths} deaths"),
@@ -245,7 +252,7 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
     let (times, rounds) = times_and_rounds(2);
     let texts = texts();
     let expected = expected(Config::tiny(), &texts);
-    for fault in ["hang", "stop"] {
+    for fault in ["hang", "stop", "beside stop"] {
         for _ in 0..rounds {
             let host = Host::new(Config::tiny(), "gpu_call_ms = 300\n");
             let daemon = host.start(1);
@@ -263,8 +270,40 @@ fn a_stuck_gpu_is_killed_and_the_cpu_answers() {
             );
             let gpu = &daemon.status().engine.gpus[0];
             assert!(gpu.deaths >= times as u64, "{gpu:?} {log}");
+            assert!(
+                given.iter().all(|milliseconds| *milliseconds < 30_000),
+                "{given:?}"
+            );
+            // What is behind a stuck batch is given up with it, and not after a time of its own.
+            assert!(given.len() as u64 <= gpu.deaths, "{given:?} {gpu:?} {log}");
         }
     }
+}
+
+#[test]
+fn a_batch_is_handed_over_while_another_is_computed() {
+    let host = Host::new(Config::tiny(), "device = \"cuda\"\n");
+    let daemon = host.start(1);
+    let note = long_note(900).0;
+    let expected = [SENTENCE, &note].map(|text| daemon.annotate(text).entities);
+    for _ in 0..3 {
+        // Its first batch is computed when the second one is there, and not before.
+        host.inject("beside");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| daemon.annotate(SENTENCE));
+            eventually("the first batch is there", || host.has_struck());
+            let second = daemon.annotate(&note);
+            let answers = [first.join().unwrap(), second];
+            for (answer, expected) in answers.iter().zip(&expected) {
+                assert_eq!((answer.engine, &answer.entities), (Some(Engine::Cuda), expected));
+            }
+        });
+    }
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+    assert_eq!(
+        daemon.metric("mednerd_gpu_work_total{what=\"lost_windows\"}"),
+        0.0
+    );
 }
 
 #[test]
@@ -506,6 +545,128 @@ fn the_cuda_worker_replays_small_batches_without_allocating() {
     let plain = daemon.annotate(SENTENCE);
     assert_eq!((plain.engine, plain.entities), (answer.engine, answer.entities));
     assert!(!file.exists(), "a graph was launched");
+}
+
+/// Notes large and small while adapters come and go, and everything on a stream is late: what was copied, freed or overwritten before its
+/// time would show in an answer.
+#[test]
+fn the_cuda_worker_loads_beside_batches() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = emulated_driver();
+    let (library, worker) = (driver.path().display(), worker.display());
+    let host = Host::with_worker(Config::tiny(), "device = \"cuda\"\ngpu_call_ms = 20000\n", |_| {
+        format!("env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_LAG=30 '{worker}'")
+    });
+    let adapters = ["lora", "lora-on-head"];
+    let path = |name: &str| root().join("tests/fixtures/adapters/bert").join(name);
+    let of_adapter = |name: &str| json!({"text": SENTENCE, "models": [name]});
+    let texts = [SENTENCE.to_owned(), long_note(1_200).0];
+    let with_adapters = adapters
+        .iter()
+        .fold(Config::tiny(), |config, name| config.adapter(name, &path(name)));
+    let alone = Daemon::start(&with_adapters.engine("device = \"cpu\"\n"));
+    let daemon = host.start(1);
+    let expected: Vec<AnnotateResponse> = texts.iter().map(|text| alone.annotate(text)).collect();
+    let places = |answer: &AnnotateResponse| {
+        let entities = answer.entities.iter();
+        let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = texts
+            .iter()
+            .zip(&expected)
+            .map(|(text, expected)| {
+                let (over, daemon) = (&over, &daemon);
+                scope.spawn(move || {
+                    while !over.load(Ordering::Relaxed) {
+                        let answer = daemon.annotate(text);
+                        assert_eq!(answer.engine, Some(Engine::Cuda));
+                        assert_eq!(places(&answer), places(expected));
+                    }
+                })
+            })
+            .collect();
+        for name in adapters {
+            let load = json!({"name": name, "path": path(name), "base": "tiny"});
+            daemon.admin_with("POST", "/v1/models", load.to_string()).ok();
+            eventually("the adapter is served", || {
+                daemon.status().engine.gpus[0].models.len() == 2
+                    || clients.iter().any(|client| client.is_finished())
+            });
+            let (answer, expected) = (daemon.ask(&of_adapter(name)), alone.ask(&of_adapter(name)));
+            assert_eq!(
+                (answer.engine, places(&answer)),
+                (Some(Engine::Cuda), places(&expected))
+            );
+            daemon.admin("DELETE", &format!("/v1/models/{name}")).ok();
+            eventually("the adapter is gone", || {
+                daemon.status().engine.gpus[0].models.len() == 1
+                    || clients.iter().any(|client| client.is_finished())
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+}
+
+/// In fp8 the shipped model's large products have 8 bits, on chips that have them; others are told in a line, and the CPU answers.
+#[test]
+fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = emulated_driver();
+    let (library, worker) = (driver.path().display(), worker.display());
+    let file = driver.path().join("counts");
+    let config =
+        || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
+    let engine = "device = \"cuda\"\ngpu_precision = \"fp8\"\ngpu_call_ms = 20000\n";
+    let host = |chip: &str| {
+        Host::with_worker(config(), engine, |_| {
+            format!(
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} '{worker}'",
+                file.display()
+            )
+        })
+    };
+    let text = "Naloxone reverses hypotension and headache.";
+    let alone = Daemon::start(&config().engine("device = \"cpu\"\n")).annotate(text);
+    assert!(!alone.entities.is_empty());
+    let places = |answer: &AnnotateResponse| {
+        let entities = answer.entities.iter();
+        let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
+        found.collect::<Vec<_>>()
+    };
+    let eight = host("9.0");
+    let daemon = eight.start(1);
+    let answer = daemon.annotate(text);
+    assert_eq!(answer.engine, Some(Engine::Cuda));
+    assert_eq!(places(&answer), places(&alone));
+    let unlike = |answer: &AnnotateResponse| {
+        let pairs = answer.entities.iter().zip(&alone.entities);
+        pairs
+            .map(|(one, other)| (one.score - other.score).abs())
+            .fold(0.0, f32::max)
+    };
+    assert!((1e-4..0.1).contains(&unlike(&answer)), "{}", unlike(&answer));
+    let counts = || fs::read_to_string(&file).unwrap();
+    let allocations = |counts: String| counts.split_once(' ').unwrap().1.to_owned();
+    let before = allocations(counts());
+    assert_eq!(daemon.annotate(text).entities, answer.entities);
+    assert_eq!(allocations(counts()), before);
+    drop(daemon);
+    let older = host("8.6");
+    let daemon = older.site.start();
+    eventually("one line says what the chip lacks", || {
+        let log = daemon.log();
+        log.contains("below 8.9") && log.contains("bf16")
+    });
+    let answer = daemon.annotate(text);
+    assert_eq!(
+        (answer.engine, places(&answer)),
+        (Some(Engine::Tract), places(&alone))
+    );
+    assert_eq!(answer.degraded, ["engine:cuda"]);
 }
 
 /// The real worker, on a host without an NVIDIA driver.

@@ -1,5 +1,5 @@
 //! [`Device`] on candle: a buffer is a tensor of one dimension, a product is cuBLAS's, a kernel is launched on the device's one stream.
-//! A recording is a CUDA graph, captured on a stream of its own and launched on that one.
+//! A recording is a CUDA graph, captured on a stream of its own and launched on that one. Models are loaded on a third stream.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,15 +12,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::cuda_backend::CudaDType;
 use candle_core::cuda_backend::cudarc::cublas::{self, CudaBlas};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaContext, CudaFunction, CudaGraph, CudaStream, DevicePtr, DeviceRepr, LaunchConfig, PushKernelArg,
-    result, sys,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr,
+    LaunchConfig, PushKernelArg, result, sys,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+use mednerd_engine_gpu::{
+    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+};
 use mednerd_gpu::protocol::Precision;
+
+use crate::eight::{Eight, Operands};
 
 /// Kernels as nvcc made them, and their names without the suffix of the precision.
 type Module = (&'static [u8], &'static [&'static str]);
@@ -52,7 +56,9 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/elementwise.fatbin")),
-        &["finish", "logits", "gate", "rotate", "unfold"],
+        &[
+            "finish", "logits", "gate", "quantise", "rescale", "rotate", "unfold",
+        ],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/lora.fatbin")),
@@ -64,60 +70,117 @@ const MODULES: [Module; 5] = [
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/zero_shot.fatbin")),
-        &["recur", "recur_together", "stretches", "sift", "meet", "score_words"],
+        &[
+            "recur",
+            "recur_together",
+            "stretches",
+            "sift",
+            "meet",
+            "score_words",
+        ],
     ),
 ];
 
 /// More shared memory for one block would leave no room for a second one on the same multiprocessor.
 const SHARED_LIMIT: usize = 64 << 10;
 
-/// What cuBLAS may use, in bytes: what NVIDIA recommends for Hopper.
-const WORKSPACE: usize = 32 << 20;
+/// What cuBLAS and cuBLASLt may use, in bytes: what NVIDIA recommends for Hopper.
+pub(crate) const WORKSPACE: usize = 32 << 20;
+
+/// Threads of a block that gives a row its scales.
+const RESCALE_BLOCK: usize = 128;
 
 /// So many captures may fail before none is tried any more.
 const FAILED_CAPTURES: u64 = 3;
 
-/// What is copied to the GPU at once, in bytes: a tenth of a millisecond for which nothing else begins, while models are loaded.
+/// What is copied to the GPU at once, in bytes.
 const PIECE: usize = 1 << 20;
 
-/// What is copied back at once, in bytes.
-const LANDING: usize = 4 << 20;
+/// Up to so many bytes the driver takes along with the command, from any memory; more from memory that is not pinned waits for
+/// everything before.
+const TAKEN_ALONG: usize = 64 << 10;
 
-/// Memory of the host that the GPU writes to without help of a CPU core.
-struct Landing {
-    context: Arc<CudaContext>,
+/// Pieces of pinned memory that are kept for batches, and for loads: one is filled while the other is copied.
+const PINNED: (usize, usize) = (8, 2);
+
+/// Memory of the host that the GPU reads and writes without help of a CPU core, and when its last copy is done.
+struct Pinned {
+    done: CudaEvent,
     place: NonNull<u8>,
+    size: usize,
 }
 
-// SAFETY: the memory belongs to the process, and whoever has the landing alone reads and writes it.
-unsafe impl Send for Landing {}
+// SAFETY: the memory belongs to the process, and whoever has it alone reads and writes it.
+unsafe impl Send for Pinned {}
 
-impl Landing {
-    fn new(context: &Arc<CudaContext>) -> Result<Self, DeviceError> {
-        context.bind_to_thread().map_err(failed)?;
-        // SAFETY: a context is bound; what is given is freed once, by whoever made it.
-        let place = unsafe { result::malloc_host(LANDING, 0) }.map_err(failed)?;
+impl Pinned {
+    fn new(context: &Arc<CudaContext>, size: usize) -> Result<Self, DeviceError> {
+        let done = context.new_event(None).map_err(failed)?;
+        // SAFETY: a context is bound, by the event; what is given is freed once, by whoever made it.
+        let place = unsafe { result::malloc_host(size, 0) }.map_err(failed)?;
         let place = NonNull::new(place.cast::<u8>());
         let place = place.ok_or_else(|| DeviceError::Failed("pinned memory has no place".to_owned()))?;
         // SAFETY: it has so many bytes; from here on they have values.
-        unsafe { place.write_bytes(0, LANDING) };
-        let context = Arc::clone(context);
-        Ok(Self { context, place })
+        unsafe { place.write_bytes(0, size) };
+        Ok(Self { done, place, size })
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the memory is ours until it is dropped, has so many bytes, and each has a value. What the GPU writes it writes before
-        // the stream has been waited for, which is done while this is borrowed.
-        unsafe { std::slice::from_raw_parts_mut(self.place.as_ptr(), LANDING) }
+    /// Its first bytes. No copy of it is under way.
+    fn bytes(&mut self, count: usize) -> &mut [u8] {
+        // SAFETY: the memory is ours until it is dropped, has `size` bytes, and each has a value. Nobody is given it while a copy of it is
+        // under way: `Pool::take` gives what is done, and `download` waits.
+        unsafe { std::slice::from_raw_parts_mut(self.place.as_ptr(), count.min(self.size)) }
     }
 }
 
-impl Drop for Landing {
+impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.context.bind_to_thread().is_ok() {
-            // SAFETY: it was made by `malloc_host`, and nobody has it any more. At worst it stays until the process ends.
-            let _ = unsafe { result::free_host(self.place.as_ptr().cast()) };
+        // A copy may still be under way where what it is for was given up. What fails then is told by the next call.
+        let _ = self.done.synchronize();
+        // SAFETY: it was made by `malloc_host`, and nobody has it any more. At worst it stays until the process ends.
+        let _ = unsafe { result::free_host(self.place.as_ptr().cast()) };
+    }
+}
+
+/// Pinned memory for copies one after the other, the oldest first: what asks the driver for more may wait for the GPU.
+struct Pool {
+    kept: Mutex<Vec<Pinned>>,
+    /// So many pieces, and no more.
+    limit: usize,
+}
+
+impl Pool {
+    fn new(limit: usize) -> Self {
+        let kept = Mutex::default();
+        Self { kept, limit }
+    }
+
+    /// So many bytes, of which no copy is under way. Waits for the oldest where there are enough.
+    fn take(&self, context: &Arc<CudaContext>, bytes: usize) -> Result<Pinned, DeviceError> {
+        let oldest = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = |(_, pinned): &(usize, &Pinned)| pinned.size >= bytes && pinned.done.is_complete();
+            let best = kept.iter().enumerate().filter(fits);
+            if let Some((place, _)) = best.min_by_key(|(_, pinned)| pinned.size) {
+                return Ok(kept.remove(place));
+            }
+            (kept.len() >= self.limit).then(|| kept.remove(0))
+        };
+        if let Some(oldest) = oldest {
+            oldest.done.synchronize().map_err(failed)?;
+            if oldest.size >= bytes {
+                return Ok(oldest);
+            }
         }
+        // Of few sizes, so that others can take it too.
+        Pinned::new(context, bytes.next_power_of_two().max(TAKEN_ALONG))
+    }
+
+    fn put(&self, pinned: Pinned) {
+        self.kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(pinned);
     }
 }
 
@@ -129,10 +192,17 @@ pub struct Cuda {
     /// What is enqueued here is captured.
     captured: Arc<CudaStream>,
     captured_blas: CudaBlas,
-    /// What either cuBLAS may use, so that both choose alike; graphs keep the address of the second one's.
-    _workspaces: [Tensor; 2],
+    /// Here models are loaded.
+    loads: Arc<CudaStream>,
+    loads_blas: CudaBlas,
+    /// What each cuBLAS may use, so that all choose alike, and cuBLASLt on the same stream; graphs keep the address of the second one's.
+    workspaces: [Tensor; 3],
+    /// Where products have 8 bits.
+    eight: Option<Eight>,
     arena: Arc<Arena>,
-    landing: Mutex<Landing>,
+    pool: Pool,
+    /// For loads: nobody waits for their copies.
+    loads_pool: Pool,
     /// Captures that failed.
     failed_captures: AtomicU64,
     /// Whether one that fails is an error, and not done without.
@@ -145,7 +215,7 @@ pub struct Cuda {
     gate: Mutex<()>,
 }
 
-fn failed(error: impl std::fmt::Display) -> DeviceError {
+pub(crate) fn failed(error: impl std::fmt::Display) -> DeviceError {
     let text = error.to_string();
     // candle gives the driver's and cuBLAS's errors as text; a backtrace may follow.
     let short = ["OUT_OF_MEMORY", "ALLOC_FAILED"]
@@ -219,6 +289,8 @@ enum Mode {
     Rehearse,
     /// Captures it on that memory.
     Capture,
+    /// Does it beside what other threads do.
+    Load,
 }
 
 thread_local! {
@@ -255,7 +327,8 @@ impl Cuda {
     /// Where the driver has no kernel for this chip, or fails.
     pub fn new(device: CudaDevice, precision: Precision) -> Result<Self, DeviceError> {
         let stream = device.cuda_stream();
-        // SAFETY: everything here is on this one stream, so nothing needs to wait for another.
+        // SAFETY: what is used together is on one stream, but for what is loaded on another, which is waited for before anybody is given it, and
+        // which goes when whoever used it has been waited for.
         unsafe { device.disable_event_tracking() };
         let context = stream.context();
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
@@ -288,21 +361,29 @@ impl Cuda {
         {
             keep_memory(context.cu_device()).map_err(failed)?;
         }
-        let landing = Mutex::new(Landing::new(context)?);
+        let loads_pool = Pool::new(PINNED.1);
+        for _ in 0..PINNED.1 {
+            loads_pool.put(Pinned::new(context, PIECE)?);
+        }
         let captured = context.new_stream().map_err(failed)?;
-        let blas = CudaBlas::new(Arc::clone(&stream)).map_err(failed)?;
-        let captured_blas = CudaBlas::new(Arc::clone(&captured)).map_err(failed)?;
-        let prepared = [&blas, &captured_blas].map(|blas| prepare(&device, &stream, blas));
-        let [workspace, captured_workspace] = prepared;
+        let loads = context.new_stream().map_err(failed)?;
+        let on = |stream: &Arc<CudaStream>| CudaBlas::new(Arc::clone(stream)).map_err(failed);
+        let (blas, captured_blas, loads_blas) = (on(&stream)?, on(&captured)?, on(&loads)?);
+        let prepared = [&blas, &captured_blas, &loads_blas].map(|blas| prepare(&device, &stream, blas));
+        let [workspace, captured_workspace, loads_workspace] = prepared;
         let new = Self {
             device,
             stream,
             blas,
             captured,
             captured_blas,
-            _workspaces: [workspace?, captured_workspace?],
+            loads,
+            loads_blas,
+            workspaces: [workspace?, captured_workspace?, loads_workspace?],
+            eight: (precision == Precision::Fp8).then(Eight::new).transpose()?,
             arena: Arc::default(),
-            landing,
+            pool: Pool::new(PINNED.0),
+            loads_pool,
             failed_captures: AtomicU64::new(0),
             strict: false,
             precision,
@@ -323,10 +404,22 @@ impl Cuda {
         for rows in [64, 512] {
             let x = self.upload(Values::Elements(&vec![0.0; rows * width]))?;
             let y = self.allocate(Kind::Elements, rows * rows)?;
-            for blas in [&self.blas, &self.captured_blas] {
+            for blas in [&self.blas, &self.captured_blas, &self.loads_blas] {
                 self.multiply(blas, &x, 0, &x, &y, (rows, width, rows))?;
-                self.stream.synchronize().map_err(failed)?;
-                self.captured.synchronize().map_err(failed)?;
+                for stream in [&self.stream, &self.captured, &self.loads] {
+                    stream.synchronize().map_err(failed)?;
+                }
+            }
+            if self.scales(width, width)? {
+                let [x, scales] = [(Kind::E4m3, rows * width), (Kind::Floats, rows)]
+                    .map(|(kind, count)| self.allocate(kind, count));
+                let (x, scales) = (x?, scales?);
+                for mode in [Mode::Do, Mode::Capture] {
+                    let y = self.allocate(Kind::Elements, rows * width)?;
+                    self.multiply_scaled(mode, [&x, &scales], [&x, &scales], &y, (rows, width, width))?;
+                    self.stream.synchronize().map_err(failed)?;
+                    self.captured.synchronize().map_err(failed)?;
+                }
             }
         }
         Ok(())
@@ -336,7 +429,8 @@ impl Cuda {
         match (kind, self.precision) {
             (Kind::Floats, _) | (Kind::Elements, Precision::Fp32) => DType::F32,
             (Kind::Elements, Precision::Fp16) => DType::F16,
-            (Kind::Elements, Precision::Bf16) => DType::BF16,
+            (Kind::Elements, Precision::Bf16 | Precision::Fp8) => DType::BF16,
+            (Kind::E4m3, _) => DType::U8,
             (Kind::Indices, _) => DType::U32,
             (Kind::Addresses, _) => DType::I64,
         }
@@ -394,7 +488,7 @@ impl Cuda {
         let kind = match self.precision {
             Precision::Fp32 => cublas::sys::cudaDataType::CUDA_R_32F,
             Precision::Fp16 => cublas::sys::cudaDataType::CUDA_R_16F,
-            Precision::Bf16 => cublas::sys::cudaDataType::CUDA_R_16BF,
+            Precision::Bf16 | Precision::Fp8 => cublas::sys::cudaDataType::CUDA_R_16BF,
         };
         let (one, zero) = (1.0_f32, 0.0_f32);
         use cublas::sys::cublasOperation_t::{CUBLAS_OP_N, CUBLAS_OP_T};
@@ -427,17 +521,57 @@ impl Cuda {
             )
         }
         .map(drop)
-        .map_err(failed)
+        // Where the GPU has failed, cuBLAS does not say of what.
+        .map_err(|error| self.stream.synchronize().map_or_else(failed, |()| failed(error)))
     }
 
-    /// Whether this thread captures, or else does what it asks for.
-    fn captures(&self) -> bool {
-        MODE.get() == Mode::Capture
+    /// `y = x W^T` of [`Kind::E4m3`] rows with their scales, on the stream of a mode. False where `y` lacks the scales yet.
+    fn multiply_scaled(
+        &self,
+        mode: Mode,
+        x: [&Buffer; 2],
+        weight: [&Buffer; 2],
+        y: &Buffer,
+        shape: (usize, usize, usize),
+    ) -> Result<bool, DeviceError> {
+        let [workspace, captured_workspace, loads_workspace] = &self.workspaces;
+        let (stream, workspace) = match mode {
+            Mode::Do | Mode::Rehearse => (&self.stream, workspace),
+            Mode::Capture => (&self.captured, captured_workspace),
+            Mode::Load => (&self.loads, loads_workspace),
+        };
+        let at = |buffer: &Buffer| Ok::<u64, DeviceError>(self.place(buffer)?.0);
+        let operands = Operands {
+            x: at(x[0])?,
+            x_scales: at(x[1])?,
+            weight: at(weight[0])?,
+            weight_scales: at(weight[1])?,
+            y: at(y)?,
+            workspace: place(workspace, &self.stream)?.0,
+            stream: stream.cu_stream().cast(),
+        };
+        let eight = self.eight.as_ref();
+        let eight =
+            eight.ok_or_else(|| DeviceError::Failed("products have 16 bits or more here".to_owned()))?;
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // SAFETY: the buffers have as many rows as the shape says, those of `x` and `y` in whole blocks, and a scale for each; they live
+        // until the call returns, and are freed on the same stream behind it. The gate is held.
+        unsafe { eight.multiply(shape, &operands) }
+    }
+
+    /// The stream for what this thread asks for, and its cuBLAS.
+    fn here(&self) -> (&Arc<CudaStream>, &CudaBlas) {
+        match MODE.get() {
+            Mode::Do | Mode::Rehearse => (&self.stream, &self.blas),
+            Mode::Capture => (&self.captured, &self.captured_blas),
+            Mode::Load => (&self.loads, &self.loads_blas),
+        }
     }
 
     fn empty<T: CudaDType + DeviceRepr>(&self, count: usize) -> Result<Tensor, DeviceError> {
         // SAFETY: any bits are a value of these types, and kernels write before anything reads.
-        let slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
+        let slice = unsafe { self.here().0.alloc::<T>(count) }.map_err(failed)?;
         Ok(wrapped(
             CudaStorage::wrap_cuda_slice(slice, self.device.clone()),
             count,
@@ -445,16 +579,16 @@ impl Cuda {
     }
 
     fn copy<T: CudaDType + DeviceRepr + 'static>(&self, values: &[T]) -> Result<Buffer, DeviceError> {
-        if MODE.get() != Mode::Do {
+        if !matches!(MODE.get(), Mode::Do | Mode::Load) {
             return Err(DeviceError::Failed("a copy cannot be recorded".to_owned()));
         }
         let count = values.len();
         // SAFETY: all of it is written below before anything reads.
-        let mut slice = unsafe { self.device.alloc::<T>(count) }.map_err(failed)?;
+        let mut slice = unsafe { self.here().0.alloc::<T>(count) }.map_err(failed)?;
         let mut place = 0;
         for piece in values.chunks(PIECE / size_of::<T>()) {
             let mut to = slice.slice_mut(place..place + piece.len());
-            self.stream.memcpy_htod(piece, &mut to).map_err(failed)?;
+            self.send(to.device_ptr_mut(&self.stream).0, piece)?;
             place += piece.len();
         }
         let storage = CudaStorage::wrap_cuda_slice(slice, self.device.clone());
@@ -465,12 +599,48 @@ impl Cuda {
         })
     }
 
+    /// Copies values to an address, after everything before on the stream; they have been read when this returns.
+    fn send<T: DeviceRepr>(&self, address: u64, values: &[T]) -> Result<(), DeviceError> {
+        let size = size_of_val(values);
+        let (stream, _) = self.here();
+        let pool = match MODE.get() {
+            Mode::Load => &self.loads_pool,
+            _ => &self.pool,
+        };
+        if size <= TAKEN_ALONG {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: who calls has room for the values there, and nobody else uses it. What the driver takes along it has read when the call
+            // returns.
+            return unsafe { result::memcpy_htod_async(address, values, stream.cu_stream()) }.map_err(failed);
+        }
+        let mut pinned = pool.take(stream.context(), size)?;
+        // SAFETY: numbers are bytes, of which the pinned memory has as many; nobody else has it.
+        unsafe {
+            values
+                .as_ptr()
+                .cast::<u8>()
+                .copy_to_nonoverlapping(pinned.place.as_ptr(), size)
+        };
+        {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: as above; the pinned memory is taken again or freed when the event behind the copy says that it is done.
+            unsafe { result::memcpy_htod_async(address, pinned.bytes(size), stream.cu_stream()) }
+                .map_err(failed)?;
+            pinned.done.record(stream).map_err(failed)?;
+        }
+        pool.put(pinned);
+        Ok(())
+    }
+
     fn made(&self, dtype: DType, count: usize) -> Result<Tensor, DeviceError> {
         match dtype {
             DType::F32 => self.empty::<f32>(count),
             DType::F16 => self.empty::<f16>(count),
             DType::BF16 => self.empty::<bf16>(count),
             DType::U32 => self.empty::<u32>(count),
+            DType::U8 => self.empty::<u8>(count),
             _ => self.empty::<i64>(count),
         }
     }
@@ -503,6 +673,7 @@ fn place(tensor: &Tensor, stream: &CudaStream) -> Result<(u64, usize), DeviceErr
         DType::F16 => at::<f16>(storage, stream),
         DType::BF16 => at::<bf16>(storage, stream),
         DType::U32 => at::<u32>(storage, stream),
+        DType::U8 => at::<u8>(storage, stream),
         _ => at::<i64>(storage, stream),
     };
     let size = tensor.dtype().size_in_bytes();
@@ -557,10 +728,20 @@ impl Device for Cuda {
         self.tensor_cores
     }
 
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        let made = {
+            let _loading = In::mode(Mode::Load);
+            work()
+        };
+        // Instead of an event that each batch would have to wait for: who loads has nothing else to do.
+        self.loads.synchronize().map_err(failed)?;
+        Ok(made)
+    }
+
     fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {
         let dtype = self.dtype(kind);
         let mode = MODE.get();
-        if mode == Mode::Do {
+        if matches!(mode, Mode::Do | Mode::Load) {
             let tensor = Some(self.made(dtype, count)?);
             let home = None;
             return Ok(Buffer { tensor, count, home });
@@ -598,47 +779,59 @@ impl Device for Cuda {
             Values::Elements(values) => match self.precision {
                 Precision::Fp32 => self.copy(values),
                 Precision::Fp16 => self.copy(&values.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>()),
-                Precision::Bf16 => self.copy(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>()),
+                Precision::Bf16 | Precision::Fp8 => {
+                    self.copy(&values.iter().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>())
+                }
             },
         }
     }
 
-    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
+    fn download(&self, buffer: &Buffer) -> Result<Copied<'_>, DeviceError> {
         // Errors that a dropped buffer met are told here.
         self.stream.context().check_err().map_err(failed)?;
         let (address, size) = self.place(buffer)?;
-        let widen: fn(&[u8], &mut Vec<f32>) = match tensor(buffer)?.dtype() {
-            DType::F32 => |bytes, to| to.extend(bytes.as_chunks().0.iter().map(|x| f32::from_ne_bytes(*x))),
-            DType::F16 => |bytes, to| {
-                let values = bytes.as_chunks().0.iter();
-                to.extend(values.map(|x| f16::from_ne_bytes(*x).to_f32()));
+        let widen: fn(&[u8]) -> Vec<f32> = match tensor(buffer)?.dtype() {
+            DType::F32 => |bytes| {
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|x| f32::from_ne_bytes(*x))
+                    .collect()
             },
-            DType::BF16 => |bytes, to| {
+            DType::F16 => |bytes| {
                 let values = bytes.as_chunks().0.iter();
-                to.extend(values.map(|x| bf16::from_ne_bytes(*x).to_f32()));
+                values.map(|x| f16::from_ne_bytes(*x).to_f32()).collect()
             },
+            DType::BF16 => |bytes| {
+                let values = bytes.as_chunks().0.iter();
+                values.map(|x| bf16::from_ne_bytes(*x).to_f32()).collect()
+            },
+            DType::U8 => |bytes| bytes.iter().map(|x| e4m3(*x)).collect(),
             _ => return Err(DeviceError::Failed("only numbers can be downloaded".to_owned())),
         };
-        let (mut values, mut done) = (Vec::with_capacity(buffer.count), 0);
-        let mut landing = self.landing.lock().unwrap_or_else(PoisonError::into_inner);
-        while done < size * buffer.count {
-            let bytes = landing.bytes();
-            let end = bytes.len().min(size * buffer.count - done);
-            let bytes = bytes.get_mut(..end).unwrap_or_default();
-            {
-                let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-                self.stream.context().bind_to_thread().map_err(failed)?;
-                // SAFETY: the buffer has the bytes from there on, which are not freed before the stream has been waited for, and nor is
-                // the landing.
-                unsafe { result::memcpy_dtoh_async(bytes, address + done as u64, self.stream.cu_stream()) }
-                    .map_err(failed)?;
-            }
-            // What a kernel did wrong is told by it.
-            self.stream.synchronize().map_err(failed)?;
-            widen(bytes, &mut values);
-            done += end;
+        let count = size * buffer.count;
+        let mut landing = self.pool.take(self.stream.context(), count)?;
+        {
+            let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+            self.stream.context().bind_to_thread().map_err(failed)?;
+            // SAFETY: the buffer has the bytes, which are not freed before the stream has come so far; nor is the landing, which waits for
+            // the event behind the copy.
+            unsafe { result::memcpy_dtoh_async(landing.bytes(count), address, self.stream.cu_stream()) }
+                .map_err(failed)?;
+            landing.done.record(&self.stream).map_err(failed)?;
         }
-        Ok(values)
+        Ok(Box::new(move || {
+            // What a kernel did wrong is told by it.
+            landing.done.synchronize().map_err(failed)?;
+            let values = widen(landing.bytes(count));
+            self.pool.put(landing);
+            Ok(values)
+        }))
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        self.stream.synchronize().map_err(failed)
     }
 
     fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {
@@ -646,11 +839,7 @@ impl Device for Cuda {
         if values.len() != buffer.count || size != 4 {
             return Err(DeviceError::Failed("a buffer holds other numbers".to_owned()));
         }
-        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stream.context().bind_to_thread().map_err(failed)?;
-        // SAFETY: the buffer has as many numbers, and nobody else has it. Memory of the host that is not pinned has been read when
-        // the call returns.
-        unsafe { result::memcpy_htod_async(address, values, self.stream.cu_stream()) }.map_err(failed)
+        self.send(address, values)
     }
 
     fn records(&self) -> bool {
@@ -727,12 +916,7 @@ impl Device for Cuda {
             block_dim: (dimension(launch.block)?, 1, 1),
             shared_mem_bytes: dimension(4 * launch.shared)?,
         };
-        let stream = if self.captures() {
-            &self.captured
-        } else {
-            &self.stream
-        };
-        let mut builder = stream.launch_builder(function);
+        let mut builder = self.here().0.launch_builder(function);
         for value in &values {
             match value {
                 Value::Address(value) => builder.arg(value),
@@ -756,12 +940,49 @@ impl Device for Cuda {
         outputs: usize,
     ) -> Result<Buffer, DeviceError> {
         let out = self.allocate(Kind::Elements, rows.len() * outputs)?;
-        let blas = if self.captures() {
-            &self.captured_blas
-        } else {
-            &self.blas
-        };
-        self.multiply(blas, x, rows.start, weight, &out, (rows.len(), inputs, outputs))?;
+        self.multiply(
+            self.here().1,
+            x,
+            rows.start,
+            weight,
+            &out,
+            (rows.len(), inputs, outputs),
+        )?;
         Ok(out)
+    }
+
+    fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
+        let Some(eight) = &self.eight else {
+            return Ok(false);
+        };
+        let whole = [inputs, outputs]
+            .iter()
+            .all(|size| size.is_multiple_of(ROWS_AT_ONCE));
+        let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stream.context().bind_to_thread().map_err(failed)?;
+        // Of as many rows as a sequence has.
+        Ok(whole && eight.has((512, inputs, outputs)))
+    }
+
+    fn scaled_product(
+        &self,
+        x: [&Buffer; 2],
+        rows: usize,
+        weight: [&Buffer; 2],
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Buffer, DeviceError> {
+        let shape = (rows.next_multiple_of(ROWS_AT_ONCE), inputs, outputs);
+        let y = self.allocate(Kind::Elements, shape.0 * outputs)?;
+        if !self.multiply_scaled(MODE.get(), x, weight, &y, shape)? {
+            let launch = Launch {
+                grid: (rows, 1),
+                block: RESCALE_BLOCK,
+                shared: 0,
+            };
+            let [y, of_rows, of_columns] = [&y, x[1], weight[1]].map(|buffer| Arg::Buffer(Some(buffer)));
+            self.launch("rescale", launch, &[y, of_rows, of_columns, Arg::Int(outputs)])?;
+        }
+        Ok(y)
     }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod device;
+mod eight;
 mod open;
 
 pub use device::Cuda;

@@ -2,8 +2,9 @@
 
 use candle_core::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::{result, sys};
-use candle_core::cuda_backend::cudarc::{cublas, curand};
-use mednerd_gpu::protocol::{Ready, Start};
+use candle_core::cuda_backend::cudarc::{cublas, cublaslt, curand};
+use mednerd_engine_gpu::Device;
+use mednerd_gpu::protocol::{Precision, Ready, Start};
 
 use crate::device::Cuda;
 
@@ -15,6 +16,8 @@ const CUBLAS: i32 = 13;
 const DRIVER: &str = "580";
 /// The oldest chips that there is machine code for.
 const OLDEST: (i32, i32) = (7, 5);
+/// The oldest that multiply in 8 bits.
+const OLDEST_IN_8_BITS: (i32, i32) = (8, 9);
 
 /// A GPU, and what the daemon is told of it.
 pub struct Found {
@@ -37,6 +40,7 @@ pub fn open(start: &Start) -> Result<Found, String> {
                 "libcuda.so.1, which is the NVIDIA driver's",
             ),
             (cublas::sys::is_culib_present(), "libcublas.so.13 of CUDA 13"),
+            (cublaslt::sys::is_culib_present(), "libcublasLt.so.13 of CUDA 13"),
             (curand::sys::is_culib_present(), "libcurand.so.10 of CUDA 13"),
         ]
     };
@@ -91,11 +95,27 @@ pub fn open(start: &Start) -> Result<Found, String> {
             start.gpu
         ));
     }
+    let in_8_bits = start.precision == Precision::Fp8;
+    let lacks = |what: String| {
+        let gpu = start.gpu;
+        format!("GPU {gpu} has {what}, and gpu_precision is \"fp8\"; set it to \"bf16\"")
+    };
+    if in_8_bits && capability < OLDEST_IN_8_BITS {
+        let (major, minor) = capability;
+        return Err(lacks(format!("compute capability {major}.{minor}, below 8.9")));
+    }
     let name = context
         .name()
         .map_err(failed("the GPU does not say what it is called"))?;
     let device = Cuda::new(device, start.precision)
         .map_err(|error| format!("the kernels cannot be loaded: {error}"))?;
+    // Of sizes that most models have.
+    let scales = device.scales(768, 768);
+    if in_8_bits && !scales.map_err(|error| format!("cuBLASLt does not say what it has: {error}"))? {
+        return Err(lacks(
+            "no products in 8 bits from the cuBLASLt that is found first".to_owned(),
+        ));
+    }
     let (free, _) = context
         .mem_get_info()
         .map_err(failed("the GPU does not say what memory it has"))?;

@@ -9,6 +9,7 @@
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <math.h>
 #include <string.h>
 #define SHARED_FLOATS(name) extern __shared__ __align__(16) float name[]
@@ -31,6 +32,18 @@ __device__ __forceinline__ void narrow_two(bfloat_t *to, float x, float y) {
     const __nv_bfloat162 both = __floats2bfloat162_rn(x, y);
     to[0] = __low2bfloat16(both);
     to[1] = __high2bfloat16(both);
+}
+
+// e4m3: a sign, 4 bits of exponent, 3 of mantissa, up to 448 and no infinity; beyond it is 448, and NaN stays NaN.
+struct e4m3_t {
+    __nv_fp8_storage_t bits;
+};
+__device__ __forceinline__ void narrow(e4m3_t *to, float x) {
+    to->bits = __nv_cvt_float_to_fp8(x, __NV_SATFINITE, __NV_E4M3);
+}
+__device__ __forceinline__ void narrow_two(e4m3_t *to, float x, float y) {
+    const __nv_fp8x2_storage_t both = __nv_cvt_float2_to_fp8x2(make_float2(x, y), __NV_SATFINITE, __NV_E4M3);
+    memcpy(to, &both, sizeof both);
 }
 
 // c += a b on tensor cores, by a whole warp: a has 16 rows of 16, b 16 rows of 8, c 16 rows of 8, each lane's part as PTX deals
@@ -199,6 +212,48 @@ __device__ __forceinline__ float block_sum(float x, float *partial) {
     for (int i = 0; i < warps; i++)
         sum += partial[i];
     return sum;
+}
+
+// As block_sum, the largest; NaN is none.
+__device__ __forceinline__ float block_max(float x, float *partial) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    x = warp_max(x);
+    __syncthreads();
+    if (lane == 0)
+        partial[warp] = x;
+    __syncthreads();
+    float largest = partial[0];
+    for (int i = 1; i < warps; i++)
+        largest = fmaxf(largest, partial[i]);
+    return largest;
+}
+
+// A row as a product in 8 bits reads it: `out` times `scale` is the row, whose largest value is the largest that e4m3 has. So it
+// depends on nothing but the row. `row` holds it in shared memory: of the N neighbours that a thread has at once, the first of all
+// threads come first, then the second ones, and each thread reads what it wrote. `partial` has room for 32 floats.
+template <int N>
+__device__ void scale_row(const float *row, float *partial, e4m3_t *out, float *scale, int width) {
+    const int count = width / N;
+    // Where all is zero or next to it, no number is infinite.
+    float largest = 1e-30f;
+    for (int n = threadIdx.x; n < count; n += blockDim.x)
+        UNROLL
+        for (int i = 0; i < N; i++)
+            largest = fmaxf(largest, fabsf(row[i * count + n]));
+    largest = block_max(largest, partial);
+    const float factor = 448.0f / largest;
+    for (int n = threadIdx.x; n < count; n += blockDim.x) {
+        Some<e4m3_t, N> some;
+        if (N == 1)
+            narrow(&some.x[0], row[n] * factor);
+        else
+            UNROLL
+            for (int i = 0; i + 1 < N; i += 2)
+                narrow_two(&some.x[i], row[i * count + n] * factor, row[(i + 1) * count + n] * factor);
+        *reinterpret_cast<Some<e4m3_t, N> *>(out + n * N) = some;
+    }
+    if (threadIdx.x == 0)
+        *scale = largest / 448.0f;
 }
 
 enum Activation { NONE, GELU, GELU_TANH, QUICK_GELU, RELU, SILU, TANH };

@@ -2,12 +2,20 @@
 // kernel. Grid: rows in x; blocks of any size.
 #include "common.cuh"
 
+// Neighbours from column `c` on as `scale_row` reads them, and as they would be stored.
+template <typename T, int N> __device__ __forceinline__ void keep(float *row, const float (&values)[N], int c, int width) {
+    UNROLL
+    for (int i = 0; i < N; i++)
+        row[i * (width / N) + c / N] = rounded<T>(values[i]);
+}
+
 // `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters are in the lists of `models`, biases
 // on top of the base's. `sequences` has the sequence of each row; without it all are of the first. All but `x` and `out` may be null;
-// `out` may be `x`.
+// `out` may be `x`. Where there is `scaled`, the same in 8 bits, with a scale for each row, by 32 floats of shared memory and `width` more.
 template <typename T, int N, typename O>
-__device__ void finish(const T *x, const T *bias, const address_t *models, const index_t *sequences, O *out, int entry,
-                       int width, int activation) {
+__device__ void finish(const T *x, const T *bias, const address_t *models, const index_t *sequences, O *out,
+                       e4m3_t *scaled, float *scales, int entry, int width, int activation) {
+    SHARED_FLOATS(shared);
     const size_t first = size_t(blockIdx.x) * width;
     const float *gain = nullptr, *own = nullptr;
     if (models != nullptr) {
@@ -32,13 +40,20 @@ __device__ void finish(const T *x, const T *bias, const address_t *models, const
         UNROLL
         for (int i = 0; i < N; i++)
             values[i] = activate(activation, values[i]);
-        store(out + first + c, values);
+        if (out != nullptr)
+            store(out + first + c, values);
+        if (scaled != nullptr)
+            keep<T>(shared + 32, values, c, width);
     }
+    if (scaled != nullptr)
+        scale_row<N>(shared + 32, shared, scaled + first, scales + blockIdx.x, width);
 }
 
-// `out = activation(g) * u`, where g and u are the halves of a row of `2 * width`, with the bias added that may be null.
+// `out = activation(g) * u`, where g and u are the halves of a row of `2 * width`, with the bias added that may be null. `scaled` as above.
 template <typename T, int N>
-__device__ void gate(const T *x, const T *bias, T *out, int width, int activation) {
+__device__ void gate(const T *x, const T *bias, T *out, e4m3_t *scaled, float *scales, int width, int activation) {
+    SHARED_FLOATS(shared);
+    const size_t first = size_t(blockIdx.x) * width;
     const T *row = x + size_t(blockIdx.x) * 2 * width;
     for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
         float g[N], u[N];
@@ -51,7 +66,39 @@ __device__ void gate(const T *x, const T *bias, T *out, int width, int activatio
         UNROLL
         for (int i = 0; i < N; i++)
             g[i] = activate(activation, g[i]) * u[i];
-        store(out + size_t(blockIdx.x) * width + c, g);
+        if (out != nullptr)
+            store(out + first + c, g);
+        if (scaled != nullptr)
+            keep<T>(shared + 32, g, c, width);
+    }
+    if (scaled != nullptr)
+        scale_row<N>(shared + 32, shared, scaled + first, scales + blockIdx.x, width);
+}
+
+// `out` times `scales`, row by row, is `x`; shared memory as above.
+template <typename T, int N> __device__ void quantise(const T *x, e4m3_t *out, float *scales, int width) {
+    SHARED_FLOATS(shared);
+    const size_t first = size_t(blockIdx.x) * width;
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float values[N];
+        load(values, x + first + c);
+        keep<T>(shared + 32, values, c, width);
+    }
+    scale_row<N>(shared + 32, shared, out + first, scales + blockIdx.x, width);
+}
+
+// What a product of values without their scales is with those of its rows and its columns.
+template <typename T, int N> __device__ void rescale(T *y, const float *rows, const float *columns, int width) {
+    T *row = y + size_t(blockIdx.x) * width;
+    const float of_row = rows[blockIdx.x];
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float values[N], factors[N];
+        load(values, row + c);
+        load(factors, columns + c);
+        UNROLL
+        for (int i = 0; i < N; i++)
+            values[i] *= of_row * factors[i];
+        store(row + c, values);
     }
 }
 
@@ -89,17 +136,24 @@ __device__ void unfold(const T *x, const index_t *places, const index_t *sequenc
 
 #define KERNELS(T, S)                                                                                                  \
     extern "C" __global__ void finish_##S(const T *x, const T *bias, const address_t *models,                          \
-                                         const index_t *sequences, T *out, int entry, int width,                       \
-                                         int activation) {                                                             \
-        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, entry, width, activation)                          \
+                                         const index_t *sequences, T *out, e4m3_t *scaled, float *scales, int entry,   \
+                                         int width, int activation) {                                                  \
+        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, scaled, scales, entry, width, activation)          \
     }                                                                                                                  \
     extern "C" __global__ void logits_##S(const T *x, const T *bias, const address_t *models,                          \
                                          const index_t *sequences, float *out, int entry, int width,                   \
                                          int activation) {                                                             \
-        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, entry, width, activation)                          \
+        BY_WIDTH(finish, T, width, x, bias, models, sequences, out, nullptr, nullptr, entry, width, activation)        \
     }                                                                                                                  \
-    extern "C" __global__ void gate_##S(const T *x, const T *bias, T *out, int width, int activation) {                \
-        BY_WIDTH(gate, T, width, x, bias, out, width, activation)                                                      \
+    extern "C" __global__ void gate_##S(const T *x, const T *bias, T *out, e4m3_t *scaled, float *scales, int width,   \
+                                       int activation) {                                                               \
+        BY_WIDTH(gate, T, width, x, bias, out, scaled, scales, width, activation)                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void quantise_##S(const T *x, e4m3_t *out, float *scales, int width) {                       \
+        BY_WIDTH(quantise, T, width, x, out, scales, width)                                                            \
+    }                                                                                                                  \
+    extern "C" __global__ void rescale_##S(T *y, const float *rows, const float *columns, int width) {                 \
+        BY_WIDTH(rescale, T, width, y, rows, columns, width)                                                           \
     }                                                                                                                  \
     extern "C" __global__ void rotate_##S(T *x, const index_t *places, const float *cosines, const float *sines,       \
                                           int stride, int heads, int head_dim) {                                       \

@@ -5,10 +5,11 @@
 
 enum Norm { NO_NORM, LAYER_NORM, RMS_NORM };
 
-// `out = norm(row)`, of which each thread reads what it wrote.
+// `out = norm(row)`, of which each thread reads what it wrote. Where there is `scaled`, the same in 8 bits, with the row's scale; `out` may
+// be null then.
 template <typename T, int N>
-__device__ void norm_row(const float *row, float *partial, const T *weight, const T *bias, T *out, int width, float eps,
-                         int kind) {
+__device__ void norm_row(float *row, float *partial, const T *weight, const T *bias, T *out, e4m3_t *scaled,
+                         float *of_row, int width, float eps, int kind) {
     const int count = width / N;
     float mean = 0;
     if (kind == LAYER_NORM) {
@@ -40,8 +41,15 @@ __device__ void norm_row(const float *row, float *partial, const T *weight, cons
         }
         if (kind != NO_NORM && bias != nullptr)
             add(x, bias + n * N);
-        store(out + n * N, x);
+        if (out != nullptr)
+            store(out + n * N, x);
+        if (scaled != nullptr)
+            UNROLL
+            for (int i = 0; i < N; i++)
+                row[i * count + n] = rounded<T>(x[i]);
     }
+    if (scaled != nullptr)
+        scale_row<N>(row, partial, scaled, of_row, width);
 }
 
 // `out = norm(words[ids] + rows[places])`; without `rows`, of the words alone. Without a norm either it copies rows as they
@@ -64,14 +72,14 @@ __device__ void embed(const index_t *ids, const index_t *places, const T *words,
         for (int i = 0; i < N; i++)
             row[i * count + n] = x[i];
     }
-    norm_row<T, N>(row, partial, weight, bias, out + token * width, width, eps, kind);
+    norm_row<T, N>(row, partial, weight, bias, out + token * width, nullptr, nullptr, width, eps, kind);
 }
 
-// `sum = x + shift + residual` and `out = norm(sum)`. `shift` is one row for all; it, `residual` and `sum` may be null, and
-// `sum` may be `residual`. Grid: rows.
+// `sum = x + shift + residual` and `out = norm(sum)`, which is `scaled` times `scales` as well. `shift` is one row for all; it,
+// `residual`, `sum`, `out` and `scaled` may be null, and `sum` may be `residual`. Grid: rows.
 template <typename T, int N>
 __device__ void add_norm(const T *x, const T *shift, const T *residual, const T *weight, const T *bias, T *sum, T *out,
-                         int width, float eps, int kind) {
+                         e4m3_t *scaled, float *scales, int width, float eps, int kind) {
     SHARED_FLOATS(shared);
     float *partial = shared, *row = shared + 32;
     const size_t first = size_t(blockIdx.x) * width;
@@ -94,8 +102,9 @@ __device__ void add_norm(const T *x, const T *shift, const T *residual, const T 
         for (int i = 0; i < N; i++)
             row[i * count + n] = values[i];
     }
-    if (out != nullptr)
-        norm_row<T, N>(row, partial, weight, bias, out + first, width, eps, kind);
+    if (out != nullptr || scaled != nullptr)
+        norm_row<T, N>(row, partial, weight, bias, out == nullptr ? nullptr : out + first,
+                       scaled == nullptr ? nullptr : scaled + first, scales + blockIdx.x, width, eps, kind);
 }
 
 #define KERNELS(T, S)                                                                                                  \
@@ -104,8 +113,9 @@ __device__ void add_norm(const T *x, const T *shift, const T *residual, const T 
         BY_WIDTH(embed, T, width, ids, places, words, rows, weight, bias, out, width, eps, kind)                       \
     }                                                                                                                  \
     extern "C" __global__ void add_norm_##S(const T *x, const T *shift, const T *residual, const T *weight,            \
-                                            const T *bias, T *sum, T *out, int width, float eps, int kind) {           \
-        BY_WIDTH(add_norm, T, width, x, shift, residual, weight, bias, sum, out, width, eps, kind)                     \
+                                            const T *bias, T *sum, T *out, e4m3_t *scaled, float *scales, int width,   \
+                                            float eps, int kind) {                                                     \
+        BY_WIDTH(add_norm, T, width, x, shift, residual, weight, bias, sum, out, scaled, scales, width, eps, kind)     \
     }
 FOR_EACH_TYPE(KERNELS)
 #undef KERNELS

@@ -9,6 +9,7 @@ use mednerd_model::{Adapter, Checkpoint};
 
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
 use crate::lower::{LowerError, Matrix, PlaceTables, ROW_BLOCK};
+use crate::scaled::{Activations, Operand, Scaled, Wanted, elements_alone};
 
 /// What a list has for each matrix, in the order of `Change` in `common.cuh`.
 const ENTRIES: usize = 5;
@@ -345,16 +346,19 @@ impl<B> Matrix<B> {
     /// The product of some rows of `x`, with what their models change of it.
     /// With an `activation` (0 is none) the product is finished; without, the bias may be left to whoever comes next, and
     /// is given back then.
-    pub(crate) fn apply<D: Device<Buffer = B>>(
+    pub(crate) fn apply<'x, D: Device<Buffer = B>>(
         &self,
         device: &D,
-        x: &B,
+        x: impl Into<Operand<'x, B>>,
         rows: Range<usize>,
         changed: Option<Changed<'_, B>>,
         activation: Option<usize>,
-    ) -> Result<(B, Option<&B>), DeviceError> {
+    ) -> Result<(B, Option<&B>), DeviceError>
+    where
+        B: 'x,
+    {
         let count = rows.len();
-        let y = self.product(device, x, &rows, changed)?;
+        let y = self.product(device, x.into(), &rows, changed)?;
         let finishes = changed.is_some_and(|changed| changed.finishes);
         let bias = self.bias.as_deref();
         match activation {
@@ -363,9 +367,37 @@ impl<B> Matrix<B> {
             _ => {}
         }
         let activation = activation.unwrap_or(0);
-        let out = Arg::Buffer(Some(&y));
-        self.finish(device, "finish", &y, changed, out, count, activation)?;
+        let out = elements_alone(&y);
+        self.finish(device, ("finish", 0), &y, changed, &out, count, activation)?;
         Ok((y, None))
+    }
+
+    /// As [`Self::apply`] of all of so many rows, finished in the form that the next product wants.
+    pub(crate) fn activate<D: Device<Buffer = B>>(
+        &self,
+        device: &D,
+        x: Operand<'_, B>,
+        rows: usize,
+        changed: Option<Changed<'_, B>>,
+        activation: usize,
+        wanted: Wanted,
+    ) -> Result<Activations<B>, DeviceError> {
+        let y = self.product(device, x, &(0..rows), changed)?;
+        let mut out = Activations::allocate(
+            device,
+            rows,
+            self.outputs,
+            Wanted {
+                elements: false,
+                ..wanted
+            },
+        )?;
+        let [_, values, scales] = out.arguments();
+        let to = [Arg::Buffer(wanted.elements.then_some(&y)), values, scales];
+        let kernel = ("finish", out.shared(self.outputs));
+        self.finish(device, kernel, &y, changed, &to, rows, activation)?;
+        out.elements = wanted.elements.then_some(y);
+        Ok(out)
     }
 
     /// As [`Self::apply`], finished to floats that there is room for from an element of `out` on.
@@ -378,8 +410,16 @@ impl<B> Matrix<B> {
         (out, first): (&B, usize),
     ) -> Result<(), DeviceError> {
         let count = rows.len();
-        let y = self.product(device, x, &rows, changed)?;
-        self.finish(device, "logits", &y, changed, Arg::At(out, first), count, 0)
+        let y = self.product(device, x.into(), &rows, changed)?;
+        self.finish(
+            device,
+            ("logits", 0),
+            &y,
+            changed,
+            &[Arg::At(out, first)],
+            count,
+            0,
+        )
     }
 
     /// The first outputs of the second part and of the third.
@@ -396,11 +436,29 @@ impl<B> Matrix<B> {
     fn product<D: Device<Buffer = B>>(
         &self,
         device: &D,
-        x: &B,
+        x: Operand<'_, B>,
         rows: &Range<usize>,
         changed: Option<Changed<'_, B>>,
     ) -> Result<B, DeviceError> {
-        let y = device.product(x, rows.clone(), &self.weight, self.inputs, self.outputs)?;
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let y = match &self.scales {
+            None => device.product(x.elements()?, rows.clone(), &self.weight, inputs, outputs)?,
+            Some(scales) => {
+                let weight = [&*self.weight, &**scales];
+                let made = match x.scaled {
+                    Some(_) => None,
+                    None => Some(Scaled::of(
+                        device,
+                        (x.elements()?, rows.start),
+                        rows.len(),
+                        inputs,
+                    )?),
+                };
+                let x = x.scaled.or(made.as_ref());
+                let x = x.ok_or_else(|| DeviceError::Failed("a product has no rows".to_owned()))?;
+                device.scaled_product([&x.values, &x.scales], rows.len(), weight, inputs, outputs)?
+            }
+        };
         let Some(changed) = changed else { return Ok(y) };
         let Changed {
             models, entry, rank, ..
@@ -415,7 +473,7 @@ impl<B> Matrix<B> {
                 tiles.map(|(count, tile, starts)| (count, [Arg::At(batch, tile), Arg::At(batch, starts)]))
             }
         };
-        let from = Arg::At(x, rows.start * self.inputs);
+        let from = Arg::At(x.elements()?, rows.start * self.inputs);
         let (middle, y_there) = (Arg::Buffer(Some(&middle)), Arg::Buffer(Some(&y)));
         let (inputs, outputs, entry) = (Arg::Int(self.inputs), Arg::Int(self.outputs), Arg::Int(entry));
         let (rank, ends) = (Arg::Int(rank), [Arg::Int(second), Arg::Int(third)]);
@@ -460,30 +518,32 @@ impl<B> Matrix<B> {
     fn finish<D: Device<Buffer = B>>(
         &self,
         device: &D,
-        kernel: &str,
+        (kernel, shared): (&str, usize),
         y: &B,
         changed: Option<Changed<'_, B>>,
-        out: Arg<'_, B>,
+        out: &[Arg<'_, B>],
         rows: usize,
         activation: usize,
     ) -> Result<(), DeviceError> {
         let launch = Launch {
             grid: (rows, 1),
             block: ROW_BLOCK,
-            shared: 0,
+            shared,
         };
         let changed = changed.filter(|changed| changed.finishes);
         let nothing = || Arg::Buffer(None);
-        let arguments = [
+        let mut arguments = vec![
             Arg::Buffer(Some(y)),
             Arg::Buffer(self.bias.as_deref()),
             changed.map_or_else(nothing, |changed| changed.models),
             changed.map_or_else(nothing, |changed| changed.rows()),
-            out,
+        ];
+        arguments.extend_from_slice(out);
+        arguments.extend([
             Arg::Int(changed.map_or(0, |changed| changed.entry)),
             Arg::Int(self.outputs),
             Arg::Int(activation),
-        ];
+        ]);
         device.launch(kernel, launch, &arguments)
     }
 }

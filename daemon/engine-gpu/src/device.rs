@@ -15,7 +15,23 @@ pub enum Kind {
     Indices,
     /// Device addresses.
     Addresses,
+    /// Numbers of 8 bits: a sign, 4 of exponent, 3 of mantissa, as in "FP8 Formats for Deep Learning" (Micikevicius et al. 2022).
+    E4m3,
 }
+
+/// The number that these bits are as e4m3.
+pub fn e4m3(bits: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from(bits >> 3 & 15), f32::from(bits & 7));
+    let size = match (exponent, mantissa) {
+        (15, 7.0) => f32::NAN,
+        (0, _) => mantissa * 2.0_f32.powi(-9),
+        _ => (8.0 + mantissa) * 2.0_f32.powi(exponent - 10),
+    };
+    if bits >> 7 == 1 { -size } else { size }
+}
+
+/// Rows of a [product in 8 bits](Device::scaled_product) are whole multiples of this, as are inputs and outputs: as libraries take them.
+pub const ROWS_AT_ONCE: usize = 16;
 
 /// What is copied to a device.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +85,7 @@ pub fn kernel_name(name: &str, precision: Precision) -> String {
     let suffix = match precision {
         Precision::Fp32 => "f32",
         Precision::Fp16 => "f16",
-        Precision::Bf16 => "bf16",
+        Precision::Bf16 | Precision::Fp8 => "bf16",
     };
     format!("{name}_{suffix}")
 }
@@ -97,7 +113,11 @@ impl From<DeviceError> for Fault {
 /// What came of [recording](Device::record): a recording and what it leaves, where the device records at all.
 pub type Recorded<D> = Option<(<D as Device>::Recording, <D as Device>::Buffer)>;
 
-/// A GPU. Calls may come from several threads; each is whole for itself, and what one thread calls happens in its order.
+/// Waits for a copy from a device, and gives what was copied. One that nobody waits for is of no consequence.
+pub type Copied<'a> = Box<dyn FnOnce() -> Result<Vec<f32>, DeviceError> + 'a>;
+
+/// A GPU. Calls may come from several threads; each is whole for itself, and happens after those that have returned. Only
+/// [`Copied`] and [`Device::wait`] wait for what it does.
 pub trait Device: Sized + Send + Sync + 'static {
     /// Memory on the device; freed when dropped, after the work that uses it.
     type Buffer: Send + Sync;
@@ -114,6 +134,15 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 
+    /// Does `work`, which brings a model's memory, beside what other threads ask for: neither waits for the other. What it brings is
+    /// there for all when this returns, and may go when nothing is under way that uses it.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
+        Ok(work())
+    }
+
     /// Memory that holds anything.
     ///
     /// # Errors
@@ -126,11 +155,18 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// [`DeviceError`]
     fn upload(&self, values: Values<'_>) -> Result<Self::Buffer, DeviceError>;
 
-    /// A copy of [`Kind::Floats`] or [`Kind::Elements`] from the device, after everything before.
+    /// Begins a copy of [`Kind::Floats`], [`Kind::Elements`] or [`Kind::E4m3`] from the device, after everything before; whatever comes
+    /// behind it, and be it the end of the buffer, changes nothing of it.
     ///
     /// # Errors
     /// [`DeviceError`]
-    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, DeviceError>;
+    fn download(&self, buffer: &Self::Buffer) -> Result<Copied<'_>, DeviceError>;
+
+    /// Waits for everything before.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn wait(&self) -> Result<(), DeviceError>;
 
     /// Overwrites a buffer of [`Kind::Indices`] with as many numbers as it has, after everything before.
     ///
@@ -143,7 +179,8 @@ pub trait Device: Sized + Send + Sync + 'static {
 
     /// Does `work`, which only allocates, launches and multiplies, and gives what it leaves in its buffer, and the recording that does
     /// it again on the same memory. It is called twice, and does the same both times. `None` where that fails and the
-    /// device can do without; then it [records](Self::records) nothing any more. Recordings share the memory of what they do not give, and so one is replayed after the other has been read.
+    /// device can do without; then it [records](Self::records) nothing any more. Recordings share the memory of what they do not give,
+    /// and each replay is done before the next begins. One at a time is made.
     ///
     /// # Errors
     /// [`DeviceError`]
@@ -187,6 +224,27 @@ pub trait Device: Sized + Send + Sync + 'static {
         x: &Self::Buffer,
         rows: Range<usize>,
         weight: &Self::Buffer,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self::Buffer, DeviceError>;
+
+    /// Whether [`Self::scaled_product`] has products of so many inputs and outputs. It is asked before rows are scaled for one.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError>;
+
+    /// As [`Self::product`], in 8 bits. Either side is rows of [`Kind::E4m3`], and their scales in [`Kind::Floats`]: a number is what is
+    /// in its place times the scale of its row. `x` has so many rows, filled up to whole multiples of [`ROWS_AT_ONCE`] with
+    /// anything, and the result has as many.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn scaled_product(
+        &self,
+        x: [&Self::Buffer; 2],
+        rows: usize,
+        weight: [&Self::Buffer; 2],
         inputs: usize,
         outputs: usize,
     ) -> Result<Self::Buffer, DeviceError>;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mednerd_gpu::Engine;
-use mednerd_gpu::protocol::{Fault, Load, Loaded, Values as Found, Window};
+use mednerd_gpu::protocol::{Fault, Load, Loaded, Precision, Values as Found, Window};
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_worker::child::Token;
 
@@ -17,14 +17,61 @@ use crate::run::Adapted;
 use crate::scorer::{Scorer, Text};
 
 /// Loaded models on a device. `Send + Sync`: loading and computing go on side by side.
+///
+/// What a call launches is launched at once, behind what the call before it has launched, which may still be computed: between the two
+/// the device waits for nobody. What the device does one after the other shares its memory, so that two calls take as much as
+/// the larger of them.
 pub struct GpuEngine<D: Device> {
     device: D,
     /// Memory that weights and activations may take.
     budget: u64,
     models: Mutex<HashMap<u64, Arc<Model<D>>>>,
-    /// One recording at a time is made, or replayed and read. How often that was.
-    replaying: Mutex<u64>,
+    /// Held by the call that launches. How often recordings were made or replayed.
+    launching: Mutex<u64>,
+    /// Held by the call that waits for the device, in the order of the launches: one alone, so that one core alone is kept busy by it.
+    waiting: Mutex<()>,
+    /// Memory that calls keep until they have waited.
+    kept: AtomicU64,
     recordings: Arc<AtomicU64>,
+}
+
+/// Waits for the device, and gives what was asked of windows.
+pub(crate) type Later<'a> = Box<dyn FnOnce() -> Result<Vec<Found>, DeviceError> + 'a>;
+
+/// Batches that were launched: what is asked in each, and what waits for it.
+type Launched<'a> = Vec<(Vec<usize>, Later<'a>)>;
+
+/// Waits for batches.
+fn wait(launched: Launched<'_>, found: &mut [Found]) -> Result<(), Fault> {
+    for (numbers, later) in launched {
+        for (index, values) in numbers.into_iter().zip(later()?) {
+            if let Some(place) = found.get_mut(index) {
+                *place = values;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Memory that a call keeps.
+struct Kept<'a>(&'a AtomicU64, u64);
+
+impl<'a> Kept<'a> {
+    fn new(all: &'a AtomicU64, bytes: u64) -> Self {
+        all.fetch_add(bytes, Ordering::Relaxed);
+        Self(all, bytes)
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// Every critical section leaves the data whole at each step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Model<D: Device> {
@@ -125,13 +172,15 @@ impl<D: Device> GpuEngine<D> {
             device,
             budget,
             models: Mutex::default(),
-            replaying: Mutex::default(),
+            launching: Mutex::default(),
+            waiting: Mutex::default(),
+            kept: AtomicU64::new(0),
             recordings: Arc::default(),
         }
     }
 
     fn models(&self) -> MutexGuard<'_, HashMap<u64, Arc<Model<D>>>> {
-        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.models)
     }
 
     fn used(&self) -> u64 {
@@ -146,19 +195,38 @@ impl<D: Device> GpuEngine<D> {
         }
         let models: Vec<Arc<Model<D>>> = self.models().values().cloned().collect();
         let oldest = models.iter().filter_map(|model| {
-            let recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+            let recorded = lock(&model.recorded);
             let oldest = recorded.iter().min_by_key(|(_, known)| known.used);
             oldest.map(|(shape, known)| (known.used, *shape, model))
         });
         if let Some((_, shape, model)) = oldest.min_by_key(|(used, ..)| *used) {
-            let mut recorded = model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-            recorded.remove(&shape);
+            lock(&model.recorded).remove(&shape);
+        }
+    }
+
+    /// Refuses a batch that will not fit before any of it is launched. One that does not fit beside what the call before it keeps waits for
+    /// that call, which waits for the device alone.
+    fn fits(&self, bytes: u64) -> Result<(), Fault> {
+        let over = || {
+            let kept = self.kept.load(Ordering::Relaxed);
+            self.used().saturating_add(kept).saturating_add(bytes) > self.budget
+        };
+        if over() && self.kept.load(Ordering::Relaxed) > 0 {
+            drop(lock(&self.waiting));
+        }
+        match over() {
+            true => Err(Fault::OutOfMemory),
+            false => Ok(()),
         }
     }
 
     /// Refuses what will not fit before any of it is copied.
     fn room(&self, parameters: u64) -> Result<(), Fault> {
-        let element = self.device.precision().bytes();
+        let element = match self.device.precision() {
+            // Most of them.
+            Precision::Fp8 => 1,
+            precision => precision.bytes(),
+        };
         match self.used().saturating_add(parameters.saturating_mul(element)) > self.budget {
             true => Err(Fault::OutOfMemory),
             false => Ok(()),
@@ -258,11 +326,12 @@ impl<D: Device> GpuEngine<D> {
 
     /// What [`Self::batch`] gives, for a small batch for one model with a head: recorded the first time that there is one of as many
     /// tokens and sequences, and done again from then on. `None` for all others, and where the device records nothing.
-    fn again(
-        &self,
-        asked: &[(&Model<D>, usize, Window<'_>)],
+    fn again<'a>(
+        &'a self,
+        asked: &[(&'a Model<D>, usize, Window<'a>)],
         branches: &[Branch<'_>],
-    ) -> Result<Option<Vec<Found>>, Fault> {
+        clock: &mut u64,
+    ) -> Result<Option<Later<'a>>, Fault> {
         let Some((model, ..)) = asked.first() else {
             return Ok(None);
         };
@@ -283,11 +352,9 @@ impl<D: Device> GpuEngine<D> {
             return Ok(None);
         };
         let rows = stage.tokens;
-        let mut replaying = self.replaying.lock().unwrap_or_else(PoisonError::into_inner);
-        *replaying += 1;
-        let now = *replaying;
-        let recorded = || model.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recorded().remove(&(rows, asked.len()));
+        *clock += 1;
+        let now = *clock;
+        let known = lock(&model.recorded).remove(&(rows, asked.len()));
         let (known, logits) = match known {
             Some(held) => {
                 self.device.overwrite(&held.batch, &packed.values)?;
@@ -297,7 +364,7 @@ impl<D: Device> GpuEngine<D> {
             }
             None => {
                 self.forget_one();
-                if self.used().saturating_add(trunk.bytes(&packed)) > self.budget {
+                if self.fits(trunk.bytes(&packed)).is_err() {
                     // As it is it may fit.
                     return Ok(None);
                 }
@@ -324,24 +391,33 @@ impl<D: Device> GpuEngine<D> {
                 (new, found)
             }
         };
-        recorded().insert((rows, asked.len()), known);
-        let mut rest = logits.as_slice();
-        let mut found = vec![Found::default(); asked.len()];
+        // What comes behind is done behind: neither the numbers of this replay nor its logits are overwritten before they have been read.
+        lock(&model.recorded).insert((rows, asked.len()), known);
         // In the order of the branches, which for one model is that of the windows.
-        for (place, branch) in found.iter_mut().zip(branches) {
-            let (own, after) = rest
-                .split_at_checked(branch.ids.len() * head.classifier.outputs)
-                .unwrap_or_default();
-            *place = Found::All(own.to_vec());
-            rest = after;
-        }
-        Ok(Some(found))
+        let counts = branches
+            .iter()
+            .map(|branch| branch.ids.len() * head.classifier.outputs);
+        let counts: Vec<usize> = counts.collect();
+        Ok(Some(Box::new(move || {
+            let logits = logits()?;
+            let mut rest = logits.as_slice();
+            let found = counts.into_iter().map(|count| {
+                let (own, after) = rest.split_at_checked(count).unwrap_or_default();
+                rest = after;
+                Found::All(own.to_vec())
+            });
+            Ok(found.collect())
+        })))
     }
 
-    /// What is asked of windows, each with its number and for one of the models over one trunk, in their order.
-    fn batch(&self, asked: &[(&Model<D>, usize, Window<'_>)]) -> Result<Vec<Found>, Fault> {
+    /// Launches what is asked of windows, each with its number and for one of the models over one trunk. What it gives comes in their order.
+    fn batch<'a>(
+        &'a self,
+        asked: &[(&'a Model<D>, usize, Window<'a>)],
+        clock: &mut u64,
+    ) -> Result<Later<'a>, Fault> {
         let Some((first, ..)) = asked.first() else {
-            return Ok(Vec::new());
+            return Ok(Box::new(|| Ok(Vec::new())));
         };
         let trunk = &first.trunk;
         // One head's windows side by side.
@@ -363,14 +439,16 @@ impl<D: Device> GpuEngine<D> {
         if branches.iter().map(|branch| branch.ids.len()).sum::<usize>() > i32::MAX as usize {
             return Err(Fault::OutOfMemory);
         }
-        if let Some(found) = self.again(asked, &branches)? {
-            return Ok(found);
+        if let Some(later) = self.again(asked, &branches, clock)? {
+            return Ok(later);
         }
         let packed = pack(&branches, trunk.embeddings.rule, trunk.queries);
         let width = trunk.hidden;
         let (mut row, mut floats) = (0, 0);
         // Each head's rows, and where its logits begin, as the kernels write several at once; and the texts of zero-shot models.
         let (mut heads, mut texts, mut scored) = (Vec::new(), Vec::new(), Vec::new());
+        // And where those of each window are.
+        let mut counts = Vec::new();
         let mut scorer = None;
         for part in order.chunk_by(|a, b| key(a) == key(b)) {
             let begin = row;
@@ -394,7 +472,16 @@ impl<D: Device> GpuEngine<D> {
             let model = part.first().and_then(|index| asked.get(*index));
             match model.map(|(model, ..)| &model.tail) {
                 Some(Tail::Head(head)) => {
-                    heads.push((head, part, begin..row, floats));
+                    heads.push((head, begin..row, floats));
+                    let lengths = part.iter().filter_map(|index| {
+                        let (.., window) = asked.get(*index)?;
+                        Some((*index, window.ids.len() * head.classifier.outputs))
+                    });
+                    let mut first = floats;
+                    for (index, count) in lengths {
+                        counts.push((index, first..first + count));
+                        first += count;
+                    }
                     let logits = (row - begin) * head.classifier.outputs;
                     floats = (floats + logits).next_multiple_of(TOGETHER);
                 }
@@ -402,15 +489,14 @@ impl<D: Device> GpuEngine<D> {
                 Some(Tail::Nothing) | None => return Err(refused("the model has no head")),
             }
         }
-        let mut bytes = trunk.bytes(&packed);
+        let (mut bytes, mut kept) = (trunk.bytes(&packed), 0);
         if let Some(scorer) = scorer {
             let element = self.device.precision().bytes();
+            kept = scorer.kept(&texts);
             let own = scorer.bytes(&texts, width, element).ok_or(Fault::OutOfMemory)?;
             bytes = bytes.max(own.saturating_add(element * (row * width) as u64));
         }
-        if self.used().saturating_add(bytes) > self.budget {
-            return Err(Fault::OutOfMemory);
-        }
+        self.fits(bytes)?;
         let mut owns: Vec<&Own<D::Buffer>> = order
             .iter()
             .filter_map(|index| asked.get(*index))
@@ -419,48 +505,87 @@ impl<D: Device> GpuEngine<D> {
         owns.dedup_by(|one, other| std::ptr::eq(*one, *other));
         let numbers = self.device.upload(Values::Indices(&packed.values))?;
         let hidden = trunk.forward(&self.device, &owns, &packed, &numbers)?;
+        let scores: Option<Later<'a>> = match scorer {
+            Some(scorer) => Some(scorer.forward(&self.device, (&hidden, width), texts)?),
+            None => None,
+        };
+        let kept = Kept::new(&self.kept, kept);
+        let mut logits = None;
+        if !heads.is_empty() {
+            // Of all heads, to be copied back at once.
+            let all = self.device.allocate(Kind::Floats, floats)?;
+            for (head, rows, first) in heads {
+                head.forward(&self.device, &hidden, rows, width, (&all, first))?;
+            }
+            logits = Some(self.device.download(&all)?);
+        }
         let mut found = vec![Found::default(); asked.len()];
-        if let Some(scorer) = scorer {
-            let scores = scorer.forward(&self.device, (&hidden, width), &texts)?;
-            for (index, scores) in scored.into_iter().zip(scores) {
+        Ok(Box::new(move || {
+            let _kept = kept;
+            let scores = scores.map_or_else(|| Ok(Vec::new()), |scores| scores())?;
+            let logits = logits.map_or_else(|| Ok(Vec::new()), |logits| logits())?;
+            let of_heads = counts.into_iter().map(|(index, range)| {
+                let own = logits.get(range).unwrap_or_default();
+                (index, Found::All(own.to_vec()))
+            });
+            for (index, values) in scored.into_iter().zip(scores).chain(of_heads) {
                 if let Some(place) = found.get_mut(index) {
-                    *place = scores;
+                    *place = values;
                 }
             }
-        }
-        if heads.is_empty() {
-            return Ok(found);
-        }
-        // Of all heads, to be copied back at once.
-        let logits = self.device.allocate(Kind::Floats, floats)?;
-        for (head, _, rows, first) in &heads {
-            head.forward(&self.device, &hidden, rows.clone(), width, (&logits, *first))?;
-        }
-        let logits = self.device.download(&logits)?;
-        for (head, part, _, first) in heads {
-            let mut rest = logits.get(first..).unwrap_or_default();
-            for index in part {
-                let tokens = asked.get(*index).map_or(0, |(.., window)| window.ids.len());
-                let (own, after) = rest
-                    .split_at_checked(tokens * head.classifier.outputs)
-                    .unwrap_or_default();
-                if let Some(place) = found.get_mut(*index) {
-                    *place = Found::All(own.to_vec());
-                }
-                rest = after;
+            Ok(found)
+        }))
+    }
+
+    /// Launches all that is asked, each with the number of its window, in batches of the models over one trunk: which these are, and what
+    /// waits for them. What of it had to be waited for already is in `found`.
+    fn launch<'a>(
+        &'a self,
+        asked: &'a [(Arc<Model<D>>, usize, Window<'a>)],
+        token: &Token,
+        clock: &mut u64,
+        found: &mut [Found],
+    ) -> Result<Launched<'a>, Fault> {
+        let mut launched = Launched::new();
+        let mut left: Vec<usize> = (0..asked.len()).collect();
+        // Adapters with a trunk of their own are batches of their own.
+        while let Some((first, ..)) = left.first().and_then(|index| asked.get(*index)) {
+            if token.cancelled() {
+                // Nobody reads the answer any more.
+                return Err(refused("the call was cancelled"));
             }
+            let together = |index: &usize| {
+                let model = asked.get(*index).map(|(model, ..)| model);
+                model.is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
+            };
+            let (now, rest): (Vec<usize>, Vec<usize>) = left.iter().copied().partition(together);
+            let batch: Vec<(&Model<D>, usize, Window<'_>)> = now
+                .iter()
+                .filter_map(|index| asked.get(*index))
+                .map(|(model, number, window)| (&**model, *number, *window))
+                .collect();
+            let later = match self.batch(&batch, clock) {
+                // What the others keep may be what it lacks.
+                Err(Fault::OutOfMemory) if !launched.is_empty() => {
+                    wait(std::mem::take(&mut launched), found)?;
+                    self.batch(&batch, clock)?
+                }
+                later => later?,
+            };
+            launched.push((now, later));
+            left = rest;
         }
-        Ok(found)
+        Ok(launched)
     }
 }
 
 impl<D: Device> Engine for GpuEngine<D> {
     fn load(&self, load: &Load) -> Result<Loaded, Fault> {
         let model = match load.base {
-            None => self.checkpoint(load)?,
+            None => self.device.load(|| self.checkpoint(load))??,
             Some(number) => {
                 let over = self.models().get(&number).cloned().ok_or(Fault::UnknownModel)?;
-                self.adapter(load, &over)?
+                self.device.load(|| self.adapter(load, &over))??
             }
         };
         let loaded = model.loaded;
@@ -504,31 +629,21 @@ impl<D: Device> Engine for GpuEngine<D> {
             }
         }
         let mut found = vec![Found::default(); asked.len()];
-        let mut left: Vec<usize> = (0..asked.len()).collect();
-        // Adapters with a trunk of their own are batches of their own.
-        while let Some((first, ..)) = left.first().and_then(|index| asked.get(*index)) {
-            if token.cancelled() {
-                // Nobody reads the answer any more.
-                return Err(refused("the call was cancelled"));
-            }
-            let together = |index: &usize| {
-                let model = asked.get(*index).map(|(model, ..)| model);
-                model.is_some_and(|model| Arc::ptr_eq(&model.trunk, &first.trunk))
-            };
-            let (now, later): (Vec<usize>, Vec<usize>) = left.iter().copied().partition(together);
-            let batch: Vec<(&Model<D>, usize, Window<'_>)> = now
-                .iter()
-                .filter_map(|index| asked.get(*index))
-                .map(|(model, number, window)| (&**model, *number, *window))
-                .collect();
-            for (index, values) in now.iter().zip(self.batch(&batch)?) {
-                if let Some(place) = found.get_mut(*index) {
-                    *place = values;
-                }
-            }
-            left = later;
+        let mut clock = lock(&self.launching);
+        let done = self
+            .launch(&asked, token, &mut clock, &mut found)
+            .and_then(|launched| {
+                // Before the next call launches, so that it waits behind this one.
+                let _waiting = lock(&self.waiting);
+                drop(clock);
+                wait(launched, &mut found)
+            });
+        if done.is_err() {
+            // Something may still be on its way that reads the models, which may be unloaded from here on. If the device fails again, that
+            // says no more.
+            let _ = self.device.wait();
         }
-        Ok(found)
+        done.map(|()| found)
     }
 
     fn health(&self) -> Result<(u64, u64), Fault> {

@@ -12,7 +12,10 @@ mod engine;
 mod lower;
 mod pack;
 mod run;
+mod scaled;
 mod scorer;
 
-pub use device::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+pub use device::{
+    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+};
 pub use engine::GpuEngine;

@@ -10,8 +10,9 @@ use mednerd_model::{
 };
 
 use crate::changes::Alone;
-use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
+use crate::device::{Arg, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Values};
 use crate::pack::{Packed, QUERIES, Rows, TENSOR_QUERIES};
+use crate::scaled::{self, Scaled, elements_alone};
 
 /// Threads of a block for kernels that work on a row.
 pub(crate) const ROW_BLOCK: usize = 128;
@@ -34,6 +35,8 @@ pub(crate) enum LowerError {
 pub(crate) struct Matrix<B> {
     /// `[outputs, inputs]`
     pub(crate) weight: Arc<B>,
+    /// Where the weight is in 8 bits, the scale of each output.
+    pub(crate) scales: Option<Arc<B>>,
     pub(crate) bias: Option<Arc<B>>,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -138,10 +141,12 @@ pub(crate) struct TrunkWeights<B> {
     pub(crate) queries: usize,
     /// Bytes of activations that a token needs at once in a layer, and in a head: about.
     pub(crate) activations: (usize, usize),
+    /// Products have whole multiples of so many rows.
+    rows: usize,
 }
 
 /// Matrices of a layer that an adapter can change.
-const LAYER_MATRICES: usize = 4;
+pub(crate) const LAYER_MATRICES: usize = 4;
 
 impl<B> TrunkWeights<B> {
     /// The number of a layer's first matrix among [`matrices`](Self::matrices).
@@ -163,7 +168,8 @@ impl<B> TrunkWeights<B> {
             } else {
                 head
             };
-            (stage.tokens as u64).saturating_mul(each as u64)
+            let rows = stage.tokens.next_multiple_of(self.rows);
+            (rows as u64).saturating_mul(each as u64)
         });
         stages
             .max()
@@ -309,11 +315,24 @@ impl<'a, D: Device> Lowering<'a, D> {
             let attending = attention.qkv.outputs + attention.output.inputs;
             attending.max(2 * feed_forward.up.outputs) + unfolded
         });
+        let scaled = layers.iter().map(|layer| {
+            let (attention, feed_forward) = (&layer.attention, &layer.feed_forward);
+            let read = [
+                &attention.qkv,
+                &attention.output,
+                &feed_forward.up,
+                &feed_forward.down,
+            ];
+            let read = read.into_iter().filter(|matrix| matrix.scales.is_some());
+            read.map(|matrix| matrix.inputs).sum::<usize>()
+        });
+        let in_8_bits = scaled.max().unwrap_or(0);
         let columns = widest.max().unwrap_or(0) + 5 * hidden + 2 * embeddings.width;
         let bytes =
             |columns: usize| columns * usize::try_from(self.device.precision().bytes()).unwrap_or(4) + 64;
         Ok(TrunkWeights {
-            activations: (bytes(columns), bytes(5 * hidden)),
+            activations: (bytes(columns) + in_8_bits, bytes(5 * hidden)),
+            rows: if in_8_bits > 0 { ROWS_AT_ONCE } else { 1 },
             embeddings,
             // Layers are alike in what this depends on.
             queries: match layers.iter().all(|layer| layer.attention.tensor.is_some()) {
@@ -391,16 +410,16 @@ impl<'a, D: Device> Lowering<'a, D> {
         let attention = self.attention(&layer.attention)?;
         let feed_forward = match &layer.feed_forward {
             FeedForward::Mlp { up, activation, down } => FeedForwardWeights {
-                up: self.matrix(&[up])?,
+                up: self.large_matrix(&[up])?,
                 gated: false,
                 activation: activation_number(*activation),
-                down: self.matrix(&[down])?,
+                down: self.large_matrix(&[down])?,
             },
             FeedForward::Gated { up, activation, down } => FeedForwardWeights {
-                up: self.matrix(&up.iter().collect::<Vec<_>>())?,
+                up: self.large_matrix(&up.iter().collect::<Vec<_>>())?,
                 gated: true,
                 activation: activation_number(*activation),
-                down: self.matrix(&[down])?,
+                down: self.large_matrix(&[down])?,
             },
         };
         let attention_norm = layer.attention_norm.as_ref();
@@ -438,8 +457,8 @@ impl<'a, D: Device> Lowering<'a, D> {
             ))
         })?;
         Ok(AttentionWeights {
-            qkv: self.matrix(&attention.qkv.iter().collect::<Vec<_>>())?,
-            output: self.matrix(&[&attention.output])?,
+            qkv: self.large_matrix(&attention.qkv.iter().collect::<Vec<_>>())?,
+            output: self.large_matrix(&[&attention.output])?,
             heads: attention.heads,
             kv_heads: attention.key_value_heads,
             width,
@@ -542,24 +561,13 @@ impl<'a, D: Device> Lowering<'a, D> {
         ))?);
         if let Some(norm) = norm {
             let norm = self.norm(norm)?;
-            let normal = self.device.allocate(Kind::Elements, table.rows * table.width)?;
-            let count = (table.rows, table.width);
-            norm.launch(
-                self.device,
-                (&rows, 0),
-                None,
-                None,
-                None,
-                Some(&normal),
-                count.0,
-                count.1,
-            )?;
-            rows = Arc::new(normal);
+            rows = Arc::new(norm.normal(self.device, (&rows, 0), table.rows, table.width)?);
         }
         // Not through the cache: the layer has this weight beside others.
         let weight = self.tensor(&linear.weight, &[linear.outputs, linear.inputs])?;
         let matrix = Matrix {
             weight: Arc::new(self.device.upload(Values::Elements(&weight))?),
+            scales: None,
             bias: match &linear.bias {
                 Some(name) => Some(self.elements(name, &[linear.outputs])?),
                 None => None,
@@ -572,7 +580,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         let adapter = adapter.map(|adapter| (self.checkpoint, adapter));
         let alone = Alone::new(self.device, adapter, &[&matrix])?;
         let changing = alone.as_ref().and_then(|alone| alone.changed(0));
-        let (projected, _) = matrix.apply(self.device, &rows, 0..table.rows, changing, Some(0))?;
+        let (projected, _) = matrix.apply(self.device, &*rows, 0..table.rows, changing, Some(0))?;
         self.bytes += self.device.precision().bytes() * (table.rows * linear.outputs) as u64;
         let projected = Arc::new(projected);
         if !changed {
@@ -607,6 +615,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         Ok(ConvolutionWeights {
             matrix: Matrix {
                 weight,
+                scales: None,
                 bias: Some(self.elements(&convolution.bias, &[width])?),
                 inputs: kernel * width,
                 outputs: width,
@@ -647,14 +656,35 @@ impl<'a, D: Device> Lowering<'a, D> {
 
     /// Linear layers that share their input, side by side.
     pub(crate) fn matrix(&mut self, parts: &[&Linear]) -> Lowered<Matrix<D::Buffer>> {
+        self.matrix_in(parts, false)
+    }
+
+    /// As [`Self::matrix`], in 8 bits where the device multiplies so.
+    fn large_matrix(&mut self, parts: &[&Linear]) -> Lowered<Matrix<D::Buffer>> {
+        let inputs = parts.first().map_or(0, |part| part.inputs);
+        let outputs = parts.iter().map(|part| part.outputs).sum();
+        let fits = 4 * scaled::shared(inputs) <= self.device.shared_limit();
+        let scaled = fits && self.device.scales(inputs, outputs)?;
+        self.matrix_in(parts, scaled)
+    }
+
+    fn matrix_in(&mut self, parts: &[&Linear], scaled: bool) -> Lowered<Matrix<D::Buffer>> {
         let names: Vec<String> = parts.iter().map(|part| part.weight.clone()).collect();
-        let weight = self.cached(&names, |this| {
+        let make = |this: &mut Self| {
             let mut rows = Vec::new();
             for part in parts {
                 rows.append(&mut this.tensor(&part.weight, &[part.outputs, part.inputs])?);
             }
             Ok(rows)
-        })?;
+        };
+        let (weight, scales) = match scaled {
+            false => (self.cached(&names, make)?, None),
+            true => {
+                let [weight, scales] =
+                    self.scaled(&names, parts.first().map_or(0, |part| part.inputs), make)?;
+                (weight, Some(scales))
+            }
+        };
         let biases: Vec<String> = parts.iter().filter_map(|part| part.bias.clone()).collect();
         let bias = match biases.is_empty() {
             true => None,
@@ -671,6 +701,7 @@ impl<'a, D: Device> Lowering<'a, D> {
         };
         Ok(Matrix {
             weight,
+            scales,
             bias,
             inputs: parts.first().map_or(0, |part| part.inputs),
             outputs: parts.iter().map(|part| part.outputs).sum(),
@@ -713,6 +744,27 @@ impl<'a, D: Device> Lowering<'a, D> {
         Ok(buffer)
     }
 
+    /// As [`Self::cached`], rows of `width` in 8 bits, and their scales.
+    fn scaled(
+        &mut self,
+        names: &[String],
+        width: usize,
+        make: impl FnOnce(&mut Self) -> Lowered<Vec<f32>>,
+    ) -> Lowered<[Arc<D::Buffer>; 2]> {
+        let keys = ["values of", "scales of"].map(|what| format!("{what} {}", names.join("\n")));
+        if let [Some(values), Some(scales)] = keys.each_ref().map(|key| self.held(names, key)) {
+            return Ok([values, scales]);
+        }
+        let values = make(self)?;
+        let rows = values.len() / width.max(1);
+        let elements = self.device.upload(Values::Elements(&values))?;
+        let scaled = Scaled::of(self.device, (&elements, 0), rows, width)?;
+        self.bytes += values.len() as u64 + 4 * rows as u64;
+        let made = [Arc::new(scaled.values), Arc::new(scaled.scales)];
+        self.own.extend(keys.into_iter().zip(made.clone()));
+        Ok(made)
+    }
+
     fn held(&self, names: &[String], key: &str) -> Option<Arc<D::Buffer>> {
         let replaced = names.iter().any(|name| self.replaces(name));
         let base = || if replaced { None } else { self.base.get(key) };
@@ -733,7 +785,20 @@ impl<'a, D: Device> Lowering<'a, D> {
 }
 
 impl<B> NormWeights<B> {
-    /// `sum = x + shift + residual`, `out = norm(sum)`, row by row, `x` from an element on.
+    /// `norm(x)`, row by row, `x` from an element on.
+    pub(crate) fn normal<D: Device<Buffer = B>>(
+        &self,
+        device: &D,
+        x: (&B, usize),
+        rows: usize,
+        width: usize,
+    ) -> Result<B, DeviceError> {
+        let out = device.allocate(Kind::Elements, rows * width)?;
+        self.launch(device, x, None, None, None, elements_alone(&out), rows, width)?;
+        Ok(out)
+    }
+
+    /// `sum = x + shift + residual`, `out = norm(sum)` in the forms that `out` has, row by row, `x` from an element on.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn launch<D: Device<Buffer = B>>(
         &self,
@@ -742,7 +807,7 @@ impl<B> NormWeights<B> {
         shift: Option<&B>,
         residual: Option<&B>,
         sum: Option<&B>,
-        out: Option<&B>,
+        [out, values, scales]: [Arg<'_, B>; 3],
         rows: usize,
         width: usize,
     ) -> Result<(), DeviceError> {
@@ -758,7 +823,9 @@ impl<B> NormWeights<B> {
             Arg::Buffer(Some(&self.weight)),
             Arg::Buffer(self.bias.as_deref()),
             Arg::Buffer(sum),
-            Arg::Buffer(out),
+            out,
+            values,
+            scales,
             Arg::Int(width),
             Arg::Float(self.eps),
             Arg::Int(self.kind),

@@ -7,10 +7,11 @@ use mednerd_model::{Adapter, NormPlacement};
 use crate::changes::{Changed, Own, Sequences};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch};
 use crate::lower::{
-    AttentionWeights, EmbeddingWeights, HeadWeights, LayerWeights, LowerError, Lowering, NormWeights,
-    ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
+    AttentionWeights, EmbeddingWeights, HeadWeights, LAYER_MATRICES, LayerWeights, LowerError, Lowering,
+    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
 };
 use crate::pack::{Packed, Stage, TENSOR_QUERIES};
+use crate::scaled::{Activations, Operand, Wanted, elements_alone};
 
 /// Threads of a block of the attention kernels.
 const ATTENTION_BLOCK: usize = 128;
@@ -88,15 +89,16 @@ impl<B> TrunkWeights<B> {
                 context: self.context,
                 queries: self.queries,
             };
-            let mut rows = match x.take() {
+            let rows = match x.take() {
                 Some(before) => run.branch(&before)?,
                 None => run.embed(&self.embeddings)?,
             };
-            let layers = self.layers.iter().enumerate().take(end);
-            for (index, layer) in layers.skip(stage.layer) {
-                rows = run.layer(layer, index, self.first_matrix(index), rows)?;
+            let mut rows = Activations::from(rows);
+            for (index, layer) in self.layers.iter().enumerate().take(end).skip(stage.layer) {
+                let next = self.layers.get(index + 1).filter(|_| index + 1 < end);
+                rows = run.layer(layer, next, index, self.first_matrix(index), rows)?;
             }
-            x = Some(rows);
+            x = rows.elements;
         }
         x.ok_or_else(|| DeviceError::Failed("a batch of nothing".to_owned()))
     }
@@ -165,7 +167,11 @@ impl<D: Device> Run<'_, D> {
         };
         let (y, shift) = self.matrix(matrix, 0, &x, None)?;
         match weights.norm.as_ref().filter(|_| *before) {
-            Some(norm) => self.normalise(norm, &y, shift, None),
+            Some(norm) => {
+                let rows = self.elements(self.hidden)?;
+                self.normalise(norm, (&y, shift, None), elements_alone(&rows))?;
+                Ok(rows)
+            }
             None => self.add(&y, shift, None),
         }
     }
@@ -190,27 +196,34 @@ impl<D: Device> Run<'_, D> {
         Ok(out)
     }
 
-    /// `norm(x + shift + residual)`
+    /// `norm(x + shift + residual)`, in the forms that `out` has.
     fn normalise(
         &self,
         norm: &NormWeights<D::Buffer>,
-        x: &D::Buffer,
-        shift: Option<&D::Buffer>,
-        residual: Option<&D::Buffer>,
-    ) -> Made<D::Buffer> {
-        let out = self.elements(self.hidden)?;
+        (x, shift, residual): (&D::Buffer, Option<&D::Buffer>, Option<&D::Buffer>),
+        out: [Arg<'_, D::Buffer>; 3],
+    ) -> Made<()> {
         let rows = self.stage.tokens;
-        norm.launch(
-            self.device,
-            (x, 0),
-            shift,
-            residual,
-            None,
-            Some(&out),
-            rows,
-            self.hidden,
-        )?;
-        Ok(out)
+        norm.launch(self.device, (x, 0), shift, residual, None, out, rows, self.hidden)
+    }
+
+    /// In which form a product reads its rows; low-rank changes of it read elements.
+    fn wanted(&self, matrix: &Matrix<D::Buffer>, number: usize) -> Wanted {
+        let scaled = matrix.scales.is_some();
+        Wanted {
+            elements: !scaled || self.changed(number).is_some(),
+            scaled,
+        }
+    }
+
+    /// Room for rows that this product reads, and others as elements where `kept`.
+    fn room(&self, matrix: &Matrix<D::Buffer>, number: usize, kept: bool) -> Made<Activations<D::Buffer>> {
+        let wanted = self.wanted(matrix, number);
+        let wanted = Wanted {
+            elements: wanted.elements || kept,
+            ..wanted
+        };
+        Activations::allocate(self.device, self.stage.tokens, matrix.inputs, wanted)
     }
 
     /// `x + shift + residual`
@@ -224,6 +237,8 @@ impl<D: Device> Run<'_, D> {
             Arg::Buffer(None),
             Arg::Buffer(None),
             Arg::Buffer(Some(&out)),
+            Arg::Buffer(None),
+            Arg::Buffer(None),
             Arg::Int(self.hidden),
             Arg::Float(0.0),
             Arg::Int(0),
@@ -233,40 +248,72 @@ impl<D: Device> Run<'_, D> {
         Ok(out)
     }
 
+    /// The layer whose first matrix has this number; its rows in the forms that the next layer reads, where it reads them as they are.
     fn layer(
         &self,
         layer: &LayerWeights<D::Buffer>,
+        next: Option<&LayerWeights<D::Buffer>>,
         index: usize,
         number: usize,
-        x: D::Buffer,
-    ) -> Made<D::Buffer> {
+        rows: Activations<D::Buffer>,
+    ) -> Made<Activations<D::Buffer>> {
         let attention_norm = layer.attention_norm.as_ref();
         let norm = &layer.feed_forward_norm;
+        let (of_attention, feed_forward) = (&layer.attention, &layer.feed_forward);
+        let x = rows.operand().elements()?;
         let out = match layer.placement {
             NormPlacement::Post => {
-                let attended = self.attend(&layer.attention, index, number, &x)?;
-                let (y, shift) = self.matrix(&layer.attention.output, number + 1, &attended, None)?;
+                let attended = self.attend(of_attention, index, number, rows.operand())?;
+                let (y, shift) = self.matrix(&of_attention.output, number + 1, &attended, None)?;
                 let middle = match attention_norm {
-                    Some(norm) => self.normalise(norm, &y, shift, Some(&x))?,
-                    None => self.add(&y, shift, Some(&x))?,
+                    Some(norm) => {
+                        let middle = self.room(&feed_forward.up, number + 2, true)?;
+                        self.normalise(norm, (&y, shift, Some(x)), middle.arguments())?;
+                        middle
+                    }
+                    None => self.add(&y, shift, Some(x))?.into(),
                 };
-                let inner = self.feed(layer, number, &middle)?;
-                let (y, shift) = self.matrix(&layer.feed_forward.down, number + 3, &inner, None)?;
-                self.normalise(norm, &y, shift, Some(&middle))?
+                let inner = self.feed(layer, number, middle.operand())?;
+                let (y, shift) = self.matrix(&feed_forward.down, number + 3, inner.operand(), None)?;
+                let next =
+                    next.filter(|next| next.placement == NormPlacement::Post && layer.convolution.is_none());
+                let out = match next {
+                    Some(next) => self.room(&next.attention.qkv, number + LAYER_MATRICES, true)?,
+                    None => self.elements(self.hidden)?.into(),
+                };
+                let residual = Some(middle.operand().elements()?);
+                self.normalise(norm, (&y, shift, residual), out.arguments())?;
+                out
             }
             NormPlacement::Pre => {
-                let normal = attention_norm
-                    .map(|norm| self.normalise(norm, &x, None, None))
-                    .transpose()?;
-                let attended = self.attend(&layer.attention, index, number, normal.as_ref().unwrap_or(&x))?;
-                let (y, shift) = self.matrix(&layer.attention.output, number + 1, &attended, None)?;
-                let (middle, normal) = (self.elements(self.hidden)?, self.elements(self.hidden)?);
-                let rows = self.stage.tokens;
-                let (sum, out) = (Some(&middle), Some(&normal));
-                norm.launch(self.device, (&y, 0), shift, Some(&x), sum, out, rows, self.hidden)?;
-                let inner = self.feed(layer, number, &normal)?;
-                let (y, shift) = self.matrix(&layer.feed_forward.down, number + 3, &inner, None)?;
-                self.add(&y, shift, Some(&middle))?
+                let normal = match attention_norm {
+                    Some(norm) => {
+                        let normal = self.room(&of_attention.qkv, number, false)?;
+                        self.normalise(norm, (x, None, None), normal.arguments())?;
+                        Some(normal)
+                    }
+                    None => None,
+                };
+                let normal = normal.as_ref().unwrap_or(&rows);
+                let attended = self.attend(of_attention, index, number, normal.operand())?;
+                let (y, shift) = self.matrix(&of_attention.output, number + 1, &attended, None)?;
+                let middle = self.elements(self.hidden)?;
+                let normal = self.room(&feed_forward.up, number + 2, false)?;
+                let (sum, out) = (Some(&middle), normal.arguments());
+                let tokens = self.stage.tokens;
+                norm.launch(
+                    self.device,
+                    (&y, 0),
+                    shift,
+                    Some(x),
+                    sum,
+                    out,
+                    tokens,
+                    self.hidden,
+                )?;
+                let inner = self.feed(layer, number, normal.operand())?;
+                let (y, shift) = self.matrix(&feed_forward.down, number + 3, inner.operand(), None)?;
+                self.add(&y, shift, Some(&middle))?.into()
             }
         };
         let Some(convolution) = &layer.convolution else {
@@ -274,7 +321,7 @@ impl<D: Device> Run<'_, D> {
         };
         let unfolded = self.elements(convolution.matrix.inputs)?;
         let arguments = [
-            Arg::Buffer(Some(&x)),
+            Arg::Buffer(Some(x)),
             self.at(self.stage.places),
             self.at(self.stage.sequences),
             self.at(self.stage.starts),
@@ -287,37 +334,60 @@ impl<D: Device> Run<'_, D> {
         let activation = Some(convolution.activation);
         let matrix = &convolution.matrix;
         let (convolved, _) = matrix.apply(self.device, &unfolded, self.all(), None, activation)?;
-        self.normalise(&convolution.norm, &convolved, None, Some(&out))
+        let sum = self.elements(self.hidden)?;
+        let residual = Some(out.operand().elements()?);
+        self.normalise(
+            &convolution.norm,
+            (&convolved, None, residual),
+            elements_alone(&sum),
+        )?;
+        Ok(sum.into())
     }
 
-    fn matrix<'m>(
+    fn matrix<'m, 'x>(
         &self,
-        matrix: &'m crate::lower::Matrix<D::Buffer>,
+        matrix: &'m Matrix<D::Buffer>,
         number: usize,
-        x: &D::Buffer,
+        x: impl Into<Operand<'x, D::Buffer>>,
         activation: Option<usize>,
-    ) -> Made<(D::Buffer, Option<&'m D::Buffer>)> {
+    ) -> Made<(D::Buffer, Option<&'m D::Buffer>)>
+    where
+        D::Buffer: 'x,
+    {
         matrix.apply(self.device, x, self.all(), self.changed(number), activation)
     }
 
     /// What the feed-forward part has between its matrices.
-    fn feed(&self, layer: &LayerWeights<D::Buffer>, number: usize, x: &D::Buffer) -> Made<D::Buffer> {
+    fn feed(
+        &self,
+        layer: &LayerWeights<D::Buffer>,
+        number: usize,
+        x: Operand<'_, D::Buffer>,
+    ) -> Made<Activations<D::Buffer>> {
         let feed_forward = &layer.feed_forward;
         if !feed_forward.gated {
-            let activation = Some(feed_forward.activation);
-            return Ok(self.matrix(&feed_forward.up, number + 2, x, activation)?.0);
+            let wanted = self.wanted(&feed_forward.down, number + 3);
+            let (changed, activation) = (self.changed(number + 2), feed_forward.activation);
+            let rows = self.stage.tokens;
+            return feed_forward
+                .up
+                .activate(self.device, x, rows, changed, activation, wanted);
         }
         let (y, shift) = self.matrix(&feed_forward.up, number + 2, x, None)?;
         let width = feed_forward.down.inputs;
-        let out = self.elements(width)?;
+        let out = self.room(&feed_forward.down, number + 3, false)?;
+        let [elements, values, scales] = out.arguments();
         let arguments = [
             Arg::Buffer(Some(&y)),
             Arg::Buffer(shift),
-            Arg::Buffer(Some(&out)),
+            elements,
+            values,
+            scales,
             Arg::Int(width),
             Arg::Int(feed_forward.activation),
         ];
-        self.device.launch("gate", self.rows(ROW_BLOCK, 0), &arguments)?;
+        self.device
+            .launch("gate", self.rows(ROW_BLOCK, out.shared(width)), &arguments)?;
         Ok(out)
     }
 
@@ -326,7 +396,7 @@ impl<D: Device> Run<'_, D> {
         attention: &AttentionWeights<D::Buffer>,
         layer: usize,
         number: usize,
-        x: &D::Buffer,
+        x: Operand<'_, D::Buffer>,
     ) -> Made<D::Buffer> {
         let (heads, kv_heads, width) = (attention.heads, attention.kv_heads, attention.width);
         // What turns must have its bias before.
@@ -436,17 +506,7 @@ impl<B> HeadWeights<B> {
         let changed = |matrix| self.changes.as_ref().and_then(|alone| alone.changed(matrix));
         let (mut x, mut range) = (None, rows.clone());
         if let Some(norm) = &self.final_norm {
-            let out = device.allocate(Kind::Elements, count * width)?;
-            norm.launch(
-                device,
-                (hidden, rows.start * width),
-                None,
-                None,
-                None,
-                Some(&out),
-                count,
-                width,
-            )?;
+            let out = norm.normal(device, (hidden, rows.start * width), count, width)?;
             (x, range) = (Some(out), 0..count);
         }
         if let Some(dense) = &self.dense {
@@ -455,10 +515,7 @@ impl<B> HeadWeights<B> {
                 .matrix
                 .apply(device, from, range, changed(1), Some(dense.activation))?;
             let columns = dense.matrix.outputs;
-            let out = device.allocate(Kind::Elements, count * columns)?;
-            dense
-                .norm
-                .launch(device, (&y, 0), None, None, None, Some(&out), count, columns)?;
+            let out = dense.norm.normal(device, (&y, 0), count, columns)?;
             (x, range) = (Some(out), 0..count);
         }
         let from = x.as_ref().unwrap_or(hidden);

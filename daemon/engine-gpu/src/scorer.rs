@@ -9,6 +9,7 @@ use mednerd_gpu::protocol::{Labels, Values as Found};
 use mednerd_model::{Activation, Bilstm, Gliner, GlinerHead, LabelEncoder, Linear, Mlp, SpanOutput};
 
 use crate::device::{Arg, Device, DeviceError, Kind, Launch, Values};
+use crate::engine::Later;
 use crate::lower::{LowerError, Lowered, Lowering, Matrix, NormWeights, ROW_BLOCK, activation_number};
 use crate::run::gather;
 
@@ -295,17 +296,26 @@ impl<B> Scorer<B> {
         (scores <= i32::MAX as usize).then_some(element * elements as u64 + 4 * fours)
     }
 
+    /// What of it is kept until the scores have been read: they themselves.
+    pub(crate) fn kept(&self, texts: &[Text<'_, B>]) -> u64 {
+        let scores = texts
+            .iter()
+            .map(|text| self.scores(text.words.len(), text.labels.count()));
+        4 * scores.fold(0, usize::saturating_add) as u64
+    }
+
     /// What is left of the scores of each text. All are for each word, each width and each label one, 0 where a stretch would go beyond the
     /// last word; or for each word and each label three. `hidden` has rows of the encoder's width.
-    pub(crate) fn forward<D: Device<Buffer = B>>(
-        &self,
-        device: &D,
+    /// They are there when what is given has waited for them.
+    pub(crate) fn forward<'a, D: Device<Buffer = B>>(
+        &'a self,
+        device: &'a D,
         (hidden, width): (&B, usize),
-        texts: &[Text<'_, B>],
-    ) -> Made<Vec<Found>> {
-        let layout = Layout::of(texts, self.each());
+        texts: Vec<Text<'a, B>>,
+    ) -> Made<Later<'a>> {
+        let layout = Layout::of(&texts, self.each());
         let numbers = device.upload(Values::Indices(&layout.values))?;
-        let x = gathered(device, (hidden, width), texts, &layout, &numbers)?;
+        let x = gathered(device, (hidden, width), &texts, &layout, &numbers)?;
         let rows = 0..layout.words + layout.placed;
         let x = match &self.projection {
             Some(projection) => projection.apply(device, &x, rows.clone(), None, Some(0))?.0,
@@ -326,6 +336,16 @@ impl<B> Scorer<B> {
             None => (&x, layout.words..rows.end),
         };
         let scores = self.head.scores(device, words, labels, &layout, &numbers)?;
+        let all = move |values: &[f32], texts: &[Text<'_, B>]| {
+            let mut rest = values;
+            let found = texts.iter().map(|text| {
+                let size = self.scores(text.words.len(), text.labels.count());
+                let (own, after) = rest.split_at_checked(size).unwrap_or_default();
+                rest = after;
+                Found::above(own.to_vec(), text.floor)
+            });
+            found.collect()
+        };
         if layout.parts.iter().any(|segment| segment.sifted) {
             let left = device.allocate(Kind::Floats, layout.left)?;
             let launch = Launch {
@@ -339,20 +359,15 @@ impl<B> Scorer<B> {
                 Arg::Buffer(Some(&left)),
             ];
             device.launch("sift", launch, &arguments)?;
-            if let Some(found) = layout.found(texts, &device.download(&left)?) {
-                return Ok(found);
-            }
-            // So much of a segment is above the floor that it did not fit.
+            let left = device.download(&left)?;
+            return Ok(Box::new(move || match layout.found(&texts, &left()?) {
+                Some(found) => Ok(found),
+                // So much of a segment is above the floor that it did not fit.
+                None => Ok(all(&device.download(&scores)?()?, &texts)),
+            }));
         }
         let values = device.download(&scores)?;
-        let mut rest = values.as_slice();
-        let found = texts.iter().map(|text| {
-            let size = self.scores(text.words.len(), text.labels.count());
-            let (own, after) = rest.split_at_checked(size).unwrap_or_default();
-            rest = after;
-            Found::above(own.to_vec(), text.floor)
-        });
-        Ok(found.collect())
+        Ok(Box::new(move || Ok(all(&values()?, &texts))))
     }
 }
 
@@ -665,6 +680,7 @@ impl<D: Device> Lowering<'_, D> {
         Ok(Recurrent {
             input: Matrix {
                 weight: Arc::new(self.upload(&weight)?),
+                scales: None,
                 bias: Some(Arc::new(self.upload(&bias)?)),
                 inputs: layer.forward.input.inputs,
                 outputs: 8 * half,
@@ -712,6 +728,7 @@ impl<D: Device> Lowering<'_, D> {
                     label: self.mlp(label)?,
                     out: Matrix {
                         weight: Arc::new(self.upload(&weight)?),
+                        scales: None,
                         bias: None,
                         inputs: width,
                         outputs: inner + BEHIND,
@@ -771,6 +788,7 @@ impl<D: Device> Lowering<'_, D> {
         };
         Ok(Matrix {
             weight: Arc::new(self.upload(&weight)?),
+            scales: None,
             bias: match bias {
                 Some(bias) => Some(Arc::new(self.upload(&bias)?)),
                 None => None,

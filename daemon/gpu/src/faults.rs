@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -16,19 +16,25 @@ use crate::protocol::{Fault, Values};
 /// The file holds one word, and is taken away by the batch that it strikes; after `always` it stays. The words:
 /// `sticky` (the GPU's context is broken, for good), `hang` (the call never ends), `stop` (the whole process stands
 /// still), `oom`, `wrong` (logits that are finite and false), `nan`, `short` (too few logits), `exit`, `kill` and, for the
-/// start of a process, `old-driver`.
+/// start of a process, `old-driver`. After `beside` a batch waits for the next one first, a second at most; `beside` by itself is a fault
+/// only where none comes in four.
 #[derive(Debug, Default)]
 pub struct Faults {
     file: Option<PathBuf>,
     broken: AtomicBool,
+    /// Batches so far.
+    batches: AtomicU64,
 }
+
+/// How long a batch waits for the next one, where something happens to it and where not.
+const BESIDE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 impl Faults {
     /// Faults as `file` names them.
     pub fn from_file(file: &Path) -> Self {
         Self {
             file: Some(file.to_owned()),
-            broken: AtomicBool::new(false),
+            ..Self::default()
         }
     }
 
@@ -60,8 +66,19 @@ impl Faults {
         if self.file.is_none() {
             return compute();
         }
-        let word = self.take().unwrap_or_default();
-        match word.as_str() {
+        let number = self.batches.fetch_add(1, Ordering::SeqCst) + 1;
+        let named = self.take().unwrap_or_default();
+        let word = named.strip_prefix("beside").map_or(&*named, str::trim);
+        if word != named {
+            let until = Instant::now() + BESIDE[usize::from(word.is_empty())];
+            while self.batches.load(Ordering::SeqCst) == number && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if self.batches.load(Ordering::SeqCst) == number && word.is_empty() {
+                return Err(Fault::Device("no other batch came (injected)".to_owned()));
+            }
+        }
+        match word {
             "sticky" => self.broken.store(true, Ordering::Relaxed),
             "oom" => return Err(Fault::OutOfMemory),
             "exit" => std::process::exit(7),
@@ -83,7 +100,7 @@ impl Faults {
         }
         let mut values = compute()?;
         let each = values.iter_mut().flat_map(Values::values_mut);
-        match word.as_str() {
+        match word {
             "wrong" => each.for_each(|value| *value = 3.0 - *value),
             "nan" => each.for_each(|value| *value = f32::NAN),
             "short" => drop(values.last_mut().and_then(|last| last.values_mut().pop())),
@@ -113,6 +130,17 @@ mod tests {
         fs::write(&file, "sticky").unwrap();
         assert!(matches!(batch(), Err(Fault::Device(_))));
         assert!(!file.exists());
+        // One that waits for another, which finds the context broken.
+        fs::write(&file, "beside oom").unwrap();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(batch);
+            while file.exists() {
+                std::thread::yield_now();
+            }
+            assert!(!waits.is_finished());
+            assert!(matches!(batch(), Err(Fault::Device(_))));
+            assert_eq!(waits.join().unwrap(), Err(Fault::OutOfMemory));
+        });
         assert!(matches!(batch(), Err(Fault::Device(_))));
     }
 }

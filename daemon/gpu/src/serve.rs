@@ -14,7 +14,7 @@ use crate::protocol::{
 /// The largest `Start` frame: everything else has the limit that it names.
 const START_FRAME: usize = 1 << 16;
 
-/// What computes. Calls come from several threads; the engine lets one at a time onto the GPU.
+/// What computes. Calls come from several threads; the engine has the GPU do one after the other.
 pub trait Engine: Send + Sync + 'static {
     /// Loads a model; its number is not in use.
     ///

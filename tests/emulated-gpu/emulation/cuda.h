@@ -111,6 +111,37 @@ inline void narrow(half_t *to, float x) {
     }
 }
 
+// e4m3: 4 bits of exponent with a bias of 7, 3 of mantissa, NaN where all are set, and no infinity.
+struct e4m3_t {
+    uint8_t bits;
+};
+
+inline float widen(e4m3_t x) {
+    const int exponent = (x.bits >> 3) & 15, mantissa = x.bits & 7;
+    const float value = exponent == 15 && mantissa == 7 ? NAN
+                        : exponent                      ? std::ldexp(float(mantissa + 8), exponent - 10)
+                                                        : std::ldexp(float(mantissa), -9);
+    return x.bits & 0x80 ? -value : value;
+}
+
+// To the nearest, ties to even, and what is beyond 448 to 448.
+inline void narrow(e4m3_t *to, float x) {
+    const uint8_t sign = std::signbit(x) ? 0x80 : 0;
+    const float size = std::fabs(x);
+    if (x != x) {
+        to->bits = 0x7f;
+    } else if (size >= 448.0f) {
+        to->bits = sign | 0x7e;
+    } else {
+        int exponent = 0;
+        std::frexp(size, &exponent);
+        // A unit in the last place; below 2^-6 it is 2^-9.
+        const int unit = size == 0 ? -9 : std::max(exponent - 4, -9);
+        const int mantissa = int(std::nearbyint(std::ldexp(size, -unit)));
+        to->bits = sign | uint8_t(unit == -9 ? mantissa : ((unit + 9) << 3) + mantissa);
+    }
+}
+
 template <typename T> void narrow_two(T *to, float x, float y) {
     narrow(&to[0], x);
     narrow(&to[1], y);

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::{bf16, f16};
-use mednerd_engine_gpu::{Arg, Device, DeviceError, Kind, Launch, Recorded, Values, kernel_name};
+use mednerd_engine_gpu::{
+    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+};
 use mednerd_gpu::protocol::Precision;
 
 /// Bytes around each buffer that nobody may write. As numbers of any kind they are NaN, or far outside of everything.
@@ -52,6 +54,10 @@ pub struct Counts {
     pub held: AtomicU64,
     /// The most that there were at once, since this was last set to less.
     pub most: AtomicU64,
+    /// Copies to the host that have begun.
+    pub copies: AtomicU64,
+    /// A copy is there when so many have begun.
+    pub awaited: AtomicU64,
 }
 
 /// Memory of it.
@@ -81,6 +87,7 @@ impl Buffer {
             Kind::Elements if precision != Precision::Fp32 => 2,
             Kind::Elements | Kind::Floats | Kind::Indices => 4,
             Kind::Addresses => 8,
+            Kind::E4m3 => 1,
         };
         let size = count * element;
         let held = counts.held.fetch_add(size as u64, Ordering::Relaxed) + size as u64;
@@ -136,7 +143,7 @@ impl Emulated {
         Arc::clone(&self.counts)
     }
 
-    /// The values of a buffer of elements or floats.
+    /// The values of a buffer of elements, floats or numbers of 8 bits.
     pub fn values(&self, buffer: &Buffer) -> Vec<f32> {
         buffer.with(|bytes| match (buffer.kind, self.precision) {
             (Kind::Floats, _) | (Kind::Elements, Precision::Fp32) => {
@@ -147,7 +154,8 @@ impl Emulated {
                 let values = bytes.as_chunks().0.iter();
                 values.map(|value| f16::from_le_bytes(*value).to_f32()).collect()
             }
-            (Kind::Elements, Precision::Bf16) => {
+            (Kind::E4m3, _) => bytes.iter().map(|bits| e4m3(*bits)).collect(),
+            (Kind::Elements, Precision::Bf16 | Precision::Fp8) => {
                 let values = bytes.as_chunks().0.iter();
                 values.map(|value| bf16::from_le_bytes(*value).to_f32()).collect()
             }
@@ -225,8 +233,20 @@ impl Device for Emulated {
         Ok(buffer)
     }
 
-    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, DeviceError> {
-        Ok(self.values(buffer))
+    fn download(&self, buffer: &Buffer) -> Result<Copied<'_>, DeviceError> {
+        let values = self.values(buffer);
+        self.counts.copies.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(|| {
+            let counts = &self.counts;
+            while counts.copies.load(Ordering::SeqCst) < counts.awaited.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(values)
+        }))
+    }
+
+    fn wait(&self) -> Result<(), DeviceError> {
+        Ok(())
     }
 
     fn overwrite(&self, buffer: &Buffer, values: &[u32]) -> Result<(), DeviceError> {
@@ -348,6 +368,37 @@ impl Device for Emulated {
                 .chunks_exact(inputs)
                 .map(|weight| row.iter().zip(weight).map(|(a, b)| a * b).sum::<f32>());
             y.extend(dots);
+        }
+        let buffer = self.allocate(Kind::Elements, y.len())?;
+        self.write(&buffer, &y);
+        Ok(buffer)
+    }
+
+    fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
+        let whole = [inputs, outputs].iter().all(|size| size % ROWS_AT_ONCE == 0);
+        Ok(whole && self.precision == Precision::Fp8)
+    }
+
+    fn scaled_product(
+        &self,
+        x: [&Buffer; 2],
+        rows: usize,
+        weight: [&Buffer; 2],
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Buffer, DeviceError> {
+        let rows = rows.next_multiple_of(ROWS_AT_ONCE);
+        let [x, x_scales] = x.map(|buffer| self.values(buffer));
+        let [weight, scales] = weight.map(|buffer| self.values(buffer));
+        assert_eq!((x.len(), x_scales.len()), (rows * inputs, rows));
+        assert_eq!((weight.len(), scales.len()), (inputs * outputs, outputs));
+        let mut y = Vec::with_capacity(rows * outputs);
+        for (row, of_row) in x.chunks_exact(inputs).zip(&x_scales) {
+            let columns = weight.chunks_exact(inputs).zip(&scales);
+            y.extend(columns.map(|(weight, of_column)| {
+                let sum = row.iter().zip(weight).map(|(a, b)| a * b).sum::<f32>();
+                sum * of_row * of_column
+            }));
         }
         let buffer = self.allocate(Kind::Elements, y.len())?;
         self.write(&buffer, &y);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use mednerd_emulated_gpu::{Buffer, Emulated};
-use mednerd_engine_gpu::{Arg, Device, Kind, Launch, Values, checks};
+use mednerd_engine_gpu::{Arg, Device, Kind, Launch, Values, checks, e4m3};
 use mednerd_gpu::protocol::Precision;
 
 #[test]
@@ -18,6 +18,8 @@ fn every_kernel_is_its_definition() {
             checks::kernel(&Emulated::new(precision, 9), name, precision as u64, cases);
         }
     }
+    // The others are those of bf16.
+    checks::kernel(&Emulated::new(Precision::Fp8, 9), "in_8_bits", 3, 16);
 }
 
 fn out(device: &Emulated, count: usize) -> Buffer {
@@ -46,6 +48,8 @@ fn numbers_are_rounded_as_ieee_754_says() {
             Arg::Buffer(Some(&x)),
             Arg::Buffer(None),
             Arg::Buffer(Some(&out)),
+            Arg::Buffer(None),
+            Arg::Buffer(None),
             Arg::Int(1),
             Arg::Int(0),
         ];
@@ -66,6 +70,47 @@ fn numbers_are_rounded_as_ieee_754_says() {
     }
 }
 
+/// All numbers of 8 bits, and what lies between them.
+#[test]
+fn numbers_of_8_bits_are_rounded_to_the_nearest() {
+    let device = Emulated::new(Precision::Fp32, 1);
+    let known: Vec<f32> = (0..0x7f).map(e4m3).collect();
+    assert!(known.is_sorted() && known[0x7e] == 448.0 && e4m3(0x7f).is_nan());
+    // The largest is in each row, so that its scale is one.
+    let between = known.windows(2).flat_map(|pair| {
+        let half = f32::midpoint(pair[0], pair[1]);
+        [pair[0], half.next_down(), half, half.next_up()]
+    });
+    let mut x: Vec<f32> = between.flat_map(|x| [x, -x]).collect();
+    x.push(448.0);
+    let nearest = |x: f32| {
+        let size = x.abs();
+        let bits = (0..0x7f_u8).min_by(|a, b| {
+            let [of_a, of_b] = [a, b].map(|bits| (e4m3(*bits) - size).abs());
+            of_a.total_cmp(&of_b).then((a & 1).cmp(&(b & 1)))
+        });
+        e4m3(bits.unwrap()).copysign(x)
+    };
+    let expected: Vec<f32> = x.iter().map(|x| nearest(*x)).collect();
+    let on_device = device.upload(Values::Elements(&x)).unwrap();
+    let out = device.allocate(Kind::E4m3, x.len()).unwrap();
+    let scale = device.allocate(Kind::Floats, 1).unwrap();
+    let arguments = [
+        Arg::Buffer(Some(&on_device)),
+        Arg::Buffer(Some(&out)),
+        Arg::Buffer(Some(&scale)),
+        Arg::Int(x.len()),
+    ];
+    let launch = Launch {
+        grid: (1, 1),
+        block: 64,
+        shared: 32 + x.len(),
+    };
+    device.launch("quantise", launch, &arguments).unwrap();
+    assert_eq!(device.values(&scale), [1.0]);
+    assert_eq!(device.values(&out), expected);
+}
+
 #[test]
 fn what_is_wrong_is_noticed() {
     let device = Emulated::new(Precision::Fp32, 1);
@@ -81,6 +126,8 @@ fn what_is_wrong_is_noticed() {
             Arg::Buffer(Some(&x)),
             Arg::Buffer(None),
             Arg::Buffer(Some(out)),
+            Arg::Buffer(None),
+            Arg::Buffer(None),
             Arg::Int(width),
             Arg::Int(0),
         ];

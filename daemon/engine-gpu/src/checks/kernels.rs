@@ -5,7 +5,7 @@ use mednerd_model::{Disentangled, Table};
 
 use super::Random;
 use crate::lower::{attention_shared, runs, tensor_shared};
-use crate::{Arg, Device, Kind, Launch, Values};
+use crate::{Arg, Device, Kind, Launch, ROWS_AT_ONCE, Values};
 
 /// A device, and values on it with what they are there.
 struct Bench<'a, D: Device> {
@@ -31,7 +31,7 @@ impl<'a, D: Device> Bench<'a, D> {
     }
 
     fn values(&self, buffer: &D::Buffer) -> Vec<f64> {
-        let values = self.device.download(buffer).unwrap();
+        let values = self.device.download(buffer).unwrap()().unwrap();
         values.into_iter().map(f64::from).collect()
     }
 
@@ -83,12 +83,71 @@ impl<'a, D: Device> Bench<'a, D> {
         self.device.launch(name, launch, arguments).unwrap();
     }
 
+    /// Room for rows in 8 bits, poisoned.
+    fn scaled_out(&self, rows: usize, width: usize) -> [D::Buffer; 2] {
+        let values = self.device.allocate(Kind::E4m3, rows * width).unwrap();
+        let scales = self.floats(&vec![f32::NAN; rows]);
+        let nothing = self.out(rows * width);
+        self.quantise(&nothing, [&values, &scales], (rows, width), 32);
+        [values, self.floats(&vec![f32::NAN; rows])]
+    }
+
+    fn quantise(&self, x: &D::Buffer, out: [&D::Buffer; 2], (rows, width): (usize, usize), block: usize) {
+        let [values, scales] = out.map(|buffer| Arg::Buffer(Some(buffer)));
+        let arguments = [Arg::Buffer(Some(x)), values, scales, Arg::Int(width)];
+        self.launch("quantise", (rows, 1), block, 32 + width, &arguments);
+    }
+
+    /// Rows in 8 bits are `expected` rounded, which has an error of its own of at most a share of it, or of one.
+    fn compare_scaled(&self, what: &str, found: [&D::Buffer; 2], expected: &[f64], width: usize, own: f64) {
+        let [values, scales] = found.map(|buffer| self.values(buffer));
+        assert_eq!(values.len(), expected.len(), "{what}");
+        let rows = values.chunks(width).zip(&scales).zip(expected.chunks(width));
+        for ((values, scale), expected) in rows {
+            let largest = expected.iter().fold(1e-30_f64, |most, x| most.max(x.abs()));
+            let near = (scale * 448.0 - largest).abs() <= 1e-6 * largest + own * largest.max(1.0);
+            assert!(near, "{what}: scale {scale} where the largest is {largest}");
+            for (value, expected) in values.iter().zip(expected) {
+                // Half a unit in the last place.
+                let rounding = (expected.abs() / 16.0).max(scale * 2.0_f64.powi(-10));
+                let bound = rounding * 1.0001 + own * expected.abs().max(1.0);
+                let near = (value * scale - expected).abs() <= bound;
+                assert!(near, "{what}: {} and not {expected}", value * scale);
+            }
+        }
+    }
+
+    /// What a kernel wrote in 8 bits beside `kept` elements is what [`Self::quantise`] makes of these, to the bit; without, it is
+    /// `expected`.
+    fn compare_both(
+        &self,
+        what: &str,
+        found: [&D::Buffer; 2],
+        kept: Option<&D::Buffer>,
+        expected: &[f64],
+        width: usize,
+    ) {
+        let Some(kept) = kept else {
+            let own = match self.device.precision() {
+                Precision::Fp32 => 2e-5,
+                _ => 2e-2,
+            };
+            return self.compare_scaled(what, found, expected, width, own);
+        };
+        let again = self.scaled_out(expected.len() / width, width);
+        let rows = expected.len() / width;
+        self.quantise(kept, [&again[0], &again[1]], (rows, width), 64);
+        for (one, other) in found.into_iter().zip(&again) {
+            assert_eq!(self.values(one), self.values(other), "{what}");
+        }
+    }
+
     /// What is in `buffer` is `expected`, but for rounding; a place that was not written is NaN, which is nothing.
     fn compare(&self, what: &str, buffer: &D::Buffer, expected: &[f64]) {
         let bound = match self.device.precision() {
             Precision::Fp32 => 2e-5,
             Precision::Fp16 => 3e-3,
-            Precision::Bf16 => 2e-2,
+            Precision::Bf16 | Precision::Fp8 => 2e-2,
         };
         let found = self.values(buffer);
         assert_eq!(found.len(), expected.len(), "{what}");
@@ -205,6 +264,10 @@ fn add_norm<D: Device>(device: &D, seed: u64) {
     let (bias, b) = bench.elements(width, 1.0);
     let (sum, out) = (bench.out(rows * width), bench.out(rows * width));
     let sum = if in_place && residual { &before } else { &sum };
+    let in_8_bits = bench.scaled_out(rows, width);
+    let [values, scales] = in_8_bits.each_ref();
+    let (scaled, kept) = (random.coin(), random.coin());
+    let kept = kept || !scaled;
     bench.launch(
         "add_norm",
         (rows, 1),
@@ -217,7 +280,9 @@ fn add_norm<D: Device>(device: &D, seed: u64) {
             Arg::Buffer(Some(&weight)),
             Arg::Buffer(biased.then_some(&bias)),
             Arg::Buffer(summed.then_some(sum)),
-            Arg::Buffer(Some(&out)),
+            Arg::Buffer(kept.then_some(&out)),
+            Arg::Buffer(scaled.then_some(values)),
+            Arg::Buffer(scaled.then_some(scales)),
             Arg::Int(width),
             Arg::Float(1e-3),
             Arg::Int(kind),
@@ -237,8 +302,15 @@ fn add_norm<D: Device>(device: &D, seed: u64) {
     };
     let expected = total
         .chunks(width)
-        .flat_map(|row| norm(kind, row, &g, biased.then_some(&b), 1e-3));
-    bench.compare("add_norm", &out, &expected.collect::<Vec<_>>());
+        .flat_map(|row| norm(kind, row, &g, biased.then_some(&b), 1e-3))
+        .collect::<Vec<_>>();
+    if kept {
+        bench.compare("add_norm", &out, &expected);
+    }
+    if scaled {
+        let found = in_8_bits.each_ref();
+        bench.compare_both("add_norm", found, kept.then_some(&out), &expected, width);
+    }
 }
 
 fn finish_and_gate<D: Device>(device: &D, seed: u64) {
@@ -276,22 +348,25 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
     let kind = if to_floats { Kind::Floats } else { Kind::Elements };
     let out = bench.device.allocate(kind, rows * width).unwrap();
     let to = if in_place && !to_floats { &x } else { &out };
-    bench.launch(
-        if to_floats { "logits" } else { "finish" },
-        (rows, 1),
-        block,
-        0,
-        &[
-            Arg::Buffer(Some(&x)),
-            Arg::Buffer(biased.then_some(&bias)),
-            Arg::Buffer(changed.then_some(&on_models)),
-            Arg::Buffer((!one).then_some(&on_sequences)),
-            Arg::Buffer(Some(to)),
-            Arg::Int(entry),
-            Arg::Int(width),
-            Arg::Int(activation),
-        ],
-    );
+    let in_8_bits = bench.scaled_out(rows, width);
+    let [values, scales] = in_8_bits.each_ref();
+    let (scaled, kept) = (random.coin(), random.coin());
+    let shared = if scaled { 32 + width } else { 0 };
+    let kept = kept || !scaled || to_floats;
+    let mut arguments = vec![
+        Arg::Buffer(Some(&x)),
+        Arg::Buffer(biased.then_some(&bias)),
+        Arg::Buffer(changed.then_some(&on_models)),
+        Arg::Buffer((!one).then_some(&on_sequences)),
+        Arg::Buffer(kept.then_some(to)),
+    ];
+    if !to_floats {
+        arguments.push(Arg::Buffer(scaled.then_some(values)));
+        arguments.push(Arg::Buffer(scaled.then_some(scales)));
+    }
+    arguments.extend([Arg::Int(entry), Arg::Int(width), Arg::Int(activation)]);
+    let name = if to_floats { "logits" } else { "finish" };
+    bench.launch(name, (rows, 1), block, shared, &arguments);
     let expected: Vec<f64> = v
         .iter()
         .enumerate()
@@ -310,20 +385,35 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
             activate(activation, x * gain + own + if biased { b[c] } else { 0.0 })
         })
         .collect();
-    bench.compare("finish_and_gate", to, &expected);
+    if kept {
+        bench.compare("finish_and_gate", to, &expected);
+    }
+    if scaled && !to_floats {
+        bench.compare_both(
+            "finish",
+            in_8_bits.each_ref(),
+            kept.then_some(to),
+            &expected,
+            width,
+        );
+    }
     // The halves of one row twice as wide.
     let (x, v) = bench.elements(rows * 2 * width, 2.0);
     let (bias, b) = bench.elements(2 * width, 1.0);
     let out = bench.out(rows * width);
+    let in_8_bits = bench.scaled_out(rows, width);
+    let [values, scales] = in_8_bits.each_ref();
     bench.launch(
         "gate",
         (rows, 1),
         block,
-        0,
+        shared,
         &[
             Arg::Buffer(Some(&x)),
             Arg::Buffer(biased.then_some(&bias)),
-            Arg::Buffer(Some(&out)),
+            Arg::Buffer(kept.then_some(&out)),
+            Arg::Buffer(scaled.then_some(values)),
+            Arg::Buffer(scaled.then_some(scales)),
             Arg::Int(width),
             Arg::Int(activation),
         ],
@@ -332,7 +422,96 @@ fn finish_and_gate<D: Device>(device: &D, seed: u64) {
     let expected: Vec<f64> = (0..rows * width)
         .map(|i| activate(activation, at(i / width, i % width)) * at(i / width, width + i % width))
         .collect();
-    bench.compare("finish_and_gate", &out, &expected);
+    if kept {
+        bench.compare("finish_and_gate", &out, &expected);
+    }
+    if scaled {
+        bench.compare_both(
+            "gate",
+            in_8_bits.each_ref(),
+            kept.then_some(&out),
+            &expected,
+            width,
+        );
+    }
+}
+
+/// Rows in 8 bits, and products of them.
+fn in_8_bits<D: Device>(device: &D, seed: u64) {
+    let mut random = Random(seed ^ 0x5555);
+    let (block, rows, width) = (random.block(), 1 + random.below(40), random.width(300));
+    let mut bench = Bench::new(device, seed);
+    // Rows whose numbers have sizes of their own, one of zeros.
+    let scale: Vec<f32> = (0..rows)
+        .map(|_| 10.0_f32.powi(random.below(9) as i32 - 5))
+        .collect();
+    let empty = random.below(rows);
+    let values: Vec<f32> = bench.random.values(rows * width, 1.0);
+    let values = values.iter().enumerate().map(|(place, x)| match place / width {
+        row if row == empty => 0.0,
+        row => x * scale[row],
+    });
+    let x = device
+        .upload(Values::Elements(&values.collect::<Vec<_>>()))
+        .unwrap();
+    let stored = bench.values(&x);
+    let out = bench.scaled_out(rows, width);
+    bench.quantise(&x, out.each_ref(), (rows, width), block);
+    bench.compare_scaled("quantise", out.each_ref(), &stored, width, 0.0);
+    // A product without its scales gets them.
+    let (y, v) = bench.elements(rows * width, 3.0);
+    let [of_rows, of_columns] = [rows, width].map(|count| bench.random.values(count, 2.0));
+    let [on_rows, on_columns] = [&of_rows, &of_columns].map(|values| bench.floats(values));
+    let arguments = [
+        Arg::Buffer(Some(&y)),
+        Arg::Buffer(Some(&on_rows)),
+        Arg::Buffer(Some(&on_columns)),
+        Arg::Int(width),
+    ];
+    bench.launch("rescale", (rows, 1), block, 0, &arguments);
+    let expected = v.iter().enumerate().map(|(place, y)| {
+        let scale = of_rows[place / width] * of_columns[place % width];
+        y * f64::from(scale)
+    });
+    bench.compare("rescale", &y, &expected.collect::<Vec<_>>());
+    let [inputs, outputs] = [1 + random.below(12), 1 + random.below(12)].map(|size| size * ROWS_AT_ONCE);
+    if !device.scales(inputs, outputs).unwrap() {
+        assert!(device.precision() != Precision::Fp8, "no product in 8 bits");
+        return;
+    }
+    let filled = rows.next_multiple_of(ROWS_AT_ONCE);
+    // What fills up is NaN.
+    let mut values = bench.random.values(rows * inputs, 2.0);
+    values.resize(filled * inputs, f32::NAN);
+    let x = device.upload(Values::Elements(&values)).unwrap();
+    let weight = bench.elements(outputs * inputs, 1.0 / (inputs as f32).sqrt()).0;
+    let (on_x, on_weight) = (
+        bench.scaled_out(filled, inputs),
+        bench.scaled_out(outputs, inputs),
+    );
+    bench.quantise(&x, on_x.each_ref(), (filled, inputs), block);
+    bench.quantise(&weight, on_weight.each_ref(), (outputs, inputs), block);
+    let (of_x, of_weight) = (on_x.each_ref(), on_weight.each_ref());
+    let y = device
+        .scaled_product(of_x, rows, of_weight, inputs, outputs)
+        .unwrap();
+    let numbers = |[values, scales]: [&D::Buffer; 2]| {
+        let (values, scales) = (bench.values(values), bench.values(scales));
+        let numbers = values.iter().enumerate();
+        numbers
+            .map(|(place, x)| x * scales[place / inputs])
+            .collect::<Vec<f64>>()
+    };
+    let (x, weight) = (numbers(of_x), numbers(of_weight));
+    let found = bench.values(&y);
+    assert_eq!(found.len(), filled * outputs);
+    for (place, found) in found.iter().take(rows * outputs).enumerate() {
+        let (row, column) = (place / outputs * inputs, place % outputs * inputs);
+        let terms = x[row..][..inputs].iter().zip(&weight[column..][..inputs]);
+        let expected: f64 = terms.map(|(x, weight)| x * weight).sum();
+        let near = (found - expected).abs() <= 2e-2 * expected.abs().max(1.0);
+        assert!(near, "product in 8 bits: {found} and not {expected} at {place}");
+    }
 }
 
 fn rotate_and_unfold<D: Device>(device: &D, seed: u64) {
@@ -1043,7 +1222,7 @@ fn sift<D: Device>(device: &D, seed: u64) {
             Arg::Buffer(Some(&out)),
         ],
     );
-    let found = device.download(&out).unwrap();
+    let found = device.download(&out).unwrap()().unwrap();
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&found), bits(&expected), "sift");
 }
@@ -1152,10 +1331,11 @@ fn scores_of_words<D: Device>(device: &D, seed: u64) {
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 14] = [
+pub const KERNELS: [&str; 15] = [
     "embed",
     "add_norm",
     "finish_and_gate",
+    "in_8_bits",
     "rotate_and_unfold",
     "low_rank_changes",
     "low_rank_tensor",
@@ -1171,10 +1351,11 @@ pub const KERNELS: [&str; 14] = [
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 14] = [
+    let checks: [Check<D>; 15] = [
         embed,
         add_norm,
         finish_and_gate,
+        in_8_bits,
         rotate_and_unfold,
         low_rank_changes,
         low_rank_tensor,

@@ -215,9 +215,10 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let precision = |name: &str| {
-        let known = [Precision::Fp32, Precision::Fp16, Precision::Bf16];
-        let of = known.into_iter().find(|precision| precision.name() == name);
-        of.expect("fp32, fp16 or bf16")
+        let of = Precision::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name);
+        of.expect("fp32, fp16, bf16 or fp8")
     };
     match *arguments {
         ["lists"] => println!("{}", KERNELS.join("\n")),
@@ -277,9 +278,11 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
                 .map(|length| length.parse().unwrap())
                 .collect();
             let device = open(precision(of)).0;
-            let rate = mixed(device, Path::new(dir), &lengths, budget.parse().unwrap(), 10);
+            let (alone, rate) = mixed(device, Path::new(dir), &lengths, budget.parse().unwrap(), 10);
             let count = lengths.len();
-            println!("{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s");
+            println!(
+                "{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s, one call in flight {alone:.0}"
+            );
         }
         ["loading", dir, of, length, times] => {
             let [length, times] = [length, times].map(|number| number.parse::<usize>().unwrap());

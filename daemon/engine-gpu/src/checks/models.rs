@@ -271,14 +271,22 @@ pub fn apart<D: Device>(one: D, other: D, dir: &Path, lengths: &[usize]) -> f32 
 }
 
 /// Makes a checkpoint of random weights in the folder `to` from a fixture's: in everything like it, but with heads of another
-/// width, as the kernels on tensor cores take them, and sequences of up to `context`.
+/// width, as the kernels on tensor cores take them, an inner layer of twice the hidden width, and sequences of up to `context`.
 pub fn widen(fixture: &Path, to: &Path, head: u64, context: u64) {
-    // The size of the fixture's hidden states, and its longest sequence.
-    const SIZES: [u64; 2] = [24, 112];
-    let hidden = 4 * head;
-    let change = |value: &mut Value| {
-        if let Some(place) = SIZES.iter().position(|size| value.as_u64() == Some(*size)) {
-            *value = [hidden, context][place].into();
+    let config: Value = serde_json::from_slice(&fs::read(fixture.join("config.json")).unwrap()).unwrap();
+    let of = |key: &str| config.get(key).and_then(Value::as_u64);
+    let (heads, width) = (of("num_attention_heads").unwrap(), of("hidden_size").unwrap());
+    let (hidden, inner) = (heads * head, of("intermediate_size").unwrap());
+    let mut sizes = vec![(width, hidden), (inner, 2 * hidden)];
+    // Products side by side.
+    sizes.extend([(3 * width, 3 * hidden), (2 * inner, 4 * hidden)]);
+    sizes.extend(of("num_key_value_heads").map(|count| (count * width / heads, count * head)));
+    sizes.extend(of("max_position_embeddings").map(|longest| (longest, context)));
+    let change = |value: &mut Value, among: usize| {
+        let size = value.as_u64();
+        let known = sizes.iter().take(among).find(|(from, _)| Some(*from) == size);
+        if let Some((_, size)) = known {
+            *value = (*size).into();
         }
     };
     for file in fs::read_dir(fixture).unwrap() {
@@ -286,9 +294,14 @@ pub fn widen(fixture: &Path, to: &Path, head: u64, context: u64) {
         let name = file.file_name().unwrap().to_str().unwrap();
         if ["config.json", "tokenizer_config.json"].contains(&name) {
             let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-            config.as_object_mut().unwrap().values_mut().for_each(change);
-            if let Some(size) = config.get_mut("attention_head_size") {
-                *size = head.into();
+            let values = config.as_object_mut().unwrap().iter_mut();
+            values
+                .filter(|(key, _)| *key != "max_relative_positions")
+                .for_each(|(_, value)| change(value, sizes.len()));
+            for key in ["attention_head_size", "head_dim"] {
+                if let Some(size) = config.get_mut(key) {
+                    *size = head.into();
+                }
             }
             fs::write(to.join(name), config.to_string()).unwrap();
         } else if !["golden.json", "model.safetensors"].contains(&name) {
@@ -303,14 +316,18 @@ pub fn widen(fixture: &Path, to: &Path, head: u64, context: u64) {
         if name == "__metadata__" {
             continue;
         }
-        tensor["shape"]
-            .as_array_mut()
-            .unwrap()
-            .iter_mut()
-            .for_each(change);
+        // Rows of distances are as many as they were.
+        let among = if name.contains("rel_embeddings") {
+            1
+        } else {
+            sizes.len()
+        };
+        let shape = tensor["shape"].as_array_mut().unwrap().iter_mut();
+        shape.for_each(|size| change(size, among));
         let shape = tensor["shape"].as_array().unwrap().iter();
         let count = shape.map(|size| size.as_u64().unwrap()).product::<u64>();
-        let values = match name.ends_with("LayerNorm.weight") {
+        let norm = name.to_lowercase().contains("norm") && name.ends_with(".weight");
+        let values = match norm {
             true => vec![1.0; count as usize],
             false => random.values(count as usize, 1.5 / (hidden as f32).sqrt()),
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use mednerd_gpu::Engine;
@@ -22,14 +22,36 @@ pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: us
     (sequences * length) as f64 / median(&engine, &[&batch], times)
 }
 
-/// The median time of so many rounds of batches, in seconds.
+/// The median time of so many rounds of batches, in seconds: one call after the other.
 fn median<D: Device>(engine: &GpuEngine<D>, batches: &[&[Window<'_>]], times: usize) -> f64 {
+    rounds(times, || {
+        for batch in batches {
+            engine.forward(batch, &token()).unwrap();
+        }
+    })
+}
+
+/// The same, with a second call behind each.
+fn median_of_two<D: Device>(engine: &GpuEngine<D>, batches: &[&[Window<'_>]], times: usize) -> f64 {
+    rounds(times, || {
+        let next = AtomicUsize::new(0);
+        let take = || {
+            while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                engine.forward(batch, &token()).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(take);
+            take();
+        });
+    })
+}
+
+fn rounds(times: usize, round: impl Fn()) -> f64 {
     let mut found: Vec<f64> = (0..times + 3)
         .map(|_| {
             let begun = Instant::now();
-            for batch in batches {
-                engine.forward(batch, &token()).unwrap();
-            }
+            round();
             begun.elapsed().as_secs_f64()
         })
         .collect();
@@ -66,8 +88,9 @@ pub fn many_adapters<D: Device>(
     )
 }
 
-/// Tokens per second of windows of these lengths, as they come, in batches of up to `budget` tokens: the median of so many rounds.
-pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize, times: usize) -> f64 {
+/// Tokens per second of windows of these lengths, as they come, in batches of up to `budget` tokens: the medians of so many rounds, of one
+/// call at a time and of two.
+pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize, times: usize) -> (f64, f64) {
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
     let ids = random_ids(&checkpoint, 7, lengths);
@@ -81,7 +104,11 @@ pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize,
         batches.last_mut().unwrap().push(Window::new(&[1], ids));
     }
     let batches: Vec<&[Window<'_>]> = batches.iter().map(Vec::as_slice).collect();
-    lengths.iter().sum::<usize>() as f64 / median(&engine, &batches, times)
+    let tokens = lengths.iter().sum::<usize>() as f64;
+    (
+        tokens / median(&engine, &batches, times),
+        tokens / median_of_two(&engine, &batches, times),
+    )
 }
 
 fn middle(values: &mut [f64]) -> f64 {

@@ -594,11 +594,9 @@ impl Engine {
         }
         section.numbers("gpus", 0..=63, &mut self.gpus);
         section.choice("gpu_precision", &mut self.gpu_precision, |name| {
-            use mednerd_gpu::protocol::Precision::{Bf16, Fp16, Fp32};
-            let known = [Fp32, Fp16, Bf16]
-                .into_iter()
-                .find(|precision| precision.name() == name);
-            known.ok_or("must be \"fp32\", \"fp16\" or \"bf16\"")
+            let mut known = mednerd_gpu::protocol::Precision::ALL.into_iter();
+            let known = known.find(|precision| precision.name() == name);
+            known.ok_or("must be \"fp32\", \"fp16\", \"bf16\" or \"fp8\"")
         });
         section.size("gpu_memory_mb", 0..=1 << 20, &mut self.gpu_memory_mb);
         section.milliseconds("gpu_call_ms", &mut self.gpu_call);

@@ -4,6 +4,7 @@
 //! A GPU serves a model once it has loaded it and its logits for some sequences are those of the CPU; the first of these
 //! sequences is in every batch again, so that a GPU that begins to compute wrongly is found by the batch that it spoils.
 
+mod line;
 mod pace;
 mod queue;
 mod worker;
@@ -24,6 +25,7 @@ use crate::generation::Generation;
 use crate::models::Model;
 use crate::sync::lock;
 
+use line::Line;
 use pace::Pace;
 pub use queue::{Client, Window};
 use queue::{Document, Queue};
@@ -32,6 +34,8 @@ use queue::{Document, Queue};
 const PROGRAM: &str = "/usr/libexec/mednerd/mednerd-cuda";
 /// Bytes of a batch or of its logits.
 const MAX_FRAME: usize = 256 << 20;
+/// Batches that a GPU has at once: one that it computes, and one behind it.
+const BATCHES: usize = 2;
 /// How long a worker may take to find its GPU.
 const START: Duration = Duration::from_secs(30);
 
@@ -118,6 +122,8 @@ struct Gpu {
     served: bool,
     /// How fast the present child is, by base.
     paces: HashMap<u64, Pace>,
+    /// The calls that it computes.
+    line: Line,
     statistics: Statistics,
 }
 
@@ -282,18 +288,20 @@ impl Gpus {
         if let Some(gpu) = lock(&self.shared.state).gpus.get_mut(index) {
             gpu.worker = Some(Arc::clone(&worker));
         }
-        let (batches, models) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        let loader = Arc::clone(&worker);
         let mut threads = lock(&self.threads);
-        threads.push(
-            std::thread::Builder::new()
-                .name(format!("gpu-{ordinal}"))
-                .spawn(move || worker::compute(&batches, index, &worker))?,
-        );
+        for _ in 0..BATCHES {
+            let (shared, worker) = (Arc::clone(&self.shared), Arc::clone(&worker));
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("gpu-{ordinal}"))
+                    .spawn(move || worker::compute(&shared, index, &worker))?,
+            );
+        }
+        let shared = Arc::clone(&self.shared);
         threads.push(
             std::thread::Builder::new()
                 .name(format!("gpu-{ordinal}-load"))
-                .spawn(move || worker::load(&models, index, &loader))?,
+                .spawn(move || worker::load(&shared, index, &worker))?,
         );
         Ok(())
     }
@@ -518,6 +526,7 @@ impl Gpu {
             serves: HashMap::new(),
             served: false,
             paces: HashMap::new(),
+            line: Line::default(),
             statistics: Statistics::default(),
         }
     }
@@ -560,7 +569,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// A GPU is of no use for now. What waits for it alone comes back.
+    /// A GPU is of no use for now. What it has comes back, and what waits for it alone.
     fn down(&self, index: usize, cause: &str) {
         let documents = {
             let mut state = lock(&self.state);
@@ -575,6 +584,7 @@ impl Shared {
             }
             gpu.phase = Phase::Down(cause.to_owned());
             gpu.serves.clear();
+            gpu.line.give_up();
             let State { queue, gpus, .. } = &mut *state;
             queue.take_unserved(|models| gpus.iter().any(|gpu| gpu.serves_all(models)))
         };

@@ -40,6 +40,11 @@ pub(super) fn passes(own: &[f64]) -> f64 {
     shared + own.iter().sum::<f64>()
 }
 
+/// Batches of one size are alike.
+fn size(cost: f64) -> usize {
+    cost.max(1.0).log2() as usize
+}
+
 /// What is known of it.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -85,9 +90,21 @@ impl Pace {
         allowed.unwrap_or(LONGEST).clamp(least, LONGEST.max(least))
     }
 
+    /// How long a batch of this cost takes: as long as the shortest of those that are most like it. `None` where nothing is known.
+    pub(super) fn expected(&self, cost: f64) -> Option<Duration> {
+        let known = self
+            .sizes
+            .iter()
+            .enumerate()
+            .filter(|(_, times)| !times.is_empty());
+        let (_, times) = known.min_by_key(|(known, _)| known.abs_diff(size(cost)))?;
+        let times = times.iter().map(|(known, time)| time * cost / known);
+        Duration::try_from_secs_f64(times.reduce(f64::min)?).ok()
+    }
+
     /// A batch was computed.
     pub(super) fn note(&mut self, cost: f64, time: Duration) {
-        let size = cost.max(1.0).log2() as usize;
+        let size = size(cost);
         if self.sizes.len() <= size {
             self.sizes.resize_with(size + 1, VecDeque::new);
         }
@@ -137,6 +154,7 @@ mod tests {
     fn nothing_known_is_patience_and_small_batches() {
         let pace = Pace::default();
         assert_eq!((pace.budget(), pace.allowed(10.0, LEAST)), (2048, LONGEST));
+        assert_eq!(pace.expected(10.0), None);
     }
 
     #[test]
@@ -177,6 +195,9 @@ mod tests {
             let mut pace = Pace::default();
             noted.iter().for_each(|cost| pace.note(*cost, time(*cost)));
             prop_assert!(pace.allowed(next, Duration::ZERO) >= (time(next) * 4).min(LONGEST));
+            // And it is never expected to take longer than the like took.
+            let alike = noted.iter().map(|cost| time(*cost).mul_f64(next / cost)).max().unwrap();
+            prop_assert!(pace.expected(next).unwrap() <= alike + Duration::from_micros(1));
             let budget = time(pace.budget() as f64);
             prop_assert!(budget <= BATCH_TIME * 2 || pace.budget() as f64 <= BUDGET.0);
         }

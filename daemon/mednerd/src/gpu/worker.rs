@@ -1,18 +1,20 @@
-//! The two threads of each GPU: one hands it batches, one keeps its models as they should be.
+//! The threads of each GPU: some hand it batches, one at a time each, and one keeps its models as they should be.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, mpsc};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use mednerd_gpu::protocol::{Batch, Fault, Labels, Load, Reply, Request, Values, Window};
 use mednerd_worker::{CallError, Worker};
 
+use super::line::{self, Outcome, Told};
 use super::pace::{BATCH_TIME, BUDGET, LONGEST, Pace, cost};
 use super::queue::Item;
-use super::{Phase, Served, Shared, Source, State, Wanted, passes};
+use super::{Gpu, Phase, Served, Shared, Source, State, Wanted, passes};
 use crate::models::{self, Model, Reference, Sequence, Unusable};
 use crate::sync::lock;
 
@@ -42,70 +44,154 @@ impl Failure {
     }
 }
 
-/// Hands batches to one GPU until the daemon ends. Where the code panics, the worker is made to begin anew.
+/// A call's place among those that a GPU computes, until it is dropped.
+struct Turn<'a> {
+    shared: &'a Shared,
+    index: usize,
+    /// The child that the call is for.
+    child: u64,
+    number: u64,
+    tell: Sender<Told>,
+    told: Receiver<Told>,
+}
+
+impl<'a> Turn<'a> {
+    fn of(shared: &'a Shared, index: usize, gpu: &mut Gpu) -> Self {
+        let (number, tell, told) = gpu.line.join(Instant::now(), LONGEST.max(shared.engine.gpu_call));
+        Self {
+            shared,
+            index,
+            child: gpu.child,
+            number,
+            tell,
+            told,
+        }
+    }
+
+    /// Behind all that there are; `None` where there is no such GPU.
+    fn next(shared: &'a Shared, index: usize) -> Option<Self> {
+        let mut state = lock(&shared.state);
+        let gpu = state.gpus.get_mut(index)?;
+        Some(Self::of(shared, index, gpu))
+    }
+
+    /// Has the call computed that it is the turn of. How long it takes is not counted before its turn; `None` where it was answered before.
+    fn take(
+        self,
+        worker: &Worker,
+        request: &Request,
+        expected: Duration,
+        allowed: Duration,
+    ) -> Result<(Reply, Option<Duration>), Failure> {
+        let payload = postcard::to_allocvec(request).map_err(|_| Failure::Failed)?;
+        let sent = Instant::now();
+        let latest = {
+            let mut state = lock(&self.shared.state);
+            let gpu = state.gpus.get_mut(self.index).ok_or(Failure::Failed)?;
+            gpu.line.sent(self.number, expected, allowed, sent)
+        };
+        // Another thread may know now when it has the next batch to make.
+        self.shared.changed.notify_all();
+        let tell = self.tell.clone();
+        worker.call(payload, latest, move |result| {
+            // Nobody listens any more where it was late.
+            let _ = tell.send(Told::Reply(result));
+        });
+        let (outcome, time) = line::wait(&self.told, sent, allowed);
+        // What comes behind has its turn now.
+        drop(self);
+        match outcome {
+            Outcome::Reply(result) => Ok((read(result, allowed)?, time)),
+            Outcome::Late => read(Err(CallError::DeadlinePassed), allowed).map(|reply| (reply, time)),
+            Outcome::Over => Err(Failure::Failed),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(gpu) = lock(&self.shared.state).gpus.get_mut(self.index) {
+            gpu.line.leave(self.number, Instant::now());
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+/// Hands batches to one GPU until the daemon ends, one at a time: as many threads do so as the GPU has batches at once. Where the
+/// code panics, the worker is made to begin anew.
 pub(super) fn compute(shared: &Shared, index: usize, worker: &Worker) {
     while catch_unwind(AssertUnwindSafe(|| hand_batches(shared, index, worker))).is_err() {
+        let child = lock(&shared.state).gpus.get(index).map(|gpu| gpu.child);
         let cause = "the daemon's code panicked over a batch; the journal has the place";
-        shared.down(index, cause);
-        worker.condemn(cause);
+        shared.condemn(index, worker, child, cause.to_owned());
     }
 }
 
 fn hand_batches(shared: &Shared, index: usize, worker: &Worker) {
-    let mut last = Instant::now();
     loop {
         let mut dropped = Vec::new();
-        let (mut batch, mut serves) = (Vec::new(), HashMap::new());
+        let (mut batch, mut serves, mut turn) = (Vec::new(), HashMap::new(), None);
         {
             let mut state = lock(&shared.state);
-            while !state.stopping && batch.is_empty() && last.elapsed() < IDLE {
+            while !state.stopping && turn.is_none() && dropped.is_empty() {
+                let now = Instant::now();
+                let mut wake = now + IDLE;
                 let State { queue, gpus, .. } = &mut *state;
-                if let Some(gpu) = gpus.get(index).filter(|gpu| gpu.phase == Phase::Up) {
-                    let budget = |base| {
-                        gpu.paces
-                            .get(&base)
-                            .map_or_else(|| Pace::default().budget(), Pace::budget)
-                    };
-                    batch = queue.take(budget, |models| passes(&gpu.serves, models), &mut dropped);
+                if let Some(gpu) = gpus.get_mut(index).filter(|gpu| gpu.phase == Phase::Up) {
+                    match gpu.line.due() {
+                        Some(due) if due <= now => {
+                            let budget = |base| {
+                                gpu.paces
+                                    .get(&base)
+                                    .map_or_else(|| Pace::default().budget(), Pace::budget)
+                            };
+                            batch = queue.take(budget, |models| passes(&gpu.serves, models), &mut dropped);
+                            let idle = gpu.line.idle_since().map(|since| since + IDLE);
+                            wake = idle.unwrap_or(wake);
+                            if !batch.is_empty() || wake <= now {
+                                serves.clone_from(&gpu.serves);
+                                turn = Some(Turn::of(shared, index, gpu));
+                            }
+                        }
+                        Some(due) => wake = due,
+                        None => {}
+                    }
                 }
-                if batch.is_empty() && dropped.is_empty() {
+                if turn.is_none() && dropped.is_empty() {
                     let waited = shared
                         .changed
-                        .wait_timeout(state, IDLE.saturating_sub(last.elapsed()));
+                        .wait_timeout(state, wake.saturating_duration_since(now));
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                } else {
-                    break;
                 }
             }
             if state.stopping {
                 return;
             }
-            if let Some(gpu) = state.gpus.get(index) {
-                serves.clone_from(&gpu.serves);
-            }
         }
         // Nobody waits for these: the CPU's workers see that and let them go.
         drop(dropped);
-        if !batch.is_empty() {
-            run(shared, index, worker, &serves, batch);
-            last = Instant::now();
-        } else if last.elapsed() >= IDLE {
-            idle(shared, index, worker, &serves);
-            last = Instant::now();
+        match turn {
+            Some(turn) if batch.is_empty() => idle(turn, worker, &serves),
+            Some(turn) => run(turn, worker, &serves, batch),
+            None => {}
         }
     }
 }
 
 /// Computes a batch, in halves where it does not fit, and gives every window back.
-fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Served>, batch: Vec<Item>) {
-    let mut left = vec![batch];
+fn run(turn: Turn<'_>, worker: &Worker, serves: &HashMap<u64, Served>, batch: Vec<Item>) {
+    let (shared, index, child) = (turn.shared, turn.index, turn.child);
+    let (mut left, mut turn) = (vec![batch], Some(turn));
     while let Some(mut batch) = left.pop() {
-        let begun = Instant::now();
-        match try_batch(shared, index, worker, serves, &batch) {
-            Ok(logits) => {
+        // Halves stand in line behind what other threads have handed in meanwhile.
+        let Some(turn) = turn.take().or_else(|| Turn::next(shared, index)) else {
+            return lose(shared, batch);
+        };
+        match try_batch(turn, worker, serves, &batch) {
+            Ok((logits, time)) => {
                 let tokens: usize = batch.iter().map(Item::tokens).sum();
                 let size: usize = batch.iter().map(Item::size).sum();
-                let each = begun.elapsed().div_f64(size.max(1) as f64);
+                let each = time.div_f64(size.max(1) as f64);
                 shared.counts.batches.fetch_add(1, Ordering::Relaxed);
                 shared.counts.tokens.fetch_add(tokens as u64, Ordering::Relaxed);
                 for (item, logits) in batch.into_iter().zip(logits) {
@@ -132,13 +218,10 @@ fn run(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Ser
             Err(failure) => {
                 if let Failure::Broken(cause) = failure {
                     // First, so that no other batch is tried, and what waits goes to the CPU at once.
-                    shared.down(index, &cause);
-                    worker.condemn(cause);
-                    lose(shared, batch);
+                    shared.condemn(index, worker, Some(child), cause);
                     left.drain(..).for_each(|batch| lose(shared, batch));
-                } else {
-                    lose(shared, batch);
                 }
+                lose(shared, batch);
             }
         }
     }
@@ -152,15 +235,16 @@ fn lose(shared: &Shared, items: Vec<Item>) {
     drop(items);
 }
 
-/// A batch's logits, window by window and model by model, after the check of those that are known; `None` for a window with
-/// a logit that is not finite, of which the CPU has the last word.
+/// What the models give for a window, one by one; `None` where a logit is not finite, of which the CPU has the last word.
+type Given = Option<Vec<Values>>;
+
+/// A batch's logits, window by window, after the check of those that are known, and how long they took.
 fn try_batch(
-    shared: &Shared,
-    index: usize,
+    turn: Turn<'_>,
     worker: &Worker,
     serves: &HashMap<u64, Served>,
     items: &[Item],
-) -> Result<Vec<Option<Vec<Values>>>, Failure> {
+) -> Result<(Vec<Given>, Duration), Failure> {
     let windows: Vec<Window<'_>> = items
         .iter()
         .map(|item| window(&item.models, &item.sequence))
@@ -172,29 +256,29 @@ fn try_batch(
         models.dedup();
         models
     };
-    let least = Some(shared.engine.gpu_call);
-    let values = forward(shared, index, worker, serves, least, &windows, &checked)?;
+    let least = Some(turn.shared.engine.gpu_call);
+    let (values, time) = forward(turn, worker, serves, least, &windows, &checked)?;
     let mut values = values.into_iter();
     let rows = items.iter().map(|item| {
         let of_models: Vec<Values> = values.by_ref().take(item.models.len()).collect();
         let mut all = of_models.iter().flat_map(Values::values);
         all.all(|value| value.is_finite()).then_some(of_models)
     });
-    Ok(rows.collect())
+    Ok((rows.collect(), time))
 }
 
-/// The logits of windows from each of their models, all over one base. Behind them goes the known sequence of each of the
+/// The logits of windows from each of their models, all over one base, and how long they took. Behind them goes the known sequence of each of the
 /// `checked` models, which must come out as known. `least` is the shortest time that the batch is given; without it, it is given the
 /// longest, and its time is not noted: the first call of a kind may have to set something up.
 fn forward(
-    shared: &Shared,
-    index: usize,
+    turn: Turn<'_>,
     worker: &Worker,
     serves: &HashMap<u64, Served>,
     least: Option<Duration>,
     windows: &[Window<'_>],
     checked: &[u64],
-) -> Result<Vec<Values>, Failure> {
+) -> Result<(Vec<Values>, Duration), Failure> {
+    let (shared, index) = (turn.shared, turn.index);
     let mut batch = Batch::default();
     windows.iter().for_each(|window| batch.push(*window));
     let known = |number: &u64| {
@@ -222,17 +306,20 @@ fn forward(
     let model = first
         .and_then(|model| serves.get(model))
         .map(|served| &*served.model);
-    let allowed = match (model, least) {
-        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| pace.allowed(price, least)),
-        _ => LONGEST,
+    let (expected_time, allowed) = match (model, least) {
+        (Some(model), Some(least)) => shared.with_pace(index, model, |pace| {
+            let expected = pace.expected(price).unwrap_or_default();
+            (expected, pace.allowed(price, least))
+        }),
+        // Whoever comes behind it is not kept waiting for what is not known.
+        _ => (Duration::ZERO, LONGEST),
     };
     let begun = Instant::now();
-    let mut values = match call(worker, &Request::Forward(batch), allowed) {
-        Ok(Reply::Values(values)) => values,
-        Ok(_) => return Err(Failure::Broken("it answered another question".to_owned())),
-        Err(failure) => return Err(failure),
+    let (mut values, time) = match turn.take(worker, &Request::Forward(batch), expected_time, allowed)? {
+        (Reply::Values(values), time) => (values, time),
+        _ => return Err(Failure::Broken("it answered another question".to_owned())),
     };
-    let time = begun.elapsed();
+    let passed = begun.elapsed();
     let mut pairs = values.iter().zip(&expected);
     if values.len() != expected.len() || !pairs.all(|(values, (count, floor))| values.fits(*count, *floor)) {
         return Err(Failure::Broken("it sent another number of values".to_owned()));
@@ -246,10 +333,10 @@ fn forward(
             ));
         }
     }
-    if let (Some(model), Some(_)) = (model, least) {
+    if let (Some(model), Some(_), Some(time)) = (model, least, time) {
         shared.with_pace(index, model, |pace| pace.note(price, time));
     }
-    Ok(values)
+    Ok((values, time.unwrap_or(passed)))
 }
 
 /// A sequence as the worker is asked for it.
@@ -279,7 +366,7 @@ fn agree(found: &[f32], expected: &[f32], tolerance: f32) -> bool {
     found.len() == expected.len() && apart <= norm * f64::from(tolerance).powi(2)
 }
 
-/// One call, waited for.
+/// One call that computes nothing, waited for.
 fn call(worker: &Worker, request: &Request, allowed: Duration) -> Result<Reply, Failure> {
     let Ok(payload) = postcard::to_allocvec(request) else {
         return Err(Failure::Failed);
@@ -289,12 +376,19 @@ fn call(worker: &Worker, request: &Request, allowed: Duration) -> Result<Reply, 
         // The receiver waits.
         let _ = sender.send(result);
     });
-    match receiver.recv() {
-        Ok(Ok(bytes)) => {
+    // Whoever does not answer is gone.
+    let gone = |_| Err(CallError::Cancelled);
+    read(receiver.recv().unwrap_or_else(gone), allowed)
+}
+
+/// What the worker says of a call that may take so long.
+fn read(result: Result<Vec<u8>, CallError>, allowed: Duration) -> Result<Reply, Failure> {
+    match result {
+        Ok(bytes) => {
             let reply = postcard::from_bytes(&bytes);
             reply.map_err(|_| Failure::Broken("it sent what cannot be read".to_owned()))
         }
-        Ok(Err(CallError::Failed(bytes))) => Err(match postcard::from_bytes(&bytes) {
+        Err(CallError::Failed(bytes)) => Err(match postcard::from_bytes(&bytes) {
             Ok(Fault::OutOfMemory) => Failure::OutOfMemory,
             Ok(Fault::Device(why)) => Failure::Broken(why),
             Ok(fault @ (Fault::Refused(_) | Fault::UnknownModel | Fault::Unreadable)) => {
@@ -303,32 +397,34 @@ fn call(worker: &Worker, request: &Request, allowed: Duration) -> Result<Reply, 
             }
             Err(_) => Failure::Broken("it sent what cannot be read".to_owned()),
         }),
-        Ok(Err(CallError::DeadlinePassed)) => {
+        Err(CallError::DeadlinePassed) => {
             let allowed = allowed.as_millis();
             Err(Failure::Broken(format!("a call was not done after {allowed} ms")))
         }
         // It is dead, or there is none: its supervisor tells.
-        Ok(Err(_)) | Err(_) => Err(Failure::Failed),
+        Err(_) => Err(Failure::Failed),
     }
 }
 
 /// Has a GPU without work compute what is known, so that one that is lost is found before it is needed, and asks how it is.
-fn idle(shared: &Shared, index: usize, worker: &Worker, serves: &HashMap<u64, Served>) {
-    let child = lock(&shared.state).gpus.get(index).map(|gpu| gpu.child);
+fn idle(turn: Turn<'_>, worker: &Worker, serves: &HashMap<u64, Served>) {
+    let (shared, index, child) = (turn.shared, turn.index, turn.child);
     if serves.is_empty() {
         return;
     }
     let least = Some(shared.engine.gpu_call);
+    let mut turn = Some(turn);
     for model in serves.keys() {
-        if let Err(Failure::Broken(cause)) = forward(shared, index, worker, serves, least, &[], &[*model]) {
-            shared.down(index, &cause);
-            return worker.condemn(cause);
+        let Some(turn) = turn.take().or_else(|| Turn::next(shared, index)) else {
+            return;
+        };
+        if let Err(Failure::Broken(cause)) = forward(turn, worker, serves, least, &[], &[*model]) {
+            return shared.condemn(index, worker, Some(child), cause);
         }
     }
-    // Documents wait meanwhile.
     if let Ok(Reply::Health(statistics)) = call(worker, &Request::Health, shared.engine.gpu_call)
         && let Some(gpu) = lock(&shared.state).gpus.get_mut(index)
-        && Some(gpu.child) == child
+        && gpu.child == child
     {
         gpu.statistics = statistics;
     }
@@ -359,8 +455,7 @@ pub(super) fn load(shared: &Shared, index: usize, worker: &Worker) {
         }
         done = (child, version);
         if let Err(cause) = settle(shared, index, worker, child, &wanted, &mut held) {
-            shared.down(index, &cause);
-            worker.condemn(cause);
+            shared.condemn(index, worker, Some(child), cause);
         }
     }
 }
@@ -484,8 +579,9 @@ fn check(shared: &Shared, index: usize, worker: &Worker, number: u64, served: &S
         .iter()
         .map(|(sequence, _)| window(&models, sequence))
         .collect();
-    let found = match forward(shared, index, worker, &serves, None, &windows, &models) {
-        Ok(found) => found,
+    let turn = Turn::next(shared, index).ok_or("there is no such GPU")?;
+    let found = match forward(turn, worker, &serves, None, &windows, &models) {
+        Ok((found, _)) => found,
         Err(failure) => return Err(failure.of_self_check()),
     };
     let tolerance = shared.engine.gpu_precision.tolerance();
@@ -535,9 +631,9 @@ fn warm(
         let mut time = Duration::ZERO;
         // What is computed for the first time may have to be set up.
         for least in [None, Some(LONGEST)] {
-            let begun = Instant::now();
-            match forward(shared, index, worker, &serves, least, &windows, &models) {
-                Ok(_) => time = begun.elapsed(),
+            let turn = Turn::next(shared, index).ok_or("there is no such GPU")?;
+            match forward(turn, worker, &serves, least, &windows, &models) {
+                Ok((_, taken)) => time = taken,
                 // Then batches will be smaller.
                 Err(Failure::OutOfMemory) if count > 1 => return Ok(()),
                 Err(failure) => return Err(failure.of_self_check()),
@@ -557,6 +653,19 @@ impl Shared {
         match (state.gpus.get_mut(index), &model.source) {
             (Some(gpu), Some(source)) => with(gpu.paces.entry(source.trunk()).or_default()),
             _ => with(&mut Pace::default()),
+        }
+    }
+
+    /// This child of a GPU is of no use, for a reason that its supervisor cannot know: it is killed, and what it has comes back. Where
+    /// another call has found so before, or it is dead, its successor is left alone.
+    fn condemn(&self, index: usize, worker: &Worker, child: Option<u64>, cause: String) {
+        let is_there = lock(&self.state)
+            .gpus
+            .get(index)
+            .is_some_and(|gpu| Some(gpu.child) == child && gpu.phase == Phase::Up);
+        if is_there {
+            self.down(index, &cause);
+            worker.condemn(cause);
         }
     }
 
