@@ -1,6 +1,8 @@
 //! Which right words a list would take for names misspelt: `misspelt LIST.tsv... < WORDS`, a word and its language in a line, with a tab.
 //! Prints those words with what they would be read as, and the language: what has `=` in `packaging/terms/right.tsv`.
 
+#![allow(clippy::print_stdout)]
+
 use std::collections::HashMap;
 use std::io::{BufRead, stdin};
 

@@ -98,7 +98,8 @@ impl Pace {
             .enumerate()
             .filter(|(_, times)| !times.is_empty());
         let (_, times) = known.min_by_key(|(known, _)| known.abs_diff(size(cost)))?;
-        let times = times.iter().map(|(known, time)| time * cost / known);
+        // Small ones all take the same: what costs more is not expected to take longer.
+        let times = times.iter().map(|(known, time)| time * (cost / known).min(1.0));
         Duration::try_from_secs_f64(times.reduce(f64::min)?).ok()
     }
 
