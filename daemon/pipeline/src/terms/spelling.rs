@@ -15,6 +15,8 @@ use crate::languages::Languages;
 
 /// Letters of a word that may have a wrong one, at least: shorter words are too often other words.
 const LEAST: usize = 7;
+/// How many parts are looked through for one, about.
+const PARTS_TOGETHER: usize = 4;
 
 /// The words of the names of one language.
 #[derive(Debug, Default)]
@@ -27,11 +29,48 @@ pub(super) struct Spelling {
     ends: Vec<(u32, u32)>,
     /// Their numbers.
     numbers: HashMap<u64, u32>,
-    near: OnceLock<Vec<Near>>,
+    near: OnceLock<Near>,
 }
 
-/// What is left of a form without one of its letters, or all of it, by its hash; and the word that it is of.
-type Near = (u32, u32);
+/// What is left of each form without one of its letters, and all of it.
+#[derive(Debug)]
+pub(super) struct Near {
+    /// By their hashes, in order, the words that they are of.
+    parts: Vec<(u32, u32)>,
+    /// Where those are that have the same first bits of their hashes, by these bits; behind all, where they end.
+    starts: Vec<u32>,
+    /// How many bits of a hash are left behind these.
+    rest: u32,
+}
+
+impl Near {
+    fn new(mut parts: Vec<(u32, u32)>) -> Self {
+        parts.sort_unstable();
+        parts.dedup();
+        parts.shrink_to_fit();
+        let bits = (parts.len() / PARTS_TOGETHER).max(2).ilog2();
+        let rest = u32::BITS - bits;
+        let begins = |bits: u32| parts.partition_point(|(hash, _)| hash >> rest < bits);
+        // A list has fewer than 4 G of them.
+        let starts = (0..=1 << bits).map(|bits| u32::try_from(begins(bits)).unwrap_or(u32::MAX));
+        let starts = starts.collect();
+        Self { parts, starts, rest }
+    }
+
+    /// The words that have a part with this hash.
+    fn words(&self, hash: u32) -> impl Iterator<Item = u32> {
+        let at = usize::try_from(hash >> self.rest).ok();
+        let start = |at: Option<usize>| usize::try_from(*self.starts.get(at?)?).ok();
+        let range = start(at).zip(start(at.map(|at| at + 1)));
+        let together = range
+            .and_then(|(from, to)| self.parts.get(from..to))
+            .unwrap_or_default();
+        together
+            .iter()
+            .filter(move |(other, _)| *other == hash)
+            .map(|(_, word)| *word)
+    }
+}
 
 /// Whether a word, folded, is one that may have a wrong letter.
 pub(super) fn may_be_misspelt(word: &str) -> bool {
@@ -76,33 +115,24 @@ impl Spelling {
     ) -> impl Iterator<Item = (&'a str, u32)> {
         let near = self.near(language);
         forms(word, language).flat_map(move |own| {
-            let alike = left_out(own).flat_map(move |parts| {
-                let hash = hash(parts);
-                let from = near.partition_point(|(other, _)| *other < hash);
-                near.iter()
-                    .skip(from)
-                    .take_while(move |(other, _)| *other == hash)
-            });
-            alike.filter_map(move |(_, at)| {
-                self.word(*at)
+            let alike = left_out(own).flat_map(move |parts| near.words(hash(parts)));
+            alike.filter_map(move |at| {
+                self.word(at)
                     .filter(|(meant, _)| forms(meant, language).any(|meant| is_one_letter_off(own, meant)))
             })
         })
     }
 
     /// What is searched. It is made when it is first asked for, which takes some milliseconds.
-    pub(super) fn near(&self, language: Languages) -> &[Near] {
+    pub(super) fn near(&self, language: Languages) -> &Near {
         self.near.get_or_init(|| {
-            let mut near = Vec::new();
+            let mut all = Vec::new();
             for at in 0..u32::try_from(self.ends.len()).unwrap_or(u32::MAX) {
                 let word = self.word(at).map_or("", |(word, _)| word);
                 let parts = forms(word, language).flat_map(left_out);
-                near.extend(parts.map(|parts| (hash(parts), at)));
+                all.extend(parts.map(|parts| (hash(parts), at)));
             }
-            near.sort_unstable();
-            near.dedup();
-            near.shrink_to_fit();
-            near
+            Near::new(all)
         })
     }
 
@@ -119,12 +149,14 @@ impl Spelling {
 
     /// About what it takes in memory.
     pub(super) fn memory_bytes(&self) -> usize {
-        let near = self.near.get().map_or(0, Vec::capacity);
+        let near = self.near.get().map_or(0, |near| {
+            near.parts.capacity() * size_of::<(u32, u32)>() + near.starts.capacity() * size_of::<u32>()
+        });
         self.known.capacity() * size_of::<u64>()
             + self.words.capacity()
             + self.ends.capacity() * size_of::<(u32, u32)>()
             + self.numbers.capacity() * size_of::<(u64, u32)>()
-            + near * size_of::<Near>()
+            + near
     }
 }
 
