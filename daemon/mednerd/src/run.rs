@@ -231,7 +231,12 @@ pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
             .twice()
             .map(|twice| format!("; {twice}"))
             .unwrap_or_default();
-        format!("terms \"{}\": {} names, {finds}{twice}", named.name, terms.len())
+        let names = match terms.len() {
+            0 => "words that are right as they are".to_owned(),
+            1 => format!("1 name, {finds}"),
+            count => format!("{count} names, {finds}"),
+        };
+        format!("terms \"{}\": {names}{twice}", named.name)
     });
     let plugins = generation.plugins.iter().map(|plugin| {
         let signer = plugin.info().signed_by;
