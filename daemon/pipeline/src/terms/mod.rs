@@ -348,8 +348,8 @@ impl Terms {
             .map(|label| &*label.name)
     }
 
-    /// The same list, which also takes a word with one wrong letter for a word of its names, where there is one such word alone in all lists that
-    /// are searched, or several that are alike, and none of the lists has the word as it is. Words of less than seven letters must be right.
+    /// The same list, which also takes a word with one wrong letter for a word of its names, where none of the lists that are searched has the
+    /// word as it is; of several, for that which most names have. Words of less than seven letters must be right.
     #[must_use]
     pub fn tolerant(mut self) -> Self {
         self.tolerant = true;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::spelling::{is_one_letter_off, may_be_misspelt};
+use super::spelling::may_be_misspelt;
 use super::words::Words;
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
@@ -217,7 +217,7 @@ impl<'a> Search<'a> {
         self.words.respell(&meant);
     }
 
-    /// The word that one which no list has may be meant to be, where there is one.
+    /// The word that one which no list has is meant to be, where there is one.
     fn meant<'s>(&'s self, word: &'s str, spoken: Languages) -> Option<&'s str> {
         let sources = || {
             let sources = self.sources.iter();
@@ -228,15 +228,9 @@ impl<'a> Search<'a> {
         }
         let tolerant = sources().filter(|source| source.list.tolerant);
         let meant = tolerant.flat_map(|source| source.table.spelling.meant(word, source.language));
-        let mut meant: Vec<(&str, u32)> = meant.collect();
-        // The commonest first, and of equally common ones always the same.
-        meant.sort_by(|(one, names), (other, others)| (others, one).cmp(&(names, other)));
-        let (first, _) = *meant.first()?;
-        // Lists have ways to write a word, wrong ones among them, that are alike.
-        let mut others = meant.iter().filter(|(other, _)| *other != first);
-        others
-            .all(|(other, _)| is_one_letter_off(first, other))
-            .then_some(first)
+        // The commonest, and of equally common ones always the same.
+        let meant = meant.max_by(|(one, names), (other, others)| (names, other).cmp(&(others, one)));
+        meant.map(|(meant, _)| meant)
     }
 
     /// Whether the line of a word is in capitals.

@@ -13,7 +13,7 @@ use super::mix;
 use super::stems::stem;
 use crate::languages::Languages;
 
-/// Letters of a word that may have a wrong one, at least: shorter words are too often other words.
+/// Letters of a word that may be written with a wrong one, at least: shorter words are too often other words.
 const LEAST: usize = 7;
 /// How many parts are looked through for one, about.
 const PARTS_TOGETHER: usize = 4;
@@ -72,16 +72,16 @@ impl Near {
     }
 }
 
-/// Whether a word, folded, is one that may have a wrong letter.
+/// Whether a word, folded, may have a wrong letter, or one too few.
 pub(super) fn may_be_misspelt(word: &str) -> bool {
-    word.len() >= LEAST && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    word.len() + 1 >= LEAST && word.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 impl Spelling {
     /// Takes in a word, folded; whether others may be meant for it.
     pub(super) fn add(&mut self, word: &str, is_meant: bool, language: Languages) {
         self.known.insert(mix(0, stem(word, language)));
-        if !(is_meant && may_be_misspelt(word)) {
+        if !(is_meant && word.len() >= LEAST && may_be_misspelt(word)) {
             return;
         }
         // A list has fewer than 4 GB.
@@ -181,7 +181,7 @@ fn hash((before, behind): (&str, &str)) -> u32 {
 }
 
 /// Whether one letter within them makes one of two forms the other.
-pub(super) fn is_one_letter_off(one: &str, other: &str) -> bool {
+fn is_one_letter_off(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let is_within = one.first() == other.first() && one.last() == other.last();
     let same = one.iter().zip(other).take_while(|(a, b)| a == b).count();
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(spelling.meant("inflatoin", EN).count(), 0);
         assert_eq!(spelling.meant("strroke", EN).count(), 0);
         assert!(spelling.knows("inflation", EN) && spelling.knows("strokes", EN));
-        assert!(!may_be_misspelt("strike") && !may_be_misspelt("t1diabts") && may_be_misspelt("strikes"));
+        assert!(!may_be_misspelt("strik") && !may_be_misspelt("t1diabts") && may_be_misspelt("strikes"));
     }
 
     proptest! {
