@@ -18,6 +18,9 @@ const NEITHER: [&str; 8] = [
 /// Bytes from a mention to the boxes of its answer, at most.
 const REACH: usize = 48;
 
+/// Characters of a box behind its bracket, at most.
+const BOX: usize = 6;
+
 /// A group of boxes for yes and no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -96,7 +99,8 @@ fn parts(line: &str) -> Vec<(Part, usize, usize)> {
             "[" | "(" => {
                 let close = if folded == "[" { ']' } else { ')' };
                 let rest = line.get(word.end..).unwrap_or_default();
-                let inner = rest.split(close).next().filter(|inner| inner.len() < rest.len());
+                let closed = rest.char_indices().take(BOX).find(|(_, c)| *c == close);
+                let inner = closed.and_then(|(at, _)| rest.get(..at));
                 let ticked = match inner.map(str::trim) {
                     Some("" | "_") => false,
                     Some("x" | "X" | "\u{2713}" | "\u{2714}" | "\u{2717}" | "\u{2718}") => true,

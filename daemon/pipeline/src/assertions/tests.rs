@@ -181,6 +181,13 @@ fn every_entry_is_written_as_it_is_compared() {
     assert!(LEXICON.len() > 400);
 }
 
+/// It would take hours if it were not linear.
+#[test]
+fn brackets_that_nobody_closes_are_read() {
+    let text = format!("fever ja ( ) nein (x)\nfever ja {}", "([".repeat(1_000_000));
+    assert_eq!(said(&text, "fever"), "N");
+}
+
 proptest! {
     /// Whatever the text and the mentions, even those that overlap or that no word is in.
     #[test]
