@@ -108,7 +108,7 @@ pub(crate) const HISTORIES: [&str; 4] = [
 /// Where words begin that what follows is present, behind others.
 fn present(text: &str) -> Option<usize> {
     static STARTS: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
-        PRESENT
+        PRESENT_BEGINS
             .split(',')
             .map(|words| words.split_whitespace().collect())
             .collect()
@@ -141,7 +141,7 @@ fn present(text: &str) -> Option<usize> {
 /// The most words of those.
 const MOST_STARTING: usize = 4;
 /// How the present begins behind a history, folded.
-pub(crate) const PRESENT: &str = "presents with, now presents, presents today, presenting today, comes in with, here today for, here for,
+pub(crate) const PRESENT_BEGINS: &str = "presents with, now presents, presents today, presenting today, comes in with, here today for, here for,
     stellt sich vor, stellt sich nun, stellt sich jetzt, kommt wegen, kommt nun, kommt mit, jetzt vorstellung, aktuell vorstellung,
     consulte pour, se presente pour, se presente aux, adresse pour, adressee pour, vient pour, consulte ce jour, consulte aux,
     acude por, acude a urgencias, acude al servicio, acude refiriendo, consulta por, consulta hoy, ingresa por, acude hoy,

@@ -17,9 +17,8 @@ const NEITHER: [&str; 8] = [
 ];
 /// Bytes from a mention to the boxes of its answer, at most.
 const REACH: usize = 48;
-
 /// Characters of a box behind its bracket, at most.
-const BOX: usize = 6;
+const WITHIN_BOX: usize = 6;
 
 /// A group of boxes for yes and no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +98,7 @@ fn parts(line: &str) -> Vec<(Part, usize, usize)> {
             "[" | "(" => {
                 let close = if folded == "[" { ']' } else { ')' };
                 let rest = line.get(word.end..).unwrap_or_default();
-                let closed = rest.char_indices().take(BOX).find(|(_, c)| *c == close);
+                let closed = rest.char_indices().take(WITHIN_BOX).find(|(_, c)| *c == close);
                 let inner = closed.and_then(|(at, _)| rest.get(..at));
                 let ticked = match inner.map(str::trim) {
                     Some("" | "_") => false,

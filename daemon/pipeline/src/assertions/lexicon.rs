@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::Kind;
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
-use crate::sections::PRESENT;
+use crate::sections::PRESENT_BEGINS;
 
 /// What an entry does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +235,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Nothing, "sem alteracoes, nao so, sem dificuldade, gram negativo, se necessario, se possivel, nao controlada, nao controlado, sem melhora"),
 
     // Ends.
-    (ALL, Stop, PRESENT),
+    (ALL, Stop, PRESENT_BEGINS),
     (EN, Stop, "but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
     (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),
