@@ -428,6 +428,12 @@ impl Generation {
         Some((selected, lists))
     }
 
+    /// Whether short forms are what the text defines them as, for this model: as the configuration says of its base.
+    pub fn takes_short_forms(&self, entry: &Entry) -> bool {
+        let mut models = self.config.models.iter();
+        models.any(|model| model.short_forms && model.name == entry.base)
+    }
+
     /// What is allowed and probably not meant.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();

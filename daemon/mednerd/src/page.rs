@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::Kind;
+use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
     Assertion, Cover, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions, beside, merge,
@@ -41,6 +42,8 @@ pub struct Chosen {
     pub entry: Arc<Entry>,
     /// What it is asked for, where it is a zero-shot model.
     pub ask: Option<Ask>,
+    /// Whether short forms are what the text defines them as.
+    pub short_forms: bool,
 }
 
 /// What one model found, with its place among the page's models.
@@ -143,7 +146,7 @@ impl Page {
         }
     }
 
-    /// What the models found that is sure enough, and beside it what the lists have of the text.
+    /// What the models found that is sure enough, beside it what the lists have of the text, and the short forms of any of it.
     fn mentions(&self, found: Vec<Found>) -> Vec<Mention> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
@@ -170,7 +173,18 @@ impl Page {
             let task = self.models.len() + name.list;
             (score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
-        beside(&self.text, merge(models), names.collect())
+        let mentions = beside(&self.text, merge(models), names.collect());
+        with_short_forms(&self.text, mentions, |task| self.part(task))
+    }
+
+    /// What short forms have to do with what a model or list has found.
+    fn part(&self, task: usize) -> Part {
+        let list = || self.terms.get(task.checked_sub(self.models.len())?);
+        match self.models.get(task) {
+            Some(chosen) if chosen.short_forms => Part::Model,
+            None if list().is_some_and(|named| named.list.rule().short_forms) => Part::List,
+            _ => Part::None,
+        }
     }
 
     /// Whether a model was asked for labels.

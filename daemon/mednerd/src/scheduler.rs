@@ -533,7 +533,7 @@ impl Work {
         let begun = Instant::now();
         let mut groups: Vec<Group> = Vec::new();
         let all = &job.page.models;
-        for (index, Chosen { entry, ask }) in all.iter().enumerate() {
+        for (index, Chosen { entry, ask, .. }) in all.iter().enumerate() {
             let like = |group: &&mut Group| {
                 let first = group.models.first().and_then(|first| all.get(*first));
                 first.is_some_and(|first| first.entry.model.reads_like(&entry.model))
@@ -608,7 +608,7 @@ impl Work {
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
             for (place, &task) in group.models.iter().enumerate() {
-                let Some(Chosen { entry, ask }) = job.page.models.get(task) else {
+                let Some(Chosen { entry, ask, .. }) = job.page.models.get(task) else {
                     continue;
                 };
                 let units = self.units.iter().filter(|unit| unit.group == index);
@@ -682,6 +682,7 @@ mod tests {
                 models: vec![Chosen {
                     entry: Arc::clone(entry),
                     ask: None,
+                    short_forms: false,
                 }],
                 terms: Vec::new(),
                 threshold: None,

@@ -160,6 +160,8 @@ pub struct Rule {
     pub sure: f32,
     /// What models have of its labels needs this score, where the request names none.
     pub least: f32,
+    /// Whether short forms are what the text defines them as.
+    pub short_forms: bool,
 }
 
 /// A list under the name that requests use.
@@ -198,6 +200,7 @@ impl List {
             misspelt: share(wanted.misspelt_percent),
             sure: share(wanted.sure_percent),
             least: share(wanted.models_percent),
+            short_forms: wanted.short_forms,
         };
         let is_tolerant = wanted.misspelt_percent > 0;
         let mut before = known.into_iter().filter(|list| list.digest == digest).peekable();
@@ -503,6 +506,7 @@ mod tests {
             misspelt_percent: 0,
             sure_percent: 90,
             models_percent: 70,
+            short_forms: false,
             place: config::Place {
                 file: PathBuf::from("mednerd.toml"),
                 line: None,

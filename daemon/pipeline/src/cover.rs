@@ -23,6 +23,13 @@ impl Cover {
         let reach = before.checked_sub(1).and_then(|at| self.0.get(at));
         reach.is_some_and(|(_, reach)| last <= *reach)
     }
+
+    /// Whether one of them has some of what lies between `first` and `last`. In logarithmic time.
+    pub fn touches(&self, first: usize, last: usize) -> bool {
+        let before = self.0.partition_point(|(begin, _)| *begin < last);
+        let reach = before.checked_sub(1).and_then(|at| self.0.get(at));
+        reach.is_some_and(|(_, reach)| first < *reach)
+    }
 }
 
 #[cfg(test)]
@@ -33,14 +40,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_lies_in_one_of_them_is_covered(
+        fn what_one_of_them_has_is_covered_and_what_it_has_some_of_is_touched(
             stretches in proptest::collection::vec((0..30_usize, 0..10_usize), 0..8),
             (first, length) in (0..30_usize, 0..10_usize),
         ) {
             let stretches: Vec<_> = stretches.into_iter().map(|(begin, length)| (begin, begin + length)).collect();
             let last = first + length;
-            let expected = stretches.iter().any(|(begin, end)| *begin <= first && last <= *end);
-            prop_assert_eq!(Cover::new(stretches).covers(first, last), expected);
+            let covered = stretches.iter().any(|(begin, end)| *begin <= first && last <= *end);
+            let touched = stretches.iter().any(|(begin, end)| *begin < last && first < *end);
+            let cover = Cover::new(stretches);
+            prop_assert_eq!(cover.covers(first, last), covered);
+            prop_assert_eq!(cover.touches(first, last), touched);
         }
     }
 }

@@ -21,7 +21,8 @@
 //!      ──an engine, once per window──▶ scores ──stretches::of_stretches / of_words──▶ Candidates ──select──▶ Spans
 //! ```
 //!
-//! [`mod@terms`] finds the names of a list, and [`beside`] puts them beside what models have found.
+//! [`mod@terms`] finds the names of a list, and [`beside`] puts them beside what models have found. [`mod@short_forms`] adds the short
+//! forms that the text defines for any of it.
 //!
 //! Beside these, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
 //! of a mention: absent, uncertain, feared, past, somebody else's.
@@ -69,6 +70,7 @@ pub mod offsets;
 mod pieces;
 pub mod sections;
 mod sentences;
+pub mod short_forms;
 pub mod stretches;
 pub mod terms;
 #[cfg(test)]

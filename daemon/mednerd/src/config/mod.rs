@@ -330,6 +330,8 @@ pub struct Model {
     pub default: bool,
     /// What a zero-shot model looks for where a request does not say.
     pub labels: Vec<Label>,
+    /// Whether short forms are what the text defines them as, for it and its adapters.
+    pub short_forms: bool,
     /// `[[models.adapters]]`
     pub adapters: Vec<Adapter>,
     /// Where its table stands.
@@ -353,6 +355,8 @@ pub struct Terms {
     pub sure_percent: usize,
     /// What models have of its labels needs this score, in percent, where the request names none.
     pub models_percent: usize,
+    /// Whether short forms are what the text defines them as.
+    pub short_forms: bool,
     /// Where its table stands.
     pub place: Place,
 }
@@ -692,14 +696,16 @@ impl Plugin {
 
 impl Model {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
-        let mut adapters = Vec::new();
+        let (mut adapters, mut short_forms) = (Vec::new(), false);
         section.each_table("adapters", |section| adapters.extend(Adapter::read(section)));
+        section.boolean("short_forms", &mut short_forms);
         let adapter = Adapter::read(section)?;
         Some(Self {
             name: adapter.name,
             path: adapter.path,
             default: adapter.default,
             labels: adapter.labels,
+            short_forms,
             adapters,
             place: adapter.place,
         })
@@ -710,7 +716,7 @@ impl Terms {
     fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let (mut name, mut path, mut default) = (String::new(), PathBuf::new(), false);
         let (mut score_percent, mut misspelt_percent) = (80, 0);
-        let (mut sure_percent, mut models_percent) = (0, 0);
+        let (mut sure_percent, mut models_percent, mut short_forms) = (0, 0, false);
         let named = section.required("name", |section| section.name("name", &mut name));
         let placed = section.required("path", |section| section.path("path", &mut path));
         section.boolean("default", &mut default);
@@ -718,6 +724,7 @@ impl Terms {
         section.size("misspelt_percent", 0..=100, &mut misspelt_percent);
         section.size("sure_percent", 0..=100, &mut sure_percent);
         section.size("models_percent", 0..=100, &mut models_percent);
+        section.boolean("short_forms", &mut short_forms);
         let place = section.place();
         section.finish();
         (named && placed).then_some(Self {
@@ -728,6 +735,7 @@ impl Terms {
             misspelt_percent,
             sure_percent,
             models_percent,
+            short_forms,
             place,
         })
     }

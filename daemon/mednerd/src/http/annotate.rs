@@ -122,7 +122,13 @@ impl Plan {
         versions.precisions = generation.precisions(&models);
         versions.plugins = generation.bringers(&models);
         versions.plugins.extend(decode.as_ref().map(Decode::version));
-        let chosen = choose(models, request.labels, request.overlaps, request.threshold)?;
+        let chosen = choose(
+            generation,
+            models,
+            request.labels,
+            request.overlaps,
+            request.threshold,
+        )?;
         let link = Link::new(generation, request.link)?;
         let wished = request.deadline_ms.map(Duration::from_millis);
         let allowed = wished.unwrap_or(server.default_deadline).min(server.max_deadline);
@@ -265,6 +271,7 @@ impl Plan {
 
 /// The models with what each is asked for: the zero-shot ones for the request's labels, or else for their own.
 fn choose(
+    generation: &Generation,
     models: Vec<Arc<Entry>>,
     labels: Option<Vec<Label>>,
     overlaps: Option<Overlaps>,
@@ -294,8 +301,13 @@ fn choose(
         threshold.unwrap_or(zero_shot::THRESHOLD),
     );
     let chosen = models.into_iter().map(|entry| {
+        let short_forms = generation.takes_short_forms(&entry);
         let Some(model) = entry.model.zero_shot() else {
-            return Ok(Chosen { entry, ask: None });
+            return Ok(Chosen {
+                entry,
+                ask: None,
+                short_forms,
+            });
         };
         let wanted = labels.as_deref().unwrap_or(&entry.labels);
         if wanted.is_empty() {
@@ -308,6 +320,7 @@ fn choose(
         Ok(Chosen {
             ask: Some(ask),
             entry,
+            short_forms,
         })
     });
     chosen.collect()

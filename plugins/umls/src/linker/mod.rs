@@ -5,9 +5,9 @@
 //! document defines is looked up by its long form. Candidates have a total order: the same input gives the same
 //! answer, ties included.
 
-pub mod abbreviation;
 mod composite;
 mod confidence;
+mod definitions;
 pub(crate) mod groups;
 pub mod ranker;
 pub(crate) mod similarity;
@@ -27,8 +27,8 @@ use crate::index::inverted::Query;
 use crate::index::{Index, Link, Table};
 use crate::local::{Entry, Local};
 use crate::text::{self, Forms};
-use abbreviation::Definition;
 use confidence::{ESTABLISHED, Evidence, confidence};
+use definitions::{Definitions, initials_are};
 use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
@@ -450,7 +450,7 @@ struct Sieve<'a> {
 
 impl Sieve<'_> {
     fn document(&self, document: &Document<'_>, wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Found>>> {
-        let definitions = definitions(document);
+        let definitions = Definitions::of(document);
         let mut known: HashMap<String, Vec<Found>> = HashMap::new();
         let mut linked: Vec<Vec<Found>> = document
             .mentions
@@ -469,7 +469,7 @@ impl Sieve<'_> {
     fn mention(
         &self,
         mention: &Mention<'_>,
-        definitions: &[Definition],
+        definitions: &Definitions,
         known: &mut HashMap<String, Vec<Found>>,
     ) -> Vec<Found> {
         let text = mention.text.trim();
@@ -481,8 +481,8 @@ impl Sieve<'_> {
             known.insert(text.to_owned(), found.clone());
             found
         };
-        if let Some(definition) = definition(definitions, text, mention.begin) {
-            let mut expanded = lookup(&definition.long);
+        if let Some(long) = definitions.long_form(text, mention.begin) {
+            let mut expanded = lookup(long);
             mark_expanded(&mut expanded);
             let mut direct = lookup(text);
             if !expanded.is_empty() {
@@ -493,7 +493,7 @@ impl Sieve<'_> {
             }
             return merge(expanded, direct);
         }
-        let expanded = expand(text, definitions, mention.begin);
+        let expanded = definitions.expand(text, mention.begin);
         let direct = lookup(text);
         match expanded {
             // A name that is in the vocabulary as it stands needs no expansion.
@@ -510,13 +510,15 @@ impl Sieve<'_> {
     fn undefined(
         &self,
         document: &Document<'_>,
-        definitions: &[Definition],
+        definitions: &Definitions,
         linked: &mut [Vec<Found>],
         known: &mut HashMap<String, Vec<Found>>,
     ) {
         let is_open = |mention: &Mention<'_>| {
             text::is_acronym(mention.text)
-                && definition(definitions, mention.text.trim(), mention.begin).is_none()
+                && definitions
+                    .long_form(mention.text.trim(), mention.begin)
+                    .is_none()
         };
         if !document.mentions.iter().any(is_open) {
             return;
@@ -1077,46 +1079,6 @@ impl Sieve<'_> {
     }
 }
 
-/// The definitions in the document's text, and those that its mentions make: one right before the bracket that holds
-/// another is its long form, whatever their letters.
-fn definitions(document: &Document<'_>) -> Vec<Definition> {
-    let mut definitions = abbreviation::definitions(document.text);
-    for short in document
-        .mentions
-        .iter()
-        .filter(|mention| abbreviation::is_short_form(mention.text.trim()))
-    {
-        let before = document.text.get(..short.begin).unwrap_or_default().trim_end();
-        let Some(before) = before.strip_suffix(['(', '[']) else {
-            continue;
-        };
-        let end = before.trim_end().len();
-        let Some(long) = document
-            .mentions
-            .iter()
-            .find(|long| long.end == end && long.text.len() > short.text.len())
-        else {
-            continue;
-        };
-        let short = short.text.trim();
-        match definitions
-            .iter_mut()
-            .find(|definition| definition.at == before.len() && definition.short == short)
-        {
-            Some(definition) if long.text.ends_with(&definition.long) => {
-                definition.long = long.text.to_owned()
-            }
-            Some(_) => {}
-            None => definitions.push(Definition {
-                short: short.to_owned(),
-                long: long.text.to_owned(),
-                at: before.len(),
-            }),
-        }
-    }
-    definitions
-}
-
 /// The character trigrams of an exact form.
 fn trigrams(exact: &str) -> Vec<u32> {
     let mut trigrams = Vec::new();
@@ -1144,85 +1106,4 @@ fn merge(first: Vec<Found>, second: Vec<Found>) -> Vec<Found> {
     // Stable: the first list goes before the second where they are equal.
     merged.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     merged
-}
-
-/// The definition of a short form: the last one before `begin`, else the first one.
-fn definition<'a>(definitions: &'a [Definition], short: &str, begin: usize) -> Option<&'a Definition> {
-    let stem = abbreviation::without_plural(short);
-    let same = |definition: &&Definition| {
-        definition.short == short || abbreviation::without_plural(&definition.short) == stem
-    };
-    let mut all = definitions.iter().filter(same);
-    definitions
-        .iter()
-        .filter(same)
-        .rfind(|definition| definition.at < begin)
-        .or_else(|| all.next())
-}
-
-/// The text with its short forms written out, and without a short form that stands in brackets behind its long one;
-/// none where nothing changes.
-fn expand(text: &str, definitions: &[Definition], begin: usize) -> Option<String> {
-    let mut changed = false;
-    let mut words: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if word.starts_with(['(', '[']) && !words.is_empty() && definition(definitions, bare, begin).is_some()
-        {
-            changed = true;
-            continue;
-        }
-        if !definitions.is_empty() {
-            let expanded: Vec<String> = word
-                .split('-')
-                .map(|part| {
-                    match definition(
-                        definitions,
-                        part.trim_matches(|c: char| !c.is_alphanumeric()),
-                        begin,
-                    ) {
-                        Some(definition) if !text.contains(&definition.long) => definition.long.clone(),
-                        _ => part.to_owned(),
-                    }
-                })
-                .collect();
-            let whole =
-                definition(definitions, bare, begin).filter(|definition| !text.contains(&definition.long));
-            let expanded = whole.map_or_else(|| expanded.join("-"), |definition| definition.long.clone());
-            if expanded != word {
-                changed = true;
-                words.push(expanded);
-                continue;
-            }
-        }
-        words.push(word.to_owned());
-    }
-    changed.then(|| words.join(" "))
-}
-
-/// Whether the initials of `long`, small words left out or not, are the letters of `short`.
-fn initials_are(long: &str, short: &str) -> bool {
-    let letters: Vec<char> = abbreviation::without_plural(short.trim())
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect();
-    let words: Vec<&str> = long
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let initials = |words: &mut dyn Iterator<Item = &&str>| -> Vec<char> {
-        words
-            .filter_map(|word| word.chars().next())
-            .flat_map(char::to_lowercase)
-            .collect()
-    };
-    letters.len() >= 2
-        && words.len() >= 2
-        && (initials(&mut words.iter()) == letters
-            || initials(
-                &mut words
-                    .iter()
-                    .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
-            ) == letters)
 }

@@ -1,0 +1,127 @@
+//! What a document's short forms stand for: by its text, and by the places of its mentions.
+
+use std::collections::HashMap;
+
+use mednerd_abbreviations::{is_short_form, without_plural};
+
+use super::Document;
+
+/// The short forms that a document defines, by themselves without the ending of a plural.
+pub(super) struct Definitions(HashMap<String, Vec<Definition>>);
+
+struct Definition {
+    /// Where its short form stands, in bytes of the text.
+    at: usize,
+    long: String,
+}
+
+impl Definitions {
+    /// Those of the document's text, and those that its mentions make: one right before the bracket that holds another is
+    /// its long form, whatever their letters.
+    pub(super) fn of(document: &Document<'_>) -> Self {
+        let mut all: HashMap<String, Vec<Definition>> = HashMap::new();
+        for found in mednerd_abbreviations::definitions(document.text) {
+            let stem = without_plural(&document.text[found.short.clone()]).to_owned();
+            all.entry(stem).or_default().push(Definition {
+                at: found.short.start,
+                long: document.text[found.long].to_owned(),
+            });
+        }
+        let mut by_end: HashMap<usize, &str> = HashMap::new();
+        for mention in document.mentions {
+            by_end.entry(mention.end).or_insert(mention.text);
+        }
+        for mention in document.mentions {
+            let short = mention.text.trim();
+            let Some(head) = document.text.get(..mention.begin) else {
+                continue;
+            };
+            let long = head
+                .trim_end()
+                .strip_suffix(['(', '['])
+                .and_then(|head| by_end.get(&head.trim_end().len()));
+            let Some(long) = long.filter(|long| is_short_form(short) && long.len() > mention.text.len())
+            else {
+                continue;
+            };
+            let at = mention.begin + mention.text.len() - mention.text.trim_start().len();
+            let known = all.entry(without_plural(short).to_owned()).or_default();
+            match known.iter_mut().find(|definition| definition.at == at) {
+                Some(definition) if long.ends_with(&definition.long) => definition.long = (*long).to_owned(),
+                Some(_) => {}
+                None => known.push(Definition {
+                    at,
+                    long: (*long).to_owned(),
+                }),
+            }
+        }
+        for known in all.values_mut() {
+            known.sort_by_key(|definition| definition.at);
+        }
+        Self(all)
+    }
+
+    /// What a short form stands for at a place: by its last definition up to there, else by its first.
+    pub(super) fn long_form(&self, short: &str, begin: usize) -> Option<&str> {
+        let known = self.0.get(without_plural(short))?;
+        let before = known.partition_point(|definition| definition.at <= begin);
+        let definition = known.get(before.saturating_sub(1))?;
+        Some(&definition.long)
+    }
+
+    /// The text with its short forms of several letters written out, and without one that stands in brackets behind its long form;
+    /// none where nothing changes.
+    pub(super) fn expand(&self, text: &str, begin: usize) -> Option<String> {
+        let long_form = |word: &str| {
+            let short = word.trim_matches(|c: char| !c.is_alphanumeric());
+            self.long_form(short, begin)
+                .filter(|_| short.chars().nth(1).is_some())
+        };
+        let mut changed = false;
+        let mut words: Vec<String> = Vec::new();
+        for word in text.split_whitespace() {
+            if word.starts_with(['(', '[']) && !words.is_empty() && long_form(word).is_some() {
+                changed = true;
+                continue;
+            }
+            let elsewhere = |word: &str| long_form(word).filter(|long| !text.contains(*long));
+            let expanded = match elsewhere(word) {
+                Some(long) => long.to_owned(),
+                None => {
+                    let parts = word.split('-').map(|part| elsewhere(part).unwrap_or(part));
+                    parts.collect::<Vec<_>>().join("-")
+                }
+            };
+            changed |= expanded != word;
+            words.push(expanded);
+        }
+        changed.then(|| words.join(" "))
+    }
+}
+
+/// Whether the initials of `long`, small words left out or not, are the letters of `short`.
+pub(super) fn initials_are(long: &str, short: &str) -> bool {
+    let letters: Vec<char> = without_plural(short.trim())
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let words: Vec<&str> = long
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let initials = |words: &mut dyn Iterator<Item = &&str>| -> Vec<char> {
+        words
+            .filter_map(|word| word.chars().next())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    letters.len() >= 2
+        && words.len() >= 2
+        && (initials(&mut words.iter()) == letters
+            || initials(
+                &mut words
+                    .iter()
+                    .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
+            ) == letters)
+}
