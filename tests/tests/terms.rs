@@ -104,6 +104,94 @@ fn a_request_may_name_lists_alone_or_none_and_ask_for_a_score() {
 }
 
 #[test]
+fn what_a_model_is_sure_of_once_is_believed_throughout_the_text() {
+    let site = Site::new(&Config::default());
+    site.write("ward.tsv", "name\tlabel\nzorgblattin\tChemical\n");
+    let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\nmodels_percent = 80\n";
+    site.write("mednerd.toml", &(Config::default().toml() + list));
+    let daemon = site.start();
+    let chemicals = |text: &str, options: serde_json::Value| {
+        let mut request = json!({"text": text});
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(options.as_object().cloned().unwrap());
+        let entities = daemon.ask(&request).entities.into_iter();
+        let own = entities.filter(|entity| entity.label == "Chemical");
+        own.map(|entity| (entity.begin, entity.score)).collect::<Vec<_>>()
+    };
+    let (sure, unsure) = (
+        "Zolmetrine toxicity after zolmetrine 5 mg. zolmetrine: stop.",
+        "Zolmetrine toxicity.",
+    );
+    let found = chemicals(sure, json!({}));
+    let scores: Vec<bool> = found.iter().map(|(_, score)| *score >= 0.8).collect();
+    assert_eq!(scores, [false, true, false], "{found:?}");
+    assert_eq!(chemicals(unsure, json!({})), []);
+    assert_eq!(chemicals(unsure, json!({"threshold": 0.0})).len(), 1);
+    // A threshold of the request is for each.
+    assert_eq!(chemicals(sure, json!({"threshold": 0.8})), [found[1]]);
+}
+
+/// A text that defines short forms for what a list has, for what a model has, and for what neither has.
+const DEFINING: &str = "QZN? Known quiet zorgblatt node (QZN), on morbazine oxide (MBO) by quick ward knock (QWK). QZNs and MBO; QWK.";
+
+#[test]
+fn a_short_form_is_what_the_text_defines_it_as_where_that_is_wanted() {
+    let site = Site::new(&Config::default());
+    site.write(
+        "ward.tsv",
+        "name\tlabel\nquiet zorgblatt node\tDisease\nQWK\tTest\n",
+    );
+    let toml = |model: bool, list: bool| {
+        Config::default().toml()
+            + &format!("short_forms = {model}\n")
+            + "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\n"
+            + &format!("short_forms = {list}\n")
+    };
+    site.write("mednerd.toml", &toml(true, true));
+    let daemon = site.start();
+    let short = |answer: &AnnotateResponse, model: &str| {
+        let own = answer.entities.iter().filter(|entity| entity.model == model);
+        own.map(|entity| (entity.begin, entity.text.clone()))
+            .collect::<Vec<_>>()
+    };
+    let at = |words: &[(usize, &str)]| {
+        let of = words.iter().map(|(nth, words)| {
+            let (begin, _) = DEFINING.match_indices(words).nth(*nth).unwrap();
+            (begin as u64, (*words).to_owned())
+        });
+        of.collect::<Vec<_>>()
+    };
+    let answer = daemon.annotate(DEFINING);
+    // QWK is a test to the list, and what it is short for is nothing to anybody: it stands.
+    let listed = [
+        (0, "QZN"),
+        (0, "quiet zorgblatt node"),
+        (1, "QZN"),
+        (0, "QWK"),
+        (0, "QZNs"),
+        (1, "QWK"),
+    ];
+    assert_eq!(short(&answer, "ward"), at(&listed));
+    let found = [(0, "morbazine oxide"), (0, "MBO"), (1, "MBO")];
+    assert_eq!(short(&answer, "shipped"), at(&found));
+    let score = |text: &str| {
+        let mut own = answer.entities.iter().filter(|entity| entity.text == text);
+        own.next().map(|entity| (entity.score, entity.label.clone()))
+    };
+    assert_eq!(score("MBO"), score("morbazine oxide"));
+    assert_eq!(score("QZN"), score("quiet zorgblatt node"));
+
+    site.write("mednerd.toml", &toml(false, false));
+    let _: ReloadResponse = daemon.admin("POST", "/v1/reload").ok().decode();
+    let answer = daemon.annotate(DEFINING);
+    let listed = [(0, "quiet zorgblatt node"), (0, "QWK"), (1, "QWK")];
+    assert_eq!(short(&answer, "ward"), at(&listed));
+    assert!(!short(&answer, "shipped").contains(&at(&[(1, "MBO")])[0]));
+}
+
+#[test]
 fn a_reload_takes_what_has_changed_and_refuses_what_is_no_list() {
     let daemon = site().start();
     let reload = || daemon.admin("POST", "/v1/reload");

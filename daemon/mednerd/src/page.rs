@@ -2,6 +2,7 @@
 //! in the document as received.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
@@ -151,8 +152,10 @@ impl Page {
         let mut models = Vec::new();
         for (task, mut spans) in found {
             if !self.is_asked(task) {
-                retain_confident(&mut spans, self.threshold.unwrap_or(0.0));
-                spans.retain(|span| self.threshold.is_some() || self.is_sure(span));
+                match self.threshold {
+                    Some(threshold) => retain_confident(&mut spans, threshold),
+                    None => self.retain_sure(&mut spans),
+                }
             }
             models.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
@@ -190,6 +193,22 @@ impl Page {
     /// Whether a model was asked for labels.
     fn is_asked(&self, task: usize) -> bool {
         self.models.get(task).is_some_and(|chosen| chosen.ask.is_some())
+    }
+
+    /// Leaves out what the lists do not let stand of what a model has found. Words that are sure once are believed throughout the text.
+    fn retain_sure(&self, spans: &mut Vec<Span>) {
+        let words = |span: &Span| {
+            let words = self.text.get(span.begin..span.end).map(str::to_lowercase);
+            (Arc::clone(&span.label), words)
+        };
+        let sure: HashSet<_> = spans
+            .iter()
+            .filter(|span| self.is_sure(span))
+            .map(words)
+            .collect();
+        if sure.len() < spans.len() {
+            spans.retain(|span| sure.contains(&words(span)));
+        }
     }
 
     /// Whether the lists let something stand that a model has found.

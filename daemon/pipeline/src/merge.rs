@@ -100,7 +100,7 @@ impl Names {
 }
 
 /// Whether a span begins or ends within a word.
-fn cuts_a_word(text: &str, span: &Span) -> bool {
+pub(crate) fn cuts_a_word(text: &str, span: &Span) -> bool {
     let within = |at: usize| {
         let (before, behind) = text.split_at_checked(at).unwrap_or_default();
         let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);

@@ -8,7 +8,7 @@ use mednerd_abbreviations::{definitions, without_plural};
 
 use crate::cover::Cover;
 use crate::decode::Span;
-use crate::merge::{Mention, merge};
+use crate::merge::{Mention, cuts_a_word, merge};
 
 /// What short forms have to do with what a task has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Meaning {
 
 /// The mentions of all tasks, which are in the order of [`merge`], as the short forms that the text defines have it. Where a long form is a
 /// mention, its short forms are mentions of that label, score and task wherever they stand and nothing of that label was found; what was
-/// found for a short form alone, and not for its long one, is left out as [`Part`] says.
+/// found for a short form alone, and not for its long one, is left out as [`Part`] says, and so is what a model has of a part of its word.
 ///
 /// A mention is a long form where it ends with it and lacks one word in front at most. A short form of one letter, or without a capital
 /// letter, is left alone: "P" is phosphorus here and a probability there. In time linear in the text's length.
@@ -44,38 +44,42 @@ pub fn with_short_forms(text: &str, mentions: Vec<Mention>, part: impl Fn(usize)
     }
     let found = Found::new(&mentions);
     let mut stands = vec![true; mentions.len()];
-    let mut all = Vec::new();
-    for (begin, end, meaning) in short_forms(text, &meanings) {
-        let named = |span: &Span| found.touches(&span.label, &meaning.long);
-        for &at in found.at(begin, end) {
-            let Some(Mention { task, span }) = mentions.get(at) else {
-                continue;
-            };
-            let as_defined = match part(*task) {
+    for (short, meaning) in short_forms(text, &meanings) {
+        let first = mentions.partition_point(|mention| mention.span.begin < short.start);
+        let near = mentions.iter().zip(&mut stands).skip(first);
+        let near = near.take_while(|(mention, _)| mention.span.begin < short.end);
+        for (Mention { task, span }, stands) in near.filter(|(mention, _)| mention.span.end <= short.end) {
+            let whole = (span.begin, span.end) == (short.start, short.end);
+            let named = || found.has(&span.label, &meaning.long);
+            *stands = match part(*task) {
                 Part::None => true,
-                Part::List => named(span) || !found.any.touches(meaning.long.start, meaning.long.end),
-                Part::Model => named(span),
+                Part::List => !whole || named() || !found.any.touches(meaning.long.start, meaning.long.end),
+                Part::Model if whole => named(),
+                Part::Model => !cuts_a_word(text, span),
             };
-            if let Some(stands) = stands.get_mut(at) {
-                *stands = as_defined;
-            }
-        }
-        for long in meaning.mentions.iter().filter_map(|at| mentions.get(*at)) {
-            if !found.touches(&long.span.label, &(begin..end)) {
-                let span = Span {
-                    begin,
-                    end,
-                    ..long.span.clone()
-                };
-                all.push(Mention {
-                    task: long.task,
-                    span,
-                });
-            }
         }
     }
-    let mentions = mentions.into_iter().zip(stands);
-    all.extend(mentions.filter_map(|(mention, stands)| stands.then_some(mention)));
+    let standing = mentions.iter().zip(&stands).filter(|(_, stands)| **stands);
+    let mut all: Vec<Mention> = standing.map(|(mention, _)| mention.clone()).collect();
+    let found = Found::new(&all);
+    for (short, meaning) in short_forms(text, &meanings) {
+        let long = meaning.mentions.iter().filter_map(|at| mentions.get(*at));
+        all.extend(
+            long.filter(|long| !found.has(&long.span.label, &short))
+                .map(|long| {
+                    let (begin, end) = (short.start, short.end);
+                    let span = Span {
+                        begin,
+                        end,
+                        ..long.span.clone()
+                    };
+                    Mention {
+                        task: long.task,
+                        span,
+                    }
+                }),
+        );
+    }
     merge(all)
 }
 
@@ -120,7 +124,7 @@ fn is_long_form(text: &str, span: &Span, long: &Range<usize>) -> bool {
 fn short_forms<'a>(
     text: &'a str,
     meanings: &'a HashMap<&str, Vec<Meaning>>,
-) -> impl Iterator<Item = (usize, usize, &'a Meaning)> {
+) -> impl Iterator<Item = (Range<usize>, &'a Meaning)> {
     let lengths: BTreeSet<usize> = meanings.keys().map(|short| short.len()).collect();
     let mut within_a_word = false;
     let begins = text.char_indices().filter_map(move |(at, c)| {
@@ -133,7 +137,7 @@ fn short_forms<'a>(
             let known = meanings.get(short)?;
             let end = end_of_word(text, begin + length)?;
             let before = known.partition_point(|meaning| meaning.at <= begin);
-            Some((begin, end, known.get(before.saturating_sub(1))?))
+            Some((begin..end, known.get(before.saturating_sub(1))?))
         })
     })
 }
@@ -149,45 +153,31 @@ fn end_of_word(text: &str, end: usize) -> Option<usize> {
     }
 }
 
-/// Mentions by where they are.
+/// Where something was found: of each label, in small letters, and of any.
 struct Found {
-    places: HashMap<(usize, usize), Vec<usize>>,
     labels: HashMap<String, Cover>,
     any: Cover,
 }
 
 impl Found {
     fn new(mentions: &[Mention]) -> Self {
-        let mut places: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
         let mut labels: HashMap<String, Vec<(usize, usize)>> = HashMap::new();
-        for (at, Mention { span, .. }) in mentions.iter().enumerate() {
-            let stretch = (span.begin, span.end);
-            places.entry(stretch).or_default().push(at);
-            labels
-                .entry(span.label.to_ascii_lowercase())
-                .or_default()
-                .push(stretch);
+        for Mention { span, .. } in mentions {
+            let own = labels.entry(span.label.to_ascii_lowercase()).or_default();
+            own.push((span.begin, span.end));
         }
-        let covers = labels
-            .into_iter()
-            .map(|(label, stretches)| (label, Cover::new(stretches)));
+        let all = mentions
+            .iter()
+            .map(|mention| (mention.span.begin, mention.span.end));
+        let covers = labels.into_iter().map(|(label, own)| (label, Cover::new(own)));
         Self {
-            any: Cover::new(places.keys().copied()),
+            any: Cover::new(all),
             labels: covers.collect(),
-            places,
         }
     }
 
-    /// Those of exactly this stretch.
-    fn at(&self, begin: usize, end: usize) -> &[usize] {
-        self.places
-            .get(&(begin, end))
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    /// Whether one of this label, in whatever case it is written, has some of a stretch.
-    fn touches(&self, label: &str, stretch: &Range<usize>) -> bool {
+    /// Whether something of this label, in whatever case it is written, was found in a stretch or a part of it.
+    fn has(&self, label: &str, stretch: &Range<usize>) -> bool {
         let cover = self.labels.get(&label.to_ascii_lowercase());
         cover.is_some_and(|cover| cover.touches(stretch.start, stretch.end))
     }
@@ -309,8 +299,16 @@ mod tests {
             said(text, &[(0, "resonance", "Disease"), (1, "MRI", "disease")]).len(),
             2
         );
-        // What is more than the short form stands.
+        // What is more than the short form stands, and what a model has of a part of it does not.
         assert_eq!(said(text, &[(0, "(MRI", "Disease")]).len(), 1);
+        assert_eq!(said(text, &[(0, "MR", "Disease")]), []);
+        let long = (0, "magnetic resonance imaging", "Test");
+        let whole = [(0, "magnetic resonance imaging", 0), (28, "MRI", 0)];
+        assert_eq!(said(text, &[long, (0, "MR", "Test")]), whole);
+        assert_eq!(
+            said(text, &[long, (2, "MR", "Test")]),
+            [(0, "magnetic resonance imaging", 0), (28, "MR", 2)]
+        );
     }
 
     #[test]
@@ -340,13 +338,16 @@ mod tests {
             }).collect());
             let found = with_short_forms(&text, given.clone(), part);
             prop_assert_eq!(&merge(found.clone()), &found);
+            let known = meanings(&text, &given, &part);
             let is_short = |mention: &Mention| {
                 let short = without_plural(&text[mention.span.begin..mention.span.end]);
                 definitions(&text).iter().any(|one| without_plural(&text[one.short.clone()]) == short)
             };
             let differ = |all: &[Mention], others: &[Mention]| all.iter().filter(|one| !others.contains(one)).cloned().collect::<Vec<_>>();
             for gone in differ(&given, &found) {
-                prop_assert!(is_short(&gone) && part(gone.task) != Part::None);
+                let mut places = short_forms(&text, &known);
+                let within = places.any(|(short, _)| short.start <= gone.span.begin && gone.span.end <= short.end);
+                prop_assert!(within && part(gone.task) != Part::None);
             }
             for new in differ(&found, &given) {
                 prop_assert!(is_short(&new) && part(new.task) != Part::None);

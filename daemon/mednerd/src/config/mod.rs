@@ -1042,11 +1042,12 @@ mod tests {
 
     #[test]
     fn lists_of_names_have_a_score_and_no_model_s_name() {
-        let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nscore_percent = 95\nmisspelt_percent = 60\nsure_percent = 90\nmodels_percent = 70\n";
+        let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nscore_percent = 95\nmisspelt_percent = 60\nsure_percent = 90\nmodels_percent = 70\nshort_forms = true\n";
         let terms = load(&[("mednerd.toml", list)]).unwrap().terms;
         assert!(terms[0].path.ends_with("ward.tsv"));
         assert_eq!((terms[0].score_percent, terms[0].default), (95, false));
         assert_eq!((terms[0].models_percent, terms[0].sure_percent), (70, 90));
+        assert!(terms[0].short_forms);
         assert_eq!(terms[0].misspelt_percent, 60);
         let model = "[[models]]\nname = \"ward\"\npath = \"/a\"\n";
         let text = format!("{model}{list}[[terms]]\nscore_percent = 101\n");
