@@ -348,6 +348,7 @@ impl Sentence {
     fn hits(&self, languages: Languages, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut at = 0;
+        let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -358,6 +359,16 @@ impl Sentence {
                     roles: vec![Role::Stop],
                     languages,
                 });
+                continue;
+            }
+            if signed && let Some(role) = self.sign(at) {
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "-",
+                    roles: vec![role],
+                    languages,
+                });
+                at += 1;
                 continue;
             }
             let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
@@ -382,6 +393,29 @@ impl Sentence {
             hits.extend(hit);
         }
         hits
+    }
+
+    /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.
+    fn sign(&self, at: usize) -> Option<Role> {
+        if self.is_sign(at, "+") {
+            return Some(Role::Stop);
+        }
+        let reach = (at + 1..at + 5)
+            .take_while(|at| !matches!(self.word(*at), "," | ";" | ""))
+            .count();
+        self.is_sign(at, "-")
+            .then_some(Role::Cue(Kind::Negated, Some(reach), None))
+    }
+
+    /// Whether this sign stands right before a word, and apart from what is before it.
+    fn is_sign(&self, at: usize, sign: &str) -> bool {
+        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
+        let joined = self
+            .words
+            .get(at)
+            .zip(self.words.get(at + 1))
+            .is_some_and(|(own, next)| own.end == next.begin);
+        self.word(at) == sign && letter && joined && self.is_apart(at)
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
@@ -524,6 +558,7 @@ impl Sentence {
         let asked = self.asked(hit.words.start);
         let mut begin = hit.words.start.saturating_sub(asked + reach);
         let directly = hit.words.start.checked_sub(1);
+        let of_the_last = kind == Kind::Historical || hit.name.starts_with("which ");
         for before in hits.iter().take(number).rev() {
             let ends = before.roles.contains(&Role::Stop);
             if ends {
@@ -536,8 +571,8 @@ impl Sentence {
             match self.word(at) {
                 "/" => listed = true,
                 word if joins(OR, word, hit.languages) || joins(AND, word, hit.languages) => listed = true,
-                // "Acute kidney injury, resolved".
-                "," if listed || (kind == Kind::Historical && Some(at) == directly) => {}
+                // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
+                "," if listed || (of_the_last && Some(at) == directly) => {}
                 "," => return at + 1,
                 "." | ";" => return at + 1,
                 _ => {}
