@@ -632,6 +632,8 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start),
+            // "HIV (-), hepatitis (+)"
+            "(-)" => !self.ends(hit.words.end),
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
                 before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
