@@ -192,6 +192,18 @@ fn a_short_form_is_what_the_text_defines_it_as_where_that_is_wanted() {
 }
 
 #[test]
+fn lists_serve_without_any_model() {
+    let site = Site::new(&Config::without_models());
+    site.write("ward.tsv", LIST);
+    let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\n";
+    site.write("mednerd.toml", &(Config::without_models().toml() + list));
+    let daemon = site.start();
+    let answer = daemon.annotate(NOTE);
+    assert!(found(&answer).contains(&("flumph", "Disease", "ward", 1)));
+    assert_eq!(daemon.admin("GET", "/healthz").status, 200);
+}
+
+#[test]
 fn a_reload_takes_what_has_changed_and_refuses_what_is_no_list() {
     let daemon = site().start();
     let reload = || daemon.admin("POST", "/v1/reload");

@@ -87,11 +87,13 @@ impl Generation {
         if let (true, Some(previous)) = (readable, previous) {
             problems.extend(previous.config.needs_restart(&config));
         }
-        if config.models.is_empty() && (readable || config.whole && config.place("models").is_none()) {
+        let nothing = config.models.is_empty() && config.terms.is_empty();
+        let unread = |key| config.whole && config.place(key).is_none();
+        if nothing && (readable || (unread("models") && unread("terms"))) {
             problems.push(Problem {
                 place: None,
                 message: format!(
-                    "no model is configured; add a [[models]] table with name and path to {}",
+                    "no model is configured, and no list of names; add a [[models]] table with name and path to {}",
                     file.display()
                 ),
             });
