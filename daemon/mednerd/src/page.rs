@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
-use mednerd_pipeline::assertions::Kind;
+use mednerd_pipeline::assertions::{Kind, share};
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Assertion, Cover, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions, beside, merge,
-    retain_confident, section_at, sections,
+    Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions, beside,
+    definitions, merge, retain_confident, section_at, sections,
 };
 use sha2::{Digest, Sha256};
 
@@ -99,8 +99,8 @@ impl Page {
     /// Merges what the models found. What stands nowhere in the document as received, because a decoder added it, is
     /// left out.
     pub fn annotate(&self, found: Vec<Found>) -> Annotated {
-        let mut placed: Vec<(Mention, (usize, usize))> = self
-            .mentions(found)
+        let (mentions, definitions) = self.mentions(found);
+        let mut placed: Vec<(Mention, (usize, usize))> = mentions
             .into_iter()
             .filter_map(|mention| {
                 let (begin, end) = (mention.span.begin, mention.span.end);
@@ -124,7 +124,7 @@ impl Page {
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(told(&self.text, &spans))
+            .zip(told(&self.text, &definitions, &spans))
             .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
                 entity.assertions = said;
@@ -147,8 +147,9 @@ impl Page {
         }
     }
 
-    /// What the models found that is sure enough, beside it what the lists have of the text, and the short forms of any of it.
-    fn mentions(&self, found: Vec<Found>) -> Vec<Mention> {
+    /// What the models found that is sure enough, beside it what the lists have of the text, and the short forms of any of it; with what
+    /// the text defines.
+    fn mentions(&self, found: Vec<Found>) -> (Vec<Mention>, Vec<Definition>) {
         let mut models = Vec::new();
         for (task, mut spans) in found {
             if !self.is_asked(task) {
@@ -163,7 +164,10 @@ impl Page {
         let found = terms::find(&self.text, &lists);
         let hidden = Cover::new(found.hidden);
         // What a zero-shot model was asked for by the request is the client's.
-        models.retain(|Mention { task, span }| self.is_asked(*task) || !hidden.covers(span.begin, span.end));
+        let stands = |mention: &Mention| {
+            self.is_asked(mention.task) || !hidden.covers(mention.span.begin, mention.span.end)
+        };
+        models.retain(stands);
         let names = found.names.into_iter().filter_map(|name| {
             let rule = self.terms.get(name.list)?.list.rule();
             let score = if name.misspelt { rule.misspelt } else { rule.score };
@@ -177,7 +181,13 @@ impl Page {
             (score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
         let mentions = beside(&self.text, merge(models), names.collect());
-        with_short_forms(&self.text, mentions, |task| self.part(task))
+        if mentions.is_empty() {
+            return Default::default();
+        }
+        let definitions = definitions(&self.text);
+        let mut mentions = with_short_forms(&self.text, &definitions, mentions, |task| self.part(task));
+        mentions.retain(stands);
+        (mentions, definitions)
     }
 
     /// What short forms have to do with what a model or list has found.
@@ -206,9 +216,7 @@ impl Page {
             .filter(|span| self.is_sure(span))
             .map(words)
             .collect();
-        if sure.len() < spans.len() {
-            spans.retain(|span| sure.contains(&words(span)));
-        }
+        spans.retain(|span| sure.contains(&words(span)));
     }
 
     /// Whether the lists let something stand that a model has found.
@@ -256,12 +264,17 @@ impl Page {
 }
 
 /// What a text tells of these spans beside naming them: their sections, and what it says of them.
-fn told(text: &str, spans: &[(usize, usize)]) -> Vec<(Place, Vec<api::Assertion>)> {
+fn told(
+    text: &str,
+    definitions: &[Definition],
+    spans: &[(usize, usize)],
+) -> Vec<(Place, Vec<api::Assertion>)> {
     if spans.is_empty() {
         return Vec::new();
     }
     let sections = sections(text);
-    let said = assertions(text, &sections, spans).into_iter();
+    let mut said = assertions(text, &sections, spans);
+    share(definitions, spans, &mut said);
     let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
         let section = section_at(&sections, begin);
         let place = Place { begin, end, section };
@@ -299,7 +312,7 @@ mod tests {
             let begin = text.find(word).unwrap();
             (begin, begin + word.len())
         });
-        let told = told(text, &spans);
+        let told = told(text, &[], &spans);
         let found: Vec<_> = told
             .iter()
             .map(|(place, said)| (place.begin, place.section, said.len()))

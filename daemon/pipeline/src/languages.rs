@@ -40,7 +40,7 @@ const TELLING: [(Languages, &str); 7] = [
     ),
     (
         ES,
-        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere",
+        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere, ni, tiene, ha, han, fue, hay, muy, pero",
     ),
     (
         IT,

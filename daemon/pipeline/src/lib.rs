@@ -86,6 +86,7 @@ pub use cover::Cover;
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
+pub use mednerd_abbreviations::{Definition, definitions};
 pub use merge::{Mention, beside, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use sections::{Section, section_at, sections};

@@ -55,8 +55,12 @@ pub fn definitions(text: &str) -> Vec<Definition> {
 
 /// "long form (SF)", "long form (SF; reference)".
 fn behind(text: &str, open: usize, inner: &Range<usize>) -> Option<Definition> {
+    let mut short_forms = each_part(text, inner)
+        .filter(|part| is_short_form(&text[part.clone()]))
+        .peekable();
+    short_forms.peek()?;
     let phrase = phrase(text, open);
-    each_part(text, inner).find_map(|short| {
+    short_forms.find_map(|short| {
         let long = long_form(text, &text[short.clone()], phrase.clone())?;
         Some(Definition { short, long })
     })
@@ -73,7 +77,7 @@ fn within(text: &str, inner: &Range<usize>) -> Option<Definition> {
 
 /// "SF (long form)", "SF (long form; reference)".
 fn before(text: &str, open: usize, inner: &Range<usize>) -> Option<Definition> {
-    let end = text[..open].trim_end().len();
+    let end = before_gap(text, open);
     let border = |c: char| c.is_whitespace() || matches!(c, '(' | '[' | ',');
     let start = text[..end].trim_end_matches(|c| !border(c)).len();
     each_part(text, inner).find_map(|all| {
@@ -91,7 +95,7 @@ fn each_part(text: &str, inner: &Range<usize>) -> impl Iterator<Item = Range<usi
     let within = &text[inner.clone()];
     let mut marks = within.match_indices([',', ';', ':', '=']);
     // "Fru-2,6-P" has a comma of its own.
-    let mark = marks.find(|(at, mark)| within[at + mark.len()..].starts_with(' '));
+    let mark = marks.find(|(at, mark)| within[at + mark.len()..].starts_with(char::is_whitespace));
     let first = mark.map(|(at, _)| inner.start..inner.start + at);
     let parts = std::iter::once(inner.clone()).chain(first);
     parts.map(|part| trimmed(text, part))
@@ -125,6 +129,7 @@ fn inner(text: &str, begin: usize, left: char, right: char) -> Option<Range<usiz
 
 /// What stands before `end` in its sentence.
 fn phrase(text: &str, end: usize) -> Range<usize> {
+    let end = before_gap(text, end);
     let start = text.ceil_char_boundary(end.saturating_sub(MOST_BEFORE));
     let before = &text[start..end];
     let mut marks = before.rmatch_indices(['.', '!', '?', ';', '\n']);
@@ -143,6 +148,16 @@ fn phrase(text: &str, end: usize) -> Range<usize> {
     });
     let begin = border.map_or(start, |(at, mark)| start + at + mark.len());
     trimmed(text, begin..end)
+}
+
+/// Back over white space, with the end of one line at most.
+fn before_gap(text: &str, end: usize) -> usize {
+    let blank = [' ', '\t', '\r'];
+    let line = text[..end].trim_end_matches(blank);
+    line.strip_suffix('\n')
+        .unwrap_or(line)
+        .trim_end_matches(blank)
+        .len()
 }
 
 /// Whether a sentence goes on over the end of a line.

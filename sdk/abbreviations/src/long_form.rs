@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::short_form::{is_balanced, is_short_form, letters, without_plural};
+use crate::short_form::{folded, is_balanced, is_short_form, letters, without_plural};
 
 /// The most words of a phrase that are looked at, from its end.
 const MOST_WORDS: usize = 24;
@@ -142,7 +142,8 @@ impl Word {
 /// Whether a long form can be that of a short one, whatever their letters.
 fn is_likely(short: &str, long: &str) -> bool {
     const NEVER_FIRST: &[&str] = &[
-        "a", "an", "and", "by", "from", "in", "of", "the", "their", "to", "with",
+        "a", "an", "and", "by", "from", "in", "no", "not", "of", "the", "their", "to", "was", "were", "with",
+        "without",
     ];
     const NEVER: &[&str] = &["are", "had", "has", "is", "that", "was", "were", "when", "which"];
     let letters = letters(short).len();
@@ -154,7 +155,8 @@ fn is_likely(short: &str, long: &str) -> bool {
     long.chars().count() > short.chars().count()
         && words().count() <= (letters + 5).min(2 * letters + 1)
         && words().all(|word| is_balanced(word) && !NEVER.contains(&word))
-        && !NEVER_FIRST.contains(&first)
+        // "The Cancer Genome Atlas (TCGA)"
+        && (first == "The" || !NEVER_FIRST.contains(&first.to_lowercase().as_str()))
         && !long.split([' ', '-', '/', '(', ')']).any(|word| word == short)
         && !long.contains(';')
         && !long.contains(": ")
@@ -262,7 +264,7 @@ fn scattered(text: &str, wanted: &[char], phrase: &Range<usize>) -> Option<usize
             let (at, c) = before.char_indices().next_back()?;
             before = &before[..at];
             let begins = !before.ends_with(char::is_alphanumeric);
-            if letters(c.encode_utf8(&mut [0; 4])).first() == Some(letter) && (place > 0 || begins) {
+            if folded(c) == *letter && (place > 0 || begins) {
                 break;
             }
         }

@@ -24,7 +24,7 @@ pub fn is_short_form(text: &str) -> bool {
 /// Without the ending of a plural: "RCC" for "RCCs".
 pub fn without_plural(short: &str) -> &str {
     let stem = short.strip_suffix("'s").or_else(|| short.strip_suffix('s'));
-    stem.filter(|stem| stem.len() > 1 && stem.ends_with(char::is_uppercase))
+    stem.filter(|stem| stem.chars().nth(1).is_some() && stem.ends_with(char::is_uppercase))
         .unwrap_or(short)
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn letters(text: &str) -> Vec<char> {
     text.chars().filter(|c| c.is_alphanumeric()).map(folded).collect()
 }
 
-fn folded(c: char) -> char {
+pub(crate) fn folded(c: char) -> char {
     match c.to_lowercase().next().unwrap_or(c) {
         'à'..='å' => 'a',
         'ç' => 'c',

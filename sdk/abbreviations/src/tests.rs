@@ -89,7 +89,23 @@ fn definitions_are_found() {
             "NSCLC",
             "non–small cell lung cancer",
         ),
+        (
+            "The Cancer Genome Atlas (TCGA)",
+            "TCGA",
+            "The Cancer Genome Atlas",
+        ),
         // Over the end of a line.
+        (
+            "her chronic venous ulcers\r\n(CVU) on",
+            "CVU",
+            "chronic venous ulcers",
+        ),
+        ("CVU\n(chronic venous ulcer)", "CVU", "chronic venous ulcer"),
+        (
+            "chronic venous ulcers (CVU,\nboth sides)",
+            "CVU",
+            "chronic venous ulcers",
+        ),
         (
             "chronic obstructive\npulmonary disease (COPD)",
             "COPD",
@@ -111,6 +127,11 @@ fn what_is_no_definition_is_left_alone() {
         "of the (OT)",
         "finger pressure was recorded (FPR)",
         "Heart\n\nFailure (HF)",
+        "Heart failure\n\n(HF)",
+        "HF\n\n(heart failure)",
+        "Was heart failure (WHF)",
+        "no pain (NP)",
+        "",
         "Heart rate\nFailure (HRF)",
         "heart failure (HF",
         "DVT (DVT)",

@@ -48,6 +48,7 @@ fn read(documents: &str) -> Vec<(String, BTreeSet<(String, String)>)> {
     for line in documents.lines() {
         if line.trim().len() > 4 && line.trim().chars().all(|c| c.is_ascii_digit()) {
             all.push(Default::default());
+            continue;
         }
         let Some((text, gold)) = all.last_mut() else {
             continue;

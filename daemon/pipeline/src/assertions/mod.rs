@@ -9,14 +9,16 @@
 mod answers;
 mod lexicon;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+
+use mednerd_abbreviations::Definition;
 
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
 use lexicon::{AND, Entry, LEXICON, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
-use crate::languages::{Languages, languages};
+use crate::languages::{ES, Languages, PT, languages};
 use crate::sections::{HISTORIES, Section};
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
@@ -61,10 +63,29 @@ const DETERMINERS: [&str; 22] = [
     "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas",
     "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
 ];
+/// What is said to a colon goes on behind it: "no B symptoms: fever".
+const LEADING: [&str; 3] = ["following", "symptoms", "symptom"];
+/// What begins something new behind a comma, but in a list of what is feared: "fever, worsening pain".
+const MODIFIERS: [&str; 10] = [
+    "worsening",
+    "new",
+    "increased",
+    "severe",
+    "persistent",
+    "mild",
+    "moderate",
+    "decreased",
+    "acute",
+    "significant",
+];
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
+/// Mentions within each other that are looked through for what a word is in.
+const MOST_NESTED: usize = 4;
+/// The most words of a list that is denied behind it.
+const MOST_LISTED: usize = 48;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
 const WRAPPED: usize = 60;
 
@@ -153,6 +174,40 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
         }
     }
     found
+}
+
+/// Gives a short form and the long form that defines it, of which only one has something said of it, the same: of "no deep vein thrombosis
+/// (DVT)" both are absent. `mentions` and what was `found` of them are those of [`assertions`].
+pub fn share(definitions: &[Definition], mentions: &[(usize, usize)], found: &mut [Vec<Assertion>]) {
+    let mut by_end: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, (_, end)) in mentions.iter().enumerate() {
+        by_end.entry(*end).or_default().push(index);
+    }
+    let within = |part: &Range<usize>| -> Vec<usize> {
+        let own = by_end.get(&part.end).map(Vec::as_slice).unwrap_or_default();
+        let begins = |index: &usize| {
+            mentions
+                .get(*index)
+                .is_some_and(|(begin, _)| *begin >= part.start)
+        };
+        own.iter().copied().filter(begins).collect()
+    };
+    for Definition { short, long } in definitions {
+        let said = |part: &Range<usize>| {
+            let mut all = within(part).into_iter().filter_map(|index| found.get(index));
+            all.find(|said| !said.is_empty()).cloned()
+        };
+        let (from, to) = match (said(short), said(long)) {
+            (Some(said), None) => (said, long),
+            (None, Some(said)) => (said, short),
+            _ => continue,
+        };
+        for index in within(to) {
+            if let Some(place) = found.get_mut(index) {
+                place.clone_from(&from);
+            }
+        }
+    }
 }
 
 /// Where the next section begins or ends behind a byte.
@@ -348,7 +403,9 @@ impl Sentence {
     fn hits(&self, languages: Languages, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut at = 0;
-        let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"));
+        // A minus at the beginning may be a list's dash.
+        let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
+            && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -378,8 +435,11 @@ impl Sentence {
                 .find_map(|entry| {
                     let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
                     let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
-                    // Languages may share an entry.
+                    // Languages may share an entry. An Italian "if" is often in Spanish and Portuguese, and none.
                     roles.dedup();
+                    if entry.name == "se" && languages & (ES | PT) != 0 {
+                        roles.retain(|role| !matches!(role, Role::Cue(_, Some(usize::MAX), _)));
+                    }
                     let words = at..at + entry.words.len();
                     let fits = !roles.is_empty() && !inside(&words, mentions);
                     fits.then_some(Hit {
@@ -400,16 +460,17 @@ impl Sentence {
         if self.is_sign(at, "+") {
             return Some(Role::Stop);
         }
-        let reach = (at + 1..at + 5)
-            .take_while(|at| !matches!(self.word(*at), "," | ";" | ""))
-            .count();
-        self.is_sign(at, "-")
-            .then_some(Role::Cue(Kind::Negated, Some(reach), None))
+        self.is_sign(at, "-").then(|| {
+            let reach = (at + 1..at + 5).take_while(|at| !matches!(self.word(*at), "," | ";" | ""));
+            Role::Cue(Kind::Negated, Some(reach.count()), None)
+        })
     }
 
     /// Whether this sign stands right before a word, and apart from what is before it.
     fn is_sign(&self, at: usize, sign: &str) -> bool {
-        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
+        let next = self.word(at + 1);
+        // "+ve" is a word of its own.
+        let letter = next.starts_with(char::is_alphabetic) && next != "ve";
         let joined = self
             .words
             .get(at)
@@ -450,6 +511,15 @@ impl Sentence {
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
+                // "CT ruled out PE" and "PE on CT ruled out".
+                let (mut ahead, mut back) = (ahead, back);
+                if hit.name.contains("ruled out") && ahead.is_some() && back.is_some() {
+                    let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+                    let near = mentions
+                        .get(next)
+                        .is_some_and(|next| next.start < hit.words.end + MOST_NESTED);
+                    if near { back = None } else { ahead = None }
+                }
                 if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
                     let end = self.ahead(&hits, number, kind, reach);
                     let first = mentions.partition_point(|mention| mention.start < hit.words.start);
@@ -468,7 +538,7 @@ impl Sentence {
                     }
                 }
                 if let Some(reach) = back.filter(|_| self.may_look_back(hit)) {
-                    let begin = self.back(&hits, number, kind, reach);
+                    let begin = self.back(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
@@ -494,7 +564,10 @@ impl Sentence {
         for next in behind {
             let ends = next.roles.iter().any(|role| match *role {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
-                Role::Anew => self.is_anew(next.words.start),
+                Role::Anew => {
+                    self.is_anew(next.words.start)
+                        && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
+                }
                 // ", history of asthma", "fever, no cough".
                 Role::Cue(other, Some(_), _) => {
                     (other != kind
@@ -522,7 +595,8 @@ impl Sentence {
         let mut open = 0;
         for at in hit.words.end..end {
             match self.word(at) {
-                ":" if at > hit.words.end => return at,
+                // "Denies the following: fever"
+                ":" if at > hit.words.end && !LEADING.contains(&self.word(at - 1)) => return at,
                 "(" | "[" => open += 1,
                 ")" | "]" if open == 0 => return at,
                 ")" | "]" => open -= 1,
@@ -553,18 +627,30 @@ impl Sentence {
     }
 
     /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
-    fn back(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
+    fn back(
+        &self,
+        hits: &[Hit],
+        number: usize,
+        kind: Kind,
+        reach: usize,
+        mentions: &[Range<usize>],
+    ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let asked = self.asked(hit.words.start);
         let mut begin = hit.words.start.saturating_sub(asked + reach);
         let directly = hit.words.start.checked_sub(1);
         let of_the_last = kind == Kind::Historical || hit.name.starts_with("which ");
-        for before in hits.iter().take(number).rev() {
-            let ends = before.roles.contains(&Role::Stop);
-            if ends {
-                begin = begin.max(before.words.end);
-                break;
-            }
+        let stops = hits.iter().take(number).rev();
+        let floor = stops
+            .filter(|before| before.roles.contains(&Role::Stop))
+            .map(|before| before.words.end)
+            .next();
+        let floor = floor.unwrap_or(0);
+        begin = begin.max(floor);
+        if matches!(kind, Kind::Negated | Kind::Uncertain)
+            && let Some(list) = self.list_before(begin..hit.words.start, floor, mentions, hit.languages)
+        {
+            return list;
         }
         let mut listed = false;
         for at in (begin..hit.words.start - asked).rev() {
@@ -579,6 +665,43 @@ impl Sentence {
             }
         }
         begin
+    }
+
+    /// Where a list begins that is all that stands before a cue, "fever, chills and cough are denied", "oedema, ascites: none", and ends with a
+    /// mention within reach.
+    fn list_before(
+        &self,
+        reach: Range<usize>,
+        floor: usize,
+        mentions: &[Range<usize>],
+        languages: Languages,
+    ) -> Option<usize> {
+        let is_mention = |at: usize| {
+            let begun = mentions.partition_point(|mention| mention.start <= at);
+            let near = mentions
+                .get(..begun)
+                .unwrap_or_default()
+                .iter()
+                .rev()
+                .take(MOST_NESTED);
+            near.into_iter().any(|mention| mention.contains(&at))
+        };
+        let joint = |at: usize| joins(OR, self.word(at), languages) || joins(AND, self.word(at), languages);
+        let last = reach.clone().rev().find(|at| is_mention(*at))?;
+        let mut listed = reach
+            .end
+            .checked_sub(1)
+            .is_some_and(|before| self.word(before) == ":");
+        let mut begin = last;
+        for at in (floor..=last).rev().take(MOST_LISTED) {
+            if joint(at) {
+                listed = true;
+            } else if self.word(at) != "," && !is_mention(at) {
+                return None;
+            }
+            begin = at;
+        }
+        (listed && begin == floor).then_some(begin)
     }
 
     /// Whether a cue that looks both ways may look back: "no" behind a mention is said of it only behind a colon or a dash, and at the end
@@ -602,6 +725,26 @@ impl Sentence {
                     || self.asked(hit.words.start) > 0)
             }
             "n" => ends && self.asked(hit.words.start) > 0,
+            "denies" | "deny" => ends && self.before(hit.words.start, 1) == ":",
+            // Which way is told by where mentions are.
+            name if name.contains("ruled out") => true,
+            // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
+            "free" => {
+                let goes_on = matches!(
+                    next,
+                    "of" | "since"
+                        | "at"
+                        | "for"
+                        | "from"
+                        | "now"
+                        | "today"
+                        | "after"
+                        | "on"
+                        | "with"
+                        | "without"
+                );
+                (ends || goes_on) && self.before(hit.words.start, 1) != ":"
+            }
             _ => !ahead || ends,
         }
     }
@@ -634,6 +777,11 @@ impl Sentence {
             "?" => self.is_apart(hit.words.start),
             // "HIV (-), hepatitis (+)"
             "(-)" => !self.ends(hit.words.end),
+            // "Fever: denies, cough: yes"
+            "denies" | "deny" => before != ":" || !self.ends(hit.words.end),
+            // Of five centimetres across; "palpa-se", which is no "if".
+            "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
+            "se" => before != "-",
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
                 before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")

@@ -20,7 +20,7 @@ fn said(text: &str, mention: &str) -> String {
 
 #[test]
 fn what_a_sentence_says_of_a_mention() {
-    for (text, mention, expected) in [
+    let all = [
         ("No chest pain today.", "chest pain", "N"),
         ("He denies fever, chills, or night sweats.", "night sweats", "N"),
         ("No fever but productive cough.", "cough", ""),
@@ -111,6 +111,52 @@ fn what_a_sentence_says_of_a_mention() {
         ("No abnormalities to explain the pain.", "pain", ""),
         ("No memory of the seizure.", "seizure", ""),
         ("Without improvement in his pneumonia.", "pneumonia", ""),
+        ("Asthma: denies wheezing. Stable.", "Asthma", ""),
+        ("Asthma: denies wheezing. Stable.", "wheezing", "N"),
+        ("ROS: Denies fever, chills.", "chills", "N"),
+        ("PE was ruled out for now.", "PE", "N"),
+        ("PE on CT ruled out.", "PE", "N"),
+        ("Hypernatremia - free water flushes.", "Hypernatremia", ""),
+        ("Pancreatic cancer free margins.", "cancer", ""),
+        ("Pain free since Monday.", "Pain", "N"),
+        ("No prior imaging of his lung cancer.", "lung cancer", ""),
+        ("Ø 5 cm aneurysm.", "aneurysm", ""),
+        ("Unlikely to be admitted with asthma.", "asthma", ""),
+        ("Temp -fever; +ve asthma; non-smoker -COPD", "COPD", ""),
+        ("Child with epilepsy.", "epilepsy", ""),
+        ("His child with influenza.", "influenza", "F"),
+        ("Mother of two, admitted with appendicitis.", "appendicitis", ""),
+        (
+            "Palpa-se hepatomegalia. O doente queixa-se de dor na perna.",
+            "hepatomegalia",
+            "",
+        ),
+        (
+            "El paciente ingresa. Se detectó hipertensión, y la tos con fiebre.",
+            "hipertensión",
+            "",
+        ),
+        ("Volta se febre. O doente com dor, sem tosse.", "febre", "Y"),
+        (
+            "Torna se febbre. Il paziente è stato visto con la tosse.",
+            "febbre",
+            "Y",
+        ),
+        ("PE has not yet been excluded.", "PE", "U"),
+        ("Longembolie kan niet worden uitgesloten.", "Longembolie", "U"),
+        ("Eine Fraktur liegt nicht vor.", "Fraktur", "N"),
+        ("Denies the following: fever, cough or rash.", "rash", "N"),
+        ("Pertinent negatives: fever, chest pain.", "fever", "N"),
+        ("No worsening of heart failure.", "heart failure", ""),
+        (
+            "Keine Verschlechterung der Niereninsuffizienz.",
+            "Niereninsuffizienz",
+            "",
+        ),
+        ("No seizures since stroke.", "stroke", ""),
+        ("Does not deny chest pain.", "chest pain", ""),
+        ("Return to the ED for fever, worsening pain or rash.", "rash", "Y"),
+        ("History of stroke with residual aphasia.", "aphasia", ""),
         ("Comorbidities: COPD, gout", "gout", ""),
         ("Kein Fieber, keine Dyspnoe.", "Dyspnoe", "N"),
         ("V.a. Pneumonie rechts.", "Pneumonie", "U"),
@@ -121,9 +167,14 @@ fn what_a_sentence_says_of_a_mention() {
         ("Geen koorts, wel hoesten.", "hoesten", ""),
         ("Nega febre. Sem dispneia.", "dispneia", "N"),
         ("Lungs clear\nno wheeze\nankle oedema", "oedema", ""),
-    ] {
-        assert_eq!(said(text, mention), expected, "{mention:?} in {text:?}");
-    }
+    ];
+    let wrong = all
+        .iter()
+        .filter(|(text, mention, expected)| said(text, mention) != *expected);
+    let wrong: Vec<_> = wrong
+        .map(|(text, mention, expected)| (text, mention, expected, said(text, mention)))
+        .collect();
+    assert_eq!(wrong, []);
 }
 
 #[test]
@@ -259,4 +310,69 @@ proptest! {
         turned.reverse();
         prop_assert_eq!(turned, found);
     }
+}
+
+#[test]
+fn what_is_listed_before_a_cue_is_all_denied() {
+    let said = |text: &str, words: &[&str]| -> Vec<usize> {
+        let places: Vec<(usize, usize)> = words
+            .iter()
+            .map(|word| {
+                let begin = text.find(word).expect("the mention");
+                (begin, begin + word.len())
+            })
+            .collect();
+        let found = assertions(text, &sections(text), &places);
+        found.iter().map(Vec::len).collect()
+    };
+    for (text, words, expected) in [
+        (
+            "Fever, chills, cough and dyspnea are denied.",
+            &["Fever", "chills", "cough", "dyspnea"][..],
+            &[1, 1, 1, 1][..],
+        ),
+        (
+            "PE, ACS and pneumonia have been ruled out.",
+            &["PE", "ACS", "pneumonia"],
+            &[1, 1, 1],
+        ),
+        (
+            "Oedema, ascites, jaundice: absent.",
+            &["Oedema", "ascites", "jaundice"],
+            &[1, 1, 1],
+        ),
+        (
+            "Fieber, Husten und Dyspnoe werden verneint.",
+            &["Fieber", "Husten", "Dyspnoe"],
+            &[1, 1, 1],
+        ),
+        // Not all that stands before it is a list.
+        (
+            "Asthma on salbutamol, chills and cough are denied.",
+            &["Asthma", "cough"],
+            &[0, 1],
+        ),
+        ("Asthma, edema absent.", &["Asthma", "edema"], &[0, 1]),
+    ] {
+        assert_eq!(said(text, words), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_short_form_is_said_what_its_long_form_is() {
+    let text = "No deep vein thrombosis (DVT). PE (pulmonary embolism).";
+    let places: Vec<(usize, usize)> = ["deep vein thrombosis", "DVT", "PE", "pulmonary embolism"]
+        .map(|words| {
+            text.find(words)
+                .map(|begin| (begin, begin + words.len()))
+                .expect("the mention")
+        })
+        .to_vec();
+    let mut found = assertions(text, &sections(text), &places);
+    share(&mednerd_abbreviations::definitions(text), &places, &mut found);
+    let kinds: Vec<Vec<Kind>> = found
+        .iter()
+        .map(|said| said.iter().map(|one| one.kind).collect())
+        .collect();
+    assert_eq!(kinds, [vec![Kind::Negated], vec![Kind::Negated], vec![], vec![]]);
 }

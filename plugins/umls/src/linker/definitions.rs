@@ -1,35 +1,32 @@
 //! What a document's short forms stand for: by its text, and by the places of its mentions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mednerd_abbreviations::{is_short_form, without_plural};
 
 use super::Document;
 
-/// The short forms that a document defines, by themselves without the ending of a plural.
-pub(super) struct Definitions(HashMap<String, Vec<Definition>>);
-
-struct Definition {
-    /// Where its short form stands, in bytes of the text.
-    at: usize,
-    long: String,
-}
+/// The short forms that a document defines, by themselves without the ending of a plural: of each by the byte where it stands what it
+/// stands for.
+pub(super) struct Definitions(HashMap<String, BTreeMap<usize, String>>);
 
 impl Definitions {
     /// Those of the document's text, and those that its mentions make: one right before the bracket that holds another is
     /// its long form, whatever their letters.
     pub(super) fn of(document: &Document<'_>) -> Self {
-        let mut all: HashMap<String, Vec<Definition>> = HashMap::new();
+        let mut all: HashMap<String, BTreeMap<usize, String>> = HashMap::new();
         for found in mednerd_abbreviations::definitions(document.text) {
             let stem = without_plural(&document.text[found.short.clone()]).to_owned();
-            all.entry(stem).or_default().push(Definition {
-                at: found.short.start,
-                long: document.text[found.long].to_owned(),
-            });
+            let long = document.text[found.long].to_owned();
+            all.entry(stem).or_default().insert(found.short.start, long);
         }
+        // The longest of those that end at a place.
         let mut by_end: HashMap<usize, &str> = HashMap::new();
         for mention in document.mentions {
-            by_end.entry(mention.end).or_insert(mention.text);
+            let known = by_end.entry(mention.end).or_insert(mention.text);
+            if known.len() < mention.text.len() {
+                *known = mention.text;
+            }
         }
         for mention in document.mentions {
             let short = mention.text.trim();
@@ -46,17 +43,10 @@ impl Definitions {
             };
             let at = mention.begin + mention.text.len() - mention.text.trim_start().len();
             let known = all.entry(without_plural(short).to_owned()).or_default();
-            match known.iter_mut().find(|definition| definition.at == at) {
-                Some(definition) if long.ends_with(&definition.long) => definition.long = (*long).to_owned(),
-                Some(_) => {}
-                None => known.push(Definition {
-                    at,
-                    long: (*long).to_owned(),
-                }),
+            let definition = known.entry(at).or_default();
+            if long.ends_with(definition.as_str()) {
+                *definition = (*long).to_owned();
             }
-        }
-        for known in all.values_mut() {
-            known.sort_by_key(|definition| definition.at);
         }
         Self(all)
     }
@@ -64,9 +54,9 @@ impl Definitions {
     /// What a short form stands for at a place: by its last definition up to there, else by its first.
     pub(super) fn long_form(&self, short: &str, begin: usize) -> Option<&str> {
         let known = self.0.get(without_plural(short))?;
-        let before = known.partition_point(|definition| definition.at <= begin);
-        let definition = known.get(before.saturating_sub(1))?;
-        Some(&definition.long)
+        let before = known.range(..=begin).next_back();
+        let (_, long) = before.or_else(|| known.first_key_value())?;
+        Some(long)
     }
 
     /// The text with its short forms of several letters written out, and without one that stands in brackets behind its long form;
