@@ -134,14 +134,14 @@ fn what_a_model_is_sure_of_once_is_believed_throughout_the_text() {
 }
 
 /// A text that defines short forms for what a list has, for what a model has, and for what neither has.
-const DEFINING: &str = "QZN? Known quiet zorgblatt node (QZN), on morbazine oxide (MBO) by quick ward knock (QWK). QZNs and MBO; QWK.";
+const DEFINING: &str = "QZN? Known quiet zorgblatt node (QZN), on morbazine oxide (MBO) by quick ward knock (QWK). QZNs and MBO; QWK. Old zorgblatt (OZB).";
 
 #[test]
 fn a_short_form_is_what_the_text_defines_it_as_where_that_is_wanted() {
     let site = Site::new(&Config::default());
     site.write(
         "ward.tsv",
-        "name\tlabel\nquiet zorgblatt node\tDisease\nQWK\tTest\n",
+        "name\tlabel\nquiet zorgblatt node\tDisease\nQWK\tTest\nold zorgblatt\tDisease\nOZB\t-\n",
     );
     let toml = |model: bool, list: bool| {
         Config::default().toml()
@@ -172,6 +172,8 @@ fn a_short_form_is_what_the_text_defines_it_as_where_that_is_wanted() {
         (0, "QWK"),
         (0, "QZNs"),
         (1, "QWK"),
+        // What a list hides is hidden in every way.
+        (0, "Old zorgblatt"),
     ];
     assert_eq!(short(&answer, "ward"), at(&listed));
     let found = [(0, "morbazine oxide"), (0, "MBO"), (1, "MBO")];
@@ -186,7 +188,12 @@ fn a_short_form_is_what_the_text_defines_it_as_where_that_is_wanted() {
     site.write("mednerd.toml", &toml(false, false));
     let _: ReloadResponse = daemon.admin("POST", "/v1/reload").ok().decode();
     let answer = daemon.annotate(DEFINING);
-    let listed = [(0, "quiet zorgblatt node"), (0, "QWK"), (1, "QWK")];
+    let listed = [
+        (0, "quiet zorgblatt node"),
+        (0, "QWK"),
+        (1, "QWK"),
+        (0, "Old zorgblatt"),
+    ];
     assert_eq!(short(&answer, "ward"), at(&listed));
     assert!(!short(&answer, "shipped").contains(&at(&[(1, "MBO")])[0]));
 }

@@ -86,7 +86,7 @@ pub fn sections(text: &str) -> Vec<Section> {
         let name = mark.name?;
         let content = text
             .get(mark.heading.end..end)
-            .filter(|_| HISTORIES.contains(&name));
+            .filter(|_| HISTORIES.contains(&name) || name == "family history");
         let present = content.and_then(present).map(|at| mark.heading.end + at);
         Some(Section {
             heading: mark.heading,
@@ -141,7 +141,7 @@ fn present(text: &str) -> Option<usize> {
 /// The most words of those.
 const MOST_STARTING: usize = 4;
 /// How the present begins behind a history, folded.
-pub(crate) const PRESENT_BEGINS: &str = "presents with, now presents, presents today, presenting today, comes in with, here today for, here for,
+pub(crate) const PRESENT_BEGINS: &str = "presents with, now presents, presents today, seen in ed, seen in the ed, seen today, presenting today, comes in with, here today for, here for,
     stellt sich vor, stellt sich nun, stellt sich jetzt, kommt wegen, kommt nun, kommt mit, jetzt vorstellung, aktuell vorstellung,
     consulte pour, se presente pour, se presente aux, adresse pour, adressee pour, vient pour, consulte ce jour, consulte aux,
     acude por, acude a urgencias, acude al servicio, acude refiriendo, consulta por, consulta hoy, ingresa por, acude hoy,
@@ -415,7 +415,9 @@ const HEADINGS: &[(&str, &str)] = &[
         motivo del ricovero, motivo di ricovero, motivo della visita, motivo dell accesso,
         reden van komst, reden van opname, reden opname, hoofdklacht, klachten"),
     ("history of present illness", "history of present illness, hpi, history of presenting complaint, hpc, hopc,
-        history of presenting illness, present illness, interval history, interval,
+        history of presenting illness, present illness, interval history, interval, current complaints, current symptoms, presenting symptoms,
+        presentation, aktuelle beschwerden, aktuelle symptome, jetzige beschwerden, symptomes actuels, plaintes actuelles, sintomas actuales,
+        sintomi attuali, huidige klachten, actuele klachten, sintomas atuais, queixas atuais,
         anamnese, aktuelle anamnese, jetzige anamnese, krankheitsanamnese, jetziges leiden,
         histoire de la maladie, histoire de la maladie actuelle, hdm, enfermedad actual, ea, historia actual,
         historia de la enfermedad actual, anamnesi patologica prossima, anamnesi prossima,
