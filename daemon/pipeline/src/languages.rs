@@ -36,7 +36,7 @@ const TELLING: [(Languages, &str); 7] = [
     ),
     (
         FR,
-        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou",
+        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou, de, ni, ans, ne, qui, ce, sont, ete, ses, cas",
     ),
     (
         ES,

@@ -107,11 +107,18 @@ pub(crate) const HISTORIES: [&str; 4] = [
 
 /// Where words begin that what follows is present, behind others.
 fn present(text: &str) -> Option<usize> {
-    static STARTS: LazyLock<Vec<Vec<&str>>> = LazyLock::new(|| {
-        PRESENT_BEGINS
-            .split(',')
-            .map(|words| words.split_whitespace().collect())
-            .collect()
+    static STARTS: LazyLock<Vec<(Vec<&str>, bool)>> = LazyLock::new(|| {
+        let all = [
+            (PRESENT_BEGINS, false),
+            (PRESENT_TELLS, false),
+            (PRESENT_OPENS, true),
+        ]
+        .into_iter();
+        all.flat_map(|(list, opens)| {
+            list.split(',')
+                .map(move |words| (words.split_whitespace().collect(), opens))
+        })
+        .collect()
     });
     let mut window: Vec<(usize, String)> = Vec::new();
     for word in words(text) {
@@ -121,7 +128,7 @@ fn present(text: &str) -> Option<usize> {
             window.remove(0);
         }
         window.push((word.begin, own));
-        for words in STARTS.iter() {
+        for (words, opens) in STARTS.iter() {
             let Some(from) = window.len().checked_sub(words.len()) else {
                 continue;
             };
@@ -129,7 +136,10 @@ fn present(text: &str) -> Option<usize> {
             if behind.iter().zip(words).all(|((_, own), word)| own == word) {
                 let begin = behind.first().map_or(0, |(begin, _)| *begin);
                 let before = text.get(..begin).unwrap_or_default();
-                if before.contains(char::is_alphanumeric) {
+                let opening = before
+                    .trim_end_matches([' ', '\t'])
+                    .ends_with(['.', '!', '?', '\n']);
+                if before.contains(char::is_alphanumeric) && (opening || !opens) {
                     return Some(begin);
                 }
             }
@@ -148,6 +158,13 @@ pub(crate) const PRESENT_BEGINS: &str = "presents with, now presents, presents t
     giunge per, giunge in, accede per, accede in, si presenta per, si presenta in, viene per,
     komt met, komt nu, komt wegens, komt i, presenteert zich, meldt zich,
     recorre ao, recorreu ao, recorre por, vem por, recorre a, da entrada por";
+
+/// And how it goes on, where a negation would not end: "no longer complains of".
+const PRESENT_TELLS: &str =
+    "was admitted with, admitted with, complains of, now has, today has, currently has";
+/// How it begins at the beginning of a sentence.
+const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
+    heute, aktuell, vandaag, momenteel, hoje, atualmente";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
@@ -422,7 +439,7 @@ const HEADINGS: &[(&str, &str)] = &[
         histoire de la maladie, histoire de la maladie actuelle, hdm, enfermedad actual, ea, historia actual,
         historia de la enfermedad actual, anamnesi patologica prossima, anamnesi prossima,
         huidige ziektegeschiedenis, historia da doenca atual, hda, historia da molestia atual, hma"),
-    ("past medical history", "past medical history, pmh, pmhx, past medical hx, past med hx, past history, medical history,
+    ("past medical history", "personal history, past personal history, past medical history, pmh, pmhx, past medical hx, past med hx, past history, medical history,
         previous medical history, comorbidities, co morbidities, background, background history,
         vorerkrankungen, relevante vorerkrankungen, begleiterkrankungen, eigenanamnese, vorgeschichte, medizinische vorgeschichte,
         antecedents, antecedents medicaux, antecedents personnels, antecedents medicaux et chirurgicaux, atcd, atcds, comorbidites,

@@ -568,6 +568,13 @@ impl Sentence {
                     self.is_anew(next.words.start)
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
+                // "Absence of fever does not exclude endocarditis."
+                Role::Cue(Kind::Uncertain, Some(_), _)
+                    if kind == Kind::Negated
+                        && (next.name.ends_with("exclude") || next.name.ends_with("rule out")) =>
+                {
+                    true
+                }
                 // ", history of asthma", "fever, no cough".
                 Role::Cue(other, Some(_), _) => {
                     (other != kind
