@@ -63,8 +63,37 @@ const DETERMINERS: [&str; 22] = [
     "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas",
     "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
 ];
+/// How lines of a list begin.
+const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
+/// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
+const HEADING: [&str; 16] = [
+    "denies",
+    "denied",
+    "denying",
+    "negatives",
+    "negative",
+    "no",
+    "absent",
+    "if",
+    "verneint",
+    "nie",
+    "niega",
+    "nega",
+    "ontkent",
+    "falls",
+    "si",
+    "se",
+];
+const MOST_HEADING: usize = 7;
 /// What is said to a colon goes on behind it: "no B symptoms: fever".
-const LEADING: [&str; 3] = ["following", "symptoms", "symptom"];
+const LEADING: [&str; 6] = [
+    "following",
+    "symptoms",
+    "symptom",
+    "have",
+    "experience",
+    "develop",
+];
 /// What begins something new behind a comma, but in a list of what is feared: "fever, worsening pain".
 const MODIFIERS: [&str; 10] = [
     "worsening",
@@ -367,6 +396,9 @@ impl Sentence {
             return true;
         }
         let own = text.get(next.range()).unwrap_or_default();
+        if BULLETS.contains(&own) && gap.matches('\n').count() == 1 && self.heads_a_list() {
+            return true;
+        }
         match between(text, last.end, next.begin) {
             Break::Sentence if self.before(self.words.len(), 1) == "?" => is_answer(own),
             Break::Paragraph | Break::Sentence => false,
@@ -390,6 +422,15 @@ impl Sentence {
             // Columns.
             _ => !gap.contains('\t') && !gap.contains("   "),
         }
+    }
+
+    /// Whether it began with a few words of denial or of fear and a colon, behind which the lines of a list stand.
+    fn heads_a_list(&self) -> bool {
+        let colon = (1..=MOST_HEADING).find(|at| self.word(*at) == ":");
+        colon.is_some_and(|colon| {
+            let listed = matches!(self.word(colon + 1), word if word.is_empty() || BULLETS.contains(&word));
+            listed && (0..colon).any(|at| HEADING.contains(&self.word(at)))
+        })
     }
 
     /// The words of a mention.
