@@ -87,6 +87,8 @@ pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages
     list.iter().any(is)
 }
 
+/// Some entries are read by name as well, in `mod.rs`: what begins with "which" may stand behind a comma, what has "ruled out" looks to whichever
+/// side has mentions, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
     // Absent.
