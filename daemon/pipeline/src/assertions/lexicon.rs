@@ -13,6 +13,8 @@ use crate::sections::PRESENT_BEGINS;
 pub(super) enum Role {
     /// Says something of mentions behind it and before it, each so many words away at most.
     Cue(Kind, Option<usize>, Option<usize>),
+    /// Says it of mentions behind it where one is near there, and else of those before it: "CT ruled out PE", "PE on CT ruled out".
+    Either(Kind),
     /// Looks like a cue and is none: "gram negative".
     Nothing,
     /// What was said ends here.
@@ -31,13 +33,13 @@ pub(super) struct Entry {
 }
 
 /// To the end of the sentence.
-const FAR: Option<usize> = Some(usize::MAX);
-const NEAR: Option<usize> = Some(4);
+pub(super) const FAR: Option<usize> = Some(usize::MAX);
+pub(super) const NEAR: Option<usize> = Some(4);
 const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Nothing, Stop};
+use Role::{Anew, Cue, Either, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -87,8 +89,7 @@ pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages
     list.iter().any(is)
 }
 
-/// Some entries are read by name as well, in `mod.rs`: what begins with "which" may stand behind a comma, what has "ruled out" looks to whichever
-/// side has mentions, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
+/// Some entries are read by name as well, in `mod.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
     // Absent.
@@ -105,7 +106,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Cue(Negated, FAR, Some(1)), "(-)"),
     (EN, Cue(Negated, FAR, NEXT), "denies, deny"),
     (EN, Cue(Negated, FAR, NO), "never diagnosed with, not diagnosed with, not been diagnosed with"),
-    (EN, Cue(Negated, FAR, NEAR), "ruled out for, was ruled out for, were ruled out for, is ruled out for, has been ruled out for, been ruled out for, ct ruled out, mri ruled out,
+    (EN, Either(Negated), "ruled out for, was ruled out for, were ruled out for, is ruled out for, has been ruled out for, been ruled out for, ct ruled out, mri ruled out,
         ultrasound ruled out, us ruled out, echo ruled out, imaging ruled out, scan ruled out, scans ruled out, workup ruled out, work up ruled out, tests ruled out, has ruled out, have ruled out"),
     (EN, Cue(Negated, NEXT, NO), "absent, no prior, no previous, unlikely to be, is unlikely to be, are unlikely to be, unlikely to have, unlikely to represent, is unlikely to represent, not likely to be, is not likely to be, not likely to have, less likely to be"),
     (EN, Cue(Negated, FAR, NO), "neg, negative"),

@@ -15,7 +15,7 @@ use std::ops::Range;
 use mednerd_abbreviations::Definition;
 
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
-use lexicon::{AND, Entry, LEXICON, OR, Role, is_per, joins, reports};
+use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
 use crate::languages::{ES, Languages, PT, languages};
@@ -546,20 +546,14 @@ impl Sentence {
         let longest = mentions.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         for (number, hit) in hits.iter().enumerate() {
             for role in &hit.roles {
-                let Role::Cue(kind, ahead, back) = *role else {
-                    continue;
+                let (kind, ahead, back) = match *role {
+                    Role::Cue(kind, ahead, back) => (kind, ahead, back),
+                    Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
+                    Role::Either(kind) => (kind, None, NEAR),
+                    _ => continue,
                 };
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
-                }
-                // "CT ruled out PE" and "PE on CT ruled out".
-                let (mut ahead, mut back) = (ahead, back);
-                if hit.name.contains("ruled out") && ahead.is_some() && back.is_some() {
-                    let next = mentions.partition_point(|mention| mention.start < hit.words.end);
-                    let near = mentions
-                        .get(next)
-                        .is_some_and(|next| next.start < hit.words.end + MOST_NESTED);
-                    if near { back = None } else { ahead = None }
                 }
                 if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
                     let end = self.ahead(&hits, number, kind, reach);
@@ -617,7 +611,7 @@ impl Sentence {
                     true
                 }
                 // ", history of asthma", "fever, no cough".
-                Role::Cue(other, Some(_), _) => {
+                Role::Cue(other, Some(_), _) | Role::Either(other) => {
                     (other != kind
                         && self.is_anew(next.words.start)
                         && kind != Kind::Family
@@ -685,16 +679,12 @@ impl Sentence {
     ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let asked = self.asked(hit.words.start);
-        let mut begin = hit.words.start.saturating_sub(asked + reach);
         let directly = hit.words.start.checked_sub(1);
         let of_the_last = kind == Kind::Historical || hit.name.starts_with("which ");
-        let stops = hits.iter().take(number).rev();
-        let floor = stops
-            .filter(|before| before.roles.contains(&Role::Stop))
-            .map(|before| before.words.end)
-            .next();
-        let floor = floor.unwrap_or(0);
-        begin = begin.max(floor);
+        let mut before = hits.iter().take(number).rev();
+        let stop = before.find(|before| before.roles.contains(&Role::Stop));
+        let floor = stop.map_or(0, |stop| stop.words.end);
+        let begin = hit.words.start.saturating_sub(asked + reach).max(floor);
         if matches!(kind, Kind::Negated | Kind::Uncertain)
             && let Some(list) = self.list_before(begin..hit.words.start, floor, mentions, hit.languages)
         {
@@ -704,7 +694,7 @@ impl Sentence {
         for at in (begin..hit.words.start - asked).rev() {
             match self.word(at) {
                 "/" => listed = true,
-                word if joins(OR, word, hit.languages) || joins(AND, word, hit.languages) => listed = true,
+                _ if self.is_joint(at, hit.languages) => listed = true,
                 // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
                 "," if listed || (of_the_last && Some(at) == directly) => {}
                 "," => return at + 1,
@@ -713,6 +703,19 @@ impl Sentence {
             }
         }
         begin
+    }
+
+    /// Whether a word joins the last thing of a list to those before it.
+    fn is_joint(&self, at: usize, languages: Languages) -> bool {
+        let word = self.word(at);
+        joins(OR, word, languages) || joins(AND, word, languages)
+    }
+
+    /// Whether a mention begins near behind a cue.
+    fn is_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+        let near = hit.words.end + NEAR.unwrap_or(0);
+        mentions.get(next).is_some_and(|next| next.start < near)
     }
 
     /// Where a list begins that is all that stands before a cue, "fever, chills and cough are denied", "oedema, ascites: none", and ends with a
@@ -726,15 +729,9 @@ impl Sentence {
     ) -> Option<usize> {
         let is_mention = |at: usize| {
             let begun = mentions.partition_point(|mention| mention.start <= at);
-            let near = mentions
-                .get(..begun)
-                .unwrap_or_default()
-                .iter()
-                .rev()
-                .take(MOST_NESTED);
-            near.into_iter().any(|mention| mention.contains(&at))
+            let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
+            begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
         };
-        let joint = |at: usize| joins(OR, self.word(at), languages) || joins(AND, self.word(at), languages);
         let last = reach.clone().rev().find(|at| is_mention(*at))?;
         let mut listed = reach
             .end
@@ -742,7 +739,7 @@ impl Sentence {
             .is_some_and(|before| self.word(before) == ":");
         let mut begin = last;
         for at in (floor..=last).rev().take(MOST_LISTED) {
-            if joint(at) {
+            if self.is_joint(at, languages) {
                 listed = true;
             } else if self.word(at) != "," && !is_mention(at) {
                 return None;
@@ -774,8 +771,6 @@ impl Sentence {
             }
             "n" => ends && self.asked(hit.words.start) > 0,
             "denies" | "deny" => ends && self.before(hit.words.start, 1) == ":",
-            // Which way is told by where mentions are.
-            name if name.contains("ruled out") => true,
             // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
             "free" => {
                 let goes_on = matches!(
