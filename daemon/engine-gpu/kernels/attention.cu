@@ -156,6 +156,8 @@ __device__ __forceinline__ void attend(const T *qkv, const T *bias, T *out, cons
                 sum += weight;
             }
             sum = warp_sum(sum);
+            // All lanes have read what the first one writes.
+            __syncwarp();
             if (lane == 0) {
                 const float factor = before == -INFINITY ? 0.0f : expf(before - top);
                 largest[a] = top;

@@ -8,7 +8,7 @@
 // has, after each launch of a graph, how many there were, and how many allocations. MEDNERD_EMULATED_LAG: microseconds that everything on
 // a stream waits before it is done. MEDNERD_EMULATED_IDLE: a file that has, after each copy to the host, how many there were, and microseconds for
 // which the stream had nothing to do since the first, and since when. MEDNERD_EMULATED_CHIP: its compute capability (9.0).
-#include "../emulation/emulate.cpp"
+#include "../emulation/fibres.cpp"
 
 #include <atomic>
 #include <chrono>
@@ -560,12 +560,8 @@ int cuModuleLoadData(void **found, const void *image) {
 }
 int cuModuleUnload(void *) { return OK; }
 int cuModuleGetFunction(void **found, void *, const char *name) {
-    for (const Known &one : known)
-        if (std::strcmp(one.name, name) == 0) {
-            *found = const_cast<Known *>(&one);
-            return OK;
-        }
-    return NOT_FOUND;
+    *found = const_cast<Known *>(find_kernel(name));
+    return *found == nullptr ? NOT_FOUND : OK;
 }
 // 8: the most dynamic shared memory.
 int cuFuncSetAttribute(void *, int attribute, int value) { return attribute == 8 && value <= 232448 ? OK : INVALID; }
@@ -595,7 +591,7 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
         std::vector<void *> given;
         for (uint64_t &value : values)
             given.push_back(&value);
-        if (mednerd_emulate(kernel->name, grid, block_x, shared_bytes, given.data(), sizes.data(), sizes.size(), seed) != 0)
+        if (mednerd_emulate(kernel->name, grid, block_x, shared_bytes, given.data(), sizes.data(), sizes.size(), seed, false) != 0)
             return int(broken = BAD_LAUNCH);
         std::lock_guard<std::recursive_mutex> one(all);
         for (auto [start, size] : places)

@@ -1,5 +1,4 @@
-// As much of CUDA as the kernels use, on one CPU thread. Each CUDA thread is a fibre with a stack of its own; the fibres
-// of a block run in random order, each to its next barrier, so that a barrier that is missing shows.
+// As much of CUDA as the kernels use, on one CPU thread. See fibres.cpp.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -13,17 +12,23 @@
 #define BOUNDS(...)
 #define UNROLL
 #define ROLLED
-#define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::shared)
+#define SHARED_FLOATS(name) float *name = static_cast<float *>(emulated::here.shared)
 
 struct dim3 {
     unsigned int x, y, z;
 };
 
 namespace emulated {
-extern dim3 thread, block, block_size, grid_size;
-extern void *shared;
+// Where the kernel is right now.
+struct Here {
+    dim3 thread, block, block_size, grid_size;
+    void *shared;
+};
+extern Here here;
 void barrier();
-// The bits that `lane` of this thread's warp has brought.
+// As a barrier, for this thread's warp.
+void warp_barrier();
+// The bits that `lane` of this thread's warp has brought. As on a GPU, that orders nothing in memory.
 uint64_t exchange(uint64_t bits, unsigned int lane);
 // What each lane of this thread's warp has brought, `size` bytes each.
 void gather(const void *mine, size_t size, void *all);
@@ -32,10 +37,10 @@ void copy_later(void *to, const void *from);
 void copy_now();
 } // namespace emulated
 
-#define threadIdx emulated::thread
-#define blockIdx emulated::block
-#define blockDim emulated::block_size
-#define gridDim emulated::grid_size
+#define threadIdx emulated::here.thread
+#define blockIdx emulated::here.block
+#define blockDim emulated::here.block_size
+#define gridDim emulated::here.grid_size
 
 using std::max;
 using std::min;
@@ -43,7 +48,7 @@ using std::min;
 inline void __syncthreads() { emulated::barrier(); }
 inline void copy_16_bytes(void *to, const void *from) { emulated::copy_later(to, from); }
 inline void wait_for_copies() { emulated::copy_now(); }
-inline void __syncwarp() { emulated::exchange(0, 0); }
+inline void __syncwarp() { emulated::warp_barrier(); }
 
 inline float __shfl_xor_sync(unsigned int, float x, int mask) {
     uint32_t bits;

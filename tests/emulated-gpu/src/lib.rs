@@ -1,11 +1,11 @@
 //! A [`Device`] that runs the GPU's kernels as C++ on the CPU. Memory that was not written holds NaN, writing beyond a
-//! buffer or shared memory is an error, and the threads of a block run in random order from barrier to barrier. Slow, and
-//! exact: what a real GPU adds is speed, its own `expf`, and races within a warp that no order of whole steps shows.
+//! buffer or shared memory is an error, and the threads of a block run in random order from barrier to barrier; where it is watched, accesses
+//! that no barrier orders are an error too, whatever came of them. Slow, and exact: what a real GPU adds is speed and its own `expf`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,9 @@ unsafe extern "C" {
         sizes: *const usize,
         count: usize,
         seed: u64,
+        watched: bool,
     ) -> c_int;
+    fn mednerd_emulated_why() -> *const c_char;
 }
 
 /// The emulation keeps its state in globals.
@@ -42,6 +44,7 @@ pub struct Emulated {
     precision: Precision,
     shared_limit: usize,
     seed: AtomicU64,
+    watched: bool,
     counts: Arc<Counts>,
 }
 
@@ -134,8 +137,16 @@ impl Emulated {
             // What every chip since sm_75 has.
             shared_limit: 64 << 10,
             seed: AtomicU64::new(seed),
+            watched: false,
             counts: Arc::default(),
         }
+    }
+
+    /// Refuses launches in which two threads meet at a byte without a barrier between them, one of which writes. Takes four times as long.
+    #[must_use]
+    pub fn watched(mut self) -> Self {
+        self.watched = true;
+        self
     }
 
     /// What it did and will have done.
@@ -331,6 +342,7 @@ impl Device for Emulated {
                 sizes.as_ptr(),
                 pointers.len(),
                 seed,
+                self.watched,
             )
         };
         let why = match result {
@@ -338,7 +350,10 @@ impl Device for Emulated {
             1 => "has threads that wait for one another for ever",
             2 => "is no kernel",
             3 => "takes other arguments",
-            _ => "wrote beyond its shared memory",
+            4 => "wrote beyond its shared memory",
+            // SAFETY: it is a string that ends with a zero, since the result says so, and stays until the next launch, which
+            // waits for the lock.
+            _ => &unsafe { CStr::from_ptr(mednerd_emulated_why()) }.to_string_lossy(),
         };
         let intact = arguments.iter().all(|argument| match argument {
             Arg::Buffer(Some(buffer)) | Arg::At(buffer, _) => buffer.is_intact(),

@@ -15,11 +15,11 @@ fn every_kernel_is_its_definition() {
             } else {
                 u64::from(precision == Precision::Fp32)
             };
-            checks::kernel(&Emulated::new(precision, 9), name, precision as u64, cases);
+            checks::kernel(&Emulated::new(precision, 9).watched(), name, precision as u64, cases);
         }
     }
     // The others are those of bf16.
-    checks::kernel(&Emulated::new(Precision::Fp8, 9), "in_8_bits", 3, 16);
+    checks::kernel(&Emulated::new(Precision::Fp8, 9).watched(), "in_8_bits", 3, 16);
 }
 
 fn out(device: &Emulated, count: usize) -> Buffer {

@@ -1,14 +1,9 @@
-// Runs kernels block by block. See cuda.h.
-#define MEDNERD_EMULATED 1
-#include "attention.cu"
-#include "elementwise.cu"
-#include "lora.cu"
-#include "lora_tensor.cu"
-#include "norm.cu"
-#include "tensor.cu"
-#include "zero_shot.cu"
+// Runs kernels block by block, on one CPU thread. Each CUDA thread is a fibre with a stack of its own; the fibres of a block run in
+// random order, each to its next barrier, and what they read and write between two barriers is watched.
+#include "cuda.h"
+#include "known.h"
+#include "watch.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -44,23 +39,25 @@ switch_fibre:
 )");
 
 namespace emulated {
-dim3 thread, block, block_size, grid_size;
-void *shared;
+Here here;
 
 namespace {
-const size_t STACK = 64 << 10, GUARD = 256;
+const size_t STACK = 64 << 10, GUARD = 256, MOST_THREADS = 1024;
 enum State { RUNNABLE, AT_BARRIER, AT_WARP_BARRIER, DONE };
 
 struct Fibre {
-    std::unique_ptr<char[]> stack{new char[STACK]};
+    char *stack;
     void *top;
     State state;
+    // Whether the warp's barrier that it is at orders what lanes read and write.
+    bool orders;
     uint64_t bits;
     std::vector<std::pair<void *, const void *>> copies;
 };
 
 // Never freed: a process may end while another of its threads is in here.
 std::vector<Fibre> &fibres = *new std::vector<Fibre>;
+std::vector<uint32_t> &steps = *new std::vector<uint32_t>;
 size_t current;
 void *scheduler;
 void (*invoke_kernel)(void *const *);
@@ -73,15 +70,16 @@ void run() {
     switch_fibre(&nowhere, scheduler);
 }
 
-void pause(State state) {
+void pause(State state, bool orders = false) {
     fibres[current].state = state;
+    fibres[current].orders = orders;
     switch_fibre(&fibres[current].top, scheduler);
 }
 
 void prepare(Fibre &fibre) {
     // As if `run` had been called and had just been switched away from: six registers and the way back into it, on a stack
     // that is aligned as after a call.
-    auto end = reinterpret_cast<uintptr_t>(fibre.stack.get() + STACK) & ~uintptr_t(15);
+    auto end = reinterpret_cast<uintptr_t>(fibre.stack + STACK) & ~uintptr_t(15);
     void **top = reinterpret_cast<void **>(end) - 2;
     *top = reinterpret_cast<void *>(&run);
     for (int i = 0; i < 6; i++)
@@ -101,7 +99,9 @@ uint64_t random_number() {
 
 // Runs the fibres of one block. 0, or 1 where some wait for others that never come.
 int run_block() {
-    const size_t count = block_size.x;
+    const size_t count = here.block_size.x;
+    watch_block();
+    steps.assign((count + 31) / 32, 0);
     std::vector<size_t> order(count);
     for (size_t i = 0; i < count; i++) {
         prepare(fibres[i]);
@@ -114,7 +114,9 @@ int run_block() {
             if (fibres[next].state != RUNNABLE)
                 continue;
             current = next;
-            thread = {static_cast<unsigned int>(next), 0, 0};
+            here.thread = {static_cast<unsigned int>(next), 0, 0};
+            watch.thread = static_cast<uint32_t>(next);
+            watch.step = steps[next / 32];
             switch_fibre(&scheduler, fibres[next].top);
         }
         size_t done = 0, waiting = 0;
@@ -128,6 +130,7 @@ int run_block() {
             }
             if (here == lanes) {
                 moved = true;
+                steps[warp / 32] += fibres[warp].orders;
                 for (size_t i = warp; i < warp + lanes; i++)
                     fibres[i].state = RUNNABLE;
             }
@@ -136,6 +139,7 @@ int run_block() {
             return 0;
         if (waiting == count) {
             moved = true;
+            watch.interval++;
             for (size_t i = 0; i < count; i++)
                 fibres[i].state = RUNNABLE;
         }
@@ -147,6 +151,8 @@ int run_block() {
 
 void barrier() { pause(AT_BARRIER); }
 
+void warp_barrier() { pause(AT_WARP_BARRIER, true); }
+
 uint64_t exchange(uint64_t bits, unsigned int lane) {
     fibres[current].bits = bits;
     pause(AT_WARP_BARRIER);
@@ -156,11 +162,19 @@ uint64_t exchange(uint64_t bits, unsigned int lane) {
     return found;
 }
 
-void copy_later(void *to, const void *from) { fibres[current].copies.emplace_back(to, from); }
+// A copy may come at any time from the first to the second of these.
+void copy_later(void *to, const void *from) {
+    watch_access(from, 16, false, __builtin_return_address(0));
+    watch_access(to, 16, true, __builtin_return_address(0));
+    fibres[current].copies.emplace_back(to, from);
+}
 
 void copy_now() {
-    for (auto [to, from] : fibres[current].copies)
+    for (auto [to, from] : fibres[current].copies) {
+        watch_access(from, 16, false, __builtin_return_address(0));
+        watch_access(to, 16, true, __builtin_return_address(0));
         std::memcpy(to, from, 16);
+    }
     fibres[current].copies.clear();
 }
 
@@ -175,45 +189,12 @@ void gather(const void *mine, size_t size, void *all) {
 }
 } // namespace emulated
 
-template <auto kernel> struct Invoke;
-template <typename... A, void (*kernel)(A...)> struct Invoke<kernel> {
-    template <size_t... I> static void with(void *const *arguments, std::index_sequence<I...>) {
-        kernel(*static_cast<A *>(arguments[I])...);
-    }
-    static void call(void *const *arguments) { with(arguments, std::index_sequence_for<A...>{}); }
-    static constexpr size_t count = sizeof...(A);
-    static size_t size(size_t index) {
-        const size_t sizes[] = {sizeof(A)...};
-        return sizes[index];
-    }
-};
-
-struct Known {
-    const char *name;
-    void (*call)(void *const *);
-    size_t count;
-    size_t (*size)(size_t);
-};
-
-#define OF_TYPE(name) {#name, Invoke<name>::call, Invoke<name>::count, Invoke<name>::size},
-#define ON_TENSOR_CORES(name) OF_TYPE(name##_f16) OF_TYPE(name##_bf16)
-#define KNOWN(name) OF_TYPE(name##_f32) ON_TENSOR_CORES(name)
-
-static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
-                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
-                                  ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(quantise) KNOWN(rescale) KNOWN(rotate)
-                                  KNOWN(unfold) ON_TENSOR_CORES(lora_shrink_tensor)
-                                  ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend) KNOWN(recur)
-                                  KNOWN(recur_together) KNOWN(stretches) KNOWN(sift) KNOWN(meet) KNOWN(score_words)};
-
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
-// one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end.
+// one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end; 5, where it is `watched`: what
+// threads read and write is not as barriers order it, and `mednerd_emulated_why` says where.
 extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t block_size, size_t shared_bytes,
-                               void *const *arguments, const size_t *sizes, size_t count, uint64_t seed) {
-    const Known *found = nullptr;
-    for (const Known &one : known)
-        if (std::strcmp(one.name, name) == 0)
-            found = &one;
+                               void *const *arguments, const size_t *sizes, size_t count, uint64_t seed, bool watched) {
+    const Known *found = find_kernel(name);
     if (found == nullptr)
         return 2;
     bool fits = found->count == count;
@@ -222,18 +203,31 @@ extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t 
     if (!fits)
         return 3;
     using namespace emulated;
-    if (fibres.size() < block_size)
-        fibres.resize(block_size);
-    emulated::block_size = {block_size, 1, 1};
-    grid_size = {grid[0], grid[1], 1};
+    if (fibres.empty()) {
+        // Pages that nobody touches are none.
+        char *stacks = new char[MOST_THREADS * STACK];
+        watch.stacks = reinterpret_cast<uintptr_t>(stacks);
+        watch.stacks_end = watch.stacks + MOST_THREADS * STACK;
+        fibres.resize(MOST_THREADS);
+        for (size_t i = 0; i < MOST_THREADS; i++)
+            fibres[i].stack = stacks + i * STACK;
+    }
+    if (block_size > MOST_THREADS)
+        return 1;
+    here.block_size = {block_size, 1, 1};
+    here.grid_size = {grid[0], grid[1], 1};
     invoke_kernel = found->call;
     emulated::arguments = arguments;
     random_state = seed | 1;
     std::vector<unsigned char> memory(shared_bytes + GUARD);
-    shared = memory.data();
+    here.shared = memory.data();
+    watch.shared = reinterpret_cast<uintptr_t>(here.shared);
+    watch.shared_end = watch.shared + shared_bytes;
+    watch.on = watched;
+    watch_launch();
     for (uint32_t y = 0; y < grid[1]; y++)
         for (uint32_t x = 0; x < grid[0]; x++) {
-            block = {x, y, 0};
+            here.block = {x, y, 0};
             // Every byte set: as a float, NaN.
             std::memset(memory.data(), 0xff, memory.size());
             if (int error = run_block())
@@ -242,5 +236,7 @@ extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t 
                 if (memory[i] != 0xff)
                     return 4;
         }
-    return 0;
+    return watch_found() == nullptr ? 0 : 5;
 }
+
+extern "C" const char *mednerd_emulated_why() { return emulated::watch_found(); }

@@ -1,0 +1,147 @@
+#include "watch.h"
+#include <cstdio>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+// Where the program, or the library that this is in, begins in memory.
+extern "C" const char __ehdr_start __attribute__((visibility("hidden")));
+
+namespace emulated {
+Watch watch;
+
+namespace {
+struct Access {
+    uint32_t interval, step, thread;
+    uint32_t where;
+};
+
+// The last accesses to a byte. Reads: the last one, and the last ones before it of another lane of its warp, another warp of
+// its block and another block, which is all that it takes to tell whether a write comes too early.
+struct Byte {
+    Access write, read, by_lane, by_warp, by_block;
+};
+
+const size_t PAGE = 256, MOST_PAGES = 8192;
+struct Page {
+    Byte bytes[PAGE];
+};
+
+// Intervals begin at 1, so that no access is one of interval 0.
+uint32_t of_launch = 1, of_block = 1;
+std::unordered_map<uintptr_t, std::unique_ptr<Page>> &pages = *new std::unordered_map<uintptr_t, std::unique_ptr<Page>>;
+std::vector<Byte> &shared_bytes = *new std::vector<Byte>;
+uintptr_t last_number;
+Page *last_page;
+char found[400];
+
+Page &page_of(uintptr_t number) {
+    if (last_page == nullptr || number != last_number) {
+        std::unique_ptr<Page> &page = pages[number];
+        if (!page)
+            page.reset(new Page{});
+        last_number = number;
+        last_page = page.get();
+    }
+    return *last_page;
+}
+
+bool in_launch(const Access &access) { return access.interval >= of_launch; }
+bool of_other_block(const Access &access) { return in_launch(access) && access.interval < of_block; }
+
+bool meets(const Access &before) {
+    if (before.interval != watch.interval)
+        return of_other_block(before);
+    return before.thread != watch.thread &&
+           (before.thread / 32 != watch.thread / 32 || before.step == watch.step);
+}
+
+void tell(const Access &before, bool wrote, bool writes, uint32_t where, uintptr_t at) {
+    if (found[0] != 0)
+        return;
+    const bool is_shared = at - watch.shared < watch.shared_end - watch.shared;
+    std::snprintf(found, sizeof found, "thread %u %s at +0x%x, thread %u of %s %s at +0x%x, and no barrier between them: %s %#zx",
+                  before.thread, wrote ? "writes" : "reads", before.where, watch.thread,
+                  before.interval == watch.interval ? "its block" : "another block", writes ? "writes" : "reads", where,
+                  is_shared ? "byte of shared memory" : "address", size_t(is_shared ? at - watch.shared : at));
+}
+
+} // namespace
+
+void watch_launch() {
+    of_launch = of_block = ++watch.interval;
+    shared_bytes.resize(watch.shared_end - watch.shared);
+    if (pages.size() > MOST_PAGES) {
+        pages.clear();
+        last_page = nullptr;
+    }
+    found[0] = 0;
+}
+
+void watch_block() { of_block = ++watch.interval; }
+
+const char *watch_found() { return found[0] == 0 ? nullptr : found; }
+
+void watch_access(const void *at, size_t size, bool writes, const void *where) {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(at);
+    if (!watch.on || begin - watch.stacks < watch.stacks_end - watch.stacks)
+        return;
+    const bool is_shared = begin - watch.shared < watch.shared_end - watch.shared;
+    const Access access = {watch.interval, watch.step, watch.thread, uint32_t(static_cast<const char *>(where) - &__ehdr_start)};
+    for (uintptr_t i = begin; i < begin + size; i++) {
+        // Beyond shared memory's end is told otherwise.
+        if (is_shared && i >= watch.shared_end)
+            return;
+        Byte &byte = is_shared ? shared_bytes[i - watch.shared] : page_of(i / PAGE).bytes[i % PAGE];
+        // Shared memory has nothing of other blocks in it.
+        if (meets(byte.write) && !(is_shared && of_other_block(byte.write)))
+            tell(byte.write, true, writes, access.where, i);
+        if (writes) {
+            for (const Access *read : {&byte.read, &byte.by_lane, &byte.by_warp, &byte.by_block})
+                if (meets(*read) && !(is_shared && of_other_block(*read)))
+                    tell(*read, false, true, access.where, i);
+            byte.write = access;
+            continue;
+        }
+        const Access &last = byte.read;
+        if (last.interval == access.interval) {
+            if (last.thread / 32 != access.thread / 32) {
+                byte.by_warp = last;
+                byte.by_lane = {};
+            } else if (last.thread != access.thread) {
+                byte.by_lane = last;
+            }
+        } else if (of_other_block(last)) {
+            byte.by_block = last;
+        }
+        byte.read = access;
+    }
+}
+} // namespace emulated
+
+// What the compiler has instrumented code call.
+#define HERE __builtin_return_address(0)
+#define OF_SIZE(n)                                                                                                     \
+    void __tsan_read##n(void *at) { emulated::watch_access(at, n, false, HERE); }                                      \
+    void __tsan_write##n(void *at) { emulated::watch_access(at, n, true, HERE); }
+#define UNALIGNED(n)                                                                                                   \
+    void __tsan_unaligned_read##n(void *at) { emulated::watch_access(at, n, false, HERE); }                            \
+    void __tsan_unaligned_write##n(void *at) { emulated::watch_access(at, n, true, HERE); }
+extern "C" {
+OF_SIZE(1)
+OF_SIZE(2)
+OF_SIZE(4)
+OF_SIZE(8)
+OF_SIZE(16)
+UNALIGNED(2)
+UNALIGNED(4)
+UNALIGNED(8)
+UNALIGNED(16)
+void __tsan_read_range(void *at, size_t size) { emulated::watch_access(at, size, false, HERE); }
+void __tsan_write_range(void *at, size_t size) { emulated::watch_access(at, size, true, HERE); }
+void __tsan_init() {}
+void __tsan_func_entry(void *) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void **, void *) {}
+void __tsan_vptr_read(void **) {}
+}
