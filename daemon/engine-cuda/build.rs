@@ -21,6 +21,7 @@ fn main() -> std::io::Result<()> {
         "lora",
         "lora_tensor",
         "norm",
+        "places",
         "tensor",
         "zero_shot",
     ] {

@@ -30,17 +30,14 @@ use crate::eight::{Eight, Operands};
 type Module = (&'static [u8], &'static [&'static str]);
 
 /// Those that need tensor cores.
-const ON_TENSOR_CORES: [Module; 2] = [
+const ON_TENSOR_CORES: [Module; 3] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/tensor.fatbin")),
-        &[
-            "attend_32",
-            "attend_64",
-            "attend_128",
-            "attend_places_32",
-            "attend_places_64",
-            "attend_places_128",
-        ],
+        &["attend_32", "attend_64", "attend_128"],
+    ),
+    (
+        include_bytes!(concat!(env!("OUT_DIR"), "/places.fatbin")),
+        &["attend_places_32", "attend_places_64"],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/lora_tensor.fatbin")),

@@ -33,6 +33,20 @@ __device__ __forceinline__ void narrow_two(bfloat_t *to, float x, float y) {
     to[0] = __low2bfloat16(both);
     to[1] = __high2bfloat16(both);
 }
+// The sums of two pairs.
+template <typename T> __device__ unsigned int add_pairs(unsigned int a, unsigned int b);
+#define ADD_PAIRS(T, PAIR)                                                                                             \
+    template <> __device__ __forceinline__ unsigned int add_pairs<T>(unsigned int a, unsigned int b) {                 \
+        PAIR x, y;                                                                                                     \
+        memcpy(&x, &a, sizeof x);                                                                                      \
+        memcpy(&y, &b, sizeof y);                                                                                      \
+        x = __hadd2(x, y);                                                                                             \
+        memcpy(&a, &x, sizeof a);                                                                                      \
+        return a;                                                                                                      \
+    }
+ADD_PAIRS(half_t, __half2)
+ADD_PAIRS(bfloat_t, __nv_bfloat162)
+#undef ADD_PAIRS
 
 // e4m3: a sign, 4 bits of exponent, 3 of mantissa, up to 448 and no infinity; beyond it is 448, and NaN stays NaN.
 struct e4m3_t {
@@ -49,32 +63,63 @@ __device__ __forceinline__ void narrow_two(e4m3_t *to, float x, float y) {
 // c += a b on tensor cores, by a whole warp: a has 16 rows of 16, b 16 rows of 8, c 16 rows of 8, each lane's part as PTX deals
 // it out (mma.m16n8k16); sums in float. Chips before sm_80 have none that does both types, and are not asked.
 template <typename T>
-__device__ void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2], float (&c)[4]);
+__device__ void multiply(const unsigned int (&a)[4], unsigned int b0, unsigned int b1, float (&c)[4]);
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 #define MULTIPLY(T, S)                                                                                                 \
     template <>                                                                                                        \
-    __device__ __forceinline__ void multiply<T>(const unsigned int (&a)[4], const unsigned int (&b)[2],                \
+    __device__ __forceinline__ void multiply<T>(const unsigned int (&a)[4], unsigned int b0, unsigned int b1,          \
                                                 float (&c)[4]) {                                                       \
         asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." S "." S ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "   \
                      "{%0,%1,%2,%3};"                                                                                  \
                      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                  \
-                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                              \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));                                  \
     }
 #else
 #define MULTIPLY(T, S)                                                                                                 \
     template <>                                                                                                        \
-    __device__ __forceinline__ void multiply<T>(const unsigned int (&)[4], const unsigned int (&)[2], float (&)[4]) {}
+    __device__ __forceinline__ void multiply<T>(const unsigned int (&)[4], unsigned int, unsigned int, float (&)[4]) {}
 #endif
 MULTIPLY(half_t, "f16")
 MULTIPLY(bfloat_t, "bf16")
 #undef MULTIPLY
+
+// Four matrices of 8 by 8 from shared memory, by a whole warp: a lane names the row `lane % 8` of the one numbered `lane / 8`, 16 bytes, and gets of
+// each two neighbours from `lane % 4 * 2` on in row `lane / 4`; turned, two neighbours of that column, in rows from there on.
+#define LOAD_MATRICES(name, how)                                                                                       \
+    template <typename T> __device__ __forceinline__ void name(unsigned int (&to)[4], const T *row) {                  \
+        const unsigned int at = static_cast<unsigned int>(__cvta_generic_to_shared(row));                              \
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4" how ".shared.b16 {%0,%1,%2,%3}, [%4];"                            \
+                     : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])                                              \
+                     : "r"(at)                                                                                         \
+                     : "memory");                                                                                      \
+    }
+LOAD_MATRICES(load_matrices, "")
+LOAD_MATRICES(load_matrices_turned, ".trans")
+#undef LOAD_MATRICES
+
+// Two neighbours as halves in one word, the first in the lower half: the nearest that there are, and what is NaN stays so. Chips
+// before sm_80 have no such instruction, and are not asked.
+__device__ __forceinline__ unsigned int finite_halves(float first, float second) {
+    unsigned int word = 0;
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+    asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
+#endif
+    return word;
+}
+
+// 2 to the power of x, to about 2 units in the last place; 0 below 2^-126.
+__device__ __forceinline__ float power_of_two(float x) {
+    float power;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+    return power;
+}
 
 // A copy into shared memory on its way: there for this thread once it waited, and for others after a barrier. Chips before sm_80
 // cannot, and are not asked.
 __device__ __forceinline__ void copy_16_bytes(void *to, const void *from) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
     const unsigned int at = static_cast<unsigned int>(__cvta_generic_to_shared(to));
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 16;" : : "r"(at), "l"(from) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(at), "l"(from) : "memory");
 #endif
 }
 __device__ __forceinline__ void wait_for_copies() {

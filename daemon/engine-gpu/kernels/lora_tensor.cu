@@ -64,8 +64,7 @@ __device__ __forceinline__ void shrink_on_tensor_cores(const T *x, const address
                     UNROLL
                     for (int step = 0; step < 4; step += 2) {
                         const unsigned int of_rows[4] = {a[0].x[step], a[1].x[step], a[0].x[step + 1], a[1].x[step + 1]};
-                        const unsigned int of_ranks[2] = {b[n].x[step], b[n].x[step + 1]};
-                        multiply<T>(of_rows, of_ranks, c[n]);
+                        multiply<T>(of_rows, b[n].x[step], b[n].x[step + 1], c[n]);
                     }
         }
         UNROLL
@@ -129,7 +128,7 @@ __device__ __forceinline__ void expand_on_tensor_cores(const T *middle, const ad
                 const int output = row / 2 * 8 + n * 2 + row % 2;
                 const Pairs b =
                     *reinterpret_cast<const Pairs *>(up + part.row + size_t(output) * part.rank + r + four);
-                multiply<T>(of_rows, b.x, c[n]);
+                multiply<T>(of_rows, b.x[0], b.x[1], c[n]);
             }
         }
         UNROLL

@@ -85,7 +85,7 @@ impl<B> Clone for PlaceTables<B> {
 
 /// Relative places of one layer.
 pub(crate) struct Relative<B> {
-    /// The row of each distance, from `1 - context` on, and then the [runs](runs) of them.
+    /// The row of each distance, from `1 - context` on.
     pub(crate) columns: Arc<B>,
     pub(crate) tables: PlaceTables<B>,
     pub(crate) places: Disentangled,
@@ -237,27 +237,18 @@ pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) ->
     2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + tables
 }
 
-/// Floats of shared memory that the attention kernels on tensor cores take: keys and values of two bytes, and with relative
-/// places a table's rows, a product with them, and the rows' numbers; see there.
-pub(crate) fn tensor_shared(width: usize, relative: bool) -> usize {
-    let keys = if relative && width == 128 { 32 } else { 64 };
-    let content = keys * (width + 8) + width * (keys + 8);
-    let span = keys + TENSOR_QUERIES;
-    match relative {
-        true => (content + span * (width + 8) + TENSOR_QUERIES * (keys + 24)) / 2 + span,
-        false => content / 2,
-    }
-}
+/// Halves that 16 rows of products with places take, in `places.cu`.
+const PLACES_GROUP: usize = 15 * 72 + 80;
 
-/// How the attention kernels on tensor cores read which row each distance has: the number of its run of distances with the same
-/// row, and then the row of each run.
-pub(crate) fn runs(columns: &[u32]) -> Vec<u32> {
-    let runs = columns.chunk_by(|a, b| a == b);
-    let numbers = (0..).zip(runs.clone());
-    let numbers = numbers.flat_map(|(number, run)| std::iter::repeat_n(number, run.len()));
-    numbers
-        .chain(runs.filter_map(|run| run.first().copied()))
-        .collect()
+/// How the attention kernels on tensor cores are launched: threads of a block, and floats of shared memory. Keys and values have two
+/// bytes; with relative places there are a table's rows as well, a product with them, and where the rows begin. See there.
+pub(crate) fn tensor_launch(width: usize, relative: bool) -> (usize, usize) {
+    let threads = if width == 128 { 128 } else { 64 };
+    let content = 64 * (width + 8);
+    match relative {
+        true => (threads, content + 64 * (width + 8) + 2 * PLACES_GROUP + 128),
+        false => (threads, content),
+    }
 }
 
 /// Buffers by the names of the tensors that they were made of.
@@ -466,13 +457,17 @@ impl<'a, D: Device> Lowering<'a, D> {
             reach: attention.reach,
             turns,
             key_tile,
-            tensor: match (self.device.tensor_cores(), relative.is_some(), width) {
+            // They take the largest product for the largest score.
+            tensor: match (
+                self.device.tensor_cores() && attention.scale > 0.0,
+                relative.is_some(),
+                width,
+            ) {
                 (true, false, 32) => Some("attend_32"),
                 (true, false, 64) => Some("attend_64"),
                 (true, false, 128) => Some("attend_128"),
                 (true, true, 32) => Some("attend_places_32"),
                 (true, true, 64) => Some("attend_places_64"),
-                (true, true, 128) => Some("attend_places_128"),
                 _ => None,
             },
             relative,
@@ -517,10 +512,9 @@ impl<'a, D: Device> Lowering<'a, D> {
             Some(held) => held,
             None => {
                 let distances = 1 - context..context;
-                let mut columns: Vec<u32> = distances
+                let columns: Vec<u32> = distances
                     .map(|distance| u32::try_from(places.row(distance)).unwrap_or(0))
                     .collect();
-                columns.extend(runs(&columns));
                 self.bytes += 4 * columns.len() as u64;
                 let columns = Arc::new(self.device.upload(Values::Indices(&columns))?);
                 self.own.insert(key, Arc::clone(&columns));

@@ -8,7 +8,7 @@ use crate::changes::{Changed, Own, Sequences};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch};
 use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LAYER_MATRICES, LayerWeights, LowerError, Lowering,
-    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared, tensor_shared,
+    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared, tensor_launch,
 };
 use crate::pack::{Packed, Stage, TENSOR_QUERIES};
 use crate::scaled::{Activations, Operand, Wanted, elements_alone};
@@ -440,21 +440,21 @@ impl<D: Device> Run<'_, D> {
         };
         let columns = relative.map(|relative| &*relative.columns);
         let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
-        let (kernel, shared) = if let Some(kernel) = tensor {
+        let (kernel, (block, shared)) = if let Some(kernel) = tensor {
             arguments.extend([scale, reach]);
             if let Some(columns) = columns {
-                arguments.extend(of_places(Arg::At(columns, 2 * self.context - 1)));
+                arguments.extend(of_places(Arg::Buffer(Some(columns))));
             }
-            (kernel, tensor_shared(width, relative.is_some()))
+            (kernel, tensor_launch(width, relative.is_some()))
         } else {
             arguments.extend([Arg::Int(width), scale, reach, Arg::Int(attention.key_tile)]);
             arguments.extend(of_places(Arg::Buffer(columns)));
             let shared = attention_shared(width, attention.key_tile, relative.is_some());
-            ("attend", shared)
+            ("attend", (ATTENTION_BLOCK, shared))
         };
         let launch = Launch {
             grid: (self.stage.tiles, heads),
-            block: ATTENTION_BLOCK,
+            block,
             shared,
         };
         self.device.launch(kernel, launch, &arguments)?;

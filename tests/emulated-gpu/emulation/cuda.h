@@ -67,6 +67,8 @@ inline unsigned int __ballot_sync(unsigned int, bool mine) {
     return bits;
 }
 
+inline bool __any_sync(unsigned int, bool mine) { return __ballot_sync(0xffffffffu, mine) != 0; }
+
 inline int __popc(unsigned int bits) { return __builtin_popcount(bits); }
 
 struct bfloat_t {
@@ -152,13 +154,52 @@ template <typename T> void narrow_two(T *to, float x, float y) {
     narrow(&to[1], y);
 }
 
+template <typename T> unsigned int add_pairs(unsigned int a, unsigned int b) {
+    T x[2], y[2];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    narrow_two(x, widen(x[0]) + widen(y[0]), widen(x[1]) + widen(y[1]));
+    std::memcpy(&a, x, sizeof a);
+    return a;
+}
+
+inline unsigned int finite_halves(float first, float second) {
+    half_t both[2];
+    narrow_two(both, first > 65504 ? 65504 : first < -65504 ? -65504 : first,
+               second > 65504 ? 65504 : second < -65504 ? -65504 : second);
+    unsigned int word;
+    std::memcpy(&word, both, sizeof word);
+    return word;
+}
+
+inline float power_of_two(float x) { return x < -126 ? 0.0f : std::exp2(x); }
+
+// As the PTX manual has it for ldmatrix.m8n8.x4.
+template <typename T, bool TURNED> void load_four(unsigned int (&to)[4], const T *row) {
+    struct Row {
+        T x[8];
+    } mine, all[32];
+    mine = *reinterpret_cast<const Row *>(row);
+    emulated::gather(&mine, sizeof mine, all);
+    const int lane = threadIdx.x % 32;
+    for (int matrix = 0; matrix < 4; matrix++) {
+        T two[2];
+        for (int i = 0; i < 2; i++)
+            two[i] = TURNED ? all[matrix * 8 + lane % 4 * 2 + i].x[lane / 4] : all[matrix * 8 + lane / 4].x[lane % 4 * 2 + i];
+        std::memcpy(&to[matrix], two, sizeof two);
+    }
+}
+template <typename T> void load_matrices(unsigned int (&to)[4], const T *row) { load_four<T, false>(to, row); }
+template <typename T> void load_matrices_turned(unsigned int (&to)[4], const T *row) { load_four<T, true>(to, row); }
+
 // As the PTX manual deals a, b and c of mma.m16n8k16 out to lanes: a register has two neighbours, of a in a row, of b in a column.
-template <typename T> void multiply(const unsigned int (&a)[4], const unsigned int (&b)[2], float (&c)[4]) {
+template <typename T> void multiply(const unsigned int (&a)[4], unsigned int b0, unsigned int b1, float (&c)[4]) {
     struct Part {
         T a[4][2], b[2][2];
     } mine, all[32];
     std::memcpy(mine.a, a, sizeof mine.a);
-    std::memcpy(mine.b, b, sizeof mine.b);
+    std::memcpy(mine.b[0], &b0, sizeof b0);
+    std::memcpy(mine.b[1], &b1, sizeof b1);
     emulated::gather(&mine, sizeof mine, all);
     const int lane = threadIdx.x % 32;
     for (int i = 0; i < 4; i++) {

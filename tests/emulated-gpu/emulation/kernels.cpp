@@ -5,6 +5,7 @@
 #include "lora.cu"
 #include "lora_tensor.cu"
 #include "norm.cu"
+#include "places.cu"
 #include "tensor.cu"
 #include "zero_shot.cu"
 
@@ -29,8 +30,7 @@ template <typename... A, void (*kernel)(A...)> struct Invoke<kernel> {
 #define KNOWN(name) OF_TYPE(name##_f32) ON_TENSOR_CORES(name)
 
 static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
-                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
-                                  ON_TENSOR_CORES(attend_places_128) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(quantise) KNOWN(rescale) KNOWN(rotate)
+                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(quantise) KNOWN(rescale) KNOWN(rotate)
                                   KNOWN(unfold) ON_TENSOR_CORES(lora_shrink_tensor)
                                   ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend) KNOWN(recur)
                                   KNOWN(recur_together) KNOWN(stretches) KNOWN(sift) KNOWN(meet) KNOWN(score_words)};

@@ -15,7 +15,12 @@ fn every_kernel_is_its_definition() {
             } else {
                 u64::from(precision == Precision::Fp32)
             };
-            checks::kernel(&Emulated::new(precision, 9).watched(), name, precision as u64, cases);
+            checks::kernel(
+                &Emulated::new(precision, 9).watched(),
+                name,
+                precision as u64,
+                cases,
+            );
         }
     }
     // The others are those of bf16.

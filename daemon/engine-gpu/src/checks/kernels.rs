@@ -4,7 +4,7 @@ use mednerd_gpu::protocol::Precision;
 use mednerd_model::{Disentangled, Table};
 
 use super::Random;
-use crate::lower::{attention_shared, runs, tensor_shared};
+use crate::lower::{attention_shared, tensor_launch};
 use crate::{Arg, Device, Kind, Launch, ROWS_AT_ONCE, Values};
 
 /// A device, and values on it with what they are there.
@@ -807,7 +807,7 @@ fn attend_places<D: Device>(device: &D, seed: u64) {
     // One now and then of several tiles, so that their distances reach far into the buckets.
     let longest = if random.below(8) == 0 { 330 } else { 150 };
     let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(longest)).collect();
-    let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(3));
+    let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(2));
     let reach = (random.below(4) == 0).then(|| random.below(80));
     let terms = [[true, true], [true, true], [true, false], [false, true]][random.below(4)];
     attention_case(device, &lengths, shape, None, reach, terms, 128, seed);
@@ -912,8 +912,7 @@ fn attention_case<D: Device>(
         );
     }
     let rows = [12, 40, 2 * context][bench.random.below(3)];
-    let mut columns = columns_of_distances(&mut bench.random, context, rows);
-    columns.extend(runs(&columns));
+    let columns = columns_of_distances(&mut bench.random, context, rows);
     let tables: Vec<(D::Buffer, Vec<f64>)> = (0..4).map(|_| bench.elements(rows * heads * d, 0.5)).collect();
     let addresses: Vec<u64> = tables
         .iter()
@@ -962,12 +961,13 @@ fn attention_case<D: Device>(
     } else {
         arguments.extend([Arg::Float(scale), signed]);
         let kernel = if relative {
-            arguments.extend(of_places(Arg::At(&on_columns, 2 * context - 1)));
+            arguments.extend(of_places(Arg::Buffer(Some(&on_columns))));
             format!("attend_places_{d}")
         } else {
             format!("attend_{d}")
         };
-        bench.launch(&kernel, grid, block, tensor_shared(d, relative), &arguments);
+        let (block, shared) = tensor_launch(d, relative);
+        bench.launch(&kernel, grid, block, shared, &arguments);
     }
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {

@@ -1,0 +1,231 @@
+// What attention on tensor cores is made of (FlashAttention-2: Dao 2023): queries, scores and outputs stay in registers, keys and
+// values of a tile lie in shared memory as they come, [KEYS][d + 8], so that the eight rows that are read at once lie in different
+// banks.
+//
+// A warp has M times 16 queries, and a lane of each 16 the rows `lane / 4` and `lane / 4 + 8`, and of each eight columns two
+// from `lane % 4 * 2` on, as PTX deals out mma.m16n8k16.
+#pragma once
+#include "common.cuh"
+
+template <typename T> __device__ __forceinline__ unsigned int word(const T *from) {
+    return *reinterpret_cast<const unsigned int *>(from);
+}
+
+// A row of keys or values in shared memory.
+#define ROW_OF(D) ((D) + 8)
+
+// Begins to copy rows of D, `stride` apart, of which `there` are there; the last of those again in place of the others.
+template <typename T, int D, int COUNT, int THREADS>
+__device__ __forceinline__ void stage(T *to, const T *from, int stride, int there) {
+    const int AT_A_TIME = THREADS / (D / 8);
+    const int row = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
+    to += row * ROW_OF(D) + column;
+    // One instruction for each address.
+    const char *begin = reinterpret_cast<const char *>(from + column);
+    const unsigned int bytes = stride * sizeof(T);
+    UNROLL
+    for (int n = 0; n < COUNT; n += AT_A_TIME)
+        copy_16_bytes(to + n * ROW_OF(D), begin + size_t(static_cast<unsigned int>(min(n + row, there - 1))) * bytes);
+}
+
+// What a warp knows of its queries.
+template <int D, int M> struct Queries {
+    // Sums of values, and of weights by lane; weights are relative to `reference`.
+    float out[M][D / 8][4], total[M][2], reference[M][2];
+
+    __device__ __forceinline__ void begin() {
+        UNROLL
+        for (int m = 0; m < M; m++) {
+            UNROLL
+            for (int n = 0; n < D / 8; n++)
+                UNROLL
+                for (int i = 0; i < 4; i++)
+                    out[m][n][i] = 0;
+            UNROLL
+            for (int r = 0; r < 2; r++) {
+                total[m][r] = 0;
+                reference[m][r] = -INFINITY;
+            }
+        }
+    }
+};
+
+// Rows of shared memory as the first factor of products, with `bias` added, which may be null.
+template <typename T, int D, int M>
+__device__ __forceinline__ void load_rows(unsigned int (&to)[M][D / 16][4], const T *from, const T *bias) {
+    const int lane = threadIdx.x % 32;
+    UNROLL
+    for (int m = 0; m < M; m++)
+        UNROLL
+        for (int step = 0; step < D / 16; step++)
+            load_matrices(to[m][step], from + (m * 16 + lane % 16) * ROW_OF(D) + step * 16 + lane / 16 * 8);
+    if (bias == nullptr)
+        return;
+    UNROLL
+    for (int step = 0; step < D / 16; step++)
+        UNROLL
+        for (int i = 0; i < 4; i++) {
+            const unsigned int more = word(bias + step * 16 + lane % 4 * 2 + i / 2 * 8);
+            UNROLL
+            for (int m = 0; m < M; m++)
+                to[m][step][i] = add_pairs<T>(to[m][step][i], more);
+        }
+}
+
+// s += queries times keys.
+template <typename T, int D, int M, int KEYS>
+__device__ __forceinline__ void add_scores(float (&s)[M][KEYS / 8][4], const unsigned int (&q)[M][D / 16][4], const T *k) {
+    const int lane = threadIdx.x % 32;
+    // Of two times eight keys and both halves of a step.
+    const T *mine = k + (lane / 16 * 8 + lane % 8) * ROW_OF(D) + lane / 8 % 2 * 8;
+    UNROLL
+    for (int step = 0; step < D / 16; step++)
+        UNROLL
+        for (int n = 0; n < KEYS / 8; n += 2) {
+            unsigned int b[4];
+            load_matrices(b, mine + n * 8 * ROW_OF(D) + step * 16);
+            UNROLL
+            for (int m = 0; m < M; m++) {
+                multiply<T>(q[m][step], b[0], b[1], s[m][n]);
+                multiply<T>(q[m][step], b[2], b[3], s[m][n + 1]);
+            }
+        }
+}
+
+// Takes away the scores of keys from `keys` on of the tile, and those further than `reach` from the query, if that is not below 0;
+// `ahead` is how far the warp's first query is behind the tile's first key.
+template <int M, int KEYS>
+__device__ __forceinline__ void hide(float (&s)[M][KEYS / 8][4], int keys, int ahead, int reach) {
+    const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    const bool all_near =
+        reach < 0 || (ahead + M * 16 - 1 <= reach && KEYS - 1 - ahead <= reach);
+    if (keys >= KEYS && all_near)
+        return;
+    UNROLL
+    for (int m = 0; m < M; m++)
+        UNROLL
+        for (int n = 0; n < KEYS / 8; n++)
+            UNROLL
+            for (int i = 0; i < 4; i++) {
+                const int key = n * 8 + column + i % 2, distance = ahead + m * 16 + row + i / 2 * 8 - key;
+                if (key >= keys || (reach >= 0 && (distance > reach || -distance > reach)))
+                    s[m][n][i] = -INFINITY;
+            }
+}
+
+// Makes weights of scores, which `scale`, above 0, turns into powers of two.
+//
+// What was added up so far has a new reference only where a score is more than 2^8 above the old one, as in FlashAttention-4: weights
+// are as exact relative to any, and most tiles change none.
+template <int D, int M, int KEYS>
+__device__ __forceinline__ void weigh(float (&s)[M][KEYS / 8][4], Queries<D, M> &queries, float scale) {
+    float top[M][2];
+    bool far = false;
+    UNROLL
+    for (int m = 0; m < M; m++)
+        UNROLL
+        for (int r = 0; r < 2; r++) {
+            float &x = top[m][r];
+            x = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
+            UNROLL
+            for (int n = 1; n < KEYS / 8; n++)
+                x = fmaxf(x, fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
+            // Four lanes have a row.
+            x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+            x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+            far = far || (x - queries.reference[m][r]) * scale > 8.0f;
+        }
+    if (__any_sync(0xffffffffu, far))
+        UNROLL
+        for (int m = 0; m < M; m++)
+            UNROLL
+            for (int r = 0; r < 2; r++) {
+                float &reference = queries.reference[m][r];
+                const float next = fmaxf(reference, top[m][r]);
+                // A query that has seen no key yet has none, and nothing to change.
+                const float factor = reference == -INFINITY ? 0.0f : power_of_two((reference - next) * scale);
+                reference = next;
+                queries.total[m][r] *= factor;
+                UNROLL
+                for (int n = 0; n < D / 8; n++) {
+                    queries.out[m][n][2 * r] *= factor;
+                    queries.out[m][n][2 * r + 1] *= factor;
+                }
+            }
+    UNROLL
+    for (int m = 0; m < M; m++)
+        UNROLL
+        for (int r = 0; r < 2; r++) {
+            const float reference = queries.reference[m][r], by = reference == -INFINITY ? 0.0f : -reference * scale;
+            UNROLL
+            for (int n = 0; n < KEYS / 8; n++)
+                UNROLL
+                for (int i = 2 * r; i < 2 * r + 2; i++) {
+                    s[m][n][i] = power_of_two(fmaf(s[m][n][i], scale, by));
+                    queries.total[m][r] += s[m][n][i];
+                }
+        }
+}
+
+// Adds the values of a tile by their weights.
+template <typename T, int D, int M, int KEYS>
+__device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (&s)[M][KEYS / 8][4], const T *v) {
+    const int lane = threadIdx.x % 32;
+    // Of two times eight values and both halves of a step.
+    const T *mine = v + lane % 16 * ROW_OF(D) + lane / 16 * 8;
+    UNROLL
+    for (int step = 0; step < KEYS / 16; step++) {
+        unsigned int a[M][4];
+        UNROLL
+        for (int m = 0; m < M; m++) {
+            // As they lie, the scores of sixteen keys are what this product takes.
+            const float *low = s[m][2 * step], *high = s[m][2 * step + 1];
+            a[m][0] = pair<T>(low[0], low[1]);
+            a[m][1] = pair<T>(low[2], low[3]);
+            a[m][2] = pair<T>(high[0], high[1]);
+            a[m][3] = pair<T>(high[2], high[3]);
+        }
+        UNROLL
+        for (int n = 0; n < D / 8; n += 2) {
+            unsigned int b[4];
+            load_matrices_turned(b, mine + step * 16 * ROW_OF(D) + n * 8);
+            UNROLL
+            for (int m = 0; m < M; m++) {
+                multiply<T>(a[m], b[0], b[1], queries.out[m][n]);
+                multiply<T>(a[m], b[2], b[3], queries.out[m][n + 1]);
+            }
+        }
+    }
+}
+
+// Writes the outputs of the warp's queries, of which `there` are, to rows `stride` apart, with `bias` added, which may be null: each
+// pair to where `room`, M * 16 rows, has it beside its neighbours, and from there 16 bytes at once.
+template <typename T, int D, int M>
+__device__ __forceinline__ void write(Queries<D, M> &queries, T *room, T *to, const T *bias, size_t stride, int there) {
+    const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
+    UNROLL
+    for (int m = 0; m < M; m++)
+        UNROLL
+        for (int r = 0; r < 2; r++) {
+            float &total = queries.total[m][r];
+            total += __shfl_xor_sync(0xffffffffu, total, 1);
+            total += __shfl_xor_sync(0xffffffffu, total, 2);
+            const float share = 1.0f / total;
+            UNROLL
+            for (int n = 0; n < D / 8; n++) {
+                float pairs[2] = {queries.out[m][n][2 * r] * share, queries.out[m][n][2 * r + 1] * share};
+                if (bias != nullptr)
+                    add(pairs, bias + n * 8 + column);
+                *reinterpret_cast<unsigned int *>(room + (m * 16 + r * 8 + row) * ROW_OF(D) + n * 8 + column) =
+                    pair<T>(pairs[0], pairs[1]);
+            }
+        }
+    __syncwarp();
+    UNROLL
+    for (int n = 0; n < M * 16 * (D / 8); n += 32) {
+        const int i = n + lane, query = i / (D / 8), c = i % (D / 8) * 8;
+        if (query < there)
+            *reinterpret_cast<Some<T, 8> *>(to + query * stride + c) =
+                *reinterpret_cast<const Some<T, 8> *>(room + query * ROW_OF(D) + c);
+    }
+}
