@@ -38,7 +38,7 @@ kernels() {
     codes+=(-gencode arch=compute_90,code=compute_90)
     for source in "$KERNELS"/*.cu; do
         local made=$out/$(basename "$source" .cu).fatbin
-        if [ -z "$(find "$source" "$KERNELS"/*.cuh ! -newer "$made" -prune -o -print 2> /dev/null)" ] && [ -e "$made" ]; then continue; fi
+        if [ "$made" -nt "$(ls -t "$source" "$KERNELS"/*.cuh | head -1)" ]; then continue; fi
         nvcc -O3 -std=c++17 -fatbin -Werror all-warnings "${codes[@]}" -o "$made" "$source"
     done
 }

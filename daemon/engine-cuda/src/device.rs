@@ -33,11 +33,22 @@ type Module = (&'static [u8], &'static [&'static str]);
 const ON_TENSOR_CORES: [Module; 3] = [
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/tensor.fatbin")),
-        &["attend_32", "attend_64", "attend_128"],
+        &[
+            "attend_32",
+            "attend_64",
+            "attend_few_32",
+            "attend_few_64",
+            "attend_few_128",
+        ],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/places.fatbin")),
-        &["attend_places_32", "attend_places_64"],
+        &[
+            "attend_places_32",
+            "attend_places_64",
+            "attend_places_few_32",
+            "attend_places_few_64",
+        ],
     ),
     (
         include_bytes!(concat!(env!("OUT_DIR"), "/lora_tensor.fatbin")),
@@ -207,6 +218,7 @@ pub struct Cuda {
     precision: Precision,
     functions: HashMap<&'static str, CudaFunction>,
     shared_limit: usize,
+    multiprocessors: usize,
     tensor_cores: bool,
     /// cuBLAS's handle is for one thread at a time, and so is what a call enqueues.
     gate: Mutex<()>,
@@ -331,6 +343,8 @@ impl Cuda {
         let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
         let most = usize::try_from(context.attribute(attribute).map_err(failed)?).unwrap_or(0);
         let shared_limit = most.min(SHARED_LIMIT);
+        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        let multiprocessors = usize::try_from(context.attribute(attribute).map_err(failed)?).unwrap_or(0);
         let mut functions = HashMap::new();
         // Of a kind that both types have.
         let tensor_cores =
@@ -386,6 +400,7 @@ impl Cuda {
             precision,
             functions,
             shared_limit,
+            multiprocessors,
             tensor_cores,
             gate: Mutex::new(()),
         };
@@ -715,6 +730,10 @@ impl Device for Cuda {
 
     fn precision(&self) -> Precision {
         self.precision
+    }
+
+    fn multiprocessors(&self) -> usize {
+        self.multiprocessors
     }
 
     fn shared_limit(&self) -> usize {

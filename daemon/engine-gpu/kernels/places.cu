@@ -196,14 +196,18 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
                        bias == nullptr ? nullptr : bias + (heads + kv_heads + kv_head) * D, size_t(heads) * D, length - own);
 }
 
-#define KERNEL(T, S, D, BLOCKS)                                                                                        \
-    extern "C" __global__ void BOUNDS(64, BLOCKS) attend_places_##D##_##S(                                        \
+#define KERNEL(T, S, NAME, D, M, BLOCKS)                                                                               \
+    extern "C" __global__ void BOUNDS(128 / M, BLOCKS) NAME##_##S(                                                     \
         const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads, int kv_heads,     \
         float scale, int reach, const index_t *columns, int context, const address_t *models, int entry) {             \
-        attend_with_places<T, D, 2>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, columns, context,    \
+        attend_with_places<T, D, M>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, columns, context,    \
                                     models, entry);                                                                    \
     }
-#define KERNELS(T, S) KERNEL(T, S, 32, 6) KERNEL(T, S, 64, 4)
+#define KERNELS(T, S)                                                                                                  \
+    KERNEL(T, S, attend_places_32, 32, 2, 6)                                                                           \
+    KERNEL(T, S, attend_places_64, 64, 2, 4)                                                                           \
+    KERNEL(T, S, attend_places_few_32, 32, 1, 4)                                                                       \
+    KERNEL(T, S, attend_places_few_64, 64, 1, 3)
 KERNELS(half_t, f16)
 KERNELS(bfloat_t, bf16)
 #undef KERNELS

@@ -68,13 +68,19 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
                        bias == nullptr ? nullptr : bias + (heads + kv_heads + kv_head) * D, size_t(heads) * D, length - own);
 }
 
-#define KERNEL(T, S, D, M, BLOCKS)                                                                                     \
+// The second has as many warps again for as many queries, and is for launches that leave room on a chip.
+#define KERNEL(T, S, NAME, D, M, BLOCKS)                                                                               \
     extern "C" __global__ void BOUNDS(128 / M, BLOCKS)                                                                 \
-        attend_##D##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,  \
-                         int kv_heads, float scale, int reach) {                                                       \
+        NAME##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,        \
+                   int kv_heads, float scale, int reach) {                                                             \
         attend_on_tensor_cores<T, D, M>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach);                 \
     }
-#define KERNELS(T, S) KERNEL(T, S, 32, 2, 6) KERNEL(T, S, 64, 2, 4) KERNEL(T, S, 128, 1, 3)
+#define KERNELS(T, S)                                                                                                  \
+    KERNEL(T, S, attend_32, 32, 2, 6)                                                                                  \
+    KERNEL(T, S, attend_64, 64, 2, 4)                                                                                  \
+    KERNEL(T, S, attend_few_32, 32, 1, 4)                                                                              \
+    KERNEL(T, S, attend_few_64, 64, 1, 3)                                                                              \
+    KERNEL(T, S, attend_few_128, 128, 1, 3)
 KERNELS(half_t, f16)
 KERNELS(bfloat_t, bf16)
 #undef KERNELS

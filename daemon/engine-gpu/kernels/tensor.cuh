@@ -30,8 +30,8 @@ __device__ __forceinline__ void stage(T *to, const T *from, int stride, int ther
 
 // What a warp knows of its queries.
 template <int D, int M> struct Queries {
-    // Sums of values, and of weights by lane; weights are relative to `reference`.
-    float out[M][D / 8][4], total[M][2], reference[M][2];
+    // Sums of values, and of weights in eight columns that are alike. Weights are relative to `reference`.
+    float out[M][D / 8][4], total[M][4], reference[M][2];
 
     __device__ __forceinline__ void begin() {
         UNROLL
@@ -42,9 +42,9 @@ template <int D, int M> struct Queries {
                 for (int i = 0; i < 4; i++)
                     out[m][n][i] = 0;
             UNROLL
-            for (int r = 0; r < 2; r++) {
-                total[m][r] = 0;
-                reference[m][r] = -INFINITY;
+            for (int i = 0; i < 4; i++) {
+                total[m][i] = 0;
+                reference[m][i / 2] = -INFINITY;
             }
         }
     }
@@ -116,42 +116,41 @@ __device__ __forceinline__ void hide(float (&s)[M][KEYS / 8][4], int keys, int a
 // Makes weights of scores, which `scale`, above 0, turns into powers of two.
 //
 // What was added up so far has a new reference only where a score is more than 2^8 above the old one, as in FlashAttention-4: weights
-// are as exact relative to any, and most tiles change none.
+// are as exact relative to any, and most tiles change none. Each 16 queries are for themselves in this, however many a warp has.
 template <int D, int M, int KEYS>
 __device__ __forceinline__ void weigh(float (&s)[M][KEYS / 8][4], Queries<D, M> &queries, float scale) {
-    float top[M][2];
-    bool far = false;
     UNROLL
-    for (int m = 0; m < M; m++)
+    for (int m = 0; m < M; m++) {
+        float top[2];
+        bool far = false;
         UNROLL
         for (int r = 0; r < 2; r++) {
-            float &x = top[m][r];
-            x = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
+            top[r] = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
             UNROLL
             for (int n = 1; n < KEYS / 8; n++)
-                x = fmaxf(x, fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
+                top[r] = fmaxf(top[r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
             // Four lanes have a row.
-            x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
-            x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
-            far = far || (x - queries.reference[m][r]) * scale > 8.0f;
+            top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 1));
+            top[r] = fmaxf(top[r], __shfl_xor_sync(0xffffffffu, top[r], 2));
+            far = far || (top[r] - queries.reference[m][r]) * scale > 8.0f;
         }
-    if (__any_sync(0xffffffffu, far))
-        UNROLL
-        for (int m = 0; m < M; m++)
+        if (__any_sync(0xffffffffu, far))
             UNROLL
             for (int r = 0; r < 2; r++) {
                 float &reference = queries.reference[m][r];
-                const float next = fmaxf(reference, top[m][r]);
+                const float next = fmaxf(reference, top[r]);
                 // A query that has seen no key yet has none, and nothing to change.
                 const float factor = reference == -INFINITY ? 0.0f : power_of_two((reference - next) * scale);
                 reference = next;
-                queries.total[m][r] *= factor;
+                queries.total[m][2 * r] *= factor;
+                queries.total[m][2 * r + 1] *= factor;
                 UNROLL
                 for (int n = 0; n < D / 8; n++) {
                     queries.out[m][n][2 * r] *= factor;
                     queries.out[m][n][2 * r + 1] *= factor;
                 }
             }
+    }
     UNROLL
     for (int m = 0; m < M; m++)
         UNROLL
@@ -160,14 +159,13 @@ __device__ __forceinline__ void weigh(float (&s)[M][KEYS / 8][4], Queries<D, M> 
             UNROLL
             for (int n = 0; n < KEYS / 8; n++)
                 UNROLL
-                for (int i = 2 * r; i < 2 * r + 2; i++) {
+                for (int i = 2 * r; i < 2 * r + 2; i++)
                     s[m][n][i] = power_of_two(fmaf(s[m][n][i], scale, by));
-                    queries.total[m][r] += s[m][n][i];
-                }
         }
 }
 
-// Adds the values of a tile by their weights.
+// Adds the values of a tile by their weights, and these to their sum: as they are rounded for both, so that a weight that stands out
+// is not more or less than its share.
 template <typename T, int D, int M, int KEYS>
 __device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (&s)[M][KEYS / 8][4], const T *v) {
     const int lane = threadIdx.x % 32;
@@ -184,6 +182,7 @@ __device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (
             a[m][1] = pair<T>(low[2], low[3]);
             a[m][2] = pair<T>(high[0], high[1]);
             a[m][3] = pair<T>(high[2], high[3]);
+            multiply<T>(a[m], pair<T>(1, 1), pair<T>(1, 1), queries.total[m]);
         }
         UNROLL
         for (int n = 0; n < D / 8; n += 2) {
@@ -207,10 +206,7 @@ __device__ __forceinline__ void write(Queries<D, M> &queries, T *room, T *to, co
     for (int m = 0; m < M; m++)
         UNROLL
         for (int r = 0; r < 2; r++) {
-            float &total = queries.total[m][r];
-            total += __shfl_xor_sync(0xffffffffu, total, 1);
-            total += __shfl_xor_sync(0xffffffffu, total, 2);
-            const float share = 1.0f / total;
+            const float share = 1.0f / queries.total[m][2 * r];
             UNROLL
             for (int n = 0; n < D / 8; n++) {
                 float pairs[2] = {queries.out[m][n][2 * r] * share, queries.out[m][n][2 * r + 1] * share};

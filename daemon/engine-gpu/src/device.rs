@@ -131,6 +131,9 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// The most shared memory that a block may have, in bytes.
     fn shared_limit(&self) -> usize;
 
+    /// How many multiprocessors it has.
+    fn multiprocessors(&self) -> usize;
+
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 

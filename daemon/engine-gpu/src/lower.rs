@@ -104,7 +104,7 @@ pub(crate) struct AttentionWeights<B> {
     /// Keys that a block of the kernel has at once.
     pub(crate) key_tile: usize,
     /// The kernel on tensor cores that computes it, where there is one.
-    pub(crate) tensor: Option<&'static str>,
+    pub(crate) tensor: Option<[TensorKernel; 2]>,
 }
 
 pub(crate) struct FeedForwardWeights<B> {
@@ -237,18 +237,46 @@ pub(crate) fn attention_shared(width: usize, key_tile: usize, relative: bool) ->
     2 * QUERIES * row + 2 * key_tile * row + QUERIES * key_tile + 3 * QUERIES + tables
 }
 
-/// Halves that 16 rows of products with places take, in `places.cu`.
-const PLACES_GROUP: usize = 15 * 72 + 80;
+/// An attention kernel on tensor cores, and how it is launched for each tile of 64 queries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TensorKernel {
+    pub(crate) name: &'static str,
+    /// Threads of a block.
+    pub(crate) block: usize,
+    /// Floats of shared memory: keys and values of two bytes, and with relative places a table's rows as well, products with them,
+    /// and where the rows begin. See there.
+    pub(crate) shared: usize,
+}
 
-/// How the attention kernels on tensor cores are launched: threads of a block, and floats of shared memory. Keys and values have two
-/// bytes; with relative places there are a table's rows as well, a product with them, and where the rows begin. See there.
-pub(crate) fn tensor_launch(width: usize, relative: bool) -> (usize, usize) {
-    let threads = if width == 128 { 128 } else { 64 };
+/// Those for heads of `width`: the one whose warps have 32 queries, for launches that fill the GPU, and the one whose warps have 16, for others.
+/// Both compute the same to the last bit.
+pub(crate) fn tensor_kernels(width: usize, relative: bool) -> Option<[TensorKernel; 2]> {
     let content = 64 * (width + 8);
-    match relative {
-        true => (threads, content + 64 * (width + 8) + 2 * PLACES_GROUP + 128),
-        false => (threads, content),
-    }
+    // 128 places, and the products of 64 rows; see `PLACES_GROUP` there.
+    let of_places = if relative {
+        content + 2 * (15 * 72 + 80) + 128
+    } else {
+        0
+    };
+    let kernel = |name, block| TensorKernel {
+        name,
+        block,
+        shared: content + of_places,
+    };
+    Some(match (width, relative) {
+        (32, false) => [kernel("attend_32", 64), kernel("attend_few_32", 128)],
+        (64, false) => [kernel("attend_64", 64), kernel("attend_few_64", 128)],
+        (128, false) => [kernel("attend_few_128", 128); 2],
+        (32, true) => [
+            kernel("attend_places_32", 64),
+            kernel("attend_places_few_32", 128),
+        ],
+        (64, true) => [
+            kernel("attend_places_64", 64),
+            kernel("attend_places_few_64", 128),
+        ],
+        _ => return None,
+    })
 }
 
 /// Buffers by the names of the tensors that they were made of.
@@ -458,18 +486,8 @@ impl<'a, D: Device> Lowering<'a, D> {
             turns,
             key_tile,
             // They take the largest product for the largest score.
-            tensor: match (
-                self.device.tensor_cores() && attention.scale > 0.0,
-                relative.is_some(),
-                width,
-            ) {
-                (true, false, 32) => Some("attend_32"),
-                (true, false, 64) => Some("attend_64"),
-                (true, false, 128) => Some("attend_128"),
-                (true, true, 32) => Some("attend_places_32"),
-                (true, true, 64) => Some("attend_places_64"),
-                _ => None,
-            },
+            tensor: tensor_kernels(width, relative.is_some())
+                .filter(|_| self.device.tensor_cores() && attention.scale > 0.0),
             relative,
         })
     }

@@ -8,7 +8,7 @@ use crate::changes::{Changed, Own, Sequences};
 use crate::device::{Arg, Device, DeviceError, Kind, Launch};
 use crate::lower::{
     AttentionWeights, EmbeddingWeights, HeadWeights, LAYER_MATRICES, LayerWeights, LowerError, Lowering,
-    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared, tensor_launch,
+    Matrix, NormWeights, ROW_BLOCK, TrunkWeights, attention_shared,
 };
 use crate::pack::{Packed, Stage, TENSOR_QUERIES};
 use crate::scaled::{Activations, Operand, Wanted, elements_alone};
@@ -440,17 +440,20 @@ impl<D: Device> Run<'_, D> {
         };
         let columns = relative.map(|relative| &*relative.columns);
         let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
-        let (kernel, (block, shared)) = if let Some(kernel) = tensor {
+        let (kernel, block, shared) = if let Some([many, few]) = tensor {
             arguments.extend([scale, reach]);
             if let Some(columns) = columns {
                 arguments.extend(of_places(Arg::Buffer(Some(columns))));
             }
-            (kernel, tensor_launch(width, relative.is_some()))
+            // Fewer warps read less, and more are done sooner where there is room for them.
+            let fills = self.stage.tiles * heads > 2 * self.device.multiprocessors();
+            let kernel = if fills { many } else { few };
+            (kernel.name, kernel.block, kernel.shared)
         } else {
             arguments.extend([Arg::Int(width), scale, reach, Arg::Int(attention.key_tile)]);
             arguments.extend(of_places(Arg::Buffer(columns)));
             let shared = attention_shared(width, attention.key_tile, relative.is_some());
-            ("attend", (ATTENTION_BLOCK, shared))
+            ("attend", ATTENTION_BLOCK, shared)
         };
         let launch = Launch {
             grid: (self.stage.tiles, heads),

@@ -29,8 +29,10 @@ template <typename... A, void (*kernel)(A...)> struct Invoke<kernel> {
 #define ON_TENSOR_CORES(name) OF_TYPE(name##_f16) OF_TYPE(name##_bf16)
 #define KNOWN(name) OF_TYPE(name##_f32) ON_TENSOR_CORES(name)
 
-static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_128)
-                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(quantise) KNOWN(rescale) KNOWN(rotate)
+static const Known known[] = {ON_TENSOR_CORES(attend_32) ON_TENSOR_CORES(attend_64) ON_TENSOR_CORES(attend_few_32)
+                                  ON_TENSOR_CORES(attend_few_64) ON_TENSOR_CORES(attend_few_128)
+                                  ON_TENSOR_CORES(attend_places_32) ON_TENSOR_CORES(attend_places_64)
+                                  ON_TENSOR_CORES(attend_places_few_32) ON_TENSOR_CORES(attend_places_few_64) KNOWN(embed) KNOWN(add_norm) KNOWN(finish) KNOWN(logits) KNOWN(gate) KNOWN(quantise) KNOWN(rescale) KNOWN(rotate)
                                   KNOWN(unfold) ON_TENSOR_CORES(lora_shrink_tensor)
                                   ON_TENSOR_CORES(lora_expand_tensor) KNOWN(lora_shrink) KNOWN(lora_expand) KNOWN(attend) KNOWN(recur)
                                   KNOWN(recur_together) KNOWN(stretches) KNOWN(sift) KNOWN(meet) KNOWN(score_words)};

@@ -211,6 +211,11 @@ impl Device for Emulated {
         self.precision
     }
 
+    /// So few that some launches fill it.
+    fn multiprocessors(&self) -> usize {
+        4
+    }
+
     fn shared_limit(&self) -> usize {
         self.shared_limit
     }

@@ -351,7 +351,7 @@ fn disentangled_attention_on_tensor_cores_is_attention() {
         ("v3-fp32", 64),
         ("v2-xlarge", 32),
         ("own-projections", 32),
-        ("c2p-only", 128),
+        ("c2p-only", 64),
     ];
     for (variant, head) in wide {
         let dir = tempfile::tempdir().unwrap();

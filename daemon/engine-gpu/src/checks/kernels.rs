@@ -4,7 +4,7 @@ use mednerd_gpu::protocol::Precision;
 use mednerd_model::{Disentangled, Table};
 
 use super::Random;
-use crate::lower::{attention_shared, tensor_launch};
+use crate::lower::{attention_shared, tensor_kernels};
 use crate::{Arg, Device, Kind, Launch, ROWS_AT_ONCE, Values};
 
 /// A device, and values on it with what they are there.
@@ -960,14 +960,18 @@ fn attention_case<D: Device>(
         bench.launch("attend", grid, block, shared, &arguments);
     } else {
         arguments.extend([Arg::Float(scale), signed]);
-        let kernel = if relative {
+        if relative {
             arguments.extend(of_places(Arg::Buffer(Some(&on_columns))));
-            format!("attend_places_{d}")
-        } else {
-            format!("attend_{d}")
-        };
-        let (block, shared) = tensor_launch(d, relative);
-        bench.launch(&kernel, grid, block, shared, &arguments);
+        }
+        let kernels = tensor_kernels(d, relative).unwrap();
+        let [many, few] = kernels.map(|kernel| {
+            bench.launch(kernel.name, grid, kernel.block, kernel.shared, &arguments);
+            bench.device.download(&out).unwrap()().unwrap()
+        });
+        assert!(
+            many.iter().zip(&few).all(|(a, b)| a.to_bits() == b.to_bits()),
+            "attention depends on how many queries a warp has"
+        );
     }
     let mut expected = vec![0.0; tokens * heads * d];
     for (number, length) in lengths.iter().enumerate() {

@@ -190,6 +190,10 @@ impl<D: Device> Device for Profiled<D> {
         self.inner.precision()
     }
 
+    fn multiprocessors(&self) -> usize {
+        self.inner.multiprocessors()
+    }
+
     fn shared_limit(&self) -> usize {
         self.inner.shared_limit()
     }
