@@ -9,6 +9,34 @@ template <typename T, int N> __device__ __forceinline__ void keep(float *row, co
         row[i * (width / N) + c / N] = rounded<T>(values[i]);
 }
 
+// A row of `finish`, and where there is `kept`, that once more as `scale_row` reads it.
+template <int ACTIVATION, typename T, int N, typename O>
+__device__ __forceinline__ void finish_row(const T *x, const T *bias, const float *gain, const float *own, O *out, float *kept,
+                                           int width) {
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float values[N];
+        load(values, x + c);
+        if (gain != nullptr) {
+            float factors[N];
+            load(factors, gain + c);
+            UNROLL
+            for (int i = 0; i < N; i++)
+                values[i] *= factors[i];
+        }
+        if (bias != nullptr)
+            add(values, bias + c);
+        if (own != nullptr)
+            add(values, own + c);
+        UNROLL
+        for (int i = 0; i < N; i++)
+            values[i] = activate<ACTIVATION, T>(values[i]);
+        if (out != nullptr)
+            store(out + c, values);
+        if (kept != nullptr)
+            keep<T>(kept, values, c, width);
+    }
+}
+
 // `out = activation(gain * x + bias)`. Bias and gain are one value per column; those of adapters are in the lists of `models`, biases
 // on top of the base's. `sequences` has the sequence of each row; without it all are of the first. All but `x` and `out` may be null;
 // `out` may be `x`. Where there is `scaled`, the same in 8 bits, with a scale for each row, by 32 floats of shared memory and `width` more.
@@ -23,30 +51,31 @@ __device__ void finish(const T *x, const T *bias, const address_t *models, const
         gain = at_address<float>(change[GAIN]);
         own = at_address<float>(change[BIAS]);
     }
-    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
-        float values[N];
-        load(values, x + first + c);
-        if (gain != nullptr) {
-            float factors[N];
-            load(factors, gain + c);
-            UNROLL
-            for (int i = 0; i < N; i++)
-                values[i] *= factors[i];
-        }
-        if (bias != nullptr)
-            add(values, bias + c);
-        if (own != nullptr)
-            add(values, own + c);
-        UNROLL
-        for (int i = 0; i < N; i++)
-            values[i] = activate(activation, values[i]);
-        if (out != nullptr)
-            store(out + first + c, values);
-        if (scaled != nullptr)
-            keep<T>(shared + 32, values, c, width);
-    }
+    BY_ACTIVATION(finish_row, T, N, activation, x + first, bias, gain, own, out == nullptr ? nullptr : out + first,
+                  scaled == nullptr ? nullptr : shared + 32, width)
     if (scaled != nullptr)
         scale_row<N>(shared + 32, shared, scaled + first, scales + blockIdx.x, width);
+}
+
+// A row of `gate`, as above.
+template <int ACTIVATION, typename T, int N>
+__device__ __forceinline__ void gate_row(const T *x, const T *bias, T *out, float *kept, int width) {
+    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
+        float g[N], u[N];
+        load(g, x + c);
+        load(u, x + width + c);
+        if (bias != nullptr) {
+            add(g, bias + c);
+            add(u, bias + width + c);
+        }
+        UNROLL
+        for (int i = 0; i < N; i++)
+            g[i] = activate<ACTIVATION, T>(g[i]) * u[i];
+        if (out != nullptr)
+            store(out + c, g);
+        if (kept != nullptr)
+            keep<T>(kept, g, c, width);
+    }
 }
 
 // `out = activation(g) * u`, where g and u are the halves of a row of `2 * width`, with the bias added that may be null. `scaled` as above.
@@ -54,23 +83,8 @@ template <typename T, int N>
 __device__ void gate(const T *x, const T *bias, T *out, e4m3_t *scaled, float *scales, int width, int activation) {
     SHARED_FLOATS(shared);
     const size_t first = size_t(blockIdx.x) * width;
-    const T *row = x + size_t(blockIdx.x) * 2 * width;
-    for (int c = threadIdx.x * N; c < width; c += blockDim.x * N) {
-        float g[N], u[N];
-        load(g, row + c);
-        load(u, row + width + c);
-        if (bias != nullptr) {
-            add(g, bias + c);
-            add(u, bias + width + c);
-        }
-        UNROLL
-        for (int i = 0; i < N; i++)
-            g[i] = activate(activation, g[i]) * u[i];
-        if (out != nullptr)
-            store(out + first + c, g);
-        if (scaled != nullptr)
-            keep<T>(shared + 32, g, c, width);
-    }
+    BY_ACTIVATION(gate_row, T, N, activation, x + 2 * first, bias, out == nullptr ? nullptr : out + first,
+                  scaled == nullptr ? nullptr : shared + 32, width)
     if (scaled != nullptr)
         scale_row<N>(shared + 32, shared, scaled + first, scales + blockIdx.x, width);
 }

@@ -172,6 +172,7 @@ inline unsigned int finite_halves(float first, float second) {
     return word;
 }
 
+inline float divide(float a, float b) { return a / b; }
 inline float power_of_two(float x) { return x < -126 ? 0.0f : std::exp2(x); }
 
 // As the PTX manual has it for ldmatrix.m8n8.x4.
