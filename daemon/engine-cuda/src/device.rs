@@ -218,7 +218,7 @@ pub struct Cuda {
     precision: Precision,
     functions: HashMap<&'static str, CudaFunction>,
     shared_limit: usize,
-    multiprocessors: usize,
+    multiprocessors: (usize, usize),
     tensor_cores: bool,
     /// cuBLAS's handle is for one thread at a time, and so is what a call enqueues.
     gate: Mutex<()>,
@@ -340,15 +340,23 @@ impl Cuda {
         // which goes when whoever used it has been waited for.
         unsafe { device.disable_event_tracking() };
         let context = stream.context();
-        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
-        let most = usize::try_from(context.attribute(attribute).map_err(failed)?).unwrap_or(0);
+        let attribute = |attribute| {
+            let value = context.attribute(attribute).map_err(failed)?;
+            Ok::<_, DeviceError>(usize::try_from(value).unwrap_or(0))
+        };
+        let most = attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let shared_limit = most.min(SHARED_LIMIT);
-        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
-        let multiprocessors = usize::try_from(context.attribute(attribute).map_err(failed)?).unwrap_or(0);
+        let multiprocessors = (
+            attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+            attribute(sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR)?,
+        );
         let mut functions = HashMap::new();
-        // Of a kind that both types have.
-        let tensor_cores =
-            precision != Precision::Fp32 && context.compute_capability().map_err(failed)? >= (8, 0);
+        let capability = context.compute_capability().map_err(failed)?;
+        let tensor_cores = match precision {
+            Precision::Fp32 => false,
+            Precision::Fp16 => capability >= (7, 5),
+            Precision::Bf16 | Precision::Fp8 => capability >= (8, 0),
+        };
         let on_tensor_cores = ON_TENSOR_CORES.iter().filter(|_| tensor_cores);
         for (image, names) in MODULES.iter().chain(on_tensor_cores) {
             let module = context
@@ -732,7 +740,7 @@ impl Device for Cuda {
         self.precision
     }
 
-    fn multiprocessors(&self) -> usize {
+    fn multiprocessors(&self) -> (usize, usize) {
         self.multiprocessors
     }
 

@@ -61,7 +61,7 @@ __device__ __forceinline__ void narrow_two(e4m3_t *to, float x, float y) {
 }
 
 // c += a b on tensor cores, by a whole warp: a has 16 rows of 16, b 16 rows of 8, c 16 rows of 8, each lane's part as PTX deals
-// it out (mma.m16n8k16); sums in float. Chips before sm_80 have none that does both types, and are not asked.
+// it out (mma.m16n8k16); sums in float. sm_75 has half of it, for halves alone, and is not asked for the other type.
 template <typename T>
 __device__ void multiply(const unsigned int (&a)[4], unsigned int b0, unsigned int b1, float (&c)[4]);
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
@@ -74,14 +74,23 @@ __device__ void multiply(const unsigned int (&a)[4], unsigned int b0, unsigned i
                      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                  \
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));                                  \
     }
-#else
-#define MULTIPLY(T, S)                                                                                                 \
-    template <>                                                                                                        \
-    __device__ __forceinline__ void multiply<T>(const unsigned int (&)[4], unsigned int, unsigned int, float (&)[4]) {}
-#endif
 MULTIPLY(half_t, "f16")
 MULTIPLY(bfloat_t, "bf16")
 #undef MULTIPLY
+#else
+__device__ __forceinline__ void multiply_half(unsigned int a0, unsigned int a1, unsigned int b, float (&c)[4]) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a0), "r"(a1), "r"(b));
+}
+template <>
+__device__ __forceinline__ void multiply<half_t>(const unsigned int (&a)[4], unsigned int b0, unsigned int b1, float (&c)[4]) {
+    multiply_half(a[0], a[1], b0, c);
+    multiply_half(a[2], a[3], b1, c);
+}
+template <>
+__device__ __forceinline__ void multiply<bfloat_t>(const unsigned int (&)[4], unsigned int, unsigned int, float (&)[4]) {}
+#endif
 
 // Four matrices of 8 by 8 from shared memory, by a whole warp: a lane names the row `lane % 8` of the one numbered `lane / 8`, 16 bytes, and gets of
 // each two neighbours from `lane % 4 * 2` on in row `lane / 4`; turned, two neighbours of that column, in rows from there on.
@@ -97,12 +106,16 @@ LOAD_MATRICES(load_matrices, "")
 LOAD_MATRICES(load_matrices_turned, ".trans")
 #undef LOAD_MATRICES
 
-// Two neighbours as halves in one word, the first in the lower half: the nearest that there are, and what is NaN stays so. Chips
-// before sm_80 have no such instruction, and are not asked.
+// Two neighbours as halves in one word, the first in the lower half: the nearest that there are, and what is NaN stays so.
 __device__ __forceinline__ unsigned int finite_halves(float first, float second) {
-    unsigned int word = 0;
+    unsigned int word;
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
     asm("cvt.rn.satfinite.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(second), "f"(first));
+#else
+    const float most = 65504.0f;
+    const __half2 both = __floats2half2_rn(first > most ? most : first < -most ? -most : first,
+                                           second > most ? most : second < -most ? -most : second);
+    memcpy(&word, &both, sizeof word);
 #endif
     return word;
 }
@@ -118,11 +131,13 @@ __device__ __forceinline__ float power_of_two(float x) {
 __device__ __forceinline__ float divide(float a, float b) { return __fdividef(a, b); }
 
 // A copy into shared memory on its way: there for this thread once it waited, and for others after a barrier. Chips before sm_80
-// cannot, and are not asked.
+// have each thread carry it. Nobody writes to where it comes from.
 __device__ __forceinline__ void copy_16_bytes(void *to, const void *from) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
     const unsigned int at = static_cast<unsigned int>(__cvta_generic_to_shared(to));
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(at), "l"(from) : "memory");
+#else
+    *static_cast<uint4 *>(to) = __ldg(static_cast<const uint4 *>(from));
 #endif
 }
 __device__ __forceinline__ void wait_for_copies() {

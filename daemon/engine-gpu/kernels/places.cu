@@ -6,8 +6,8 @@
 // queries, which keys are multiplied with, then that of places' keys, with queries. So 16 keys or queries meet 79 places, and their
 // products go to halves in shared memory, from where each score takes the one of its own distance. There
 // a row is 72 halves behind the one before, with room for 80: of the first and last eight of a row no score takes both,
-// and never one where the other row's have been written. With 72 no two lanes of a warp meet in a bank, neither where they
-// write nor where they read, one place further in each row.
+// and never one where the other row's have been written. With 72 no two lanes of a warp meet in a bank where they write, nor where
+// they read what keys gave; two do where they read what queries gave, and do so with any other row.
 #include "tensor.cuh"
 
 #define PLACES_ROW 72

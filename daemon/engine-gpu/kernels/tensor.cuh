@@ -97,20 +97,24 @@ __device__ __forceinline__ void add_scores(float (&s)[M][KEYS / 8][4], const uns
 template <int M, int KEYS>
 __device__ __forceinline__ void hide(float (&s)[M][KEYS / 8][4], int keys, int ahead, int reach) {
     const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
-    const bool all_near =
-        reach < 0 || (ahead + M * 16 - 1 <= reach && KEYS - 1 - ahead <= reach);
+    const bool all_near = reach < 0 || (ahead + M * 16 - 1 <= reach && KEYS - 1 - ahead <= reach);
     if (keys >= KEYS && all_near)
         return;
     UNROLL
     for (int m = 0; m < M; m++)
         UNROLL
-        for (int n = 0; n < KEYS / 8; n++)
+        for (int r = 0; r < 2; r++) {
+            const int query = ahead + m * 16 + r * 8 + row;
+            // Counted from the lane's first key, so that each is compared with what is known beforehand.
+            const int least = (reach < 0 ? 0 : query - reach) - column;
+            const int most = (reach < 0 ? keys - 1 : min(keys - 1, query + reach)) - column;
             UNROLL
-            for (int i = 0; i < 4; i++) {
-                const int key = n * 8 + column + i % 2, distance = ahead + m * 16 + row + i / 2 * 8 - key;
-                if (key >= keys || (reach >= 0 && (distance > reach || -distance > reach)))
-                    s[m][n][i] = -INFINITY;
-            }
+            for (int n = 0; n < KEYS / 8; n++)
+                UNROLL
+                for (int i = 0; i < 2; i++)
+                    if (n * 8 + i < least || n * 8 + i > most)
+                        s[m][n][2 * r + i] = -INFINITY;
+        }
 }
 
 // Makes weights of scores, which `scale`, above 0, turns into powers of two.
@@ -209,9 +213,12 @@ __device__ __forceinline__ void write(Queries<D, M> &queries, T *room, T *to, co
             const float share = 1.0f / queries.total[m][2 * r];
             UNROLL
             for (int n = 0; n < D / 8; n++) {
-                float pairs[2] = {queries.out[m][n][2 * r] * share, queries.out[m][n][2 * r + 1] * share};
+                float pairs[2] = {};
                 if (bias != nullptr)
-                    add(pairs, bias + n * 8 + column);
+                    load(pairs, bias + n * 8 + column);
+                UNROLL
+                for (int i = 0; i < 2; i++)
+                    pairs[i] = fmaf(queries.out[m][n][2 * r + i], share, pairs[i]);
                 *reinterpret_cast<unsigned int *>(room + (m * 16 + r * 8 + row) * ROW_OF(D) + n * 8 + column) =
                     pair<T>(pairs[0], pairs[1]);
             }

@@ -131,8 +131,8 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// The most shared memory that a block may have, in bytes.
     fn shared_limit(&self) -> usize;
 
-    /// How many multiprocessors it has.
-    fn multiprocessors(&self) -> usize;
+    /// How many multiprocessors it has, and the bytes of shared memory of each.
+    fn multiprocessors(&self) -> (usize, usize);
 
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;

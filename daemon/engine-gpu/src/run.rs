@@ -16,6 +16,9 @@ use crate::scaled::{Activations, Operand, Wanted, elements_alone};
 /// Threads of a block of the attention kernels.
 const ATTENTION_BLOCK: usize = 128;
 
+/// Bytes of shared memory that a chip takes for each block.
+const SHARED_OF_SYSTEM: usize = 1 << 10;
+
 /// What an adapter has of its own in a trunk.
 pub(crate) struct Adapted<B> {
     pub(crate) own: Own<B>,
@@ -445,8 +448,10 @@ impl<D: Device> Run<'_, D> {
             if let Some(columns) = columns {
                 arguments.extend(of_places(Arg::Buffer(Some(columns))));
             }
-            // Fewer warps read less, and more are done sooner where there is room for them.
-            let fills = self.stage.tiles * heads > 2 * self.device.multiprocessors();
+            // Fewer warps read less, but are too few where there is room for more of them.
+            let (count, room) = self.device.multiprocessors();
+            let blocks = room / (4 * many.shared + SHARED_OF_SYSTEM);
+            let fills = blocks >= 3 && self.stage.tiles * heads > 2 * count;
             let kernel = if fills { many } else { few };
             (kernel.name, kernel.block, kernel.shared)
         } else {

@@ -311,6 +311,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
         {16, 132},   // multiprocessors
         {75, chip() / 10}, // compute capability
         {76, chip() % 10},
+        {81, 233472}, // shared memory of a multiprocessor
         {97, 232448}, // shared memory of a block
         {115, 1},    // memory pools
     };

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "watch.h"
+
 #define __global__
 #define __device__
 #define __forceinline__ inline
@@ -175,18 +177,16 @@ inline unsigned int finite_halves(float first, float second) {
 inline float divide(float a, float b) { return a / b; }
 inline float power_of_two(float x) { return x < -126 ? 0.0f : std::exp2(x); }
 
-// As the PTX manual has it for ldmatrix.m8n8.x4.
+// As the PTX manual has it for ldmatrix.m8n8.x4: a lane reads from the rows that others name.
 template <typename T, bool TURNED> void load_four(unsigned int (&to)[4], const T *row) {
-    struct Row {
-        T x[8];
-    } mine, all[32];
-    mine = *reinterpret_cast<const Row *>(row);
-    emulated::gather(&mine, sizeof mine, all);
+    const T *rows[32];
+    emulated::watch_aligned(row, 16);
+    emulated::gather(&row, sizeof row, rows);
     const int lane = threadIdx.x % 32;
     for (int matrix = 0; matrix < 4; matrix++) {
         T two[2];
         for (int i = 0; i < 2; i++)
-            two[i] = TURNED ? all[matrix * 8 + lane % 4 * 2 + i].x[lane / 4] : all[matrix * 8 + lane / 4].x[lane % 4 * 2 + i];
+            two[i] = TURNED ? rows[matrix * 8 + lane % 4 * 2 + i][lane / 4] : rows[matrix * 8 + lane / 4][lane % 4 * 2 + i];
         std::memcpy(&to[matrix], two, sizeof two);
     }
 }

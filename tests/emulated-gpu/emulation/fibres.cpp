@@ -44,13 +44,14 @@ Here here;
 namespace {
 const size_t STACK = 64 << 10, GUARD = 256, MOST_THREADS = 1024;
 enum State { RUNNABLE, AT_BARRIER, AT_WARP_BARRIER, DONE };
+// Why a lane waits for its warp. All lanes must for the same reason, and the last alone orders what they read and write.
+enum Why { EXCHANGE, GATHER, BARRIER };
 
 struct Fibre {
     char *stack;
     void *top;
     State state;
-    // Whether the warp's barrier that it is at orders what lanes read and write.
-    bool orders;
+    Why why;
     uint64_t bits;
     std::vector<std::pair<void *, const void *>> copies;
 };
@@ -70,9 +71,9 @@ void run() {
     switch_fibre(&nowhere, scheduler);
 }
 
-void pause(State state, bool orders = false) {
+void pause(State state, Why why = BARRIER) {
     fibres[current].state = state;
-    fibres[current].orders = orders;
+    fibres[current].why = why;
     switch_fibre(&fibres[current].top, scheduler);
 }
 
@@ -130,7 +131,10 @@ int run_block() {
             }
             if (here == lanes) {
                 moved = true;
-                steps[warp / 32] += fibres[warp].orders;
+                steps[warp / 32] += fibres[warp].why == BARRIER;
+                for (size_t i = warp; i < warp + lanes; i++)
+                    if (fibres[i].why != fibres[warp].why)
+                        watch_tell("waits for its warp, where another lane does for another reason");
                 for (size_t i = warp; i < warp + lanes; i++)
                     fibres[i].state = RUNNABLE;
             }
@@ -149,30 +153,33 @@ int run_block() {
 }
 } // namespace
 
-void barrier() { pause(AT_BARRIER); }
+void barrier() {
+    pause(AT_BARRIER);
+    for (auto [to, from] : fibres[current].copies)
+        watch_copy(to, from, __builtin_return_address(0));
+}
 
-void warp_barrier() { pause(AT_WARP_BARRIER, true); }
+void warp_barrier() { pause(AT_WARP_BARRIER, BARRIER); }
 
 uint64_t exchange(uint64_t bits, unsigned int lane) {
     fibres[current].bits = bits;
-    pause(AT_WARP_BARRIER);
+    pause(AT_WARP_BARRIER, EXCHANGE);
     const uint64_t found = fibres[current / 32 * 32 + lane].bits;
     // Nobody brings the next bits before everybody has these.
-    pause(AT_WARP_BARRIER);
+    pause(AT_WARP_BARRIER, EXCHANGE);
     return found;
 }
 
-// A copy may come at any time from the first to the second of these.
 void copy_later(void *to, const void *from) {
-    watch_access(from, 16, false, __builtin_return_address(0));
-    watch_access(to, 16, true, __builtin_return_address(0));
+    watch_aligned(to, 16);
+    watch_aligned(from, 16);
+    watch_copy(to, from, __builtin_return_address(0));
     fibres[current].copies.emplace_back(to, from);
 }
 
 void copy_now() {
     for (auto [to, from] : fibres[current].copies) {
-        watch_access(from, 16, false, __builtin_return_address(0));
-        watch_access(to, 16, true, __builtin_return_address(0));
+        watch_copied(to, from, __builtin_return_address(0));
         std::memcpy(to, from, 16);
     }
     fibres[current].copies.clear();
@@ -180,18 +187,18 @@ void copy_now() {
 
 void gather(const void *mine, size_t size, void *all) {
     fibres[current].bits = reinterpret_cast<uintptr_t>(mine);
-    pause(AT_WARP_BARRIER);
+    pause(AT_WARP_BARRIER, GATHER);
     for (size_t lane = 0; lane < 32; lane++)
         std::memcpy(static_cast<char *>(all) + lane * size,
                     reinterpret_cast<const void *>(fibres[current / 32 * 32 + lane].bits), size);
     // Nobody goes on, and away from what they have brought, before everybody has it.
-    pause(AT_WARP_BARRIER);
+    pause(AT_WARP_BARRIER, GATHER);
 }
 } // namespace emulated
 
 // Runs a kernel. `arguments[i]` points to its i-th argument of `sizes[i]` bytes. 0 where all went well; 1: threads wait for
 // one another for ever; 2: no such kernel; 3: other arguments; 4: shared memory was written beyond its end; 5, where it is `watched`: what
-// threads read and write is not as barriers order it, and `mednerd_emulated_why` says where.
+// threads read and write is not as barriers order it, or not as a GPU could, and `mednerd_emulated_why` says where.
 extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t block_size, size_t shared_bytes,
                                void *const *arguments, const size_t *sizes, size_t count, uint64_t seed, bool watched) {
     const Known *found = find_kernel(name);
@@ -219,8 +226,10 @@ extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t 
     invoke_kernel = found->call;
     emulated::arguments = arguments;
     random_state = seed | 1;
-    std::vector<unsigned char> memory(shared_bytes + GUARD);
-    here.shared = memory.data();
+    // Aligned as a chip's is.
+    std::vector<unsigned char> memory(shared_bytes + GUARD + 16);
+    unsigned char *const shared = memory.data() + (16 - reinterpret_cast<uintptr_t>(memory.data()) % 16) % 16;
+    here.shared = shared;
     watch.shared = reinterpret_cast<uintptr_t>(here.shared);
     watch.shared_end = watch.shared + shared_bytes;
     watch.on = watched;
@@ -232,8 +241,8 @@ extern "C" int mednerd_emulate(const char *name, const uint32_t *grid, uint32_t 
             std::memset(memory.data(), 0xff, memory.size());
             if (int error = run_block())
                 return error;
-            for (size_t i = shared_bytes; i < memory.size(); i++)
-                if (memory[i] != 0xff)
+            for (size_t i = shared_bytes; i < shared_bytes + GUARD; i++)
+                if (shared[i] != 0xff)
                     return 4;
         }
     return watch_found() == nullptr ? 0 : 5;

@@ -49,11 +49,13 @@ Page &page_of(uintptr_t number) {
 bool in_launch(const Access &access) { return access.interval >= of_launch; }
 bool of_other_block(const Access &access) { return in_launch(access) && access.interval < of_block; }
 
-bool meets(const Access &before) {
+// A copy under way is of a thread of its own, of no warp.
+const uint32_t COPIES = 1 << 16;
+
+bool meets(const Access &before, uint32_t thread) {
     if (before.interval != watch.interval)
         return of_other_block(before);
-    return before.thread != watch.thread &&
-           (before.thread / 32 != watch.thread / 32 || before.step == watch.step);
+    return before.thread != thread && (before.thread / 32 != thread / 32 || before.step == watch.step);
 }
 
 void tell(const Access &before, bool wrote, bool writes, uint32_t where, uintptr_t at) {
@@ -61,7 +63,7 @@ void tell(const Access &before, bool wrote, bool writes, uint32_t where, uintptr
         return;
     const bool is_shared = at - watch.shared < watch.shared_end - watch.shared;
     std::snprintf(found, sizeof found, "thread %u %s at +0x%x, thread %u of %s %s at +0x%x, and no barrier between them: %s %#zx",
-                  before.thread, wrote ? "writes" : "reads", before.where, watch.thread,
+                  before.thread % COPIES, before.thread >= COPIES ? "has a copy begun" : wrote ? "writes" : "reads", before.where, watch.thread,
                   before.interval == watch.interval ? "its block" : "another block", writes ? "writes" : "reads", where,
                   is_shared ? "byte of shared memory" : "address", size_t(is_shared ? at - watch.shared : at));
 }
@@ -82,23 +84,34 @@ void watch_block() { of_block = ++watch.interval; }
 
 const char *watch_found() { return found[0] == 0 ? nullptr : found; }
 
-void watch_access(const void *at, size_t size, bool writes, const void *where) {
+void watch_tell(const char *what) {
+    if (found[0] == 0)
+        std::snprintf(found, sizeof found, "thread %u %s", watch.thread, what);
+}
+
+namespace {
+// By `thread`, which is the one that runs, or that of its copies; `settles`: it ends a copy of its own.
+void access_by(uint32_t thread, const void *at, size_t size, bool writes, const void *where, bool settles) {
     const uintptr_t begin = reinterpret_cast<uintptr_t>(at);
     if (!watch.on || begin - watch.stacks < watch.stacks_end - watch.stacks)
         return;
     const bool is_shared = begin - watch.shared < watch.shared_end - watch.shared;
-    const Access access = {watch.interval, watch.step, watch.thread, uint32_t(static_cast<const char *>(where) - &__ehdr_start)};
+    const Access access = {watch.interval, watch.step, thread, uint32_t(static_cast<const char *>(where) - &__ehdr_start)};
     for (uintptr_t i = begin; i < begin + size; i++) {
         // Beyond shared memory's end is told otherwise.
         if (is_shared && i >= watch.shared_end)
             return;
         Byte &byte = is_shared ? shared_bytes[i - watch.shared] : page_of(i / PAGE).bytes[i % PAGE];
         // Shared memory has nothing of other blocks in it.
-        if (meets(byte.write) && !(is_shared && of_other_block(byte.write)))
+        const auto comes_too_early = [&](const Access &before) {
+            return meets(before, thread) && !(is_shared && of_other_block(before)) &&
+                   !(settles && before.thread == thread + COPIES);
+        };
+        if (comes_too_early(byte.write))
             tell(byte.write, true, writes, access.where, i);
         if (writes) {
             for (const Access *read : {&byte.read, &byte.by_lane, &byte.by_warp, &byte.by_block})
-                if (meets(*read) && !(is_shared && of_other_block(*read)))
+                if (comes_too_early(*read))
                     tell(*read, false, true, access.where, i);
             byte.write = access;
             continue;
@@ -117,13 +130,38 @@ void watch_access(const void *at, size_t size, bool writes, const void *where) {
         byte.read = access;
     }
 }
+} // namespace
+
+void watch_access(const void *at, size_t size, bool writes, const void *where) {
+    access_by(watch.thread, at, size, writes, where, false);
+}
+
+void watch_whole(const void *at, size_t size, bool writes, const void *where) {
+    watch_aligned(at, size);
+    watch_access(at, size, writes, where);
+}
+
+void watch_aligned(const void *at, size_t size) {
+    if (watch.on && reinterpret_cast<uintptr_t>(at) % size != 0)
+        watch_tell("moves bytes at once that are not aligned for it");
+}
+
+void watch_copy(const void *to, const void *from, const void *where) {
+    access_by(watch.thread, from, 16, false, where, false);
+    access_by(watch.thread + COPIES, to, 16, true, where, false);
+}
+
+void watch_copied(const void *to, const void *from, const void *where) {
+    access_by(watch.thread, from, 16, false, where, false);
+    access_by(watch.thread, to, 16, true, where, true);
+}
 } // namespace emulated
 
 // What the compiler has instrumented code call.
 #define HERE __builtin_return_address(0)
 #define OF_SIZE(n)                                                                                                     \
-    void __tsan_read##n(void *at) { emulated::watch_access(at, n, false, HERE); }                                      \
-    void __tsan_write##n(void *at) { emulated::watch_access(at, n, true, HERE); }
+    void __tsan_read##n(void *at) { emulated::watch_whole(at, n, false, HERE); }                                       \
+    void __tsan_write##n(void *at) { emulated::watch_whole(at, n, true, HERE); }
 #define UNALIGNED(n)                                                                                                   \
     void __tsan_unaligned_read##n(void *at) { emulated::watch_access(at, n, false, HERE); }                            \
     void __tsan_unaligned_write##n(void *at) { emulated::watch_access(at, n, true, HERE); }

@@ -20,6 +20,16 @@ void watch_launch();
 void watch_block();
 // As if the kernel did so at this place.
 void watch_access(const void *at, size_t size, bool writes, const void *where);
+// As that, at once.
+void watch_whole(const void *at, size_t size, bool writes, const void *where);
+// That so many bytes may be moved at once there.
+void watch_aligned(const void *at, size_t size);
+// A copy of 16 bytes may come at any time from the first to the second of these, which a barrier between them does not
+// change: until then nobody may touch them, nor the thread that asked for it.
+void watch_copy(const void *to, const void *from, const void *where);
+void watch_copied(const void *to, const void *from, const void *where);
+// What no access is, but is wrong as well.
+void watch_tell(const char *what);
 // What was wrong since the launch, or null.
 const char *watch_found();
 } // namespace emulated

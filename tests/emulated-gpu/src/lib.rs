@@ -212,8 +212,8 @@ impl Device for Emulated {
     }
 
     /// So few that some launches fill it.
-    fn multiprocessors(&self) -> usize {
-        4
+    fn multiprocessors(&self) -> (usize, usize) {
+        (4, 228 << 10)
     }
 
     fn shared_limit(&self) -> usize {

@@ -163,3 +163,32 @@ fn what_is_wrong_is_noticed() {
     let unwritten = out(&device, 3);
     assert!(device.values(&unwritten).iter().all(|value| value.is_nan()));
 }
+
+/// A row may be written over itself, each thread what it alone has read; the second row would be written over the first one's other half.
+#[test]
+fn threads_that_meet_without_a_barrier_are_noticed() {
+    let gate = |device: &Emulated, rows: usize| {
+        let x = device.upload(Values::Elements(&[1.0; 256])).unwrap();
+        let arguments = [
+            Arg::Buffer(Some(&x)),
+            Arg::Buffer(None),
+            Arg::Buffer(Some(&x)),
+            Arg::Buffer(None),
+            Arg::Buffer(None),
+            Arg::Int(64),
+            Arg::Int(0),
+        ];
+        let launch = Launch {
+            grid: (rows, 1),
+            block: 32,
+            shared: 0,
+        };
+        device.launch("gate", launch, &arguments)
+    };
+    let device = Emulated::new(Precision::Fp32, 1);
+    gate(&device, 2).unwrap();
+    let device = device.watched();
+    gate(&device, 1).unwrap();
+    let why = gate(&device, 2).unwrap_err().to_string();
+    assert!(why.contains("no barrier between them"), "{why}");
+}

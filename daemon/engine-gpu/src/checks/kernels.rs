@@ -912,8 +912,16 @@ fn attention_case<D: Device>(
         );
     }
     let rows = [12, 40, 2 * context][bench.random.below(3)];
-    let columns = columns_of_distances(&mut bench.random, context, rows);
-    let tables: Vec<(D::Buffer, Vec<f64>)> = (0..4).map(|_| bench.elements(rows * heads * d, 0.5)).collect();
+    let mut columns = columns_of_distances(&mut bench.random, context, rows);
+    // Places whose products no half holds, and that are the same for all keys, so that nothing comes of them.
+    let flooded = key_tile.is_none() && terms == [true, false] && bench.random.below(3) == 0;
+    if flooded {
+        columns.fill(0);
+    }
+    let largest = if flooded { 60000.0 } else { 0.5 };
+    let tables: Vec<(D::Buffer, Vec<f64>)> = (0..4)
+        .map(|_| bench.elements(rows * heads * d, largest))
+        .collect();
     let addresses: Vec<u64> = tables
         .iter()
         .map(|(buffer, _)| bench.device.address(buffer).unwrap())
@@ -932,8 +940,14 @@ fn attention_case<D: Device>(
     let (on_columns, on_tiles) = (bench.indices(&columns), bench.indices(&tiles));
     let on_starts = bench.indices(&starts);
     let out = bench.out(tokens * heads * d);
-    // Less where a score has more terms, as in DeBERTa.
-    let scale = 0.7 / (1.0 + terms.iter().filter(|term| **term).count() as f32).sqrt();
+    // Less where a score has more terms, as in DeBERTa; and now and then so much that later keys count for all.
+    let scale = match (flooded, relative) {
+        (true, _) => 0.1,
+        (_, true) => 0.7 / (1.0 + terms.iter().filter(|term| **term).count() as f32).sqrt(),
+        // A bias is added as halves are, which would show.
+        _ if bias.is_none() && bench.random.coin() => 5.0,
+        _ => 0.7,
+    };
     let signed = Arg::Signed(reach.map_or(-1, |reach| reach as i32));
     let grid = (tiles.len() / 2, heads);
     let of_places = |columns| {

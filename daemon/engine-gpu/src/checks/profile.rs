@@ -190,7 +190,7 @@ impl<D: Device> Device for Profiled<D> {
         self.inner.precision()
     }
 
-    fn multiprocessors(&self) -> usize {
+    fn multiprocessors(&self) -> (usize, usize) {
         self.inner.multiprocessors()
     }
 
