@@ -320,6 +320,14 @@ impl Daemon {
         String::from_utf8_lossy(&fs::read(self.site.path("log")).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until it has logged this: what is asked of it may be answered before the line is written.
+    ///
+    /// # Panics
+    /// Where it does not log it.
+    pub fn logs(&self, what: &str) {
+        eventually(&format!("the log has {what:?}"), || self.log().contains(what));
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a process id"));

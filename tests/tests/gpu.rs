@@ -735,7 +735,7 @@ fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     assert_eq!((answer.engine, answer.degraded.len()), (Some(Engine::Tract), 0));
     let answer = daemon.ask(&json!({"text": SENTENCE, "models": ["tiny"]}));
     assert_eq!(answer.engine, Some(Engine::Cuda));
-    assert!(daemon.log().contains("does not fit"));
+    daemon.logs("does not fit");
 }
 
 /// Zero-shot models of each kind: labels before the text or with an encoder, stretches or words, and an adapter.

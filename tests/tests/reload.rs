@@ -299,7 +299,7 @@ fn an_unknown_key_ends_the_start_with_file_and_line() {
     let mut daemon = site.spawn();
     assert_eq!(daemon.wait().code(), Some(78));
     let place = format!("{}:5: unknown key access.colour", site.config().display());
-    assert!(daemon.log().contains(&place), "no {place} in {}", daemon.log());
+    daemon.logs(&place);
     assert!(!site.socket().exists(), "nothing was opened");
 }
 

@@ -156,7 +156,7 @@ fn the_watchdog_is_fed_while_the_health_check_passes_and_not_while_it_fails() {
         200,
         "it is alive all the same"
     );
-    assert!(daemon.log().contains("the health check fails"));
+    daemon.logs("the health check fails");
 
     fs::rename(site.path("away"), site.admin_socket()).unwrap();
     manager.socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -300,7 +300,7 @@ fn a_passed_socket_that_the_configuration_does_not_name_ends_the_start() {
     let stranger = UnixListener::bind(site.path("stranger.sock")).unwrap();
     let mut daemon: Daemon = site.spawn_by(&mut activated(&site, &[&stranger]));
     assert_eq!(daemon.wait().code(), Some(1));
-    assert!(daemon.log().contains("stranger.sock"), "{}", daemon.log());
+    daemon.logs("stranger.sock");
     assert!(
         daemon
             .log()

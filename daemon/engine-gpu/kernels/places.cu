@@ -155,7 +155,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
                                                        m * 16 - i / 2 * 8]);
             add_scores<T, D, M, KEYS>(s, q, k);
         }
-        // Places' keys are here; keys, what they gave and the numbers of rows are free.
+        // Places' keys and values are here; keys, what they gave and the numbers of rows are free.
         wait_for_copies();
         __syncthreads();
         if (next < to) {
@@ -178,14 +178,13 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
             hide<M, KEYS>(s, to - tile, own - tile, reach);
             weigh<D, M, KEYS>(s, known, scale);
         }
-        // Values and the next keys are here, and places' keys are free.
-        wait_for_copies();
+        // Values have been here since places' keys were, and these are free.
         __syncthreads();
         if (next < to && place_queries != 0)
             stage_places<T, D, THREADS>(places, place_queries, rows);
         if (!idle)
             add_values<T, D, M, KEYS>(known, s, v);
-        // Places' queries are here, and values are free.
+        // The next keys and places' queries are here, and values are free.
         wait_for_copies();
         __syncthreads();
         if (next < to)
