@@ -160,11 +160,7 @@ fn who_connected_before_sigterm_and_then_speaks_is_served() {
     daemon.signal(Signal::SIGTERM);
     // All speak before any is answered: a quarter of a second is not for the answers of others.
     let body = json!({"text": "acute pneumonia"}).to_string();
-    let request = [
-        mednerd_tests::http::head("POST", "/v1/annotate", body.len()),
-        body.into_bytes(),
-    ]
-    .concat();
+    let request = message("POST", "/v1/annotate", body);
     for connection in &mut connections {
         connection.send(&request).unwrap();
     }
