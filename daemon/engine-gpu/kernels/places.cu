@@ -83,23 +83,16 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * ROW_OF(D), *places = v + KEYS * ROW_OF(D);
     half_t *of_places = reinterpret_cast<half_t *>(places + 128 * ROW_OF(D));
     unsigned int *rows = reinterpret_cast<unsigned int *>(of_places + 4 * PLACES_GROUP);
-    const index_t sequence = tiles[2 * blockIdx.x];
-    const int first = tiles[2 * blockIdx.x + 1];
-    const int head = blockIdx.y, kv_head = head / (heads / kv_heads);
-    const size_t begin = starts[sequence];
-    const int length = starts[sequence + 1] - starts[sequence];
+    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, starts, heads, kv_heads, reach);
+    const int first = work.first, length = work.length, own = work.own, from = work.from, to = work.to;
+    const int head = work.head, stride = work.stride;
+    const T *keys = work.keys, *values = work.values;
     if (first >= length)
         return;
-    const address_t *tables = own_of(models, sequence, entry);
+    const address_t *tables = own_of(models, work.sequence, entry);
     const address_t place_keys = tables[0], place_queries = tables[1];
-    // Within a sequence, 32 bits are enough.
-    const int stride = (heads + 2 * kv_heads) * D;
-    const T *queries = qkv + begin * stride + head * D;
-    const T *keys = qkv + begin * stride + (heads + kv_head) * D, *values = keys + kv_heads * D;
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
-    const int warp = threadIdx.x / 32, own = first + warp * M * 16;
-    const int from = reach < 0 ? 0 : max(0, first - reach);
-    const int to = reach < 0 ? length : min(length, first + 64 + reach);
+    const int warp = threadIdx.x / 32;
     // No pair of the sequence is further apart.
     const int furthest = min(length, context) - 1;
     const auto find_rows = [&](int tile) {
@@ -113,7 +106,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     find_rows(from);
     stage<T, D, KEYS, THREADS>(k, keys + from * stride, stride, to - from);
     // Queries are read once, from where values will be.
-    stage<T, D, 64, THREADS>(v, queries + first * stride, stride, length - first);
+    stage<T, D, 64, THREADS>(v, work.queries + first * stride, stride, length - first);
     wait_for_copies();
     __syncthreads();
     unsigned int q[M][D / 16][4];
@@ -135,7 +128,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
         const bool idle = own >= length || (reach >= 0 && (tile > own + M * 16 - 1 + reach || next <= own - reach));
         if (place_queries != 0 && tile + mine < to) {
             unsigned int a[M][D / 16][4];
-            load_rows<T, D, M>(a, k + mine * ROW_OF(D), bias == nullptr ? nullptr : bias + (heads + kv_head) * D);
+            load_rows<T, D, M>(a, k + mine * ROW_OF(D), bias == nullptr ? nullptr : bias + (heads + work.kv_head) * D);
             multiply_places<T, D, M, true>(a, places + mine * ROW_OF(D), of_places + warp * M * PLACES_GROUP);
         }
         // What keys gave is here, and places' queries are free.
@@ -190,9 +183,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
         if (next < to)
             stage<T, D, KEYS, THREADS>(v, values + next * stride, stride, to - next);
     }
-    if (own < length)
-        write<T, D, M>(known, k + warp * M * 16 * ROW_OF(D), out + ((begin + own) * heads + head) * D,
-                       bias == nullptr ? nullptr : bias + (heads + kv_heads + kv_head) * D, size_t(heads) * D, length - own);
+    write<T, D, M>(work, known, k, out, bias);
 }
 
 #define KERNEL(T, S, NAME, D, M, BLOCKS)                                                                               \

@@ -12,27 +12,19 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
     const int KEYS = 64, THREADS = 128 / M;
     SHARED_FLOATS(shared);
     T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * ROW_OF(D);
-    const index_t sequence = tiles[2 * blockIdx.x];
-    const int first = tiles[2 * blockIdx.x + 1];
-    const int head = blockIdx.y, kv_head = head / (heads / kv_heads);
-    const size_t begin = starts[sequence];
-    const int length = starts[sequence + 1] - starts[sequence];
+    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, starts, heads, kv_heads, reach);
+    const int first = work.first, length = work.length, own = work.own, from = work.from, to = work.to;
+    const int head = work.head, stride = work.stride;
+    const T *keys = work.keys, *values = work.values;
     if (first >= length)
         return;
-    // Within a sequence, 32 bits are enough.
-    const int stride = (heads + 2 * kv_heads) * D;
-    const T *queries = qkv + begin * stride + head * D;
-    const T *keys = qkv + begin * stride + (heads + kv_head) * D, *values = keys + kv_heads * D;
-    const int warp = threadIdx.x / 32, own = first + warp * M * 16;
-    const int from = reach < 0 ? 0 : max(0, first - reach);
-    const int to = reach < 0 ? length : min(length, first + 64 + reach);
     stage<T, D, KEYS, THREADS>(k, keys + from * stride, stride, to - from);
     // Queries are read once, from where values will be.
-    stage<T, D, 64, THREADS>(v, queries + first * stride, stride, length - first);
+    stage<T, D, 64, THREADS>(v, work.queries + first * stride, stride, length - first);
     wait_for_copies();
     __syncthreads();
     unsigned int q[M][D / 16][4];
-    load_rows<T, D, M>(q, v + warp * M * 16 * ROW_OF(D), bias == nullptr ? nullptr : bias + head * D);
+    load_rows<T, D, M>(q, v + (own - first) * ROW_OF(D), bias == nullptr ? nullptr : bias + head * D);
     __syncthreads();
     stage<T, D, KEYS, THREADS>(v, values + from * stride, stride, to - from);
     Queries<D, M> known;
@@ -63,9 +55,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
         if (next < to)
             stage<T, D, KEYS, THREADS>(v, values + next * stride, stride, to - next);
     }
-    if (own < length)
-        write<T, D, M>(known, k + warp * M * 16 * ROW_OF(D), out + ((begin + own) * heads + head) * D,
-                       bias == nullptr ? nullptr : bias + (heads + kv_heads + kv_head) * D, size_t(heads) * D, length - own);
+    write<T, D, M>(work, known, k, out, bias);
 }
 
 // The second has as many warps again for as many queries, and is for launches that leave room on a chip.

@@ -14,6 +14,36 @@ template <typename T> __device__ __forceinline__ unsigned int word(const T *from
 // A row of keys or values in shared memory.
 #define ROW_OF(D) ((D) + 8)
 
+// What a block has to do: a head and up to 64 queries of a sequence from `first` on, of which a warp has those from `own` on; keys from `from` to
+// `to`. Rows are `stride` apart, which within a sequence 32 bits hold.
+template <typename T> struct Work {
+    index_t sequence;
+    int first, length, own, from, to, heads, kv_heads, head, kv_head, stride;
+    size_t begin;
+    const T *queries, *keys, *values;
+};
+template <typename T, int D, int M>
+__device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *tiles, const index_t *starts, int heads,
+                                                 int kv_heads, int reach) {
+    Work<T> work;
+    work.sequence = tiles[2 * blockIdx.x];
+    work.first = tiles[2 * blockIdx.x + 1];
+    work.begin = starts[work.sequence];
+    work.length = starts[work.sequence + 1] - starts[work.sequence];
+    work.own = work.first + threadIdx.x / 32 * M * 16;
+    work.from = reach < 0 ? 0 : max(0, work.first - reach);
+    work.to = reach < 0 ? work.length : min(work.length, work.first + 64 + reach);
+    work.heads = heads;
+    work.kv_heads = kv_heads;
+    work.head = blockIdx.y;
+    work.kv_head = work.head / (heads / kv_heads);
+    work.stride = (heads + 2 * kv_heads) * D;
+    work.queries = qkv + work.begin * work.stride + work.head * D;
+    work.keys = qkv + work.begin * work.stride + (heads + work.kv_head) * D;
+    work.values = work.keys + kv_heads * D;
+    return work;
+}
+
 // Begins to copy rows of D, `stride` apart, of which `there` are there; the last of those again in place of the others.
 template <typename T, int D, int COUNT, int THREADS>
 __device__ __forceinline__ void stage(T *to, const T *from, int stride, int there) {
@@ -201,10 +231,18 @@ __device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (
     }
 }
 
-// Writes the outputs of the warp's queries, of which `there` are, to rows `stride` apart, with `bias` added, which may be null: each
-// pair to where `room`, M * 16 rows, has it beside its neighbours, and from there 16 bytes at once.
+// Writes the outputs of the warp's queries, with the part of `bias` that values have, which may be null: each pair to where `room`, 64
+// rows for the block, has it beside its neighbours, and from there 16 bytes at once.
 template <typename T, int D, int M>
-__device__ __forceinline__ void write(Queries<D, M> &queries, T *room, T *to, const T *bias, size_t stride, int there) {
+__device__ __forceinline__ void write(const Work<T> &work, const Queries<D, M> &queries, T *room, T *out, const T *bias) {
+    const int there = work.length - work.own;
+    if (there <= 0)
+        return;
+    room += (work.own - work.first) * ROW_OF(D);
+    if (bias != nullptr)
+        bias += (work.heads + work.kv_heads + work.kv_head) * D;
+    const size_t stride = size_t(work.heads) * D;
+    T *to = out + (work.begin + work.own) * stride + work.head * D;
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
     UNROLL
     for (int m = 0; m < M; m++)
