@@ -92,7 +92,9 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     const address_t *tables = own_of(models, work.sequence, entry);
     const address_t place_keys = tables[0], place_queries = tables[1];
     const int lane = threadIdx.x % 32, row = lane / 4, column = lane % 4 * 2;
-    const int warp = threadIdx.x / 32;
+    // The warp's first query, and key where it multiplies keys with places, within a tile; and its products with places.
+    const int mine = own - first;
+    half_t *of_mine = of_places + mine / 16 * PLACES_GROUP;
     // No pair of the sequence is further apart.
     const int furthest = min(length, context) - 1;
     const auto find_rows = [&](int tile) {
@@ -110,7 +112,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     wait_for_copies();
     __syncthreads();
     unsigned int q[M][D / 16][4];
-    load_rows<T, D, M>(q, v + warp * M * 16 * ROW_OF(D), bias == nullptr ? nullptr : bias + head * D);
+    load_rows<T, D, M>(q, v + mine * ROW_OF(D), bias == nullptr ? nullptr : bias + head * D);
     if (place_queries != 0)
         stage_places<T, D, THREADS>(places, place_queries, rows);
     wait_for_copies();
@@ -120,16 +122,16 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     known.begin();
     // As there; keys' bias meets places.
     scale *= 1.4426950408889634f;
-    const half_t *by_keys = of_places + column * (PLACES_ROW + 1) + 63 - (warp * M * 16 + row);
-    const half_t *by_queries = of_places + warp * M * PLACES_GROUP + row * (PLACES_ROW - 1) + column + 15;
+    const half_t *by_keys = of_places + column * (PLACES_ROW + 1) + 63 - (mine + row);
+    const half_t *by_queries = of_mine + row * (PLACES_ROW - 1) + column + 15;
     for (int tile = from; tile < to; tile += KEYS) {
-        const int next = tile + KEYS, mine = warp * M * 16;
+        const int next = tile + KEYS;
         // Of a whole warp at once, as everything that tensor cores do.
         const bool idle = own >= length || (reach >= 0 && (tile > own + M * 16 - 1 + reach || next <= own - reach));
         if (place_queries != 0 && tile + mine < to) {
             unsigned int a[M][D / 16][4];
             load_rows<T, D, M>(a, k + mine * ROW_OF(D), bias == nullptr ? nullptr : bias + (heads + work.kv_head) * D);
-            multiply_places<T, D, M, true>(a, places + mine * ROW_OF(D), of_places + warp * M * PLACES_GROUP);
+            multiply_places<T, D, M, true>(a, places + mine * ROW_OF(D), of_mine);
         }
         // What keys gave is here, and places' queries are free.
         __syncthreads();
@@ -157,8 +159,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
         }
         if (!idle) {
             if (place_keys != 0) {
-                multiply_places<T, D, M, false>(q, places + (64 - M * 16 - mine) * ROW_OF(D),
-                                                of_places + warp * M * PLACES_GROUP);
+                multiply_places<T, D, M, false>(q, places + (64 - M * 16 - mine) * ROW_OF(D), of_mine);
                 __syncwarp();
                 UNROLL
                 for (int m = 0; m < M; m++)
