@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use mednerd_client::api::ErrorBody;
 use mednerd_tests::notes::SENTENCE;
-use mednerd_tests::{Config, Daemon};
+use mednerd_tests::{Config, Daemon, eventually};
 use nix::unistd::geteuid;
 use serde_json::json;
 
@@ -160,6 +160,50 @@ fn a_refused_user_that_writes_all_of_a_large_note_before_it_reads_is_told_so() {
         0,
         "of a stranger's note nothing is kept"
     );
+}
+
+#[test]
+fn users_who_may_not_call_keep_nobody_out() {
+    if not_root() {
+        return;
+    }
+    // More connections than there may be, each with the beginning of a request.
+    const CLIENT: &str = r#"use IO::Socket::UNIX; use IO::Handle; $| = 1; $SIG{PIPE} = "IGNORE";
+        my @held;
+        for (1 .. 100) {
+            my $client = IO::Socket::UNIX->new($ARGV[0]) or die $!;
+            $client->autoflush(1);
+            print $client "P";
+            push @held, $client;
+        }
+        print "here\n";
+        <STDIN>;"#;
+    let daemon = Daemon::start(&Config::tiny().server("max_connections", 8));
+    open_wide(&daemon);
+    let user = USER.to_string();
+    let mut strangers = Command::new("setpriv")
+        .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+        .args(["perl", "-e", CLIENT])
+        .arg(daemon.site().socket())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(strangers.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "here\n");
+    for _ in 0..4 {
+        eventually("nobody is in the room", || daemon.status().queue.connections == 0);
+        daemon.annotate(SENTENCE);
+    }
+    // A stranger who asks is told, when those before have had their time.
+    drop(strangers.stdin.take());
+    strangers.wait().unwrap();
+    eventually("a stranger is told", || {
+        call(&daemon.site().socket(), "", &[], "/healthz").0 == 403
+    });
 }
 
 #[test]

@@ -401,6 +401,24 @@ fn a_body_that_comes_slowly_but_steadily_is_served() {
 }
 
 #[test]
+fn a_body_that_takes_longer_than_any_document_may_is_408() {
+    let daemon = Daemon::start(
+        &Config::tiny()
+            .server("max_deadline_ms", 600)
+            .server("default_deadline_ms", 600),
+    );
+    let body = json!({"text": SENTENCE}).to_string();
+    let mut slow = daemon.connect();
+    let request = message("POST", "/v1/annotate", &body);
+    let (most, last) = request.split_at(request.len() - 1);
+    slow.send(most).unwrap();
+    eventually("it is given up", || daemon.status().requests.failed == 1);
+    // The connection is as it was: what is left of the body is read.
+    slow.send(last).unwrap();
+    slow.reply().unwrap().refused(408, "deadline_passed");
+}
+
+#[test]
 fn a_client_that_does_not_read_its_answer_is_given_up() {
     let daemon = Daemon::start(&impatient().model("shipped", &mednerd_tests::daemon::shipped_model(), false));
     // The context comes back: an answer far larger than a socket's buffer.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use mednerd_client::api::{AnnotateResponse, PluginState, PluginsResponse, Status};
 use mednerd_tests::daemon::{binary, library, root};
+use mednerd_tests::http::message;
 use mednerd_tests::notes::{SENTENCE, flaw};
 use mednerd_tests::plugins::{
     Vendor, example_manifest, hostile_manifest, manifest, policy, production_can_be_tried, table, write,
 };
-use mednerd_tests::{Config, Daemon, Site, eventually};
+use mednerd_tests::{Config, Connection, Daemon, Site, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
@@ -639,7 +640,15 @@ fn a_reload_keeps_a_plugin_that_has_not_changed() {
     let problems = Value::from(problem.details).to_string();
     assert!(problems.contains("nothing.csv"), "{problems}");
     assert_eq!(link(&daemon, SENTENCE).status, Status::Ok);
-    // A new version of its file needs new settings, or a new library.
+    // What its settings name is part of it: a file that is replaced or written is taken anew.
+    site.configure(&config().plugins(&lines));
+    site.write("terms.csv", &format!("{TERMS}\n"));
+    assert_eq!(pid(), before);
+    daemon.admin("POST", "/v1/reload").ok();
+    let second = pid();
+    assert_ne!(second, before);
+    daemon.admin("POST", "/v1/reload").ok();
+    assert_eq!(pid(), second);
     site.configure(&config().plugins(&lines.replace("\"2026\"", "\"2027\"")));
     daemon.admin("POST", "/v1/reload").ok();
     assert_ne!(pid(), before);
@@ -656,6 +665,62 @@ fn a_reload_keeps_a_plugin_that_has_not_changed() {
     eventually("the host has ended", || {
         !PathBuf::from(format!("/proc/{before}")).exists()
     });
+}
+
+/// A running daemon whose configuration on disk now takes two seconds to load.
+fn slow_to_reload() -> (Site, Daemon) {
+    let site = Site::with_toml("");
+    site.configure(&config());
+    let daemon = site.start();
+    let lines = site.hostile("do = \"pause=2000\"\nat_open = true");
+    site.configure(&config().plugins(&lines));
+    (site, daemon)
+}
+
+#[test]
+fn a_daemon_that_is_told_to_stop_while_it_reloads_stops() {
+    let (_site, mut daemon) = slow_to_reload();
+    daemon.signal(Signal::SIGHUP);
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = Instant::now();
+    daemon.signal(Signal::SIGTERM);
+    daemon.logs("stopping");
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert!(!daemon.log().contains("in force"), "{}", daemon.log());
+}
+
+#[test]
+fn a_reload_goes_on_though_nobody_waits_for_it() {
+    let (site, daemon) = slow_to_reload();
+    let mut client = Connection::open(&site.admin_socket()).unwrap();
+    client.send(message("POST", "/v1/reload", "")).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(client);
+    daemon.logs("the new configuration is in force");
+    assert_eq!(plugins(&daemon).plugins[0].id, "hostile");
+}
+
+#[test]
+fn what_is_being_linked_is_in_the_queue() {
+    let site = Site::with_toml("");
+    let lines = site.hostile("do = \"pause=1500\"");
+    let daemon = start(&site, &lines);
+    let mut client = daemon.connect();
+    let body = json!({"text": POISON, "link": true}).to_string();
+    client.send(message("POST", "/v1/annotate", body)).unwrap();
+    eventually("its window is computed", || {
+        daemon.metric("mednerd_windows_total") > 0.0
+    });
+    let queue = daemon.status().queue;
+    assert!(queue.documents == 1 && queue.bytes > 0, "{queue:?}");
+    client.reply().unwrap().ok();
+    drop(client);
+    daemon.wait_idle();
 }
 
 #[test]

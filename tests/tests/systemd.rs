@@ -127,6 +127,27 @@ fn a_daemon_that_cannot_start_never_says_ready() {
 }
 
 #[test]
+fn what_may_come_yet_is_waited_for() {
+    let site = Site::new(&Config::tiny().access("groups = [\"no-such-group\"]\n"));
+    let manager = Manager::new(&site);
+    let daemon = site.spawn_by(&mut manager.command(&site));
+    let waiting = manager.next();
+    let status = value(&waiting, "STATUS");
+    assert!(
+        status.contains("waiting") && status.contains("no-such-group"),
+        "{status}"
+    );
+    assert!(waiting.iter().all(|line| !line.starts_with("READY")));
+    daemon.logs("it may come yet");
+    // What comes is seen, a corrected file among it.
+    site.configure(&Config::tiny());
+    manager.wait_for("READY=1");
+    daemon.annotate(SENTENCE);
+    let told = daemon.log().matches("no-such-group").count();
+    assert_eq!(told, 1, "{}", daemon.log());
+}
+
+#[test]
 fn the_watchdog_is_fed_while_the_health_check_passes_and_not_while_it_fails() {
     let site = Site::new(&Config::default());
     let manager = Manager::new(&site);

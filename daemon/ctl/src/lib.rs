@@ -23,6 +23,7 @@ mod input;
 mod model;
 mod output;
 mod plugin;
+mod slot;
 mod table;
 
 use std::ffi::OsString;

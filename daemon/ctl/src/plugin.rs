@@ -15,6 +15,7 @@ use crate::cli::{CheckOptions, InstallOptions, KeygenOptions, PluginCommand, Sig
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::slot::{Slot, SlotError};
 use crate::table::{Column, Table};
 use crate::{program, warn};
 
@@ -51,6 +52,18 @@ pub fn say(text: &str) -> Result<Exit, Error> {
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
     move |error| refused(format!("{}: {error}", path.display()))
+}
+
+fn slot_error(SlotError { path, source }: SlotError) -> Error {
+    match source.kind() {
+        io::ErrorKind::WouldBlock => {
+            let path = path.display();
+            refused(format!(
+                "{path}: another mednerctl is at work there; try again when it has ended"
+            ))
+        }
+        _ => file_error(&path)(source),
+    }
 }
 
 /// The plugin in a directory, signed by a trusted key; whoever the files belong to.
@@ -138,36 +151,25 @@ fn install(options: &InstallOptions) -> Result<Exit, Error> {
     } = options;
     let package = verified(path, trusted_keys)?;
     let Manifest { id, library, .. } = &package.manifest;
-    let (target, new, old) = (
-        into.join(id),
-        into.join(format!(".{id}.new")),
-        into.join(format!(".{id}.old")),
-    );
-    for leftover in [&new, &old] {
-        if leftover.exists() {
-            fs::remove_dir_all(leftover).map_err(file_error(leftover))?;
-        }
-    }
     fs::create_dir_all(into).map_err(file_error(into))?;
-    fs::create_dir(&new).map_err(file_error(&new))?;
-    fs::set_permissions(&new, Permissions::from_mode(0o755)).map_err(file_error(&new))?;
+    let slot = Slot::of(into, id).map_err(slot_error)?;
+    let (target, new) = (&slot.target, &slot.new);
+    fs::create_dir(new).map_err(file_error(new))?;
+    fs::set_permissions(new, Permissions::from_mode(0o755)).map_err(file_error(new))?;
     for name in [MANIFEST, SIGNATURE, library] {
         let to = new.join(name);
         copy(&path.join(name), &to).map_err(file_error(&to))?;
     }
     // What counts is what the daemon will find, so that is verified, owner and all.
     let policy = Policy::production(trusted_keys.clone());
-    if let Err(error) = package::verify(&new, &policy) {
-        let _ = fs::remove_dir_all(&new);
+    if let Err(error) = package::verify(new, &policy) {
+        let _ = fs::remove_dir_all(new);
         return Err(refused(error));
     }
-    if target.exists() {
-        fs::rename(&target, &old).map_err(file_error(&target))?;
-    }
-    fs::rename(&new, &target).map_err(file_error(&target))?;
-    if old.exists() {
-        fs::remove_dir_all(&old).map_err(file_error(&old))?;
-    }
+    File::open(new)
+        .and_then(|folder| folder.sync_all())
+        .map_err(file_error(new))?;
+    slot.fill().map_err(slot_error)?;
     say(&format!(
         "{}\ninstalled in {}; put it into [[plugins]] of the configuration, then `mednerctl reload`",
         described(&package),
@@ -194,7 +196,9 @@ fn remove(id: &str, into: &Path) -> Result<Exit, Error> {
     if !target.join(MANIFEST).is_file() {
         return Err(refused(format!("{} is no plugin", target.display())));
     }
-    fs::remove_dir_all(&target).map_err(file_error(&target))?;
+    Slot::of(into, id)
+        .and_then(|slot| slot.empty())
+        .map_err(slot_error)?;
     say(&format!(
         "{} is removed; a daemon that has it loaded keeps it until it is taken out of the configuration",
         target.display()

@@ -1,13 +1,15 @@
 //! Who is at the other end of a socket, and what the configuration lets them do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Group, Uid, User};
 use tokio::net::UnixStream;
 
 use crate::config::{Access, Place, Principal, Problem};
+use crate::sync::lock;
 
 /// The process at the other end, as the kernel saw it when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,13 +125,42 @@ impl Policy {
     }
 }
 
+/// Refusals of one user that are written down in a minute.
+const TOLD: u64 = 20;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Who was refused how often. Of each user the first few refusals of a minute are written down, and how many more there were with
+/// the next one: who may not call cannot fill the disk.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<HashMap<u32, (Instant, u64)>>);
+
+impl Refusals {
+    /// Counts one of `uid`. Where it is to be written down, how many before it were not.
+    pub fn note(&self, uid: u32) -> Option<u64> {
+        self.note_at(uid, Instant::now())
+    }
+
+    fn note_at(&self, uid: u32, now: Instant) -> Option<u64> {
+        let mut users = lock(&self.0);
+        let (since, count) = users.entry(uid).or_insert((now, 0));
+        let mut untold = 0;
+        if now.saturating_duration_since(*since) >= MINUTE {
+            untold = count.saturating_sub(TOLD);
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        (*count <= TOLD).then_some(untold)
+    }
+}
+
 fn resolve(
     kind: &str,
     principal: &Principal,
     look_up: &dyn Fn(&str) -> nix::Result<Option<u32>>,
     problems: &mut Vec<Problem>,
 ) -> Option<u32> {
-    let mut problem = |place: &Place, message| problems.push(Problem::at(place, message));
+    // Who is kept in a directory is there when that can be reached.
+    let mut problem = |place: &Place, message| problems.push(Problem::at(place, message).passing());
     match (look_up(&principal.name), &principal.place) {
         (Ok(Some(id)), _) => Some(id),
         // A name wins over a number, as with chown.
@@ -174,6 +205,19 @@ mod tests {
             pid: None,
             exe: None,
         }
+    }
+
+    #[test]
+    fn of_many_refusals_a_few_are_told_and_how_many_more_there_were() {
+        let (refusals, begun) = (Refusals::default(), Instant::now());
+        let told = |uid, after| refusals.note_at(uid, begun + Duration::from_secs(after));
+        let first: Vec<Option<u64>> = (0..35).map(|_| told(7, 1)).collect();
+        assert_eq!(first.iter().flatten().count(), 20);
+        assert_eq!(first.first(), Some(&Some(0)));
+        assert_eq!(told(8, 2), Some(0), "others are told apart");
+        assert_eq!(told(7, 59), None);
+        assert_eq!(told(7, 61), Some(16));
+        assert_eq!(told(7, 62), Some(0));
     }
 
     #[test]

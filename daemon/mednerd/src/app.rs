@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use mednerd_client::api::{self, ReloadResponse, ServiceState};
 
+use crate::access::Refusals;
 use crate::audit::Audit;
 use crate::config::Problem;
 use crate::generation::Generation;
@@ -38,6 +39,8 @@ pub struct App {
     pub audit: Option<Audit>,
     /// The counters.
     pub metrics: Metrics,
+    /// Who was refused.
+    pub refusals: Refusals,
     /// Whether it works.
     pub health: Health,
     /// Documents admitted.
@@ -61,6 +64,7 @@ impl App {
         sockets: Vec<SocketFile>,
     ) -> Self {
         let started_at = now();
+        let audit_failures = audit.as_ref().map(Audit::failures).unwrap_or_default();
         gpus.follow(&generation);
         Self {
             file,
@@ -74,7 +78,8 @@ impl App {
             scheduler,
             gpus,
             audit,
-            metrics: Metrics::new(started_at),
+            metrics: Metrics::new(started_at, audit_failures),
+            refusals: Refusals::default(),
             health: Health::default(),
             documents: Arc::default(),
             bytes: Arc::default(),
@@ -97,10 +102,8 @@ impl App {
         let (file, previous) = (self.file.clone(), self.generation());
         let loaded = tokio::task::spawn_blocking(move || Generation::load(&file, Some(&previous))).await;
         let loaded = loaded.unwrap_or_else(|_| {
-            Err(vec![Problem {
-                place: None,
-                message: "reading it failed with an internal error; the journal has the place".to_owned(),
-            }])
+            let message = "reading it failed with an internal error; the journal has the place";
+            Err(vec![Problem::new(None, message)])
         });
         let result = if loaded.is_ok() { "accepted" } else { "rejected" };
         self.metrics.reloads.get_or_create(&ReloadLabels { result }).inc();

@@ -2,29 +2,67 @@
 //! the record cannot be written, the answer is not given (`audit.on_failure`).
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mednerd_audit::{Entry, Event, Key, KeyError, Trail};
 use mednerd_client::api::Status;
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::oneshot;
 
 use crate::access::Peer;
 use crate::app::App;
 use crate::config::{self, Config, OnFailure, Problem, Sync};
 use crate::http::{AnnotateRequest, Answer, ApiError};
-use crate::sync::lock;
+use crate::sync::{Pass, lock};
 
 /// How long a record may be in memory alone where `audit.sync` is `periodic`.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it is believed of a trail that was written to that it can be.
 const BELIEVED: Duration = Duration::from_secs(5);
 
-/// The audit trail of a daemon.
+/// How long a document waits for its record. A disk that takes longer is one that cannot be written.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
+/// How many records may wait for the disk.
+const WAITING: usize = 4096;
+
+/// The audit trail of a daemon. It is written by a thread of its own: a disk that stalls holds up nobody who does not wait for it.
 pub struct Audit {
     key: Key,
+    shared: Arc<Shared>,
+    /// Until the end.
+    orders: Option<SyncSender<Order>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer and those who ask it share.
+struct Shared {
     trail: Mutex<Trail>,
+    /// The last record could not be written.
     failing: AtomicBool,
+    /// What was written could not be brought to the disk.
+    unsynced: AtomicBool,
+    /// Orders that are not carried out yet, and how many have been.
+    pending: AtomicUsize,
+    finished: AtomicUsize,
+    failures: Counter,
+}
+
+/// What the writer is to do. `done` hears whether it could be done; nobody has to listen.
+struct Order {
+    what: What,
+    done: oneshot::Sender<bool>,
+}
+
+enum What {
+    Write(Box<(Entry, config::Audit)>),
+    /// Find out whether a record can be written; what was written so recently is believed.
+    Probe(Duration),
+    /// Nothing: all before it is done.
+    Nothing,
 }
 
 /// What would keep a daemon from writing the trail, found out without touching it. Of a key that is among `known`, the
@@ -40,10 +78,7 @@ pub fn check(config: &Config, known: &[Problem]) -> Vec<Problem> {
         let place = config.place(key).or(config.place("audit.path"));
         if !known.iter().any(|known| known.place.as_ref() == place) {
             let message = format!("{key}: {message}");
-            problems.push(Problem {
-                place: place.cloned(),
-                message,
-            });
+            problems.push(Problem::new(place.cloned(), message));
         }
     };
     match key(audit) {
@@ -86,19 +121,144 @@ impl Audit {
                  package: chown -R mednerd: {path}"
             )
         })?;
-        let audit = Self {
-            key,
+        let shared = Arc::new(Shared {
             trail: Mutex::new(trail),
             failing: AtomicBool::new(false),
-        };
+            unsynced: AtomicBool::new(false),
+            pending: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
+            failures: Counter::default(),
+        });
         let started = Entry {
             event: Event::Started,
             action: Some(format!("mednerd {}", env!("CARGO_PKG_VERSION"))),
             ..Entry::default()
         };
         // Noted in the log; what follows is the next request's affair.
-        let _ = audit.write(config, &started);
-        Ok(Some(audit))
+        let _ = shared.write(config, &started);
+        let (orders, taken) = sync_channel(WAITING);
+        let writer = std::thread::Builder::new().name("audit".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.carry_out(&taken)
+        });
+        Ok(Some(Self {
+            key,
+            shared,
+            orders: Some(orders),
+            writer: Some(writer.map_err(|error| format!("the audit trail has no thread: {error}"))?),
+        }))
+    }
+
+    /// Records that could not be written.
+    pub fn failures(&self) -> Counter {
+        self.shared.failures.clone()
+    }
+
+    /// Hands `what` to the writer. Where that is hopelessly behind, nobody will answer, and a record is lost.
+    fn order(&self, what: What) -> oneshot::Receiver<bool> {
+        let (done, answer) = oneshot::channel();
+        let is_record = matches!(what, What::Write(..));
+        self.shared.pending.fetch_add(1, Ordering::AcqRel);
+        let taken = self
+            .orders
+            .as_ref()
+            .map(|orders| orders.try_send(Order { what, done }));
+        if !matches!(taken, Some(Ok(()))) {
+            self.shared.pending.fetch_sub(1, Ordering::AcqRel);
+            if is_record {
+                self.shared.failures.inc();
+                self.shared.tell(Some(&stalled()));
+            }
+        }
+        answer
+    }
+
+    /// Whether an order was carried out, where the writer does not stand still.
+    async fn is_done(&self, mut answer: oneshot::Receiver<bool>) -> bool {
+        loop {
+            let finished = self.shared.finished.load(Ordering::Acquire);
+            match tokio::time::timeout(PATIENCE, &mut answer).await {
+                Ok(done) => return done.unwrap_or(false),
+                // It has work to do and does it.
+                Err(_) if self.shared.finished.load(Ordering::Acquire) != finished => {}
+                Err(_) => {
+                    self.shared.tell(Some(&stalled()));
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Whether a record was written. Who does not insist on it does not wait for a disk that is known to fail.
+    async fn is_written(&self, record: oneshot::Receiver<bool>, insists: bool) -> bool {
+        (insists || !self.shared.is_failing()) && self.is_done(record).await
+    }
+
+    /// Whether a record can be written as far as is known; where the last could not, it is tried.
+    async fn is_possible(&self) -> bool {
+        !self.shared.is_failing() || self.probe().await
+    }
+
+    /// Whether a record can be written, found out by trying where that is not known, and by one at a time where it fails.
+    async fn probe(&self) -> bool {
+        let believed = match self.shared.is_failing() {
+            true if self.shared.pending.load(Ordering::Acquire) > 0 => return false,
+            true => Duration::ZERO,
+            false => BELIEVED,
+        };
+        self.is_done(self.order(What::Probe(believed))).await
+    }
+
+    /// Waits until what was handed over is written, or cannot be.
+    pub async fn finish(&self) {
+        self.is_done(self.order(What::Nothing)).await;
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.orders = None;
+        // Not for a disk that may never answer. What the writer panicked over is told by the hook.
+        let writer = self.writer.take().filter(|_| !self.shared.is_failing());
+        drop(writer.map(JoinHandle::join));
+    }
+}
+
+fn stalled() -> std::io::Error {
+    let seconds = PATIENCE.as_secs_f32();
+    std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        format!("the disk has not answered for {seconds} s"),
+    )
+}
+
+impl Shared {
+    fn carry_out(&self, orders: &Receiver<Order>) {
+        for Order { what, done } in orders {
+            let able = match what {
+                What::Write(record) => {
+                    let (entry, config) = *record;
+                    let written = self.write(&config, &entry);
+                    if written.is_err() {
+                        self.failures.inc();
+                    }
+                    written.is_ok()
+                }
+                What::Probe(believed) => {
+                    let tried = lock(&self.trail).probe(believed);
+                    if tried.is_ok() && believed.is_zero() {
+                        // The file was synced.
+                        self.unsynced.store(false, Ordering::Relaxed);
+                    }
+                    self.tell(tried.as_ref().err());
+                    tried.is_ok()
+                }
+                What::Nothing => true,
+            };
+            self.pending.fetch_sub(1, Ordering::AcqRel);
+            self.finished.fetch_add(1, Ordering::AcqRel);
+            let _ = done.send(able);
+        }
     }
 
     /// Writes one record, and tells the log where it begins to fail and where it works again.
@@ -130,29 +290,25 @@ impl Audit {
         Ok(())
     }
 
-    /// Whether a record can be written as far as is known; where the last could not, it is tried.
-    fn is_possible(&self) -> bool {
-        !self.failing.load(Ordering::Relaxed) || self.probe()
+    /// Whether documents should not count on their records.
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) || self.unsynced.load(Ordering::Relaxed)
     }
 
-    /// Whether a record can be written, found out by trying where that is not known.
-    fn probe(&self) -> bool {
-        let believed = match self.failing.load(Ordering::Relaxed) {
-            true => Duration::ZERO,
-            false => BELIEVED,
-        };
-        let tried = lock(&self.trail).probe(believed);
-        self.tell(tried.as_ref().err());
-        tried.is_ok()
-    }
-
-    /// Brings what was written to the disk.
+    /// Brings what was written to the disk. What cannot be kept stops documents as what cannot be written does, until it can; the
+    /// next request tries again.
     fn sync(&self) {
         let unsynced = lock(&self.trail).unsynced();
         match unsynced.and_then(|file| file.map(|file| file.sync_data()).transpose()) {
-            Ok(_) => {}
-            // What cannot be kept stops documents as what cannot be written does; the next request tries again.
-            Err(error) => self.tell(Some(&error)),
+            Ok(None) => {}
+            Ok(Some(())) => self.unsynced.store(false, Ordering::Relaxed),
+            Err(error) => self.cannot_sync(&error),
+        }
+    }
+
+    fn cannot_sync(&self, error: &std::io::Error) {
+        if !self.unsynced.swap(true, Ordering::Relaxed) {
+            tracing::error!("the audit trail cannot be brought to the disk: {error}");
         }
     }
 
@@ -181,16 +337,20 @@ fn known(peer: &Peer) -> mednerd_audit::Peer {
 pub async fn keep_synced(app: Arc<App>) {
     loop {
         tokio::time::sleep(SYNC_INTERVAL).await;
-        let app = Arc::clone(&app);
-        let synced = tokio::task::spawn_blocking(move || app.audit.iter().for_each(Audit::sync));
+        let Some(audit) = &app.audit else { return };
+        let shared = Arc::clone(&audit.shared);
+        let mut synced = tokio::task::spawn_blocking(move || shared.sync());
         // It ends early only where the runtime does.
-        let _ = synced.await;
+        if tokio::time::timeout(PATIENCE, &mut synced).await.is_err() {
+            audit.shared.cannot_sync(&stalled());
+            let _ = synced.await;
+        }
     }
 }
 
-/// Writes down an event that is about no document. One that cannot be written is counted and does not undo what
-/// has happened.
-pub fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
+/// Has an event written down that is about no document. One that cannot be written is counted and does not undo what has
+/// happened.
+pub async fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
     let Some(audit) = &app.audit else { return };
     let entry = Entry {
         event,
@@ -199,9 +359,8 @@ pub fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
         status: status.to_owned(),
         ..Entry::default()
     };
-    if audit.write(&app.generation().config.audit, &entry).is_err() {
-        app.metrics.audit_failures.inc();
-    }
+    let record = audit.order(What::Write((entry, app.generation().config.audit.clone()).into()));
+    audit.is_written(record, false).await;
 }
 
 /// Whether documents are answered as far as the trail goes, found out by trying where nothing was written to it for some seconds; then it
@@ -209,9 +368,9 @@ pub fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
 ///
 /// # Errors
 /// [`ApiError::AuditUnavailable`]
-pub fn is_ready(app: &App) -> Result<(), ApiError> {
+pub async fn is_ready(app: &App) -> Result<(), ApiError> {
     match &app.audit {
-        Some(audit) if refuses(app) && !audit.probe() => Err(ApiError::AuditUnavailable),
+        Some(audit) if refuses(app) && !audit.probe().await => Err(ApiError::AuditUnavailable),
         _ => Ok(()),
     }
 }
@@ -224,8 +383,11 @@ fn refuses(app: &App) -> bool {
 /// future that holds this was dropped, as abandoned.
 pub struct Account<'a> {
     app: &'a App,
-    entry: Entry,
-    closed: bool,
+    /// Until it is handed to the writer.
+    entry: Option<Entry>,
+    counted: bool,
+    /// The document's places in the queue: it is there until its record is written.
+    pub places: Vec<Arc<Pass>>,
     /// When the document arrived.
     pub arrived: Instant,
 }
@@ -235,11 +397,12 @@ impl<'a> Account<'a> {
     pub fn open(app: &'a App, peer: &Peer) -> Self {
         Self {
             app,
-            entry: Entry {
+            entry: Some(Entry {
                 peer: app.audit.is_some().then(|| known(peer)),
                 ..Entry::default()
-            },
-            closed: false,
+            }),
+            counted: false,
+            places: Vec::new(),
             arrived: Instant::now(),
         }
     }
@@ -248,54 +411,46 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`ApiError::AuditUnavailable`]
-    pub fn is_possible(&self) -> Result<(), ApiError> {
+    pub async fn is_possible(&self) -> Result<(), ApiError> {
         match &self.app.audit {
-            Some(audit) if refuses(self.app) && !audit.is_possible() => Err(ApiError::AuditUnavailable),
+            Some(audit) if refuses(self.app) && !audit.is_possible().await => Err(ApiError::AuditUnavailable),
             _ => Ok(()),
         }
     }
 
     /// The document could be read.
     pub fn read(&mut self, request: &AnnotateRequest) {
-        let Some(audit) = &self.app.audit else { return };
+        let (Some(audit), Some(entry)) = (&self.app.audit, &mut self.entry) else {
+            return;
+        };
         let id = request.document_id.as_deref();
-        self.entry.document_id = id.map(|id| mednerd_sys::forgetting(|| audit.key.document_id(id)));
-        self.entry.text_hmac = Some(mednerd_sys::forgetting(|| audit.key.text(request.text.bytes())));
-        self.entry.text_bytes = Some(request.text.bytes().len() as u64);
+        entry.document_id = id.map(|id| mednerd_sys::forgetting(|| audit.key.document_id(id)));
+        entry.text_hmac = Some(mednerd_sys::forgetting(|| audit.key.text(request.text.bytes())));
+        entry.text_bytes = Some(request.text.bytes().len() as u64);
     }
 
-    /// Counts the document and writes its record. Gives the answer back where it may be given.
+    /// Has the document's record written, and counts it. Gives the answer back where it may be given; a record that comes too late
+    /// tells of an answer that was not.
     ///
     /// # Errors
     /// The answer's own, or [`ApiError::AuditUnavailable`].
-    pub fn close(mut self, answer: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
-        match &answer {
-            Ok(answer) => {
-                let status = match answer.status {
-                    Status::Ok => "ok",
-                    Status::Partial => "partial",
-                    Status::Failed => "failed",
-                };
-                self.entry.models.clone_from(&answer.versions.models);
-                self.entry.plugins.clone_from(&answer.versions.plugins);
-                self.entry.vocabularies.clone_from(&answer.versions.vocabularies);
-                self.entry.degraded.clone_from(&answer.degraded);
-                self.entry.entities = Some(answer.entities.len() as u64);
-                let concepts = answer.entities.iter().map(|entity| entity.concepts.len() as u64);
-                self.entry.concepts = Some(concepts.sum());
-                status.clone_into(&mut self.entry.status);
-            }
-            Err(error) => {
-                "failed".clone_into(&mut self.entry.status);
-                self.entry.code = Some(error.status().1.to_owned());
-            }
+    pub async fn close(mut self, answer: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+        if let Some(entry) = &mut self.entry {
+            note_answer(entry, &answer);
         }
-        let written = self.write();
-        let answer = if written || !refuses(self.app) {
-            answer
-        } else {
-            Err(ApiError::AuditUnavailable)
+        let written = match (self.hand_over(), &self.app.audit) {
+            // Who is refused because of the disk does not wait for it.
+            (Some(record), Some(audit)) => {
+                let insists = refuses(self.app) && !matches!(answer, Err(ApiError::AuditUnavailable));
+                audit.is_written(record, insists).await
+            }
+            _ => true,
         };
+        let answer = match written || !refuses(self.app) {
+            true => answer,
+            false => Err(ApiError::AuditUnavailable),
+        };
+        self.counted = true;
         self.app.metrics.count(match &answer {
             Ok(answer) if answer.status == Status::Partial => "partial",
             Ok(_) => "ok",
@@ -304,27 +459,100 @@ impl<'a> Account<'a> {
         answer
     }
 
-    fn write(&mut self) -> bool {
-        self.closed = true;
-        let Some(audit) = &self.app.audit else { return true };
-        self.entry.duration_ms = Some((self.arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3);
-        let written = audit
-            .write(&self.app.generation().config.audit, &self.entry)
-            .is_ok();
-        if !written {
-            self.app.metrics.audit_failures.inc();
-        }
-        written
+    /// Hands the record to the writer, who says what came of it.
+    fn hand_over(&mut self) -> Option<oneshot::Receiver<bool>> {
+        let audit = self.app.audit.as_ref()?;
+        let mut entry = self.entry.take()?;
+        entry.duration_ms = Some((self.arrived.elapsed().as_secs_f64() * 1e6).round() / 1e3);
+        Some(audit.order(What::Write(
+            (entry, self.app.generation().config.audit.clone()).into(),
+        )))
     }
 }
 
 impl Drop for Account<'_> {
     fn drop(&mut self) {
-        if !self.closed {
-            "abandoned".clone_into(&mut self.entry.status);
+        if !self.counted {
             self.app.metrics.count("abandoned");
-            // Nobody is there to be refused.
-            self.write();
         }
+        if let Some(entry) = &mut self.entry {
+            "abandoned".clone_into(&mut entry.status);
+            // Nobody is there to be refused.
+            drop(self.hand_over());
+        }
+    }
+}
+
+/// What came of a document, as its record has it.
+fn note_answer(entry: &mut Entry, answer: &Result<Answer, ApiError>) {
+    match answer {
+        Ok(answer) => {
+            let status = match answer.status {
+                Status::Ok => "ok",
+                Status::Partial => "partial",
+                Status::Failed => "failed",
+            };
+            entry.models.clone_from(&answer.versions.models);
+            entry.plugins.clone_from(&answer.versions.plugins);
+            entry.vocabularies.clone_from(&answer.versions.vocabularies);
+            entry.degraded.clone_from(&answer.degraded);
+            entry.entities = Some(answer.entities.len() as u64);
+            let concepts = answer.entities.iter().map(|entity| entity.concepts.len() as u64);
+            entry.concepts = Some(concepts.sum());
+            status.clone_into(&mut entry.status);
+        }
+        Err(error) => {
+            "failed".clone_into(&mut entry.status);
+            entry.code = Some(error.status().1.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(action: &str) -> Entry {
+        Entry {
+            action: Some(action.to_owned()),
+            ..Entry::default()
+        }
+    }
+
+    // It stands for the disk, for which nobody here waits.
+    #[allow(clippy::await_holding_lock)]
+    #[tokio::test]
+    async fn a_disk_that_stalls_stops_no_thread_and_loses_no_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, "0123456789abcdef".repeat(4)).unwrap();
+        let config = config::Audit {
+            path: folder.path().to_owned(),
+            key,
+            ..config::Audit::default()
+        };
+        let audit = Audit::open(&config).unwrap().unwrap();
+        let write = |action| audit.order(What::Write((entry(action), config.clone()).into()));
+        assert!(audit.is_done(write("first")).await);
+        // The writer waits for the lock as it would for the disk.
+        let stalled = lock(&audit.shared.trail);
+        let second = write("second");
+        assert!(!audit.is_written(second, true).await);
+        let begun = Instant::now();
+        assert!(!audit.is_possible().await && !audit.probe().await);
+        assert!(!audit.is_written(write("third"), false).await);
+        assert!(begun.elapsed() < PATIENCE, "nobody else waits");
+        drop(stalled);
+        audit.finish().await;
+        assert!(audit.is_possible().await);
+        assert!(audit.is_done(write("fourth")).await);
+        assert_eq!(audit.failures().get(), 0);
+        let files = mednerd_audit::files(folder.path()).unwrap();
+        let written: String = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        let places = ["first", "second", "third", "fourth"].map(|action| written.find(action).unwrap());
+        assert!(places.is_sorted(), "{written}");
     }
 }

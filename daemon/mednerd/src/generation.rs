@@ -75,6 +75,14 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// What is wrong with the configuration's files and with [access], found out without reading anything else.
+    pub fn begins_with(file: &Path) -> Vec<Problem> {
+        let (config, mut problems) = Config::load(file);
+        problems.extend(audit::check(&config, &problems));
+        problems.extend(Policy::resolve(&config.access).err().into_iter().flatten());
+        problems
+    }
+
     /// Reads and checks the configuration and loads every model, taking over from `previous` those
     /// whose files have not changed.
     ///
@@ -90,13 +98,11 @@ impl Generation {
         let nothing = config.models.is_empty() && config.terms.is_empty();
         let unread = |key| config.whole && config.place(key).is_none();
         if nothing && (readable || (unread("models") && unread("terms"))) {
-            problems.push(Problem {
-                place: None,
-                message: format!(
-                    "no model is configured, and no list of names; add a [[models]] table with name and path to {}",
-                    file.display()
-                ),
-            });
+            let message = format!(
+                "no model is configured, and no list of names; add a [[models]] table with name and path to {}",
+                file.display()
+            );
+            problems.push(Problem::new(None, message));
         }
         problems.extend(audit::check(&config, &problems));
         let policy = Policy::resolve(&config.access).unwrap_or_else(|found| {
@@ -532,7 +538,14 @@ fn load_plugins<'a>(
                 problems.push(Problem::at(&wanted.place, why));
             }
             Ok(plugin) => plugins.push((wanted, plugin)),
-            Err(error) => problems.push(Problem::at(&wanted.place, error.to_string())),
+            Err(error) => {
+                let problem = Problem::at(&wanted.place, error.to_string());
+                problems.push(if error.may_pass() {
+                    problem.passing()
+                } else {
+                    problem
+                });
+            }
         }
     }
     plugins
@@ -859,9 +872,10 @@ impl Config {
         fixed
             .into_iter()
             .filter(|&(_, differs)| differs)
-            .map(|(key, _)| Problem {
-                place: new.place(key).cloned(),
-                message: format!("{key} cannot change while mednerd runs; restart it to use the new value"),
+            .map(|(key, _)| {
+                let message =
+                    format!("{key} cannot change while mednerd runs; restart it to use the new value");
+                Problem::new(new.place(key).cloned(), message)
             })
             .collect()
     }

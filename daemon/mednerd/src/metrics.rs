@@ -128,8 +128,7 @@ pub struct Metrics {
     pub stages: Family<StageLabels, Histogram>,
     /// Reloads by result.
     pub reloads: Family<ReloadLabels, Counter>,
-    /// Audit records that could not be written.
-    pub audit_failures: Counter,
+    audit_failures: Counter,
     waiting: Gauge,
     held: Gauge,
     connections: Gauge,
@@ -147,8 +146,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
-    pub fn new(started: jiff::Timestamp) -> Self {
+    /// All at zero, but for the records that could not be written, which the audit trail counts.
+    pub fn new(started: jiff::Timestamp, audit_failures: Counter) -> Self {
         let mut registry = Registry::default();
         let stages = Family::<StageLabels, Histogram>::new_with_constructor(|| {
             Histogram::new(exponential_buckets(0.001, 2.0, 17))
@@ -161,7 +160,7 @@ impl Metrics {
             entities: Family::default(),
             stages,
             reloads: Family::default(),
-            audit_failures: Counter::default(),
+            audit_failures,
             waiting: Gauge::default(),
             held: Gauge::default(),
             connections: Gauge::default(),

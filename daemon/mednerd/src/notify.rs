@@ -10,6 +10,16 @@ pub fn ready(status: &str) {
     send(&[(daemon::STATE_READY, "1"), (daemon::STATE_STATUS, status)]);
 }
 
+/// It is not ready yet, and why.
+pub fn waiting(why: &str) {
+    send(&[(daemon::STATE_STATUS, why)]);
+}
+
+/// Whether systemd waits for [`ready`].
+pub fn is_awaited() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// A reload begins; [`ready`] ends it.
 pub fn reloading() {
     let monotonic = clock_gettime(ClockId::CLOCK_MONOTONIC)

@@ -13,6 +13,7 @@ use mednerd_plugin::package::{self, Manifest, PackageError};
 use mednerd_plugin::{
     AdapterFiles, Concept, Decoded, Document, Mention, NormalizeOptions, Span, Task, Vocabulary, ability,
 };
+use mednerd_plugin_host::data::{self, Stamp};
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start};
 use mednerd_worker::{CallError, Notice, Settings, StartError, State, Ticket, Worker};
 use tokio::sync::oneshot;
@@ -87,6 +88,17 @@ pub enum PluginError {
     Message(#[from] postcard::Error),
 }
 
+impl PluginError {
+    /// Whether the same plugin may start a little later: on a machine that has just come up, time and memory are short.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Start { error, .. } => !matches!(error, StartError::Refused(_)),
+            Self::System(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A plugin in force. Dropping it ends its host.
 pub struct Plugin {
     wanted: config::Plugin,
@@ -94,6 +106,8 @@ pub struct Plugin {
     manifest: Manifest,
     key_id: Option<String>,
     sha256: String,
+    /// What its settings name, as it was before the host began.
+    data: Vec<Stamp>,
     worker: Worker,
     heard: Arc<Heard>,
     queue: Mutex<Queue>,
@@ -207,6 +221,7 @@ impl Plugin {
     /// # Errors
     /// [`PluginError`]
     pub fn launch(wanted: &config::Plugin, policy: &PluginPolicy) -> Result<Self, PluginError> {
+        let data = data::stamps(&wanted.settings);
         // Its host stands in another folder.
         let directory = std::path::absolute(&wanted.path)?;
         let package = package::verify(&directory, &policy.package())?;
@@ -270,6 +285,7 @@ impl Plugin {
             manifest,
             key_id: package.key_id,
             sha256: package.sha256,
+            data,
             worker,
             heard,
             queue: Mutex::default(),
@@ -299,11 +315,14 @@ impl Plugin {
         }
     }
 
-    /// Whether this is what `wanted` names, files on disk included: then it goes on serving.
+    /// Whether this is what `wanted` names, its files on disk and those that its settings name included: then it goes on
+    /// serving.
     pub fn is(&self, wanted: &config::Plugin, policy: &PluginPolicy) -> bool {
         let same = self.wanted.path == wanted.path
             && self.wanted.settings == wanted.settings
             && self.policy == *policy
+            && self.data == data::stamps(&wanted.settings)
+            && self.heard.changed.load(Ordering::Relaxed) == 0
             && !matches!(self.worker.statistics().state, State::Stopped(_));
         same && package::verify(&wanted.path, &policy.package()).is_ok_and(|package| {
             package.manifest == self.manifest

@@ -21,6 +21,11 @@ use crate::{health, logging, notify, server};
 /// How often the daemon checks itself where no watchdog asks for it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
+/// How long a start waits for what may come yet, and how often it looks. Shorter than `TimeoutStartSec` of the unit; where it ends
+/// in vain, systemd starts anew.
+const TO_COME: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_secs(2);
+
 /// How long after `drain_timeout` the answers to requests that were given up may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -29,7 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub enum Exit {
     /// As it should.
     Fine = 0,
-    /// The system refused something; the log says what.
+    /// The system refused something, or had not got it yet; the log says what.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -59,37 +64,70 @@ pub fn serve(file: &Path) -> Exit {
             return Exit::Failure;
         }
     };
-    let generation = match Generation::load(file, None) {
-        Ok((generation, _)) => {
-            generation
-                .warnings()
-                .iter()
-                .for_each(|warning| tracing::warn!("{warning}"));
-            generation
-        }
-        Err(problems) => {
-            for problem in problems {
-                tracing::error!("{problem}");
-            }
-            tracing::error!(
-                "not started; `mednerd validate --config {}` shows the same",
-                file.display()
-            );
-            return Exit::Configuration;
-        }
+    let generation = match first(file, begun) {
+        Ok(generation) => generation,
+        Err(exit) => return exit,
     };
+    generation
+        .warnings()
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
-    let ended = runtime
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(until_stopped(file, generation, inherited, begun)));
+    let ended = runtime.map_err(Into::into).and_then(|runtime| {
+        let ended = runtime.block_on(until_stopped(file, generation, inherited, begun));
+        // A reload that was overtaken by the end is not waited for.
+        runtime.shutdown_timeout(LAST_WORDS);
+        ended
+    });
     match ended {
         Ok(()) => Exit::Fine,
         Err(error) => {
             tracing::error!("{error}");
             Exit::Failure
+        }
+    }
+}
+
+/// The state that the daemon begins with. Under systemd, what may come yet is waited for: after a loss of power the directory
+/// of users may be up later than this server.
+fn first(file: &Path, begun: Instant) -> Result<Generation, Exit> {
+    let mut told = Vec::new();
+    loop {
+        let problems = match Generation::load(file, None) {
+            Ok((generation, _)) => return Ok(generation),
+            Err(problems) => problems,
+        };
+        if problems != told {
+            problems.iter().for_each(|problem| tracing::error!("{problem}"));
+        }
+        // What else is wrong may come of it: an encoder without a head, for one, whose plugin is late.
+        let passing = problems.iter().any(|problem| problem.passing);
+        if !(passing && notify::is_awaited() && begun.elapsed() < TO_COME) {
+            tracing::error!(
+                "not started; `mednerd validate --config {}` shows the same",
+                file.display()
+            );
+            // Under systemd 1 means that it is tried again.
+            return Err(match passing && notify::is_awaited() {
+                true => Exit::Failure,
+                false => Exit::Configuration,
+            });
+        }
+        if problems != told {
+            tracing::warn!("waiting for that, as it may come yet");
+            let why = problems.first().map(ToString::to_string).unwrap_or_default();
+            notify::waiting(&format!("waiting: {why}"));
+        }
+        told = problems;
+        // Models are read again only where something else has changed.
+        loop {
+            std::thread::sleep(BETWEEN_TRIES);
+            if begun.elapsed() >= TO_COME || Generation::begins_with(file) != told {
+                break;
+            }
         }
     }
 }
@@ -141,18 +179,29 @@ async fn until_stopped(
         begun.elapsed().as_millis(),
     );
     notify::ready(&status_line(&app));
+    // Beside the loop: what is slow to load keeps nobody from stopping.
+    let mut reloads = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 notify::reloading();
-                // Told in the log and kept for `status`; the old state serves on.
-                let _ = app.reload().await;
-                notify::ready(&status_line(&app));
+                let app = Arc::clone(&app);
+                // One that waits sees what all those signals were about.
+                if reloads.len() < 2 {
+                    // Told in the log and kept for `status`; where it is refused, the old state serves on.
+                    reloads.spawn(async move { drop(app.reload().await) });
+                }
+            }
+            Some(_) = reloads.join_next() => {
+                if reloads.is_empty() {
+                    notify::ready(&status_line(&app));
+                }
             }
         }
     }
+    drop(reloads);
     tracing::info!(
         documents = app.documents.inside(),
         "stopping: finishing the requests under way"
@@ -172,10 +221,14 @@ async fn until_stopped(
         );
     }
     synced.abort();
-    tokio::task::spawn_blocking(move || app.scheduler.stop()).await?;
+    let ending = Arc::clone(&app);
+    tokio::task::spawn_blocking(move || ending.scheduler.stop()).await?;
     // Who was given up is told so: their answers are ready now.
     let told = async { while serving.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    if let Some(audit) = &app.audit {
+        audit.finish().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

@@ -27,6 +27,9 @@ use crate::sync::{Gate, Pass, lock};
 /// Scores from GPUs that may wait for the CPU: 256 MiB.
 const SCORES: usize = 64 << 20;
 
+/// How many labels a document has encoded in one turn: they take as long as a window.
+const LABELS_AT_ONCE: usize = 4;
+
 /// One document to annotate.
 pub struct Job {
     /// The text, the models to run, and what is wanted of them.
@@ -39,7 +42,7 @@ pub struct Job {
     pub allowed: Duration,
     /// Its places in the gates: left just before the answer is given, or else when the last worker has
     /// let go of the document.
-    pub places: Vec<Pass>,
+    pub places: Vec<Arc<Pass>>,
 }
 
 /// What came of a document.
@@ -123,8 +126,12 @@ impl Drop for Ticket {
 
 struct Task {
     job: Job,
-    places: Mutex<Vec<Pass>>,
+    places: Mutex<Vec<Arc<Pass>>>,
     cancelled: AtomicBool,
+    /// When a worker first took it.
+    begun: OnceLock<Instant>,
+    /// Nanoseconds spent on its labels.
+    encoding: AtomicU64,
     work: OnceLock<Work>,
     answer: Mutex<Option<oneshot::Sender<Result<Outcome, JobError>>>>,
 }
@@ -234,6 +241,8 @@ impl Scheduler {
             places: Mutex::new(std::mem::take(&mut job.places)),
             job,
             cancelled: AtomicBool::new(false),
+            begun: OnceLock::new(),
+            encoding: AtomicU64::new(0),
             work: OnceLock::new(),
             answer: Mutex::new(Some(sender)),
         });
@@ -347,7 +356,15 @@ impl Task {
             Some(work) => work,
             // Until its work is there, a document stands in the line once: no other worker is here.
             None => {
-                let work = Work::new(&self.job)?;
+                let (turn, begun) = (Instant::now(), *self.begun.get_or_init(Instant::now));
+                if has_labels_to_encode(&self.job)? {
+                    let spent = u64::try_from(turn.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                    self.encoding.fetch_add(spent, Ordering::Relaxed);
+                    shared.push(Item::Document(Arc::clone(self)), false);
+                    return Ok(());
+                }
+                let work = Work::new(&self.job, begun)?;
+                work.spend(Duration::from_nanos(self.encoding.load(Ordering::Relaxed)));
                 let work = self.work.get_or_init(|| work);
                 self.hand_to_gpus(work, shared, gpus)?;
                 work
@@ -529,7 +546,8 @@ impl Client for Returning {
 }
 
 impl Work {
-    fn new(job: &Job) -> Result<Self, JobError> {
+    /// The work of a job whose first turn was at `first`.
+    fn new(job: &Job, first: Instant) -> Result<Self, JobError> {
         let begun = Instant::now();
         let mut groups: Vec<Group> = Vec::new();
         let all = &job.page.models;
@@ -564,7 +582,7 @@ impl Work {
             })
             .collect();
         let work = Self {
-            queued: begun.saturating_duration_since(job.arrived),
+            queued: first.saturating_duration_since(job.arrived),
             groups,
             line: Mutex::default(),
             on_gpu: AtomicUsize::new(0),
@@ -643,6 +661,20 @@ impl Work {
     }
 }
 
+/// Encodes a few labels that no document had lately; whether there are more.
+fn has_labels_to_encode(job: &Job) -> Result<bool, JobError> {
+    for Chosen { entry, ask, .. } in &job.page.models {
+        if let (Some(model), Some(ask)) = (entry.model.zero_shot(), ask)
+            && model
+                .encode_labels(ask, LABELS_AT_ONCE)
+                .map_err(of_model(entry))?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn of_model(entry: &Entry) -> impl Fn(StageError) -> JobError {
     let model = entry.name.clone();
     move |error| JobError::Stage {
@@ -661,7 +693,13 @@ mod tests {
     use super::*;
 
     fn entry() -> Arc<Entry> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/bert/fp32");
+        of_fixture("bert/fp32")
+    }
+
+    fn of_fixture(name: &str) -> Arc<Entry> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/fixtures")
+            .join(name);
         let checkpoint = mednerd_model::Checkpoint::open(&folder).unwrap();
         let base = Arc::new(crate::models::Base::load(checkpoint, Default::default()).unwrap());
         Arc::new(Entry {
@@ -746,6 +784,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_new_labels_hold_nobody_up() {
+        let (plain, labelled) = (entry(), of_fixture("gliner/bi-marker"));
+        let names: Vec<api::Label> = (0..600)
+            .map(|n| api::Label::Name(format!("label number {n}")))
+            .collect();
+        let labels = crate::zero_shot::labels(&names).unwrap();
+        let model = labelled.model.zero_shot().unwrap();
+        let ask = || model.ask(&labels, 0.9, Default::default()).unwrap();
+        let asked = |allowed| {
+            let mut job = job(&labelled, &note(1));
+            job.allowed = allowed;
+            Arc::get_mut(&mut job.page).unwrap().models[0].ask = Some(ask());
+            job
+        };
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
+        let late = scheduler.submit(asked(Duration::from_millis(1))).outcome();
+        assert!(matches!(late.await, Err(JobError::DeadlinePassed)));
+        let mut first = std::pin::pin!(scheduler.submit(asked(Duration::from_secs(60))).outcome());
+        let second = scheduler.submit(job(&plain, &note(1)));
+        tokio::select! {
+            biased;
+            _ = &mut first => panic!("all labels were encoded in one turn"),
+            outcome = second.outcome() => assert!(!entities(outcome.unwrap()).is_empty()),
+        }
+        let outcome = first.await.unwrap();
+        assert!(outcome.computed > outcome.queued, "{:?}", outcome.queued);
+        scheduler.stop();
+    }
+
+    #[tokio::test]
     async fn a_document_that_nobody_waits_for_is_dropped_with_its_places() {
         let entry = entry();
         let gate = Arc::new(Gate::default());
@@ -753,7 +821,7 @@ mod tests {
         let tickets: Vec<Ticket> = (0..20)
             .map(|_| {
                 let mut job = job(&entry, &note(2_000));
-                job.places.push(gate.try_enter(1, 20).unwrap());
+                job.places.push(gate.try_enter(1, 20).unwrap().into());
                 scheduler.submit(job)
             })
             .collect();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -33,6 +33,12 @@ use crate::wire::{Control, Exchange, Wire};
 
 /// How long a connection from which nothing came yet may take to speak when the daemon is told to stop.
 const FIRST_WORDS: Duration = Duration::from_millis(250);
+/// How long a connection that makes room for a new one may take to close before another is asked to.
+const TO_LEAVE: Duration = Duration::from_secs(1);
+/// How many connections of users who may not call are open at once, to be told so; one more is closed without a word.
+const STRANGERS: usize = 16;
+/// How long each of them has.
+const A_STRANGERS_TIME: Duration = Duration::from_secs(5);
 
 /// Why a socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -224,6 +230,7 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         // Of its own: however many clients there are, an administrator and the health check get in.
         Door::Admin => Arc::default(),
     };
+    let strangers = Arc::<Gate>::default();
     let idled = Arc::new(Notify::new());
     let wire = |stream| {
         Wire::new(
@@ -245,13 +252,35 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         }
         match accepted {
             Ok((stream, _)) => {
-                let pass = tokio::select! {
-                    pass = room(&app, &gate, &open, &idled) => Some(pass),
-                    _ = stop.wait_for(|stop| *stop) => None,
+                let Some(caller) = Caller::of(&stream, &app, socket.door) else {
+                    continue;
+                };
+                let pass = if caller.is_known {
+                    tokio::select! {
+                        pass = room(&app, &gate, &open, &idled) => Some(pass),
+                        _ = stop.wait_for(|stop| *stop) => None,
+                    }
+                } else {
+                    match strangers.try_enter(1, STRANGERS) {
+                        Some(pass) => Some(pass),
+                        None => {
+                            let (app, door) = (Arc::clone(&app), socket.door);
+                            if let Some(more) = app.refusals.note(caller.peer.uid) {
+                                let told = async move {
+                                    crate::http::tell_refusal(&app, &caller.peer, door, "a connection", more)
+                                        .await;
+                                };
+                                tokio::spawn(told);
+                            }
+                            continue;
+                        }
+                    }
                 };
                 let wire = wire(stream);
-                open.push(Arc::downgrade(&wire.1));
-                let connection = connection(Arc::clone(&app), router.clone(), wire, stop.clone());
+                if caller.is_known {
+                    open.push(Arc::downgrade(&wire.1));
+                }
+                let connection = connection(Arc::clone(&app), router.clone(), caller, wire, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(pass);
@@ -274,12 +303,10 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         while let Ok(Ok((stream, _))) =
             tokio::time::timeout(Duration::from_millis(10), socket.listener.accept()).await
         {
-            connections.spawn(connection(
-                Arc::clone(&app),
-                router.clone(),
-                wire(stream),
-                stop.clone(),
-            ));
+            if let Some(caller) = Caller::of(&stream, &app, socket.door) {
+                let (app, router) = (Arc::clone(&app), router.clone());
+                connections.spawn(connection(app, router, caller, wire(stream), stop.clone()));
+            }
         }
     }
     drop(socket.listener);
@@ -289,37 +316,62 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
 /// Room for one more connection. Where there is none, the one that has been idle longest is closed; where none is idle, the
 /// new one waits for the first that is.
 async fn room(app: &App, gate: &Arc<Gate>, open: &[Weak<Control>], idled: &Notify) -> Pass {
+    let mut asked: Option<Instant> = None;
     loop {
         let limit = app.generation().config.server.max_connections;
         if let Some(pass) = gate.try_enter(1, limit) {
             return pass;
         }
         {
+            // One whose last answer is still being written is idle too, and may take its time to leave: then another is asked.
             let open = open.iter().filter_map(Weak::upgrade);
-            let idle: Vec<_> = open.filter(|control| !control.is_busy()).collect();
-            if !idle.iter().any(|control| control.is_leaving())
-                && let Some(longest) = idle.iter().min_by_key(|control| control.idle_since())
+            let idle = open.filter(|control| !control.is_busy() && !control.is_leaving());
+            if asked.is_none_or(|asked| asked.elapsed() >= TO_LEAVE)
+                && let Some(longest) = idle.min_by_key(|control| control.idle_since())
             {
                 longest.make_leave();
+                asked = Some(Instant::now());
             }
         }
         tokio::select! {
             pass = gate.enter(1, limit) => return pass,
             () = idled.notified() => {}
+            () = tokio::time::sleep(TO_LEAVE) => {}
         }
+    }
+}
+
+/// Who has opened a connection.
+struct Caller {
+    peer: Peer,
+    /// Whether they might call when they came; each request is asked anew.
+    is_known: bool,
+}
+
+impl Caller {
+    /// `None`, and a line in the log, where the kernel does not tell.
+    fn of(stream: &UnixStream, app: &App, door: Door) -> Option<Self> {
+        let peer = Peer::of(stream);
+        let peer = peer.inspect_err(|error| {
+            tracing::warn!("a connection whose peer is not known was closed: {error}");
+        });
+        let peer = peer.ok()?;
+        let is_known = app.generation().policy.allows(&peer, door);
+        Some(Self { peer, is_known })
     }
 }
 
 async fn connection(
     app: Arc<App>,
     router: Router,
+    caller: Caller,
     (wire, control): (Wire, Arc<Control>),
     stop: watch::Receiver<bool>,
 ) {
     // Requests are taken first: what a client that has gone sent before is still counted as abandoned.
     tokio::select! {
         biased;
-        () = exchange(app, router, wire, &control, stop) => {}
+        () = exchange(app, router, caller, wire, &control, stop) => {}
         () = control.hung_up() => {}
     }
 }
@@ -328,27 +380,26 @@ async fn connection(
 async fn exchange(
     app: Arc<App>,
     router: Router,
+    Caller { peer, is_known }: Caller,
     wire: Wire,
     control: &Arc<Control>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let peer = match Peer::of(control.stream()) {
-        Ok(peer) => peer,
-        Err(error) => {
-            tracing::warn!("a connection whose peer is not known was closed: {error}");
-            return;
-        }
-    };
     let mut http = http1::Builder::new();
     let rest = {
         let server = &app.generation().config.server;
+        let time = match is_known {
+            true => server.idle_timeout,
+            false => server.idle_timeout.min(A_STRANGERS_TIME),
+        };
         http.timer(TokioTimer::new())
-            .header_read_timeout(server.idle_timeout)
+            .header_read_timeout(time)
+            .keep_alive(is_known)
             // Who has finished sending may wait for the answer; who has gone is told otherwise.
             .half_close(true)
             // For each connection; the default is 400 KiB.
             .max_buf_size(64 << 10);
-        Rest::of(server)
+        Rest::of(server, time)
     };
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());

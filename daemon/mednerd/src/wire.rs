@@ -86,11 +86,6 @@ impl Wire {
 }
 
 impl Control {
-    /// The stream, to ask the kernel about.
-    pub fn stream(&self) -> &UnixStream {
-        &self.stream
-    }
-
     /// A request was read so far that it can be answered.
     pub fn begin(self: &Arc<Self>) -> Exchange {
         self.exchanges.fetch_add(1, Ordering::SeqCst);

@@ -529,6 +529,29 @@ impl ZeroShot {
         })
     }
 
+    /// Computes the vectors of `most` of the labels that have not been seen lately, where they have an encoder. Whether there are
+    /// more: a thousand of them take minutes, and others wait for their turn.
+    ///
+    /// # Errors
+    /// [`StageError`]
+    pub fn encode_labels(&self, ask: &Ask, most: usize) -> Result<bool, StageError> {
+        let Side::Tower { vectors, .. } = &self.reader.side else {
+            return Ok(false);
+        };
+        let mut encoded = 0;
+        for phrase in &ask.phrases {
+            if lock(vectors).get(&phrase.text).is_some() {
+                continue;
+            }
+            if encoded == most {
+                return Ok(true);
+            }
+            self.label_vector(vectors, phrase)?;
+            encoded += 1;
+        }
+        Ok(false)
+    }
+
     /// The labels' vectors made ready for scoring, where they have an encoder: those not seen lately are computed.
     fn label_set(&self, ask: &Ask) -> Result<Option<LabelSet>, StageError> {
         let Side::Tower { vectors, .. } = &self.reader.side else {
@@ -539,19 +562,18 @@ impl ZeroShot {
             let held = lock(vectors).get(&phrase.text);
             all.push(match held {
                 Some(vector) => vector,
-                None => {
-                    let vector: Arc<[f32]> = self
-                        .engine
-                        .encode_label(&phrase.ids)
-                        .map_err(failed("engine"))?
-                        .into();
-                    lock(vectors).put(&phrase.text, &vector);
-                    vector
-                }
+                None => self.label_vector(vectors, phrase)?,
             });
         }
         let all: Vec<&[f32]> = all.iter().map(|vector| &**vector).collect();
         self.engine.label_set(&all).map(Some).map_err(failed("engine"))
+    }
+
+    fn label_vector(&self, vectors: &Mutex<Vectors>, phrase: &Phrase) -> Result<Arc<[f32]>, StageError> {
+        let vector = self.engine.encode_label(&phrase.ids).map_err(failed("engine"))?;
+        let vector: Arc<[f32]> = vector.into();
+        lock(vectors).put(&phrase.text, &vector);
+        Ok(vector)
     }
 }
 
@@ -919,6 +941,23 @@ mod tests {
             all.put(&Arc::from(format!("label {n}")), &kept);
         }
         assert!(all.held.len() <= VECTORS && all.get("dose").is_none());
+    }
+
+    #[test]
+    fn labels_are_encoded_a_few_at_a_time() {
+        let model = open("bi-marker");
+        let names: Vec<String> = (0..10).map(|n| format!("label {n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let ask = model.ask(&wanted(&names), 0.5, Overlaps::default()).unwrap();
+        let Side::Tower { vectors, .. } = &model.reader.side else {
+            panic!()
+        };
+        for (held, more) in [(4, true), (8, true), (10, false), (10, false)] {
+            assert_eq!(model.encode_labels(&ask, 4).unwrap(), more);
+            assert_eq!(lock(vectors).held.len(), held);
+        }
+        let text = "Started on amoxicillin 500 mg.";
+        assert_eq!(spans(&model, text, &ask), spans(&open("bi-marker"), text, &ask));
     }
 
     #[test]

@@ -16,7 +16,6 @@ use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
-use serde_json::Value;
 
 /// Why a process cannot be confined.
 #[derive(Debug, thiserror::Error)]
@@ -67,41 +66,6 @@ pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
     let (_, hard) = nix::sys::resource::getrlimit(Resource::RLIMIT_CPU)?;
     setrlimit(Resource::RLIMIT_CPU, soft.min(hard), hard)?;
     Ok(())
-}
-
-/// The files and folders that the settings name by an absolute path.
-pub fn named_paths(settings: &str) -> Vec<PathBuf> {
-    fn collect(value: &Value, found: &mut Vec<PathBuf>) {
-        match value {
-            Value::String(text) => {
-                let path = Path::new(text);
-                if path.is_absolute() && path.exists() {
-                    found.push(path.to_owned());
-                }
-            }
-            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-            Value::Object(fields) => fields.values().for_each(|field| collect(field, found)),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    if let Ok(settings) = serde_json::from_str(settings) {
-        collect(&settings, &mut found);
-    }
-    found
-}
-
-/// The size of all files in `paths`, one level deep.
-pub fn size(paths: &[PathBuf]) -> u64 {
-    let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-    let sizes = paths.iter().map(|path| match std::fs::read_dir(path) {
-        Ok(entries) => entries
-            .filter_map(Result::ok)
-            .map(|entry| length(&entry.path()))
-            .sum(),
-        Err(_) => length(path),
-    });
-    sizes.sum()
 }
 
 /// Takes away everything but reading `paths`, the plugin's own folder and the system's libraries, and computing.
@@ -307,19 +271,4 @@ fn system_calls() -> Result<String, SandboxError> {
         }
     }
     Ok("full".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_absolute_paths_that_exist_are_named() {
-        let settings = r#"{"a": "/usr", "b": ["/nowhere/x", "usr"], "c": {"d": "/etc/passwd"}, "e": 1}"#;
-        let mut found = named_paths(settings);
-        found.sort();
-        assert_eq!(found, [Path::new("/etc/passwd"), Path::new("/usr")]);
-        assert!(size(&found) > 0);
-        assert!(named_paths("not json").is_empty());
-    }
 }

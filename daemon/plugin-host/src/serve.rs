@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mednerd_plugin::ability;
 use mednerd_plugin::host::{Adapter, Caller, DocumentFormat, Failure, Library, Listener, Normalizer, Told};
 use mednerd_plugin::package::{self, Manifest, Package, PackageError};
+use mednerd_plugin_host::data;
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Sandbox, Start};
 use mednerd_worker::child::{Link, Token};
 
@@ -140,9 +141,9 @@ pub fn confine(
     settings: &str,
     max_frame: usize,
 ) -> Result<Sandbox, Refusal> {
-    let paths = sandbox::named_paths(settings);
+    let paths = data::named_paths(settings);
     let memory = (package.manifest.memory_mb << 20) + OWN_MEMORY + 4 * max_frame as u64;
-    sandbox::limit(memory, sandbox::size(&paths))?;
+    sandbox::limit(memory, data::size(&paths))?;
     sandbox::allow_cpu(package.manifest.start_time())?;
     Ok(sandbox::confine(directory, &package.library, &paths)?)
 }

@@ -72,6 +72,7 @@ impl Hostile {
                 std::hint::spin_loop();
             },
             "sleep" => std::thread::sleep(Duration::from_secs(1000)),
+            "pause" => std::thread::sleep(Duration::from_millis(argument.parse().unwrap_or(0))),
             "memory" => {
                 let mut hoard: Vec<Vec<u8>> = Vec::new();
                 loop {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use mednerd_plugin::package::PackageError;
 
 use super::record::SUMS;
+use crate::slot::SlotError;
 
 /// Why a model directory cannot be installed, is not what was installed, or cannot be removed.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,15 @@ pub enum ModelError {
         /// Which.
         path: PathBuf,
     },
+}
+
+impl From<SlotError> for ModelError {
+    fn from(SlotError { path, source }: SlotError) -> Self {
+        match source.kind() {
+            io::ErrorKind::WouldBlock => Self::Busy { path },
+            _ => at(&path)(source),
+        }
+    }
 }
 
 /// Turns the system's errors into [`ModelError`], with the file.

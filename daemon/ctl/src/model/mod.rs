@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use mednerd_plugin::package::MINISIG;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, RenameFlags, ResolveFlag, open, openat2, renameat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 use nix::unistd::{User, geteuid};
 use serde::Deserialize;
@@ -26,6 +26,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::plugin::{say, signature};
+use crate::slot::Slot;
 use crate::table::{Column, Table};
 pub use error::ModelError;
 use error::at;
@@ -267,26 +268,17 @@ fn install(options: &ModelInstall) -> Result<Exit, Error> {
     let name = options.name.clone().or_else(|| source.name()).unwrap_or_default();
     let name = plain(&name)?;
     fs::create_dir_all(into).map_err(at(into))?;
-    let _lock = locked(into)?;
-    let [target, new, old] = ["", "new", "old"].map(|kind| match kind {
-        "" => into.join(name),
-        kind => into.join(format!(".{name}.{kind}")),
-    });
-    // What an installation left that was broken off: half a new one, or an old one that had to step aside.
-    if old.exists() && !target.exists() {
-        fs::rename(&old, &target).map_err(at(&target))?;
-    }
-    discard(&new)?;
-    discard(&old)?;
-    make_folder(&new)?;
-    let filled = fill(&source, name, &new, options).and_then(|found| {
-        swap(&new, &target, &old)?;
+    let slot = Slot::of(into, name).map_err(ModelError::from)?;
+    let (target, new) = (&slot.target, &slot.new);
+    make_folder(new)?;
+    let filled = fill(&source, name, new, options).and_then(|found| {
+        slot.fill()?;
         Ok(found)
     });
     let (checked, key) = match filled {
         Ok(found) => found,
         Err(error) => {
-            let _ = fs::remove_dir_all(&new);
+            let _ = fs::remove_dir_all(new);
             return Err(error.into());
         }
     };
@@ -442,53 +434,6 @@ fn card(name: &str, checked: &Checked) -> String {
     )
 }
 
-/// Puts `new` in the place of `target` in one step, where the file system can do that; what was there is discarded.
-fn swap(new: &Path, target: &Path, old: &Path) -> Result<(), ModelError> {
-    let folder = target.parent().unwrap_or(Path::new("."));
-    if !target.exists() {
-        fs::rename(new, target).map_err(at(target))?;
-        return sync(folder);
-    }
-    match renameat2(
-        nix::fcntl::AT_FDCWD,
-        new,
-        nix::fcntl::AT_FDCWD,
-        target,
-        RenameFlags::RENAME_EXCHANGE,
-    ) {
-        Ok(()) => {
-            sync(folder)?;
-            discard(new)
-        }
-        Err(Errno::EINVAL | Errno::ENOSYS) => {
-            fs::rename(target, old).map_err(at(target))?;
-            fs::rename(new, target).map_err(at(target))?;
-            sync(folder)?;
-            discard(old)
-        }
-        Err(error) => Err(at(target)(error.into())),
-    }
-}
-
-fn discard(folder: &Path) -> Result<(), ModelError> {
-    match fs::symlink_metadata(folder) {
-        Ok(_) => fs::remove_dir_all(folder).map_err(at(folder)),
-        Err(_) => Ok(()),
-    }
-}
-
-/// Keeps others from installing into the same folder as long as it lives.
-fn locked(into: &Path) -> Result<File, ModelError> {
-    let folder = File::open(into).map_err(at(into))?;
-    match folder.try_lock() {
-        Ok(()) => Ok(folder),
-        Err(fs::TryLockError::WouldBlock) => Err(ModelError::Busy {
-            path: into.to_owned(),
-        }),
-        Err(fs::TryLockError::Error(error)) => Err(at(into)(error)),
-    }
-}
-
 /// Compares an installed model with its record; the key that signed it.
 fn whole(dir: &Path, trusted_keys: &Path) -> Result<Option<String>, ModelError> {
     let found = record::read(dir, trusted_keys)?;
@@ -590,12 +535,9 @@ fn remove(name: &str, into: &Path) -> Result<Exit, Error> {
     if !target.join(SUMS).is_file() {
         return Err(ModelError::NotInstalled { path: target }.into());
     }
-    let _lock = locked(into)?;
-    // Out of the way in one step: no half of a model is ever seen.
-    let gone = into.join(format!(".{name}.gone"));
-    discard(&gone)?;
-    fs::rename(&target, &gone).map_err(at(&target))?;
-    discard(&gone)?;
+    Slot::of(into, name)
+        .and_then(|slot| slot.empty())
+        .map_err(ModelError::from)?;
     say(&format!(
         "{} is removed; a daemon that has it loaded keeps it until it is taken out of the configuration",
         target.display()

@@ -401,14 +401,30 @@ pub struct Problem {
     pub place: Option<Place>,
     /// What is wrong and what to do.
     pub message: String,
+    /// Whether it may be gone a little later though nobody changes a file: a directory of users that is not reached yet.
+    pub passing: bool,
 }
 
 impl Problem {
+    /// A problem at a place, where that can be told.
+    pub fn new(place: Option<Place>, message: impl Into<String>) -> Self {
+        Self {
+            place,
+            message: message.into(),
+            passing: false,
+        }
+    }
+
     /// A problem at a place.
     pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        Self::new(Some(place.clone()), message)
+    }
+
+    /// The same, as one that may be gone a little later.
+    pub fn passing(self) -> Self {
         Self {
-            place: Some(place.clone()),
-            message: message.into(),
+            passing: true,
+            ..self
         }
     }
 }
@@ -450,13 +466,11 @@ impl Config {
                 Ok(text) => config.overlay(&Document::parse(&path, &text, &mut problems), &mut problems),
                 Err(error) => {
                     config.whole = false;
-                    problems.push(Problem {
-                        place: Some(Place {
-                            file: path.clone(),
-                            line: None,
-                        }),
-                        message: format!("cannot be read: {error}"),
-                    });
+                    let place = Place {
+                        file: path.clone(),
+                        line: None,
+                    };
+                    problems.push(Problem::at(&place, format!("cannot be read: {error}")));
                 }
             }
             config.files.push(path);
@@ -526,10 +540,10 @@ impl Config {
         }
         if self.server.socket == self.server.admin_socket {
             let place = self.place("server.admin_socket");
-            problems.push(Problem {
-                place: place.or(self.place("server.socket")).cloned(),
-                message: "server.socket and server.admin_socket must be different paths".to_owned(),
-            });
+            problems.push(Problem::new(
+                place.or(self.place("server.socket")).cloned(),
+                "server.socket and server.admin_socket must be different paths",
+            ));
         }
         for (key, path) in [
             ("server.socket", &self.server.socket),
@@ -541,7 +555,7 @@ impl Config {
                     "{key} has a path of {length} bytes, and a Unix socket's may have {LONGEST_SOCKET_PATH}"
                 );
                 let place = self.place(key).cloned();
-                problems.push(Problem { place, message });
+                problems.push(Problem::new(place, message));
             }
         }
     }
@@ -782,13 +796,13 @@ fn files(main: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             files.append(&mut found);
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => problems.push(Problem {
-            place: Some(Place {
+        Err(error) => {
+            let place = Place {
                 file: folder,
                 line: None,
-            }),
-            message: format!("cannot be listed: {error}"),
-        }),
+            };
+            problems.push(Problem::at(&place, format!("cannot be listed: {error}")));
+        }
     }
     files
 }

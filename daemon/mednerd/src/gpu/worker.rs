@@ -485,6 +485,9 @@ fn settle(
     let all = wanted;
     let mut reference = None;
     for wanted in wanted {
+        if lock(&shared.state).stopping {
+            return Ok(());
+        }
         let place = match held.entry(wanted.source.id) {
             Entry::Occupied(_) => continue,
             Entry::Vacant(place) => place,

@@ -40,14 +40,14 @@ pub async fn annotate(
 ) -> Result<Response, ApiError> {
     let mut account = Account::open(&app, &peer);
     let answer = serve(&app, body, &mut account).await;
-    Ok(respond::json(StatusCode::OK, &account.close(answer)?))
+    Ok(respond::json(StatusCode::OK, &account.close(answer).await?))
 }
 
 async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
-    account.is_possible()?;
+    account.is_possible().await?;
     let generation = app.generation();
     let server = &generation.config.server;
-    let (bytes, share) = body::whole(app, server, body).await?;
+    let (bytes, share) = body::whole(app, server, body, account.arrived).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
     account.read(&request);
@@ -58,7 +58,8 @@ async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answe
         .ok_or_else(|| ApiError::Busy {
             retry_after: app.retry_after(),
         })?;
-    plan.run(app, vec![share, admitted]).await
+    account.places = vec![share.into(), admitted.into()];
+    plan.run(app, account.places.clone()).await
 }
 
 /// A document that can be served: its models are loaded, its format is known, and its text is not too long.
@@ -156,12 +157,12 @@ impl Plan {
         })
     }
 
-    /// Computes the answer and holds `places` until then. Dropping the future cancels it; the places
-    /// are left when no worker holds the document any more.
+    /// Computes the answer. Dropping the future cancels it; the places are left when no worker holds the document any more, and
+    /// nobody else.
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn run(self, app: &App, places: Vec<Pass>) -> Result<Answer, ApiError> {
+    pub async fn run(self, app: &App, places: Vec<Arc<Pass>>) -> Result<Answer, ApiError> {
         let Self {
             mut page,
             decode,

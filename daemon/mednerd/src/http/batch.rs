@@ -22,6 +22,7 @@ use super::{ApiError, body};
 use crate::access::Peer;
 use crate::app::App;
 use crate::audit::Account;
+use crate::config::Server;
 use crate::generation::Generation;
 use crate::sync::Pass;
 
@@ -77,6 +78,11 @@ async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Bytes
             while documents.len() >= at_once {
                 documents.join_next().await;
             }
+            // Beyond the budget one line of a batch waits here, and the rest of it with the client.
+            let line = match line {
+                Ok(line) => hold(&app, server, line).await,
+                Err(error) => Err(error),
+            };
             let (app, peer, sender) = (Arc::clone(&app), peer.clone(), sender.clone());
             documents.spawn(async move {
                 let line = serve(&app, &peer, index, line).await;
@@ -92,12 +98,27 @@ async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Bytes
     }
 }
 
-async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Vec<u8>, ApiError>) -> Bytes {
+/// A line and its share of the budget.
+type Held = (Vec<u8>, Pass);
+
+/// Waits for a line's share. A batch takes half of what there is, so that a clinician's single note still gets in.
+///
+/// # Errors
+/// [`ApiError::Busy`] where others take all of it for longer than any document may take.
+async fn hold(app: &App, server: &Server, line: Vec<u8>) -> Result<Held, ApiError> {
+    let half = (server.max_queued_bytes / 2).max(line.len());
+    let share = tokio::time::timeout(server.max_deadline, app.bytes.enter(line.len(), half)).await;
+    let retry_after = app.retry_after();
+    Ok((line, share.map_err(|_| ApiError::Busy { retry_after })?))
+}
+
+async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Held, ApiError>) -> Bytes {
     let mut account = Account::open(app, peer);
     let generation = app.generation();
     let mut echo = None;
     let answer = document(app, &generation, line, &mut echo, &mut account).await;
-    let response = account.close(answer).unwrap_or_else(|error| failed(echo, &error));
+    let response = account.close(answer).await;
+    let response = response.unwrap_or_else(|error| failed(echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
     bytes.into()
@@ -106,19 +127,14 @@ async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Vec<u8>, ApiErro
 async fn document(
     app: &App,
     generation: &Generation,
-    line: Result<Vec<u8>, ApiError>,
+    line: Result<Held, ApiError>,
     echo: &mut Option<Echo>,
     account: &mut Account<'_>,
 ) -> Result<Answer, ApiError> {
-    let line = line?;
+    let (line, share) = line?;
     let server = &generation.config.server;
-    // A batch takes half of what there is, so that a clinician's single note still gets in.
-    let half = (server.max_queued_bytes / 2).max(line.len());
-    let share = app.bytes.enter(line.len(), half).await;
-    let admitted = app
-        .documents
-        .enter(1, (server.max_queued_documents / 2).max(1))
-        .await;
+    let half = (server.max_queued_documents / 2).max(1);
+    let admitted = tokio::time::timeout(server.max_deadline, app.documents.enter(1, half)).await;
     let request = Request::parse(&line).inspect_err(|_| {
         let (document_id, context) = Request::identity(&line);
         *echo = Some(Echo {
@@ -134,9 +150,13 @@ async fn document(
         offset_unit: request.offset_unit,
         context: request.context.clone(),
     });
-    account.is_possible()?;
+    account.is_possible().await?;
+    let admitted = admitted.map_err(|_| ApiError::Busy {
+        retry_after: app.retry_after(),
+    })?;
+    account.places = vec![share.into(), admitted.into()];
     Plan::new(generation, request, account.arrived)?
-        .run(app, vec![share, admitted])
+        .run(app, account.places.clone())
         .await
 }
 

@@ -54,8 +54,23 @@ pub async fn piece(
 /// A whole body and its share of the budget, which is given back when the share is dropped.
 ///
 /// # Errors
-/// As [`piece`], and [`ApiError::BodyTooLarge`], [`ApiError::Busy`].
-pub async fn whole(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8>, Pass), ApiError> {
+/// As [`piece`], and [`ApiError::BodyTooLarge`], [`ApiError::Busy`]; [`ApiError::DeadlinePassed`] where what `arrived` then
+/// cannot be answered in time any more, whatever its deadline.
+pub async fn whole(
+    app: &App,
+    server: &Server,
+    body: Body,
+    arrived: Instant,
+) -> Result<(Vec<u8>, Pass), ApiError> {
+    let read = tokio::time::timeout_at((arrived + server.max_deadline).into(), read(app, server, body));
+    read.await.unwrap_or_else(|_| {
+        Err(ApiError::DeadlinePassed {
+            deadline_ms: u64::try_from(server.max_deadline.as_millis()).unwrap_or(u64::MAX),
+        })
+    })
+}
+
+async fn read(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8>, Pass), ApiError> {
     let limit = largest(server);
     let mut share = app.bytes.pass();
     let mut bytes = Vec::new();
@@ -82,12 +97,12 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// What the largest body has, without longer pauses than any may have, for no longer than a connection may be idle.
-    pub fn of(server: &Server) -> Self {
+    /// What the largest body has, without longer pauses than any may have, for no longer than `time`.
+    pub fn of(server: &Server, time: Duration) -> Self {
         Self {
             bytes: largest(server),
             pause: server.stall_timeout,
-            time: server.idle_timeout,
+            time,
         }
     }
 }

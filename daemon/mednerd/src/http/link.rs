@@ -24,7 +24,7 @@ pub const RESERVE: Duration = Duration::from_millis(20);
 /// What a request wants of linking.
 pub struct Link {
     options: Arc<NormalizeOptions>,
-    /// URIs of the systems whose codes are wanted; all where empty.
+    /// URIs of the systems whose codes are wanted, in order; all where empty.
     code_systems: Vec<String>,
     plugins: Vec<Arc<Plugin>>,
     reranker: Option<Arc<Reranker>>,
@@ -92,6 +92,8 @@ impl Link {
         }
         let code_systems = choice.code_systems.unwrap_or_default();
         let code_systems: Option<Vec<String>> = code_systems.iter().map(|name| system_uri(name)).collect();
+        let mut code_systems = code_systems.ok_or(ApiError::UnknownCodeSystem)?;
+        code_systems.sort_unstable();
         let concerned = normalizers
             .into_iter()
             .filter(|plugin| vocabularies.is_empty() || vocabularies.iter().any(|name| has(plugin, name)));
@@ -99,7 +101,7 @@ impl Link {
             plugins: concerned.cloned().collect(),
             reranker: generation.reranker.clone(),
             top_k: top_k as usize,
-            code_systems: code_systems.ok_or(ApiError::UnknownCodeSystem)?,
+            code_systems,
             options: Arc::new(NormalizeOptions {
                 // The encoder may find the right one further down.
                 top_k: match generation.reranker {
@@ -280,7 +282,7 @@ fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
         codings: concept
             .codings
             .into_iter()
-            .filter(|coding| code_systems.is_empty() || code_systems.contains(&coding.system))
+            .filter(|coding| code_systems.is_empty() || code_systems.binary_search(&coding.system).is_ok())
             .map(|coding| api::Coding {
                 system: coding.system,
                 code: coding.code,

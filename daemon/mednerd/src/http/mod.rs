@@ -74,31 +74,61 @@ async fn admit(
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     let action = format!("{} {}", request.method(), request.uri().path());
     let changes = door == Door::Admin && !request.method().is_safe();
-    let response = if app.generation().policy.allows(&peer, door) {
-        match encoding {
-            Some(encoding) if encoding != "identity" => ApiError::ContentEncoding.into_response(),
-            _ => next.run(request).await,
+    let response = if !app.generation().policy.allows(&peer, door) {
+        if let Some(more) = app.refusals.note(peer.uid) {
+            // What it asked for is a stranger's words.
+            tell_refusal(&app, &peer, door, &route, more).await;
         }
-    } else {
-        tracing::warn!(
-            uid = peer.uid,
-            ?door,
-            "a user that is not listed in [access] was refused"
-        );
-        // What it asked for is a stranger's words.
-        audit::note(&app, Event::Denied, &peer, &route, "denied");
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
+    } else {
+        let encoded = encoding.is_some_and(|encoding| encoding != "identity");
+        let answered = async move {
+            match encoded {
+                true => ApiError::ContentEncoding.into_response(),
+                false => next.run(request).await,
+            }
+        };
+        if changes {
+            let app = Arc::clone(&app);
+            // What an administrator has begun is done and written down, whether or not anybody waits for it.
+            let changed = tokio::spawn(async move {
+                let response = answered.await;
+                let outcome = if response.status() == StatusCode::OK {
+                    "ok"
+                } else {
+                    "failed"
+                };
+                audit::note(&app, Event::Administration, &peer, &action, outcome).await;
+                response
+            });
+            changed
+                .await
+                .unwrap_or_else(|_| ApiError::Internal.into_response())
+        } else {
+            answered.await
+        }
     };
     let status = response.status().as_u16();
-    if changes && status != StatusCode::FORBIDDEN.as_u16() {
-        let outcome = if status == 200 { "ok" } else { "failed" };
-        audit::note(&app, Event::Administration, &peer, &action, outcome);
-    }
     app.metrics
         .requests
         .get_or_create(&RequestLabels { route, status })
         .inc();
     response
+}
+
+/// Tells journal and trail of a refusal, and of `more` before it.
+pub async fn tell_refusal(app: &App, peer: &Peer, door: Door, what: &str, more: u64) {
+    tracing::warn!(
+        uid = peer.uid,
+        ?door,
+        more,
+        "a user that is not listed in [access] was refused"
+    );
+    let action = match more {
+        0 => what.to_owned(),
+        _ => format!("{what} and {more} more before"),
+    };
+    audit::note(app, Event::Denied, peer, &action, "denied").await;
 }
 
 async fn healthz() -> Response {
@@ -109,8 +139,7 @@ async fn healthz() -> Response {
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     match app.health.state() {
         ServiceState::Ready => {
-            let tried = tokio::task::spawn_blocking(move || audit::is_ready(&app)).await;
-            tried.map_err(|_| ApiError::Internal)??;
+            audit::is_ready(&app).await?;
             Ok(healthz().await)
         }
         ServiceState::Stopping => Err(ApiError::Stopping),

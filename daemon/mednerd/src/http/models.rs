@@ -2,6 +2,7 @@
 //! The configuration stays as it is: a reload or a restart brings its models back.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -22,7 +23,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 /// `POST /v1/models`
 pub async fn load(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
     let server = app.generation().config.server.clone();
-    let (bytes, _share) = body::whole(&app, &server, body).await?;
+    let (bytes, _share) = body::whole(&app, &server, body, Instant::now()).await?;
     let refused = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data => ApiError::LoadFields,
         _ => ApiError::MalformedJson {

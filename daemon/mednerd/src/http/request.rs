@@ -187,6 +187,17 @@ fn overlaps(fields: &mut Fields<'_>) -> Result<Option<Overlaps>, ApiError> {
     }))
 }
 
+/// How many bytes of JSON a field may have, so that lists without end take neither memory nor time. The text has a limit of its
+/// own.
+fn longest(field: &str) -> usize {
+    match field {
+        "text" => usize::MAX,
+        // A thousand with synonyms.
+        "labels" => 2 << 20,
+        _ => 64 << 10,
+    }
+}
+
 struct Fields<'b>([Option<&'b RawValue>; FIELDS.len()]);
 
 impl<'b> Fields<'b> {
@@ -225,6 +236,10 @@ impl<'b> Fields<'b> {
     ) -> Result<Option<T>, ApiError> {
         match self.find(field) {
             None => Ok(None),
+            Some(raw) if raw.get().len() > longest(field) => Err(ApiError::Unusable {
+                field,
+                problem: "is too long",
+            }),
             Some(raw) => {
                 serde_json::from_str(raw.get()).map_err(|_| ApiError::InvalidField { field, expected })
             }
@@ -247,9 +262,12 @@ impl<'b> Visitor<'b> for Pairs {
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::with_capacity(FIELDS.len());
+        let mut pairs = Vec::with_capacity(FIELDS.len() + 1);
         while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
+            // One more than there are fields: one of them is unknown or stands twice, whatever comes.
+            if pairs.len() <= FIELDS.len() {
+                pairs.push(pair);
+            }
         }
         Ok(pairs)
     }
@@ -364,6 +382,30 @@ mod tests {
         for (body, expected) in cases {
             assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));
         }
+    }
+
+    #[test]
+    fn lists_without_end_are_refused() {
+        let many = "\"a:b\",".repeat(20_000);
+        for list in [
+            format!("\"link\":{{\"code_systems\":[{many}\"a:b\"]}}"),
+            format!("\"models\":[{many}\"a:b\"]"),
+        ] {
+            assert_eq!(
+                code(format!("{{\"text\":\"a\",{list}}}").as_bytes()),
+                "unusable_field"
+            );
+        }
+        let unknown: String = (0..100).map(|index| format!("\"f{index}\":1,")).collect();
+        assert_eq!(
+            code(format!("{{{unknown}\"text\":\"a\"}}").as_bytes()),
+            "unknown_field"
+        );
+        let twice = "\"text\":\"a\",".repeat(100);
+        assert_eq!(
+            code(format!("{{{twice}\"link\":true}}").as_bytes()),
+            "duplicate_field"
+        );
     }
 
     #[test]
