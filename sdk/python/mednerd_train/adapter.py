@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import augment
 from .data import Document, HeldOut, Source, digest, flat, read
+from .distil.silver_text import SilverText
+from .distil.student import Sequence
 from .encoding import IGNORED, Context, Encoder, Example, batches, collate, cut, label_names
 from .export import replace
 from .scoring import ALL, Scores
@@ -87,6 +90,10 @@ class Settings:
     #: A head to start from (`joint` leaves one for each task); default: a fresh one.
     head: Path | None = None
     seed: int = 20261121
+    #: Silver sets of `distil silver` (their files without endings) that have a task of the adapter's name.
+    silver: tuple[Path, ...] = ()
+    #: Silver batches in an epoch for each batch of gold.
+    silver_share: float = 1.5
     lora: Lora = Lora()
     windows: Windows = Windows()
     regularisation: Regularisation = Regularisation()
@@ -239,9 +246,12 @@ def train(settings: Settings, report: Callable[[float, int], None] = lambda valu
     context = Context.of(model)
     length = min(settings.windows.length or context.length, context.length) - encoder.frame
     rng = random.Random(settings.seed)
+    drawn = np.random.default_rng(settings.seed)
     noise = settings.regularisation
+    name = settings.name or settings.out.name
+    text = SilverText(settings.silver, tokenizer, {name: labels}, rng) if settings.silver else None
 
-    def epoch(number: int) -> list[list[Example]]:
+    def epoch(number: int) -> list[list[Example] | list[Sequence]]:
         documents = found.train
         if settings.augment.share:
             documents = [augment.augment(d, settings.augment, rng) for d in documents]
@@ -250,11 +260,19 @@ def train(settings: Settings, report: Callable[[float, int], None] = lambda valu
             for d in encoder.encode(documents)
             for b, e in cut(d, length, settings.windows.overlap, rng if settings.windows.vary else None)
         ]
-        return batches(examples, settings.training.batch, rng)
+        made = batches(examples, settings.training.batch, rng)
+        if text:
+            made += text.batches(round(settings.silver_share * len(made)), settings.training.batch, rng)
+            rng.shuffle(made)
+        return made
 
-    def step(batch: list[Example]) -> Tensor:
-        inputs = collate(batch, encoder, context if noise.shift_positions else None, rng)
+    def step(batch: list[Example] | list[Sequence]) -> Tensor:
         device = next(model.parameters()).device
+        if isinstance(batch[0], Sequence):
+            inputs, targets = text.inputs(batch, noise.mask, drawn, device)
+            logits = model(**inputs).logits
+            return text.loss(lambda task: logits, targets)
+        inputs = collate(batch, encoder, context if noise.shift_positions else None, rng)
         inputs = {name: value.to(device) for name, value in inputs.items()}
         wanted, open_ = inputs.pop("labels"), inputs.pop("open")
         if noise.mask and tokenizer.mask_token_id is not None:
@@ -273,11 +291,10 @@ def train(settings: Settings, report: Callable[[float, int], None] = lambda valu
         total = scores.total()[ALL]
         return {"value": total.f1, "f1": total.f1, "precision": total.precision, "recall": total.recall}
 
-    def pieces_of(batch: list[Example]) -> int:
+    def pieces_of(batch: list[Example] | list[Sequence]) -> int:
         return sum(len(example.ids) for example in batch)
 
     record = Record({"settings": asdict(settings), "labels": labels, "data": found.digests, "seed": settings.seed})
-    name = settings.name or settings.out.name
     best = fit(model, epoch, step, settings.training, settings.device, record, score, report, name, pieces_of)
     record.about["best"] = best
     save(model, labels, settings, settings.out)

@@ -153,6 +153,8 @@ def export(options: argparse.Namespace) -> None:
     model = exports.merged(first, options.adapter) if options.adapter else exports.average(options.model)
     dtype = torch.float16 if options.precision == "fp16" else torch.float32
     exports.export(model, first, options.out, dtype=dtype, max_file_bytes=options.max_file_mb * 1_000_000)
+    if len(options.model) > 1:
+        exports.average_heads(options.model, options.out)
 
 
 def goldens(options: argparse.Namespace) -> None:

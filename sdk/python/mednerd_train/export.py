@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -110,6 +111,20 @@ def average(directories: list[Path]) -> nn.Module:
         for parameters in zip(*(model.parameters() for model in models), strict=True):
             parameters[0].copy_(torch.stack(parameters).mean(dim=0))
     return models[0]
+
+
+def average_heads(directories: list[Path], out: Path) -> None:
+    """The means of the heads that `joint` left beside its models, where all of `directories` have them."""
+    for path in sorted((directories[0] / "heads").glob("*.safetensors")):
+        found = [directory / "heads" / path.name for directory in directories]
+        if not all(head.exists() for head in found):
+            continue
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+        heads = [load_file(head) for head in found]
+        mean = {name: torch.stack([head[name] for head in heads]).mean(dim=0) for name in heads[0]}
+        (out / "heads").mkdir(exist_ok=True)
+        save_file(mean, out / "heads" / path.name, metadata=about)
 
 
 def merged(base: Path, adapter: Path) -> nn.Module:

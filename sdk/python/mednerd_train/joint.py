@@ -10,11 +10,13 @@ import random
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import adapter, augment
 from .data import HeldOut
+from .distil.silver_text import SilverText
 from .encoding import IGNORED, Context, Encoder, Example, batches, collate, cut, label_names
 from .export import export
 from .scoring import ALL, Scores
@@ -36,12 +38,20 @@ class Settings:
     seed: int = 20261121
     #: Share of the other tasks' batches on which the base's own answers of before are matched as well.
     keep: float = 0.34
+    #: Silver sets of `distil silver` (their files without endings), labelled for all tasks, with `tasks.json` beside.
+    silver: tuple[Path, ...] = ()
+    #: Silver batches in an epoch for each batch of gold.
+    silver_share: float = 1.5
     windows: adapter.Windows = adapter.Windows()
     regularisation: adapter.Regularisation = adapter.Regularisation()
     augment: augment.Augment = augment.Augment()
     training: Plan = Plan()
     device: Device = Device()
     card: dict[str, str] = field(default_factory=dict)
+
+
+#: Stands for a task's name where a batch is silver.
+_SILVER = "silver"
 
 
 @dataclass
@@ -113,9 +123,15 @@ def train(settings: Settings) -> dict:
     frame = next(task.encoder.frame for task in tasks.values())
     length = min(settings.windows.length or context.length, context.length) - frame
     rng = random.Random(settings.seed)
+    drawn = np.random.default_rng(settings.seed)
     noise = settings.regularisation
 
-    def epoch(number: int) -> list[tuple[str, list[Example]]]:
+    text = None
+    if settings.silver:
+        text = SilverText(settings.silver, tokenizer, {name: task.encoder.labels for name, task in tasks.items()}, rng)
+        _LOG.info("%d silver documents", len(text))
+
+    def epoch(number: int) -> list[tuple[str, list]]:
         made = []
         for name, task in tasks.items():
             documents = [augment.augment(d, settings.augment, rng) for d in task.found.train]
@@ -125,12 +141,19 @@ def train(settings: Settings) -> dict:
                 for b, e in cut(d, length, settings.windows.overlap, rng if settings.windows.vary else None)
             ]
             made += [(name, batch) for batch in batches(examples, settings.training.batch, rng)]
+        if text:
+            count = round(settings.silver_share * len(made))
+            made += [(_SILVER, batch) for batch in text.batches(count, settings.training.batch, rng)]
         rng.shuffle(made)
         return made
 
-    def step(batch: tuple[str, list[Example]]) -> Tensor:
+    def step(batch: tuple[str, list]) -> Tensor:
         name, examples = batch
         device = next(model.parameters()).device
+        if name == _SILVER:
+            inputs, targets = text.inputs(examples, noise.mask, drawn, device)
+            hidden = model.hidden(**inputs)
+            return text.loss(lambda task: model.head(task)(hidden), targets)
         before.to(device)
         inputs = collate(examples, tasks[name].encoder, context if noise.shift_positions else None, rng)
         inputs = {key: value.to(device) for key, value in inputs.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import random
@@ -36,9 +37,11 @@ def stages(parser: argparse.ArgumentParser) -> None:
 
     stage("tokenizer", learn_tokenizer).add_argument("--size", type=int, default=24_000)
     stage("embeddings", learn_embeddings).add_argument("--epochs", type=int, default=2)
-    stage("teacher", train_teacher).add_argument("--epochs", type=int, default=15)
+    teacher = stage("teacher", train_teacher)
+    teacher.add_argument("--epochs", type=int, default=8)
+    teacher.add_argument("--part", type=int, default=0, help="which of several teachers; varies the seed")
     silver = stage("silver", label_silver)
-    silver.add_argument("--parts", type=int, default=2, help="one part for each training process")
+    silver.add_argument("--parts", type=int, default=2, help="one part for each teacher and training process")
     silver.add_argument("--only", type=int, help="make this part alone, to make the parts side by side")
     stage("fragments", make_fragments).add_argument("--count", type=int, default=5000)
     pretrain = stage("pretrain", pretrain_student)
@@ -62,18 +65,11 @@ def stages(parser: argparse.ArgumentParser) -> None:
 
 
 def _gold(data: Path) -> list[Document]:
-    held_out = HeldOut(corpora.gold(data, "dev"))
-    kept = []
-    for document in corpora.gold(data, "train"):
-        if document.text in held_out:
-            _LOG.info("document %s is in a development split too: left out", document.id)
-        else:
-            kept.append(document)
-    return kept
+    return corpora.training(data)[corpora.BASE]
 
 
 def _text(data: Path) -> Iterable[str]:
-    held_out = HeldOut(corpora.gold(data, "dev"))
+    held_out = HeldOut(corpora.development(data))
     return (document for _, document in corpora.running_text(data, held_out))
 
 
@@ -109,52 +105,63 @@ def _featurizer(options: argparse.Namespace):
 
 
 def train_teacher(options: argparse.Namespace) -> None:
-    """Trains the BiLSTM-CRF teacher on gold and scores it on BC5CDR dev."""
-    from ..scoring import Scores
-    from . import teacher
+    """Trains a BiLSTM-CRF teacher on the gold of all tasks and scores it on a part of each one's dev."""
+    from ..scoring import ALL, Scores
+    from . import silver, teacher
 
     _single_threaded()
     featurizer, vectors = _featurizer(options)
-    dev = [document for document in corpora.gold(options.data, "dev") if "Chemical" in document.typed]
+    documents = corpora.training(options.data)
+    tasks = corpora.labels_of(documents)
+    (options.work / silver.TASKS_FILE).write_text(json.dumps(tasks) + "\n", encoding="utf-8")
+    dev = {name: corpora.task(options.data, name, "dev")[:100] for name in tasks}
 
     def report(epoch: int, model: teacher.Teacher) -> None:
-        if epoch % 3 == 2:
-            scores = Scores()
-            for gold, predicted in _teacher_pairs(model, featurizer, dev):
-                scores.add(gold, predicted)
-            _LOG.info("teacher, epoch %d\n%s", epoch, scores.table(repeats=100))
+        if epoch % 2:
+            for name, names in tasks.items():
+                scores = Scores()
+                for gold, predicted in _teacher_pairs(model, featurizer, dev[name], name, names):
+                    scores.add(gold, predicted)
+                found = scores.total()[ALL]
+                _LOG.info("epoch %d: %s P %.3f R %.3f F1 %.3f", epoch, name, found.precision, found.recall, found.f1)
 
-    model = teacher.train(featurizer, vectors, _gold(options.data), epochs=options.epochs, after_epoch=report)
-    teacher.save(model, options.work / "teacher.pt")
+    model = teacher.train(
+        featurizer, vectors, documents, tasks,
+        epochs=options.epochs, seed=teacher.SEED + options.part, after_epoch=report,
+    )  # fmt: skip
+    teacher.save(model, options.work / f"teacher{options.part}.pt")
 
 
-def _teacher_pairs(model, featurizer, documents: list[Document]):
+def _teacher_pairs(model, featurizer, documents: list[Document], task: str, names: list[str]):
     from . import teacher
 
-    cut = [teacher.gold_sentences(document) for document in documents]
-    marginals = iter(teacher.tag(model, featurizer, [sentence for found in cut for sentence in found]))
+    cut = [teacher.gold_sentences(document, task, names) for document in documents]
+    marginals = iter(teacher.tag(model, featurizer, [sentence for found in cut for sentence in found], [task]))
     for document, found in zip(documents, cut):
         predicted = [
-            span for sentence in found for span in teacher.spans_of(teacher.decode(next(marginals)), sentence.offsets)
+            span
+            for sentence in found
+            for span in teacher.spans_of(teacher.decode(next(marginals)), sentence.offsets, names)
         ]
         yield document.spans, predicted
 
 
 def label_silver(options: argparse.Namespace) -> None:
-    """Labels running text and the notes with the teacher; writes `--parts` sets."""
+    """Labels running text and the notes, each part with a teacher of its own; writes `--parts` sets."""
     import torch
 
     from . import silver, teacher
 
     _single_threaded()
     featurizer, vectors = _featurizer(options)
-    model = teacher.Teacher(vectors)
-    model.load_state_dict(torch.load(options.work / "teacher.pt"), strict=False)
-    held_out = HeldOut(corpora.gold(options.data, "dev"))
+    tasks = json.loads((options.work / silver.TASKS_FILE).read_text(encoding="utf-8"))
+    held_out = HeldOut(corpora.development(options.data))
     documents = [*silver.select(options.data, held_out, silver.BUDGET), *silver.note_texts(options.data)]
     random.Random(silver.SEED).shuffle(documents)
     for part in range(options.parts) if options.only is None else [options.only]:
-        texts, labels = silver.label(model, featurizer, documents[part :: options.parts])
+        model = teacher.Teacher(vectors, tasks)
+        model.load_state_dict(torch.load(options.work / f"teacher{part}.pt"))
+        texts, labels = silver.label(model, featurizer, documents[part :: options.parts], list(tasks))
         silver.save(texts, labels, options.work / f"silver{part}")
         _LOG.info("silver part %d: %d documents, %d words", part, len(texts), len(labels))
 
@@ -171,6 +178,11 @@ def make_fragments(options: argparse.Namespace) -> None:
     maker = fragments.Notes(counts["Chemical"], counts["Disease"])
     made = [maker.document() for _ in range(options.count)]
     silver.save([text for text, _ in made], np.concatenate([rows for _, rows in made]), options.work / "fragments")
+
+
+def _base_alone(stored: tuple[list[str], np.ndarray]) -> tuple[list[str], np.ndarray]:
+    """A silver set without the columns of the other tasks."""
+    return stored[0], stored[1][:, : len(corpora.LABELS)]
 
 
 def _single_threaded() -> None:
@@ -213,7 +225,7 @@ def pretrain_student(options: argparse.Namespace) -> None:
     encoded: list[student.Encoded] = []
     parts = sorted(options.work.glob("silver*.npy"))
     for path in parts[rank::world]:
-        texts, labels = silver.thin(*silver.load(path.with_suffix("")), dense=0.06, keep=0.2)
+        texts, labels = silver.thin(*_base_alone(silver.load(path.with_suffix(""))), dense=0.06, keep=0.2)
         encoded += student.encode_silver(learned, texts, labels)
     _LOG.info("process %d: %d silver pieces", rank, sum(len(document.ids) for document in encoded))
     encoded += student.encode_silver(learned, *silver.load(options.work / "fragments"))[rank::world]
@@ -252,7 +264,8 @@ def finetune_student(options: argparse.Namespace) -> None:
     gold = [student.encode_gold(learned, document) for document in _gold(options.data)]
     encoded = []
     if options.silver:
-        texts, labels = silver.thin(*silver.load(options.work / f"silver{options.part}"), dense=0.06, keep=0.2)
+        stored = _base_alone(silver.load(options.work / f"silver{options.part}"))
+        texts, labels = silver.thin(*stored, dense=0.06, keep=0.2)
         encoded = student.encode_silver(learned, texts, labels)[: options.silver]
         encoded += student.encode_silver(learned, *silver.load(options.work / "fragments"))
     plan = student.Plan(

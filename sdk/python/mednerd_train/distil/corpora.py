@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..data import Document, HeldOut, Problem, Source, flat, open_text, read, words
+from ..encoding import label_names
 
 TYPES = ("Chemical", "Disease")
-LABELS = ("O", "B-Chemical", "I-Chemical", "B-Disease", "I-Disease")
-LABEL_ID = {name: index for index, name in enumerate(LABELS)}
+LABELS = tuple(label_names(TYPES))
 
 #: NCBI-disease distinguishes kinds of disease mention that we merge.
 NCBI_TYPES = dict.fromkeys(("SpecificDisease", "Modifier", "DiseaseClass", "CompositeMention"), "Disease")
@@ -29,11 +29,50 @@ def gold(data: Path, split: str) -> list[Document]:
     ]
 
 
-def word_labels(document: Document) -> tuple[list[tuple[int, int]], list[int], list[Problem]]:
-    """Words of `document`, a label id for each, and the spans that words cannot express.
+#: The task of the two corpora above; its types are `TYPES`.
+BASE = "base"
+#: The other tasks, and the folder under `ner/` that each is learnt from.
+TASKS = {
+    "gene": "BC2GM",
+    "anatomy": "AnatEM",
+    "cell": "JNLPBA",
+    "cancer-genetics": "BioNLP13CG",
+    "species": "linnaeus",
+}
+
+
+def task(data: Path, name: str, split: str) -> list[Document]:
+    """The documents of one task's split; of the other tasks', six sentences each."""
+    if name == BASE:
+        return gold(data, split)
+    return read(Source(data / f"ner/{TASKS[name]}/{split}.tsv.xz", "conll", sentences=6))
+
+
+def development(data: Path) -> list[Document]:
+    """The development documents of all tasks, whose text is in no training set."""
+    return [document for name in (BASE, *TASKS) for document in task(data, name, "dev")]
+
+
+def training(data: Path) -> dict[str, list[Document]]:
+    """Each task's training documents, but for those that repeat a development document of any."""
+    held_out = HeldOut(development(data))
+    return {name: [d for d in task(data, name, "train") if d.text not in held_out] for name in (BASE, *TASKS)}
+
+
+def labels_of(documents: dict[str, list[Document]]) -> dict[str, list[str]]:
+    """The labels of each task, from its training documents; the base's are `LABELS`."""
+    types = {name: sorted({span.label for d in found for span in d.spans}) for name, found in documents.items()}
+    return {name: list(LABELS) if name == BASE else label_names(found) for name, found in types.items()}
+
+
+def word_labels(
+    document: Document, names: Sequence[str] = LABELS
+) -> tuple[list[tuple[int, int]], list[int], list[Problem]]:
+    """Words of `document`, a label id (of `names`) for each, and the spans that words cannot express.
 
     Of overlapping spans the longest wins. A word belongs to a span when they overlap at all.
     """
+    ids = {name: index for index, name in enumerate(names)}
     offsets = words(document.text)
     labels = [0] * len(offsets)
     spans, problems = flat(document)
@@ -42,9 +81,9 @@ def word_labels(document: Document) -> tuple[list[tuple[int, int]], list[int], l
         if not inside or any(labels[i] for i in inside):
             problems.append(Problem(document.id, f"{span} has no word to itself"))
             continue
-        labels[inside[0]] = LABEL_ID["B-" + span.label]
+        labels[inside[0]] = ids["B-" + span.label]
         for i in inside[1:]:
-            labels[i] = LABEL_ID["I-" + span.label]
+            labels[i] = ids["I-" + span.label]
     return offsets, labels, problems
 
 

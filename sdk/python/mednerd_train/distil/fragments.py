@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 
 from ..data import words
-from .corpora import LABEL_ID, LABELS
+from .corpora import LABELS
 
 SEED = 20261121
 
@@ -160,5 +160,5 @@ class Notes:
                 at += 1
             inside = at < len(spans) and spans[at][0] < end
             name = ("B-" if begin == spans[at][0] else "I-") + spans[at][2] if inside else "O"
-            labels[i, LABEL_ID[name]] = 255
+            labels[i, LABELS.index(name)] = 255
         return text.strip(), labels

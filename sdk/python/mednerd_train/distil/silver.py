@@ -1,7 +1,8 @@
 """Silver text: running text labelled by the teacher.
 
 A silver set is two files: `NAME.txt` (one document a line, line feeds inside written as spaces) and `NAME.npy`, the
-label probabilities of all its words in order, as bytes (255 is certain).
+label probabilities of all its words in order, as bytes (255 is certain), those of each task side by side, the base's
+first (`TASKS_FILE` beside them says whose they are).
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..data import HeldOut, sentences, words
-from .corpora import notes, running_text
+from .corpora import LABELS, notes, running_text
 from .lexicon import Lexicon
 from .teacher import STYLE_BC5CDR, Featurizer, Sentence, Teacher, spans_of, tag
 
@@ -25,23 +26,33 @@ _LOG = logging.getLogger(__name__)
 #: Where silver text comes from, and at most how many words of each; the texts nearest to the task come first.
 BUDGET = {
     "ncbi_pubtator_corpora": 2_300_000,
-    "medrag_pubmed": 1_100_000,
-    "medical_abstracts_tc": 500_000,
+    "genia_abstracts": 500_000,
+    "craft": 600_000,
+    "medrag_pubmed": 1_000_000,
+    "medical_abstracts_tc": 400_000,
     "pubmedqa_l": 260_000,
-    "screening_abstracts_misc": 1_500_000,
-    "asreview_abstracts": 1_200_000,
-    "citation_screening_abstracts": 800_000,
-    "howard2016_abstracts": 300_000,
+    "screening_abstracts_misc": 900_000,
+    "asreview_abstracts": 700_000,
+    "citation_screening_abstracts": 500_000,
+    "howard2016_abstracts": 200_000,
     "med1250": 230_000,
-    "medrag_openfda_labels": 400_000,
-    "evidence_inference": 1_000_000,
-    "medquad": 500_000,
-    "nci_pdq_cancergov": 300_000,
-    "medlineplus_topics": 300_000,
-    "openstax_nursing": 300_000,
+    "medrag_openfda_labels": 300_000,
+    "evidence_inference": 500_000,
+    "medquad": 300_000,
+    "nci_pdq_cancergov": 200_000,
+    "medlineplus_topics": 150_000,
+    "openstax_nursing": 150_000,
+    "openstax_anatomy": 150_000,
+    "openstax_biology": 150_000,
+    "openstax_microbiology": 200_000,
+    "cdc_journals": 200_000,
+    "plos_starter": 200_000,
+    "civic": 100_000,
     "trialgpt_patients": 20_000,
     "primock57": 80_000,
 }
+#: The tasks and their labels, in the order of the columns.
+TASKS_FILE = "tasks.json"
 _LONGEST_SENTENCE = 120
 
 
@@ -69,7 +80,7 @@ def mentions(
     at = 0
     for document in documents:
         offsets = words(document)
-        best = labels[at : at + len(offsets)].argmax(axis=1)
+        best = labels[at : at + len(offsets), : len(LABELS)].argmax(axis=1)
         at += len(offsets)
         for span in spans_of(best.tolist(), offsets):
             text = document[span.begin : span.end].lower()
@@ -78,14 +89,17 @@ def mentions(
     return {name: Counter({k: n for k, n in counts.items() if n >= at_least}) for name, counts in found.items()}
 
 
-def label(teacher: Teacher, featurizer: Featurizer, documents: Iterable[str]) -> tuple[list[str], np.ndarray]:
-    """The documents on one line each, and the marginals of all their words as bytes; (words, labels)."""
+def label(
+    teacher: Teacher, featurizer: Featurizer, documents: Iterable[str], tasks: Sequence[str]
+) -> tuple[list[str], np.ndarray]:
+    """The documents on one line each, and the marginals of all their words as bytes; (words, labels of all tasks)."""
     texts = [" ".join(document.split()) for document in documents]
     found: list[np.ndarray] = []
     for at in range(0, len(texts), 2000):
-        found += tag(teacher, featurizer, _sentences_of(texts[at : at + 2000]))
+        marginals = tag(teacher, featurizer, _sentences_of(texts[at : at + 2000]), tasks)
+        found += [np.rint(rows * 255).astype(np.uint8) for rows in marginals]
         _LOG.info("%d of %d documents labelled", at, len(texts))
-    return texts, np.concatenate([np.rint(marginals * 255).astype(np.uint8) for marginals in found])
+    return texts, np.concatenate(found)
 
 
 def _sentences_of(texts: list[str]) -> list[Sentence]:
@@ -127,6 +141,12 @@ def save(documents: list[str], labels: np.ndarray, stem: Path) -> None:
     """Writes a silver set."""
     stem.with_suffix(".txt").write_text("".join(document + "\n" for document in documents), encoding="utf-8")
     np.save(stem.with_suffix(".npy"), labels)
+
+
+def columns(tasks: dict[str, list[str]]) -> dict[str, slice]:
+    """Where the columns of each task are."""
+    ends = np.cumsum([len(labels) for labels in tasks.values()]).tolist()
+    return {name: slice(end - len(labels), end) for end, (name, labels) in zip(ends, tasks.items())}
 
 
 def load(stem: Path) -> tuple[list[str], np.ndarray]:

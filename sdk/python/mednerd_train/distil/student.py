@@ -11,7 +11,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,17 +46,20 @@ class Encoded:
     soft: bool
 
 
-def _encode(tokenizer: Tokenizer, text: str, rows: np.ndarray, soft: bool) -> Encoded:
-    """Spreads word rows over pieces: a continuation piece has I-X where its word has B-X."""
+def _encode(
+    tokenizer: Tokenizer, text: str, rows: np.ndarray, soft: bool, begins_at: Iterable[int] = (1, 3)
+) -> Encoded:
+    """Spreads word rows over pieces: a continuation piece has I-X where its word has B-X (the columns `begins_at`;
+    those of I-X are the next ones)."""
     encoding = tokenizer.encode(text, add_special_tokens=False)
     begins = np.array([begin for begin, _ in encoding.offsets], dtype=np.int64)
     word_begins = np.array([begin for begin, _ in words(text)], dtype=np.int64)
     owner = np.searchsorted(word_begins, begins, side="right") - 1
     targets = rows[owner].copy()
     continued = np.flatnonzero(owner[1:] == owner[:-1]) + 1
-    for first, inside in ((1, 2), (3, 4)):
-        moved = targets[continued, first].astype(np.int64) + targets[continued, inside]
-        targets[continued, inside] = np.minimum(moved, 255)
+    for first in begins_at:
+        moved = targets[continued, first].astype(np.int64) + targets[continued, first + 1]
+        targets[continued, first + 1] = np.minimum(moved, 255)
         targets[continued, first] = 0
     starts = sorted({int(np.searchsorted(begins, begin)) for begin, _ in sentences(text)})
     return Encoded(np.array(encoding.ids, dtype=np.int64), targets, [s for s in starts if s < len(begins)] or [0], soft)
@@ -71,14 +74,16 @@ def encode_gold(tokenizer: Tokenizer, document: Document) -> Encoded:
     return _encode(tokenizer, document.text, table[labels], soft=False)
 
 
-def encode_silver(tokenizer: Tokenizer, documents: list[str], labels: np.ndarray) -> list[Encoded]:
-    """Encodes a silver set (see `silver`)."""
+def encode_silver(
+    tokenizer: Tokenizer, documents: list[str], labels: np.ndarray, begins_at: Iterable[int] = (1, 3)
+) -> list[Encoded]:
+    """Encodes a silver set (see `silver`); `begins_at` are the columns of `B-` labels."""
     found: list[Encoded] = []
     at = 0
     for document in documents:
         count = len(words(document))
         if count:
-            found.append(_encode(tokenizer, document, labels[at : at + count], soft=True))
+            found.append(_encode(tokenizer, document, labels[at : at + count], True, begins_at))
         at += count
     return found
 
@@ -133,12 +138,12 @@ class Noise:
 
 
 def collate(batch: list[Sequence], tokenizer: Tokenizer, rng: np.random.Generator, noise: Noise) -> dict[str, Tensor]:
-    """Pads a batch, frames it with [CLS] and [SEP], masks some pieces and draws start positions."""
+    """Pads a batch, frames it with [CLS] and [SEP], masks some pieces and draws start positions. Targets are shares."""
     cls, sep, mask, stop = (tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]", "[MASK]", "."))
     width = max(len(s.ids) for s in batch) + 2
     ids = np.zeros((len(batch), width), dtype=np.int64)
     attention = np.zeros((len(batch), width), dtype=np.int64)
-    targets = np.zeros((len(batch), width, len(LABELS)), dtype=np.float32)
+    targets = np.zeros((len(batch), width, batch[0].targets.shape[1]), dtype=np.float32)
     positions = np.zeros((len(batch), width), dtype=np.int64)
     for i, sequence in enumerate(batch):
         pieces, rows = sequence.ids, sequence.targets

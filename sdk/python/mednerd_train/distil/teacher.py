@@ -1,15 +1,16 @@
 """The teacher: a BiLSTM-CRF over words that sees what the student cannot (case, spelling features, dictionaries).
 
 It is small and quick to train on gold, better than any small transformer trained on gold alone, and is used for one
-thing: to label running text with marginal probabilities, from which the student learns. It is not shipped.
-Method: Lample et al. 2016 (BiLSTM-CRF), Tsuboi et al. 2008 (partial annotation), Hinton et al. 2015 (distillation).
+thing: to label running text with marginal probabilities of each task, from which the student learns. It is not shipped.
+Method: Lample et al. 2016 (BiLSTM-CRF), Crichton et al. 2017 (several corpora, each with an output layer of its own),
+Tsuboi et al. 2008 (partial annotation), Hinton et al. 2015 (distillation).
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,33 +20,36 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..data import Document, Span, sentences
-from .corpora import LABELS, word_labels
+from .corpora import BASE, LABELS, word_labels
 from .lexicon import Lexicon
 
 SEED = 20261121
 DIGIT = re.compile(r"\d")
 _SHAPE = [(re.compile(r"[A-Z]"), "X"), (re.compile(r"[a-z]"), "x"), (re.compile(r"[0-9]"), "d")]
 _RUN = re.compile(r"(.)\1+")
-FEATURE_ROWS = 1 << 15
+FEATURE_ROWS = 1 << 16
+#: Corpora of fewer words are seen more often than others.
+REPEAT_BELOW = 270_000
 #: Which corpus a sentence is from; silver text is read in the manner of the first.
 STYLE_BC5CDR, STYLE_NCBI = 0, 1
 
 
 @dataclass
 class Sentence:
-    """Words, the label sets allowed at each (one bit a label), and the annotation style."""
+    """Words, the label sets allowed at each (one bit a label of its task), and the annotation style."""
 
     words: list[str]
     allowed: np.ndarray
     style: int
     offsets: list[tuple[int, int]]
+    task: str = BASE
 
 
-def gold_sentences(document: Document) -> list[Sentence]:
-    """Cuts a gold document into sentences. Where chemicals were not annotated, O allows them too."""
-    offsets, labels, _ = word_labels(document)
-    style = STYLE_BC5CDR if "Chemical" in document.typed else STYLE_NCBI
-    outside = 0b00001 if style == STYLE_BC5CDR else 0b00111
+def gold_sentences(document: Document, task: str = BASE, names: Sequence[str] = LABELS) -> list[Sentence]:
+    """Cuts a gold document into sentences. Where chemicals were not annotated, the base's O allows them too."""
+    offsets, labels, _ = word_labels(document, names)
+    style = STYLE_NCBI if task == BASE and "Chemical" not in document.typed else STYLE_BC5CDR
+    outside = 0b00111 if style == STYLE_NCBI else 0b00001
     bits = [1 << label if label else outside for label in labels]
     found: list[Sentence] = []
     at = 0
@@ -54,12 +58,17 @@ def gold_sentences(document: Document) -> list[Sentence]:
         while at < len(offsets) and offsets[at][0] < end:
             at += 1
         # A mention that runs over the cut stays whole.
-        while at < len(offsets) and labels[at] in (2, 4):
+        while at < len(offsets) and _inside(labels[at]):
             at += 1
         if at > first:
             text = [document.text[b:e] for b, e in offsets[first:at]]
-            found.append(Sentence(text, np.array(bits[first:at], dtype=np.uint8), style, offsets[first:at]))
+            found.append(Sentence(text, np.array(bits[first:at], dtype=np.uint64), style, offsets[first:at], task))
     return found
+
+
+def _inside(label: int) -> bool:
+    """Whether a label id is an `I-`: ids are those of `label_names`, `O`, then `B-` and `I-` of each type."""
+    return label > 0 and label % 2 == 0
 
 
 class Featurizer:
@@ -68,10 +77,10 @@ class Featurizer:
     def __init__(self, vocabulary: list[str], lexicons: list[Lexicon]) -> None:
         self._rows = {word: row for row, word in enumerate(vocabulary, 1)}  # 0: unknown
         self._lexicons = lexicons
-        self._cache: dict[str, tuple[int, list[int]]] = {}
+        self._cache: dict[str, tuple[int, list[int], list[int]]] = {}
 
-    def word(self, word: str) -> tuple[int, list[int]]:
-        """The vector row and the spelling feature rows of one word."""
+    def word(self, word: str) -> tuple[int, list[int], list[int]]:
+        """The vector row of one word, and the feature rows of its form and of its letters."""
         known = self._cache.get(word)
         if known is None:
             lower = word.lower()
@@ -79,13 +88,14 @@ class Featurizer:
             for pattern, mark in _SHAPE:
                 shape = pattern.sub(mark, shape)
             runs = _RUN.sub(r"\1", shape)
-            names = [f"w{lower}", f"s{shape[:8]}", f"r{runs}", f"l{min(len(word), 12)}"]
+            form = [f"w{lower}", f"s{shape[:8]}", f"r{runs}", f"l{min(len(word), 12)}"]
             framed = f"<{DIGIT.sub('0', lower)[:30]}>"
-            names += [f"p{framed[:n]}" for n in range(2, 7)] + [f"e{framed[-n:]}" for n in range(2, 7)]
-            names += [f"g{framed[i : i + 3]}" for i in range(len(framed) - 2)]
+            letters = [f"p{framed[:n]}" for n in range(2, 7)] + [f"e{framed[-n:]}" for n in range(2, 7)]
+            letters += [f"g{framed[i : i + 3]}" for i in range(len(framed) - 2)]
             known = (
                 self._rows.get(DIGIT.sub("0", lower), 0),
-                [_stable_hash(name) % FEATURE_ROWS for name in names],
+                [_stable_hash(name) % FEATURE_ROWS for name in form],
+                [_stable_hash(name) % FEATURE_ROWS for name in letters],
             )
             self._cache[word] = known
         return known
@@ -96,22 +106,27 @@ class Featurizer:
         rows = np.zeros((len(batch), width), dtype=np.int64)
         marks = np.zeros((len(batch), width, len(self._lexicons)), dtype=np.int64)
         length = np.array([len(s.words) for s in batch])
-        bag: list[int] = []
-        starts: list[int] = []
+        form: list[int] = []
+        letters: list[int] = []
+        starts: list[tuple[int, int]] = []
         for i, sentence in enumerate(batch):
             lowered = [word.lower() for word in sentence.words]
             for k, lexicon in enumerate(self._lexicons):
                 marks[i, : len(lowered), k] = lexicon.mark(lowered)
             for j in range(width):
-                starts.append(len(bag))
+                starts.append((len(form), len(letters)))
                 if j < len(sentence.words):
-                    rows[i, j], features = self.word(sentence.words[j])
-                    bag += features
+                    rows[i, j], *features = self.word(sentence.words[j])
+                    form += features[0]
+                    letters += features[1]
+        begins = torch.tensor(starts)
         return {
             "rows": torch.from_numpy(rows),
             "marks": torch.from_numpy(marks),
-            "bag": torch.tensor(bag),
-            "starts": torch.tensor(starts),
+            "form": torch.tensor(form),
+            "form_starts": begins[:, 0].contiguous(),
+            "letters": torch.tensor(letters),
+            "letters_starts": begins[:, 1].contiguous(),
             "length": torch.from_numpy(length),
             "style": torch.tensor([s.style for s in batch]),
         }
@@ -125,79 +140,90 @@ def _stable_hash(text: str) -> int:
     return value
 
 
-class Teacher(nn.Module):
-    """Word vector + spelling + dictionary marks + style -> BiLSTM -> label scores of a linear-chain CRF."""
+class Crf(nn.Module):
+    """The output layer of one task: label scores from states, and a linear chain over them."""
 
-    def __init__(self, vectors: np.ndarray, lexicons: int = 3, hidden: int = 128, spelling: int = 40) -> None:
+    def __init__(self, width: int, labels: int) -> None:
         super().__init__()
-        table = torch.zeros(len(vectors) + 1, vectors.shape[1])
-        table[1:] = torch.from_numpy(vectors) / float(vectors.std())
-        self.words = nn.Embedding.from_pretrained(table, freeze=True)
-        self.adjust = nn.Linear(table.shape[1], 128)
-        self.spelling = nn.EmbeddingBag(FEATURE_ROWS, spelling, mode="mean")
-        nn.init.normal_(self.spelling.weight, std=0.3)
-        self.marks = nn.ModuleList(nn.Embedding(3, 12) for _ in range(lexicons))
-        self.style = nn.Embedding(2, 8)
-        width = 128 + spelling + 12 * lexicons + 8
-        self.dropout = nn.Dropout(0.45)
-        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
-        self.head = nn.Linear(2 * hidden, len(LABELS))
-        self.transitions = nn.Parameter(torch.zeros(len(LABELS), len(LABELS)))
+        self.head = nn.Linear(width, labels)
+        self.transitions = nn.Parameter(torch.zeros(labels, labels))
         # I-X follows B-X or I-X alone.
-        forbidden = torch.zeros(len(LABELS), len(LABELS))
-        for inside in (2, 4):
-            forbidden[:, inside] = -1e4
+        forbidden, start = torch.zeros(labels, labels), torch.zeros(labels)
+        for inside in filter(_inside, range(labels)):
+            forbidden[:, inside] = start[inside] = -1e4
             forbidden[inside - 1, inside] = forbidden[inside, inside] = 0.0
-        self.register_buffer("forbidden", forbidden)
-
-    def emissions(self, batch: dict[str, Tensor]) -> Tensor:
-        """Label scores, (sentences, words, labels)."""
-        rows = batch["rows"]
-        spelling = self.spelling(batch["bag"], batch["starts"]).view(*rows.shape, -1)
-        marks = [table(batch["marks"][..., k]) for k, table in enumerate(self.marks)]
-        style = self.style(batch["style"])[:, None].expand(-1, rows.shape[1], -1)
-        joined = torch.cat([self.adjust(self.words(rows)), spelling, *marks, style], dim=-1)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.dropout(joined), batch["length"], batch_first=True, enforce_sorted=False
-        )
-        states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        return self.head(self.dropout(states))
+        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.register_buffer("start", start, persistent=False)
 
     def log_partition(self, emissions: Tensor, length: Tensor) -> Tensor:
         """Log of the summed weight of all paths; forbidden labels carry a score of about -1e4."""
         step = self.transitions + self.forbidden
-        start = torch.zeros(len(LABELS))
-        start[2] = start[4] = -1e4
         first, *rest = emissions.unbind(1)
-        alpha = first + start
+        alpha = first + self.start
         for t, scores in enumerate(rest, 1):
             after = torch.logsumexp(alpha[:, :, None] + step, dim=1) + scores
             alpha = torch.where((t < length)[:, None], after, alpha)
         return torch.logsumexp(alpha, dim=1)
 
-    def loss(self, batch: dict[str, Tensor], allowed: Tensor) -> Tensor:
-        """Negative log-likelihood of the allowed paths; `allowed` is boolean, shaped like the emissions."""
-        emissions = self.emissions(batch)
-        gold = self.log_partition(emissions.masked_fill(~allowed, -1e4), batch["length"])
-        return (self.log_partition(emissions, batch["length"]) - gold).mean()
+    def loss(self, states: Tensor, length: Tensor, allowed: Tensor) -> Tensor:
+        """Negative log-likelihood of the allowed paths; `allowed` is boolean, (sentences, words, labels)."""
+        emissions = self.head(states)
+        gold = self.log_partition(emissions.masked_fill(~allowed, -1e4), length)
+        return (self.log_partition(emissions, length) - gold).mean()
 
-    def marginals(self, batch: dict[str, Tensor]) -> Tensor:
+    def marginals(self, states: Tensor, length: Tensor) -> Tensor:
         """Probability of each label at each word: the gradient of the log partition by the scores."""
         with torch.no_grad():
-            emissions = self.emissions(batch)
+            emissions = self.head(states)
         with torch.enable_grad():
             emissions.requires_grad_()
-            total = self.log_partition(emissions, batch["length"]).sum()
-            return torch.autograd.grad(total, emissions)[0]
+            return torch.autograd.grad(self.log_partition(emissions, length).sum(), emissions)[0]
 
 
-def allowed_mask(batch: list[Sentence]) -> Tensor:
+class Teacher(nn.Module):
+    """Word vector + form + letters + dictionary marks + style -> BiLSTM -> a CRF for each task."""
+
+    def __init__(
+        self, vectors: np.ndarray, tasks: dict[str, list[str]], lexicons: int = 3, hidden: int = 160, spelling: int = 48
+    ) -> None:
+        super().__init__()
+        table = torch.zeros(len(vectors) + 1, vectors.shape[1])
+        table[1:] = torch.from_numpy(vectors) / float(vectors.std())
+        self.register_buffer("words", table, persistent=False)
+        self.adjust = nn.Linear(table.shape[1], 128)
+        self.form = nn.EmbeddingBag(FEATURE_ROWS, spelling, mode="mean")
+        self.letters = nn.EmbeddingBag(FEATURE_ROWS, spelling, mode="mean")
+        for bag in (self.form, self.letters):
+            nn.init.normal_(bag.weight, std=0.3)
+        self.marks = nn.ModuleList(nn.Embedding(3, 12) for _ in range(lexicons))
+        self.style = nn.Embedding(2, 8)
+        width = 128 + 2 * spelling + 12 * lexicons + 8
+        self.dropout = nn.Dropout(0.45)
+        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.tasks = nn.ModuleDict({name: Crf(2 * hidden, len(labels)) for name, labels in tasks.items()})
+
+    def states(self, batch: dict[str, Tensor]) -> Tensor:
+        """What every task reads: (sentences, words, 2 hidden)."""
+        rows = batch["rows"]
+        form = self.form(batch["form"], batch["form_starts"]).view(*rows.shape, -1)
+        letters = self.letters(batch["letters"], batch["letters_starts"]).view(*rows.shape, -1)
+        marks = [table(batch["marks"][..., k]) for k, table in enumerate(self.marks)]
+        style = self.style(batch["style"])[:, None].expand(-1, rows.shape[1], -1)
+        joined = torch.cat([self.adjust(self.words[rows]), form, letters, *marks, style], dim=-1)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.dropout(joined), batch["length"], batch_first=True, enforce_sorted=False
+        )
+        states, _ = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
+        return self.dropout(states)
+
+
+def allowed_mask(batch: list[Sentence], labels: int) -> Tensor:
     """The sentences' allowed label sets as a padded boolean tensor; padding allows everything."""
     width = max(len(s.words) for s in batch)
-    bits = np.full((len(batch), width), 0b11111, dtype=np.uint8)
+    bits = np.full((len(batch), width), (1 << labels) - 1, dtype=np.uint64)
     for i, sentence in enumerate(batch):
         bits[i, : len(sentence.words)] = sentence.allowed
-    return torch.from_numpy((bits[..., None] >> np.arange(len(LABELS)) & 1).astype(bool))
+    return torch.from_numpy((bits[..., None] >> np.arange(labels, dtype=np.uint64) & np.uint64(1)).astype(bool))
 
 
 def by_length(items: list[Sentence], words_per_batch: int, rng: random.Random | None) -> list[list[Sentence]]:
@@ -216,14 +242,15 @@ def by_length(items: list[Sentence], words_per_batch: int, rng: random.Random | 
 def decode(marginals: np.ndarray) -> list[int]:
     """Best label sequence that keeps to BIO, by Viterbi over log marginals without transition scores."""
     scores = np.log(np.maximum(marginals, 1e-9))
+    labels = scores.shape[1]
+    blocked = np.zeros((labels, labels))
+    for inside in filter(_inside, range(labels)):
+        blocked[:, inside] = -1e9
+        blocked[inside - 1, inside] = blocked[inside, inside] = 0.0
     back = np.zeros(scores.shape, dtype=np.int64)
-    best = scores[0].copy()
-    best[[2, 4]] = -1e9
+    best = scores[0] + blocked[0]  # as after an O
     for t in range(1, len(scores)):
-        step = np.repeat(best[:, None], len(LABELS), axis=1)
-        for inside in (2, 4):
-            blocked = [k for k in range(len(LABELS)) if k not in (inside - 1, inside)]
-            step[blocked, inside] = -1e9
+        step = best[:, None] + blocked
         back[t] = step.argmax(axis=0)
         best = step.max(axis=0) + scores[t]
     path = [int(best.argmax())]
@@ -232,38 +259,57 @@ def decode(marginals: np.ndarray) -> list[int]:
     return path[::-1]
 
 
-def spans_of(labels: list[int], offsets: list[tuple[int, int]]) -> list[Span]:
+def spans_of(labels: list[int], offsets: list[tuple[int, int]], names: Sequence[str] = LABELS) -> list[Span]:
     """Spans of a BIO label sequence over words."""
     spans: list[Span] = []
     for label, (begin, end) in zip(labels, offsets):
-        if label in (1, 3):
-            spans.append(Span(begin, end, LABELS[label][2:]))
+        if label % 2:
+            spans.append(Span(begin, end, names[label][2:]))
         elif label and spans:
             spans[-1] = Span(spans[-1].begin, end, spans[-1].label)
     return spans
 
 
+def _repeated(items: list[Sentence]) -> list[Sentence]:
+    """A small corpus is seen up to three times in an epoch."""
+    count = sum(len(s.words) for s in items)
+    return items * max(1, min(3, round(REPEAT_BELOW / count)))
+
+
 def train(
     featurizer: Featurizer,
     vectors: np.ndarray,
-    documents: list[Document],
+    documents: dict[str, list[Document]],
+    tasks: dict[str, list[str]],
     *,
     epochs: int,
+    seed: int = SEED,
     after_epoch: Callable[[int, Teacher], None] = lambda epoch, teacher: None,
 ) -> Teacher:
-    """Trains a teacher on gold documents; `after_epoch` sees the averaged weights."""
-    torch.manual_seed(SEED)
-    rng = random.Random(SEED)
-    teacher = Teacher(vectors)
-    items = [s for document in documents for s in gold_sentences(document)]
-    steps = len(by_length(items, 1600, rng)) * epochs
-    optimizer = torch.optim.Adam([p for p in teacher.parameters() if p.requires_grad], lr=2e-3, betas=(0.9, 0.99))
+    """Trains a teacher on each task's gold documents; `after_epoch` sees the averaged weights."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    teacher = Teacher(vectors, tasks)
+    items = {
+        name: _repeated([s for document in found for s in gold_sentences(document, name, tasks[name])])
+        for name, found in documents.items()
+    }
+
+    def epoch_batches() -> list[list[Sentence]]:
+        made = [batch for found in items.values() for batch in by_length(found, 1600, rng)]
+        rng.shuffle(made)
+        return made
+
+    steps = len(epoch_batches()) * epochs
+    optimizer = torch.optim.Adam(teacher.parameters(), lr=2e-3, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, s / 100) * max(0.03, 1 - s / steps))
-    averaged = AveragedModel(teacher, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    averaged = AveragedModel(teacher, multi_avg_fn=get_ema_multi_avg_fn(0.998))
     for epoch in range(epochs):
         teacher.train()
-        for batch in by_length(items, 1600, rng):
-            loss = teacher.loss(featurizer.batch(batch), allowed_mask(batch))
+        for batch in epoch_batches():
+            crf = teacher.tasks[batch[0].task]
+            inputs = featurizer.batch(batch)
+            loss = crf.loss(teacher.states(inputs), inputs["length"], allowed_mask(batch, crf.head.out_features))
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(teacher.parameters(), 5.0)
@@ -275,14 +321,18 @@ def train(
     return averaged.module
 
 
-def tag(teacher: Teacher, featurizer: Featurizer, items: list[Sentence]) -> list[np.ndarray]:
-    """Marginals of each sentence, (words, labels), in the order given."""
+def tag(teacher: Teacher, featurizer: Featurizer, items: list[Sentence], tasks: Sequence[str]) -> list[np.ndarray]:
+    """Marginals of each sentence, (words, labels), of the given tasks side by side, in the order given."""
     teacher.eval()
     order = sorted(range(len(items)), key=lambda i: len(items[i].words))
     found: list[np.ndarray | None] = [None] * len(items)
     at = 0
     for batch in by_length([items[i] for i in order], 6000, None):
-        marginals = teacher.marginals(featurizer.batch(batch)).numpy()
+        inputs = featurizer.batch(batch)
+        with torch.no_grad():
+            states = teacher.states(inputs)
+        each = [teacher.tasks[name].marginals(states, inputs["length"]) for name in tasks]
+        marginals = torch.cat(each, dim=-1).numpy()
         for k, sentence in enumerate(batch):
             found[order[at]] = marginals[k, : len(sentence.words)]
             at += 1
@@ -291,4 +341,4 @@ def tag(teacher: Teacher, featurizer: Featurizer, items: list[Sentence]) -> list
 
 def save(teacher: Teacher, path: Path) -> None:
     """Writes the learned weights (all but the word vectors)."""
-    torch.save({k: v for k, v in teacher.state_dict().items() if not k.startswith("words.")}, path)
+    torch.save(teacher.state_dict(), path)
