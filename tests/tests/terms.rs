@@ -107,7 +107,7 @@ fn a_request_may_name_lists_alone_or_none_and_ask_for_a_score() {
 fn what_a_model_is_sure_of_once_is_believed_throughout_the_text() {
     let site = Site::new(&Config::default());
     site.write("ward.tsv", "name\tlabel\nzorgblattin\tChemical\n");
-    let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\nmodels_percent = 80\n";
+    let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\nmodels_percent = 90\n";
     site.write("mednerd.toml", &(Config::default().toml() + list));
     let daemon = site.start();
     let chemicals = |text: &str, options: serde_json::Value| {
@@ -125,12 +125,12 @@ fn what_a_model_is_sure_of_once_is_believed_throughout_the_text() {
         "Zolmetrine toxicity.",
     );
     let found = chemicals(sure, json!({}));
-    let scores: Vec<bool> = found.iter().map(|(_, score)| *score >= 0.8).collect();
+    let scores: Vec<bool> = found.iter().map(|(_, score)| *score >= 0.9).collect();
     assert_eq!(scores, [false, true, false], "{found:?}");
     assert_eq!(chemicals(unsure, json!({})), []);
     assert_eq!(chemicals(unsure, json!({"threshold": 0.0})).len(), 1);
     // A threshold of the request is for each.
-    assert_eq!(chemicals(sure, json!({"threshold": 0.8})), [found[1]]);
+    assert_eq!(chemicals(sure, json!({"threshold": 0.9})), [found[1]]);
 }
 
 /// A text that defines short forms for what a list has, for what a model has, and for what neither has.
