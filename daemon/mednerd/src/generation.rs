@@ -581,17 +581,15 @@ impl<'a> Change<'a> {
 
     /// Takes in one table of the configuration, its adapters included.
     fn take(&mut self, wanted: &config::Model) -> Result<(), Problem> {
-        let problem = |place, name: &str, error: &dyn std::fmt::Display| {
-            Problem::at(place, format!("model \"{name}\": {error}"))
-        };
+        let told = |place, name: &str, why: String| Problem::at(place, format!("model \"{name}\": {why}"));
+        let unread = |place, name: &str, error: LoadError| told(place, name, error.to_string()).because_of(&error);
         let base = self
             .base(&wanted.path, !wanted.adapters.is_empty())
-            .map_err(|error| problem(&wanted.place, &wanted.name, &error))?;
+            .map_err(|error| unread(&wanted.place, &wanted.name, error))?;
         if base.model.is_none() && wanted.default {
             let why = "it has no classification head, so it cannot be a default; make its adapters that";
-            return Err(problem(&wanted.place, &wanted.name, &why));
+            return Err(told(&wanted.place, &wanted.name, why.to_owned()));
         }
-        let told = |place, name: &str, why: String| Problem::at(place, format!("model \"{name}\": {why}"));
         if let Some(model) = &base.model {
             check_labels(model, wanted.default, &wanted.labels)
                 .map_err(|why| told(&wanted.place, &wanted.name, why))?;
@@ -600,7 +598,7 @@ impl<'a> Change<'a> {
         for adapter in &wanted.adapters {
             let model = self
                 .adapter(&adapter.path, &base)
-                .map_err(|error| problem(&adapter.place, &adapter.name, &error))?;
+                .map_err(|error| unread(&adapter.place, &adapter.name, error))?;
             let labels = if adapter.labels.is_empty() {
                 &wanted.labels
             } else {
@@ -648,7 +646,7 @@ impl<'a> Change<'a> {
                         list,
                     });
                 }
-                Err(errors) => problems.extend(errors.iter().map(|error| problem(error))),
+                Err(errors) => problems.extend(errors.iter().map(|error| problem(error).because_of(error))),
             }
         }
         lists

@@ -53,6 +53,11 @@ def _value(hint, value, name: str, folder: Path, problems: list[str]):
         return origin(_value(arguments[0], item, f"{name}[{i}]", folder, problems) for i, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
         return {k: _value(arguments[1], item, f"{name}.{k}", folder, problems) for k, item in value.items()}
+    if origin is typing.Literal:
+        if value in arguments:
+            return value
+        problems.append(f"{name}: expected {' or '.join(map(str, arguments))}, found {value!r}")
+        return None
     if hint is Path and isinstance(value, str):
         return folder / value
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

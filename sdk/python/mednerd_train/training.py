@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,8 @@ class Plan:
     patience: int = 4
     #: Scores are taken after so many steps; 0: after each epoch.
     every: int = 0
+    #: Which weights a run leaves: `best` of those scored, or `last`, where scores are noisier than the weights' average.
+    keep: Literal["best", "last"] = "best"
 
 
 @dataclass(frozen=True)
@@ -226,12 +229,12 @@ def fit(
     name: str = "train",
     size: Callable[[object], int] = len,
 ) -> dict:
-    """Trains what `requires_grad` in `model`, in place; afterwards it holds the best weights that were scored.
+    """Trains what `requires_grad` in `model`, in place; afterwards it holds the weights that `plan.keep` names.
 
     `epoch(n)` gives the n-th epoch's batches (a sized collection), `loss_of` a batch's loss on the device. `score`
     gives a dictionary whose `value` is better the larger it is; `report` is told it and may raise to end the run (so
-    does a search prune). `size` counts a batch's pieces, for the speed. Returns the best score, `{}` where nothing was
-    scored.
+    does a search prune). `size` counts a batch's pieces, for the speed. Returns the score of what is left, `{}` where
+    nothing was scored.
     """
     at = device.open()
     model.to(at)
@@ -255,25 +258,25 @@ def fit(
         clock = (time.monotonic() - begun) / (60 * plan.minutes) if plan.minutes else 0.0
         return max(step / total, clock)
 
-    best: dict = {}
+    left: dict = {}
     kept: list[Tensor] = []
+    top = -math.inf
     waited = step = pieces = 0
     running = math.nan
 
     def measure() -> bool:
         """Scores; whether to stop."""
-        nonlocal best, kept, waited
+        nonlocal left, kept, top, waited
         average.swap()
         model.eval()
         found = score()
         value = found["value"]
         record.add(step=step, loss=running, **{k: v for k, v in found.items() if k != "value"})
-        better = not best or value > best["value"]
-        if better:
-            best, waited = {**found, "step": step}, 0
+        better = value > top
+        top, waited = (value, 0) if better else (top, waited + 1)
+        if better or plan.keep == "last":
+            left = {**found, "step": step}
             kept = [p.detach().clone() for p in parameters]
-        else:
-            waited += 1
         average.swap()
         model.train()
         _LOG.info("%s: step %d/%d, loss %.4f, %s%s", name, step, total, running, _shown(found), " *" if better else "")
@@ -312,14 +315,14 @@ def fit(
                 _LOG.debug("%s: step %d/%d loss %.4f, %.0f pieces/s", name, step, total, running, speed)
             stop = done(step) >= 1.0
             if score and (step % every == 0 or stop) and measure():
-                _LOG.info("%s: stopped early at step %d, best at %d", name, step, best["step"])
+                _LOG.info("%s: stopped early at step %d, leaves that of step %d", name, step, left["step"])
                 stop = True
             if stop:
                 break
         if stop:
             break
     bar.close()
-    if score and (not best or record.history[-1].get("step") != step):
+    if score and (not left or record.history[-1].get("step") != step):
         measure()
     with torch.no_grad():
         if kept:
@@ -328,7 +331,7 @@ def fit(
         else:
             average.swap()
     model.eval()
-    return best
+    return left
 
 
 def _rate(steps: float, progress: float, plan: Plan) -> float:

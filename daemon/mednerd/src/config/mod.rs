@@ -12,6 +12,7 @@ use std::time::Duration;
 
 pub use mednerd_engine_tract::Precision;
 use mednerd_worker::Breaker;
+use nix::errno::Errno;
 use reader::{Document, Section};
 
 use crate::zero_shot::Label;
@@ -394,6 +395,22 @@ impl fmt::Display for Place {
     }
 }
 
+/// What the system says of disks and file servers that are slow to come up, and of memory or handles that are short.
+const MAY_PASS: [Errno; 12] = [
+    Errno::EIO,
+    Errno::EAGAIN,
+    Errno::ENOMEM,
+    Errno::ENFILE,
+    Errno::EMFILE,
+    Errno::EBUSY,
+    Errno::ESTALE,
+    Errno::ETIMEDOUT,
+    Errno::EHOSTDOWN,
+    Errno::EHOSTUNREACH,
+    Errno::ENOTCONN,
+    Errno::EREMOTEIO,
+];
+
 /// One thing that is wrong with the configuration or with what it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -425,6 +442,19 @@ impl Problem {
         Self {
             passing: true,
             ..self
+        }
+    }
+
+    /// The same; as one that may be gone a little later where `error` comes of a disk, a network or a shortage, and not of
+    /// what an administrator wrote.
+    pub fn because_of(self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let codes = causes
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .filter_map(std::io::Error::raw_os_error);
+        match codes.map(Errno::from_raw).any(|code| MAY_PASS.contains(&code)) {
+            true => self.passing(),
+            false => self,
         }
     }
 }
@@ -810,6 +840,25 @@ fn files(main: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_disk_says_may_pass_and_what_an_administrator_wrote_does_not() {
+        use crate::models::LoadError;
+        let passes = |source: std::io::Error| {
+            let error = LoadError::from(mednerd_model::ModelError::Io {
+                path: "/srv/model.safetensors".into(),
+                source,
+            });
+            Problem::new(None, error.to_string()).because_of(&error).passing
+        };
+        for code in [Errno::EIO, Errno::ESTALE, Errno::ENOMEM] {
+            assert!(passes(code.into()), "{code}");
+        }
+        for code in [Errno::ENOENT, Errno::EACCES, Errno::EISDIR] {
+            assert!(!passes(code.into()), "{code}");
+        }
+        assert!(!passes(std::io::Error::other("not a checkpoint")));
+    }
 
     fn load(files: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         let folder = tempfile::tempdir().unwrap();
