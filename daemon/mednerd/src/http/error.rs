@@ -172,7 +172,7 @@ pub enum ApiError {
     NoDefaultModel,
     /// The body of `POST /v1/models` has other fields than it must.
     #[error(
-        "the body must be a JSON object with the strings \"name\" and \"path\" and, where they are wanted, \"base\" (a string) and \"default\" (true or false)"
+        "the body must be a JSON object with the strings \"name\" and \"path\" and, where they are wanted, \"base\" (a string), \"default\" (true or false) and \"labels\" (an array as in a request)"
     )]
     LoadFields,
     /// A model cannot be loaded, or not be unloaded; what was there serves on. Told to administrators alone.

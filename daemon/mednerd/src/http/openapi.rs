@@ -31,8 +31,9 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
                 call is decided by the user and groups of the calling process. No error ever quotes a request. \
-                A route that is not here is refused with 404, a method that is not with 405, each with an ErrorBody; what \
-                is not HTTP, or has a head of more than 64 KiB, with an empty body.",
+                A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding \
+                with 415, each with an ErrorBody; what is not HTTP, or has a head of more than 128 KiB or 100 lines, with an \
+                empty body.",
         },
         "paths": paths,
         "components": { "schemas": Value::Object(definitions) },
@@ -62,13 +63,13 @@ fn paths(schemas: &mut Schemas) -> Value {
         schemas,
         "Admin socket only. Loads a model, or a task adapter over a loaded base, until the next reload or restart.",
         "application/json",
-        &[400, 403, 413, 422],
+        &[400, 403, 408, 413, 415, 422, 429, 500],
     );
     models["post"] = load["post"].clone();
     let mut unload = bare::<api::ReloadResponse>(
         schemas,
         "Admin socket only. Unloads a model or adapter until the next reload or restart; requests under way keep it.",
-        &[403, 404, 422],
+        &[403, 404, 422, 500],
     );
     unload["parameters"] =
         json!([{ "name": "name", "in": "path", "required": true, "schema": { "type": "string" } }]);
@@ -82,21 +83,22 @@ fn paths(schemas: &mut Schemas) -> Value {
         "/v1/reload": { "post": reload },
         "/healthz": get::<api::HealthResponse>(schemas, "It is alive.", &[403]),
         "/readyz": get::<api::HealthResponse>(schemas, "It can serve.", &[403, 503]),
-        "/metrics": { "get": {
-            "summary": "OpenMetrics.",
-            "responses": { "200": {
-                "description": "Metrics.",
-                "content": { "application/openmetrics-text": { "schema": { "type": "string" } } },
-            } },
-        } },
-        "/openapi.json": { "get": {
-            "summary": "This document.",
-            "responses": { "200": {
-                "description": "OpenAPI.",
-                "content": { "application/json": { "schema": { "type": "object" } } },
-            } },
-        } },
+        "/metrics": page(schemas, "OpenMetrics.", "Metrics.", "application/openmetrics-text", "string"),
+        "/openapi.json": page(schemas, "This document.", "OpenAPI.", "application/json", "object"),
     })
+}
+
+/// A route whose answer has no schema here but its JSON type.
+fn page(schemas: &mut Schemas, summary: &str, description: &str, media: &str, kind: &str) -> Value {
+    let mut responses = refusals(schemas, &[403]);
+    responses.insert(
+        "200".to_owned(),
+        json!({
+            "description": description,
+            "content": { media: { "schema": { "type": kind } } },
+        }),
+    );
+    json!({ "get": { "summary": summary, "responses": responses } })
 }
 
 fn get<Answer: JsonSchema>(schemas: &mut Schemas, summary: &str, errors: &[u16]) -> Value {
@@ -125,7 +127,7 @@ fn post<Body: JsonSchema, Answer: JsonSchema>(
 }
 
 fn responses<Answer: JsonSchema>(schemas: &mut Schemas, media: &str, errors: &[u16]) -> Value {
-    let mut responses = Map::new();
+    let mut responses = refusals(schemas, errors);
     responses.insert(
         "200".to_owned(),
         json!({
@@ -133,6 +135,11 @@ fn responses<Answer: JsonSchema>(schemas: &mut Schemas, media: &str, errors: &[u
             "content": { media: { "schema": schemas.answers.subschema_for::<Answer>() } },
         }),
     );
+    Value::Object(responses)
+}
+
+fn refusals(schemas: &mut Schemas, errors: &[u16]) -> Map<String, Value> {
+    let mut responses = Map::new();
     for status in errors {
         responses.insert(
             status.to_string(),
@@ -142,7 +149,7 @@ fn responses<Answer: JsonSchema>(schemas: &mut Schemas, media: &str, errors: &[u
             }),
         );
     }
-    Value::Object(responses)
+    responses
 }
 
 fn describe(status: u16) -> &'static str {
@@ -155,7 +162,10 @@ fn describe(status: u16) -> &'static str {
         415 => "The body is compressed.",
         422 => "Well-formed, but of no use as things are.",
         429 => "Busy; come again after `Retry-After` seconds.",
-        503 => "Not ready, or stopping.",
-        _ => "A bug; the journal has the place.",
+        503 => "Stopping, not ready, or without its audit trail or the plugin for the format.",
+        _ => {
+            "A bug, whose place the journal has; `decoding_failed`: a vendor's plugin failed on this document, and \
+             `mednerctl plugins` has the reason."
+        }
     }
 }
