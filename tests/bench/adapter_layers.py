@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What task adapters over the shipped base cost, by the layers that they change: a note of 300 words, one worker, fp32; the
 best of several times of the daemon's own count, which leaves out the socket. The adapters are untrained: time does not depend on
-the values. Needs torch, transformers and peft: tests/bench/adapter_layers.py --bin FOLDER"""
+the values. Needs torch, transformers and peft: tests/bench/adapter_layers.py [--bin FOLDER]"""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 sys.path.insert(0, str(ROOT / "sdk/python"))
 
+import binaries  # noqa: E402
 from mednerd_train import adapter  # noqa: E402
 from mednerd_train.daemon import Client, running  # noqa: E402
 from mednerd_train.encoding import label_names  # noqa: E402
@@ -26,7 +27,7 @@ TYPES = (1, 1, 1, 5, 16)
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--bin", type=Path, default=binaries.RELEASE, help="the folder of the binaries")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--shapes", nargs="*", default=["0,1,2,3:32", "1,2,3:32", "2,3:32", "2,3:64", "3:64"])
     arguments = parser.parse_args()

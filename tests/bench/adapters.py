@@ -2,7 +2,7 @@
 """Memory and time of many task adapters over one base: a BERT-base-sized random checkpoint and twelve LoRA adapters
 (rank 16 on queries and values, of all 12 layers or of those from `--first-layer` on, and a head of their own), made with
 transformers and peft, loaded one after the other into a running daemon of one worker. Run by hand; needs torch, transformers
-and peft: tests/bench/adapters.py --bin FOLDER [--adapters 6 --first-layer 6]"""
+and peft: tests/bench/adapters.py [--bin FOLDER] [--adapters 6 --first-layer 6]"""
 
 import argparse
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "sdk" / "python"))
 
+import binaries  # noqa: E402
 from mednerd_train.daemon import Client, running  # noqa: E402
 
 TEXT = " ".join((ROOT / "configs/samples/discharge.txt").read_text().split()[:80])
@@ -51,7 +52,7 @@ def make(folder, count, first_layer):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--bin", type=Path, default=binaries.RELEASE, help="the folder of the binaries")
     parser.add_argument("--adapters", type=int, default=12)
     parser.add_argument("--first-layer", type=int, default=0)
     arguments = parser.parse_args()

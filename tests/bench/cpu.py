@@ -1,6 +1,6 @@
 """The CPU engine beside ONNX Runtime: one thread, a random checkpoint of a real model's size, one run.
 
-    cargo build --release --workspace --examples
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked --workspace --examples
     python tests/bench/cpu.py [--shape deberta-v3-base] [--precision int8] [--lengths 32 128 512] [--rounds 10]
 
 Run by hand, never by `make test`. Needs torch, transformers, onnx, onnxscript, onnxruntime and 3 GB of temporary disk.
@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import binaries
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -161,8 +163,7 @@ def compare(ours, theirs, model, arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    target = os.environ.get("CARGO_TARGET_DIR", "target")
-    parser.add_argument("--bin", default=f"{target}/release/examples/forward_bench")
+    parser.add_argument("--bin", default=binaries.EXAMPLES / "forward_bench")
     parser.add_argument("--lengths", type=int, nargs="+", default=[32, 128, 512])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--shape", default="bert-base", help="a name of shapes.py")

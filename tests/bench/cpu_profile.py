@@ -1,6 +1,6 @@
 """Where the time of a forward goes: samples of `perf`, by the source file of the operator that they fell into.
 
-    cargo build --release --workspace --examples
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked --workspace --examples
     python tests/bench/cpu_profile.py CHECKPOINT [--tokens 128] [--seconds 10] [--precision int8] [--bin FOLDER]
 
 Kernels are inlined, so a sample counts for the innermost of our files on its way, or for attention. Needs `perf` and `addr2line`; standard library only.
@@ -14,7 +14,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+import binaries
+
 OURS = re.compile(r"daemon/engine-tract/src/(?:kernels|ops)/([a-z0-9_/]+)\.rs")
 NAMES = {
     "tile": "matrix product (attention's too)", "gemm": "matrix product (attention's too)", "vnni": "matrix product, 8 bits", "int8": "quantising, 8 bits",
@@ -76,7 +77,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32")
-    parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
+    parser.add_argument("--bin", type=Path, default=binaries.RELEASE, help="the folder of the binaries")
     options = parser.parse_args()
     binary = str(options.bin / "examples/forward_bench")
     generator = random.Random(1)

@@ -10,9 +10,10 @@ an entity is a run of tokens with the same type, and the same where both ends an
 import argparse
 import json
 import lzma
-import os
 import subprocess
 from pathlib import Path
+
+import binaries
 
 
 def texts(path):
@@ -52,10 +53,9 @@ def entities(labels):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    target = os.environ.get("CARGO_TARGET_DIR", "target")
     parser.add_argument("model")
     parser.add_argument("files", nargs="+")
-    parser.add_argument("--bin", default=f"{target}/release/examples/forward_bench")
+    parser.add_argument("--bin", default=binaries.EXAMPLES / "forward_bench")
     arguments = parser.parse_args()
     from tokenizers import Tokenizer
 

@@ -1,6 +1,6 @@
 """The parity table: mednerd beside `transformers` and `peft`, fp32 on the CPU, for every family, variant and adapter.
 
-    cargo build --release -p mednerd --example parity
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked -p mednerd --example parity
     python tests/bench/parity.py [NAME ...] [--tiny] [--base] [--large] [--texts 1000] [--bin PATH]
 
 --tiny takes the committed checkpoints and adapters of tests/fixtures, --base and --large build checkpoints of real size
@@ -17,7 +17,6 @@ space mark's and its letter's) the first keeps it.
 
 import argparse
 import json
-import os
 import random
 import subprocess
 import sys
@@ -28,7 +27,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from shapes import FIXTURES, REAL, ROOT, goldens, make
+import binaries
+from shapes import FIXTURES, REAL, goldens, make
 
 WORDS = (
     "pt denies chest pain admitted with acute renal failure started on metformin insulin aspirin 500 mg b.i.d. the of "
@@ -202,8 +202,7 @@ def main():
         parser.add_argument(f"--{size}", action="store_true")
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1, help="of the reference")
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser.add_argument("--bin", type=Path, default=target / "release" / "examples" / "parity")
+    parser.add_argument("--bin", type=Path, default=binaries.EXAMPLES / "parity")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Definitions of short forms found in abstracts, beside Schwartz and Hearst's algorithm as the PyPI package `abbreviations` has it.
 
-    cargo build --release --locked --workspace --examples
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked --workspace --examples
     python tests/bench/short_forms.py ../shared/data/abbreviations/med1250_first600.txt.xz
 
 The gold is that of Ab3P (Sohn et al. 2008). A definition is right where short and long form are those of the gold, as written.
@@ -9,12 +9,11 @@ The gold is that of Ab3P (Sohn et al. 2008). A definition is right where short a
 
 import logging
 import lzma
-import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
+import binaries
 from abbreviations import schwartz_hearst
 
 
@@ -35,9 +34,8 @@ def read(path):
 
 def ours(text):
     """What `mednerd-abbreviations` finds."""
-    folder = Path(os.environ.get("CARGO_TARGET_DIR", Path.home() / ".cache/mednerd/target"))
     found = subprocess.run(
-        [folder / "release/examples/definitions"], input=text, capture_output=True, text=True, check=True
+        [binaries.EXAMPLES / "definitions"], input=text, capture_output=True, text=True, check=True
     )
     return {tuple(line.split("\t")) for line in found.stdout.splitlines()}
 

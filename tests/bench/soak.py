@@ -6,7 +6,7 @@ over a few kept connections, prints the resident memory of each 5 % (mean and pe
 twenty times a second), and in the end its growth since a warm-up (the first 10 %). It measures and
 never asserts. Needs nothing but Python.
 
-    tests/bench/soak.py --bin DIR [--requests 100000]
+    tests/bench/soak.py [--bin DIR] [--requests 100000]
 """
 
 import argparse
@@ -22,6 +22,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import binaries
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SENTENCES = (
@@ -125,7 +127,7 @@ class Soak:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bin", required=True, help="the folder that holds mednerd")
+    parser.add_argument("--bin", default=binaries.RELEASE, help="the folder that holds mednerd")
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--connections", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="worker threads; 0: one for each core")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Notes of mixed lengths through the socket, beside the `transformers` pipeline on PyTorch and on ONNX Runtime.
 
-    cargo build --release --workspace
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked --workspace
     python tests/bench/throughput.py [--model DIR | --shape bert-base] [--precision int8] [--notes 60] [--threads 2]
 
 Run by hand, on a quiet machine, never by `make test`. Needs torch, transformers, onnx and onnxruntime. The notes are those
@@ -13,7 +13,6 @@ the pipeline's place of PyTorch, with the traced export, for int8 its own dynami
 """
 
 import argparse
-import os
 import random
 import statistics
 import sys
@@ -27,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "sdk" / "python"), str(ROOT / "tests" / "gold")]
 
+import binaries  # noqa: E402
 import cpu  # noqa: E402
 import gold  # noqa: E402
 import shapes  # noqa: E402
@@ -93,8 +93,7 @@ def asked(socket, connections):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    parser.add_argument("--bin", type=Path, default=target / "release", help="the folder of the binaries")
+    parser.add_argument("--bin", type=Path, default=binaries.RELEASE, help="the folder of the binaries")
     parser.add_argument("--model", type=Path, default=ROOT / "packaging/models/biomed-small")
     parser.add_argument("--shape", help="instead of a model, random weights of this shape of shapes.py")
     parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32")

@@ -1,6 +1,6 @@
 """Zero-shot models beside the `gliner` package and its ONNX export: scores and times at real size with random weights.
 
-    cargo build --release --workspace --examples --bins
+    CARGO_TARGET_DIR=$(dirname "$(make -s bin-dir)") cargo build --release --locked --workspace --examples --bins
     python tests/bench/zero_shot.py logits|speed|entities|tiny [--shape small|large] [--kind uni|bi] [--threads 1|2] [--bin FOLDER] [--texts N]
 
 `logits` prints the largest difference of a score; `speed` the median milliseconds of a note of 300 words for 5, 20 and 100 labels; a label
@@ -30,6 +30,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import binaries
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -346,7 +347,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["logits", "speed", "entities", "tiny"])
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--bin", type=Path, default=ROOT / "target" / "release")
+    parser.add_argument("--bin", type=Path, default=binaries.RELEASE, help="the folder of the binaries")
     parser.add_argument("--texts", type=int, default=1000)
     parser.add_argument("--words", type=int, default=300)
     parser.add_argument("--repeat", type=int, default=5)
