@@ -127,7 +127,7 @@ fn rounds() -> usize {
     wanted().map_or(40, |notes| notes.div_ceil(2 * requests(0).len()).max(40))
 }
 
-/// A second after the last answer no note is in the process any more.
+/// Within five seconds of the last answer no note is in the process any more.
 fn look_into_memory(daemon: &Daemon) {
     let mut found = None;
     for _ in 0..5 {
