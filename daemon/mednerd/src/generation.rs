@@ -582,7 +582,8 @@ impl<'a> Change<'a> {
     /// Takes in one table of the configuration, its adapters included.
     fn take(&mut self, wanted: &config::Model) -> Result<(), Problem> {
         let told = |place, name: &str, why: String| Problem::at(place, format!("model \"{name}\": {why}"));
-        let unread = |place, name: &str, error: LoadError| told(place, name, error.to_string()).because_of(&error);
+        let unread =
+            |place, name: &str, error: LoadError| told(place, name, error.to_string()).because_of(&error);
         let base = self
             .base(&wanted.path, !wanted.adapters.is_empty())
             .map_err(|error| unread(&wanted.place, &wanted.name, error))?;
