@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, words};
+use crate::tokens::ByteSpan;
 
 /// Languages as bits of a number.
 pub(crate) type Languages = u8;
@@ -28,7 +29,8 @@ const TOLD_FROM: usize = 16 << 10;
 const TELLING: [(Languages, &str); 7] = [
     (
         EN,
-        "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his",
+        "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his,
+         as, do, but, by, from, or, if, are, been, be, have, who, which, given, during, after, these, that, they, there",
     ),
     (
         DE,
@@ -44,7 +46,7 @@ const TELLING: [(Languages, &str); 7] = [
     ),
     (
         IT,
-        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, in, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
+        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
     ),
     (
         NL,
@@ -100,13 +102,50 @@ pub(crate) fn languages(text: &str) -> Languages {
     for word in words(text).take_while(|word| word.begin < TOLD_FROM) {
         folded.clear();
         fold(text.get(word.range()).unwrap_or_default(), &mut folded);
-        telling.note(told_by(&folded), 1);
+        telling.note(told_by(text, word, &folded), 1);
     }
     telling.languages().unwrap_or(ALL)
 }
 
-/// The languages that a word tells of.
-pub(crate) fn told_by(word: &str) -> Languages {
+/// What English notes abbreviate with a slash: "c/o" has no Portuguese article. By the letter behind it, that before.
+const SLASHED: [(&str, &str); 4] = [("o", "chwry"), ("p", "sp"), ("l", "b"), ("u", "f")];
+
+/// The languages that a word of a text, `folded`, tells of. A single letter tells where it can be an article, a pronoun or "and": small, between
+/// spaces, or before an apostrophe; and not in "L ankle", "DM, HTN: Y" or "c/o".
+pub(crate) fn told_by(text: &str, word: ByteSpan, folded: &str) -> Languages {
+    let mut letters = folded.chars();
+    if let (Some(letter), None) = (letters.next(), letters.next()) {
+        let mut before = text.get(..word.begin).unwrap_or_default().chars().rev();
+        let behind = text.get(word.end..).and_then(|behind| behind.chars().next());
+        let last = before.next();
+        if last == Some('/') {
+            let first = before.next().map(|c| c.to_ascii_lowercase());
+            let is_free = !before.next().is_some_and(char::is_alphanumeric) && behind != Some('/');
+            let known = SLASHED.iter().find(|(own, _)| *own == folded);
+            let is_known = known
+                .zip(first)
+                .is_some_and(|((_, own), first)| own.contains(first));
+            return if is_free && is_known { EN } else { 0 };
+        }
+        let elides = matches!(behind, Some('\'' | '\u{2019}'));
+        let stands_free = text
+            .get(word.range())
+            .is_some_and(|own| own.starts_with(char::is_lowercase))
+            && last.is_none_or(char::is_whitespace)
+            && behind.is_none_or(char::is_whitespace);
+        let tells = if matches!(letter, 'd' | 'l') {
+            elides
+        } else {
+            stands_free
+        };
+        if !tells {
+            return 0;
+        }
+    }
+    known(folded)
+}
+
+fn known(word: &str) -> Languages {
     static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
         let mut all: HashMap<&'static str, Languages> = HashMap::new();
         for (language, list) in TELLING {
@@ -117,4 +156,52 @@ pub(crate) fn told_by(word: &str) -> Languages {
         all
     });
     WORDS.get(word).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_notes_are_in_the_language_that_they_are_written_in() {
+        for (text, language) in [
+            ("c/o cough, h/o asthma. No fever. Denies pain.", EN),
+            (
+                "62F c/o HA x 2d. H/o HTN, DM2. No fever, no neck stiffness. No focal deficits. A/P: migraine.",
+                EN,
+            ),
+            (
+                "45M c/o CP x2h. H/o CAD, HTN, h/o PE. No SOB, no diaphoresis. No edema.",
+                EN,
+            ),
+            ("Ext w/o edema. Abd w/o guarding. Chest w/o wheeze.", EN),
+            (
+                "34M w/ L ankle pain after fall. XR L ankle: no fx. L knee is fine.",
+                EN,
+            ),
+            ("Fever: Y\nMI: Y\nHTN: Y\nSeizures: N", ALL),
+            (
+                "Gait normal, no ataxia, w/o nystagmus. Ext: no c/c/e. Do not drive.",
+                EN,
+            ),
+            (
+                "L'électrocardiogramme n'a pas d'anomalie, l\u{2019}examen est normal",
+                FR,
+            ),
+            (
+                "O doente refere tosse e dispneia. Nega febre. Sem edema na perna.",
+                PT,
+            ),
+            (
+                "Paciente con tos y fiebre desde hace dos d\u{ed}as. Niega dolor.",
+                ES,
+            ),
+            (
+                "Il paziente \u{e8} vigile e orientato. Non febbre. Nega dolore.",
+                IT,
+            ),
+        ] {
+            assert_eq!(languages(text), language, "{text}");
+        }
+    }
 }

@@ -121,9 +121,15 @@ fn present(text: &str) -> Option<usize> {
         .collect()
     });
     let mut window: Vec<(usize, String)> = Vec::new();
+    // Where the first word begins that has a letter or digit.
+    let mut begun = None;
     for word in words(text) {
+        let written = text.get(word.range()).unwrap_or_default();
+        if begun.is_none() && written.contains(char::is_alphanumeric) {
+            begun = Some(word.begin);
+        }
         let mut own = String::new();
-        fold(text.get(word.range()).unwrap_or_default(), &mut own);
+        fold(written, &mut own);
         if window.len() == MOST_STARTING {
             window.remove(0);
         }
@@ -139,7 +145,8 @@ fn present(text: &str) -> Option<usize> {
                 let opening = before
                     .trim_end_matches([' ', '\t'])
                     .ends_with(['.', '!', '?', '\n']);
-                if before.contains(char::is_alphanumeric) && (opening || !opens) {
+                let is_behind_others = begun.is_some_and(|first| first < begin);
+                if is_behind_others && (opening || !opens) {
                     return Some(begin);
                 }
             }
@@ -179,6 +186,20 @@ struct Mark {
     name: Option<&'static str>,
 }
 
+/// What a heading has behind it in its line.
+#[derive(Clone, Copy)]
+struct Content {
+    begin: usize,
+    /// Its first letter or digit, once that is read.
+    written: Option<usize>,
+}
+
+impl Content {
+    fn new(begin: usize) -> Self {
+        Self { begin, written: None }
+    }
+}
+
 /// A line without the white space behind it.
 struct Line<'a> {
     text: &'a str,
@@ -199,11 +220,16 @@ impl Line<'_> {
         // Where the words that are read began, as long as they may be a heading.
         let mut start = Some(first);
         let (mut last, mut begins) = (' ', false);
-        // Where what the last heading in this line has began.
-        let mut content = None;
+        let mut content: Option<Content> = None;
         let mut rest = self.slice(first, self.end).char_indices().peekable();
         while let Some((at, c)) = rest.next() {
             let at = first + at;
+            if let Some(content) = &mut content
+                && content.written.is_none()
+                && c.is_alphanumeric()
+            {
+                content.written = Some(at);
+            }
             if begins && !c.is_whitespace() {
                 (start, begins) = (Some(at), false);
             }
@@ -216,7 +242,7 @@ impl Line<'_> {
                 });
                 if let Some(mark) = known.or_else(|| self.inline(content?, at)) {
                     marks.push(mark);
-                    content = Some(at + 1);
+                    content = Some(Content::new(at + 1));
                 } else if start == Some(first) && at + 1 == self.end {
                     self.unknown(first, at, marks);
                 }
@@ -235,7 +261,7 @@ impl Line<'_> {
                 && let Some(mark) = self.letter(at)
             {
                 marks.push(mark);
-                content = Some(at + 1);
+                content = Some(Content::new(at + 1));
             }
             if wide || (c.is_whitespace() && matches!(last, '.' | ';' | '!' | '?' | ')' | ']')) {
                 (start, begins) = (None, true);
@@ -255,19 +281,20 @@ impl Line<'_> {
         }
     }
 
-    /// The heading that ends before a colon, behind others' content that begins at a byte.
-    fn inline(&self, content: usize, colon: usize) -> Option<Mark> {
-        let from = content.max(colon.saturating_sub(LONGEST));
+    /// The heading that ends before a colon, behind what another one has.
+    fn inline(&self, content: Content, colon: usize) -> Option<Mark> {
+        let from = content.begin.max(colon.saturating_sub(LONGEST));
         let from = self.text.ceil_char_boundary(from);
         let words = self.slice(from, colon).trim_end();
         let starts = words.rmatch_indices(char::is_whitespace).take(INLINE);
         let known = starts.filter_map(|(space, gap)| {
             let begin = from + space + gap.len();
-            let before = self.slice(content, begin).trim_end();
+            let before = self.slice(content.begin, begin).trim_end();
             let own = self.slice(begin, from + words.len());
             // "DVT, PE: 2010" is a list, and a heading alone has nothing to end.
             let listed = before.ends_with(',') && own.len() < 4;
-            let is_one = begins_with_capital(own) && !listed && before.contains(char::is_alphanumeric);
+            let is_one =
+                begins_with_capital(own) && !listed && content.written.is_some_and(|first| first < begin);
             is_one.then(|| self.known_or_ending(begin, colon))?
         });
         known.last()
@@ -811,6 +838,15 @@ mod tests {
             let text = part.repeat(2_000_000 / part.len());
             let first = |text: &str| sections(text).first().map(|section| section.name);
             assert_eq!(first(&text), first(&part.repeat(10)), "{part}");
+        }
+        // Nor is what stands before it looked through again for each: behind nothing but dots.
+        for part in [" a today", " Foo:", " Plan:", " A/ b"] {
+            let text = format!("PMH: {}{}", ".".repeat(1_000_000), part.repeat(200_000));
+            assert_eq!(
+                sections(&text).first().map(|section| section.name),
+                Some("past medical history"),
+                "{part}"
+            );
         }
     }
 }

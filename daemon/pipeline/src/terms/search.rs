@@ -258,8 +258,10 @@ impl<'a> Search<'a> {
         let own = words.as_form(first, last, Form::Stems, language);
         for length in &table.lengths {
             let ends = |word: &str| {
-                let at = word.len().checked_sub(*length).filter(|at| *at >= BEFORE_ENDING);
-                table.endings.get(&mix(0, at.and_then(|at| word.get(at..))?))
+                let (before, ending) = word.split_at_checked(word.len().checked_sub(*length)?)?;
+                let letters = before.chars().rev().take_while(|c| c.is_alphabetic());
+                let enough = letters.take(BEFORE_ENDING).count() == BEFORE_ENDING;
+                table.endings.get(&mix(0, enough.then_some(ending)?))
             };
             let at = ends(whole).or_else(|| ends(own));
             self.mean(first, last, source, at, found);

@@ -15,6 +15,8 @@ use crate::languages::Languages;
 
 /// Letters of a word that may be written with a wrong one, at least: shorter words are too often other words.
 const LEAST: usize = 7;
+/// The most of them: no word of a language is longer, and what is left out of a word grows with the square of its length.
+const MOST: usize = 64;
 /// How many parts are looked through for one, about.
 const PARTS_TOGETHER: usize = 4;
 
@@ -74,7 +76,7 @@ impl Near {
 
 /// Whether a word, folded, may have a wrong letter, or one too few.
 pub(super) fn may_be_misspelt(word: &str) -> bool {
-    word.len() + 1 >= LEAST && word.bytes().all(|byte| byte.is_ascii_lowercase())
+    (LEAST..=MOST + 1).contains(&(word.len() + 1)) && word.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 impl Spelling {
@@ -250,6 +252,7 @@ mod tests {
         assert_eq!(spelling.meant("inflatoin", EN).count(), 0);
         assert_eq!(spelling.meant("strroke", EN).count(), 0);
         assert!(spelling.knows("inflation", EN) && spelling.knows("strokes", EN));
+        assert!(may_be_misspelt(&"a".repeat(MOST)) && !may_be_misspelt(&"a".repeat(MOST + 1)));
         assert!(!may_be_misspelt("strik") && !may_be_misspelt("t1diabts") && may_be_misspelt("strikes"));
     }
 

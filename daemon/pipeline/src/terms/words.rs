@@ -83,7 +83,10 @@ impl<'t> Words<'t> {
                 .filter(|bare| bare.len() > 1 && is_in_capitals(bare));
             let start = all.folded.len();
             fold(bare.unwrap_or(word), &mut all.folded);
-            let tells = all.folded.get(start..).map_or(0, told_by);
+            let tells = all
+                .folded
+                .get(start..)
+                .map_or(0, |folded| told_by(text, span, folded));
             all.words.push(Word {
                 span,
                 end: all.folded.len(),

@@ -1,0 +1,69 @@
+//! The lines of a text, however it ends them: systems write LF, CR LF, CR alone, NEL (from mainframes), and the soft breaks of word
+//! processors.
+
+use std::borrow::Cow;
+
+/// The text with each line break as `\n`, or as it is where it is CR LF, and without byte order marks before a line: as long, with
+/// spaces for what is left over, so that every offset on a border of the text's characters holds in both.
+///
+/// What reads lines, as sections and assertions do, is given this, and knows of no other line break than `\n`.
+pub fn with_plain_lines(text: &str) -> Cow<'_, str> {
+    let mut changed: Option<String> = None;
+    let mut rest = text.char_indices().peekable();
+    let mut begins_line = true;
+    while let Some((at, c)) = rest.next() {
+        let plain = match c {
+            '\r' if rest.peek().is_some_and(|(_, next)| *next == '\n') => None,
+            '\r' | '\u{b}' | '\u{c}' => Some("\n"),
+            '\u{85}' => Some(" \n"),
+            '\u{2028}' => Some("  \n"),
+            '\u{2029}' => Some(" \n\n"),
+            '\u{feff}' if begins_line => Some("   "),
+            _ => None,
+        };
+        if let Some(plain) = plain {
+            changed
+                .get_or_insert_with(|| text.get(..at).unwrap_or_default().to_owned())
+                .push_str(plain);
+        } else if let Some(changed) = &mut changed {
+            changed.push(c);
+        }
+        begins_line =
+            c == '\u{feff}' && begins_line || c == '\n' || plain.is_some_and(|plain| plain.ends_with('\n'));
+    }
+    changed.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_line_break_is_a_plain_one() {
+        for (text, plain) in [
+            ("a\nb\r\nc", "a\nb\r\nc"),
+            ("a\rb\r\r\nc\r", "a\nb\n\r\nc\n"),
+            ("a\u{b}b\u{c}c", "a\nb\nc"),
+            ("a\u{85}b\u{2028}c\u{2029}d", "a \nb  \nc \n\nd"),
+            ("\u{feff}PMH:\n\u{feff}gout", "   PMH:\n   gout"),
+            ("a\u{feff}b", "a\u{feff}b"),
+        ] {
+            assert_eq!(with_plain_lines(text), plain, "{text:?}");
+        }
+        assert!(matches!(with_plain_lines("a\nb\r\n"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn offsets_hold_in_both(text in "(a|é|\r|\n|\u{b}|\u{85}|\u{2028}|\u{2029}|\u{feff}|\\PC){0,40}") {
+            let plain = with_plain_lines(&text);
+            prop_assert_eq!(plain.len(), text.len());
+            for at in 0..=text.len() {
+                prop_assert!(!text.is_char_boundary(at) || plain.is_char_boundary(at));
+            }
+            prop_assert!(!plain.replace("\r\n", "").contains(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}']));
+        }
+    }
+}
