@@ -119,7 +119,7 @@ impl Checkpoint {
             }
         }
         let files = TokenizerFiles::read(dir)?;
-        let tokenizer = files.tokenizer(family.tokenizer, architecture.embeddings.words.rows)?;
+        let tokenizer = files.tokenizer(family, Some(&config), architecture.embeddings.words.rows)?;
         let context = context(architecture.context, &files, &tokenizer)?;
         let digest = digest([&config_file], &files, None, weights.as_ref(), onnx.as_ref())?;
         Ok(Self {

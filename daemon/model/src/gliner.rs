@@ -237,6 +237,16 @@ struct Reader<'a> {
     hidden: usize,
 }
 
+/// An encoder, of texts or of labels.
+struct Encoder {
+    family: &'static Family,
+    /// What it was described from.
+    config: Object,
+    architecture: Architecture,
+    /// What the names of its tensors begin with.
+    root: String,
+}
+
 /// Describes the GLiNER in `dir`.
 pub(crate) fn describe(
     dir: &Path,
@@ -257,13 +267,26 @@ pub(crate) fn describe(
         outer: if whole { "model." } else { "" },
     };
     let config = &reader.config;
-    let (family, encoder, root) = reader.encoder("encoder_config", files.encoder.as_ref(), "bert_layer")?;
-    let mut tokenizer = tokenizer_files.tokenizer(family.tokenizer, usize::MAX)?;
+    let Encoder {
+        family,
+        config: encoder_config,
+        architecture: encoder,
+        root,
+    } = reader.encoder("encoder_config", files.encoder.as_ref(), "bert_layer")?;
+    // Where the model has no tokenizer_config.json the reference takes its encoder's tokenizer.
+    let beside = match (tokenizer_files.configured(), &files.encoder) {
+        (true, Some(file)) => Some(Object::parse(&file.path, &file.bytes)?),
+        (true, None) => None,
+        (false, _) => Some(encoder_config),
+    };
+    let mut tokenizer = tokenizer_files.tokenizer(family, beside.as_ref(), usize::MAX)?;
     let mut labels = None;
     let label_encoder = if config.string("labels_encoder")?.is_some() {
-        let (family, tower, _) = reader.encoder("labels_encoder_config", files.tower.as_ref(), LABELS)?;
+        let of_labels = reader.encoder("labels_encoder_config", files.tower.as_ref(), LABELS)?;
         let files = reader.label_tokenizer()?;
-        let tokenizer = files.tokenizer(family.tokenizer, tower.embeddings.words.rows)?;
+        let tower = of_labels.architecture;
+        let rows = tower.embeddings.words.rows;
+        let tokenizer = files.tokenizer(of_labels.family, Some(&of_labels.config), rows)?;
         let context = crate::checkpoint::context(tower.context, &files, &tokenizer)?;
         labels = Some((tokenizer, files, context));
         LabelEncoder::Tower {
@@ -362,12 +385,7 @@ fn refuse_variants(config: &Object) -> Result<(), ModelError> {
 
 impl Reader<'_> {
     /// The encoder that `key` describes, or else the `config.json` that lies in its place.
-    fn encoder(
-        &self,
-        key: &str,
-        beside: Option<&Small>,
-        part: &str,
-    ) -> Result<(&'static Family, Architecture, String), ModelError> {
+    fn encoder(&self, key: &str, beside: Option<&Small>, part: &str) -> Result<Encoder, ModelError> {
         let own = self.config.child(key)?;
         let beside = || {
             beside
@@ -407,7 +425,12 @@ impl Reader<'_> {
         for tensor in architecture.trunk_tensors() {
             self.weights.expect(&tensor.name, &tensor.shape)?;
         }
-        Ok((family, architecture, root))
+        Ok(Encoder {
+            family,
+            config,
+            architecture,
+            root,
+        })
     }
 
     /// Rows of the word table, to which tokens were added in training: as `vocab_size` says or, where that is -1, as
