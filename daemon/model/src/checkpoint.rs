@@ -143,9 +143,6 @@ impl Checkpoint {
         let weights = open_weights(dir, false, "gliner import GLiNER")?.unwrap_or_else(|| Weights::none(dir));
         let files = TokenizerFiles::read(dir)?;
         let described = gliner::describe(dir, config, &files, &weights)?;
-        for tensor in described.gliner.tensors() {
-            weights.expect(&tensor.name, &tensor.shape)?;
-        }
         let context = context(gliner::context(&described.encoder), &files, &described.tokenizer)?;
         let (labels, label_files) = match described.labels {
             Some((tokenizer, files, context)) => (Some((tokenizer, context)), Some(files)),
