@@ -17,7 +17,7 @@ pub(crate) const AS_IT_IS: &str = "TokenizersBackend";
 const PLAIN: [&str; 3] = [AS_IT_IS, "PreTrainedTokenizer", "PythonBackend"];
 
 /// Read `vocab.txt` as BERT's tokenizer does.
-const WORDPIECE: [&str; 9] = [
+const WORDPIECE: [&str; 10] = [
     "BertTokenizer",
     "ConvBertTokenizer",
     "DPRContextEncoderTokenizer",
@@ -25,6 +25,7 @@ const WORDPIECE: [&str; 9] = [
     "DistilBertTokenizer",
     "ElectraTokenizer",
     "LayoutLMTokenizer",
+    "LxmertTokenizer",
     "MobileBertTokenizer",
     "SqueezeBertTokenizer",
 ];
@@ -149,7 +150,8 @@ impl TokenizerFiles {
         let mut named = None;
         for object in std::iter::once(&self.config).chain(config) {
             if named.is_none() {
-                named = object.string(KEY)?.map(|name| Class {
+                let name = object.string(KEY)?.filter(|name| !name.is_empty());
+                named = name.map(|name| Class {
                     name: name.strip_suffix("Fast").unwrap_or(name),
                     from: Some(object),
                 });
@@ -182,8 +184,8 @@ impl TokenizerFiles {
     ) -> Result<(), ModelError> {
         let class = self.class(family, config)?;
         if IN_PYTHON.contains(&class.name) {
-            let expected = "a class that reads tokenizer.json; this one splits texts in Python, as mednerd cannot. Use a \
-                            model whose tokenizer is none of these";
+            let expected = "a class that reads tokenizer.json; this one splits texts in Python, where mednerd cannot follow. Use a \
+                            checkpoint with another tokenizer";
             return Err(class.wrong(self, expected));
         }
         if OWN_NORMALISER.contains(&class.name)

@@ -248,6 +248,7 @@ fn the_class_is_the_one_that_the_reference_takes() {
     for (family, of_tokenizer, of_model, lowers) in [
         ("bert", None, None, true),
         ("bert", None, Some("PreTrainedTokenizerFast"), false),
+        ("bert", Some(""), Some("PreTrainedTokenizerFast"), false),
         (
             "bert",
             Some("BertTokenizer"),
