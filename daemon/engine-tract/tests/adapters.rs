@@ -209,6 +209,22 @@ fn a_base_without_a_head_serves_adapters_that_have_one() {
     );
 }
 
+/// Of the head that it was pre-trained with the reference takes over what a head for labels has, too.
+#[test]
+fn a_base_with_a_head_for_masked_tokens_serves_adapters() {
+    let dir = fixtures().join("masked/modernbert");
+    let checkpoint = Checkpoint::open_base(&dir.join("base")).unwrap();
+    let model = TractModel::load(&checkpoint, &Options::default()).unwrap();
+    assert!(matches!(
+        model.forward(&[1, 2]),
+        Err(EngineError::Headless { .. })
+    ));
+    let base = (checkpoint, model);
+    for name in ["lora", "lora-on-head"] {
+        assert_reference(&adapt(&base, &dir.join(name)), &dir.join(name));
+    }
+}
+
 /// A safetensors file without its classifier, its names as an encoder that was converted from TensorFlow and saved alone
 /// has them.
 fn encoder_alone(file: &[u8]) -> Vec<u8> {

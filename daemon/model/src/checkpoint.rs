@@ -119,7 +119,7 @@ impl Checkpoint {
             }
         }
         let files = TokenizerFiles::read(dir)?;
-        let tokenizer = files.tokenizer(family.tokenizer, architecture.embeddings.words.rows)?;
+        let tokenizer = files.tokenizer(family, Some(&config), architecture.embeddings.words.rows)?;
         let context = context(architecture.context, &files, &tokenizer)?;
         let digest = digest([&config_file], &files, None, weights.as_ref(), onnx.as_ref())?;
         Ok(Self {
@@ -143,9 +143,6 @@ impl Checkpoint {
         let weights = open_weights(dir, false, "gliner import GLiNER")?.unwrap_or_else(|| Weights::none(dir));
         let files = TokenizerFiles::read(dir)?;
         let described = gliner::describe(dir, config, &files, &weights)?;
-        for tensor in described.gliner.tensors() {
-            weights.expect(&tensor.name, &tensor.shape)?;
-        }
         let context = context(gliner::context(&described.encoder), &files, &described.tokenizer)?;
         let (labels, label_files) = match described.labels {
             Some((tokenizer, files, context)) => (Some((tokenizer, context)), Some(files)),

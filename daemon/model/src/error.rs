@@ -162,6 +162,18 @@ pub enum ModelError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+    /// A tensor belongs to a part of a model that mednerd does not compute.
+    #[error(
+        "{}: nothing that mednerd computes reads tensor \"{tensor}\", so its answers would not be the model's. \
+         Use a GLiNER of spans or tokens as the gliner package saves it, without parts of its own",
+        path.display()
+    )]
+    UnreadTensor {
+        /// The weight file, its index, or the directory.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
     /// A tensor is not of a floating-point type that can be read.
     #[error("{}: tensor \"{tensor}\" is {found}; F32, F16 or BF16 is expected", path.display())]
     DataType {

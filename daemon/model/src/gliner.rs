@@ -1,6 +1,7 @@
 //! GLiNER (Zaratiana et al. 2024, arXiv 2311.08526) and GLiNER-biomed (arXiv 2504.00676): entities of types that are
 //! named in words with the request. What is computed after the encoder, read from `gliner_config.json`, as plain data.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -17,6 +18,28 @@ use crate::weights::Weights;
 /// The file's name, and the folder with what belongs to a label encoder.
 const CONFIG: &str = "gliner_config.json";
 const LABELS: &str = "labels_encoder";
+
+/// Kinds of model that mednerd computes. Most checkpoints name none.
+const MODEL_TYPES: [&str; 5] = [
+    "gliner",
+    "gliner_uni_encoder_span",
+    "gliner_uni_encoder_token",
+    "gliner_bi_encoder_span",
+    "gliner_bi_encoder_token",
+];
+
+/// Parts whose tensors have no effect where mednerd does not read them: what an encoder has beside its layers (poolers,
+/// heads it was trained with, saved positions) and the parts that the reference makes or leaves out by the configuration's
+/// word, whatever the file holds.
+const HARMLESS: [&str; 7] = [
+    "token_rep_layer.bert_layer.model.",
+    "token_rep_layer.labels_encoder.model.",
+    "token_rep_layer.projection.",
+    "token_rep_layer.labels_projection.",
+    "rnn.",
+    "cross_fuser.",
+    "prompt_rep_layer.",
+];
 
 const LSTM_LIMIT: usize = 8;
 const SPAN_LIMIT: usize = 1 << 10;
@@ -237,6 +260,16 @@ struct Reader<'a> {
     hidden: usize,
 }
 
+/// An encoder, of texts or of labels.
+struct Encoder {
+    family: &'static Family,
+    /// What it was described from.
+    config: Object,
+    architecture: Architecture,
+    /// What the names of its tensors begin with.
+    root: String,
+}
+
 /// Describes the GLiNER in `dir`.
 pub(crate) fn describe(
     dir: &Path,
@@ -257,13 +290,26 @@ pub(crate) fn describe(
         outer: if whole { "model." } else { "" },
     };
     let config = &reader.config;
-    let (family, encoder, root) = reader.encoder("encoder_config", files.encoder.as_ref(), "bert_layer")?;
-    let mut tokenizer = tokenizer_files.tokenizer(family.tokenizer, usize::MAX)?;
+    let Encoder {
+        family,
+        config: encoder_config,
+        architecture: encoder,
+        root,
+    } = reader.encoder("encoder_config", files.encoder.as_ref(), "bert_layer")?;
+    // Where the model has no tokenizer_config.json the reference takes its encoder's tokenizer.
+    let beside = match (tokenizer_files.configured(), &files.encoder) {
+        (true, Some(file)) => Some(Object::parse(&file.path, &file.bytes)?),
+        (true, None) => None,
+        (false, _) => Some(encoder_config),
+    };
+    let mut tokenizer = tokenizer_files.tokenizer(family, beside.as_ref(), usize::MAX)?;
     let mut labels = None;
     let label_encoder = if config.string("labels_encoder")?.is_some() {
-        let (family, tower, _) = reader.encoder("labels_encoder_config", files.tower.as_ref(), LABELS)?;
+        let of_labels = reader.encoder("labels_encoder_config", files.tower.as_ref(), LABELS)?;
         let files = reader.label_tokenizer()?;
-        let tokenizer = files.tokenizer(family.tokenizer, tower.embeddings.words.rows)?;
+        let tower = of_labels.architecture;
+        let rows = tower.embeddings.words.rows;
+        let tokenizer = files.tokenizer(of_labels.family, Some(&of_labels.config), rows)?;
         let context = crate::checkpoint::context(tower.context, &files, &tokenizer)?;
         labels = Some((tokenizer, files, context));
         LabelEncoder::Tower {
@@ -286,6 +332,7 @@ pub(crate) fn describe(
         head: reader.head()?,
         max_words: config.count("max_len", 384, WORD_LIMIT)?,
     };
+    reader.check_tensors(&gliner)?;
     Ok(Described {
         family,
         encoder,
@@ -322,15 +369,40 @@ fn refuse_variants(config: &Object) -> Result<(), ModelError> {
             "relations_layer",
             "absent (models of relations are not supported)",
         ),
+        (
+            "span_encoder_config",
+            "absent (layers between the encoder and the spans are not supported)",
+        ),
     ];
     for (key, expected) in refused {
         if let Some(found) = config.get(key) {
             return Err(config.wrong(key, expected, found));
         }
     }
-    if config.flag("fuse_layers")? == Some(true) {
-        let expected = "false (a mean of the encoder's layers is not supported)";
-        return Err(config.wrong("fuse_layers", expected, &Value::from(true)));
+    let off = [
+        (
+            "fuse_layers",
+            "false (a mean of the encoder's layers is not supported)",
+        ),
+        (
+            "represent_spans",
+            "false (stretches that a token head finds are not scored a second time)",
+        ),
+        (
+            "precomputed_prompts_mode",
+            "false (labels that were encoded beforehand are not supported; use the model it was made from)",
+        ),
+    ];
+    for (key, expected) in off {
+        if config.flag(key)? == Some(true) {
+            return Err(config.wrong(key, expected, &Value::from(true)));
+        }
+    }
+    if let Some(found) = config.string("model_type")?
+        && !MODEL_TYPES.contains(&found)
+    {
+        let expected = format!("absent or one of {}", MODEL_TYPES.join(", "));
+        return Err(config.wrong("model_type", expected, &Value::from(found)));
     }
     let only = [
         (
@@ -362,12 +434,7 @@ fn refuse_variants(config: &Object) -> Result<(), ModelError> {
 
 impl Reader<'_> {
     /// The encoder that `key` describes, or else the `config.json` that lies in its place.
-    fn encoder(
-        &self,
-        key: &str,
-        beside: Option<&Small>,
-        part: &str,
-    ) -> Result<(&'static Family, Architecture, String), ModelError> {
+    fn encoder(&self, key: &str, beside: Option<&Small>, part: &str) -> Result<Encoder, ModelError> {
         let own = self.config.child(key)?;
         let beside = || {
             beside
@@ -407,7 +474,12 @@ impl Reader<'_> {
         for tensor in architecture.trunk_tensors() {
             self.weights.expect(&tensor.name, &tensor.shape)?;
         }
-        Ok((family, architecture, root))
+        Ok(Encoder {
+            family,
+            config,
+            architecture,
+            root,
+        })
     }
 
     /// Rows of the word table, to which tokens were added in training: as `vocab_size` says or, where that is -1, as
@@ -561,6 +633,27 @@ impl Reader<'_> {
         Mlp {
             up: self.linear(&format!("{name}.0"), inputs, inner),
             down: self.linear(&format!("{name}.3"), inner, outputs),
+        }
+    }
+
+    /// Checks that every tensor is there, and refuses weights with a part that is not computed here, whatever key of the
+    /// configuration asks for it.
+    fn check_tensors(&self, gliner: &Gliner) -> Result<(), ModelError> {
+        let mut read = BTreeSet::new();
+        for tensor in gliner.tensors() {
+            self.weights.expect(&tensor.name, &tensor.shape)?;
+            read.insert(tensor.name);
+        }
+        let unread = self.weights.names().find(|name| {
+            let part = name.strip_prefix(self.outer).unwrap_or(name);
+            !read.contains(*name) && !HARMLESS.iter().any(|harmless| part.starts_with(harmless))
+        });
+        match unread {
+            Some(tensor) => Err(ModelError::UnreadTensor {
+                path: self.weights.path().to_owned(),
+                tensor: tensor.to_owned(),
+            }),
+            None => Ok(()),
         }
     }
 

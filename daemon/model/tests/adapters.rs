@@ -43,38 +43,13 @@ impl Copy {
         fs::write(path, config.to_string()).unwrap();
     }
 
-    /// Writes the weights anew, each tensor under the name and with the rows and columns that `change` gives it, in
-    /// zeros where the shape is another; `None` drops it. `more` are added.
+    /// Writes the weights anew, as [`rewrite`] does.
     fn tensors(
         &self,
         change: impl Fn(&str, &[usize]) -> Option<(String, Vec<usize>)>,
         more: &[(&str, &[usize])],
     ) {
-        let path = self.path("adapter_model.safetensors");
-        let file = fs::read(&path).unwrap();
-        let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-        let header: Map<String, Value> = serde_json::from_slice(&file[8..start]).unwrap();
-        let (mut changed, mut data) = (Map::new(), Vec::new());
-        let mut add = |name: String, shape: Vec<usize>, mut bytes: Vec<u8>| {
-            bytes.resize(shape.iter().product::<usize>() * 4, 0);
-            let offsets = [data.len(), data.len() + bytes.len()];
-            data.extend(bytes);
-            let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": offsets});
-            changed.insert(name, entry);
-        };
-        for (name, tensor) in header.iter().filter(|(name, _)| *name != "__metadata__") {
-            let offset = |index: usize| start + tensor["data_offsets"][index].as_u64().unwrap() as usize;
-            let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone()).unwrap();
-            if let Some((name, shape)) = change(name, &shape) {
-                add(name, shape, file[offset(0)..offset(1)].to_vec());
-            }
-        }
-        for (name, shape) in more {
-            add((*name).to_owned(), shape.to_vec(), Vec::new());
-        }
-        let header = Value::Object(changed).to_string().into_bytes();
-        let file = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
-        fs::write(path, file).unwrap();
+        rewrite(&self.path("adapter_model.safetensors"), change, more);
     }
 
     fn rename(&self, from: &str, to: &str) {
@@ -97,6 +72,39 @@ impl Copy {
             assert!(message.contains(part), "no {part:?} in: {message}");
         }
     }
+}
+
+/// Writes a file of weights anew, each tensor under the name and with the rows and columns that `change` gives it, in
+/// zeros where the shape is another; `None` drops it. `more` are added.
+fn rewrite(
+    path: &Path,
+    change: impl Fn(&str, &[usize]) -> Option<(String, Vec<usize>)>,
+    more: &[(&str, &[usize])],
+) {
+    let file = fs::read(path).unwrap();
+    let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: Map<String, Value> = serde_json::from_slice(&file[8..start]).unwrap();
+    let (mut changed, mut data) = (Map::new(), Vec::new());
+    let mut add = |name: String, shape: Vec<usize>, mut bytes: Vec<u8>| {
+        bytes.resize(shape.iter().product::<usize>() * 4, 0);
+        let offsets = [data.len(), data.len() + bytes.len()];
+        data.extend(bytes);
+        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": offsets});
+        changed.insert(name, entry);
+    };
+    for (name, tensor) in header.iter().filter(|(name, _)| *name != "__metadata__") {
+        let offset = |index: usize| start + tensor["data_offsets"][index].as_u64().unwrap() as usize;
+        let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone()).unwrap();
+        if let Some((name, shape)) = change(name, &shape) {
+            add(name, shape, file[offset(0)..offset(1)].to_vec());
+        }
+    }
+    for (name, shape) in more {
+        add((*name).to_owned(), shape.to_vec(), Vec::new());
+    }
+    let header = Value::Object(changed).to_string().into_bytes();
+    let file = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    fs::write(path, file).unwrap();
 }
 
 #[test]
@@ -429,4 +437,49 @@ fn weights_that_are_not_finite_are_found_when_read() {
         .count();
     let classifier = adapter.read("classifier.weight", &[5, 30]);
     assert!(found > 0 || classifier.is_err());
+}
+
+/// The base of `masked/modernbert`, its tensors changed.
+fn masked(change: impl Fn(&str, &[usize]) -> Option<(String, Vec<usize>)>) -> (TempDir, Checkpoint) {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixtures().join("masked/modernbert/base")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+    }
+    rewrite(&dir.path().join("model.safetensors"), change, &[]);
+    let base = Checkpoint::open_base(dir.path()).unwrap();
+    (dir, base)
+}
+
+#[test]
+fn what_a_head_for_masked_tokens_has_of_a_head_for_labels_is_taken() {
+    let same = |name: &str, shape: &[usize]| Some((name.to_owned(), shape.to_vec()));
+    let lora = fixtures().join("masked/modernbert/lora");
+    let (_dir, base) = masked(same);
+    assert!(base.headless() && base.weights().contains("head.dense.weight"));
+    let adapter = Adapter::open(&lora, &base).unwrap();
+    assert_eq!(adapter.labels().len(), 7);
+    assert!(adapter.replaces("classifier.weight") && !adapter.replaces("head.dense.weight"));
+    let on_head = Adapter::open(&fixtures().join("masked/modernbert/lora-on-head"), &base).unwrap();
+    let dense = on_head.architecture().head.dense.clone().unwrap().linear;
+    assert_eq!(on_head.low_rank(&dense).unwrap().unwrap().rank, 2);
+    assert_eq!(adapter.low_rank(&dense).unwrap(), None);
+
+    for part in ["head.dense", "head.norm"] {
+        let (dir, base) = masked(|name, shape| same(name, shape).filter(|_| !name.starts_with(part)));
+        let message = Adapter::open(&lora, &base).unwrap_err().to_string();
+        let folder = dir.path().display().to_string();
+        for wanted in [format!("\"{part}.weight\""), format!("\"{part}\""), folder] {
+            assert!(message.contains(&wanted), "no {wanted} in: {message}");
+        }
+    }
+    let (_dir, base) = masked(|name, shape| match name {
+        "head.dense.weight" => same(name, &[shape[0], 7]),
+        _ => same(name, shape),
+    });
+    let message = Adapter::open(&lora, &base).unwrap_err().to_string();
+    assert!(
+        message.contains("head.dense.weight") && message.contains("[24, 7]"),
+        "{message}"
+    );
 }

@@ -119,6 +119,16 @@ fn what_is_not_there_is_refused_by_its_key() {
         ("span", "labels_decoder", json!("gpt2")),
         ("span", "relations_layer", json!("dot")),
         ("span", "fuse_layers", json!(true)),
+        ("token", "represent_spans", json!(true)),
+        ("span", "precomputed_prompts_mode", json!(true)),
+        (
+            "span",
+            "span_encoder_config",
+            json!({"model_type": "deberta-v2", "num_hidden_layers": 1}),
+        ),
+        ("span", "model_type", json!("gliner_streaming_span")),
+        ("span", "model_type", json!("gliner_uni_encoder_token_decoder")),
+        ("bi-span", "model_type", json!("gliner_uni_encoder_span_relex")),
         ("span", "subtoken_pooling", json!("mean")),
         ("span", "words_splitter_type", json!("spacy")),
         ("bi-span", "post_fusion_schema", json!("l2l-l2t")),
@@ -142,6 +152,72 @@ fn what_is_not_there_is_refused_by_its_key() {
         message.contains("t5") && message.contains("deberta-v2"),
         "{message}"
     );
+}
+
+#[test]
+fn what_changes_nothing_is_taken() {
+    for (variant, changes) in [
+        (
+            "token",
+            json!({"represent_spans": false, "precomputed_prompts_mode": false, "span_encoder_config": null}),
+        ),
+        ("span", json!({"model_type": "gliner"})),
+        ("span", json!({"model_type": "gliner_uni_encoder_span"})),
+        ("bi-token", json!({"model_type": "gliner_bi_encoder_token"})),
+        ("span", json!({"post_fusion_schema": "l2l-l2t"})),
+    ] {
+        let opened = Checkpoint::open(with(variant, changes.clone()).path());
+        assert!(opened.is_ok(), "{variant} {changes}: {:?}", opened.err());
+    }
+}
+
+/// Adds a tensor of one element to a copy's weights.
+fn with_tensor(variant: &str, tensor: &str) -> TempDir {
+    let dir = copy(variant);
+    let path = dir.path().join("model.safetensors");
+    let file = fs::read(&path).unwrap();
+    let start = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&file[8..start]).unwrap();
+    let end = file.len() - start;
+    header[tensor] = json!({"dtype": "F32", "shape": [1], "data_offsets": [end, end + 4]});
+    let header = header.to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    let value = 1_f32.to_le_bytes();
+    fs::write(
+        path,
+        [&length[..], header.as_bytes(), &file[start..], &value].concat(),
+    )
+    .unwrap();
+    dir
+}
+
+#[test]
+fn a_part_that_nothing_reads_is_refused_by_tensor() {
+    for (variant, tensor) in [
+        ("span", "token_rep_layer.bert_layer.layers_fuser.W"),
+        ("span", "span_encoder.model.encoder.layer.0.output.dense.weight"),
+        ("token", "span_rep_layer.span_rep_layer.project_start.0.weight"),
+        ("span", "precomputed_prompts"),
+        ("span", "decoder.decoder_layer.model.wte.weight"),
+        ("marker", "span_rep_layer.downscale.weight"),
+    ] {
+        let message = refused(&with_tensor(variant, tensor));
+        let named = message.contains("model.safetensors") && message.contains(tensor);
+        assert!(named && message.contains("reads"), "{tensor}: {message}");
+    }
+    for (variant, tensor) in [
+        ("span", "token_rep_layer.bert_layer.model.embeddings.position_ids"),
+        ("marker", "token_rep_layer.bert_layer.model.cls.predictions.bias"),
+        (
+            "bi-span",
+            "token_rep_layer.labels_encoder.model.pooler.dense.alpha",
+        ),
+        ("span", "rnn.lstm.weight_ih_l0"),
+        ("span", "cross_fuser.layers.0.weight"),
+    ] {
+        let opened = Checkpoint::open(with_tensor(variant, tensor).path());
+        assert!(opened.is_ok(), "{tensor}: {:?}", opened.err());
+    }
 }
 
 #[test]

@@ -13,9 +13,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::frame::{self, Frame, Kind, Splitter};
@@ -127,13 +129,13 @@ pub enum StartError {
 /// What a worker is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is being started.
+    /// It is being started, for the first time or at once after a death; calls wait.
     Starting,
     /// It takes calls.
     Ready,
-    /// It died and will be started again soon.
+    /// It died and will be started again soon, or is being started; calls fail.
     BackingOff(String),
-    /// It died too often, or refuses to start; it is tried again after a rest.
+    /// It died too often, or refuses to start; it is tried again after a rest, and calls fail until it is ready.
     OutOfService(String),
     /// It was stopped, or never became ready.
     Stopped(String),
@@ -307,7 +309,8 @@ impl Worker {
     }
 
     /// Hands in a call. `done` is called once: on the worker's thread, or at once on this one. While the child
-    /// is started again for the first time the call waits; later it fails with [`CallError::Unavailable`].
+    /// is started again for the first time the call waits; later it fails at once with [`CallError::Unavailable`], until a
+    /// child is ready.
     pub fn call(
         &self,
         payload: Vec<u8>,
@@ -578,10 +581,10 @@ impl Shared {
             if let Next::Out(_) = next {
                 observer(Notice::OutOfService(&cause));
             }
+            // The state stays until a child is ready: whoever calls while it is tried again has waited for none yet.
             if !self.rest(wait) {
                 return self.end("it was stopped");
             }
-            self.lock().state = State::Starting;
         }
     }
 
@@ -775,6 +778,8 @@ impl Shared {
         match frame.kind {
             Kind::Ready if !*ready => {
                 *ready = true;
+                // Whoever hears of it may call before it is written down below.
+                self.lock().state = State::Starting;
                 observer(Notice::Ready(&frame.payload));
                 let mut inner = self.lock();
                 inner.state = State::Ready;
@@ -841,18 +846,25 @@ fn timeout(left: Duration) -> PollTimeout {
 
 /// Waits a little where told so, then kills the child with all that it has started, and takes its status.
 fn reap(child: &mut Child, wait: Duration) -> io::Result<ExitStatus> {
+    let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
     let until = Instant::now() + wait;
-    while Instant::now() < until {
-        if let Ok(Some(_)) = child.try_wait() {
-            break;
-        }
+    while Instant::now() < until && !pid.is_some_and(has_ended) {
         std::thread::sleep(Duration::from_millis(2));
     }
     // Before waiting: as long as the child is not waited for, its number names nobody else's group.
-    if let Ok(pid) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    if let Some(pid) = pid {
+        let _ = killpg(pid, Signal::SIGKILL);
     }
     child.wait()
+}
+
+/// Whether the child has ended. It is not waited for and keeps its number.
+fn has_ended(pid: Pid) -> bool {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    !matches!(
+        waitid(Id::Pid(pid), look),
+        Ok(WaitStatus::StillAlive) | Err(Errno::EINTR)
+    )
 }
 
 fn describe(status: io::Result<ExitStatus>) -> String {
@@ -866,5 +878,32 @@ fn describe(status: io::Result<ExitStatus>) -> String {
         },
         (None, Some(code)) => format!("ended with exit code {code}"),
         (None, None) => "it went away".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_has_ended_keeps_its_number_until_it_is_waited_for() {
+        let program = |name: &str, argument: &[&str]| {
+            let mut command = Command::new(name);
+            command.args(argument).process_group(0);
+            command.spawn().expect("a program of every system")
+        };
+        let pid = |child: &Child| Pid::from_raw(i32::try_from(child.id()).unwrap_or_default());
+        let mut ended = program("true", &[]);
+        while !has_ended(pid(&ended)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Asked again, it is there still, and its status, too.
+        assert!(has_ended(pid(&ended)));
+        let status = reap(&mut ended, Duration::from_secs(60));
+        assert!(status.is_ok_and(|status| status.success()));
+        let mut sleeps = program("sleep", &["1000"]);
+        assert!(!has_ended(pid(&sleeps)));
+        let status = reap(&mut sleeps, Duration::ZERO);
+        assert_eq!(describe(status), "ended by SIGKILL");
     }
 }

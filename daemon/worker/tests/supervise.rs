@@ -2,8 +2,11 @@
 //! [`child`]; what it does is in the `Start` payload and in each call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -28,6 +31,10 @@ fn child() {
         b"garbage" => {
             let mut raw = std::fs::File::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
             raw.write_all(&[0xff; 64]).unwrap();
+            std::thread::sleep(Duration::from_secs(1000));
+        }
+        // As long as this file is there.
+        path if path.starts_with(b"/") && Path::new(OsStr::from_bytes(path)).exists() => {
             std::thread::sleep(Duration::from_secs(1000));
         }
         _ => {}
@@ -255,6 +262,60 @@ fn who_keeps_dying_is_taken_out_of_service_and_tried_again() {
     assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
 }
 
+/// A call is refused by the caller's own thread, before [`Worker::call`] is over.
+#[test]
+fn whoever_calls_while_it_is_tried_again_waits_for_no_start() {
+    let gate = std::env::temp_dir().join(format!("mednerd-worker-gate-{}", std::process::id()));
+    let mut settings = settings(gate.to_str().unwrap());
+    settings.start_timeout = Duration::from_secs(2);
+    settings.breaker.rest = Duration::from_millis(1);
+    let worker = launch(settings);
+    call(&worker, b"die", LONG).unwrap_err();
+    eventually(&worker, |state| *state == State::Ready);
+    std::fs::write(&gate, "").unwrap();
+    call(&worker, b"die", LONG).unwrap_err();
+    // The third start follows the back-off, the fourth the rest after a start that was not ready in time.
+    for starts in [3, 4] {
+        eventually(&worker, |_| worker.statistics().starts >= starts);
+        let (sender, receiver) = mpsc::channel();
+        worker.call(b"abc".to_vec(), Instant::now() + LONG, move |result| {
+            sender.send(result).unwrap();
+        });
+        let result = receiver.try_recv().expect("it does not wait");
+        assert!(matches!(result, Err(CallError::Unavailable(_))), "{result:?}");
+    }
+    std::fs::remove_file(&gate).unwrap();
+    eventually(&worker, |state| *state == State::Ready);
+    assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+}
+
+#[test]
+fn whoever_hears_that_it_is_ready_may_call() {
+    let (says, heard) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let observer = move |notice: Notice<'_>| {
+        if let Notice::Ready(_) = notice {
+            says.send(()).unwrap();
+            gone.recv_timeout(LONG).unwrap();
+        }
+    };
+    let worker = Worker::launch(settings(""), Box::new(observer)).unwrap();
+    for _ in 0..2 {
+        heard.recv_timeout(LONG).unwrap();
+        go.send(()).unwrap();
+        eventually(&worker, |state| *state == State::Ready);
+        call(&worker, b"die", LONG).unwrap_err();
+    }
+    // After a back-off it is started again, and the notice is out.
+    heard.recv_timeout(LONG).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    worker.call(b"abc".to_vec(), Instant::now() + LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    go.send(()).unwrap();
+    assert_eq!(receiver.recv_timeout(LONG).unwrap(), Ok(b"cba".to_vec()));
+}
+
 #[test]
 fn under_kills_and_load_every_call_ends_once_and_none_wrongly() {
     let kills = std::env::var("MEDNERD_KILLS").map_or(100, |kills| kills.parse().unwrap());
@@ -304,7 +365,7 @@ fn the_child_ends_with_its_worker() {
     let pid = worker.statistics().pid.unwrap();
     drop(worker);
     let begun = Instant::now();
-    while std::path::Path::new(&format!("/proc/{pid}")).exists() {
+    while Path::new(&format!("/proc/{pid}")).exists() {
         assert!(begun.elapsed() < LONG);
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -223,11 +223,16 @@ impl<'a> Plan<'a> {
         for spec in specs {
             match self.replaced.get(&spec.name) {
                 Some(name) => self.check(name, &spec.shape, "the base has it so")?,
-                // A part of the head that the base lacks, or has for another number of labels.
-                None if base.headless() && head.contains(&spec) || !own.contains(&spec) => {
+                // A part of the head that the base has for another number of labels.
+                None if !own.contains(&spec) => {
                     return Err(self.missing(&format!("{PREFIX}{}", spec.name), "modules_to_save"));
                 }
-                None => {}
+                None if !base.headless() || !head.contains(&spec) => {}
+                // A head for masked tokens has a part in common with one for labels, which the reference takes over.
+                None if base.weights().contains(&spec.name) => {
+                    base.weights().expect(&spec.name, &spec.shape)?;
+                }
+                None => return Err(self.without(&spec.name, base)),
             }
         }
         for linear in architecture.linears() {
@@ -305,6 +310,16 @@ impl<'a> Plan<'a> {
         self.fault(format!(
             "tensor \"{name}\" is missing; \"{key}\" of adapter_config.json asks for it. The file is incomplete or \
              belongs to another adapter_config.json"
+        ))
+    }
+
+    /// A part of the head is neither here nor in the base.
+    fn without(&self, name: &str, base: &Checkpoint) -> ModelError {
+        let module = module(name);
+        self.fault(format!(
+            "tensor \"{PREFIX}{name}\" is missing, and the base in {} has no \"{name}\" either: the adapter was trained over \
+             random values. Name \"{module}\" in \"modules_to_save\" when the adapter is trained, or use a base that has it",
+            base.dir().display()
         ))
     }
 

@@ -11,7 +11,8 @@ pub(super) const FAMILY: Family = Family {
     name: "bert",
     prefix: "bert.",
     describe,
-    tokenizer: tokenizer::bert_wordpiece,
+    tokenizer: &tokenizer::BERT,
+    class: Some("BertTokenizer"),
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {

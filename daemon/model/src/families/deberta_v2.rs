@@ -19,7 +19,8 @@ pub(super) const FAMILY: Family = Family {
     name: "deberta-v2",
     prefix: "deberta.",
     describe,
-    tokenizer: tokenizer::deberta_unigram,
+    tokenizer: &tokenizer::DEBERTA,
+    class: Some("DebertaV2Tokenizer"),
 };
 
 /// The defaults of `transformers.DebertaV2Config`.

@@ -11,7 +11,8 @@ pub(super) const FAMILY: Family = Family {
     name: "distilbert",
     prefix: "distilbert.",
     describe,
-    tokenizer: tokenizer::bert_wordpiece,
+    tokenizer: &tokenizer::BERT,
+    class: Some("BertTokenizer"),
 };
 
 const KEYS: Keys = Keys {

@@ -13,7 +13,8 @@ pub(super) const FAMILY: Family = Family {
     name: "eurobert",
     prefix: "model.",
     describe,
-    tokenizer: tokenizer::only_json,
+    tokenizer: &tokenizer::ONLY_JSON,
+    class: None,
 };
 
 const KEYS: Keys = Keys {

@@ -18,7 +18,8 @@ pub(super) const FAMILY: Family = Family {
     name: "longformer",
     prefix: "longformer.",
     describe,
-    tokenizer: tokenizer::byte_level_bpe,
+    tokenizer: &tokenizer::ROBERTA,
+    class: Some("RobertaTokenizer"),
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {

@@ -13,12 +13,11 @@ mod pre_norm;
 mod roberta;
 
 use serde_json::Value;
-use tokenizers::Tokenizer;
 
 use crate::architecture::{Activation, Architecture};
 use crate::error::ModelError;
 use crate::json::Object;
-use crate::tokenizer::TokenizerFiles;
+use crate::tokenizer::Builder;
 use crate::weights::Weights;
 
 /// Limits far above any real model, so that no product of sizes can overflow.
@@ -36,7 +35,9 @@ pub(crate) struct Family {
     /// Reads the architecture.
     pub(crate) describe: fn(&Source<'_>) -> Result<Architecture, ModelError>,
     /// Builds the tokenizer where there is no `tokenizer.json`.
-    pub(crate) tokenizer: fn(&TokenizerFiles) -> Result<Tokenizer, ModelError>,
+    pub(crate) tokenizer: &'static Builder,
+    /// The class that `AutoTokenizer` has for it where none is named; `None` where it knows of none.
+    pub(crate) class: Option<&'static str>,
 }
 
 /// Every family there is.

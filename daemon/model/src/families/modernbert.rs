@@ -13,7 +13,8 @@ pub(super) const FAMILY: Family = Family {
     name: "modernbert",
     prefix: "model.",
     describe,
-    tokenizer: tokenizer::only_json,
+    tokenizer: &tokenizer::ONLY_JSON,
+    class: Some(tokenizer::AS_IT_IS),
 };
 
 const KEYS: Keys = Keys {

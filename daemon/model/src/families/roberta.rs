@@ -20,21 +20,24 @@ pub(super) const FAMILY: Family = Family {
         };
         describe(source, &keys, "roberta.")
     },
-    tokenizer: tokenizer::byte_level_bpe,
+    tokenizer: &tokenizer::ROBERTA,
+    class: Some("RobertaTokenizer"),
 };
 
 pub(super) const XLM_ROBERTA: Family = Family {
     name: "xlm-roberta",
     prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
-    tokenizer: tokenizer::xlm_roberta_unigram,
+    tokenizer: &tokenizer::XLM_ROBERTA,
+    class: Some("XLMRobertaTokenizer"),
 };
 
 pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
     prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
-    tokenizer: tokenizer::only_json,
+    tokenizer: &tokenizer::ONLY_JSON,
+    class: Some("CamembertTokenizer"),
 };
 
 /// Also what Longformer has in common with them.

@@ -3,6 +3,7 @@
 //! truncated note is an error that nobody sees.
 
 mod byte_level_bpe;
+mod class;
 mod sentencepiece;
 mod special;
 mod unigram;
@@ -12,15 +13,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
-use tokenizers::{NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer};
+use tokenizers::Tokenizer;
 
 use crate::error::ModelError;
+use crate::families::Family;
 use crate::files::{self, JSON_LIMIT, Small, VOCABULARY_LIMIT};
 use crate::json::Object;
 
-pub(crate) use byte_level_bpe::byte_level_bpe;
-pub(crate) use unigram::{deberta_unigram, xlm_roberta_unigram};
-pub(crate) use wordpiece::bert_wordpiece;
+pub(crate) use class::{AS_IT_IS, BERT, Builder, DEBERTA, ONLY_JSON, ROBERTA, XLM_ROBERTA};
 
 /// The files that a vocabulary is read from where there is no `tokenizer.json`, in the order of the digest.
 const VOCABULARY_FILES: [&str; 5] = [
@@ -29,14 +29,6 @@ const VOCABULARY_FILES: [&str; 5] = [
     "merges.txt",
     "sentencepiece.bpe.model",
     "spm.model",
-];
-
-/// Names of `tokenizer_class` that take `tokenizer.json` as it is; every other class of `transformers` builds a part of
-/// the tokenizer anew from `tokenizer_config.json`.
-const PLAIN_CLASSES: [&str; 3] = [
-    "PreTrainedTokenizerFast",
-    "PreTrainedTokenizer",
-    "TokenizersBackend",
 ];
 
 /// The tokenizer's files, read but not yet understood. The order of the fields is the order of the digest.
@@ -98,19 +90,26 @@ impl TokenizerFiles {
             .map_or_else(|| self.dir.join("tokenizer.json"), |f| f.path.clone())
     }
 
-    /// The tokenizer, from `tokenizer.json` or by `build`, checked against an embedding of `rows` rows.
+    /// Whether there is a `tokenizer_config.json`.
+    pub(crate) fn configured(&self) -> bool {
+        self.raw.iter().any(|file| file.path == self.config.path())
+    }
+
+    /// The tokenizer, from `tokenizer.json` or by the family's rule, checked against an embedding of `rows` rows. `config` is
+    /// the `config.json` that `AutoTokenizer` finds beside the tokenizer's files, where it finds one.
     pub(crate) fn tokenizer(
         &self,
-        build: fn(&Self) -> Result<Tokenizer, ModelError>,
+        family: &Family,
+        config: Option<&Object>,
         rows: usize,
     ) -> Result<Tokenizer, ModelError> {
         let mut tokenizer = match &self.json {
             Some(file) => {
                 let mut tokenizer = parse(file)?;
-                self.override_by_class(&mut tokenizer)?;
+                self.override_by_class(family, config, &mut tokenizer)?;
                 tokenizer
             }
-            None => build(self)?,
+            None => self.build(family, config)?,
         };
         let path = self.source();
         tokenizer.with_padding(None);
@@ -169,34 +168,6 @@ impl TokenizerFiles {
             advice: "Copy the tokenizer's files from the original checkpoint",
         }
     }
-
-    /// What the tokenizer classes of `transformers` for BERT and RoBERTa build from `tokenizer_config.json`, whatever
-    /// `tokenizer.json` says: BERT's normaliser, and whether RoBERTa puts a space before the text and trims spans.
-    /// An absent key counts as the class's default. DeBERTa's and XLM-RoBERTa's classes build a normaliser too, but
-    /// version 5 another one than version 4, which wrote it to `tokenizer.json`: there, the file stands.
-    fn override_by_class(&self, tokenizer: &mut Tokenizer) -> Result<(), ModelError> {
-        let class = self.config.string("tokenizer_class")?.unwrap_or_default();
-        if PLAIN_CLASSES.contains(&class) {
-            return Ok(());
-        }
-        if let Some(NormalizerWrapper::BertNormalizer(_)) = tokenizer.get_normalizer() {
-            tokenizer
-                .with_normalizer(Some(wordpiece::normalizer(&self.config)?))
-                .map_err(|e| fault(&self.source(), &e))?;
-        }
-        if let (Some(PreTokenizerWrapper::ByteLevel(_)), Some(PostProcessorWrapper::Roberta(found))) =
-            (tokenizer.get_pre_tokenizer(), tokenizer.get_post_processor())
-        {
-            let ends = (found.get_sep_copy(), found.get_cls_copy());
-            byte_level_bpe::surround(&self.config, tokenizer, ends)?;
-        }
-        Ok(())
-    }
-}
-
-/// For families that have no vocabulary files: their checkpoints come with `tokenizer.json`.
-pub(crate) fn only_json(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
-    Err(files.missing("tokenizer.json"))
 }
 
 /// Parses `tokenizer.json`. The crate behind it panics on some malformed files instead of returning its error, so the

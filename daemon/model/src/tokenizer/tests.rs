@@ -9,31 +9,30 @@ use tempfile::TempDir;
 use tokenizers::Encoding;
 
 use super::*;
+use crate::families;
 
-type Build = fn(&TokenizerFiles) -> Result<Tokenizer, ModelError>;
-
-const FAMILIES: [(&str, Build); 10] = [
-    ("bert", bert_wordpiece),
-    ("electra", bert_wordpiece),
-    ("distilbert", bert_wordpiece),
-    ("roberta", byte_level_bpe),
-    ("longformer", byte_level_bpe),
-    ("xlm-roberta", xlm_roberta_unigram),
-    ("camembert", only_json),
-    ("deberta-v2", deberta_unigram),
-    ("modernbert", only_json),
-    ("eurobert", only_json),
+const FAMILIES: [&str; 10] = [
+    "bert",
+    "electra",
+    "distilbert",
+    "roberta",
+    "longformer",
+    "xlm-roberta",
+    "camembert",
+    "deberta-v2",
+    "modernbert",
+    "eurobert",
 ];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
-fn open(dir: &Path, build: Build) -> Result<Tokenizer, ModelError> {
-    let config = fs::read(dir.join("config.json")).unwrap();
-    let config: Value = serde_json::from_slice(&config).unwrap();
-    let rows = config["vocab_size"].as_u64().unwrap() as usize;
-    TokenizerFiles::read(dir)?.tokenizer(build, rows)
+fn open(dir: &Path) -> Result<Tokenizer, ModelError> {
+    let path = dir.join("config.json");
+    let config = Object::parse(&path, &fs::read(&path).unwrap()).unwrap();
+    let rows = config.get("vocab_size").unwrap().as_u64().unwrap() as usize;
+    TokenizerFiles::read(dir)?.tokenizer(families::find(&config)?, Some(&config), rows)
 }
 
 fn numbers(value: &Value) -> Vec<u64> {
@@ -52,10 +51,10 @@ fn offsets(encoding: &Encoding) -> Vec<(usize, usize)> {
 
 #[test]
 fn ids_and_offsets_equal_the_reference() {
-    for (family, build) in FAMILIES {
+    for family in FAMILIES {
         for entry in fs::read_dir(fixtures().join(family)).unwrap() {
             let dir = entry.unwrap().path();
-            let tokenizer = open(&dir, build).unwrap();
+            let tokenizer = open(&dir).unwrap();
             let golden = fs::read(dir.join("golden.json")).unwrap();
             let golden: Value = serde_json::from_slice(&golden).unwrap();
             for case in golden["cases"].as_array().unwrap() {
@@ -77,7 +76,7 @@ fn ids_and_offsets_equal_the_reference() {
 }
 
 /// A copy of a fixture, to be damaged.
-struct Copy(TempDir, Build);
+struct Copy(TempDir);
 
 impl Copy {
     fn of(fixture: &str) -> Self {
@@ -86,9 +85,7 @@ impl Copy {
             let entry = entry.unwrap();
             fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
         }
-        let family = fixture.split('/').next().unwrap();
-        let (_, build) = FAMILIES.into_iter().find(|(name, _)| *name == family).unwrap();
-        Self(dir, build)
+        Self(dir)
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -106,7 +103,7 @@ impl Copy {
     }
 
     fn open(&self) -> Result<Tokenizer, ModelError> {
-        open(self.0.path(), self.1)
+        open(self.0.path())
     }
 
     #[track_caller]
@@ -241,6 +238,145 @@ fn the_class_wins_over_tokenizer_json() {
     assert!(first(json!({"tokenizer_class": "TokenizersBackend"})).starts_with('\u{120}'));
     assert!(first(json!({"add_prefix_space": true})).starts_with('\u{120}'));
     assert!(!first(json!({})).starts_with('\u{120}'));
+}
+
+/// What `AutoTokenizer` of `transformers` 5.23 makes of each: the class by itself, that of `config.json`, the family's.
+#[test]
+fn the_class_is_the_one_that_the_reference_takes() {
+    let copy = Copy::of("bert/fp32");
+    copy.json("tokenizer.json", |t| t["normalizer"]["lowercase"] = json!(false));
+    for (family, of_tokenizer, of_model, lowers) in [
+        ("bert", None, None, true),
+        ("bert", None, Some("PreTrainedTokenizerFast"), false),
+        ("bert", Some(""), Some("PreTrainedTokenizerFast"), false),
+        (
+            "bert",
+            Some("BertTokenizer"),
+            Some("PreTrainedTokenizerFast"),
+            true,
+        ),
+        ("bert", Some("TokenizersBackend"), Some("BertTokenizer"), false),
+        ("bert", Some("ElectraTokenizerFast"), None, true),
+        ("bert", Some("ConvBertTokenizer"), None, false),
+        ("bert", Some("NobodysTokenizer"), None, false),
+        ("electra", None, None, true),
+        ("distilbert", None, None, true),
+        ("modernbert", None, None, false),
+        ("modernbert", Some("BertTokenizer"), None, false),
+        ("modernbert", None, Some("BertTokenizer"), false),
+        ("eurobert", None, None, false),
+        ("eurobert", Some("PreTrainedTokenizerFast"), None, false),
+        ("eurobert", Some("BertTokenizerFast"), None, true),
+        ("eurobert", None, Some("BertTokenizer"), true),
+        ("camembert", Some("BertTokenizer"), None, true),
+    ] {
+        copy.json("config.json", |config| {
+            config["model_type"] = json!(family);
+            config["tokenizer_class"] = json!(of_model);
+        });
+        copy.json("tokenizer_config.json", |config| {
+            *config = json!({"tokenizer_class": of_tokenizer});
+        });
+        let tokenizer = copy.open().unwrap();
+        let fever = tokenizer.encode("FEVER", false).unwrap().get_tokens().to_vec();
+        let place = format!("{family} {of_tokenizer:?} {of_model:?}");
+        assert_eq!(fever == ["fever"], lowers, "{place}: {fever:?}");
+    }
+    // These split texts in Python and never read tokenizer.json.
+    for name in ["BertJapaneseTokenizer", "PhobertTokenizer", "BertTokenizerLegacy"] {
+        let copy = Copy::of("bert/fp32");
+        copy.json("tokenizer_config.json", |config| {
+            config["tokenizer_class"] = json!(name)
+        });
+        copy.refused(&["tokenizer_config.json", "tokenizer_class", name, "in Python"]);
+    }
+}
+
+/// Beside a GLiNER's tokenizer there is no `config.json`: no family's class fills in for one that is not named.
+#[test]
+fn without_a_model_beside_it_tokenizer_json_stands() {
+    let copy = Copy::of("bert/fp32");
+    copy.json("tokenizer.json", |t| t["normalizer"]["lowercase"] = json!(false));
+    for (family, class, lowers) in [
+        ("bert", None, false),
+        ("bert", Some("BertTokenizer"), true),
+        ("modernbert", Some("BertTokenizer"), true),
+        ("bert", Some("PreTrainedTokenizerFast"), false),
+    ] {
+        copy.write(
+            "tokenizer_config.json",
+            json!({"tokenizer_class": class}).to_string(),
+        );
+        let file = copy.0.path().join("config.json");
+        let config = json!({"model_type": family}).to_string();
+        let family = families::find(&Object::parse(&file, config.as_bytes()).unwrap()).unwrap();
+        let files = TokenizerFiles::read(copy.0.path()).unwrap();
+        let tokenizer = files.tokenizer(family, None, usize::MAX).unwrap();
+        let fever = tokenizer.encode("FEVER", false).unwrap().get_tokens().to_vec();
+        assert_eq!(fever == ["fever"], lowers, "{} {class:?}", family.name);
+    }
+}
+
+#[test]
+fn vocabulary_files_of_another_class_are_refused() {
+    let opened = |fixture: &str, of_tokenizer: Option<&str>, of_model: Option<&str>| {
+        let copy = Copy::of(fixture);
+        copy.json("tokenizer_config.json", |config| {
+            config["tokenizer_class"] = json!(of_tokenizer);
+        });
+        copy.json("config.json", |config| {
+            config["tokenizer_class"] = json!(of_model)
+        });
+        copy.open().map_err(|error| error.to_string())
+    };
+    for (fixture, class) in [
+        ("bert/vocab-only", "BertTokenizerFast"),
+        ("bert/vocab-only", "DistilBertTokenizer"),
+        ("bert/vocab-only", "ConvBertTokenizer"),
+        ("electra/vocab-only", "ElectraTokenizerFast"),
+        ("roberta/bf16-vocab-only", "LongformerTokenizerFast"),
+        ("xlm-roberta/bf16-vocab-only", "XLMRobertaTokenizer"),
+        ("deberta-v2/c2p-only", "DebertaV2TokenizerFast"),
+    ] {
+        for (own, model) in [(Some(class), None), (None, Some(class)), (None, None)] {
+            let opened = opened(fixture, own, model);
+            assert!(opened.is_ok(), "{fixture} {own:?} {model:?}: {opened:?}");
+        }
+    }
+    for (fixture, class) in [
+        ("bert/vocab-only", "BertJapaneseTokenizer"),
+        ("bert/vocab-only", "MPNetTokenizer"),
+        ("electra/vocab-only", "BertJapaneseTokenizer"),
+        ("roberta/bf16-vocab-only", "PhobertTokenizer"),
+        ("roberta/bf16-vocab-only", "GPT2TokenizerFast"),
+        ("xlm-roberta/bf16-vocab-only", "MBartTokenizer"),
+        ("deberta-v2/c2p-only", "DebertaTokenizer"),
+    ] {
+        for (own, model, file) in [
+            (Some(class), None, "tokenizer_config.json"),
+            (None, Some(class), "/config.json"),
+        ] {
+            let message = opened(fixture, own, model).unwrap_err();
+            let named = message.contains(file) && message.contains("tokenizer_class");
+            assert!(named && message.contains(class), "{fixture} {class}: {message}");
+        }
+    }
+    // The first that names one counts.
+    let japanese = Some("BertJapaneseTokenizer");
+    assert!(opened("bert/vocab-only", Some("BertTokenizer"), japanese).is_ok());
+    // These read tokenizer.json alone, which was not copied.
+    for class in ["PreTrainedTokenizerFast", "TokenizersBackend"] {
+        let message = opened("bert/vocab-only", Some(class), None).unwrap_err();
+        assert!(message.contains("tokenizer.json is missing"), "{message}");
+    }
+    for key in ["word_tokenizer_type", "subword_tokenizer_type"] {
+        let copy = Copy::of("bert/vocab-only");
+        copy.json("tokenizer_config.json", |config| {
+            config["tokenizer_class"] = Value::Null;
+            config[key] = json!("mecab");
+        });
+        copy.refused(&["tokenizer_config.json", key, "mecab"]);
+    }
 }
 
 proptest! {
