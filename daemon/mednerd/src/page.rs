@@ -10,8 +10,8 @@ use mednerd_pipeline::assertions::{Kind, share};
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions, beside,
-    definitions, merge, retain_confident, section_at, sections,
+    Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions_while, beside,
+    definitions, merge, retain_confident, section_at, sections, with_plain_lines,
 };
 use sha2::{Digest, Sha256};
 
@@ -97,9 +97,10 @@ impl Page {
     }
 
     /// Merges what the models found. What stands nowhere in the document as received, because a decoder added it, is
-    /// left out.
-    pub fn annotate(&self, found: Vec<Found>) -> Annotated {
-        let (mentions, definitions) = self.mentions(found);
+    /// left out. `None` where it is no longer `wanted`, which is asked now and then.
+    pub fn annotate(&self, found: Vec<Found>, wanted: &dyn Fn() -> bool) -> Option<Annotated> {
+        let read = with_plain_lines(&self.text);
+        let (mentions, definitions) = self.mentions(&read, found, wanted)?;
         let mut placed: Vec<(Mention, (usize, usize))> = mentions
             .into_iter()
             .filter_map(|mention| {
@@ -124,7 +125,7 @@ impl Page {
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(told(&self.text, &definitions, &spans))
+            .zip(told(&read, &definitions, &spans, wanted)?)
             .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
                 entity.assertions = said;
@@ -135,7 +136,7 @@ impl Page {
             Some((_, offsets)) => offsets.length(unit) as u64,
             None => bytes.len() as u64,
         };
-        Annotated {
+        Some(Annotated {
             entities,
             places,
             text_sha256: hexadecimal(&Sha256::digest(bytes)),
@@ -144,12 +145,17 @@ impl Page {
                 utf16_code_unit: length(OffsetUnit::Utf16CodeUnit),
                 unicode_code_point: length(OffsetUnit::UnicodeCodePoint),
             },
-        }
+        })
     }
 
     /// What the models found that is sure enough, beside it what the lists have of the text, and the short forms of any of it; with what
-    /// the text defines.
-    fn mentions(&self, found: Vec<Found>) -> (Vec<Mention>, Vec<Definition>) {
+    /// the text defines. `read` is the text, its lines as those read them that read lines.
+    fn mentions(
+        &self,
+        read: &str,
+        found: Vec<Found>,
+        wanted: &dyn Fn() -> bool,
+    ) -> Option<(Vec<Mention>, Vec<Definition>)> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
             if !self.is_asked(task) {
@@ -161,7 +167,7 @@ impl Page {
             models.extend(spans.into_iter().map(|span| Mention { task, span }));
         }
         let lists: Vec<&Terms> = self.terms.iter().map(|named| named.list.terms()).collect();
-        let found = terms::find(&self.text, &lists);
+        let found = terms::find_while(read, &lists, wanted)?;
         let hidden = Cover::new(found.hidden);
         // What a zero-shot model was asked for by the request is the client's.
         let stands = |mention: &Mention| {
@@ -180,14 +186,17 @@ impl Page {
             let task = self.models.len() + name.list;
             (score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
-        let mentions = beside(&self.text, merge(models), names.collect());
+        let mentions = beside(read, merge(models), names.collect());
         if mentions.is_empty() {
-            return Default::default();
+            return Some(Default::default());
         }
-        let definitions = definitions(&self.text);
-        let mut mentions = with_short_forms(&self.text, &definitions, mentions, |task| self.part(task));
+        let definitions = definitions(read);
+        if !wanted() {
+            return None;
+        }
+        let mut mentions = with_short_forms(read, &definitions, mentions, |task| self.part(task));
         mentions.retain(stands);
-        (mentions, definitions)
+        Some((mentions, definitions))
     }
 
     /// What short forms have to do with what a model or list has found.
@@ -268,19 +277,23 @@ fn told(
     text: &str,
     definitions: &[Definition],
     spans: &[(usize, usize)],
-) -> Vec<(Place, Vec<api::Assertion>)> {
+    wanted: &dyn Fn() -> bool,
+) -> Option<Vec<(Place, Vec<api::Assertion>)>> {
     if spans.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
+    }
+    if !wanted() {
+        return None;
     }
     let sections = sections(text);
-    let mut said = assertions(text, &sections, spans);
+    let mut said = assertions_while(text, &sections, spans, wanted)?;
     share(definitions, spans, &mut said);
     let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
         let section = section_at(&sections, begin);
         let place = Place { begin, end, section };
         (place, said.iter().map(assertion).collect())
     });
-    told.collect()
+    Some(told.collect())
 }
 
 fn assertion(found: &Assertion) -> api::Assertion {
@@ -312,7 +325,7 @@ mod tests {
             let begin = text.find(word).unwrap();
             (begin, begin + word.len())
         });
-        let told = told(text, &[], &spans);
+        let told = told(text, &[], &spans, &|| true).unwrap();
         let found: Vec<_> = told
             .iter()
             .map(|(place, said)| (place.begin, place.section, said.len()))

@@ -387,7 +387,8 @@ impl Task {
         }
         // Whoever comes first gives the answer.
         if work.unfinished.load(Ordering::Acquire) == 0 {
-            self.finish(work.outcome(&self.job));
+            let wanted = || self.is_wanted() && self.job.arrived.elapsed() < self.job.allowed;
+            self.finish(work.outcome(&self.job, &wanted));
         }
         Ok(())
     }
@@ -621,7 +622,7 @@ impl Work {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    fn outcome(&self, job: &Job) -> Result<Outcome, JobError> {
+    fn outcome(&self, job: &Job, wanted: &dyn Fn() -> bool) -> Result<Outcome, JobError> {
         let begun = Instant::now();
         let mut found = Vec::new();
         for (index, group) in self.groups.iter().enumerate() {
@@ -646,7 +647,10 @@ impl Work {
         }
         let result = match job.page.is_refined() {
             true => Computed::Found(found),
-            false => Computed::Annotated(job.page.annotate(found)),
+            false => {
+                let annotated = job.page.annotate(found, wanted);
+                Computed::Annotated(annotated.ok_or(JobError::DeadlinePassed)?)
+            }
         };
         self.spend(begun.elapsed());
         Ok(Outcome {

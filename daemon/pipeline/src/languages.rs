@@ -168,7 +168,7 @@ mod tests {
             ("c/o cough, h/o asthma. No fever. Denies pain.", EN),
             (
                 "62F c/o HA x 2d. H/o HTN, DM2. No fever, no neck stiffness. No focal deficits. A/P: migraine.",
-                EN,
+                EN | PT,
             ),
             (
                 "45M c/o CP x2h. H/o CAD, HTN, h/o PE. No SOB, no diaphoresis. No edema.",

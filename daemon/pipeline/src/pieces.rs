@@ -38,7 +38,7 @@ impl CutRule {
 
 /// Longest piece, in bytes. Text without a safe place over so long a stretch is no language; it is cut all
 /// the same, because `tokenizers` needs some 500 bytes for a byte of the worst text.
-const LIMIT: usize = 256 * 1024;
+pub(crate) const LIMIT: usize = 256 * 1024;
 
 /// Byte ranges that cover `text` in order, each about `target` bytes long where the text can be cut that
 /// short, and never longer than [`LIMIT`].

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenizers::{Encoding, ModelWrapper, PostProcessorWrapper, Tokenizer};
 use unicode_categories::UnicodeCategories;
 
-use crate::pieces::{CutRule, pieces};
+use crate::pieces::{CutRule, LIMIT, pieces};
 use crate::tokens::{ByteSpan, Token, TokenError, Tokens};
 
 /// Bytes of text given to `tokenizers` at a time, where the text can be cut. It keeps some 100 bytes for each
@@ -186,7 +186,8 @@ impl TextTokenizer {
     }
 
     /// Tokenises words each by itself, as `transformers` does with `is_split_into_words`: whatever stands beside a word
-    /// has no part in its pieces. A word that the normaliser drops has none.
+    /// has no part in its pieces. A word that the normaliser drops has none; of one that is longer than any language's, a quarter of a
+    /// megabyte, the beginning is read, which fills any model's room.
     ///
     /// # Errors
     /// [`TokenError::Failed`] when the tokenizer refuses some of them; `begin` and `bytes` are then about the words put
@@ -194,11 +195,18 @@ impl TextTokenizer {
     pub fn encode_words(&self, words: &[&str]) -> Result<WordPieces, TokenError> {
         let mut pieces = WordPieces::default();
         let mut begin = 0;
-        for some in words.chunks(WORDS_AT_ONCE) {
+        let mut rest = words;
+        while !rest.is_empty() {
+            let (some, behind) = rest.split_at(words_at_once(rest));
+            rest = behind;
             let bytes = some.iter().map(|word| word.len()).sum();
             let failed = TokenError::Failed { begin, bytes };
+            let read: Vec<&str> = some
+                .iter()
+                .map(|word| word.get(..word.floor_char_boundary(LIMIT)).unwrap_or_default())
+                .collect();
             // What it says may hold note text and is dropped.
-            let encoding = catch_unwind(AssertUnwindSafe(|| self.inner.encode(some, false)));
+            let encoding = catch_unwind(AssertUnwindSafe(|| self.inner.encode(&read[..], false)));
             let encoding = encoding.ok().and_then(Result::ok).ok_or(failed)?;
             let mut next = encoding.get_ids().iter().zip(encoding.get_word_ids()).peekable();
             for word in 0..some.len() {
@@ -301,6 +309,16 @@ impl TextTokenizer {
         }
         sample
     }
+}
+
+/// How many of some words, one at least, are given to `tokenizers` together: its memory is for their bytes.
+fn words_at_once(words: &[&str]) -> usize {
+    let mut bytes = 0;
+    let fits = words.iter().take(WORDS_AT_ONCE).take_while(|word| {
+        bytes += word.len();
+        bytes <= LIMIT
+    });
+    fits.count().max(1)
 }
 
 /// Switches off that byte-level post-processors trim spans: they take off as many bytes as a token has space marks, also
@@ -700,6 +718,21 @@ mod tests {
         assert_eq!(settle(&[(0, 0), (3, 3), (9, 9)]), [(0, 1), (3, 4), (4, 5)]);
         assert_eq!(settle(&[(4, 5), (0, 1), (1, 3)]), [(4, 5), (4, 5), (4, 5)]);
         assert_eq!(settle(&[(3, 5), (4, 2)]), [(4, 5), (4, 5)]);
+    }
+
+    #[test]
+    fn words_are_read_in_parts_of_bounded_size() {
+        let tokenizer = bert(true);
+        let long = "the ".repeat(LIMIT / 2).replace(' ', "");
+        assert!(long.len() > LIMIT);
+        assert_eq!(words_at_once(&[&long, "a"]), 1);
+        assert_eq!(words_at_once(&["a"; 3000]), WORDS_AT_ONCE);
+        let half = "x".repeat(LIMIT / 2);
+        assert_eq!(words_at_once(&[&half, &half, "a"]), 2);
+        let pieces = tokenizer.encode_words(&["the", &long, "the"]).unwrap();
+        assert_eq!(pieces.word(0), pieces.word(2));
+        let beginning = tokenizer.encode_words(&[&long[..LIMIT]]).unwrap();
+        assert_eq!(pieces.word(1), beginning.word(0));
     }
 
     #[test]

@@ -237,11 +237,11 @@ impl Plan {
                 stages.degraded = degraded;
                 let page = Arc::clone(&page);
                 // As workers do: the text is hashed here.
-                let annotate = move || mednerd_sys::forgetting(|| page.annotate(found));
+                let annotate = move || mednerd_sys::forgetting(|| page.annotate(found, &|| Instant::now() < deadline));
                 let annotated = tokio::task::spawn_blocking(annotate).await;
                 stages.refining = begun.elapsed();
                 app.metrics.observe("refining", stages.refining);
-                annotated.map_err(|_| ApiError::Internal)?
+                annotated.map_err(|_| ApiError::Internal)?.ok_or_else(late)?
             }
         };
         if let Some(link) = link {

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-pub use search::{Found, Name, find, meant};
+pub use search::{Found, Name, find, find_while, meant};
 use spelling::Spelling;
 use stems::stem;
 use words::{Words, is_in_capitals};

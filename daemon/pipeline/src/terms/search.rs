@@ -11,6 +11,8 @@ use crate::languages::{ALL, CODES, GERMANIC, Languages, Telling};
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;
+/// Words from one question whether they are still wanted to the next: some milliseconds.
+const BETWEEN_QUESTIONS: usize = 4096;
 
 /// A name in a text.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,14 +69,24 @@ struct Search<'a> {
 /// What a text has of these lists, in time linear in the text. Where names of one label overlap, the one that begins first is found, of those
 /// the longest, and of equal ones that of the earlier list.
 pub fn find(text: &str, lists: &[&Terms]) -> Found {
+    find_while(text, lists, &|| true).unwrap_or_default()
+}
+
+/// The same, as long as it is `wanted`, which is asked every few thousand words; `None` where it is not.
+pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Option<Found> {
     if lists.is_empty() {
-        return Found::default();
+        return Some(Found::default());
     }
     let mut search = Search::new(text, lists);
     let is_told = search.tell();
-    search.respell();
+    if !(wanted() && search.respell(wanted)) {
+        return None;
+    }
     let mut found: Vec<Match> = Vec::new();
     for first in 0..search.words.words.len() {
+        if first % BETWEEN_QUESTIONS == 0 && !wanted() {
+            return None;
+        }
         for last in [Some(first), search.words.rest(first)].into_iter().flatten() {
             for source in &search.sources {
                 search.at(first, last, source, &mut found);
@@ -113,10 +125,10 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
     let mut names: Vec<Name> = names.collect();
     names.sort_by(|a, b| (a.begin, b.end).cmp(&(b.begin, a.end)));
     let hidden = hiding.iter().filter_map(|found| bytes(found.first, found.last));
-    Found {
+    Some(Found {
         names,
         hidden: hidden.collect(),
-    }
+    })
 }
 
 /// What these lists take a word of a language for, where they take it for another with a wrong letter.
@@ -198,14 +210,17 @@ impl<'a> Search<'a> {
         found.retain(|found| found.language == 0 || self.spoken(found.first) & found.language != 0);
     }
 
-    /// Reads words that a tolerant list has but for a letter as they were meant.
-    fn respell(&mut self) {
+    /// Reads words that a tolerant list has but for a letter as they were meant; whether that was wanted to its end.
+    fn respell(&mut self, wanted: &dyn Fn() -> bool) -> bool {
         if !self.sources.iter().any(|source| source.list.tolerant) {
-            return;
+            return true;
         }
         let mut known: HashMap<(&str, Languages), Option<&str>> = HashMap::new();
         let mut meant = Vec::new();
         for at in 0..self.words.words.len() {
+            if at % BETWEEN_QUESTIONS == 0 && !wanted() {
+                return false;
+            }
             let (word, spoken) = (self.words.word(at), self.spoken(at));
             if may_be_misspelt(word) && !self.words.is_part(at) {
                 let right = *known
@@ -215,6 +230,7 @@ impl<'a> Search<'a> {
             }
         }
         self.words.respell(&meant);
+        true
     }
 
     /// The word that one which no list has is meant to be, where there is one.
