@@ -21,10 +21,7 @@ use crate::api::{
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers on the socket, or this user may not open it.
-    #[error(
-        "cannot reach mednerd on {}: {source}; is the service running, and may this user open the socket?",
-        path.display()
-    )]
+    #[error("cannot reach mednerd on {}: {source}; {}", path.display(), remedy(source))]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -47,6 +44,20 @@ pub enum ClientError {
     /// The answer is not of this API.
     #[error("mednerd's answer does not follow the API ({0}); are client and daemon of one version?")]
     Protocol(String),
+}
+
+/// What to do where a socket cannot be opened.
+fn remedy(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "this user may not open it: an administrator adds users to the group that it is for (`adduser USER mednerd`; it counts from \
+             the next login), and the administrators' socket is root's"
+        }
+        std::io::ErrorKind::NotFound => {
+            "there is no socket: is the service running (`systemctl status mednerd.socket`), and does it have another path?"
+        }
+        _ => "is the service running (`systemctl status mednerd`)?",
+    }
 }
 
 /// A client of one daemon. Not shared between tasks: open one for each.
@@ -433,6 +444,17 @@ mod tests {
         ] {
             assert_eq!(twice(&method, route, body), ([Some(200); 2], 1), "{route}");
         }
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_is_told_from_one_that_is_not_there() {
+        let told = |kind: std::io::ErrorKind| {
+            let source = kind.into();
+            ClientError::Connect { path: "/run/s".into(), source }.to_string()
+        };
+        assert!(told(std::io::ErrorKind::PermissionDenied).contains("adduser USER mednerd"));
+        assert!(told(std::io::ErrorKind::NotFound).contains("systemctl status mednerd.socket"));
+        assert!(!told(std::io::ErrorKind::ConnectionRefused).contains("adduser"));
     }
 
     #[test]
