@@ -420,6 +420,8 @@ fn access(findings: &mut Findings, installation: &Installation) {
                 format!("there is no group {name}"),
                 remedy,
             );
+            // What comes of that needs no words.
+            nobody = false;
             continue;
         };
         let members = members(&users, group.gid.as_raw(), group.mem);
