@@ -450,7 +450,11 @@ mod tests {
     fn a_socket_that_may_not_be_opened_is_told_from_one_that_is_not_there() {
         let told = |kind: std::io::ErrorKind| {
             let source = kind.into();
-            ClientError::Connect { path: "/run/s".into(), source }.to_string()
+            ClientError::Connect {
+                path: "/run/s".into(),
+                source,
+            }
+            .to_string()
         };
         assert!(told(std::io::ErrorKind::PermissionDenied).contains("adduser USER mednerd"));
         assert!(told(std::io::ErrorKind::NotFound).contains("systemctl status mednerd.socket"));
