@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use mednerd_tests::http::message;
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Connection, Daemon, PATIENCE, Site, eventually};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The end of `NOTIFY_SOCKET` that systemd holds.
 struct Manager {
@@ -264,6 +265,39 @@ fn inherited_sockets_are_served_and_left_in_place() {
     annotate(&mut between).unwrap();
     let mut daemon = site.start_by(&mut activated(&site, &[&client, &admin]));
     between.reply().unwrap().ok();
+    daemon.stop();
+}
+
+#[test]
+fn a_passed_socket_that_keeps_out_who_is_listed_is_told_at_the_start_and_at_a_reload() {
+    let listed = |lines: &str| Config::tiny().access(lines);
+    let site = Site::new(&listed("groups = []\n"));
+    let client = UnixListener::bind(site.socket()).unwrap();
+    let admin = UnixListener::bind(site.admin_socket()).unwrap();
+    let mode = |mode| fs::set_permissions(site.socket(), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o660);
+    let mut daemon = site.start_by(&mut activated(&site, &[&client, &admin]));
+    assert!(!daemon.log().contains("SocketMode"), "{}", daemon.log());
+    site.configure(&listed("groups = []\nusers = [\"65533\"]\n"));
+    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    daemon.logs("SocketMode=0666");
+    let doctor = |verdict: &str| {
+        let output = Command::new(binary("mednerctl"))
+            .args(["doctor", "--json", "--config"])
+            .arg(site.config())
+            .output();
+        let findings: Value = serde_json::from_slice(&output.unwrap().stdout).unwrap();
+        let socket = |finding: &&Value| finding["about"] == "socket";
+        let finding = findings.as_array().unwrap().iter().find(socket).unwrap();
+        assert_eq!(finding["verdict"], verdict, "{finding}");
+    };
+    doctor("wrong");
+    daemon.stop();
+    mode(0o666);
+    let mut daemon = site.start_by(&mut activated(&site, &[&client, &admin]));
+    // The log is of both.
+    assert_eq!(daemon.log().matches("SocketMode").count(), 1, "{}", daemon.log());
+    doctor("ok");
     daemon.stop();
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -25,6 +25,8 @@ use crate::{progress_is_welcome, warn, within};
 
 /// A note is sent at most this often while the daemon is busy.
 const ATTEMPTS: u32 = 6;
+/// The daemon's code where it cannot write a record of the document.
+const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
 /// Where the daemon asks for a longer wait, the person decides.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Answers per connection that may wait for an earlier file.
@@ -44,6 +46,8 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
         socket: socket.to_owned(),
         patience,
         template: template(&options),
+        told: AtomicBool::new(false),
+        bar: bar.clone(),
     };
     let outcome = annotate_all(Arc::new(job), inputs, usize::from(options.jobs), writer, &bar).await;
     bar.finish_and_clear();
@@ -56,6 +60,9 @@ struct Job {
     patience: Duration,
     /// The request without text and name.
     template: AnnotateRequest,
+    /// Whether it was said that the daemon is waited for.
+    told: AtomicBool,
+    bar: ProgressBar,
 }
 
 type Answered = Result<(Document, AnnotateResponse), Error>;
@@ -97,13 +104,18 @@ async fn annotate_all(
             let hopeless = match answered {
                 Ok((document, answer)) => {
                     tally.answered(&answer);
-                    bar.suspend(|| {
+                    let written = bar.suspend(|| {
                         if answer.status == Status::Partial {
                             let stages = answer.degraded.join(", ");
                             warn(&format!("{name}: answered in part, without {stages}"));
                         }
                         writer.document(document, answer)
-                    })?;
+                    });
+                    match written {
+                        // Who reads it has seen enough, and still has to know of what failed.
+                        Err(error) if error.is_closed_pipe() => return Ok(tally.exit()),
+                        written => written?,
+                    }
                     false
                 }
                 Err(error) => {
@@ -121,13 +133,18 @@ async fn annotate_all(
                     let rest = count(rest, "more file was", "more files were");
                     bar.suspend(|| warn(&format!("stopped here; {rest} not tried")));
                 }
-                writer.finish()?;
-                return Ok(tally.exit());
+                return ended(writer, &tally);
             }
         }
     }
-    writer.finish()?;
-    Ok(tally.exit())
+    ended(writer, &tally)
+}
+
+fn ended(writer: Writer, tally: &Tally) -> Result<Exit, Error> {
+    match writer.finish() {
+        Err(error) if !error.is_closed_pipe() => Err(error),
+        _ => Ok(tally.exit()),
+    }
 }
 
 /// Works off files over one connection until there are none left or nobody wants the answers.
@@ -156,16 +173,33 @@ async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered
         text: input.read().await?,
         ..job.template.clone()
     };
+    let deadline = Instant::now() + job.patience;
     let mut attempt = 1;
     let answer = loop {
-        match within(job.patience, client.annotate(&request)).await {
-            Err(Error::Client(refusal)) => {
-                let wait = retry_after(&refusal, attempt).ok_or(refusal)?;
-                tokio::time::sleep(wait).await;
-                attempt += 1;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let refusal = match within(left, client.annotate(&request)).await {
+            Err(Error::Client(refusal)) => refusal,
+            Err(Error::NoAnswer { .. }) => {
+                return Err(Error::NoAnswer {
+                    patience: job.patience,
+                });
             }
             other => break other?,
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = retry_after(&refusal, attempt).filter(|wait| *wait < left);
+        let Some(wait) = wait else {
+            return Err(refusal.into());
+        };
+        if !job.told.swap(true, Ordering::Relaxed) {
+            let sentence = format!(
+                "{refusal}; it is asked again as it says, for {} s in all",
+                job.patience.as_secs_f64()
+            );
+            job.bar.suspend(|| warn(&sentence));
         }
+        tokio::time::sleep(wait).await;
+        attempt += 1;
     };
     let unit = request.offset_unit.unwrap_or_default();
     check(&request.text, unit, &answer)?;
@@ -180,13 +214,17 @@ async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered
 /// else a second that doubles each time.
 fn retry_after(error: &ClientError, attempt: u32) -> Option<Duration> {
     let ClientError::Refused {
-        status, retry_after, ..
+        status,
+        retry_after,
+        detail,
     } = error
     else {
         return None;
     };
     // A daemon that starts or drains names a time too.
     let busy = *status == 429 || (*status == 503 && retry_after.is_some());
+    // Of a full disk or a folder that is closed a person has to know.
+    let busy = busy && detail.code != AUDIT_UNAVAILABLE;
     let seconds = retry_after.unwrap_or_else(|| 1 << (attempt - 1).min(6));
     let wait = Duration::from_secs(seconds).max(Duration::from_millis(100));
     (busy && attempt < ATTEMPTS && wait <= LONGEST_WAIT).then_some(wait)
@@ -451,15 +489,16 @@ mod tests {
 
     #[test]
     fn a_busy_daemon_is_asked_again_as_it_says() {
-        let refused = |status, retry_after| ClientError::Refused {
+        let coded = |status, retry_after, code: &str| ClientError::Refused {
             status,
             detail: ErrorDetail {
-                code: "busy".to_owned(),
+                code: code.to_owned(),
                 message: "busy".to_owned(),
                 details: serde_json::Map::new(),
             },
             retry_after,
         };
+        let refused = |status, retry_after| coded(status, retry_after, "busy");
         let seconds = Duration::from_secs;
         assert_eq!(retry_after(&refused(429, Some(7)), 1), Some(seconds(7)));
         assert_eq!(retry_after(&refused(429, None), 3), Some(seconds(4)));
@@ -472,6 +511,7 @@ mod tests {
             (refused(429, Some(1)), ATTEMPTS),
             (refused(429, Some(3_600)), 1),
             (refused(503, None), 1),
+            (coded(503, Some(1), AUDIT_UNAVAILABLE), 1),
             (refused(403, Some(1)), 1),
             (ClientError::Protocol(String::new()), 1),
         ] {

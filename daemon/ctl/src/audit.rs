@@ -70,18 +70,17 @@ fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit,
     }
     met |= head.is_some_and(|head| report.head == head);
     let good = report.faults.is_empty() && met;
+    let exit = if good { Exit::Fine } else { Exit::Partly };
     let mut output = Output::Stdout;
-    if as_json {
+    let page = if as_json {
         let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
         let page = serde_json::json!({
             "good": good, "records": report.records, "first": report.first, "last": report.last,
             "head": report.head, "faults": faults, "noted_head_found": head.map(|_| met),
         });
-        output.write((json(&page, true)? + "\n").as_bytes())?;
+        json(&page, true)? + "\n"
     } else {
-        for fault in &report.faults {
-            output.write(format!("{fault}\n").as_bytes())?;
-        }
+        let faults: String = report.faults.iter().map(|fault| format!("{fault}\n")).collect();
         let mut table = Table::pairs();
         table.row([
             "records as they were written".into(),
@@ -101,8 +100,10 @@ fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit,
             }
             .into(),
         ]);
-        output.write(table.render(output.style()).as_bytes())?;
-    }
+        faults + &table.render(output.style())
+    };
+    // Who has seen enough of it has seen no verdict: that is the exit code.
+    output.last(page.as_bytes(), exit)?;
     if !met {
         warn(
             &"no record has the chain value given with --head: the trail's end was cut off, or it is another trail",
@@ -114,7 +115,7 @@ fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit,
             report.first
         ));
     }
-    Ok(if good { Exit::Fine } else { Exit::Partly })
+    Ok(exit)
 }
 
 /// Calls `each` with every record that passes the filter.
@@ -153,17 +154,25 @@ fn select(
         since && until && uid && text && id
     };
     let mut verifier = Verifier::new(trail_files(&place.path)?, key.as_ref());
+    let mut unread = Ok(Exit::Fine);
     while let Some(record) = verifier
         .next_record()
         .map_err(|(path, error)| failed(&path)(error))?
     {
-        if passes(&record) {
-            each(&record)?;
+        if passes(&record)
+            && let Err(error) = each(&record)
+        {
+            if !error.is_closed_pipe() {
+                return Err(error);
+            }
+            // What was altered so far is told all the same.
+            unread = Err(error);
+            break;
         }
     }
     let faults = verifier.report().faults;
     if faults.is_empty() {
-        return Ok(Exit::Fine);
+        return unread;
     }
     warn(&format!(
         "{} lines are not as they were written; `mednerctl audit verify` tells which",
@@ -216,8 +225,7 @@ fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
         Ok(())
     })?;
     let mut output = Output::Stdout;
-    output.write(table.render(output.style()).as_bytes())?;
-    Ok(exit)
+    output.last(table.render(output.style()).as_bytes(), exit)
 }
 
 const CSV_HEAD: &str = "seq,time,event,uid,gid,pid,exe,action,status,code,document_id,text_hmac,text_bytes,entities,concepts,duration_ms,models,plugins,vocabularies,degraded\n";

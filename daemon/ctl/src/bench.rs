@@ -77,8 +77,7 @@ pub async fn run(socket: &Path, patience: Duration, options: BenchOptions) -> Re
     } else {
         report.page()
     };
-    Output::Stdout.write(text.as_bytes())?;
-    Ok(sample.exit())
+    Output::Stdout.last(text.as_bytes(), sample.exit())
 }
 
 /// Opens a connection and sends one note that does not count. A daemon that is merely busy will do.
@@ -228,8 +227,14 @@ struct Sample {
 impl Sample {
     fn answered(&mut self, took: Duration, timing: &Timing) {
         self.latencies.push(took);
+        self.spent(timing);
+    }
+
+    fn spent(&mut self, timing: &Timing) {
+        self.daemon.decoding += timing.decoding;
         self.daemon.queue += timing.queue;
         self.daemon.inference += timing.inference;
+        self.daemon.refining += timing.refining;
         self.daemon.linking += timing.linking;
         self.daemon.total += timing.total;
     }
@@ -243,10 +248,7 @@ impl Sample {
     fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.partial += other.partial;
-        self.daemon.queue += other.daemon.queue;
-        self.daemon.inference += other.daemon.inference;
-        self.daemon.linking += other.daemon.linking;
-        self.daemon.total += other.daemon.total;
+        self.spent(&other.daemon);
         for (code, number) in other.errors {
             *self.errors.entry(code).or_default() += number;
         }
@@ -373,8 +375,10 @@ impl Report {
         }
         if let Some(daemon) = &self.daemon_mean_ms {
             for (name, value) in [
+                ("of it decoding", daemon.decoding),
                 ("of it queueing", daemon.queue),
                 ("of it inference", daemon.inference),
+                ("of it refining", daemon.refining),
                 ("of it linking", daemon.linking),
             ] {
                 line(name, format!("{value:.2}"), "ms");
@@ -492,8 +496,12 @@ mod tests {
             sample.answered(
                 Duration::from_millis(2),
                 &Timing {
-                    queue: 1.0,
-                    ..Timing::default()
+                    decoding: 1.0,
+                    queue: 2.0,
+                    inference: 3.0,
+                    refining: 4.0,
+                    linking: 5.0,
+                    total: 6.0,
                 },
             );
             sample.failed("busy".to_owned(), Exit::Refused);
@@ -503,7 +511,16 @@ mod tests {
         whole.add(part());
         assert_eq!(whole.latencies.len(), 2);
         assert_eq!(whole.errors["busy"], 2);
-        assert!((whole.daemon.queue - 2.0).abs() < 1e-9);
+        let Timing {
+            decoding,
+            queue,
+            inference,
+            refining,
+            linking,
+            total,
+        } = whole.daemon;
+        let sums = [decoding, queue, inference, refining, linking, total];
+        assert_eq!(sums.map(|sum| sum as u64), [2, 4, 6, 8, 10, 12]);
     }
 
     #[test]

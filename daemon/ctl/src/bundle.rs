@@ -15,12 +15,17 @@ use crate::cli::BundleOptions;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::json;
+use crate::installation::Installation;
 use crate::output::Output;
 use crate::table::Style;
 use crate::{doctor, within};
 
 /// `mednerctl support-bundle`
-pub async fn run(socket: &Path, patience: Duration, options: BundleOptions) -> Result<Exit, Error> {
+pub async fn run(
+    installation: &Installation,
+    patience: Duration,
+    options: BundleOptions,
+) -> Result<Exit, Error> {
     let archive = options
         .output
         .extension()
@@ -37,7 +42,7 @@ pub async fn run(socket: &Path, patience: Duration, options: BundleOptions) -> R
         .mode(0o700)
         .create(&folder)
         .map_err(failed(&folder))?;
-    let filled = fill(&folder, socket, patience, &options).await;
+    let filled = fill(&folder, installation, patience, &options).await;
     if archive {
         let packed = filled.and_then(|()| pack(&folder, &target));
         let _ = fs::remove_dir_all(&folder);
@@ -60,15 +65,15 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
 
 async fn fill(
     folder: &Path,
-    socket: &Path,
+    installation: &Installation,
     patience: Duration,
     options: &BundleOptions,
 ) -> Result<(), Error> {
     let put = |name: &str, text: String| write(&folder.join(name), &text);
-    let findings = doctor::examine(socket, patience, &options.place).await;
+    let findings = doctor::examine(installation, patience).await;
     put("doctor.txt", findings.page(Style::default()))?;
     put("doctor.json", json(&findings.0, true)?)?;
-    let mut client = Client::new(socket);
+    let mut client = Client::new(&installation.socket.path);
     put("status.json", page(within(patience, client.status()).await)?)?;
     put("models.json", page(within(patience, client.models()).await)?)?;
     put("plugins.json", page(within(patience, client.plugins()).await)?)?;
@@ -78,7 +83,7 @@ async fn fill(
             .await
             .unwrap_or_else(|error| error.to_string()),
     )?;
-    for file in configuration_files(&options.place.config) {
+    for file in configuration_files(&installation.config) {
         let name = file
             .file_name()
             .unwrap_or_default()

@@ -52,7 +52,13 @@ pub struct Cli {
     )]
     pub socket: PathBuf,
 
-    /// Give up on an answer after so many seconds [default: 10 for status, models and plugins, else 600].
+    /// Whether the command line or the environment named it.
+    #[arg(skip)]
+    pub socket_given: bool,
+
+    /// Give up on the daemon's answer after so many seconds, for annotate with the waits for a daemon that is busy [default: 10
+    /// for status, models, plugins, doctor and support-bundle; 600 for annotate, reload, load, unload and bench]. The others ask
+    /// no daemon.
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
@@ -179,6 +185,8 @@ pub enum PluginCommand {
     /// The password is asked for, or taken from MEDNERD_KEY_PASSWORD; an empty one leaves the key open.
     Keygen(KeygenOptions),
     /// Write the library's digest into plugin.toml, and sign that.
+    ///
+    /// The key's password is asked for, or taken from MEDNERD_KEY_PASSWORD.
     Sign(SignOptions),
 }
 
@@ -288,6 +296,8 @@ pub enum ModelCommand {
         into: PathBuf,
     },
     /// Record a model's files in SHA256SUMS and sign that, with a key of `mednerctl plugin keygen`.
+    ///
+    /// The key's password is asked for, or taken from MEDNERD_KEY_PASSWORD.
     Sign(SignOptions),
 }
 
@@ -397,7 +407,8 @@ pub struct AnnotateOptions {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub deadline_ms: Option<u64>,
 
-    /// Write to a file; a new one is readable by its owner alone, since it holds note text.
+    /// Write to a file; a new one is readable by its owner alone, since it holds note text, and an older one is replaced when all is
+    /// written.
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
@@ -441,7 +452,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
         let why = format!("{name} goes to the admin socket: use --admin-socket in place of --socket");
         return Err(command.error(ErrorKind::ArgumentConflict, why));
     }
-    Cli::from_arg_matches(&matches)
+    // Of the sub-command: there it is known wherever it stood.
+    let given = matches
+        .subcommand()
+        .and_then(|(_, given)| given.value_source("socket"));
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.socket_given = matches!(given, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    Ok(cli)
 }
 
 /// What `reload` can be told.
@@ -597,25 +614,24 @@ pub enum AuditFormat {
     Csv,
 }
 
-/// Where an installation is, if not where the package puts it.
+/// Where an installation is, if not where its configuration says.
 #[derive(Clone, Debug, Args)]
 pub struct InstallationPlace {
-    /// The daemon's configuration.
-    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/mednerd.toml", value_hint = ValueHint::FilePath)]
-    pub config: PathBuf,
+    /// The daemon's configuration [default: the running daemon's, else /etc/mednerd/mednerd.toml].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
 
-    /// Admin socket of the daemon.
-    #[arg(long, env = "MEDNERD_ADMIN_SOCKET", hide_env_values = true, value_name = "PATH",
-          default_value = DEFAULT_ADMIN_SOCKET, value_hint = ValueHint::FilePath)]
-    pub admin_socket: PathBuf,
+    /// Admin socket of the daemon [default: the configuration's].
+    #[arg(long, env = "MEDNERD_ADMIN_SOCKET", hide_env_values = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub admin_socket: Option<PathBuf>,
 
-    /// Folder of the audit trail.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/mednerd/audit", value_hint = ValueHint::DirPath)]
-    pub audit: PathBuf,
+    /// Folder of the audit trail [default: the configuration's].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub audit: Option<PathBuf>,
 
-    /// Key of the audit trail.
-    #[arg(long, value_name = "FILE", default_value = "/etc/mednerd/audit.key", value_hint = ValueHint::FilePath)]
-    pub audit_key: PathBuf,
+    /// Key of the audit trail [default: the configuration's].
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub audit_key: Option<PathBuf>,
 }
 
 /// What `doctor` can be told.

@@ -35,6 +35,15 @@ pub enum Error {
         /// How long it was waited for.
         patience: Duration,
     },
+    /// The clients' socket was named as the administrators'.
+    #[error(
+        "{}: this is not the daemon's admin socket; name that with --admin-socket (server.admin_socket of the configuration)",
+        path.display()
+    )]
+    WrongSocket {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The answer is about another text, or its offsets lie.
     #[error("mednerd's answer does not fit the text ({what}); please report this as a bug")]
     Misfit {
@@ -117,9 +126,10 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Client(ClientError::Refused { .. }) | Self::Failed { .. } | Self::Plugin(_) => {
-                Exit::Refused
-            }
+            Self::Client(ClientError::Refused { .. })
+            | Self::WrongSocket { .. }
+            | Self::Failed { .. }
+            | Self::Plugin(_) => Exit::Refused,
             Self::Model(_) => Exit::Refused,
             Self::Input { source, .. } => source.exit(),
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,

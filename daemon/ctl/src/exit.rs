@@ -14,7 +14,7 @@ pub enum Exit {
     Unreachable = 3,
     /// The daemon answered and said no.
     Refused = 4,
-    /// A part was not done.
+    /// A part was not done, or something is wrong.
     Partly = 5,
 }
 
@@ -45,9 +45,10 @@ impl Exit {
                 "The daemon refused the one request, or every one of several; or a plugin or model is not what it must be."
             }
             Self::Partly => {
-                "A part was not done: an input could not be read or is not UTF-8 (also where it \
+                "A part was not done, or something is wrong: an input could not be read or is not UTF-8 (also where it \
                  is the only one), some of several requests failed, the daemon left out a stage, \
-                 or the output could not be written."
+                 the output could not be written; an audit trail was altered, doctor found something that does not work, \
+                 or a listed plugin or model cannot be loaded or is not what was installed."
             }
         }
     }

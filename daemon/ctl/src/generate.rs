@@ -33,7 +33,7 @@ fn completion_script(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// Writes the page of `mednerctl` and one of each sub-command into `directory`.
+/// Writes the page of `mednerctl` and one of each sub-command, and of each of theirs, into `directory`.
 pub fn man_pages(directory: &Path) -> Result<Exit, Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -51,13 +51,41 @@ pub fn man_pages(directory: &Path) -> Result<Exit, Error> {
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = cli::command().disable_help_subcommand(true);
     root.build();
-    let mut commands = vec![root.clone()];
-    commands.extend(root.get_subcommands().filter(|sub| !sub.is_hide_set()).cloned());
-    let names: Vec<String> = commands.iter().map(page_name).collect();
+    let mut commands = Vec::new();
+    add(&root, 0, &mut commands);
+    let names: Vec<(usize, String)> = commands
+        .iter()
+        .map(|(depth, sub)| (*depth, page_name(sub)))
+        .collect();
     commands
         .into_iter()
         .zip(&names)
-        .map(|(command, name)| Ok((format!("{name}.1"), page(command, name, &names)?)))
+        .map(|((_, command), (_, name))| Ok((format!("{name}.1"), page(command, &related(name, &names))?)))
+        .collect()
+}
+
+/// A command and what is below it, each with how deep it stands.
+fn add(command: &Command, depth: usize, all: &mut Vec<(usize, Command)>) {
+    let mut own = command.clone();
+    let shown = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
+    if depth > 0 {
+        // It has no page.
+        if own.find_subcommand("help").is_some() {
+            own = own.mut_subcommand("help", |help| help.hide(true));
+        }
+    }
+    all.push((depth, own));
+    for sub in command.get_subcommands().filter(shown) {
+        add(sub, depth + 1, all);
+    }
+}
+
+/// Pages to refer to: those of the commands, and those of the same command's parts.
+fn related(name: &str, all: &[(usize, String)]) -> Vec<String> {
+    let family = |of: &str| of.split('-').nth(1).map(ToOwned::to_owned);
+    all.iter()
+        .filter(|(depth, other)| other != name && (*depth < 2 || family(other) == family(name)))
+        .map(|(_, other)| other.clone())
         .collect()
 }
 
@@ -67,7 +95,8 @@ fn page_name(command: &Command) -> String {
     name.unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-fn page(command: Command, name: &str, all: &[String]) -> io::Result<Vec<u8>> {
+fn page(command: Command, related: &[String]) -> io::Result<Vec<u8>> {
+    let name = page_name(&command);
     let version = env!("CARGO_PKG_VERSION");
     let has_commands = command.get_subcommands().any(|sub| !sub.is_hide_set());
     let man = Man::new(command)
@@ -85,7 +114,7 @@ fn page(command: Command, name: &str, all: &[String]) -> io::Result<Vec<u8>> {
     }
     page.extend_from_slice(exit_status().as_bytes());
     page.extend_from_slice(environment().as_bytes());
-    page.extend_from_slice(see_also(name, all).as_bytes());
+    page.extend_from_slice(see_also(related).as_bytes());
     Ok(page)
 }
 
@@ -111,6 +140,10 @@ fn environment() -> String {
             "MEDNERD_ADMIN_SOCKET",
             "Admin socket of the daemon, where --admin-socket is not given.",
         ),
+        (
+            "MEDNERD_KEY_PASSWORD",
+            "Password of the key that plugin keygen makes, and that plugin sign and model sign use, where no terminal shall be asked; empty for a key without one.",
+        ),
         ("NO_COLOR", "Where set and not empty, no colours."),
     ];
     let mut text = String::from(".SH ENVIRONMENT\n");
@@ -120,10 +153,9 @@ fn environment() -> String {
     text
 }
 
-fn see_also(name: &str, all: &[String]) -> String {
-    let others: Vec<String> = all
+fn see_also(related: &[String]) -> String {
+    let others: Vec<String> = related
         .iter()
-        .filter(|other| *other != name)
         .map(|other| format!("\\fB{}\\fR(1)", roff(other)))
         .collect();
     format!(".SH \"SEE ALSO\"\n{}\n", others.join(", "))
@@ -162,13 +194,28 @@ mod tests {
             names,
             [
                 "mednerctl-annotate.1",
+                "mednerctl-audit-export.1",
+                "mednerctl-audit-show.1",
+                "mednerctl-audit-verify.1",
                 "mednerctl-audit.1",
                 "mednerctl-bench.1",
                 "mednerctl-completions.1",
                 "mednerctl-doctor.1",
                 "mednerctl-load.1",
+                "mednerctl-model-install.1",
+                "mednerctl-model-list.1",
+                "mednerctl-model-remove.1",
+                "mednerctl-model-sign.1",
+                "mednerctl-model-verify.1",
                 "mednerctl-model.1",
                 "mednerctl-models.1",
+                "mednerctl-plugin-check.1",
+                "mednerctl-plugin-install.1",
+                "mednerctl-plugin-keygen.1",
+                "mednerctl-plugin-list.1",
+                "mednerctl-plugin-remove.1",
+                "mednerctl-plugin-sign.1",
+                "mednerctl-plugin-verify.1",
                 "mednerctl-plugin.1",
                 "mednerctl-plugins.1",
                 "mednerctl-reload.1",
@@ -178,6 +225,45 @@ mod tests {
                 "mednerctl.1"
             ]
         );
+    }
+
+    #[test]
+    fn pages_refer_to_pages_that_there_are_and_have_every_option() {
+        let pages = pages().unwrap();
+        let names: Vec<&str> = pages
+            .iter()
+            .map(|(name, _)| name.trim_end_matches(".1"))
+            .collect();
+        for (name, page) in &pages {
+            let page = String::from_utf8_lossy(page)
+                .replace("\\-", "-")
+                .replace("\\fB", "")
+                .replace("\\fR", "");
+            for (at, _) in page.match_indices("(1)") {
+                let from = page[..at]
+                    .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                    .map_or(0, |at| at + 1);
+                assert!(
+                    names.contains(&&page[from..at]),
+                    "{name} refers to {}",
+                    &page[from..at]
+                );
+            }
+        }
+        for (name, option) in [
+            ("model-install", "--max-file-mb"),
+            ("plugin-check", "--patience"),
+            ("audit-verify", "--head"),
+        ] {
+            let (_, page) = pages
+                .iter()
+                .find(|(found, _)| *found == format!("mednerctl-{name}.1"))
+                .unwrap();
+            assert!(
+                String::from_utf8_lossy(page).replace("\\-", "-").contains(option),
+                "{name}"
+            );
+        }
     }
 
     #[test]

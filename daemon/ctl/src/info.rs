@@ -49,7 +49,21 @@ pub async fn reload(socket: &Path, patience: Duration, raw: bool) -> Result<Exit
             warn(&problem);
         }
     }
-    print(&answer?, raw, reload_page)
+    print(&at_the_right_door(answer, socket)?, raw, reload_page)
+}
+
+/// The clients' socket knows nothing of administration: its words would not say that it is the wrong one.
+fn at_the_right_door<T>(answer: Result<T, Error>, socket: &Path) -> Result<T, Error> {
+    match answer {
+        Err(Error::Client(ClientError::Refused {
+            status: 404 | 405,
+            detail,
+            ..
+        })) if matches!(&*detail.code, "route_not_found" | "method_not_allowed") => Err(Error::WrongSocket {
+            path: socket.to_owned(),
+        }),
+        answer => answer,
+    }
 }
 
 /// `mednerctl load`
@@ -63,7 +77,8 @@ pub async fn load(patience: Duration, options: LoadOptions) -> Result<Exit, Erro
         labels: options.labels.unwrap_or_default(),
     };
     let mut client = Client::new(&options.admin.admin_socket);
-    let answer = within(patience, client.load(&request)).await?;
+    let answer = within(patience, client.load(&request)).await;
+    let answer = at_the_right_door(answer, &options.admin.admin_socket)?;
     print(&answer, options.admin.json, |model, style| {
         let models = vec![model.clone()];
         models_page(&ModelsResponse { models }, style)
@@ -73,7 +88,8 @@ pub async fn load(patience: Duration, options: LoadOptions) -> Result<Exit, Erro
 /// `mednerctl unload`
 pub async fn unload(patience: Duration, options: UnloadOptions) -> Result<Exit, Error> {
     let mut client = Client::new(&options.admin.admin_socket);
-    let answer = within(patience, client.unload(&options.name)).await?;
+    let answer = within(patience, client.unload(&options.name)).await;
+    let answer = at_the_right_door(answer, &options.admin.admin_socket)?;
     print(&answer, options.admin.json, reload_page)
 }
 

@@ -20,6 +20,7 @@ mod generate;
 mod html;
 mod info;
 mod input;
+mod installation;
 mod model;
 mod output;
 mod plugin;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use cli::{Cli, Command};
 use error::Error;
 use exit::Exit;
+use installation::Installation;
 
 /// Runs one command line, program name first, and says how it ended. Writes to the process's
 /// standard output and error.
@@ -57,6 +59,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: Cli) -> Result<Exit, Error> {
     let Cli {
         socket,
+        socket_given,
         timeout,
         command,
     } = cli;
@@ -81,15 +84,16 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Command::Unload(options) => wait_for(info::unload(patience(cli::LONG_TIMEOUT), options)),
         Command::Bench(options) => wait_for(bench::run(&socket, patience(cli::LONG_TIMEOUT), options)),
         Command::Audit { command } => audit::run(command),
-        Command::Doctor(options) => wait_for(doctor::run(
-            &socket,
-            patience(cli::SHORT_TIMEOUT),
-            options.place,
-            options.json,
-        )),
-        Command::SupportBundle(options) => {
-            wait_for(bundle::run(&socket, patience(cli::SHORT_TIMEOUT), options))
-        }
+        Command::Doctor(options) => wait_for(async {
+            let patience = patience(cli::SHORT_TIMEOUT);
+            let found = Installation::find(&socket, socket_given, &options.place, patience).await;
+            doctor::run(&found, patience, options.json).await
+        }),
+        Command::SupportBundle(options) => wait_for(async {
+            let patience = patience(cli::SHORT_TIMEOUT);
+            let found = Installation::find(&socket, socket_given, &options.place, patience).await;
+            bundle::run(&found, patience, options).await
+        }),
         Command::Plugin { command } => plugin::run(command),
         Command::Model { command } => model::run(command),
         Command::Completions { shell } => generate::completions(shell),

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::cli::{CheckOptions, InstallOptions, KeygenOptions, PluginCommand, SignOptions};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::output::Output;
-use crate::slot::{Slot, SlotError};
+use crate::output::{Output, Replacement};
+use crate::slot::{Slot, SlotError, is_hidden, make_folders};
 use crate::table::{Column, Table};
 use crate::{program, warn};
 
@@ -44,14 +44,19 @@ fn refused(why: impl ToString) -> Error {
     Error::Plugin(why.to_string())
 }
 
-/// Prints lines on standard output.
+/// Prints lines on standard output, the last that there is to say.
 pub fn say(text: &str) -> Result<Exit, Error> {
-    Output::Stdout.write(format!("{text}\n").as_bytes())?;
-    Ok(Exit::Fine)
+    Output::Stdout.last(format!("{text}\n").as_bytes(), Exit::Fine)
 }
 
 fn file_error(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
-    move |error| refused(format!("{}: {error}", path.display()))
+    move |error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => refused(format!(
+            "{}: no room on the disk; nothing was changed. Make room, and try again",
+            path.display()
+        )),
+        _ => refused(format!("{}: {error}", path.display())),
+    }
 }
 
 fn slot_error(SlotError { path, source }: SlotError) -> Error {
@@ -102,7 +107,7 @@ fn check(options: &CheckOptions) -> Result<Exit, Error> {
         return Err(refused(String::from_utf8_lossy(&output.stderr).trim()));
     };
     if let Some(path) = &options.report {
-        fs::write(path, &output.stdout).map_err(file_error(path))?;
+        replace([(path, &*output.stdout)])?;
     }
     let text = match options.json {
         true => String::from_utf8_lossy(&output.stdout).trim_end().to_owned(),
@@ -151,30 +156,34 @@ fn install(options: &InstallOptions) -> Result<Exit, Error> {
     } = options;
     let package = verified(path, trusted_keys)?;
     let Manifest { id, library, .. } = &package.manifest;
-    fs::create_dir_all(into).map_err(file_error(into))?;
+    make_folders(into).map_err(slot_error)?;
     let slot = Slot::of(into, id).map_err(slot_error)?;
     let (target, new) = (&slot.target, &slot.new);
-    fs::create_dir(new).map_err(file_error(new))?;
-    fs::set_permissions(new, Permissions::from_mode(0o755)).map_err(file_error(new))?;
-    for name in [MANIFEST, SIGNATURE, library] {
-        let to = new.join(name);
-        copy(&path.join(name), &to).map_err(file_error(&to))?;
-    }
-    // What counts is what the daemon will find, so that is verified, owner and all.
-    let policy = Policy::production(trusted_keys.clone());
-    if let Err(error) = package::verify(new, &policy) {
+    let files = [MANIFEST, SIGNATURE, library];
+    let filled = fill(path, &files, new, trusted_keys).and_then(|()| slot.fill().map_err(slot_error));
+    if let Err(error) = filled {
         let _ = fs::remove_dir_all(new);
-        return Err(refused(error));
+        return Err(error);
     }
-    File::open(new)
-        .and_then(|folder| folder.sync_all())
-        .map_err(file_error(new))?;
-    slot.fill().map_err(slot_error)?;
     say(&format!(
         "{}\ninstalled in {}; put it into [[plugins]] of the configuration, then `mednerctl reload`",
         described(&package),
         target.display()
     ))
+}
+
+/// Copies and verifies everything into `new`.
+fn fill(from: &Path, files: &[&str], new: &Path, trusted_keys: &Path) -> Result<(), Error> {
+    make_folders(new).map_err(slot_error)?;
+    for name in files {
+        let to = new.join(name);
+        copy(&from.join(name), &to).map_err(file_error(&to))?;
+    }
+    // What counts is what the daemon will find, so that is verified, owner and all.
+    package::verify(new, &Policy::production(trusted_keys.to_owned())).map_err(refused)?;
+    File::open(new)
+        .and_then(|folder| folder.sync_all())
+        .map_err(file_error(new))
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -200,7 +209,8 @@ fn remove(id: &str, into: &Path) -> Result<Exit, Error> {
         .and_then(|slot| slot.empty())
         .map_err(slot_error)?;
     say(&format!(
-        "{} is removed; a daemon that has it loaded keeps it until it is taken out of the configuration",
+        "{} is removed; a running daemon keeps it, and its next start or reload fails while [[plugins]] names it: take it out of \
+         the configuration",
         target.display()
     ))
 }
@@ -211,7 +221,7 @@ fn list(into: &Path, trusted_keys: &Path) -> Result<Exit, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(file_error(into)(error)),
     };
-    folders.retain(|folder| folder.join(MANIFEST).is_file());
+    folders.retain(|folder| !is_hidden(folder) && folder.join(MANIFEST).is_file());
     folders.sort();
     if folders.is_empty() {
         return say(&format!("no plugin is installed in {}", into.display()));
@@ -237,8 +247,7 @@ fn list(into: &Path, trusted_keys: &Path) -> Result<Exit, Error> {
         }
     }
     let mut output = Output::Stdout;
-    output.write(table.render(output.style()).as_bytes())?;
-    Ok(exit)
+    output.last(table.render(output.style()).as_bytes(), exit)
 }
 
 fn keygen(options: &KeygenOptions) -> Result<Exit, Error> {
@@ -256,7 +265,11 @@ fn keygen(options: &KeygenOptions) -> Result<Exit, Error> {
     let (sk, pk) = boxes.map_err(refused)?;
     write_new(secret, 0o600, &sk.into_string()).map_err(file_error(secret))?;
     let pk = pk.into_string();
-    write_new(&public, 0o644, &pk).map_err(file_error(&public))?;
+    if let Err(error) = write_new(&public, 0o644, &pk) {
+        // A key without its public half is of no use, and would be in the way of the next try.
+        let _ = fs::remove_file(secret);
+        return Err(file_error(&public)(error));
+    }
     say(&format!(
         "{} is secret: keep it off servers and out of the repository\n{} is public, key {}: hospitals put it into {}",
         secret.display(),
@@ -283,7 +296,26 @@ fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(mode)
         .open(path)?;
-    file.write_all(text.as_bytes())
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// Writes files that are there whole, or as they were: none comes into its place before all are written.
+pub fn replace<const N: usize>(files: [(&Path, &[u8]); N]) -> Result<(), Error> {
+    let mut written = Vec::with_capacity(N);
+    for (path, content) in files {
+        let file = Replacement::open(path, 0o644).and_then(|mut file| {
+            file.write_all(content)?;
+            Ok(file)
+        });
+        written.push((path, file.map_err(file_error(path))?));
+    }
+    written
+        .into_iter()
+        .try_for_each(|(path, file)| file.finish().map_err(file_error(path)))
 }
 
 /// The signature of `text` by the secret key in a file, with a comment that is signed as well.
@@ -307,9 +339,8 @@ fn sign(options: &SignOptions) -> Result<Exit, Error> {
     let text = manifest.to_toml();
     let comment = format!("{} {} for mednerd", manifest.id, manifest.version);
     let signature = signature(&options.key, text.as_bytes(), &comment)?;
-    fs::write(&path, &text).map_err(file_error(&path))?;
     let target = options.path.join(SIGNATURE);
-    fs::write(&target, &signature).map_err(file_error(&target))?;
+    replace([(&path, text.as_bytes()), (&target, signature.as_bytes())])?;
     if !library
         .metadata()
         .is_ok_and(|metadata| metadata.permissions().mode() & 0o022 == 0)

@@ -1,7 +1,9 @@
 //! Where something is installed: put in place, replaced and taken away in one step each, whatever breaks off in between.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -34,7 +36,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The place `name` in the folder `into`. What was broken off there is cleared away, and what had stepped aside comes back.
+    /// The place `name` in the folder `into`. What was broken off in that folder is cleared away, and what had stepped aside
+    /// comes back.
     ///
     /// # Errors
     /// [`SlotError`]
@@ -47,12 +50,35 @@ impl Slot {
             old: into.join(format!(".{name}.old")),
             folder,
         };
-        if slot.old.exists() && !slot.target.exists() {
-            fs::rename(&slot.old, &slot.target).map_err(at(&slot.target))?;
-        }
-        discard(&slot.new)?;
-        discard(&slot.old)?;
+        slot.tidy(into)?;
         Ok(slot)
+    }
+
+    /// Nobody else is at work in the folder, so what is half made or half taken away there is of somebody who was killed.
+    fn tidy(&self, into: &Path) -> Result<(), SlotError> {
+        for entry in fs::read_dir(into).map_err(at(into))? {
+            let path = entry.map_err(at(into))?.path();
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            let Some(name) = name.strip_prefix('.') else {
+                continue;
+            };
+            // A file is nothing that was installed here.
+            if !path.is_dir() || path.is_symlink() {
+                continue;
+            }
+            if let Some(name) = name.strip_suffix(".old") {
+                let target = into.join(name);
+                if !target.exists() {
+                    fs::rename(&path, &target).map_err(at(&target))?;
+                    continue;
+                }
+            } else if !name.ends_with(".new") {
+                continue;
+            }
+            discard(&path)?;
+        }
+        discard(&self.new)?;
+        discard(&self.old)
     }
 
     /// Puts what is in `new` in the place, in one step where the file system can do that. What was there is gone then.
@@ -96,6 +122,32 @@ impl Slot {
     }
 }
 
+/// Whether a folder's name says that it is no installed thing.
+pub fn is_hidden(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Makes a folder and what is missing above it, for everybody to read whatever the umask: the daemon runs as a user of its own.
+///
+/// # Errors
+/// [`SlotError`]
+pub fn make_folders(path: &Path) -> Result<(), SlotError> {
+    let missing: Vec<&Path> = path
+        .ancestors()
+        .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o755).create(folder) {
+            // Somebody else made it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.map_err(at(folder))?,
+        }
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(at(folder))?;
+    }
+    Ok(())
+}
+
 fn discard(folder: &Path) -> Result<(), SlotError> {
     match fs::symlink_metadata(folder) {
         Ok(_) => fs::remove_dir_all(folder).map_err(at(folder)),
@@ -134,8 +186,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         put(&folder.path().join(".name.old"), "first");
         put(&folder.path().join(".name.new"), "half");
+        // Of others, who were killed: no later installation has their name.
+        put(&folder.path().join(".other.new"), "half");
+        put(&folder.path().join(".third.old"), "third");
+        fs::write(folder.path().join(".note.new"), "no folder").unwrap();
+        put(&folder.path().join(".keep"), "not ours");
         let slot = Slot::of(folder.path(), "name").unwrap();
         assert_eq!(fs::read_to_string(slot.target.join("file")).unwrap(), "first");
         assert!(!slot.new.exists() && !slot.old.exists());
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".keep", ".note.new", "name", "third"]);
+    }
+
+    #[test]
+    fn folders_that_are_made_can_be_read_by_the_daemon_and_others_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        let before = mode(folder.path());
+        let deep = folder.path().join("a/b/c");
+        // The umask is the process's: a test that runs beside this one may need its own.
+        make_folders(&deep).unwrap();
+        make_folders(&deep).unwrap();
+        for path in [&deep, deep.parent().unwrap(), &folder.path().join("a")] {
+            assert_eq!(mode(path), 0o755);
+        }
+        assert_eq!(mode(folder.path()), before);
     }
 }

@@ -19,6 +19,7 @@ mod models;
 mod notify;
 mod original;
 mod page;
+pub mod places;
 mod plugins;
 mod rerank;
 pub mod run;

@@ -1,6 +1,7 @@
 //! Parses the command line and maps the result to an exit code.
 #![forbid(unsafe_code)]
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +9,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use mednerd::check;
 use mednerd::config::DEFAULT_FILE;
+use mednerd::places::places;
 use mednerd::run::{self, Exit};
+use serde::Serialize;
 
 #[global_allocator]
 static HEAP: mednerd_sys::Forgetful = mednerd_sys::Forgetful;
@@ -36,6 +39,9 @@ enum Command {
     ///
     /// Exit code 0 where all is right, 78 where something is not.
     Validate(ConfigFile),
+    /// Print as JSON where the configuration has everything, and end. `mednerctl doctor` runs it.
+    #[command(hide = true)]
+    Places(ConfigFile),
     /// Load one model or adapter, have it read a sentence and its own goldens.jsonl, print what it is as JSON, and end.
     ///
     /// Exit code 0 where it could be served, 78 where not. `mednerctl model` runs it.
@@ -54,23 +60,32 @@ fn main() -> ExitCode {
     let exit = match arguments.command {
         None => run::serve(&arguments.config.file),
         Some(Command::Validate(config)) => validate(&config.file),
+        Some(Command::Places(config)) => as_line(&places(&config.file)),
         Some(Command::CheckModel { path, base }) => check_model(&path, base.as_deref()),
     };
     exit.into()
 }
 
 fn check_model(path: &Path, base: Option<&Path>) -> Exit {
-    let checked = check::check(path, base).map_err(|error| error.to_string());
-    match checked.and_then(|checked| serde_json::to_string(&checked).map_err(|error| error.to_string())) {
+    match check::check(path, base) {
+        Ok(checked) => as_line(&checked),
+        Err(error) => wrong(&error),
+    }
+}
+
+fn as_line(found: &impl Serialize) -> Exit {
+    match serde_json::to_string(found) {
         Ok(line) => {
             let _ = writeln!(std::io::stdout().lock(), "{line}");
             Exit::Fine
         }
-        Err(why) => {
-            let _ = writeln!(std::io::stderr().lock(), "{why}");
-            Exit::Configuration
-        }
+        Err(error) => wrong(&error),
     }
+}
+
+fn wrong(why: &dyn Display) -> Exit {
+    let _ = writeln!(std::io::stderr().lock(), "{why}");
+    Exit::Configuration
 }
 
 fn validate(file: &Path) -> Exit {

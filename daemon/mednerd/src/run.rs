@@ -147,7 +147,7 @@ async fn until_stopped(
     let gpus = Arc::new(tokio::task::block_in_place(|| Gpus::start(&engine)));
     let scheduler = Scheduler::start(engine.worker_threads(), Arc::clone(&gpus))?;
     let audit = Audit::open(&generation.config.audit)?;
-    let files = sockets.iter().filter_map(Listening::file).collect();
+    let files = sockets.iter().map(Listening::file).collect();
     let app = Arc::new(App::new(
         file.to_owned(),
         generation,

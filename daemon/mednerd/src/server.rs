@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::unistd::{Gid, Group};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -76,30 +77,35 @@ pub enum SocketError {
 pub struct Listening {
     listener: UnixListener,
     door: Door,
-    /// To be removed at the end, where this process made it.
-    made: Option<PathBuf>,
+    path: PathBuf,
+    /// Whether this process made the file, and removes it at the end.
+    made: bool,
 }
 
 impl Listening {
-    /// The file that this process made for the socket, if it made one.
-    pub fn file(&self) -> Option<SocketFile> {
-        let path = self.made.clone()?;
-        Some(SocketFile {
+    /// Its file.
+    pub fn file(&self) -> SocketFile {
+        SocketFile {
             door: self.door,
-            path,
-        })
+            path: self.path.clone(),
+            made: self.made,
+        }
     }
 }
 
-/// A socket's file, whose mode follows the policy in force.
+/// A socket's file, whose mode follows the policy in force where this process made it.
 pub struct SocketFile {
     door: Door,
     path: PathBuf,
+    made: bool,
 }
 
 impl SocketFile {
-    /// Gives it the mode that a new policy asks for.
+    /// Gives it the mode that a new policy asks for; of one that systemd made it says where the mode does not suit the policy.
     pub fn follow(&self, policy: &Policy) {
+        if !self.made {
+            return compare(self.door, &self.path, policy);
+        }
         if let Err(error) = admit(self.door, &self.path, policy) {
             tracing::error!("{}: its mode cannot be changed: {error}", self.path.display());
         }
@@ -117,7 +123,7 @@ pub fn open(
 ) -> Result<Vec<Listening>, SocketError> {
     let mut sockets = Vec::with_capacity(2);
     for fd in inherited {
-        sockets.push(adopt(server, fd)?);
+        sockets.push(adopt(server, fd, policy)?);
     }
     for (door, path) in [
         (Door::Client, &server.socket),
@@ -130,7 +136,7 @@ pub fn open(
     Ok(sockets)
 }
 
-fn adopt(server: &Server, fd: OwnedFd) -> Result<Listening, SocketError> {
+fn adopt(server: &Server, fd: OwnedFd, policy: &Policy) -> Result<Listening, SocketError> {
     let listener = StdListener::from(fd);
     let address = listener.local_addr().ok();
     let path = address.as_ref().and_then(|address| address.as_pathname());
@@ -146,11 +152,47 @@ fn adopt(server: &Server, fd: OwnedFd) -> Result<Listening, SocketError> {
         }
     };
     let path = path.unwrap_or(&server.socket).to_owned();
+    compare(door, &path, policy);
     Ok(Listening {
         listener: listen(listener, &path)?,
         door,
-        made: None,
+        path,
+        made: false,
     })
+}
+
+/// Says where the file of a socket that systemd made keeps out somebody whom `policy` lets in: its mode is the unit's.
+fn compare(door: Door, path: &Path, policy: &Policy) {
+    // One that cannot be looked at is one that cannot be judged.
+    let Ok(found) = std::fs::metadata(path) else {
+        return;
+    };
+    if let Some(warning) = too_closed(door, found.mode(), found.gid(), policy.file_mode(door)) {
+        tracing::warn!("{}: {warning}", path.display());
+    }
+}
+
+fn too_closed(door: Door, mode: u32, group: u32, due: (u32, Option<u32>)) -> Option<String> {
+    let (unit, list) = match door {
+        Door::Client => ("mednerd.socket", "users and groups"),
+        Door::Admin => ("mednerd-admin.socket", "admin_users"),
+    };
+    let (who, remedy) = match due {
+        _ if mode & 0o006 == 0o006 => return None,
+        (0o666, _) => (format!("the {list}"), "SocketMode=0666".to_owned()),
+        (_, Some(due)) if group != due || mode & 0o060 != 0o060 => {
+            let name = Group::from_gid(Gid::from_raw(due)).ok().flatten();
+            let name = name.map_or_else(|| due.to_string(), |group| group.name);
+            let remedy = format!("SocketGroup={name} and SocketMode=0660, or SocketMode=0666");
+            (format!("the group {name}"), remedy)
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "systemd made this socket with mode {:04o}, which keeps out {who} of [access]; `systemctl edit {unit}`, [Socket], {remedy}, then \
+         `systemctl restart {unit}`",
+        mode & 0o777
+    ))
 }
 
 fn bind(door: Door, path: &Path, policy: &Policy) -> Result<Listening, SocketError> {
@@ -168,7 +210,8 @@ fn bind(door: Door, path: &Path, policy: &Policy) -> Result<Listening, SocketErr
     Ok(Listening {
         listener: listen(listener, path)?,
         door,
-        made: Some(path.to_owned()),
+        path: path.to_owned(),
+        made: true,
     })
 }
 
@@ -294,10 +337,11 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
         }
     }
     // A socket that systemd passed stays: who knocks there from now on is served by the next daemon.
-    if let Some(path) = socket.made {
+    if socket.made {
+        let path = &socket.path;
         // First of all, so that those who knocked already are a number that ends, and so that a
         // daemon started in the meantime keeps the socket it makes there.
-        if let Err(error) = std::fs::remove_file(&path) {
+        if let Err(error) = std::fs::remove_file(path) {
             tracing::warn!("{}: cannot be removed: {error}", path.display());
         }
         while let Ok(Ok((stream, _))) =
@@ -492,6 +536,37 @@ mod tests {
             .map(|error| error.to_string());
         assert!(again.is_some_and(|error| error.contains("another process serves")));
         drop(bound);
+    }
+
+    #[test]
+    fn a_passed_socket_that_keeps_out_who_is_listed_is_told_with_what_to_do() {
+        let (open, group, own) = ((0o666, None), (0o660, Some(4_000_000_000)), (0o600, None));
+        for (door, mode, gid, due, told) in [
+            (Door::Client, 0o660, 1, open, Some("SocketMode=0666")),
+            (Door::Client, 0o666, 1, open, None),
+            (Door::Client, 0o660, 1, group, Some("SocketGroup=4000000000")),
+            (Door::Client, 0o600, 4_000_000_000, group, Some("SocketMode=0660")),
+            (Door::Client, 0o140_660, 4_000_000_000, group, None),
+            (Door::Client, 0o666, 1, group, None),
+            (Door::Client, 0o660, 1, (0o660, None), None),
+            (Door::Admin, 0o600, 1, own, None),
+            (
+                Door::Admin,
+                0o600,
+                1,
+                open,
+                Some("systemctl edit mednerd-admin.socket"),
+            ),
+        ] {
+            let found = too_closed(door, mode, gid, due);
+            match told {
+                Some(told) => assert!(
+                    found.is_some_and(|found| found.contains(told)),
+                    "{mode:o} {due:?}"
+                ),
+                None => assert_eq!(found, None, "{mode:o} {due:?}"),
+            }
+        }
     }
 
     #[tokio::test]

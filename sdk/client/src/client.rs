@@ -13,18 +13,15 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::api::{
-    AnnotateRequest, AnnotateResponse, BatchLine, ErrorBody, ErrorDetail, LoadRequest, ModelInfo,
-    ModelsResponse, PluginsResponse, ReloadResponse, StatusResponse,
+    AnnotateRequest, AnnotateResponse, BatchLine, ErrorBody, ErrorDetail, HealthResponse, LoadRequest,
+    ModelInfo, ModelsResponse, PluginsResponse, ReloadResponse, StatusResponse,
 };
 
 /// Why a call had no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers on the socket, or this user may not open it.
-    #[error(
-        "cannot reach mednerd on {}: {source}; is the service running, and may this user open the socket?",
-        path.display()
-    )]
+    #[error("cannot reach mednerd on {}: {source}; {}", path.display(), remedy(source))]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -47,6 +44,20 @@ pub enum ClientError {
     /// The answer is not of this API.
     #[error("mednerd's answer does not follow the API ({0}); are client and daemon of one version?")]
     Protocol(String),
+}
+
+/// What to do where a socket cannot be opened.
+fn remedy(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "this user may not open it: an administrator adds users to the group that it is for (`adduser USER mednerd`; it counts from \
+             the next login), and the administrators' socket is root's"
+        }
+        std::io::ErrorKind::NotFound => {
+            "there is no socket: is the service running (`systemctl status mednerd.socket`), and does it have another path?"
+        }
+        _ => "is the service running (`systemctl status mednerd`)?",
+    }
 }
 
 /// A client of one daemon. Not shared between tasks: open one for each.
@@ -121,6 +132,14 @@ impl Client {
     /// [`ClientError`]
     pub async fn status(&mut self) -> Result<StatusResponse, ClientError> {
         self.get("/v1/status").await
+    }
+
+    /// `GET /readyz`: that documents can be taken, or as a refusal why not.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn ready(&mut self) -> Result<HealthResponse, ClientError> {
+        self.get("/readyz").await
     }
 
     /// `GET /metrics`: OpenMetrics text.
@@ -202,30 +221,36 @@ impl Client {
         route: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(route)
-            .header("host", "mednerd")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(|error| ClientError::Protocol(error.to_string()))?;
-        let request = match self.connection.take() {
-            // The daemon may close a kept connection just as the request goes out: a request that
-            // was never sent comes back, and goes out once more on a new connection.
-            Some(mut kept) => match kept.try_send_request(request).await {
+        let request = || {
+            Request::builder()
+                .method(&method)
+                .uri(route)
+                .header("host", "mednerd")
+                .header("content-type", "application/json")
+                .body(Full::new(body.clone()))
+                .map_err(|error| ClientError::Protocol(error.to_string()))
+        };
+        if let Some(mut kept) = self.connection.take() {
+            // The daemon may close a kept connection just as the request goes out. What was never sent goes out once more
+            // on a new connection, and so does what may have been sent and changes nothing, however often it is asked.
+            match kept.try_send_request(request()?).await {
                 Ok(response) => {
                     self.connection = Some(kept);
                     return Ok(response);
                 }
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) => unsent,
-                    None => return Err(failed.into_error().into()),
-                },
-            },
-            None => request,
-        };
+                Err(mut failed) => {
+                    let unsent = failed.take_message().is_some();
+                    let error = failed.into_error();
+                    let repeatable = method == Method::GET || route.starts_with("/v1/annotate");
+                    // Something that is no HTTP came as an answer: it would come again.
+                    if !unsent && (!repeatable || error.is_parse()) {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
         let mut connection = connect(&self.path).await?;
-        let response = connection.send_request(request).await?;
+        let response = connection.send_request(request()?).await?;
         self.connection = Some(connection);
         Ok(response)
     }
@@ -318,4 +343,129 @@ fn json(value: &impl Serialize) -> Result<Bytes, ClientError> {
     serde_json::to_vec(value)
         .map(Bytes::from)
         .map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// Reads one request, head and body.
+    fn read(stream: &mut UnixStream) {
+        let mut seen = Vec::new();
+        let mut part = [0; 4096];
+        loop {
+            let count = stream.read(&mut part).unwrap();
+            assert!(count > 0, "the client went away");
+            seen.extend_from_slice(&part[..count]);
+            let text = String::from_utf8_lossy(&seen).to_ascii_lowercase();
+            let Some(head) = text.find("\r\n\r\n") else {
+                continue;
+            };
+            let length = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.map_or(0, |length| length.parse().unwrap());
+            if seen.len() >= head + 4 + length {
+                return;
+            }
+        }
+    }
+
+    fn answer(stream: &mut UnixStream) {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    }
+
+    /// A daemon that answers once, takes some of the next request on the same connection and is gone; the next one answers
+    /// everything. Gives the number of requests that the next one had.
+    fn restarting(path: &Path) -> JoinHandle<usize> {
+        let listener = UnixListener::bind(path).unwrap();
+        std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            read(&mut first);
+            answer(&mut first);
+            // Not all of it is taken: the client is still writing.
+            first.read_exact(&mut [0; 64]).unwrap();
+            drop(first);
+            let (mut second, _) = listener.accept().unwrap();
+            let mut requests = 0;
+            while second.read_exact(&mut [0; 1]).is_ok() {
+                read(&mut second);
+                requests += 1;
+                answer(&mut second);
+            }
+            requests
+        })
+    }
+
+    /// Statuses of a first and a second request over one client, and how many requests the daemon had after its restart.
+    fn twice(method: &Method, route: &str, body: &[u8]) -> ([Option<u16>; 2], usize) {
+        let folder = std::env::temp_dir().join(format!(
+            "mednerd-client-{}-{}",
+            std::process::id(),
+            route.replace('/', "-")
+        ));
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("s");
+        let daemon = restarting(&path);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let statuses = runtime.block_on(async {
+            let mut client = Client::new(&path);
+            let mut statuses = [None; 2];
+            for status in &mut statuses {
+                let told = client.raw(method.clone(), route, body.to_vec()).await;
+                *status = told.ok().map(|(status, _)| status);
+            }
+            statuses
+        });
+        if statuses[1].is_none() {
+            // Somebody who asks nothing, so that the daemon ends.
+            drop(UnixStream::connect(&path));
+        }
+        drop(runtime);
+        let requests = daemon.join().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        (statuses, requests)
+    }
+
+    #[test]
+    fn what_breaks_on_a_kept_connection_is_asked_once_more() {
+        let note = vec![b'a'; 1 << 20];
+        for (method, route, body) in [
+            (Method::POST, "/v1/annotate", &*note),
+            (Method::POST, "/v1/annotate/batch", &*note),
+            (Method::GET, "/v1/status", b""),
+        ] {
+            assert_eq!(twice(&method, route, body), ([Some(200); 2], 1), "{route}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_is_told_from_one_that_is_not_there() {
+        let told = |kind: std::io::ErrorKind| {
+            let source = kind.into();
+            ClientError::Connect {
+                path: "/run/s".into(),
+                source,
+            }
+            .to_string()
+        };
+        assert!(told(std::io::ErrorKind::PermissionDenied).contains("adduser USER mednerd"));
+        assert!(told(std::io::ErrorKind::NotFound).contains("systemctl status mednerd.socket"));
+        assert!(!told(std::io::ErrorKind::ConnectionRefused).contains("adduser"));
+    }
+
+    #[test]
+    fn what_changes_the_daemon_is_never_asked_twice() {
+        for (method, route) in [(Method::POST, "/v1/models"), (Method::DELETE, "/v1/models/a")] {
+            let body = vec![b'a'; 1 << 20];
+            assert_eq!(twice(&method, route, &body), ([Some(200), None], 0), "{route}");
+        }
+    }
 }

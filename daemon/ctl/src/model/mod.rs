@@ -5,10 +5,10 @@ mod error;
 mod record;
 mod shards;
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,8 +25,8 @@ use crate::cli::{ModelCheck, ModelCommand, ModelInstall, ModelPlace, SignOptions
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::plugin::{say, signature};
-use crate::slot::Slot;
+use crate::plugin::{replace, say, signature};
+use crate::slot::{Slot, is_hidden, make_folders};
 use crate::table::{Column, Table};
 pub use error::ModelError;
 use error::at;
@@ -171,11 +171,6 @@ fn create(path: &Path) -> Result<File, ModelError> {
     Ok(file)
 }
 
-fn make_folder(path: &Path) -> Result<(), ModelError> {
-    DirBuilder::new().mode(0o755).create(path).map_err(at(path))?;
-    fs::set_permissions(path, Permissions::from_mode(0o755)).map_err(at(path))
-}
-
 fn write_new(path: &Path, text: &str) -> Result<(), ModelError> {
     let mut file = create(path)?;
     file.write_all(text.as_bytes())
@@ -267,14 +262,16 @@ fn install(options: &ModelInstall) -> Result<Exit, Error> {
     let source = Source::open(&options.path)?;
     let name = options.name.clone().or_else(|| source.name()).unwrap_or_default();
     let name = plain(&name)?;
-    fs::create_dir_all(into).map_err(at(into))?;
+    make_folders(into).map_err(ModelError::from)?;
     let slot = Slot::of(into, name).map_err(ModelError::from)?;
     let (target, new) = (&slot.target, &slot.new);
-    make_folder(new)?;
-    let filled = fill(&source, name, new, options).and_then(|found| {
-        slot.fill()?;
-        Ok(found)
-    });
+    let filled = make_folders(new)
+        .map_err(ModelError::from)
+        .and_then(|()| fill(&source, name, new, options))
+        .and_then(|found| {
+            slot.fill()?;
+            Ok(found)
+        });
     let (checked, key) = match filled {
         Ok(found) => found,
         Err(error) => {
@@ -327,7 +324,15 @@ fn fill(
     for file in [SUMS, &signature] {
         source.copy(file, new)?;
     }
-    let (recorded, key) = record::read(new, &options.place.trusted_keys)?.unwrap_or_default();
+    let read = record::read(new, &options.place.trusted_keys).map_err(|error| match error {
+        // As it was given: the copy is gone when this is read.
+        ModelError::Record { line, .. } => ModelError::Record {
+            path: source.dir.join(SUMS),
+            line,
+        },
+        error => error,
+    });
+    let (recorded, key) = read?.unwrap_or_default();
     let exists = |file: &str| !matches!(source.file(file), Ok(None));
     let mut names = record::names(&source.dir, exists, |file| source.read(file))?;
     if key.is_some() {
@@ -345,7 +350,7 @@ fn fill(
     let mut sums = Sums::new();
     for file in names {
         if file.contains('/') && !new.join("labels_encoder").exists() {
-            make_folder(&new.join("labels_encoder"))?;
+            make_folders(&new.join("labels_encoder"))?;
         }
         let path = source.dir.join(&file);
         let digest = source.copy(&file, new)?.ok_or_else(|| ModelError::Weights {
@@ -468,12 +473,7 @@ fn list(place: &ModelPlace) -> Result<Exit, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(at(into)(error).into()),
     };
-    let hidden = |folder: &PathBuf| {
-        folder
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-    };
-    folders.retain(|folder| !hidden(folder) && folder.join(SUMS).is_file());
+    folders.retain(|folder| !is_hidden(folder) && folder.join(SUMS).is_file());
     folders.sort();
     if folders.is_empty() {
         return say(&format!("no model is installed in {}", into.display()));
@@ -497,8 +497,7 @@ fn list(place: &ModelPlace) -> Result<Exit, Error> {
         table.row([&*name, kind, &*finds, &*size, &*signer, &*state].map(Into::into));
     }
     let mut output = Output::Stdout;
-    output.write(table.render(output.style()).as_bytes())?;
-    Ok(exit)
+    output.last(table.render(output.style()).as_bytes(), exit)
 }
 
 /// Entity types by `config.json`, in the order of the labels.
@@ -539,7 +538,8 @@ fn remove(name: &str, into: &Path) -> Result<Exit, Error> {
         .and_then(|slot| slot.empty())
         .map_err(ModelError::from)?;
     say(&format!(
-        "{} is removed; a daemon that has it loaded keeps it until it is taken out of the configuration",
+        "{} is removed; a running daemon keeps it, and its next start or reload fails while the configuration names it: take it \
+         out there",
         target.display()
     ))
 }
@@ -560,10 +560,9 @@ fn sign(options: &SignOptions) -> Result<Exit, Error> {
     let text = record::written(&sums);
     let comment = format!("{} for mednerd", source.name().unwrap_or_default());
     let signed = signature(&options.key, text.as_bytes(), &comment)?;
-    for (name, content) in [(SUMS.to_owned(), &text), (format!("{SUMS}{MINISIG}"), &signed)] {
-        let path = source.dir.join(name);
-        fs::write(&path, content).map_err(at(&path))?;
-    }
+    let [sums_file, signature] =
+        [SUMS.to_owned(), format!("{SUMS}{MINISIG}")].map(|name| source.dir.join(name));
+    replace([(&sums_file, text.as_bytes()), (&signature, signed.as_bytes())])?;
     let key = mednerd_plugin::package::key_id(&signed).unwrap_or_default();
     say(&format!("{} files are signed by key {key}", sums.len()))
 }

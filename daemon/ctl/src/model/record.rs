@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use mednerd_plugin::package::{self, PackageError, Policy};
 use serde_json::Value;
@@ -128,11 +128,12 @@ pub fn written(sums: &Sums) -> String {
         .collect()
 }
 
-/// Reads a record. Names are those of a model's files alone, so that none leaves the directory.
+/// Reads a record, in any form that sha256sum writes. Names are those of a model's files alone, so that none leaves the directory;
+/// what else there is in it may be recorded too where nobody `signed` it, and is passed over.
 ///
 /// # Errors
 /// [`ModelError::Record`], with the line.
-pub fn parsed(path: &Path, text: &[u8]) -> Result<Sums, ModelError> {
+pub fn parsed(path: &Path, text: &[u8], signed: bool) -> Result<Sums, ModelError> {
     let wrong = |line| ModelError::Record {
         path: path.to_owned(),
         line,
@@ -140,17 +141,31 @@ pub fn parsed(path: &Path, text: &[u8]) -> Result<Sums, ModelError> {
     let text = std::str::from_utf8(text).map_err(|_| wrong(1))?;
     let mut sums = Sums::new();
     for (number, line) in (1..).zip(text.lines()) {
-        let (sum, name) = line.split_once("  ").ok_or_else(|| wrong(number))?;
+        // The second column says how the file was read, which is the same here.
+        let (sum, name) = line
+            .split_once("  ")
+            .or_else(|| line.split_once(" *"))
+            .ok_or_else(|| wrong(number))?;
+        let name = name.trim_start_matches("./");
         let hex = sum.len() == 64
             && sum
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !hex || !(FILES.contains(&name) || is_weights(name)) || sums.contains_key(name) {
+        let known = FILES.contains(&name) || is_weights(name);
+        if !hex || sums.contains_key(name) || !(known || (!signed && stays_inside(name))) {
             return Err(wrong(number));
+        }
+        if !known {
+            continue;
         }
         sums.insert(name.to_owned(), sum.to_owned());
     }
     Ok(sums)
+}
+
+fn stays_inside(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// The record in a directory and the key that signed it; `None` where there is no record.
@@ -171,7 +186,7 @@ pub fn read(dir: &Path, trusted_keys: &Path) -> Result<Option<(Sums, Option<Stri
         Err(PackageError::Unsigned { .. }) => (fs::read(&path).map_err(at(&path))?, None),
         Err(error) => return Err(error.into()),
     };
-    Ok(Some((parsed(&path, &text)?, key)))
+    Ok(Some((parsed(&path, &text, key.is_some())?, key)))
 }
 
 /// SHA-256 of a stream in hexadecimal, and `seen` is given each part of it; at most `limit` bytes.
@@ -278,7 +293,9 @@ mod tests {
             ("model-00001-of-00002.safetensors".to_owned(), "f".repeat(64)),
         ]);
         let path = Path::new("x");
-        assert_eq!(parsed(path, written(&sums).as_bytes()).unwrap(), sums);
+        for signed in [true, false] {
+            assert_eq!(parsed(path, written(&sums).as_bytes(), signed).unwrap(), sums);
+        }
         let sum = "0".repeat(64);
         for line in [
             format!("{sum}  ../config.json"),
@@ -290,10 +307,34 @@ mod tests {
             format!("{sum}  pytorch_model.bin"),
             format!("{sum}  config.json\n{sum}  config.json"),
         ] {
-            assert!(
-                matches!(parsed(path, line.as_bytes()), Err(ModelError::Record { .. })),
+            let refused = |signed| {
+                matches!(
+                    parsed(path, line.as_bytes(), signed),
+                    Err(ModelError::Record { .. })
+                )
+            };
+            assert!(refused(true), "{line}");
+            let passed_over = ["pytorch_model.bin", "a/b.safetensors", ".hidden.safetensors"];
+            assert_eq!(
+                refused(false),
+                !passed_over.iter().any(|name| line.ends_with(name)),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_in_every_form_that_sha256sum_writes() {
+        let sum = "0".repeat(64);
+        let text = format!(
+            "{sum} *config.json\n{sum}  ./vocab.txt\n{sum} *./model.safetensors\n{sum}  ./training/log.txt\n"
+        );
+        let sums = parsed(Path::new("x"), text.as_bytes(), false).unwrap();
+        let names: Vec<&String> = sums.keys().collect();
+        assert_eq!(names, ["config.json", "model.safetensors", "vocab.txt"]);
+        for name in ["../config.json", "./../a", "a/../../b", "/etc/passwd"] {
+            let text = format!("{sum}  {name}\n");
+            assert!(parsed(Path::new("x"), text.as_bytes(), false).is_err(), "{name}");
         }
     }
 }
