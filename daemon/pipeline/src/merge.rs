@@ -2,7 +2,7 @@
 //! out. Overlaps and nesting between models stand; between models and lists of names one of both counts.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 use crate::cover::Cover;
@@ -35,8 +35,8 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
 /// What lists of names have beside what models have found, of the same label in whatever case that is written.
 ///
 /// Where a model's finding overlaps names, the surer one stands: the finding from the score on that comes with the name, unless it lies within a
-/// longer name. A part of a word that a name covers is not what a model meant, and is left out, whatever its label. Names of one label do
-/// not overlap, and are in the order of the text.
+/// longer name. A part of a word that a name covers is not what a model meant, and is left out, whatever its label, and so are one or two letters
+/// that end a name: "breast ca" is no calcium. Names of one label do not overlap, and are in the order of the text.
 pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> Vec<Mention> {
     let mut names: BTreeMap<String, Names> = BTreeMap::new();
     let mut all: Vec<(usize, usize)> = Vec::new();
@@ -49,11 +49,16 @@ pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> 
             stands: true,
         });
     }
+    let ends: HashSet<usize> = all.iter().map(|(_, end)| *end).collect();
     let names_cover = Cover::new(all);
     let mut found: Vec<Mention> = models;
     found.retain(|mention| {
         let span = &mention.span;
-        if cuts_a_word(text, span) && names_cover.covers(span.begin, span.end) {
+        let within = names_cover.covers(span.begin, span.end);
+        let ends_a_name = span.end - span.begin <= 2
+            && ends.contains(&span.end)
+            && names_cover.covers(span.begin.saturating_sub(1), span.end);
+        if within && (cuts_a_word(text, span) || ends_a_name) {
             return false;
         }
         let Some(own) = names.get_mut(&span.label.to_ascii_lowercase()) else {

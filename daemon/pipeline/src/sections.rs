@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, push_without_accent, words};
-use crate::languages::{IT, languages};
+use crate::languages::{ALL, EN, IT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -72,11 +72,18 @@ pub fn sections(text: &str) -> Vec<Section> {
             None => true,
         }
     });
+    // Short headings of other languages' histories are something else in English: a view of an X-ray, a plan, an examination.
+    let told = languages(text);
+    if told & EN != 0 && told != ALL {
+        let foreign = marks.iter_mut().filter(|mark| {
+            text.get(mark.heading.range())
+                .is_some_and(|own| FOREIGN.contains(&own))
+        });
+        foreign.for_each(|mark| mark.name = None);
+    }
     // "APP" is the near history in Italian, where "APR" is the remote one.
     let is = |mark: &Mark, heading: &str| text.get(mark.heading.range()) == Some(heading);
-    if marks.iter().any(|mark| is(mark, "APP"))
-        && (marks.iter().any(|mark| is(mark, "APR")) || languages(text) == IT)
-    {
+    if marks.iter().any(|mark| is(mark, "APP")) && (marks.iter().any(|mark| is(mark, "APR")) || told == IT) {
         let own = marks.iter_mut().filter(|mark| is(mark, "APP"));
         own.for_each(|mark| mark.name = Some("history of present illness"));
     }
@@ -96,6 +103,9 @@ pub fn sections(text: &str) -> Vec<Section> {
     });
     all.collect()
 }
+
+/// Headings of histories in Romance languages.
+const FOREIGN: [&str; 4] = ["AP", "APP", "APR", "VE"];
 
 /// The sections for what is past.
 pub(crate) const HISTORIES: [&str; 4] = [
@@ -773,6 +783,20 @@ mod tests {
         let all = sections(text);
         assert_eq!(all.last().unwrap().end, text.len());
         assert_eq!(section_at(&all, text.len()), None);
+    }
+
+    #[test]
+    fn short_headings_of_other_languages_are_none_in_english() {
+        for text in [
+            "HPI: 67M with dyspnea on the ward.\nAP:\n# CHF - lasix",
+            "EXAM: PELVIS\nAP: There is a fracture of the left hip.",
+            "Seen at the clinic with her mother.\nVE: cervix 4 cm, bleeding",
+        ] {
+            let last = text.len() - 3;
+            assert_eq!(section_at(&sections(text), last), None, "{text}");
+        }
+        let text = "Paciente con disnea, niega fiebre.\nAP: HTA, DM2";
+        assert_eq!(name_of(text, "HTA"), Some("past medical history"));
     }
 
     #[test]

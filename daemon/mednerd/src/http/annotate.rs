@@ -237,7 +237,8 @@ impl Plan {
                 stages.degraded = degraded;
                 let page = Arc::clone(&page);
                 // As workers do: the text is hashed here.
-                let annotate = move || mednerd_sys::forgetting(|| page.annotate(found, &|| Instant::now() < deadline));
+                let annotate =
+                    move || mednerd_sys::forgetting(|| page.annotate(found, &|| Instant::now() < deadline));
                 let annotated = tokio::task::spawn_blocking(annotate).await;
                 stages.refining = begun.elapsed();
                 app.metrics.observe("refining", stages.refining);

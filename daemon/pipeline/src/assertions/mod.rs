@@ -123,8 +123,15 @@ const WRAPPED: usize = 60;
 pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
     assertions_while(text, sections, mentions, &|| true).unwrap_or_default()
 }
-pub fn assertions_while(text: &str, sections: &[Section], mentions: &[(usize, usize)], wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Assertion>>> {
-    if !wanted() { return None; }
+pub fn assertions_while(
+    text: &str,
+    sections: &[Section],
+    mentions: &[(usize, usize)],
+    wanted: &dyn Fn() -> bool,
+) -> Option<Vec<Vec<Assertion>>> {
+    if !wanted() {
+        return None;
+    }
     Some(all_assertions(text, sections, mentions))
 }
 fn all_assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::persons::persons;
 use super::spelling::may_be_misspelt;
 use super::words::Words;
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
@@ -105,7 +106,9 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         !(matches!(found.case, Case::Small(_)) && short.contains(&(found.first, found.last)))
             || search.is_loud(found.first)
     });
-    let hidden = Cover::new(hiding.iter().map(|found| (found.first, found.last)));
+    let hiding: Vec<(usize, usize)> = hiding.iter().map(|found| (found.first, found.last)).collect();
+    let hiding: Vec<(usize, usize)> = hiding.into_iter().chain(persons(&search.words)).collect();
+    let hidden = Cover::new(hiding.iter().copied());
     found.retain(|found| !hidden.covers(found.first, found.last));
     let bytes = |first: usize, last: usize| {
         let words = &search.words.words;
@@ -124,7 +127,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     });
     let mut names: Vec<Name> = names.collect();
     names.sort_by(|a, b| (a.begin, b.end).cmp(&(b.begin, a.end)));
-    let hidden = hiding.iter().filter_map(|found| bytes(found.first, found.last));
+    let hidden = hiding.iter().filter_map(|(first, last)| bytes(*first, *last));
     Some(Found {
         names,
         hidden: hidden.collect(),
@@ -478,6 +481,64 @@ mod tests {
             [("fulminant hepatitis", 0), ("COVID long haul", 1), ("COVID", 0)]
         );
         assert_eq!(found.hidden.len(), 1);
+    }
+
+    #[test]
+    fn persons_and_places_are_no_names_of_a_list() {
+        let mut terms = Terms::default();
+        for name in ["Graves", "Paget", "burns", "asthma", "MI", "moles"] {
+            let label = "Disease";
+            terms
+                .add(Term {
+                    name,
+                    label,
+                    ..Term::default()
+                })
+                .unwrap();
+        }
+        let found = |text: &str| find(text, &[&terms]).names.len();
+        for text in [
+            "Seen by Dr Graves.",
+            "Dr. J. Paget will see her",
+            "Dr. Anna Burns, GP",
+            "Mr Moles came",
+            "lives in Flint, MI 48501",
+        ] {
+            assert_eq!(found(text), 0, "{text}");
+        }
+        for text in [
+            "Mr Jones Asthma review today",
+            "Dr Smith. Asthma stable.",
+            "Seen by Dr\nAsthma",
+            "told the Dr Asthma and all: asthma",
+            "ASTHMA per Dr ASTHMA",
+            "chest pain, MI 2010",
+        ] {
+            assert!(found(text) > 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_given_up() {
+        let mut terms = Terms::default();
+        terms
+            .add(Term {
+                name: "gout",
+                label: "Disease",
+                ..Term::default()
+            })
+            .unwrap();
+        let asked = std::cell::Cell::new(0);
+        let wanted = || {
+            asked.set(asked.get() + 1);
+            asked.get() < 4
+        };
+        assert!(find_while(&"gout ".repeat(100_000), &[&terms], &wanted).is_none());
+        assert_eq!(asked.get(), 4);
+        assert_eq!(
+            find_while("gout", &[&terms], &|| true),
+            Some(find("gout", &[&terms]))
+        );
     }
 
     #[test]

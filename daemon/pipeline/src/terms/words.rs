@@ -109,6 +109,15 @@ impl<'t> Words<'t> {
         self.one(at, at)
     }
 
+    /// A word, as the text has it; nothing where there is none.
+    pub(super) fn written_as(&self, at: usize) -> &str {
+        let word = self
+            .words
+            .get(at)
+            .and_then(|word| self.text.get(word.span.range()));
+        word.unwrap_or_default()
+    }
+
     /// Words as one, folded.
     pub(super) fn one(&self, first: usize, last: usize) -> &str {
         let begin = first.checked_sub(1).and_then(|before| self.words.get(before));
