@@ -104,7 +104,16 @@ mod tests {
 
     #[test]
     fn the_root_and_what_lies_in_it_are_not_named() {
-        for path in ["/", "//", "/.", "/usr/..", "/etc", "/etc/", "/usr/../etc", "/usr/bin/../.."] {
+        for path in [
+            "/",
+            "//",
+            "/.",
+            "/usr/..",
+            "/etc",
+            "/etc/",
+            "/usr/../etc",
+            "/usr/bin/../..",
+        ] {
             let settings = serde_json::json!({"separator": path}).to_string();
             assert!(named_paths(&settings).is_empty(), "{path}");
         }

@@ -61,7 +61,7 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
 /// Allows this much more processor time; beyond that the kernel sends SIGXCPU every second, which ends the process. Threads
 /// that a plugin leaves behind live on the same allowance. It is the soft limit that moves, since a hard one that was
 /// lowered cannot be raised for the next call: a plugin that means harm can ignore the signal or raise the limit, and is
-/// left to the daemon's deadlines and the unit's `CPUQuota`.
+/// left to the daemon's deadlines.
 pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds = usage.user_time().tv_sec() + usage.system_time().tv_sec();
