@@ -100,6 +100,16 @@ fn case_tells_a_short_form_from_a_word() {
 }
 
 #[test]
+fn each_concept_is_called_as_it_writes_itself() {
+    let (folder, record) =
+        dictionary("id,name\nD1,Cold\nD1,common cold\nD2,COLD\nD2,obstructive lung disease\n");
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    assert_eq!(link(&linker, "common cold")[0].name, "Cold");
+    assert_eq!(link(&linker, "obstructive lung disease")[0].name, "COLD");
+}
+
+#[test]
 fn short_forms_mean_what_the_document_says() {
     let linker = Release::small().linker();
     let text =

@@ -592,6 +592,15 @@ impl Builder {
             retired.iter().flat_map(|(cui, concept)| [*cui, *concept]),
         )?;
 
+        let mut own: Vec<(u32, String)> = index.own.drain().collect();
+        own.sort_unstable();
+        file.numbers(Section::OwnNameConcepts, own.iter().map(|(concept, _)| *concept))?;
+        file.strings(
+            Section::OwnNameOffsets,
+            Section::OwnNames,
+            own.iter().map(|(_, name)| name.as_str()),
+        )?;
+
         record.concepts = concepts as u64;
         record.names = names;
         let json = serde_json::to_vec_pretty(&record).map_err(|source| Error::Write {
@@ -679,6 +688,10 @@ struct Names {
     best: Vec<(u16, u32)>,
     /// Names per concept.
     counts: Vec<u32>,
+    /// The concepts whose best name so far is the open one, and how they write it.
+    called: Vec<(u32, String)>,
+    /// How concepts write their best name where another concept's spelling stands for the form: "COLD" and "Cold".
+    own: HashMap<u32, String>,
 }
 
 impl Names {
@@ -718,6 +731,7 @@ impl Names {
             let best = &mut self.best[concept as usize];
             if best.1 == u32::MAX || quality > best.0 {
                 *best = (quality, number);
+                self.called.push((concept, name.to_owned()));
             }
         }
         Ok(())
@@ -728,6 +742,13 @@ impl Names {
             return Ok(());
         };
         let number = u32::try_from(self.name_offsets.len()).map_err(|_| Error::TooMuch("names"))?;
+        for (concept, own) in self.called.drain(..) {
+            if own == name {
+                self.own.remove(&concept);
+            } else {
+                self.own.insert(concept, own);
+            }
+        }
         write(name.as_bytes())?;
         self.length += name.len();
         self.name_offsets.push(offset(self.length, "text")?);

@@ -66,6 +66,9 @@ sections! {
     CodingText = 26, "text of codings";
     Retired = 27, "retired concepts";
     ConceptTable = 28, "table of concept ids";
+    OwnNameConcepts = 29, "concepts that write their name otherwise";
+    OwnNameOffsets = 30, "offsets of names so written";
+    OwnNames = 31, "names so written";
 }
 
 /// The length of a header with all sections.

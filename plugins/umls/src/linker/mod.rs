@@ -348,10 +348,7 @@ impl Linker {
         };
         let own = local.own(found.concept);
         let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
-        let name = own.map_or_else(
-            || self.index.name(self.index.preferred(found.concept)),
-            |(_, name)| name,
-        );
+        let name = own.map_or_else(|| self.index.preferred_name(found.concept), |(_, name)| name);
         let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
         if found.stage == Stage::Fuzzy {
             reason.push_str(&format!(", similarity {:.2}", found.similarity));
@@ -397,7 +394,7 @@ impl Linker {
             let systems = &options.code_systems;
             systems.is_empty() || systems.iter().any(|wanted| codings::means(wanted, vocabulary))
         };
-        let display = self.index.name(self.index.preferred(concept));
+        let display = self.index.preferred_name(concept);
         let own = match record.kind.as_str() {
             "umls" => {
                 let cui = id
@@ -631,8 +628,11 @@ impl Sieve<'_> {
             let Some(&best) = found.first() else {
                 continue;
             };
+            // By initials a concept was found that is spoken of anyway.
+            if best.initials {
+                continue;
+            }
             if best.stage == Stage::Fuzzy {
-                // By initials a concept was found that is elsewhere anyway.
                 for one in found.iter_mut().filter(|one| !one.initials && elsewhere(one)) {
                     let odds = SPOKEN_OF * one.confidence;
                     one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
