@@ -299,6 +299,7 @@ fn system_calls() -> Result<String, SandboxError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)]
 mod tests {
     use std::os::fd::AsFd;
 
