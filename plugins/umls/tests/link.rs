@@ -339,6 +339,10 @@ fn the_hospital_adds_and_blocks() {
             "local.tsv:1: action \"keep\" is neither add nor block",
         ),
         (b"name\tC0000001\n\xff\tC1\n", "local.tsv:2: not UTF-8"),
+        (
+            b"o\x0bne\tLOCAL-2\n",
+            "local.tsv:1: the name or id has a control character",
+        ),
         (b"--\tC0000001\n", "local.tsv:1: the name has no letter or digit"),
     ] {
         fs::write(&tsv, text).unwrap();
