@@ -385,6 +385,7 @@ fn nothing_can_be_gained() {
         ("socket".to_owned(), "denied"),
         ("unix".to_owned(), "denied"),
         ("kill".to_owned(), "denied"),
+        ("own".to_owned(), "denied"),
         ("read=etc/shadow".to_owned(), "denied"),
         ("read=etc/hostname".to_owned(), "denied"),
         ("read=proc/self/environ".to_owned(), "denied"),

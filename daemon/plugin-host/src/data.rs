@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-/// The files and folders that the settings, a JSON object, name by an absolute path.
+/// The files and folders that the settings, a JSON object, name by an absolute path. A setting that is only a slash is a
+/// separator and no path, and nobody means all of `/etc` or `/home`: what lies in the root itself is never named.
 pub fn named_paths(settings: &str) -> Vec<PathBuf> {
     fn collect(value: &Value, found: &mut Vec<PathBuf>) {
         match value {
             Value::String(text) => {
                 let path = Path::new(text);
-                if path.is_absolute() && path.exists() {
+                if path.is_absolute() && lies_deep(path) {
                     found.push(path.to_owned());
                 }
             }
@@ -26,6 +27,13 @@ pub fn named_paths(settings: &str) -> Vec<PathBuf> {
         collect(&settings, &mut found);
     }
     found
+}
+
+/// Whether it is there, and neither the root nor right in it, by whatever way it is written.
+fn lies_deep(path: &Path) -> bool {
+    let real = path.canonicalize();
+    // The root is the first component.
+    real.is_ok_and(|real| real.components().count() > 2)
 }
 
 /// `paths` and, one level deep, what is in those that are folders.
@@ -92,6 +100,28 @@ mod tests {
         std::fs::write(&expected[0], "four").unwrap();
         assert_eq!(size(&expected[1..]), 4);
         assert!(named_paths("no JSON").is_empty());
+    }
+
+    #[test]
+    fn the_root_and_what_lies_in_it_are_not_named() {
+        for path in [
+            "/",
+            "//",
+            "/.",
+            "/usr/..",
+            "/etc",
+            "/etc/",
+            "/usr/../etc",
+            "/usr/bin/../..",
+        ] {
+            let settings = serde_json::json!({"separator": path}).to_string();
+            assert!(named_paths(&settings).is_empty(), "{path}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/", &link).unwrap();
+        let settings = serde_json::json!({"a": link, "b": "/usr/bin"}).to_string();
+        assert_eq!(named_paths(&settings), [Path::new("/usr/bin")]);
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub enum SandboxError {
     Io(#[from] io::Error),
 }
 
+/// The kernel counts all threads of this user here, the daemon's and those of other hosts too: a host may start one only
+/// while there are fewer. Well below the unit's TasksMax, so that hosts leave the daemon the most of it. seccomp is what stops a fork.
+const THREADS: u64 = 1024;
+
 /// Limits memory, files and processes, and switches core dumps off. `memory` is for the heap of host and plugin;
 /// files that may be mapped come on top.
 pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
@@ -45,8 +49,7 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
         (Resource::RLIMIT_FSIZE, 0),
         (Resource::RLIMIT_NOFILE, 128),
         (Resource::RLIMIT_MEMLOCK, 0),
-        // Counts all of this user's threads; seccomp is what stops a fork.
-        (Resource::RLIMIT_NPROC, 4096),
+        (Resource::RLIMIT_NPROC, THREADS),
         (Resource::RLIMIT_MSGQUEUE, 0),
     ] {
         let (_, hard) = nix::sys::resource::getrlimit(resource)?;
@@ -55,8 +58,10 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Allows this much more processor time; beyond that the kernel ends the process. Threads that a plugin leaves
-/// behind live on the same allowance.
+/// Allows this much more processor time; beyond that the kernel sends SIGXCPU every second, which ends the process. Threads
+/// that a plugin leaves behind live on the same allowance. It is the soft limit that moves, since a hard one that was
+/// lowered cannot be raised for the next call: a plugin that means harm can ignore the signal or raise the limit, and is
+/// left to the daemon's deadlines.
 pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
     let seconds = usage.user_time().tv_sec() + usage.system_time().tv_sec();
@@ -121,7 +126,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fadvise64,
-    libc::SYS_fcntl,
     libc::SYS_fstat,
     libc::SYS_fstatfs,
     libc::SYS_getcwd,
@@ -196,6 +200,16 @@ const ALLOWED_HERE: &[i64] = &[];
 /// Flags with which a file could be changed.
 const WRITING: u64 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
 
+/// What may be asked of an open file. Not F_SETOWN, F_SETSIG and their like: by these the kernel itself sends a signal of the
+/// plugin's choice to any process of this user, which seccomp does not see and Landlock stops from Linux 6.12 on only.
+const FILE_COMMANDS: [i32; 5] = [
+    libc::F_GETFD,
+    libc::F_SETFD,
+    libc::F_GETFL,
+    libc::F_DUPFD,
+    libc::F_DUPFD_CLOEXEC,
+];
+
 fn system_calls() -> Result<String, SandboxError> {
     let Ok(arch) = std::env::consts::ARCH.try_into() else {
         return Ok("none".to_owned());
@@ -210,7 +224,18 @@ fn system_calls() -> Result<String, SandboxError> {
     let thread = libc::CLONE_THREAD as u64;
     let own = u64::from(std::process::id());
     let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
+    let mut file_commands: Vec<SeccompRule> = FILE_COMMANDS
+        .iter()
+        .map(|command| Ok(SeccompRule::new(vec![is(1, u64::from(command.unsigned_abs()))?])?))
+        .collect::<Result<_, SandboxError>>()?;
+    // Flags, but none that asks for signals.
+    let set_flags = vec![
+        is(1, u64::from(libc::F_SETFL.unsigned_abs()))?,
+        masked(2, u64::from(libc::O_ASYNC.unsigned_abs()), 0)?,
+    ];
+    file_commands.push(SeccompRule::new(set_flags)?);
     let mut rules: Vec<(i64, Vec<SeccompRule>)> = vec![
+        (libc::SYS_fcntl, file_commands),
         (
             libc::SYS_clone,
             vec![SeccompRule::new(vec![masked(0, thread, thread)?])?],
@@ -271,4 +296,48 @@ fn system_calls() -> Result<String, SandboxError> {
         }
     }
     Ok("full".to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::print_stderr)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use nix::errno::Errno;
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+    use super::*;
+
+    #[test]
+    fn files_are_asked_for_no_signals() {
+        let answers = std::thread::spawn(|| {
+            let file = File::open("/dev/null").unwrap();
+            // Of this thread alone.
+            let held = system_calls().unwrap();
+            let ask = |argument| fcntl(file.as_fd(), argument).map(|_| ());
+            let asked = [
+                ask(FcntlArg::F_GETFL),
+                ask(FcntlArg::F_GETFD),
+                ask(FcntlArg::F_DUPFD_CLOEXEC(3)),
+                ask(FcntlArg::F_SETFL(OFlag::O_NONBLOCK)),
+                ask(FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC)),
+                ask(FcntlArg::F_GETPIPE_SZ),
+            ];
+            (held, asked)
+        });
+        let (held, asked) = answers.join().unwrap();
+        if held != "full" {
+            eprintln!("skipped: this kernel has no seccomp");
+            return;
+        }
+        let (fine, refused) = (Ok(()), Err(Errno::EPERM));
+        assert_eq!(asked, [fine, fine, fine, fine, refused, refused]);
+    }
+
+    #[test]
+    fn hosts_leave_the_daemon_the_most_of_the_units_tasks() {
+        let unit = include_str!("../../../packaging/systemd/mednerd.service");
+        let most = unit.lines().find_map(|line| line.strip_prefix("TasksMax="));
+        assert!(THREADS * 4 <= most.unwrap().parse().unwrap());
+    }
 }

@@ -103,6 +103,11 @@ impl Local {
                     "a line is: name, tab, concept id, optionally tab and add or block".to_owned(),
                 ));
             }
+            if name.contains(char::is_control) || ids.contains(char::is_control) {
+                return Err(wrong(
+                    "the name or id has a control character in it; write it without".to_owned(),
+                ));
+            }
             let block = match cell(action_at).to_ascii_lowercase().as_str() {
                 "" | "add" => false,
                 "block" => true,

@@ -75,6 +75,22 @@ fn filters_choose() {
         vocabularies: vec!["NONE".to_owned()],
         ..Filters::default()
     };
+    let said = message(release.build(nothing, 1 << 20));
+    assert!(
+        said.contains("NONE, which --sab wants") && said.contains("MSH"),
+        "{said}"
+    );
+    let nothing = Filters {
+        semantic_types: vec!["T121".to_owned(), "T999".to_owned()],
+        ..Filters::default()
+    };
+    let said = message(release.build(nothing, 1 << 20));
+    assert!(said.contains("T999, which --semantic-type wants"), "{said}");
+    // What is there, and is left out by another filter.
+    let nothing = Filters {
+        vocabularies: vec!["MSHSPA".to_owned()],
+        ..Filters::default()
+    };
     assert!(message(release.build(nothing, 1 << 20)).contains("no name is left"));
 }
 
@@ -202,7 +218,11 @@ fn rxnorm_has_its_own_files() {
     let atom = |id: &str, tty: &str, name: &str| {
         format!("{id}|ENG||||||A|||{id}|RXNORM|{tty}|{id}|{name}||N|4096|\n")
     };
-    let text = atom("1191", "IN", "aspirin") + &atom("243670", "SCD", "aspirin 81 MG Oral Tablet");
+    let other = "1191|ENG||||||A|||D1|MSH|MH|D001241|acetylsalicylic acid||N|4096|\n";
+    let text = other.replace("|MSH|MH|D001241|", "|SOME|PT|1|")
+        + &atom("1191", "SY", "ASA")
+        + &atom("1191", "IN", "aspirin")
+        + &atom("243670", "SCD", "aspirin 81 MG Oral Tablet");
     fs::write(folder.path().join("RXNCONSO.RRF"), text).unwrap();
     fs::write(
         folder.path().join("RXNSTY.RRF"),
@@ -217,6 +237,8 @@ fn rxnorm_has_its_own_files() {
         memory: 1 << 20,
     };
     assert_eq!(build.run(&mut ()).unwrap().kind, "rxnorm");
+    let own = link(&open(&out, None), "acetylsalicylic acid").remove(0);
+    assert_eq!((own.name.as_str(), own.codings.len()), ("aspirin", 1));
     let candidate = link(&open(&out, None), "Aspirin").remove(0);
     assert_eq!(
         (candidate.id.as_str(), candidate.semantic_types.as_slice()),
@@ -226,6 +248,53 @@ fn rxnorm_has_its_own_files() {
         candidate.codings[0].system,
         "http://www.nlm.nih.gov/research/umls/rxnorm"
     );
+}
+
+#[test]
+fn codes_that_are_none_are_left_out() {
+    let mut release = Release::small();
+    for (sab, code) in [
+        ("ICD10CM", "I20-I25"),
+        ("LNC", "MTHU000123"),
+        ("SNOMEDCT_US", "NOCODE"),
+    ] {
+        let row = format!("C0000008|ENG|P|L1|PF|S1|Y|A1||||{sab}|PT|{code}|Hypertension, {sab}|0|N||\n");
+        release.text("MRCONSO.RRF").push_str(&row);
+    }
+    release.text("MRSAB.RRF").push_str("||LNC_2026|LNC||||2026|Y|\n");
+    let codings = link(&release.linker(), "hypertension").remove(0).codings;
+    let codes: Vec<&str> = codings.iter().map(|coding| coding.code.as_str()).collect();
+    assert_eq!(codes, ["C0000008", "D006973"]);
+}
+
+#[test]
+fn an_index_is_not_written_over_what_it_is_made_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.csv");
+    fs::write(&path, "id,name\nD1,fever\n").unwrap();
+    let link = folder.path().join("other name");
+    fs::hard_link(&path, &link).unwrap();
+    let release = Release::small();
+    release.write();
+    for (input, out) in [
+        (Input::Csv(path.clone()), &path),
+        (Input::Csv(path.clone()), &link),
+        (
+            Input::Rrf(release.folder.path().to_owned()),
+            &release.path("MRCONSO.RRF"),
+        ),
+    ] {
+        let before = fs::read(out).unwrap();
+        let build = Build {
+            input,
+            out: out.clone(),
+            filters: Filters::default(),
+            memory: 1 << 20,
+        };
+        let said = message(build.run(&mut ()));
+        assert!(said.contains("is what the index is made from"), "{said}");
+        assert_eq!(fs::read(out).unwrap(), before);
+    }
 }
 
 #[test]
@@ -253,8 +322,33 @@ fn dictionaries_are_read_as_people_write_them() {
         );
     }
 
+    // Without a source names are of the vocabulary "dictionary"; empty cells at the end are nothing; what no answer may have is a
+    // space.
+    let (folder, record) = dictionary("id,name\nD1,Fever,,\nD2,\"Dry\u{b} \tcough\",\n");
+    let record = record.unwrap();
+    let sources: Vec<&str> = record
+        .vocabularies
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    assert_eq!(sources, ["dictionary"]);
+    let linker = open(&folder.path().join("index"), None);
+    assert_eq!(link(&linker, "dry cough")[0].name, "Dry cough");
+
     for (text, expected) in [
         ("", "empty"),
+        (
+            "id,name,semantic_type,source\nD1,ok,T047,X\nD2,Diabetes, type 2,T047,X\n",
+            "dictionary.csv:3: 5 columns where the header has 4; a cell with a comma",
+        ),
+        (
+            "id,name\nD\u{7}1,ok\n",
+            "dictionary.csv:2: the id, semantic type or source has a control",
+        ),
+        (
+            "id,name,source\nD1,ok,\"a\tb\"\n",
+            "dictionary.csv:2: the id, semantic type or source has a control",
+        ),
         ("a,b\n1,2\n", "dictionary.csv:1:"),
         ("id,name\nD1,\n", "no name is left"),
         ("id,name\n", "no row holds a name"),

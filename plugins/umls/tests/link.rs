@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use common::{Release, dictionary, first, link, link_in, open};
-use mednerd_umls::linker::{Candidate, Options, Stage};
+use mednerd_umls::linker::{Candidate, Linker, Options, Stage};
 use mednerd_umls::text::Forms;
 use proptest::prelude::*;
 
@@ -100,6 +100,16 @@ fn case_tells_a_short_form_from_a_word() {
 }
 
 #[test]
+fn each_concept_is_called_as_it_writes_itself() {
+    let (folder, record) =
+        dictionary("id,name\nD1,Cold\nD1,common cold\nD2,COLD\nD2,obstructive lung disease\n");
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    assert_eq!(link(&linker, "common cold")[0].name, "Cold");
+    assert_eq!(link(&linker, "obstructive lung disease")[0].name, "COLD");
+}
+
+#[test]
 fn short_forms_mean_what_the_document_says() {
     let linker = Release::small().linker();
     let text =
@@ -117,6 +127,115 @@ fn short_forms_mean_what_the_document_says() {
     assert!(linked[1][0].reason.contains("short form"));
     // Nothing defines it here.
     assert_eq!(id(&link(&linker, "DMD")), "NIL");
+}
+
+/// A linker for a dictionary of names, each a concept of its own, with the name as its id.
+fn named(names: &[&str]) -> (tempfile::TempDir, Linker) {
+    let rows: String = names.iter().map(|name| format!("{name},{name}\n")).collect();
+    let (folder, record) = dictionary(&format!("id,name\n{rows}"));
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    (folder, linker)
+}
+
+#[test]
+fn a_name_as_it_stands_goes_before_the_initials_of_another_mention() {
+    let (_folder, linker) = named(&["MI", "mitral insufficiency", "left ventricular hypertrophy"]);
+    let text = "Severe mitral insufficiency. No MI.";
+    let linked = link_in(&linker, text, &["mitral insufficiency", "MI"], &options(&[]));
+    assert_eq!((id(&linked[1]), linked[1][0].matched.as_str()), ("MI", "exact"));
+    // Where no name is written so, they are a guess.
+    let text = "Signs of left ventricular hypertrophy. LVH again.";
+    let linked = link_in(
+        &linker,
+        text,
+        &["left ventricular hypertrophy", "LVH"],
+        &options(&[]),
+    );
+    let best = &linked[1][0];
+    assert_eq!(
+        (best.id.as_str(), best.matched.as_str()),
+        ("left ventricular hypertrophy", "fuzzy")
+    );
+    assert!(best.score <= 0.6 && best.reason.contains("initials"), "{best:?}");
+    assert!(!best.reason.contains("defines"), "{best:?}");
+}
+
+#[test]
+fn how_a_drug_is_given_is_not_what_it_is_called() {
+    let (_folder, linker) = named(&["Promethazine", "Amlodipine", "progesterone receptor"]);
+    for (text, mentions) in [
+        ("Promethazine (PRN). Given PRN.", ["Promethazine", "PRN", "PRN"]),
+        ("Amlodipine (AM). Took AM dose.", ["Amlodipine", "AM", "AM"]),
+    ] {
+        let linked = link_in(&linker, text, &mentions, &options(&[]));
+        assert_eq!((id(&linked[1]), id(&linked[2])), ("NIL", "NIL"), "{text}");
+    }
+    let text = "The progesterone receptor (PR) is there. PR was high.";
+    let linked = link_in(
+        &linker,
+        text,
+        &["progesterone receptor", "PR", "PR"],
+        &options(&[]),
+    );
+    assert_eq!(id(&linked[2]), "progesterone receptor");
+}
+
+#[test]
+fn what_tells_names_apart_is_not_lost() {
+    let (_folder, linker) = named(&[
+        "Hepatitis A",
+        "Vitamin A",
+        "CKD stage 1 due to type 2 diabetes",
+        "Rh+ blood",
+        "HER2+ breast cancer",
+        "Right bundle branch block",
+        "Cataract without glaucoma",
+        "Chronic kidney failure",
+        "AID",
+    ]);
+    for text in [
+        "hepatitis",
+        "hepatitis C",
+        "vitamin D",
+        "CKD stage 2 due to type 1 diabetes",
+        "Rh- blood",
+        "HER2- breast cancer",
+        "left bundle branch block",
+        "cataract with glaucoma",
+        "acute kidney failure",
+        "AIDS",
+    ] {
+        let best = link(&linker, text).into_iter().next();
+        assert!(
+            best.as_ref()
+                .is_none_or(|best| best.stage == Stage::Fuzzy && best.score < 0.7),
+            "{text}: {best:?}"
+        );
+    }
+    for (text, stage) in [
+        ("hepatitis A", "exact"),
+        ("AID", "exact"),
+        ("rh+ blood", "exact"),
+        ("A hepatitis A", "key"),
+    ] {
+        assert_eq!(first(&linker, text).unwrap().1, stage, "{text}");
+    }
+}
+
+#[test]
+fn notes_in_capitals_are_words() {
+    let (_folder, linker) = named(&["Pneumonia", "Cirrhosis", "Nausea", "Vomiting", "HELLPX", "COPD"]);
+    assert_eq!(
+        link(&linker, "PNEUMONIA")[0].score,
+        link(&linker, "pneumonia")[0].score
+    );
+    assert_eq!(first(&linker, "CIRRHOTIC").unwrap().1, "variant");
+    assert_eq!(first(&linker, "NAUSEA AND VOMITING").unwrap().1, "composite");
+    // Short ones, and long ones that are a name's own capitals, are short forms that nothing defines.
+    for short in ["COPD", "HELLPX"] {
+        assert!(link(&linker, short)[0].score < 0.8, "{short}");
+    }
 }
 
 #[test]
@@ -220,6 +339,10 @@ fn the_hospital_adds_and_blocks() {
             "local.tsv:1: action \"keep\" is neither add nor block",
         ),
         (b"name\tC0000001\n\xff\tC1\n", "local.tsv:2: not UTF-8"),
+        (
+            b"o\x0bne\tLOCAL-2\n",
+            "local.tsv:1: the name or id has a control character",
+        ),
         (b"--\tC0000001\n", "local.tsv:1: the name has no letter or digit"),
     ] {
         fs::write(&tsv, text).unwrap();

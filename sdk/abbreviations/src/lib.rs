@@ -21,7 +21,7 @@ mod short_form;
 use std::ops::Range;
 
 use long_form::long_form;
-pub use short_form::{is_short_form, without_plural};
+pub use short_form::{is_order, is_short_form, without_plural};
 
 /// A short form and what it stands for, as bytes of the text, on the borders of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

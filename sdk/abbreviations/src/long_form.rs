@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::short_form::{folded, is_balanced, is_short_form, letters, without_plural};
+use crate::short_form::{folded, is_balanced, is_order, is_short_form, letters, without_plural};
 
 /// The most words of a phrase that are looked at, from its end.
 const MOST_WORDS: usize = 24;
@@ -31,6 +31,11 @@ pub(crate) fn long_form(text: &str, short: &str, phrase: Range<usize>) -> Option
         let long = begin?..phrase.end;
         is_likely(stem, &text[long.clone()]).then_some(long)
     };
+    if is_order(stem) {
+        // "progesterone receptor (PR)", but neither "prednisone (PO)" nor "Promethazine (PRN)".
+        let several = wanted.len() > 1;
+        return taken(initials(&wanted, &words).filter(|_| several));
+    }
     match wanted.as_slice() {
         [letter] => return taken(one_word(text, *letter, &words, &phrase)),
         _ if !stem.contains(char::is_uppercase) => {

@@ -28,6 +28,25 @@ pub fn without_plural(short: &str) -> &str {
         .unwrap_or(short)
 }
 
+/// Whether a text says how, when or on which side, as orders do in brackets behind a drug or a part of the body: "(PRN)",
+/// "(p.o.)", "(ODT)", "(L)". In the seven languages of the lists. "RT" is not among them: it mostly is radiotherapy.
+pub fn is_order(text: &str) -> bool {
+    const ORDERS: &[&str] = &[
+        "ABENDS", "AM", "BD", "BDS", "BID", "CR", "DR", "DX", "EC", "ER", "EV", "HS", "IM", "INH", "IR",
+        "IV", "L", "LA", "LT", "MANE", "MATIN", "MIDI", "MORGENS", "MR", "NEB", "NOCTE", "NPO", "OD", "ODT",
+        "PM", "PO", "PR", "PRN", "PV", "QAM", "QD", "QDS", "QHS", "QID", "QOD", "QPM", "R", "SC", "SL",
+        "SOIR", "SQ", "SR", "STAT", "SUBQ", "SX", "TD", "TDS", "TID", "VO", "XL", "XR", "ZN",
+    ];
+    let one_case = !(text.contains(char::is_uppercase) && text.contains(char::is_lowercase));
+    let letters: String = text
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_uppercase)
+        .take(MOST)
+        .collect();
+    one_case && ORDERS.binary_search(&letters.as_str()).is_ok()
+}
+
 /// Whether every bracket is closed, and none is closed that was not opened.
 pub(crate) fn is_balanced(text: &str) -> bool {
     let mut depth = 0_usize;

@@ -142,6 +142,40 @@ fn what_is_no_definition_is_left_alone() {
 }
 
 #[test]
+fn orders_are_defined_by_the_initials_of_several_words_alone() {
+    for text in [
+        "Promethazine (PRN)",
+        "prednisone (PO)",
+        "Prednison (p.o.)",
+        "Amlodipine (AM), prednisone (PM)",
+        "Ondansetron (ODT)",
+        "olanzapine (OD)",
+        "isavuconazole (i.v.)",
+        "liver (L)",
+        "mirtazapine (mane), nortriptyline (nocte)",
+        "metoprolol succinate (ER)",
+    ] {
+        assert_eq!(found(text), [], "{text}");
+    }
+    for (text, short, long) in [
+        ("pulmonary embolism (PE)", "PE", "pulmonary embolism"),
+        ("progesterone receptors (PRs)", "PRs", "progesterone receptors"),
+        ("the emergency room (ER)", "ER", "emergency room"),
+        ("estrogen receptor (ER)", "ER", "estrogen receptor"),
+        ("extended-release (ER)", "ER", "extended-release"),
+        ("mitral regurgitation (MR)", "MR", "mitral regurgitation"),
+        ("after radiotherapy (RT)", "RT", "radiotherapy"),
+        ("serum phosphorus (P)", "P", "phosphorus"),
+    ] {
+        assert_eq!(found(text), [(short, long)], "{text}");
+    }
+    for order in ["PRN", "p.o.", "i.v.", "nocte", "ABENDS", "ZN", "L", "XR"] {
+        assert!(is_order(order), "{order}");
+    }
+    assert!(!is_order("Pr") && !is_order("PE"));
+}
+
+#[test]
 fn plurals_have_a_stem() {
     for (short, stem) in [
         ("RCCs", "RCC"),

@@ -89,6 +89,8 @@ impl Hostile {
             "socket" => return outcome(unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0) }),
             "unix" => return outcome(unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0) }),
             "kill" => return outcome(unsafe { libc::kill(libc::getppid(), libc::SIGKILL) }),
+            // The kernel is to send a signal when the file changes.
+            "own" => return outcome(unsafe { libc::fcntl(0, libc::F_SETOWN, libc::getppid()) }),
             // Not a path of its own: those of the settings may be read.
             "read" => return attempt(std::fs::read(format!("/{argument}"))),
             "list" => return attempt(std::fs::read_dir(format!("/{argument}"))),

@@ -114,6 +114,8 @@ fn key(text: &str) -> String {
 
 /// The terms by key, and how many.
 fn read(text: &str) -> Result<(HashMap<String, Vec<Term>>, u32), String> {
+    // Spreadsheets write a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.lines().zip(1_u32..);
     if lines.next().map(|(line, _)| line.trim()) != Some("id,name,semantic_type,source") {
         return Err("line 1 must be id,name,semantic_type,source".to_owned());
@@ -129,6 +131,14 @@ fn read(text: &str) -> Result<(HashMap<String, Vec<Term>>, u32), String> {
             .any(|field| field.is_empty())
         {
             return Err(format!("line {number} has an empty field"));
+        }
+        if [&id, &semantic_type, &source, &name]
+            .iter()
+            .any(|field| field.contains(char::is_control))
+        {
+            return Err(format!(
+                "line {number} has a tab or another control character in a field"
+            ));
         }
         let same = terms.entry(key(&name)).or_default();
         if !same.iter().any(|term| term.id == id && term.source == source) {
@@ -174,11 +184,13 @@ mod tests {
         assert_eq!(count, 2);
         assert_eq!(terms.get("diabetes, type 2").unwrap().first().unwrap().id, "C1");
         assert_eq!(key("  METFORMIN \n"), "metformin");
+        assert_eq!(read(&format!("\u{feff}{text}")).unwrap().1, 2);
         for (text, why) in [
             ("", "line 1"),
             ("id,name,semantic_type,source\na,b", "line 2 must have 4"),
             ("id,name,semantic_type,source\na,\"b,c,d", "does not end"),
             ("id,name,semantic_type,source\na,,c,d", "empty field"),
+            ("id,name,semantic_type,source\na,b\u{b},c,d", "line 2 has a tab"),
         ] {
             assert!(read(text).err().unwrap().contains(why));
         }

@@ -90,16 +90,13 @@ impl DocumentFormat for Hl7 {
         let message = &*message;
         let separators = Separators::of(message).ok_or(Error::input(code::HEADER))?;
         let mut decoded = Decoded::default();
-        let mut at = 0;
-        for segment in message.split_inclusive(['\r', '\n']) {
+        for (at, segment) in segments(message, separators.field) {
             call.check()?;
-            if let Some((begin, value)) = narrative(segment.trim_end_matches(['\r', '\n']), separators.field)
-            {
+            if let Some((begin, value)) = narrative(segment, separators.field) {
                 separators.append(&mut decoded, value, at + begin);
                 let end = at + begin + value.len();
                 decoded.replace("\n", end, end);
             }
-            at += segment.len();
         }
         Ok(if single {
             in_bytes(&decoded, message)
@@ -169,6 +166,44 @@ fn in_bytes(decoded: &Decoded, message: &str) -> Decoded {
         }
     }
     found
+}
+
+/// The segments of a message without their ends, and where they begin. A carriage return ends one. A line feed does where
+/// tools made them of all, or where the name of a segment follows; elsewhere it is a character of the text.
+fn segments(message: &str, field: char) -> impl Iterator<Item = (usize, &str)> {
+    let feeds_end = !message.contains('\r');
+    let ends = move |at: usize, c: char| match c {
+        '\r' => true,
+        '\n' => {
+            feeds_end
+                || message
+                    .get(at + 1..)
+                    .is_some_and(|rest| begins_segment(rest, field))
+        }
+        _ => false,
+    };
+    let mut from = 0;
+    let stops = message.char_indices().filter(move |(at, c)| ends(*at, *c));
+    let stops = stops.map(|(at, _)| at).chain([message.len()]);
+    stops.map(move |to| {
+        let whole = message.get(from..to).unwrap_or_default();
+        // Between "\r" and "\n" there is nothing, and what stands around text is no part of it.
+        let segment = whole.trim_start_matches('\n');
+        let begin = from + whole.len() - segment.len();
+        from = to + 1;
+        (begin, segment.trim_end_matches('\n'))
+    })
+}
+
+/// Whether a text begins like a segment: "OBX|".
+fn begins_segment(text: &str, field: char) -> bool {
+    let name = text.split(field).next().unwrap_or_default();
+    name.len() == 3
+        && text.len() > name.len()
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// The value of a segment that holds text, and where it begins.
@@ -281,12 +316,10 @@ mod tests {
     fn decode(message: &str) -> Decoded {
         let separators = Separators::of(message).unwrap();
         let mut decoded = Decoded::default();
-        let mut at = 0;
-        for segment in message.split_inclusive(['\r', '\n']) {
-            if let Some((begin, value)) = narrative(segment.trim_end_matches('\r'), separators.field) {
+        for (at, segment) in segments(message, separators.field) {
+            if let Some((begin, value)) = narrative(segment, separators.field) {
                 separators.append(&mut decoded, value, at + begin);
             }
-            at += segment.len();
         }
         decoded
     }
@@ -364,6 +397,20 @@ mod tests {
             assert_eq!(Characters::Windows1252.of(byte), char::from(byte));
         }
         assert_eq!(WINDOWS_1252.chars().count(), 32);
+    }
+
+    #[test]
+    fn a_line_feed_within_a_value_is_text() {
+        let message = "MSH|^~\\&|\rOBX|1|TX|||Has asthma.\nNo diabetes.\n\nGOUT|left\rOBX|2|TX|||Fever.\n";
+        let decoded = decode(message);
+        assert_eq!(decoded.text, "Has asthma.\nNo diabetes.\n\nGOUTFever.");
+        mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1000).unwrap();
+        for (begin, end) in [("\r\n", "\r\n"), ("\n", "\n"), ("\n", "\r"), ("\r", "\n")] {
+            let message = format!("MSH|^~\\&|{begin}OBX|1|TX|||one{end}PID|x{end}OBX|2|TX|||two{end}");
+            let decoded = decode(&message);
+            assert_eq!(decoded.text, "onetwo", "{message:?}");
+            mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1000).unwrap();
+        }
     }
 
     #[test]

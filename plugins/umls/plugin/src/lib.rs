@@ -30,7 +30,7 @@ impl Normalizer for Umls {
         let vocabulary = match (record.kind.as_str(), record.vocabularies.as_slice()) {
             ("umls", _) => "UMLS".to_owned(),
             ("rxnorm", _) => "RxNorm".to_owned(),
-            (_, [only]) => only.name.clone(),
+            (_, [only]) if !only.name.is_empty() => only.name.clone(),
             _ => "dictionary".to_owned(),
         };
         host.log(

@@ -8,6 +8,9 @@ use std::path::Path;
 use super::{Builder, Filters, Watch};
 use crate::error::Error;
 
+/// What names without a source are of.
+const UNNAMED: &str = "dictionary";
+
 pub(super) fn read(
     path: &Path,
     filters: &Filters,
@@ -71,10 +74,16 @@ pub(super) fn read(
         if builder.record.rows.is_multiple_of(4096) {
             watch.at(position.map_or(0, csv::Position::byte));
         }
-        if row.len() <= id.max(name) {
+        // Spreadsheets end rows with empty cells.
+        let more = row.iter().skip(header.len()).any(|cell| !cell.trim().is_empty());
+        if row.len() <= id.max(name) || more {
             return Err(line(
                 at,
-                format!("{} columns where the header has {}", row.len(), header.len()),
+                format!(
+                    "{} columns where the header has {}; a cell with a comma in it stands in quotation marks",
+                    row.len(),
+                    header.len()
+                ),
             ));
         }
         let cell = |column: Option<usize>| {
@@ -87,13 +96,27 @@ pub(super) fn read(
         if id.is_empty() || id.len() > 255 {
             return Err(line(at, "the id is empty or longer than 255 bytes".to_owned()));
         }
-        if name.contains('\n') {
+        if name.contains('\n') || cell(synonyms).contains('\n') {
             return Err(line(
                 at,
                 "the name goes on in the next line: a quotation mark is opened and not closed".to_owned(),
             ));
         }
         let (kind, source) = (cell(kind), cell(source));
+        if [id, kind, source]
+            .iter()
+            .any(|cell| cell.contains(char::is_control))
+        {
+            return Err(line(
+                at,
+                "the id, semantic type or source has a control character in it; write it without".to_owned(),
+            ));
+        }
+        let source = if source.is_empty() { UNNAMED } else { source };
+        builder.seen.vocabulary(source);
+        for kind in kind.split('|') {
+            builder.seen.semantic_type(kind);
+        }
         let wanted = filters.semantic_types.is_empty()
             || kind
                 .split('|')

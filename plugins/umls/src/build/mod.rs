@@ -8,8 +8,10 @@ mod dictionary;
 mod rrf;
 mod sort;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -129,14 +131,16 @@ impl Build {
                 problem: "there is no such folder to write the index into".to_owned(),
             });
         }
+        self.spare_the_input()?;
         let mut builder = Builder::new(folder, self.memory);
         builder.record.filters = self.filters.record();
         match &self.input {
             Input::Rrf(path) => rrf::read(path, &self.filters, &mut builder, watch)?,
             Input::Csv(path) => dictionary::read(path, &self.filters, &mut builder, watch)?,
         }
+        let (Input::Rrf(path) | Input::Csv(path)) = &self.input;
+        builder.seen.demand(&self.filters, path)?;
         if builder.record.links == 0 {
-            let (Input::Rrf(path) | Input::Csv(path)) = &self.input;
             return Err(Error::Input {
                 path: path.clone(),
                 problem: match builder.record.rows {
@@ -149,8 +153,83 @@ impl Build {
     }
 }
 
+impl Build {
+    /// Refuses to write the index over what it is made from.
+    fn spare_the_input(&self) -> Result<(), Error> {
+        let same = |path: &Path| match (path.metadata(), self.out.metadata()) {
+            (Ok(input), Ok(out)) => (input.dev(), input.ino()) == (out.dev(), out.ino()),
+            _ => false,
+        };
+        let over = match &self.input {
+            Input::Csv(path) => same(path),
+            Input::Rrf(folder) => std::fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .filter_map(Result::ok)
+                .map(|entry| entry.path())
+                .any(|path| path.extension().is_some_and(|ending| ending == "RRF") && same(&path)),
+        };
+        if over {
+            return Err(Error::Input {
+                path: self.out.clone(),
+                problem: "is what the index is made from; give --out another name".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What the rows of the input have, whether or not it is taken: a filter that names something else is a slip of the pen.
+#[derive(Default)]
+struct Seen {
+    vocabularies: HashSet<String>,
+    types: HashSet<String>,
+}
+
+impl Seen {
+    fn vocabulary(&mut self, name: &str) {
+        if !self.vocabularies.contains(name) {
+            self.vocabularies.insert(name.to_owned());
+        }
+    }
+
+    fn semantic_type(&mut self, name: &str) {
+        if !self.types.contains(name) {
+            self.types.insert(name.to_owned());
+        }
+    }
+
+    fn demand(&self, filters: &Filters, path: &Path) -> Result<(), Error> {
+        for (option, wanted, seen) in [
+            ("--sab", &filters.vocabularies, &self.vocabularies),
+            ("--semantic-type", &filters.semantic_types, &self.types),
+        ] {
+            let missing: Vec<&str> = wanted
+                .iter()
+                .filter(|name| !seen.contains(*name))
+                .map(String::as_str)
+                .collect();
+            if !missing.is_empty() {
+                let mut there: Vec<&str> = seen.iter().map(String::as_str).collect();
+                there.sort_unstable();
+                there.truncate(20);
+                return Err(Error::Input {
+                    path: path.to_owned(),
+                    problem: format!(
+                        "no row is of {}, which {option} wants; there is {}",
+                        missing.join(", "),
+                        there.join(", ")
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Collects what the readers find and writes it.
 struct Builder {
+    seen: Seen,
     folder: PathBuf,
     record: Record,
     ids: HashMap<Box<str>, u32>,
@@ -173,6 +252,7 @@ struct Builder {
 impl Builder {
     fn new(folder: &Path, memory: usize) -> Self {
         Self {
+            seen: Seen::default(),
             folder: folder.to_owned(),
             record: Record {
                 builder: env!("CARGO_PKG_VERSION").to_owned(),
@@ -248,8 +328,9 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds a name of a concept. One without a letter or digit is left out.
+    /// Adds a name of a concept. One without a letter or digit is left out; control characters and line ends become spaces.
     fn name(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
+        let name = &printable(name);
         let name = without_tag(name);
         let exact = text::exact_form(name);
         if exact.is_empty() || exact.len() > MAX_NAME {
@@ -283,9 +364,10 @@ impl Builder {
         name: &str,
         quality: u16,
     ) -> Result<(), Error> {
-        if code.is_empty() || code.contains('\0') {
+        if code.is_empty() || code.contains(char::is_control) {
             return Ok(());
         }
+        let name = &printable(name);
         // The name is in the index anyway: its hash finds it there.
         let name = text::hash(&text::exact_form(without_tag(name)));
         self.codes.push(&[
@@ -300,6 +382,7 @@ impl Builder {
 
     fn finish(self, out: &Path, watch: &mut dyn Watch) -> Result<Record, Error> {
         let Self {
+            seen: _,
             folder,
             mut record,
             ids,
@@ -509,6 +592,15 @@ impl Builder {
             retired.iter().flat_map(|(cui, concept)| [*cui, *concept]),
         )?;
 
+        let mut own: Vec<(u32, String)> = index.own.drain().collect();
+        own.sort_unstable();
+        file.numbers(Section::OwnNameConcepts, own.iter().map(|(concept, _)| *concept))?;
+        file.strings(
+            Section::OwnNameOffsets,
+            Section::OwnNames,
+            own.iter().map(|(_, name)| name.as_str()),
+        )?;
+
         record.concepts = concepts as u64;
         record.names = names;
         let json = serde_json::to_vec_pretty(&record).map_err(|source| Error::Write {
@@ -557,6 +649,16 @@ fn without_tag(name: &str) -> &str {
     if short.is_empty() { trimmed } else { short }
 }
 
+/// `name` without control characters, which no answer may have: each run of them, with the white space around, is a space.
+fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let words = name.split(|c: char| c.is_control() || c.is_whitespace());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    Cow::Owned(words.join(" "))
+}
+
 fn offset(length: usize, what: &'static str) -> Result<u32, Error> {
     u32::try_from(length).map_err(|_| Error::TooMuch(what))
 }
@@ -586,6 +688,10 @@ struct Names {
     best: Vec<(u16, u32)>,
     /// Names per concept.
     counts: Vec<u32>,
+    /// The concepts whose best name so far is the open one, and how they write it.
+    called: Vec<(u32, String)>,
+    /// How concepts write their best name where another concept's spelling stands for the form: "COLD" and "Cold".
+    own: HashMap<u32, String>,
 }
 
 impl Names {
@@ -625,6 +731,7 @@ impl Names {
             let best = &mut self.best[concept as usize];
             if best.1 == u32::MAX || quality > best.0 {
                 *best = (quality, number);
+                self.called.push((concept, name.to_owned()));
             }
         }
         Ok(())
@@ -635,6 +742,13 @@ impl Names {
             return Ok(());
         };
         let number = u32::try_from(self.name_offsets.len()).map_err(|_| Error::TooMuch("names"))?;
+        for (concept, own) in self.called.drain(..) {
+            if own == name {
+                self.own.remove(&concept);
+            } else {
+                self.own.insert(concept, own);
+            }
+        }
         write(name.as_bytes())?;
         self.length += name.len();
         self.name_offsets.push(offset(self.length, "text")?);

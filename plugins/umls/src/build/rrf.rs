@@ -251,7 +251,7 @@ pub(super) fn read(
     } else {
         HashMap::new()
     };
-    let types = types(&layout, &file("STY"), id, filters, watch)?;
+    let types = types(&layout, &file("STY"), id, filters, builder, watch)?;
     let mut defined = Vec::new();
     if layout.has("MRDEF.RRF") {
         layout.read("MRDEF.RRF", &["CUI", "SUPPRESS"], watch, |cells, wrong| {
@@ -285,6 +285,7 @@ pub(super) fn read(
         };
         builder.record.rows += 1;
         let cui_number = number(cui, wrong)?;
+        builder.seen.vocabulary(vocabulary);
         let own_types = of(&types, cui_number);
         if !filters.takes_vocabulary(vocabulary)
             || (!filters.suppressed && !matches!(suppress, "N" | ""))
@@ -311,17 +312,19 @@ pub(super) fn read(
             }
         }
         let source = builder.vocabulary(vocabulary)?;
-        let rank = ranks
-            .get(vocabulary)
-            .and_then(|terms| terms.get(term_type))
-            .copied()
-            .unwrap_or(0);
+        let rank = match ranks.get(vocabulary) {
+            _ if rxnorm => rank_of_rxnorm(vocabulary, term_type),
+            Some(terms) => terms.get(term_type).copied().unwrap_or(0),
+            None => 0,
+        };
         let quality = rank.min(4094) * 16
             + u16::from(status == "P") * 8
             + u16::from(string_type == "PF") * 4
             + u16::from(preferred == "Y") * 2
             + 1;
-        if codings::is_coded(vocabulary) {
+        // RxNorm's own code is the concept's id, which the linker gives by itself.
+        let own = rxnorm && vocabulary == "RXNORM";
+        if codings::is_coded(vocabulary) && !own && is_code(vocabulary, code) {
             builder.code(concept, source, code, name, quality)?;
         }
         builder.name(concept, source, name, quality)
@@ -345,6 +348,25 @@ pub(super) fn read(
         })?;
     }
     Ok(())
+}
+
+/// How good a name of RxNorm is, which has no MRRANK: its own go before those of its sources, and among them what names a thing
+/// before what only says it otherwise. The term types are in the order of its technical documentation's name construction.
+fn rank_of_rxnorm(vocabulary: &str, term_type: &str) -> u16 {
+    const BEST_FIRST: &[&str] = &[
+        "IN", "PIN", "MIN", "BN", "SCD", "SBD", "GPCK", "BPCK", "SCDC", "SBDC", "SCDF", "SBDF", "SCDG",
+        "SBDG", "DF", "DFG", "PSN", "TMSY", "SY",
+    ];
+    let place = BEST_FIRST.iter().position(|known| *known == term_type);
+    let below = place.map_or(0, |place| BEST_FIRST.len() - place) as u16;
+    below + if vocabulary == "RXNORM" { 100 } else { 0 }
+}
+
+/// Whether a code is one of its vocabulary's. "MTHU" numbers are the Metathesaurus' own, NOCODE is none, and what classifications
+/// write with a hyphen is a chapter or block of codes.
+fn is_code(vocabulary: &str, code: &str) -> bool {
+    let range = vocabulary.starts_with("ICD") && code.contains('-');
+    !(range || code == "NOCODE" || code.starts_with("MTHU"))
 }
 
 /// The digits of a CUI ("C0011849") or RXCUI ("161"). "L" and digits is a concept of a house's own: no release has it.
@@ -415,6 +437,7 @@ fn types(
     file: &str,
     id: &str,
     filters: &Filters,
+    builder: &mut Builder,
     watch: &mut dyn Watch,
 ) -> Result<Vec<(u32, Box<str>)>, Error> {
     let mut types = Vec::new();
@@ -422,6 +445,7 @@ fn types(
         return Ok(types);
     }
     layout.read(file, &[id, "TUI"], watch, |cells, wrong| {
+        builder.seen.semantic_type(cells[1]);
         if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1])
         {
             types.push((number(cells[0], wrong)?, Box::from(cells[1])));

@@ -14,7 +14,7 @@ use crate::error::Damage;
 /// The first bytes of every index.
 pub(crate) const MAGIC: [u8; 16] = *b"mednerd-umls\0\0\0\0";
 /// The version of the format; another one is refused.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// Sections begin at multiples of this.
 pub(crate) const ALIGN: u64 = 64;
 
@@ -66,6 +66,9 @@ sections! {
     CodingText = 26, "text of codings";
     Retired = 27, "retired concepts";
     ConceptTable = 28, "table of concept ids";
+    OwnNameConcepts = 29, "concepts that write their name otherwise";
+    OwnNameOffsets = 30, "offsets of names so written";
+    OwnNames = 31, "names so written";
 }
 
 /// The length of a header with all sections.

@@ -262,6 +262,14 @@ impl Index {
         self.concept_field(concept, 0)
     }
 
+    /// The preferred name, as the concept's own vocabulary writes it.
+    pub(crate) fn preferred_name(&self, concept: u32) -> &str {
+        match position(self.section(Section::OwnNameConcepts), concept) {
+            Some(own) => self.string(Section::OwnNameOffsets, Section::OwnNames, own),
+            None => self.name(self.preferred(concept)),
+        }
+    }
+
     /// The semantic types of a concept.
     pub(crate) fn semantic_types(&self, concept: u32) -> impl Iterator<Item = &str> {
         let set = self.concept_field(concept, 1);

@@ -28,17 +28,21 @@ pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
 }
 
 fn segments(text: &str) -> Vec<String> {
-    let mut marked = text.replace("and/or", "\0");
-    for mark in [" and ", " or ", " & ", "/", ", "] {
-        marked = marked.replace(mark, "\0");
+    // Of the same length: the marks are ASCII.
+    let small = text.to_ascii_lowercase();
+    let mut marked = text.to_owned();
+    for mark in ["and/or", " and ", " or ", " & ", "/", ", "] {
+        for (at, _) in small.match_indices(mark) {
+            marked.replace_range(at..at + mark.len(), &"\0".repeat(mark.len()));
+        }
     }
     marked
         .split('\0')
         .map(|part| {
             let part = part.trim();
-            let part = part
-                .strip_prefix("and ")
-                .or_else(|| part.strip_prefix("or "))
+            let part = ["and ", "or ", "AND ", "OR "]
+                .iter()
+                .find_map(|word| part.strip_prefix(word))
                 .unwrap_or(part);
             part.trim_end_matches(['-', ',', ' ']).to_owned()
         })
@@ -76,6 +80,8 @@ mod tests {
             "cardiac, renal and hepatic failure",
             &["cardiac failure", "renal failure", "hepatic failure"]
         ));
+        assert!(reads("NAUSEA AND VOMITING", &["NAUSEA", "VOMITING"]));
+        assert!(reads("PAIN, FEVER, AND/OR CHILLS", &["PAIN", "FEVER", "CHILLS"]));
         assert!(readings("breast cancer").is_empty());
     }
 }

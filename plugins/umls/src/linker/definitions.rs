@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mednerd_abbreviations::{is_short_form, without_plural};
+use mednerd_abbreviations::{is_order, is_short_form, without_plural};
 
 use super::Document;
 
@@ -37,8 +37,12 @@ impl Definitions {
                 .trim_end()
                 .strip_suffix(['(', '['])
                 .and_then(|head| by_end.get(&head.trim_end().len()));
-            let Some(long) = long.filter(|long| is_short_form(short) && long.len() > mention.text.len())
-            else {
+            let is_short = |long: &str| {
+                is_short_form(short)
+                    && long.len() > mention.text.len()
+                    && (!is_order(without_plural(short)) || initials_are(long, short))
+            };
+            let Some(long) = long.filter(|long| is_short(long)) else {
                 continue;
             };
             let at = mention.begin + mention.text.len() - mention.text.trim_start().len();

@@ -191,6 +191,8 @@ struct Found {
     quality: u16,
     preferred: bool,
     expanded: bool,
+    /// Found by another mention whose initials the short form is.
+    initials: bool,
     /// Strict matches go before loose ones whatever their confidence.
     class: u8,
     confidence: f32,
@@ -207,6 +209,9 @@ struct Pooled {
     /// The similarity of the next one.
     second: f32,
 }
+
+/// Whose initials a short form is, it may stand for; nothing says that it does.
+const BY_INITIALS: f32 = 0.6;
 
 /// The class of everything that is ordered by confidence alone.
 const LOOSE: u8 = 9;
@@ -343,16 +348,16 @@ impl Linker {
         };
         let own = local.own(found.concept);
         let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
-        let name = own.map_or_else(
-            || self.index.name(self.index.preferred(found.concept)),
-            |(_, name)| name,
-        );
+        let name = own.map_or_else(|| self.index.preferred_name(found.concept), |(_, name)| name);
         let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
         if found.stage == Stage::Fuzzy {
             reason.push_str(&format!(", similarity {:.2}", found.similarity));
         }
         if found.expanded {
             reason.push_str(", through a short form that the document defines");
+        }
+        if found.initials {
+            reason.push_str(", by the initials of another mention");
         }
         Candidate {
             id: id.to_owned(),
@@ -389,7 +394,7 @@ impl Linker {
             let systems = &options.code_systems;
             systems.is_empty() || systems.iter().any(|wanted| codings::means(wanted, vocabulary))
         };
-        let display = self.index.name(self.index.preferred(concept));
+        let display = self.index.preferred_name(concept);
         let own = match record.kind.as_str() {
             "umls" => {
                 let cui = id
@@ -514,29 +519,37 @@ impl Sieve<'_> {
         linked: &mut [Vec<Found>],
         known: &mut HashMap<String, Vec<Found>>,
     ) {
-        let is_open = |mention: &Mention<'_>| {
-            text::is_acronym(mention.text)
+        let is_open = |mention: &Mention<'_>, found: &[Found]| {
+            let short = text::is_short_acronym(mention.text)
+                || (text::is_acronym(mention.text) && found.first().is_some_and(|best| self.is_short(best)));
+            short
                 && definitions
                     .long_form(mention.text.trim(), mention.begin)
                     .is_none()
         };
-        if !document.mentions.iter().any(is_open) {
+        let open: Vec<bool> = document
+            .mentions
+            .iter()
+            .zip(linked.iter())
+            .map(|(mention, found)| is_open(mention, found))
+            .collect();
+        if !open.contains(&true) {
             return;
         }
         let spoken: Vec<u32> = document
             .mentions
             .iter()
-            .zip(linked.iter())
-            .filter(|(mention, _)| !is_open(mention))
-            .filter_map(|(_, found)| {
+            .zip(linked.iter().zip(&open))
+            .filter(|(_, (_, open))| !**open)
+            .filter_map(|(_, (found, _))| {
                 found
                     .first()
                     .filter(|best| best.confidence > 0.6)
                     .map(|best| best.concept)
             })
             .collect();
-        for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
-            if !is_open(mention) {
+        for ((mention, found), open) in document.mentions.iter().zip(linked.iter_mut()).zip(open) {
+            if !open {
                 continue;
             }
             if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
@@ -550,7 +563,10 @@ impl Sieve<'_> {
                 found[0].confidence = found[0].confidence.max(0.9);
                 continue;
             }
-            // A mention elsewhere whose initials are the short form.
+            if found.first().is_some_and(|best| best.stage < Stage::Fuzzy) {
+                continue;
+            }
+            // No name is written so: a mention elsewhere whose initials are the short form.
             let long = document
                 .mentions
                 .iter()
@@ -560,9 +576,33 @@ impl Sieve<'_> {
                     .entry(long.text.trim().to_owned())
                     .or_insert_with(|| self.surface(long.text.trim()))
                     .clone();
-                mark_expanded(&mut expanded);
+                for one in &mut expanded {
+                    one.initials = true;
+                    one.stage = Stage::Fuzzy;
+                    one.class = LOOSE;
+                    one.confidence = one.confidence.min(BY_INITIALS);
+                }
+                // The few letters of a short form are like many a name's: that tells less than initials do.
+                let likely = expanded.first().filter(|best| best.confidence >= 0.5);
+                let most = likely.map_or(1.0, |best| 0.9 * best.confidence);
+                for one in found.iter_mut() {
+                    one.confidence = one.confidence.min(most);
+                }
                 *found = merge(expanded, std::mem::take(found));
+                self.by_group(found, mention.label);
             }
+        }
+    }
+
+    /// Whether the name that matched is written like an acronym.
+    fn is_short(&self, found: &Found) -> bool {
+        match found.name {
+            Name::Index(name) => self
+                .index
+                .links(name)
+                .find(|link| link.concept == found.concept)
+                .is_some_and(|link| link.acronym),
+            Name::Local(_) => false,
         }
     }
 
@@ -588,8 +628,12 @@ impl Sieve<'_> {
             let Some(&best) = found.first() else {
                 continue;
             };
+            // By initials a concept was found that is spoken of anyway.
+            if best.initials {
+                continue;
+            }
             if best.stage == Stage::Fuzzy {
-                for one in found.iter_mut().filter(|one| elsewhere(one)) {
+                for one in found.iter_mut().filter(|one| !one.initials && elsewhere(one)) {
                     let odds = SPOKEN_OF * one.confidence;
                     one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
                 }
@@ -633,7 +677,7 @@ impl Sieve<'_> {
         if forms.exact.is_empty() {
             return Vec::new();
         }
-        let acronym = text::is_acronym(text);
+        let short = text::is_short_acronym(text);
         let mut found: Vec<Found> = Vec::new();
         let mut names: Vec<u32> = Vec::new();
         let stages: [(Table, &str, &[Entry]); 3] = [
@@ -642,14 +686,21 @@ impl Sieve<'_> {
             (Table::Stem, &forms.stem_key, self.local.stem(&forms)),
         ];
         for (table, form, entries) in stages {
-            // A short form is no plural and has no adjective: "AIDS" is not "AID".
-            if acronym && matches!(table, Table::Stem) {
+            // A short form has no adjective.
+            if short && matches!(table, Table::Stem) {
                 continue;
             }
+            // And no plural but one in a small letter: "AIDS" is not "AID".
+            let another = |name: Name| {
+                matches!(table, Table::Key) && text::differ_by_capital_s(text, self.name_of(name))
+            };
             let before = found.len();
             for entry in entries {
                 let new = !found.iter().any(|found| found.concept == entry.concept);
-                if new && !self.local.is_blocked(&forms.exact, entry.concept) {
+                if new
+                    && !another(Name::Local(entry.name))
+                    && !self.local.is_blocked(&forms.exact, entry.concept)
+                {
                     found.push(Found {
                         concept: entry.concept,
                         name: Name::Local(entry.name),
@@ -661,6 +712,7 @@ impl Sieve<'_> {
                         quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
                         preferred: false,
                         expanded: false,
+                        initials: false,
                         class: 2 * table as u8,
                         confidence: 0.0,
                         score: 0.0,
@@ -668,7 +720,7 @@ impl Sieve<'_> {
                     });
                 }
             }
-            self.rate(&mut found[before..], text, acronym, false);
+            self.rate(&mut found[before..], text, false);
             let before = found.len();
             let stage = match table {
                 Table::Exact => Stage::Exact,
@@ -676,7 +728,7 @@ impl Sieve<'_> {
                 Table::Stem => Stage::Variant,
             };
             names = self.index.lookup(table, form, &names);
-            for &name in &names {
+            for &name in names.iter().filter(|name| !another(Name::Index(**name))) {
                 for link in self.index.best_links(name) {
                     if self.local.is_blocked(&forms.exact, link.concept) {
                         continue;
@@ -694,7 +746,7 @@ impl Sieve<'_> {
                     }
                 }
             }
-            self.rate(&mut found[before..], text, acronym, true);
+            self.rate(&mut found[before..], text, true);
         }
         self.sort(&mut found);
         if let [best, rival, ..] = &mut found[..]
@@ -715,6 +767,7 @@ impl Sieve<'_> {
             quality: link.quality,
             preferred: self.index.preferred(link.concept) == name,
             expanded: false,
+            initials: false,
             class: LOOSE,
             confidence: 0.0,
             score: 0.0,
@@ -723,22 +776,19 @@ impl Sieve<'_> {
     }
 
     /// Gives the matches of one stage their confidences: the best one that of the stage, its rivals less.
-    fn rate(&self, found: &mut [Found], text: &str, acronym: bool, indexed: bool) {
+    fn rate(&self, found: &mut [Found], text: &str, indexed: bool) {
+        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
         self.sort(found);
         let rivals = found.len().saturating_sub(1);
         for (i, one) in found.iter_mut().enumerate() {
+            let acronym = self.is_short(one);
             // "cold" is not "COLD".
-            let case = indexed && {
-                let link = match one.name {
-                    Name::Index(name) => self.index.links(name).find(|link| link.concept == one.concept),
-                    Name::Local(_) => None,
-                };
-                link.is_some_and(|link| link.acronym) && !acronym && text.chars().any(char::is_lowercase)
-            };
+            let case = indexed && acronym && !capitals && text.chars().any(char::is_lowercase);
             let best = confidence(Evidence {
                 stage: one.stage,
                 chance: one.similarity,
-                undefined: acronym,
+                // "PNEUMONIA" is a word.
+                undefined: short || (capitals && acronym),
                 rivals: if i == 0 { rivals } else { 0 },
                 preferred: one.preferred,
                 established: !self.several || self.index.vocabularies_of(one.concept) >= ESTABLISHED,
@@ -800,9 +850,9 @@ impl Sieve<'_> {
         let mut pool: HashMap<u32, Pooled> = HashMap::new();
         let exact = text::exact_form(text);
         let mention = self.weighed(text);
-        self.retrieve_into(&exact, &mention, &mut pool);
+        self.retrieve_into(text, &mention, &mut pool);
         if let Some(apart) = self.taken_apart(&mention.words, &mention.stems) {
-            self.retrieve_into(&text::exact_form(&apart), &self.weighed(&apart), &mut pool);
+            self.retrieve_into(&apart, &self.weighed(&apart), &mut pool);
         }
         let mut pool: Vec<Pooled> = pool.into_values().collect();
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
@@ -812,7 +862,7 @@ impl Sieve<'_> {
             .into_iter()
             .map(|pooled| self.ranked(pooled, &mention, &synonyms, &trigrams))
             .collect();
-        self.rate_ranked(&mut found, text::is_acronym(text));
+        self.rate_ranked(&mut found, text::is_short_acronym(text));
         found
     }
 
@@ -900,7 +950,8 @@ impl Sieve<'_> {
         changed.then(|| words.join(" "))
     }
 
-    fn retrieve_into(&self, exact: &str, mention: &Weighed, pool: &mut HashMap<u32, Pooled>) {
+    fn retrieve_into(&self, text: &str, mention: &Weighed, pool: &mut HashMap<u32, Pooled>) {
+        let exact = &text::exact_form(text);
         let synonyms = synonyms(&mention.stems);
         let query = self.query(&mention.stems);
         let mut offer = |found: Found, best: Likeness| {
@@ -922,6 +973,9 @@ impl Sieve<'_> {
             }
         };
         for hit in self.index.search_names(&query, self.depth.0) {
+            if text::differ_by_capital_s(text, self.index.name(hit.document)) {
+                continue;
+            }
             let name = self.weighed(self.index.name(hit.document));
             let alike = likeness(mention, &synonyms, &name);
             if alike.similarity < LEAST_ALIKE {
@@ -935,9 +989,12 @@ impl Sieve<'_> {
             }
         }
         for number in self.local_names(&mention.stems) {
-            let Some((_, name, concept)) = self.local.names.get(number as usize) else {
+            let Some((written, name, concept)) = self.local.names.get(number as usize) else {
                 continue;
             };
+            if text::differ_by_capital_s(text, written) {
+                continue;
+            }
             let alike = likeness(mention, &synonyms, name);
             if alike.similarity < LEAST_ALIKE {
                 continue;
@@ -950,6 +1007,7 @@ impl Sieve<'_> {
                 quality: 0,
                 preferred: false,
                 expanded: false,
+                initials: false,
                 class: LOOSE,
                 confidence: 0.0,
                 score: 0.0,

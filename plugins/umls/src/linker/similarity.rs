@@ -116,6 +116,9 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [(String, f32)]],
     if numbers_differ(a, &of_mention, b, &of_name) {
         similarity *= 0.8;
     }
+    if exclude(a, &of_mention, b, &of_name) || numbers_swapped(a, b) {
+        similarity *= 0.4;
+    }
     let added = of_name.iter().filter(|alike| **alike == 0.0).count();
     Likeness {
         similarity,
@@ -124,15 +127,57 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [(String, f32)]],
     }
 }
 
-/// Whether both have a number, or a lone letter that counts like one, that the other has not.
+/// The words of `name` without a partner.
+fn unpaired<'a>(name: &'a Weighed, paired: &'a [f32]) -> impl Iterator<Item = &'a str> + Clone {
+    let words = name.words.iter().zip(paired);
+    words
+        .filter(|(_, alike)| **alike == 0.0)
+        .map(|(word, _)| word.as_str())
+}
+
+/// Whether both have a number that the other has not, or one of them a lone letter that counts like one.
 fn numbers_differ(a: &Weighed, of_a: &[f32], b: &Weighed, of_b: &[f32]) -> bool {
-    let unpaired = |name: &Weighed, paired: &[f32]| {
-        let numbers = name.words.iter().zip(paired);
-        numbers
-            .into_iter()
-            .any(|(word, alike)| *alike == 0.0 && word.starts_with(|c: char| c.is_ascii_digit()))
+    let (mut in_a, mut in_b) = (unpaired(a, of_a), unpaired(b, of_b));
+    let lone = |word: &str| word.len() == 1 && word.starts_with(|c: char| c.is_ascii_lowercase());
+    let counts = |word: &str| text::is_number(word) || lone(word);
+    in_a.clone().any(lone) || in_b.clone().any(lone) || (in_a.any(counts) && in_b.any(counts))
+}
+
+/// Whether both have the same numbers in another order: "stage 2 by type 1" and "stage 1 by type 2".
+fn numbers_swapped(a: &Weighed, b: &Weighed) -> bool {
+    let numbers = |name: &Weighed| -> Vec<String> {
+        let numbers = name.words.iter().filter(|word| text::is_number(word));
+        numbers.cloned().collect()
     };
-    unpaired(a, of_a) && unpaired(b, of_b)
+    let (mut in_a, mut in_b) = (numbers(a), numbers(b));
+    if in_a.len() != in_b.len() || in_a.len() < 2 || in_a == in_b {
+        return false;
+    }
+    in_a.sort_unstable();
+    in_b.sort_unstable();
+    in_a == in_b
+}
+
+/// Whether one says what the other rules out: "left" and "right", or "without" on one side alone.
+fn exclude(a: &Weighed, of_a: &[f32], b: &Weighed, of_b: &[f32]) -> bool {
+    let negated = |name: &Weighed, paired: &[f32]| unpaired(name, paired).any(|word| negates(name, word));
+    if negated(a, of_a) != negated(b, of_b) {
+        return true;
+    }
+    let of_name = unpaired(b, of_b).filter_map(words::pole);
+    unpaired(a, of_a)
+        .filter_map(words::pole)
+        .any(|(pair, side)| of_name.clone().any(|other| other == (pair, !side)))
+}
+
+/// Whether a word of a name turns it into its opposite; "not otherwise specified" does not.
+fn negates(name: &Weighed, word: &str) -> bool {
+    let specified = || {
+        name.words
+            .iter()
+            .any(|word| matches!(word.as_str(), "otherwise" | "elsewhere" | "specified"))
+    };
+    matches!(word, "without" | "no") || (word == "not" && !specified())
 }
 
 /// How alike two different words are; `synonyms` are those of the first one's stem.
@@ -142,6 +187,12 @@ fn words_alike(a: &str, a_stem: &str, synonyms: &[(String, f32)], b: &str, b_ste
     }
     if a_stem == b_stem {
         return 0.97;
+    }
+    if let (Some((pair, side)), Some((other, counterpart))) = (words::pole(a), words::pole(b))
+        && pair == other
+        && side != counterpart
+    {
+        return 0.0;
     }
     if let Some((_, alike)) = synonyms.iter().find(|(other, _)| other == b_stem) {
         return *alike;
@@ -274,8 +325,38 @@ mod tests {
         assert!(alike("renal tumour", "kidney neoplasm") > 0.85);
         assert!(alike("hypothyroidism", "hyperthyroidism") < 0.1);
         assert!(alike("diabetes type 1", "diabetes type 2") < 0.8);
+        assert!(alike("hepatitis C", "hepatitis A") < 0.7 * alike("hepatitis C", "chronic hepatitis C"));
+        assert!(alike("hepatitis", "hepatitis A") < 0.8);
+        assert!(alike("stage 2 disease by type 1", "stage 1 disease by type 2") < 0.5);
         assert!(alike("thrombocytopenia", "trombocytopenia") > 0.85);
         assert!(alike("migraine", "fracture") < 0.01);
+    }
+
+    #[test]
+    fn opposites_are_not_alike() {
+        for (a, b) in [
+            ("cataract with glaucoma", "cataract without glaucoma"),
+            ("left bundle branch block", "right bundle branch block"),
+            (
+                "methicillin sensitive staphylococcus",
+                "methicillin resistant staphylococcus",
+            ),
+            (
+                "heart failure with reduced ejection fraction",
+                "heart failure with preserved ejection fraction",
+            ),
+            ("systolic heart failure", "diastolic heart failure"),
+            ("acute kidney failure", "chronic kidney failure"),
+            ("HER2 positive breast cancer", "HER2- breast cancer"),
+            ("benign neoplasm of colon", "malignant neoplasm of colon"),
+            ("upper respiratory infection", "lower respiratory infection"),
+            ("no fever", "fever"),
+        ] {
+            assert!(alike(a, b) < 0.4, "{a} / {b}: {}", alike(a, b));
+        }
+        assert!(alike("acute on chronic heart failure", "chronic heart failure") > 0.8);
+        let with = |remark: &str| alike("kidney failure", &format!("kidney failure, {remark}"));
+        assert!(with("not otherwise specified") > 2.0 * with("not xxxxxxxxx yyyyyyyyy"));
     }
 
     #[test]

@@ -1,28 +1,42 @@
-//! Folding of characters: case, accents, Greek letters, punctuation, British spelling.
+//! Folding of characters: case, accents, Greek letters, signs, punctuation, British spelling.
+
+use super::words;
 
 /// Lower-case tokens of letters and digits. Possessives lose their "s", accents go, Greek letters become
-/// words.
+/// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5".
 pub(super) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut token = String::new();
-    let mut chars = text.chars().peekable();
+    let mut chars = text.chars();
     let close = |token: &mut String, tokens: &mut Vec<String>| {
         if !token.is_empty() {
             tokens.push(std::mem::take(token));
         }
     };
     while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        let head = &text[..text.len() - rest.len() - c.len_utf8()];
+        let sign = match c {
+            '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (word, 0)),
+            _ if token.is_empty() => None,
+            _ => charge(head, c, rest),
+        };
+        if let Some((word, more)) = sign {
+            close(&mut token, &mut tokens);
+            tokens.push(word.to_owned());
+            chars = rest[more..].chars();
+            continue;
+        }
+        let c = narrow(c);
         match c {
             'a'..='z' | '0'..='9' => token.push(c),
             'A'..='Z' => token.push(c.to_ascii_lowercase()),
             '\'' | '’' | '‘' | '`' | '´' | 'ʼ' if !token.is_empty() => {
                 // "Addison's": the s goes. "5'-phosphate", "O'Brien": the mark alone goes.
-                if matches!(chars.peek(), Some('s' | 'S')) {
-                    let mut after = chars.clone();
-                    after.next();
-                    if !after.peek().is_some_and(|c| c.is_alphanumeric()) {
-                        chars.next();
-                    }
+                if let Some(after) = chars.as_str().strip_prefix(['s', 'S'])
+                    && !after.starts_with(char::is_alphanumeric)
+                {
+                    chars = after.chars();
                 }
             }
             c if c.is_ascii() => close(&mut token, &mut tokens),
@@ -33,7 +47,6 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
                     tokens.push(word.to_owned());
                 }
                 Folded::Nothing => {}
-                // Lower-casing may leave a combining mark behind ("İ"), which is dropped like any other.
                 // The small letter of the ohm sign is an omega, and lower-casing may leave a combining mark ("İ").
                 Folded::Other if c.is_alphanumeric() => {
                     for c in c.to_lowercase() {
@@ -54,6 +67,64 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
     }
     close(&mut token, &mut tokens);
     tokens
+}
+
+/// The ASCII character of one that is as wide as a Chinese one.
+fn narrow(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        _ => c,
+    }
+}
+
+/// The word for a sign before a number.
+fn limit(sign: char, rest: &str) -> Option<&'static str> {
+    let number = rest.strip_prefix('=').unwrap_or(rest).trim_start_matches(' ');
+    let word = match sign {
+        '<' | '≤' => "less",
+        _ => "greater",
+    };
+    number.starts_with(|c: char| c.is_ascii_digit()).then_some(word)
+}
+
+/// The word for a sign right behind what is so signed, "HER2+", "Rh(-)", and how many bytes of `rest` belong to it.
+fn charge(head: &str, sign: char, rest: &str) -> Option<(&'static str, usize)> {
+    const POSITIVE: &str = "positive";
+    const NEGATIVE: &str = "negative";
+    let ends = !rest.starts_with(char::is_alphanumeric);
+    match sign {
+        '(' if rest.starts_with("+)") => Some((POSITIVE, "+)".len())),
+        '(' if rest.starts_with("-)") => Some((NEGATIVE, "-)".len())),
+        '+' | '⁺' if ends => Some((POSITIVE, 0)),
+        '⁻' | '−' if ends => Some((NEGATIVE, 0)),
+        '-' | '–' if ends && is_minus(head, rest) => Some((NEGATIVE, 0)),
+        _ => None,
+    }
+}
+
+/// Whether a hyphen is a minus: behind a symbol such as "HER2" or "Rh", and neither at the end of a line, nor before a number, nor
+/// one that stands for the rest of a word ("T- and B-cell") or was torn from the next ("MID- LINE").
+fn is_minus(head: &str, rest: &str) -> bool {
+    let border = |c: char| !c.is_alphanumeric();
+    let symbol = head.rsplit(border).next().unwrap_or_default();
+    let letters = symbol.chars().count();
+    let digits = symbol.contains(|c: char| c.is_ascii_digit());
+    let capitals = !symbol.contains(char::is_lowercase);
+    let like_symbol = match (digits, capitals) {
+        (true, _) => symbol.starts_with(char::is_uppercase),
+        (false, true) => letters <= 5,
+        (false, false) => letters == 2 && symbol.starts_with(char::is_uppercase),
+    };
+    if !like_symbol || words::is_prefix(&symbol.to_lowercase()) {
+        return false;
+    }
+    let Some(next) = rest.strip_prefix(' ') else {
+        return rest.is_empty() || rest.starts_with(['/', ',', ';', ':', '.', ')', ']']);
+    };
+    let next = next.split(border).next().unwrap_or_default();
+    let torn = !digits && !next.contains(char::is_lowercase);
+    let joined = matches!(next, "and" | "or" | "positive" | "negative" | "like") || next.ends_with("ed");
+    letters > 1 && next.starts_with(char::is_alphabetic) && !torn && !joined
 }
 
 enum Folded {
@@ -120,6 +191,30 @@ fn folded(c: char) -> Folded {
         '²' | '₂' => Letters("2"),
         '³' | '₃' => Letters("3"),
         '⁴' | '₄' => Letters("4"),
+        '⁵' | '₅' => Letters("5"),
+        '⁶' | '₆' => Letters("6"),
+        '⁷' | '₇' => Letters("7"),
+        '⁸' | '₈' => Letters("8"),
+        '⁹' | '₉' => Letters("9"),
+        // Ligatures and numerals of one character, as PDFs have them.
+        'ﬀ' => Letters("ff"),
+        'ﬁ' => Letters("fi"),
+        'ﬂ' => Letters("fl"),
+        'ﬃ' => Letters("ffi"),
+        'ﬄ' => Letters("ffl"),
+        'ﬅ' | 'ﬆ' => Letters("st"),
+        'Ⅰ' | 'ⅰ' => Letters("i"),
+        'Ⅱ' | 'ⅱ' => Letters("ii"),
+        'Ⅲ' | 'ⅲ' => Letters("iii"),
+        'Ⅳ' | 'ⅳ' => Letters("iv"),
+        'Ⅴ' | 'ⅴ' => Letters("v"),
+        'Ⅵ' | 'ⅵ' => Letters("vi"),
+        'Ⅶ' | 'ⅶ' => Letters("vii"),
+        'Ⅷ' | 'ⅷ' => Letters("viii"),
+        'Ⅸ' | 'ⅸ' => Letters("ix"),
+        'Ⅹ' | 'ⅹ' => Letters("x"),
+        'Ⅺ' | 'ⅺ' => Letters("xi"),
+        'Ⅻ' | 'ⅻ' => Letters("xii"),
         // Combining accents, soft hyphen, zero-width characters, trade marks.
         '\u{300}'..='\u{36f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '™' | '®' => Nothing,
         _ => Other,

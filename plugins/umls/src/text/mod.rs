@@ -79,6 +79,25 @@ pub fn is_acronym(text: &str) -> bool {
     (upper >= 2 || (upper == 1 && digit > 0)) && upper > lower && upper + lower + digit <= 10
 }
 
+/// Whether what is written like an acronym is short enough for one where nothing else says so: "PNEUMONIA" is a word of a note in
+/// capitals.
+pub fn is_short_acronym(text: &str) -> bool {
+    is_acronym(text) && {
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        letters <= 5 || text.contains(|c: char| c.is_ascii_digit() || c.is_lowercase() || c == '-')
+    }
+}
+
+/// Whether one of two short forms is the other with a capital S behind it, which is no plural: "AIDS" is not "AID".
+pub(crate) fn differ_by_capital_s(a: &str, b: &str) -> bool {
+    let more = |long: &str, short: &str| {
+        let stem = long.strip_suffix('S').map(exact_form);
+        stem.is_some_and(|stem| stem.len() > 1 && stem == exact_form(short))
+    };
+    let (a, b) = (a.trim(), b.trim());
+    (is_short_acronym(a) || is_short_acronym(b)) && (more(a, b) || more(b, a))
+}
+
 /// 64-bit FNV-1a with a final mix: the hash of the index's tables. Fixed for ever within a format version.
 pub fn hash(text: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -106,11 +125,23 @@ pub fn trigrams(word: &str, into: &mut Vec<u32>) {
     into.dedup();
 }
 
+/// The words in the order of the alphabet. Several numbers come in their own order behind them: "stage 2 by type 1" is
+/// not "stage 1 by type 2".
 fn sorted(words: &[String]) -> String {
-    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
-    words.sort_unstable();
-    words.dedup();
-    words.join(" ")
+    let (mut numbers, mut others): (Vec<&str>, Vec<&str>) =
+        words.iter().map(String::as_str).partition(|word| is_number(word));
+    if numbers.len() < 2 {
+        others.append(&mut numbers);
+    }
+    others.sort_unstable();
+    others.dedup();
+    others.append(&mut numbers);
+    others.join(" ")
+}
+
+/// Whether a unified word is a number, with or without letters behind it.
+pub(crate) fn is_number(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Unifies spelling, numerals and plurals and leaves stop words out, keeping the order.
@@ -123,10 +154,14 @@ fn unify(tokens: &[String]) -> Vec<String> {
             continue;
         }
         let prefix = prefix.take();
-        if prefix.is_none() && words::is_stop(token) {
+        if prefix.is_none() && (words::is_stop(token) || words::is_article(tokens, i)) {
             continue;
         }
         let before = i.checked_sub(1).map(|i| tokens[i].as_str());
+        if let Some(number) = words::written_number(token).filter(|_| before.is_some_and(is_ranked)) {
+            unified.push(number.to_owned());
+            continue;
+        }
         if let Some(number) = numeral(token, before) {
             unified.push(number);
             continue;
@@ -151,6 +186,11 @@ fn unify(tokens: &[String]) -> Vec<String> {
             .collect();
     }
     unified
+}
+
+/// What is written with a number behind it, in digits or in letters.
+fn is_ranked(before: &str) -> bool {
+    matches!(before, "type" | "types" | "stage" | "grade")
 }
 
 /// "sca1" is "sca 1". One letter before digits stays with them ("c7", "g6pd"), and so do letters after.
@@ -217,6 +257,20 @@ mod tests {
             ("spinocerebellar ataxia SCA1", "SCA 1 spinocerebellar ataxia"),
             ("non-insulin dependent diabetes", "noninsulin-dependent diabetes"),
             ("brain metastases", "Metastasis, brain"),
+            ("melanocytic naevi", "Nevus, melanocytic"),
+            ("oesophageal varices", "esophageal varix"),
+            ("septic emboli and thrombi", "embolus, thrombus, septic"),
+            ("hypertensive crises", "hypertensive crisis"),
+            ("type one diabetes", "diabetes type 1"),
+            ("stage three", "stage III"),
+            ("history of a fall", "history of fall"),
+            // A ligature, a numeral of one character, wide digits.
+            ("atrial \u{fb01}brillation", "atrial fibrillation"),
+            ("diabetes type \u{2161}", "diabetes type 2"),
+            ("type \u{ff12} diabetes", "type 2 diabetes"),
+            ("HER2+ cancer", "HER2-positive cancer"),
+            ("ER(-) tumor", "ER- tumor"),
+            ("BMI \u{2265} 30", "BMI >30"),
             // The ohm sign, whose small letter is an omega.
             ("\u{2126} 3 fatty acid", "omega-3 fatty acids"),
             ("Sjögren’s syndrome", "Sjogren syndrome"),
@@ -249,9 +303,45 @@ mod tests {
             ("hepatitis", "hepatic"),
             ("type 1 diabetes", "type 2 diabetes"),
             ("with complication", "without complication"),
+            ("hepatitis", "hepatitis A"),
+            ("vitamin A deficiency", "vitamin deficiency"),
+            ("type A influenza", "type B influenza"),
+            ("A-T", "T"),
+            (
+                "CKD stage 2 due to type 1 diabetes",
+                "CKD stage 1 due to type 2 diabetes",
+            ),
+            ("stage 1 type 1", "stage 1"),
+            ("Rh- blood", "Rh+ blood"),
+            ("HER2-", "HER2+"),
+            ("BMI <30", "BMI >30"),
         ] {
             assert_ne!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
         }
+    }
+
+    #[test]
+    fn hyphens_are_no_signs() {
+        for (a, b) in [
+            ("ER-\npositive", "ER positive"),
+            ("T- and B-cell", "T and B cell"),
+            ("IL- 2", "IL 2"),
+            ("Non- Hodgkin", "non Hodgkin"),
+            ("MID- LINE SHIFT", "mid line shift"),
+            ("breast-", "breast"),
+            ("HER2-positive", "HER2 positive"),
+            ("aspirin+clopidogrel", "aspirin clopidogrel"),
+        ] {
+            assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn capitals_alone_make_no_short_form_of_a_long_word() {
+        assert!(is_short_acronym("AIDS") && is_short_acronym("RCCs") && is_short_acronym("HLA-DR"));
+        assert!(!is_short_acronym("PNEUMONIA") && !is_short_acronym("CIRRHOTIC"));
+        assert!(differ_by_capital_s("AIDS", "AID") && differ_by_capital_s("AID", "AIDS"));
+        assert!(!differ_by_capital_s("RCCs", "RCC") && !differ_by_capital_s("HEADACHES", "HEADACHE"));
     }
 
     #[test]

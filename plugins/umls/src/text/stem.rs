@@ -1,10 +1,37 @@
 //! Two light stemmers for biomedical English: inflection (safe) and derivation (loose). Written for names
 //! of Greek and Latin origin, whose endings the general-purpose stemmers do not know.
 
+/// Plurals of Latin and Greek that no ending tells from other words.
+const IRREGULAR: &[(&str, &str)] = &[
+    ("appendices", "appendix"),
+    ("bacilli", "bacillus"),
+    ("bronchi", "bronchus"),
+    ("bulle", "bulla"),
+    ("calculi", "calculus"),
+    ("cervices", "cervix"),
+    ("crises", "crisis"),
+    ("diverticula", "diverticulum"),
+    ("emboli", "embolus"),
+    ("fistule", "fistula"),
+    ("foci", "focus"),
+    ("fungi", "fungus"),
+    ("ganglia", "ganglion"),
+    ("nevi", "nevus"),
+    ("petechie", "petechia"),
+    ("strie", "stria"),
+    ("thrombi", "thrombus"),
+    ("uteri", "uterus"),
+    ("varices", "varix"),
+    ("vertebre", "vertebra"),
+];
+
 /// Singular of a noun, by its ending.
 pub fn inflect(word: &str) -> String {
     if word.len() < 4 || !word.is_ascii() || word.bytes().any(|b| b.is_ascii_digit()) {
         return word.to_owned();
+    }
+    if let Some((_, singular)) = IRREGULAR.iter().find(|(plural, _)| *plural == word) {
+        return (*singular).to_owned();
     }
     const RULES: &[(&str, &str)] = &[
         ("itides", "itis"),

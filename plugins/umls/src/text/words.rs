@@ -11,7 +11,6 @@ pub(super) fn is_stop(token: &str) -> bool {
     matches!(
         token,
         "of" | "the"
-            | "a"
             | "an"
             | "in"
             | "on"
@@ -29,6 +28,54 @@ pub(super) fn is_stop(token: &str) -> bool {
             | "type"
             | "types"
     )
+}
+
+/// Whether the token at `at` is the article: "a" at the front or behind a small word, where more follows. The one of "hepatitis A",
+/// "type A influenza", "vitamin A deficiency" and "A-T" is none.
+pub(super) fn is_article(tokens: &[String], at: usize) -> bool {
+    let before = at.checked_sub(1).map(|before| tokens[before].as_str());
+    tokens[at] == "a"
+        && tokens.get(at + 1).is_some_and(|next| next.len() > 1)
+        && before.is_none_or(|before| is_stop(before) && !counts(before))
+}
+
+/// The digits of a number that is written out.
+pub(super) fn written_number(token: &str) -> Option<&'static str> {
+    Some(match token {
+        "one" => "1",
+        "two" => "2",
+        "three" => "3",
+        "four" => "4",
+        "five" => "5",
+        "six" => "6",
+        "seven" => "7",
+        "eight" => "8",
+        "nine" => "9",
+        "ten" => "10",
+        _ => return None,
+    })
+}
+
+/// Words of which one excludes the other, as the pair's number and the side that `word` is on.
+pub(crate) fn pole(word: &str) -> Option<(usize, bool)> {
+    const PAIRS: &[(&[&str], &[&str])] = &[
+        (&["left"], &["right"]),
+        (
+            &["sensitive", "sensitivity", "susceptible"],
+            &["resistant", "resistance"],
+        ),
+        (&["reduced"], &["preserved"]),
+        (&["systolic"], &["diastolic"]),
+        (&["acute"], &["chronic"]),
+        (&["positive"], &["negative"]),
+        (&["benign"], &["malignant"]),
+        (&["upper"], &["lower"]),
+        (&["less"], &["greater"]),
+    ];
+    PAIRS.iter().enumerate().find_map(|(number, (one, other))| {
+        let first = one.contains(&word);
+        (first || other.contains(&word)).then_some((number, first))
+    })
 }
 
 /// Words after which a lone letter is a numeral.
