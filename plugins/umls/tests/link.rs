@@ -182,6 +182,36 @@ fn how_a_drug_is_given_is_not_what_it_is_called() {
 }
 
 #[test]
+fn what_a_drug_is_for_or_does_is_not_what_it_is_called() {
+    let (_folder, linker) = named(&["Lisinopril", "Penicillin"]);
+    let text = "Lisinopril (HTN). Penicillin (rash).";
+    let mentions = [
+        ("Lisinopril", "Chemical"),
+        ("HTN", "Disease"),
+        ("Penicillin", "Chemical"),
+        ("rash", "Chemical"),
+    ];
+    let mentions = mentions.map(|(name, label)| {
+        let begin = text.find(name).unwrap();
+        mednerd_umls::linker::Mention {
+            text: name,
+            begin,
+            end: begin + name.len(),
+            label,
+            score: 1.0,
+            section: "",
+        }
+    });
+    let document = mednerd_umls::linker::Document {
+        text,
+        mentions: &mentions,
+    };
+    let linked = linker.link(&document, &options(&[]));
+    let ids: Vec<&str> = linked.iter().map(|found| id(found)).collect();
+    assert_eq!(ids, ["Lisinopril", "NIL", "Penicillin", "NIL"]);
+}
+
+#[test]
 fn what_tells_names_apart_is_not_lost() {
     let (_folder, linker) = named(&[
         "Hepatitis A",

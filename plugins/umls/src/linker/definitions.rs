@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use mednerd_abbreviations::{is_order, is_short_form, without_plural};
 
-use super::Document;
+use super::{Document, Mention};
 
 /// The short forms that a document defines, by themselves without the ending of a plural: of each by the byte where it stands what it
 /// stands for.
@@ -12,7 +12,7 @@ pub(super) struct Definitions(HashMap<String, BTreeMap<usize, String>>);
 
 impl Definitions {
     /// Those of the document's text, and those that its mentions make: one right before the bracket that holds another is
-    /// its long form, whatever their letters.
+    /// its long form, whatever their letters, where both are of one kind: "lisinopril (HTN)" says what the drug is for.
     pub(super) fn of(document: &Document<'_>) -> Self {
         let mut all: HashMap<String, BTreeMap<usize, String>> = HashMap::new();
         for found in mednerd_abbreviations::definitions(document.text) {
@@ -21,9 +21,10 @@ impl Definitions {
             all.entry(stem).or_default().insert(found.short.start, long);
         }
         // The longest of those that end at a place.
-        let mut by_end: HashMap<usize, &str> = HashMap::new();
+        let mut by_end: HashMap<(usize, String), &str> = HashMap::new();
+        let ending = |mention: &Mention<'_>, end: usize| (end, mention.label.to_ascii_lowercase());
         for mention in document.mentions {
-            let known = by_end.entry(mention.end).or_insert(mention.text);
+            let known = by_end.entry(ending(mention, mention.end)).or_insert(mention.text);
             if known.len() < mention.text.len() {
                 *known = mention.text;
             }
@@ -36,9 +37,11 @@ impl Definitions {
             let long = head
                 .trim_end()
                 .strip_suffix(['(', '['])
-                .and_then(|head| by_end.get(&head.trim_end().len()));
+                .and_then(|head| by_end.get(&ending(mention, head.trim_end().len())));
             let is_short = |long: &str| {
                 is_short_form(short)
+                    // "Penicillin (rash)", "headache (severe)".
+                    && short.contains(|c: char| c.is_uppercase() || c.is_ascii_digit())
                     && long.len() > mention.text.len()
                     && (!is_order(without_plural(short)) || initials_are(long, short))
             };
