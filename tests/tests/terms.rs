@@ -1,7 +1,7 @@
 //! Lists of names: what a hospital has words for and its models do not know.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use mednerd_client::api::{AnnotateResponse, ModelsResponse, ReloadResponse};
+use mednerd_client::api::{self, AnnotateResponse, ModelsResponse, ReloadResponse};
 use mednerd_tests::daemon::root;
 use mednerd_tests::{Config, Site};
 use serde_json::json;
@@ -307,6 +307,62 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
         for name in expected {
             assert!(found.contains(name), "{name} is not among {found:?}");
         }
+    }
+}
+
+#[test]
+fn an_answer_does_not_depend_on_how_lines_end() {
+    let daemon = shipped().start();
+    let lines = [
+        "Patient seen today in clinic with her husband for review of her recent blood tests",
+        "No fever",
+        "Asthma",
+        "Hypertension",
+        "[ ] gout",
+        "anaemia",
+        "pneumonia [x]",
+        "PMH: stroke",
+        "Dyspnoea and cough for two days in hyper-",
+        "tension",
+        "",
+        "Family history",
+        "epilepsy",
+    ];
+    let ask = |text: &str| {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let entities = answer.entities.into_iter();
+        entities
+            .map(|entity| (entity.text.replace(char::is_whitespace, ""), entity.assertions))
+            .collect::<Vec<_>>()
+    };
+    let expected = ask(&lines.join("\n"));
+    let said = |name: &str| {
+        let kinds = expected.iter().find(|(text, _)| text == name).map(|(_, said)| said);
+        kinds.map(|said| said.iter().map(|one| one.kind).collect::<Vec<_>>())
+    };
+    assert_eq!(said("Asthma"), Some(vec![]));
+    assert_eq!(said("fever"), Some(vec![api::AssertionKind::Negated]));
+    assert_eq!(said("epilepsy"), Some(vec![api::AssertionKind::Family]));
+    for end in ["\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}"] {
+        assert_eq!(ask(&lines.join(end)), expected, "{end:?}");
+    }
+    assert_eq!(ask(&format!("\u{feff}{}", lines.join("\n"))), expected);
+}
+
+/// A word of a megabyte, and rows of what headings are looked for at, were looked through again for each of their letters: none of these
+/// was answered within its deadline, nor what came behind it.
+#[test]
+fn no_text_holds_a_worker() {
+    let daemon = shipped().start();
+    let dots = ".".repeat(200_000);
+    for text in [
+        format!("asthma {}", "acgt".repeat(250_000)),
+        format!("asthma a{}", "\u{b}".repeat(500_000)),
+        format!("asthma\nPMH: {dots}{}", " a today".repeat(100_000)),
+        format!("asthma\nPMH: {dots}{}", " Foo:".repeat(100_000)),
+    ] {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"], "deadline_ms": 60_000}));
+        assert!(answer.entities.iter().any(|entity| entity.text == "asthma"));
     }
 }
 

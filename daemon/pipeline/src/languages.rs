@@ -23,6 +23,10 @@ pub(crate) const ALL: Languages = (1 << 7) - 1;
 /// By their codes of ISO 639-1, in the order of their bits.
 pub const CODES: [&str; 7] = ["en", "de", "fr", "es", "it", "nl", "pt"];
 
+/// The languages that a text may be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoken(pub(crate) Languages);
+
 /// Bytes of a text that its language is told from.
 const TOLD_FROM: usize = 16 << 10;
 /// Words that tell a language, often there and in few others.

@@ -86,6 +86,7 @@ pub use assertions::{Assertion, assertions, assertions_while};
 pub use cover::Cover;
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
+pub use languages::Spoken;
 pub use lines::with_plain_lines;
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use mednerd_abbreviations::{Definition, definitions};

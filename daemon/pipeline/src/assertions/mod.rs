@@ -121,20 +121,6 @@ const WRAPPED: usize = 60;
 /// What the text says of each mention, in their order; mentions are ranges of bytes. Of each kind there is one finding at most. Takes time
 /// linear in the text, and in the mentions of a sentence times its words.
 pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
-    assertions_while(text, sections, mentions, &|| true).unwrap_or_default()
-}
-pub fn assertions_while(
-    text: &str,
-    sections: &[Section],
-    mentions: &[(usize, usize)],
-    wanted: &dyn Fn() -> bool,
-) -> Option<Vec<Vec<Assertion>>> {
-    if !wanted() {
-        return None;
-    }
-    Some(all_assertions(text, sections, mentions))
-}
-fn all_assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
     let mut found = vec![Vec::new(); mentions.len()];
     if mentions.is_empty() {
         return found;

@@ -8,7 +8,7 @@ use super::spelling::may_be_misspelt;
 use super::words::Words;
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
-use crate::languages::{ALL, CODES, GERMANIC, Languages, Telling};
+use crate::languages::{ALL, CODES, GERMANIC, Languages, Spoken, Telling};
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;
@@ -37,6 +37,8 @@ pub struct Found {
     pub names: Vec<Name>,
     /// From where to where nothing is to be found, in bytes.
     pub hidden: Vec<(usize, usize)>,
+    /// The languages of the text, by its common words or, where there are too few, by the names in it; `None` where nothing tells.
+    pub spoken: Option<Spoken>,
 }
 
 /// The names of one language in one list.
@@ -79,7 +81,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         return Some(Found::default());
     }
     let mut search = Search::new(text, lists);
-    let is_told = search.tell();
+    let mut spoken = search.tell();
     if !(wanted() && search.respell(wanted)) {
         return None;
     }
@@ -94,8 +96,8 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
             }
         }
     }
-    if !is_told {
-        search.tell_by(&mut found);
+    if spoken.is_none() {
+        spoken = search.tell_by(&mut found);
     }
     let (mut hiding, mut found): (Vec<Match>, Vec<Match>) =
         found.into_iter().partition(|found| found.label.is_none());
@@ -131,6 +133,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     Some(Found {
         names,
         hidden: hidden.collect(),
+        spoken: spoken.map(Spoken),
     })
 }
 
@@ -175,8 +178,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Tells the language of each line that tells one, and of the others by the whole text; whether that told any.
-    fn tell(&mut self) -> bool {
+    /// Tells the language of each line that tells one, and of the others by the whole text, whose it gives.
+    fn tell(&mut self) -> Option<Languages> {
         let mut all = Telling::default();
         self.words.words.iter().for_each(|word| all.note(word.tells, 1));
         let whole = all.languages();
@@ -197,20 +200,21 @@ impl<'a> Search<'a> {
             line.iter_mut()
                 .for_each(|word| (word.spoken, word.loud) = (spoken, loud));
         }
-        whole.is_some()
+        whole
     }
 
     /// Where too few common words told a language, those tell it that are names in one: "HF" and "AF" are no diseases among German words.
-    fn tell_by(&mut self, found: &mut Vec<Match>) {
+    fn tell_by(&mut self, found: &mut Vec<Match>) -> Option<Languages> {
         let mut all = Telling::default();
         self.words.words.iter().for_each(|word| all.note(word.tells, 1));
         for found in found.iter().filter(|found| found.label.is_some()) {
             all.note(found.language, found.last + 1 - found.first);
         }
-        let Some(spoken) = all.most() else { return };
+        let spoken = all.most()?;
         let undecided = self.words.words.iter_mut().filter(|word| word.spoken == ALL);
         undecided.for_each(|word| word.spoken = spoken);
         found.retain(|found| found.language == 0 || self.spoken(found.first) & found.language != 0);
+        Some(spoken)
     }
 
     /// Reads words that a tolerant list has but for a letter as they were meant; whether that was wanted to its end.
