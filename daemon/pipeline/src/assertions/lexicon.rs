@@ -59,6 +59,9 @@ const PER: &[&str] = &[
     "per, bib, by, with, from, via, to, laut, nach, mit, durch, von, selon, avec, par, segun, con, por, secondo, da, volgens, met, door, segundo, com",
 ];
 
+/// What the family is called.
+const FAMILY: [&str; 10] = ["family", "familial", "fh", "famille", "familie", "familia", "famiglia", "familiari", "familiares", "parenti"];
+
 /// What joins the last thing of a list to those before it.
 pub(super) const OR: &[(Languages, &str)] = &[
     (EN, "or, nor"),
@@ -313,7 +316,8 @@ pub(super) static LEXICON: LazyLock<HashMap<&'static str, Vec<Entry>>> = LazyLoc
     by_word
 });
 
-fn set(lists: &[&'static str]) -> HashSet<&'static str> {
+/// The entries of lists.
+pub(super) fn set(lists: &[&'static str]) -> HashSet<&'static str> {
     lists.iter().flat_map(|list| entries(list)).collect()
 }
 
@@ -327,4 +331,13 @@ pub(super) fn reports(word: &str) -> bool {
 pub(super) fn is_per(word: &str) -> bool {
     static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(PER));
     WORDS.contains(word)
+}
+
+/// Whether a word names a relative, or the family.
+pub(super) fn is_relative(word: &str) -> bool {
+    let family = |entry: &Entry| {
+        let mut roles = entry.roles.iter();
+        entry.words.len() == 1 && roles.any(|(_, role)| matches!(role, Cue(Family, _, _)))
+    };
+    FAMILY.contains(&word) || LEXICON.get(word).is_some_and(|entries| entries.iter().any(family))
 }

@@ -7,6 +7,7 @@
 //! the words that it stands on. What is asked is what the text says, not what is true of the patient.
 
 mod answers;
+mod histories;
 mod lexicon;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,11 +16,12 @@ use std::ops::Range;
 use mednerd_abbreviations::Definition;
 
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
+use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
 use crate::languages::{ES, Languages, PT, languages};
-use crate::sections::{HISTORIES, Section};
+use crate::sections::Section;
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
 
@@ -132,6 +134,9 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
     // By where they begin, as sentences come.
     let mut order: Vec<usize> = (0..mentions.len()).collect();
     order.sort_by_key(|index| mentions.get(*index));
+    let mut names = mentions.to_vec();
+    names.sort_unstable();
+    let mut histories = Histories::new(text, sections, &names);
     let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence::default();
     let mut all = words(text).peekable();
@@ -179,7 +184,7 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             // "Mother: diabetes" is no history of the patient's.
             let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
             said.extend(
-                of_section(text, sections, begin).filter(|found| !others || found.kind == Kind::Family),
+                histories.at(begin).filter(|found| !others || found.kind == Kind::Family),
             );
             let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
             let mut deny = |cue| {
@@ -247,27 +252,6 @@ fn border(sections: &[Section], at: usize) -> Option<usize> {
         .or(Some(next.end))
 }
 
-/// What the section says that a byte stands in, by its heading, as far as that reaches.
-fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertion> {
-    let index = sections.partition_point(|section| section.end <= begin);
-    let section = sections
-        .get(index)
-        .filter(|section| section.heading.end <= begin)?;
-    let name = section.name;
-    let kind = match name {
-        "family history" => Kind::Family,
-        name if HISTORIES.contains(&name) => Kind::Historical,
-        _ => return None,
-    };
-    let mut heading = String::new();
-    fold(text.get(section.heading.range())?, &mut heading);
-    let present = PRESENT.iter().any(|start| heading.starts_with(start));
-    let between = text
-        .get(section.heading.end..begin)
-        .filter(|between| between.len() < HISTORY)?;
-    (!present && reaches(between)).then_some(Assertion { kind, cue: name })
-}
-
 /// Whether a mention stands directly behind a tick box that is empty, or is one of the things between "/" there.
 fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool {
     let from = text.floor_char_boundary(begin.saturating_sub(BOX_REACH));
@@ -296,42 +280,6 @@ const BOX_REACH: usize = 28;
 const BOX: &str = "an empty tick box";
 /// What says so of something before boxes for yes and no.
 const TICKED_NO: &str = "no, ticked";
-
-/// Bytes that a history has, at most.
-const HISTORY: usize = 8 << 10;
-
-/// How headings begin that stand over what a patient still has.
-const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
-
-/// Whether what stands behind a heading still belongs to it after this text: not behind another label, nor behind an empty line that ends
-/// a list or paragraph, nor, where words stand behind the heading in its own line, behind the line or paragraph that they begin.
-fn reaches(between: &str) -> bool {
-    let mut lines = between.split('\n');
-    let first = lines
-        .next()
-        .unwrap_or_default()
-        .trim_matches([' ', '\t', '\r', ':', '-']);
-    let (mut content, mut length) = (!first.is_empty(), first.len());
-    let inline = content;
-    let mut empty = false;
-    for line in lines {
-        let bare = line.trim();
-        if bare.is_empty() {
-            empty = content;
-            continue;
-        }
-        let item = bare.starts_with(|c: char| !c.is_alphabetic());
-        let label = bare
-            .split_once(':')
-            .is_some_and(|(label, _)| label.len() <= 24 && !label.contains([',', '.', '(']));
-        let goes_on = line.starts_with([' ', '\t']) || length >= WRAPPED || item;
-        if label || (empty && !item) || (inline && !goes_on) {
-            return false;
-        }
-        (content, length, empty) = (true, bare.len(), false);
-    }
-    true
-}
 
 /// The words of a sentence, or of an item of a list.
 #[derive(Default)]
