@@ -11,7 +11,7 @@ mod histories;
 mod lexicon;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use mednerd_abbreviations::Definition;
 
@@ -51,6 +51,13 @@ pub struct Assertion {
 
 /// What says that something is past by the year that stands behind it.
 const YEAR: &str = "a year";
+/// The years that a note may tell of.
+const YEARS: RangeInclusive<u16> = 1900..=2049;
+/// What a number is no year before.
+const UNITS: [&str; 25] = [
+    "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal", "cal", "h", "hrs", "hr", "%",
+    "x", "kg", "cc", "cm", "mm",
+];
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 3;
 /// Words that a sentence may have, at most; longer ones are cut.
@@ -108,6 +115,19 @@ const MODIFIERS: [&str; 10] = [
     "decreased",
     "acute",
     "significant",
+];
+/// The same, where one mention alone stands there: "no fever, productive cough".
+const BEGINNING: [&str; 14] = [
+    "worsening", "new", "increased", "severe", "persistent", "mild", "moderate", "decreased", "acute", "significant", "productive",
+    "hyperdynamic", "recurrent", "diffuse",
+];
+/// What may stand before an item of a list, and behind the last one.
+const SITES: [&str; 14] = [
+    "calf", "pedal", "facial", "abdominal", "chest", "neck", "back", "leg", "arm", "ankle", "lower", "upper", "extremity", "joint",
+];
+const ENDING: [&str; 18] = [
+    "at", "this", "time", "on", "exam", "examination", "today", "noted", "reported", "present", "now", "currently", "seen", "identified",
+    "appreciated", "the", "moment", "recently",
 ];
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
@@ -460,12 +480,7 @@ impl Sentence {
         let next = self.word(at + 1);
         // "+ve" is a word of its own.
         let letter = next.starts_with(char::is_alphabetic) && next != "ve";
-        let joined = self
-            .words
-            .get(at)
-            .zip(self.words.get(at + 1))
-            .is_some_and(|(own, next)| own.end == next.begin);
-        self.word(at) == sign && letter && joined && self.is_apart(at)
+        self.word(at) == sign && letter && self.are_joined(at) && self.is_apart(at)
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
@@ -504,7 +519,7 @@ impl Sentence {
                     continue;
                 }
                 if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
-                    let end = self.ahead(&hits, number, kind, reach);
+                    let end = self.ahead(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start < hit.words.start);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < end) {
@@ -540,7 +555,14 @@ impl Sentence {
     }
 
     /// One past the last word that a cue reaches ahead.
-    fn ahead(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
+    fn ahead(
+        &self,
+        hits: &[Hit],
+        number: usize,
+        kind: Kind,
+        reach: usize,
+        mentions: &[Range<usize>],
+    ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
         let behind = hits.iter().skip(number + 1);
@@ -577,7 +599,7 @@ impl Sentence {
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
         if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
-            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages)) {
+            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages, mentions)) {
                 end = comma;
             }
         }
@@ -597,17 +619,36 @@ impl Sentence {
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
-    /// short.
-    fn is_list(&self, words: Range<usize>, languages: Languages) -> bool {
-        let words: Vec<&str> = words
-            .map(|at| self.word(at))
-            .filter(|word| *word != ".")
-            .collect();
-        let items: Vec<&[&str]> = words.split(|word| *word == ",").skip(1).collect();
+    /// short, or they are mentions and nothing else: "no nausea, abdominal pain".
+    fn is_list(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+        // "No fever, cough since Monday".
+        let lasts = matches!(self.word(words.end), "since" | "seit" | "depuis" | "sinds" | "desde");
+        let all: Vec<usize> = words.filter(|at| self.word(*at) != ".").collect();
+        let items: Vec<&[usize]> = all.split(|at| self.word(*at) == ",").skip(1).collect();
+        if lasts && items.len() == 1 {
+            return false;
+        }
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        words.iter().any(|word| joins(OR, word, languages))
+        let named = || items.iter().all(|item| self.is_named(item, mentions));
+        let begins_anew = || {
+            let first = items.first().and_then(|item| item.first());
+            items.len() == 1 && first.is_some_and(|at| BEGINNING.contains(&self.word(*at)))
+        };
+        all.iter().any(|at| joins(OR, self.word(*at), languages))
             || longest == 1
             || (longest == 2 && items.len() > 2)
+            || (named() && !begins_anew())
+    }
+
+    /// Whether an item of a list is a mention, behind a word for its site, and before words of the time.
+    fn is_named(&self, item: &[usize], mentions: &[Range<usize>]) -> bool {
+        let mut rest = item.iter().copied().peekable();
+        while rest.next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions)).is_some() {}
+        let mut is_one = false;
+        while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
+            is_one = true;
+        }
+        is_one && rest.all(|at| ENDING.contains(&self.word(at)))
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -675,12 +716,7 @@ impl Sentence {
         mentions: &[Range<usize>],
         languages: Languages,
     ) -> Option<usize> {
-        let is_mention = |at: usize| {
-            let begun = mentions.partition_point(|mention| mention.start <= at);
-            let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
-            begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
-        };
-        let last = reach.clone().rev().find(|at| is_mention(*at))?;
+        let last = reach.clone().rev().find(|at| is_mention(*at, mentions))?;
         let mut listed = reach
             .end
             .checked_sub(1)
@@ -689,7 +725,7 @@ impl Sentence {
         for at in (floor..=last).rev().take(MOST_LISTED) {
             if self.is_joint(at, languages) {
                 listed = true;
-            } else if self.word(at) != "," && !is_mention(at) {
+            } else if self.word(at) != "," && !is_mention(at, mentions) {
                 return None;
             }
             begin = at;
@@ -824,28 +860,63 @@ impl Sentence {
         )
     }
 
-    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)".
+    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)". A dose is none.
     fn year(&self, mention: &Range<usize>) -> Option<Assertion> {
+        let mut joined = false;
         for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
-            let word = self.word(at);
-            let is_year = word.len() == 4
-                && (word.starts_with("19") || word.starts_with("20"))
-                && word.bytes().all(|byte| byte.is_ascii_digit());
-            if is_year {
-                return Some(Assertion {
-                    kind: Kind::Historical,
-                    cue: YEAR,
-                });
+            if self.is_year(at) {
+                let is_one = !self.counts(at) && (joined || self.ends(at + 1) || self.goes_on_from_year(at + 1));
+                let kind = Kind::Historical;
+                return is_one.then_some(Assertion { kind, cue: YEAR });
             }
-            if !matches!(
-                word,
-                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "'" | ":" | "year"
-            ) {
-                return None;
+            match self.word(at) {
+                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "year" | "jahr" | "jaar" => joined = true,
+                "'" | ":" => {}
+                _ => return None,
             }
         }
         None
     }
+
+    /// Whether a word is a number that may be a year.
+    fn is_year(&self, at: usize) -> bool {
+        let year = || self.word(at).parse().is_ok_and(|year: u16| YEARS.contains(&year));
+        self.word(at).bytes().all(|byte| byte.is_ascii_digit()) && year()
+    }
+
+    /// Whether a number is of units, "2000 mg", "2000/ul", or part of a longer one, "2000.5", "1930-2000", and of no date, "2010-03".
+    fn counts(&self, at: usize) -> bool {
+        let (next, behind) = (self.word(at + 1), self.word(at + 2));
+        let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_date = is_number(behind) && (behind.len() <= 2 || self.is_year(at + 2));
+        match next {
+            "/" => !(is_date && behind.len() == 2 && !UNITS.contains(&self.word(at + 3))),
+            "-" | "\u{2013}" => is_number(behind) && !is_date,
+            "." | "," => self.are_joined(at) && self.are_joined(at + 1) && is_number(behind),
+            _ => UNITS.contains(&next),
+        }
+    }
+
+    /// Whether nothing stands between a word and the next.
+    fn are_joined(&self, at: usize) -> bool {
+        let pair = self.words.get(at).zip(self.words.get(at + 1));
+        pair.is_some_and(|(own, next)| own.end == next.begin)
+    }
+
+    /// Whether words tell more of what happened in a year: "MI 2010 s/p PCI".
+    fn goes_on_from_year(&self, at: usize) -> bool {
+        match self.word(at) {
+            "s" => self.word(at + 1) == "/",
+            word => matches!(word, "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"),
+        }
+    }
+}
+
+/// Whether a word is in a mention.
+fn is_mention(at: usize, mentions: &[Range<usize>]) -> bool {
+    let begun = mentions.partition_point(|mention| mention.start <= at);
+    let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
+    begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
 }
 
 /// Whether these words are part of a mention and do not begin it.
