@@ -21,6 +21,8 @@ pub(super) enum Role {
     Stop,
     /// The same, behind a comma or "and": ", mild oedema".
     Anew,
+    /// What was said so ends here, where something stands before it that it was said of: "no cough has fever", "denies taking aspirin".
+    EndOf(Kind),
 }
 
 /// An entry, as the words that it has.
@@ -39,7 +41,7 @@ const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Either, Nothing, Stop};
+use Role::{Anew, Cue, Either, EndOf, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -265,6 +267,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
+    (EN, Stop, "p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs clear, lungs ctab, lungs with, abdomen soft, abdomen with"),
+    (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of"),
+    (EN, EndOf(Historical), "c/o, complaining of"),
     (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),
     (DE, Anew, "mit, hat, zeigt, zeigte, besteht, bestehen, bekannte, bekannter, bekanntes, leichte, leichter, massige, neue, deutliche, klagt, berichtet, jedoch, ist, war, patient, patientin, seit, links, rechts, geringe, ausgepragte, chronische, akute, diskrete"),

@@ -121,6 +121,15 @@ const BEGINNING: [&str; 14] = [
     "worsening", "new", "increased", "severe", "persistent", "mild", "moderate", "decreased", "acute", "significant", "productive",
     "hyperdynamic", "recurrent", "diffuse",
 ];
+/// What stands before "history of", where that belongs to what was said before it.
+const HISTORY_OF: [&str; 24] = [
+    "or", "nor", "no", "of", "any", "known", "prior", "previous", "past", "significant", "other", "personal", "medical", "recent", "a", "the",
+    "and", "oder", "noch", "ou", "ni", "o", "nem", "previa",
+];
+/// What names nothing between a cue and what it is said of.
+const FILLING: [&str; 18] = [
+    "that", "he", "she", "they", "patient", "pt", "any", "currently", "ever", "the", "is", "was", "a", "an", "also", "either", "now", ":",
+];
 /// What may stand before an item of a list, and behind the last one.
 const SITES: [&str; 14] = [
     "calf", "pedal", "facial", "abdominal", "chest", "neck", "back", "leg", "arm", "ankle", "lower", "upper", "extremity", "joint",
@@ -573,6 +582,12 @@ impl Sentence {
                     self.is_anew(next.words.start)
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
+                Role::EndOf(of) => of == kind && self.says_more(hit.words.end..next.words.start),
+                // "No fever h/o COPD", and not "no previous history of COPD".
+                Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
+                    !HISTORY_OF.contains(&self.before(next.words.start, 1))
+                        && self.says_more(hit.words.end..next.words.start)
+                }
                 // "Absence of fever does not exclude endocarditis."
                 Role::Cue(Kind::Uncertain, Some(_), _)
                     if kind == Kind::Negated
@@ -596,6 +611,11 @@ impl Sentence {
                 break;
             }
         }
+        // "S/p fall with hip pain", "s/p appendectomy, fever".
+        if matches!(hit.name, "s/p" | "status post") {
+            let pain = (hit.words.end + 1..end).find(|at| matches!(self.word(*at), "," | "with" | "w"));
+            end = pain.unwrap_or(end);
+        }
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
         if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
@@ -616,6 +636,11 @@ impl Sentence {
             }
         }
         end
+    }
+
+    /// Whether something is named among these words, as far as one can tell without knowing it.
+    fn says_more(&self, mut words: Range<usize>) -> bool {
+        words.any(|at| !FILLING.contains(&self.word(at)))
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
