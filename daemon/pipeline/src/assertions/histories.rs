@@ -1,4 +1,5 @@
-//! How far the headings of past and family history reach: which mentions below or behind them are past, or somebody else's.
+//! How far the headings of past and family history and of vaccinations reach: which mentions below or behind them are past, somebody
+//! else's, or prevented.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -85,6 +86,8 @@ impl<'a> Histories<'a> {
         let section = self.sections.get(index)?;
         let kind = match section.name {
             "family history" => Kind::Family,
+            // What is prevented.
+            "immunizations" => Kind::Hypothetical,
             name if HISTORIES.contains(&name) => Kind::Historical,
             _ => return None,
         };

@@ -130,6 +130,21 @@ const HISTORY_OF: [&str; 24] = [
 const FILLING: [&str; 18] = [
     "that", "he", "she", "they", "patient", "pt", "any", "currently", "ever", "the", "is", "was", "a", "an", "also", "either", "now", ":",
 ];
+/// Cues of which the place decides whether they are said of what stands behind them, or before them.
+const BEFORE: [&str; 7] =
+    ["unlikely", "less likely", "not likely", "very unlikely", "highly unlikely", "resolved", "healed"];
+/// What goes on behind those.
+const GIVEN: [&str; 24] = [
+    "given", "to", "in", "that", "because", "due", "as", "with", "based", "since", "at", "for", "cause", "source", "after", "by", "on",
+    "now", "following", "over", "within", "without", "from", "than",
+];
+/// What is old and says nothing of what it is named with.
+const NOT_OLD: [&str; 29] = [
+    "man", "woman", "male", "female", "lady", "gentleman", "boy", "girl", "patient", "pt", "age", "x", "films", "imaging", "chart", "cxr",
+    "notes", "with",
+    // What is old is still there to see.
+    "bruise", "bruises", "bruising", "lacune", "lacunes", "scar", "scars", "scarring", "haematoma", "hematoma", "blood",
+];
 /// What may stand before an item of a list, and behind the last one.
 const SITES: [&str; 14] = [
     "calf", "pedal", "facial", "abdominal", "chest", "neck", "back", "leg", "arm", "ankle", "lower", "upper", "extremity", "joint",
@@ -424,6 +439,7 @@ impl Sentence {
         // A minus at the beginning may be a list's dash.
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
+        let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -443,6 +459,13 @@ impl Sentence {
                     roles: vec![role],
                     languages,
                 });
+                at += 1;
+                continue;
+            }
+            // "+ cough, - SOB"
+            if counted && self.is_free_sign(at, "-") {
+                let roles = vec![Role::Cue(Kind::Negated, Some(1), None)];
+                hits.push(Hit { words: at..at + 1, name: "-", roles, languages });
                 at += 1;
                 continue;
             }
@@ -482,6 +505,12 @@ impl Sentence {
             let reach = (at + 1..at + 5).take_while(|at| !matches!(self.word(*at), "," | ";" | ""));
             Role::Cue(Kind::Negated, Some(reach.count()), None)
         })
+    }
+
+    /// Whether this sign stands apart from the word behind it, and begins something.
+    fn is_free_sign(&self, at: usize, sign: &str) -> bool {
+        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
+        self.word(at) == sign && letter && !self.are_joined(at) && matches!(self.before(at, 1), "" | "," | ":")
     }
 
     /// Whether this sign stands right before a word, and apart from what is before it.
@@ -586,6 +615,8 @@ impl Sentence {
                 // "No fever h/o COPD", and not "no previous history of COPD".
                 Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
                     !HISTORY_OF.contains(&self.before(next.words.start, 1))
+                        && !self.ends(next.words.end)
+                        && !self.in_brackets(hit.words.end, next.words.start)
                         && self.says_more(hit.words.end..next.words.start)
                 }
                 // "Absence of fever does not exclude endocarditis."
@@ -610,6 +641,10 @@ impl Sentence {
                 end = end.min(next.words.start);
                 break;
             }
+        }
+        if hit.name == "prn" || BEFORE.contains(&hit.name) {
+            let over = (hit.words.end..end).find(|at| matches!(self.word(*at), "," | "."));
+            end = over.unwrap_or(end);
         }
         // "S/p fall with hip pain", "s/p appendectomy, fever".
         if matches!(hit.name, "s/p" | "status post") {
@@ -794,11 +829,22 @@ impl Sentence {
                         | "on"
                         | "with"
                         | "without"
-                );
+                        | "x"
+                ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
+            name if BEFORE.contains(&name) => ends || !self.stands_before(hit),
             _ => !ahead || ends,
         }
+    }
+
+    /// Whether a cue that stands before what it is said of, or behind it, stands before it here: "unlikely PE", and not "PE, unlikely given
+    /// the CT", "AKI, resolved with fluids".
+    fn stands_before(&self, hit: &Hit) -> bool {
+        let (before, next) = (self.before(hit.words.start, 1), self.word(hit.words.end));
+        let begins = before.chars().all(|c| !c.is_alphanumeric())
+            || matches!(before, "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old");
+        begins && !GIVEN.contains(&next) && !next.ends_with("ly")
     }
 
     /// Whether nothing more is said at a place.
@@ -831,6 +877,13 @@ impl Sentence {
             "(-)" => !self.ends(hit.words.end),
             // "Fever: denies, cough: yes"
             "denies" | "deny" => before != ":" || !self.ends(hit.words.end),
+            name if BEFORE.contains(&name) => self.stands_before(hit),
+            // "56yr old", "old man", "old films".
+            "old" => {
+                !before.contains(|c: char| c.is_ascii_digit())
+                    && !matches!(before, "y" | "yr" | "yo" | "m" | "mo" | "mth" | "wk" | "d" | "o")
+                    && !NOT_OLD.contains(&self.word(hit.words.end))
+            }
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
             "se" => before != "-",
@@ -890,7 +943,7 @@ impl Sentence {
         let mut joined = false;
         for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
             if self.is_year(at) {
-                let is_one = !self.counts(at) && (joined || self.ends(at + 1) || self.goes_on_from_year(at + 1));
+                let is_one = !self.counts(at) && (joined || self.ends(at + 1) || self.word(at + 1) == "!" || self.goes_on_from_year(at + 1));
                 let kind = Kind::Historical;
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
