@@ -20,7 +20,7 @@ use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
-use crate::languages::{ES, Languages, PT, languages};
+use crate::languages::{ALL, EN, ES, Languages, PT, languages};
 use crate::sections::Section;
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
@@ -156,6 +156,23 @@ const ENDING: [&str; 18] = [
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
+];
+/// What a cell of a table may have that answers the one before it.
+const CELLS: [&str; 29] = [
+    "no", "none", "negative", "neg", "n", "nil", "denies", "denied", "absent", "nein", "kein", "keine", "nee", "geen", "non", "nao", "aucun",
+    "aucune", "yes", "y", "ja", "j", "oui", "si", "sim", "positive", "pos", "present", "negativ",
+];
+/// English words that "non" belongs to: "non STEMI", "non compliant".
+const NON: [&str; 30] = [
+    "stemi", "nstemi", "st", "q", "compliant", "compliance", "adherent", "adherence", "smoker", "verbal", "ambulatory", "tender",
+    "distended", "obstructive", "specific", "healing", "hodgkin", "hodgkins", "small", "ischemic", "ischaemic", "alcoholic", "diabetic",
+    "traumatic", "displaced", "weight", "operative", "toxic", "insulin", "pitting",
+];
+/// Short forms of German and Dutch that are others where nothing tells the language.
+const UNTOLD: [&str; 2] = ["zn", "dd"];
+/// Words of other languages than English that stay what they are in capitals.
+const CAPITALS: [&str; 13] = [
+    "kein", "ohne", "sans", "nega", "geen", "noch", "nein", "atcd", "sin", "nee", "nao", "pas", "sem",
 ];
 /// Mentions within each other that are looked through for what a word is in.
 const MOST_NESTED: usize = 4;
@@ -334,6 +351,11 @@ struct Sentence {
     folded: String,
     /// Where in `folded` each word ends.
     ends: Vec<usize>,
+    /// The words that are written in capitals, and whether any small letter is there.
+    capitals: Vec<usize>,
+    small: bool,
+    /// The words that are all that a cell of a table has, and answer the one before it.
+    cells: Vec<usize>,
 }
 
 /// What stands at a place of a sentence: an entry that means something here, and its words.
@@ -351,6 +373,9 @@ impl Sentence {
         self.open.clear();
         self.folded.clear();
         self.ends.clear();
+        self.cells.clear();
+        self.capitals.clear();
+        self.small = false;
     }
 
     fn push(&mut self, text: &str, word: ByteSpan) {
@@ -362,6 +387,15 @@ impl Sentence {
         });
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
         self.ends.push(self.folded.len());
+        let own = text.get(word.range()).unwrap_or_default();
+        let small = own.contains(char::is_lowercase);
+        self.small |= small;
+        if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
+            self.capitals.push(self.words.len());
+        }
+        if self.is_cell(text, word) {
+            self.cells.push(self.words.len());
+        }
         self.words.push(word);
     }
 
@@ -388,6 +422,9 @@ impl Sentence {
             return true;
         }
         let own = text.get(next.range()).unwrap_or_default();
+        if self.has_answered() && gap.contains(is_wide) {
+            return false;
+        }
         if BULLETS.contains(&own) && gap.matches('\n').count() == 1 && self.heads_a_list() {
             return true;
         }
@@ -412,8 +449,40 @@ impl Sentence {
                     || (line >= WRAPPED && !capitals)
             }
             // Columns.
-            _ => !gap.contains('\t') && !gap.contains("   "),
+            _ => !is_column(gap) || self.is_cell(text, next),
         }
+    }
+
+    /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the
+    /// one behind it, as in "fever   yes   no".
+    fn is_cell(&self, text: &str, word: ByteSpan) -> bool {
+        let Some(last) = self.words.last() else {
+            return false;
+        };
+        let slice = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        let is_answer = |text: &str| CELLS.contains(&&*folded(text));
+        if !is_column(slice(last.end, word.begin))
+            || !is_answer(slice(word.begin, word.end))
+            || is_answer(slice(last.begin, last.end))
+        {
+            return false;
+        }
+        let rest = slice(word.end, text.len());
+        let space = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let (gap, behind) = rest.split_at(space);
+        let next = words(behind).next().map_or("", |next| behind.get(next.range()).unwrap_or_default());
+        let breaks = gap.contains(['\n', '\r']);
+        behind.is_empty() || breaks || (is_column(gap) && !is_answer(next))
+    }
+
+    /// Whether its last word has answered something in a table: "fever | no".
+    fn has_answered(&self) -> bool {
+        let Some(last) = self.words.len().checked_sub(1) else {
+            return false;
+        };
+        let before = self.before(last, 1);
+        let of_a_table = before == "|" || (before == "," && self.are_joined(last - 1));
+        self.cells.last() == Some(&last) || (of_a_table && CELLS.contains(&self.word(last)))
     }
 
     /// Whether it began with a few words of denial or of fear and a colon, behind which the lines of a list stand.
@@ -474,6 +543,7 @@ impl Sentence {
                 .iter()
                 .filter(|entry| self.has(entry, at))
                 .find_map(|entry| {
+                    let languages = self.may_be_in(languages, entry, at);
                     let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
                     let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
                     // Languages may share an entry. An Italian "if" is often in Spanish and Portuguese, and none.
@@ -521,6 +591,18 @@ impl Sentence {
         self.word(at) == sign && letter && self.are_joined(at) && self.is_apart(at)
     }
 
+    /// Those of the languages that a word here may be a cue of. A few capital letters among small ones are an English short form, where
+    /// another language is not the only one that the text may be in: "MDD, SI, TIA".
+    fn may_be_in(&self, languages: Languages, entry: &Entry, at: usize) -> Languages {
+        let unknown = languages == ALL && UNTOLD.contains(&entry.name);
+        let short = entry.words.len() == 1
+            && languages.count_ones() > 1
+            && self.small
+            && !CAPITALS.contains(&entry.name)
+            && self.capitals.binary_search(&at).is_ok();
+        if unknown || short { languages & EN } else { languages }
+    }
+
     fn has(&self, entry: &Entry, at: usize) -> bool {
         let mut words = entry.words.iter().enumerate();
         at + entry.words.len() <= self.words.len()
@@ -556,7 +638,8 @@ impl Sentence {
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
-                if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
+                let answers = self.answers(hit, mentions);
+                if let Some(reach) = ahead.filter(|_| !answers && self.may_look_ahead(hit)) {
                     let end = self.ahead(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start < hit.words.start);
                     let here = mentions.iter().enumerate().skip(first);
@@ -573,7 +656,7 @@ impl Sentence {
                         }
                     }
                 }
-                if let Some(reach) = back.filter(|_| self.may_look_back(hit)) {
+                if let Some(reach) = back.filter(|_| answers || self.may_look_back(hit)) {
                     let begin = self.back(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
@@ -609,6 +692,7 @@ impl Sentence {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
                 Role::Anew => {
                     self.is_anew(next.words.start)
+                        && !(kind == Kind::Family && next.words.start <= hit.words.end + 1 && self.is_told_of(hit))
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
                 Role::EndOf(of) => of == kind && self.says_more(hit.words.end..next.words.start),
@@ -729,7 +813,8 @@ impl Sentence {
         let Some(hit) = hits.get(number) else { return 0 };
         let asked = self.asked(hit.words.start);
         let directly = hit.words.start.checked_sub(1);
-        let of_the_last = kind == Kind::Historical || hit.name.starts_with("which ");
+        let of_the_last =
+            kind == Kind::Historical || hit.name.starts_with("which ") || self.answers(hit, mentions);
         let mut before = hits.iter().take(number).rev();
         let stop = before.find(|before| before.roles.contains(&Role::Stop));
         let floor = stop.map_or(0, |stop| stop.words.end);
@@ -748,10 +833,45 @@ impl Sentence {
                 "," if listed || (of_the_last && Some(at) == directly) => {}
                 "," => return at + 1,
                 "." | ";" => return at + 1,
+                // Another cell.
+                "|" if Some(at) != directly => return at + 1,
                 _ => {}
             }
         }
         begin
+    }
+
+    /// Whether a word for no stands behind what it answers, in a form or table: "fever no, cough yes", "fever | no", "rash: N".
+    fn answers(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let (at, end) = (hit.words.start, hit.words.end);
+        let before = self.before(at, 1);
+        let is_behind = |at: usize| mentions.iter().any(|mention| mention.end == at);
+        // "Fever,No"
+        let of_commas = || before == "," && self.are_joined(at - 1) && is_behind(at - 1);
+        let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
+        match hit.name {
+            "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
+            "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_behind(at)),
+            "n" => {
+                let bracketed = before == "[" && self.word(end) == "]" && is_behind(at - 1);
+                let ends = self.ends(end) || self.word(end + 1) == ":";
+                bracketed || (ends && (of_a_table() || (before == ":" && is_behind(at - 1))))
+            }
+            "denies" | "deny" => {
+                let own = mentions.iter().find(|mention| mention.end == at);
+                let begins = |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
+                self.ends(end) && own.is_some_and(begins)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a word for no is the one in brackets of two: "Y / (N)".
+    fn is_chosen(&self, at: usize) -> bool {
+        self.before(at, 1) == "("
+            && self.word(at + 1) == ")"
+            && self.before(at, 2) == "/"
+            && are_yes_and_no(self.before(at, 3), self.word(at))
     }
 
     /// Whether a word joins the last thing of a list to those before it.
@@ -887,6 +1007,7 @@ impl Sentence {
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
             "se" => before != "-",
+            "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
                 before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
@@ -903,6 +1024,18 @@ impl Sentence {
         let gap = |(before, own): (&ByteSpan, &ByteSpan)| before.end < own.begin;
         matches!(self.word(before), "(" | "[" | "/" | "-" | ">" | ":" | "+")
             || self.words.get(before).zip(self.words.get(at)).is_none_or(gap)
+    }
+
+    /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
+    fn is_told_of(&self, hit: &Hit) -> bool {
+        let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
+        match self.word(at) {
+            "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
+            "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
+            "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
+            "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),
+            _ => false,
+        }
     }
 
     /// Whether a relative tells of the patient, or is only there.
@@ -926,7 +1059,7 @@ impl Sentence {
                 | "zijn"
                 | "haar"
         );
-        next || is_per(before) || (possessive && is_per(before_that))
+        !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
 
     /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".
@@ -988,6 +1121,22 @@ impl Sentence {
             word => matches!(word, "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"),
         }
     }
+}
+
+/// Whether white space parts columns.
+fn is_column(gap: &str) -> bool {
+    gap.contains('\t') || gap.contains("   ")
+}
+
+/// Whether white space ends a line, or a column.
+fn is_wide(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\t')
+}
+
+fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    fold(text, &mut folded);
+    folded
 }
 
 /// Whether a word is in a mention.
