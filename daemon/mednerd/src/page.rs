@@ -121,10 +121,15 @@ impl Page {
             .iter()
             .map(|(mention, _)| (mention.span.begin, mention.span.end))
             .collect();
+        let drugs: Vec<bool> = placed
+            .iter()
+            .map(|(mention, _)| is_drug(&mention.span.label))
+            .collect();
+        let is_drug = |index: usize| drugs.get(index) == Some(&true);
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(told(&self.text, &definitions, &spans))
+            .zip(told(&self.text, &definitions, &spans, is_drug))
             .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
                 entity.assertions = said;
@@ -263,17 +268,25 @@ impl Page {
     }
 }
 
-/// What a text tells of these spans beside naming them: their sections, and what it says of them.
+/// Whether what has this label may be a drug that somebody takes.
+fn is_drug(label: &str) -> bool {
+    let names = ["chemical", "drug", "medication", "simple_chemical"];
+    names.iter().any(|name| label.eq_ignore_ascii_case(name))
+}
+
+/// What a text tells of these spans beside naming them: their sections, and what it says of them. `is_drug` says of which numbers they are
+/// drugs.
 fn told(
     text: &str,
     definitions: &[Definition],
     spans: &[(usize, usize)],
+    is_drug: impl Fn(usize) -> bool,
 ) -> Vec<(Place, Vec<api::Assertion>)> {
     if spans.is_empty() {
         return Vec::new();
     }
     let sections = sections(text);
-    let mut said = assertions(text, &sections, spans);
+    let mut said = assertions(text, &sections, spans, is_drug);
     share(definitions, spans, &mut said);
     let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
         let section = section_at(&sections, begin);
@@ -312,7 +325,7 @@ mod tests {
             let begin = text.find(word).unwrap();
             (begin, begin + word.len())
         });
-        let told = told(text, &[], &spans);
+        let told = told(text, &[], &spans, |_| false);
         let found: Vec<_> = told
             .iter()
             .map(|(place, said)| (place.begin, place.section, said.len()))
@@ -326,5 +339,25 @@ mod tests {
                 (aspirin, Some("medications"), 0)
             ]
         );
+    }
+
+    #[test]
+    fn only_a_drug_is_asked_whether_it_is_taken() {
+        let text = "Not taking aspirin, gout settled.";
+        let spans = [(11, 18), (20, 24)];
+        let said = |label: &str| {
+            let told = told(text, &[], &spans, |index| index == 0 && is_drug(label));
+            let kinds = told
+                .iter()
+                .map(|(_, said)| said.iter().map(|one| one.kind).collect());
+            kinds.collect::<Vec<Vec<_>>>()
+        };
+        let gout = vec![api::AssertionKind::Historical];
+        assert_eq!(
+            said("Chemical"),
+            [vec![api::AssertionKind::Negated], gout.clone()]
+        );
+        assert_eq!(said("Drug"), [vec![api::AssertionKind::Negated], gout.clone()]);
+        assert_eq!(said("Disease"), [vec![], gout]);
     }
 }

@@ -1,4 +1,5 @@
-//! What a text says of mentions: `assertions FILE < PLACES`, where a place is a line `BEGIN END` in bytes. A line for each, in their order:
+//! What a text says of mentions: `assertions FILE < PLACES`, where a place is a line `BEGIN END` in bytes. None of them is asked whether it
+//! is a drug that is taken. A line for each, in their order:
 //! kinds with the words that they stand on, or `-`. `tests/gold/assertions.py` compares that with readings.
 #![allow(clippy::print_stdout)]
 
@@ -15,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok((begin.parse()?, end.parse()?))
     });
     let places = places.collect::<Result<Vec<(usize, usize)>, Box<dyn std::error::Error>>>()?;
-    for said in assertions(&text, &sections(&text), &places) {
+    for said in assertions(&text, &sections(&text), &places, |_| false) {
         let kinds: Vec<String> = said
             .iter()
             .map(|found| format!("{:?} ({})", found.kind, found.cue).to_lowercase())

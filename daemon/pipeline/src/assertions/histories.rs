@@ -24,44 +24,62 @@ const NEAR_BEGINNING: usize = 4;
 type Words = LazyLock<HashSet<&'static str>>;
 
 /// Who is told of, beside relatives.
-static PATIENT: Words = LazyLock::new(|| set(&["patient, pt, herself, himself, patientin, patiente, paziente, paciente, doente, ella, elle, hij, zij, ze"]));
+static PATIENT: Words = LazyLock::new(|| {
+    set(&[
+        "patient, pt, herself, himself, patientin, patiente, paziente, paciente, doente, ella, elle, hij, zij, ze",
+    ])
+});
 /// What a patient does, where a sentence tells of now.
-static TELLS: Words = LazyLock::new(|| set(&[
-    "denies, reports, complains, presents, endorses, states, shows, comes",
-    "berichtet, klagt, gibt, stellt",
-    "presente, rapporte, consulte, signale, decrit",
-    "presenta, refiere, acude, consulta, niega",
-    "riferisce, lamenta, nega, giunge, accede",
-    "meldt, klaagt, presenteert",
-    "apresenta, refere, recorre",
-]));
+static TELLS: Words = LazyLock::new(|| {
+    set(&[
+        "denies, reports, complains, presents, endorses, states, shows, comes",
+        "berichtet, klagt, gibt, stellt",
+        "presente, rapporte, consulte, signale, decrit",
+        "presenta, refiere, acude, consulta, niega",
+        "riferisce, lamenta, nega, giunge, accede",
+        "meldt, klaagt, presenteert",
+        "apresenta, refere, recorre",
+    ])
+});
 /// What a patient has and takes: of now where these words begin a sentence, or stand behind the patient.
-static HAS: Words = LazyLock::new(|| set(&["has, takes, started, hat, nimmt, sous, tiene, toma, ha, prende, assume, heeft, gebruikt, slikt, tem"]));
+static HAS: Words = LazyLock::new(|| {
+    set(&[
+        "has, takes, started, hat, nimmt, sous, tiene, toma, ha, prende, assume, heeft, gebruikt, slikt, tem",
+    ])
+});
 /// What makes something past of those, before them.
 const AUXILIARY: [&str; 8] = ["a", "ayant", "avait", "has", "had", "ha", "hat", "heeft"];
 /// How a time begins, and what it is counted in where it is not long ago: "depuis 2 jours".
 static SINCE: Words = LazyLock::new(|| set(&["since, for, seit, depuis, desde, da, dal, sinds, ha, hace"]));
-static UNITS: Words = LazyLock::new(|| set(&[
+static UNITS: Words = LazyLock::new(|| {
+    set(&[
     "yesterday, hours, days, weeks, months, gestern, stunden, tagen, wochen, monaten, hier, heures, jours, semaines, mois, ayer, horas,
      dias, semanas, meses, ieri, ore, giorni, settimane, mesi, gisteren, uur, dagen, weken, maanden, ontem",
-]));
+])
+});
 /// Studies, in capitals at the beginning of a sentence.
 const STUDIES: [&str; 16] = [
     "CXR", "ECG", "EKG", "RX", "TDM", "CT", "MRI", "IRM", "RM", "TAC", "TC", "XR", "EEG", "TTE", "MRT", "ETT",
 ];
 /// Words of which some alone say that there is nothing to tell.
-static NONE: Words = LazyLock::new(|| set(&[
-    "none, nil, negative, neg, unremarkable, noncontributory, non, not, contributory, unknown, known, significant, relevant, adopted",
-    "unauffallig, leer, keine, unbekannt, bekannt, nicht",
-    "sans, particularite, particularites, ras, aucun, aucune, neant, inconnu, inconnus, inconnue",
-    "negativa, negativos, negativo, no, sin, interes, conocidos, desconocidos, desconocida",
-    "nulla, nota, muta, di, rilievo",
-    "geen, blanco, onbekend, negatief, bekend",
-    "irrelevante, irrelevantes, desconhecida, nega",
-]));
+static NONE: Words = LazyLock::new(|| {
+    set(&[
+        "none, nil, negative, neg, unremarkable, noncontributory, non, not, contributory, unknown, known, significant, relevant, adopted",
+        "unauffallig, leer, keine, unbekannt, bekannt, nicht",
+        "sans, particularite, particularites, ras, aucun, aucune, neant, inconnu, inconnus, inconnue",
+        "negativa, negativos, negativo, no, sin, interes, conocidos, desconocidos, desconocida",
+        "nulla, nota, muta, di, rilievo",
+        "geen, blanco, onbekend, negatief, bekend",
+        "irrelevante, irrelevantes, desconhecida, nega",
+    ])
+});
 /// The relatives that "she" and "he" may be.
-static WOMEN: Words = LazyLock::new(|| set(&["mother, mom, mum, sister, sisters, aunt, grandmother, mgm, pgm, daughter, wife, niece"]));
-static MEN: Words = LazyLock::new(|| set(&["father, dad, brother, brothers, uncle, grandfather, mgf, pgf, son, husband, nephew"]));
+static WOMEN: Words = LazyLock::new(|| {
+    set(&["mother, mom, mum, sister, sisters, aunt, grandmother, mgm, pgm, daughter, wife, niece"])
+});
+static MEN: Words = LazyLock::new(|| {
+    set(&["father, dad, brother, brothers, uncle, grandfather, mgf, pgf, son, husband, nephew"])
+});
 
 /// The histories of a text, asked for one mention after another as they stand there.
 pub(super) struct Histories<'a> {
@@ -76,7 +94,12 @@ pub(super) struct Histories<'a> {
 impl<'a> Histories<'a> {
     pub(super) fn new(text: &'a str, sections: &'a [Section], names: &'a [(usize, usize)]) -> Self {
         let last = None;
-        Self { text, sections, names, last }
+        Self {
+            text,
+            sections,
+            names,
+            last,
+        }
     }
 
     /// What the section says that a byte stands in, by its heading, as far as that reaches. Linear in the text, if bytes are asked for in
@@ -107,7 +130,10 @@ impl<'a> Histories<'a> {
     fn end(&self, section: &Section, kind: Kind) -> usize {
         let begin = section.heading.end;
         let mut heading = String::new();
-        fold(self.text.get(section.heading.range()).unwrap_or_default(), &mut heading);
+        fold(
+            self.text.get(section.heading.range()).unwrap_or_default(),
+            &mut heading,
+        );
         if PRESENT.iter().any(|start| heading.starts_with(start)) {
             return begin;
         }
@@ -204,13 +230,20 @@ impl<'a> Histories<'a> {
         let slice = self.text.get(content.clone()).unwrap_or_default();
         let mut last: Option<ByteSpan> = None;
         for word in words(slice) {
-            let word = ByteSpan { begin: content.start + word.begin, end: content.start + word.end };
+            let word = ByteSpan {
+                begin: content.start + word.begin,
+                end: content.start + word.end,
+            };
             let own = self.text.get(word.range()).unwrap_or_default();
             let is_word = own.contains(char::is_alphanumeric);
             let begins = last.is_none_or(|last| self.begins_sentence(last, word));
             // Neither the heading's colon nor a bullet begins one.
             if begins && is_word {
-                all.push(Told { begin: word.begin, words: Vec::new(), study: STUDIES.contains(&own) });
+                all.push(Told {
+                    begin: word.begin,
+                    words: Vec::new(),
+                    study: STUDIES.contains(&own),
+                });
             }
             if is_word && let Some(sentence) = all.last_mut() {
                 let mut word = String::new();
@@ -261,7 +294,9 @@ impl Told {
     /// Whether something that the patient does is told near its beginning.
     fn tells(&self) -> bool {
         (0..NEAR_BEGINNING).any(|at| {
-            let past = at.checked_sub(1).is_some_and(|before| AUXILIARY.contains(&self.word(before)));
+            let past = at
+                .checked_sub(1)
+                .is_some_and(|before| AUXILIARY.contains(&self.word(before)));
             TELLS.contains(self.word(at)) && !past
         })
     }

@@ -15,6 +15,8 @@ pub(super) enum Role {
     Cue(Kind, Option<usize>, Option<usize>),
     /// Says it of mentions behind it where one is near there, and else of those before it: "CT ruled out PE", "PE on CT ruled out".
     Either(Kind),
+    /// The same of drugs alone: "not taking lisinopril" is no word about gout in "not taking anything for gout".
+    Drug(Kind, Option<usize>, Option<usize>),
     /// Looks like a cue and is none: "gram negative".
     Nothing,
     /// What was said ends here.
@@ -41,7 +43,7 @@ const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Either, EndOf, Nothing, Stop};
+use Role::{Anew, Cue, Drug, Either, EndOf, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -62,7 +64,18 @@ const PER: &[&str] = &[
 ];
 
 /// What the family is called.
-const FAMILY: [&str; 10] = ["family", "familial", "fh", "famille", "familie", "familia", "famiglia", "familiari", "familiares", "parenti"];
+const FAMILY: [&str; 10] = [
+    "family",
+    "familial",
+    "fh",
+    "famille",
+    "familie",
+    "familia",
+    "famiglia",
+    "familiari",
+    "familiares",
+    "parenti",
+];
 
 /// What joins the last thing of a list to those before it.
 pub(super) const OR: &[(Languages, &str)] = &[
@@ -149,6 +162,22 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     (ALL, Cue(Negated, NO, NEAR), "n"),
     (EN, Cue(Negated, FAR, NO), "ø"),
+
+    // Of drugs: not taken, or no more.
+    (EN, Drug(Negated, FAR, NO), "not taking, not take, not on, not currently on, not currently taking, no longer on, no longer taking, no longer takes, no longer take, never took, never taken, never takes, not using, not use, not been taking, not been on"),
+    (EN, Drug(Negated, NEXT, NO), "off, weaned off, off of"),
+    (EN, Drug(Historical, NEAR, NO), "stopped taking, has stopped, have stopped, self discontinued, self-discontinued, we stopped, we discontinued"),
+    (EN, Drug(Historical, NEAR, NEAR), "discontinued, stopped, d/c'd, dc'd, d/ced, dced"),
+    (EN, Drug(Historical, NO, NEAR), "was discontinued, were discontinued, has been discontinued, have been discontinued, been discontinued, had been discontinued, is discontinued, was stopped, were stopped, has been stopped, have been stopped, been stopped, had been stopped, is stopped, was d/c'd, were d/c'd, was dc'd"),
+    (EN, Nothing, "not stopped, not discontinued, never stopped, never discontinued, not been stopped, not been discontinued, be stopped, be discontinued, if stopped, until stopped, can be stopped, not be stopped, not be discontinued, weaning off, wean off, taper off, tapering off, coming off, come off, hold off, holding off, not off, never off, on and off"),
+    (DE, Drug(Historical, NO, NEAR), "abgesetzt, wurde abgesetzt, wurden abgesetzt"),
+    (DE, Nothing, "nicht abgesetzt, nicht absetzen"),
+    (FR, Drug(Historical, NO, NEAR), "arrete, arretee, arretes, arretees, stoppe, stoppee"),
+    (FR, Nothing, "non arrete, pas arrete, pas ete arrete"),
+    (ES, Drug(Historical, NO, NEAR), "suspendido, suspendida, suspendidos, se suspendio, retirado, retirada"),
+    (IT, Drug(Historical, NO, NEAR), "sospeso, sospesa, sospesi, interrotto, interrotta"),
+    (NL, Drug(Historical, NO, NEAR), "gestopt, gestaakt"),
+    (PT, Drug(Historical, NO, NEAR), "suspenso, suspensa, interrompido, interrompida"),
 
     // Uncertain.
     (EN, Cue(Uncertain, FAR, NO), "suspicion of, suspicion for, suspicious for, suspicious of, c/f, i think, think this is, concern for, concerning for, concerns for, concern of, concerned for, question of, query, r/o, rule out, rule-out, ruling out,
@@ -273,7 +302,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
-    (EN, Stop, "p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs clear, lungs ctab, lungs with, abdomen soft, abdomen with"),
+    (EN, Stop, "p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs ctab, lungs with, abdomen soft, abdomen with"),
     (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of"),
     (EN, EndOf(Historical), "c/o, complaining of"),
     (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
@@ -350,5 +379,8 @@ pub(super) fn is_relative(word: &str) -> bool {
         let mut roles = entry.roles.iter();
         entry.words.len() == 1 && roles.any(|(_, role)| matches!(role, Cue(Family, _, _)))
     };
-    FAMILY.contains(&word) || LEXICON.get(word).is_some_and(|entries| entries.iter().any(family))
+    FAMILY.contains(&word)
+        || LEXICON
+            .get(word)
+            .is_some_and(|entries| entries.iter().any(family))
 }

@@ -55,8 +55,8 @@ const YEAR: &str = "a year";
 const YEARS: RangeInclusive<u16> = 1900..=2049;
 /// What a number is no year before.
 const UNITS: [&str; 25] = [
-    "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal", "cal", "h", "hrs", "hr", "%",
-    "x", "kg", "cc", "cm", "mm",
+    "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal",
+    "cal", "h", "hrs", "hr", "%", "x", "kg", "cc", "cm", "mm",
 ];
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 3;
@@ -118,40 +118,176 @@ const MODIFIERS: [&str; 10] = [
 ];
 /// The same, where one mention alone stands there: "no fever, productive cough".
 const BEGINNING: [&str; 14] = [
-    "worsening", "new", "increased", "severe", "persistent", "mild", "moderate", "decreased", "acute", "significant", "productive",
-    "hyperdynamic", "recurrent", "diffuse",
+    "worsening",
+    "new",
+    "increased",
+    "severe",
+    "persistent",
+    "mild",
+    "moderate",
+    "decreased",
+    "acute",
+    "significant",
+    "productive",
+    "hyperdynamic",
+    "recurrent",
+    "diffuse",
 ];
 /// What stands before "history of", where that belongs to what was said before it.
 const HISTORY_OF: [&str; 24] = [
-    "or", "nor", "no", "of", "any", "known", "prior", "previous", "past", "significant", "other", "personal", "medical", "recent", "a", "the",
-    "and", "oder", "noch", "ou", "ni", "o", "nem", "previa",
+    "or",
+    "nor",
+    "no",
+    "of",
+    "any",
+    "known",
+    "prior",
+    "previous",
+    "past",
+    "significant",
+    "other",
+    "personal",
+    "medical",
+    "recent",
+    "a",
+    "the",
+    "and",
+    "oder",
+    "noch",
+    "ou",
+    "ni",
+    "o",
+    "nem",
+    "previa",
 ];
 /// What names nothing between a cue and what it is said of.
-const FILLING: [&str; 18] = [
-    "that", "he", "she", "they", "patient", "pt", "any", "currently", "ever", "the", "is", "was", "a", "an", "also", "either", "now", ":",
+const FILLING: [&str; 19] = [
+    "that",
+    "been",
+    "he",
+    "she",
+    "they",
+    "patient",
+    "pt",
+    "any",
+    "currently",
+    "ever",
+    "the",
+    "is",
+    "was",
+    "a",
+    "an",
+    "also",
+    "either",
+    "now",
+    ":",
 ];
 /// Cues of which the place decides whether they are said of what stands behind them, or before them.
-const BEFORE: [&str; 7] =
-    ["unlikely", "less likely", "not likely", "very unlikely", "highly unlikely", "resolved", "healed"];
+const BEFORE: [&str; 7] = [
+    "unlikely",
+    "less likely",
+    "not likely",
+    "very unlikely",
+    "highly unlikely",
+    "resolved",
+    "healed",
+];
 /// What goes on behind those.
 const GIVEN: [&str; 24] = [
-    "given", "to", "in", "that", "because", "due", "as", "with", "based", "since", "at", "for", "cause", "source", "after", "by", "on",
-    "now", "following", "over", "within", "without", "from", "than",
+    "given",
+    "to",
+    "in",
+    "that",
+    "because",
+    "due",
+    "as",
+    "with",
+    "based",
+    "since",
+    "at",
+    "for",
+    "cause",
+    "source",
+    "after",
+    "by",
+    "on",
+    "now",
+    "following",
+    "over",
+    "within",
+    "without",
+    "from",
+    "than",
 ];
 /// What is old and says nothing of what it is named with.
 const NOT_OLD: [&str; 29] = [
-    "man", "woman", "male", "female", "lady", "gentleman", "boy", "girl", "patient", "pt", "age", "x", "films", "imaging", "chart", "cxr",
-    "notes", "with",
+    "man",
+    "woman",
+    "male",
+    "female",
+    "lady",
+    "gentleman",
+    "boy",
+    "girl",
+    "patient",
+    "pt",
+    "age",
+    "x",
+    "films",
+    "imaging",
+    "chart",
+    "cxr",
+    "notes",
+    "with",
     // What is old is still there to see.
-    "bruise", "bruises", "bruising", "lacune", "lacunes", "scar", "scars", "scarring", "haematoma", "hematoma", "blood",
+    "bruise",
+    "bruises",
+    "bruising",
+    "lacune",
+    "lacunes",
+    "scar",
+    "scars",
+    "scarring",
+    "haematoma",
+    "hematoma",
+    "blood",
 ];
 /// What may stand before an item of a list, and behind the last one.
 const SITES: [&str; 14] = [
-    "calf", "pedal", "facial", "abdominal", "chest", "neck", "back", "leg", "arm", "ankle", "lower", "upper", "extremity", "joint",
+    "calf",
+    "pedal",
+    "facial",
+    "abdominal",
+    "chest",
+    "neck",
+    "back",
+    "leg",
+    "arm",
+    "ankle",
+    "lower",
+    "upper",
+    "extremity",
+    "joint",
 ];
 const ENDING: [&str; 18] = [
-    "at", "this", "time", "on", "exam", "examination", "today", "noted", "reported", "present", "now", "currently", "seen", "identified",
-    "appreciated", "the", "moment", "recently",
+    "at",
+    "this",
+    "time",
+    "on",
+    "exam",
+    "examination",
+    "today",
+    "noted",
+    "reported",
+    "present",
+    "now",
+    "currently",
+    "seen",
+    "identified",
+    "appreciated",
+    "the",
+    "moment",
+    "recently",
 ];
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
@@ -159,14 +295,42 @@ const OF_NEGATIONS: [&str; 9] = [
 ];
 /// What a cell of a table may have that answers the one before it.
 const CELLS: [&str; 29] = [
-    "no", "none", "negative", "neg", "n", "nil", "denies", "denied", "absent", "nein", "kein", "keine", "nee", "geen", "non", "nao", "aucun",
-    "aucune", "yes", "y", "ja", "j", "oui", "si", "sim", "positive", "pos", "present", "negativ",
+    "no", "none", "negative", "neg", "n", "nil", "denies", "denied", "absent", "nein", "kein", "keine",
+    "nee", "geen", "non", "nao", "aucun", "aucune", "yes", "y", "ja", "j", "oui", "si", "sim", "positive",
+    "pos", "present", "negativ",
 ];
 /// English words that "non" belongs to: "non STEMI", "non compliant".
 const NON: [&str; 30] = [
-    "stemi", "nstemi", "st", "q", "compliant", "compliance", "adherent", "adherence", "smoker", "verbal", "ambulatory", "tender",
-    "distended", "obstructive", "specific", "healing", "hodgkin", "hodgkins", "small", "ischemic", "ischaemic", "alcoholic", "diabetic",
-    "traumatic", "displaced", "weight", "operative", "toxic", "insulin", "pitting",
+    "stemi",
+    "nstemi",
+    "st",
+    "q",
+    "compliant",
+    "compliance",
+    "adherent",
+    "adherence",
+    "smoker",
+    "verbal",
+    "ambulatory",
+    "tender",
+    "distended",
+    "obstructive",
+    "specific",
+    "healing",
+    "hodgkin",
+    "hodgkins",
+    "small",
+    "ischemic",
+    "ischaemic",
+    "alcoholic",
+    "diabetic",
+    "traumatic",
+    "displaced",
+    "weight",
+    "operative",
+    "toxic",
+    "insulin",
+    "pitting",
 ];
 /// Short forms of German and Dutch that are others where nothing tells the language.
 const UNTOLD: [&str; 2] = ["zn", "dd"];
@@ -181,9 +345,15 @@ const MOST_LISTED: usize = 48;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
 const WRAPPED: usize = 60;
 
-/// What the text says of each mention, in their order; mentions are ranges of bytes. Of each kind there is one finding at most. Takes time
-/// linear in the text, and in the mentions of a sentence times its words.
-pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
+/// What the text says of each mention, in their order; mentions are ranges of bytes, and `is_drug` says of which numbers they are drugs:
+/// whether one is taken is asked of those alone. Of each kind there is one finding at most. Takes time linear in the text, and in the
+/// mentions of a sentence times its words.
+pub fn assertions(
+    text: &str,
+    sections: &[Section],
+    mentions: &[(usize, usize)],
+    is_drug: impl Fn(usize) -> bool,
+) -> Vec<Vec<Assertion>> {
     let mut found = vec![Vec::new(); mentions.len()];
     if mentions.is_empty() {
         return found;
@@ -236,6 +406,8 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             .filter_map(|index| mentions.get(*index))
             .map(|(begin, end)| sentence.place(*begin, *end))
             .collect();
+        let drugs = here.iter().zip(&places).filter(|(index, _)| is_drug(**index));
+        sentence.drugs = drugs.map(|(_, place)| place.clone()).collect();
         let said = sentence.said(languages, &places, &answers);
         for ((index, place), said) in here.iter().zip(&places).zip(said) {
             let bytes = mentions.get(*index).copied().unwrap_or_default();
@@ -245,7 +417,9 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             // "Mother: diabetes" is no history of the patient's.
             let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
             said.extend(
-                histories.at(begin).filter(|found| !others || found.kind == Kind::Family),
+                histories
+                    .at(begin)
+                    .filter(|found| !others || found.kind == Kind::Family),
             );
             let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
             let mut deny = |cue| {
@@ -351,6 +525,8 @@ struct Sentence {
     folded: String,
     /// Where in `folded` each word ends.
     ends: Vec<usize>,
+    /// The words of its mentions that are drugs, in their order.
+    drugs: Vec<Range<usize>>,
     /// The words that are written in capitals, and whether any small letter is there.
     capitals: Vec<usize>,
     small: bool,
@@ -375,6 +551,7 @@ impl Sentence {
         self.ends.clear();
         self.cells.clear();
         self.capitals.clear();
+        self.drugs.clear();
         self.small = false;
     }
 
@@ -470,7 +647,9 @@ impl Sentence {
         let rest = slice(word.end, text.len());
         let space = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
         let (gap, behind) = rest.split_at(space);
-        let next = words(behind).next().map_or("", |next| behind.get(next.range()).unwrap_or_default());
+        let next = words(behind)
+            .next()
+            .map_or("", |next| behind.get(next.range()).unwrap_or_default());
         let breaks = gap.contains(['\n', '\r']);
         behind.is_empty() || breaks || (is_column(gap) && !is_answer(next))
     }
@@ -534,7 +713,12 @@ impl Sentence {
             // "+ cough, - SOB"
             if counted && self.is_free_sign(at, "-") {
                 let roles = vec![Role::Cue(Kind::Negated, Some(1), None)];
-                hits.push(Hit { words: at..at + 1, name: "-", roles, languages });
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "-",
+                    roles,
+                    languages,
+                });
                 at += 1;
                 continue;
             }
@@ -580,7 +764,10 @@ impl Sentence {
     /// Whether this sign stands apart from the word behind it, and begins something.
     fn is_free_sign(&self, at: usize, sign: &str) -> bool {
         let letter = self.word(at + 1).starts_with(char::is_alphabetic);
-        self.word(at) == sign && letter && !self.are_joined(at) && matches!(self.before(at, 1), "" | "," | ":")
+        self.word(at) == sign
+            && letter
+            && !self.are_joined(at)
+            && matches!(self.before(at, 1), "" | "," | ":")
     }
 
     /// Whether this sign stands right before a word, and apart from what is before it.
@@ -600,7 +787,11 @@ impl Sentence {
             && self.small
             && !CAPITALS.contains(&entry.name)
             && self.capitals.binary_search(&at).is_ok();
-        if unknown || short { languages & EN } else { languages }
+        if unknown || short {
+            languages & EN
+        } else {
+            languages
+        }
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
@@ -633,8 +824,15 @@ impl Sentence {
                     Role::Cue(kind, ahead, back) => (kind, ahead, back),
                     Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
                     Role::Either(kind) => (kind, None, NEAR),
+                    Role::Drug(kind, Some(_), Some(back)) if !self.is_before_drug(hit) => {
+                        (kind, None, Some(back))
+                    }
+                    Role::Drug(kind, Some(ahead), _) => (kind, Some(ahead), None),
+                    Role::Drug(kind, None, back) => (kind, None, back),
                     _ => continue,
                 };
+                let of_drugs = matches!(role, Role::Drug(..));
+                let is_asked = |mention: &Range<usize>| !of_drugs || self.drugs.contains(mention);
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
@@ -651,7 +849,7 @@ impl Sentence {
                             Kind::Negated => behind && !self.in_brackets(hit.words.end, mention.start),
                             _ => behind || begins,
                         };
-                        if said {
+                        if said && is_asked(mention) {
                             note(index, kind, mention.start.saturating_sub(hit.words.end), hit.name);
                         }
                     }
@@ -661,7 +859,7 @@ impl Sentence {
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
-                        if mention.end <= hit.words.start && mention.end > begin {
+                        if mention.end <= hit.words.start && mention.end > begin && is_asked(mention) {
                             note(index, kind, hit.words.start - mention.end, hit.name);
                         }
                     }
@@ -692,7 +890,9 @@ impl Sentence {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
                 Role::Anew => {
                     self.is_anew(next.words.start)
-                        && !(kind == Kind::Family && next.words.start <= hit.words.end + 1 && self.is_told_of(hit))
+                        && !(kind == Kind::Family
+                            && next.words.start <= hit.words.end + 1
+                            && self.is_told_of(hit))
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
                 Role::EndOf(of) => of == kind && self.says_more(hit.words.end..next.words.start),
@@ -735,8 +935,22 @@ impl Sentence {
             let pain = (hit.words.end + 1..end).find(|at| matches!(self.word(*at), "," | "with" | "w"));
             end = pain.unwrap_or(end);
         }
+        let taken = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
+        // "No fever on amoxicillin."
+        let mut on = taken.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
+        if kind == Kind::Negated
+            && let Some(on) = on.find(|at| self.says_more(hit.words.end..*at))
+        {
+            end = on;
+        }
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        // "Stopped aspirin, started heparin."
+        if of_drugs && kind == Kind::Historical {
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
+            end = comma.unwrap_or(end);
+        }
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
-        if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
+        if kind == Kind::Negated && (of_drugs || DETERMINERS.contains(&hit.name)) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
             if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages, mentions)) {
                 end = comma;
@@ -766,7 +980,10 @@ impl Sentence {
     /// short, or they are mentions and nothing else: "no nausea, abdominal pain".
     fn is_list(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
         // "No fever, cough since Monday".
-        let lasts = matches!(self.word(words.end), "since" | "seit" | "depuis" | "sinds" | "desde");
+        let lasts = matches!(
+            self.word(words.end),
+            "since" | "seit" | "depuis" | "sinds" | "desde"
+        );
         let all: Vec<usize> = words.filter(|at| self.word(*at) != ".").collect();
         let items: Vec<&[usize]> = all.split(|at| self.word(*at) == ",").skip(1).collect();
         if lasts && items.len() == 1 {
@@ -787,7 +1004,10 @@ impl Sentence {
     /// Whether an item of a list is a mention, behind a word for its site, and before words of the time.
     fn is_named(&self, item: &[usize], mentions: &[Range<usize>]) -> bool {
         let mut rest = item.iter().copied().peekable();
-        while rest.next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions)).is_some() {}
+        while rest
+            .next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions))
+            .is_some()
+        {}
         let mut is_one = false;
         while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
             is_one = true;
@@ -859,7 +1079,8 @@ impl Sentence {
             }
             "denies" | "deny" => {
                 let own = mentions.iter().find(|mention| mention.end == at);
-                let begins = |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
+                let begins =
+                    |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
                 self.ends(end) && own.is_some_and(begins)
             }
             _ => false,
@@ -878,6 +1099,13 @@ impl Sentence {
     fn is_joint(&self, at: usize, languages: Languages) -> bool {
         let word = self.word(at);
         joins(OR, word, languages) || joins(AND, word, languages)
+    }
+
+    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped".
+    fn is_before_drug(&self, hit: &Hit) -> bool {
+        let (begin, end) = (hit.words.start, hit.words.end);
+        let next = self.drugs.iter().any(|drug| (end..end + 2).contains(&drug.start));
+        next && !self.drugs.iter().any(|drug| drug.end == begin)
     }
 
     /// Whether a mention begins near behind a cue.
@@ -963,7 +1191,10 @@ impl Sentence {
     fn stands_before(&self, hit: &Hit) -> bool {
         let (before, next) = (self.before(hit.words.start, 1), self.word(hit.words.end));
         let begins = before.chars().all(|c| !c.is_alphanumeric())
-            || matches!(before, "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old");
+            || matches!(
+                before,
+                "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old"
+            );
         begins && !GIVEN.contains(&next) && !next.ends_with("ly")
     }
 
@@ -1076,7 +1307,14 @@ impl Sentence {
         let mut joined = false;
         for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
             if self.is_year(at) {
-                let is_one = !self.counts(at) && (joined || self.ends(at + 1) || self.word(at + 1) == "!" || self.goes_on_from_year(at + 1));
+                // A number behind a drug that stands bare is a dose, or a time.
+                let may_be_bare = !self.drugs.contains(mention);
+                let is_one = !self.counts(at)
+                    && (joined
+                        || (may_be_bare
+                            && (self.ends(at + 1)
+                                || self.word(at + 1) == "!"
+                                || self.goes_on_from_year(at + 1))));
                 let kind = Kind::Historical;
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
@@ -1118,7 +1356,10 @@ impl Sentence {
     fn goes_on_from_year(&self, at: usize) -> bool {
         match self.word(at) {
             "s" => self.word(at + 1) == "/",
-            word => matches!(word, "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"),
+            word => matches!(
+                word,
+                "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"
+            ),
         }
     }
 }
