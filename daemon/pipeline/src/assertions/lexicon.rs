@@ -166,8 +166,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     // Of drugs: not taken, or no more.
     (EN, Drug(Negated, FAR, NO), "not taking, not take, not on, not currently on, not currently taking, no longer on, no longer taking, no longer takes, no longer take, never took, never taken, never takes, not using, not use, not been taking, not been on"),
     (EN, Drug(Negated, NEXT, NO), "off, weaned off, off of"),
-    (EN, Drug(Historical, NEAR, NO), "stopped taking, has stopped, have stopped, self discontinued, self-discontinued, we stopped, we discontinued"),
-    (EN, Drug(Historical, NEAR, NEAR), "discontinued, stopped, d/c'd, dc'd, d/ced, dced"),
+    (EN, Drug(Historical, FAR, NO), "stopped taking, has stopped, have stopped, self discontinued, self-discontinued, we stopped, we discontinued"),
+    (EN, Drug(Historical, FAR, NEAR), "discontinued, stopped, d/c'd, dc'd, d/ced, dced"),
     (EN, Drug(Historical, NO, NEAR), "was discontinued, were discontinued, has been discontinued, have been discontinued, been discontinued, had been discontinued, is discontinued, was stopped, were stopped, has been stopped, have been stopped, been stopped, had been stopped, is stopped, was d/c'd, were d/c'd, was dc'd"),
     (EN, Nothing, "not stopped, not discontinued, never stopped, never discontinued, not been stopped, not been discontinued, be stopped, be discontinued, if stopped, until stopped, can be stopped, not be stopped, not be discontinued, weaning off, wean off, taper off, tapering off, coming off, come off, hold off, holding off, not off, never off, on and off"),
     (DE, Drug(Historical, NO, NEAR), "abgesetzt, wurde abgesetzt, wurden abgesetzt"),
@@ -217,6 +217,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         as needed for, prn for, vaccination against, vaccine for, to avoid, precautions for, warning signs of, complications such as, side effects such as, side effects including, educated on, educated about, in case, at high risk for, at high risk of, high risk for, high risk of, predisposed to, be aware of, susceptible to,
         increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether, return precautions, precautions re, advice re, advised re, info re, information re, leaflet re, sn re, safety net re, safety netted re, safety netting,
         warned about, warned of, warned re, counselled on, counselled about, counselled re, counseled on, counseled about, counseled re, red flags, advice leaflet, discussed risk of, discussed risks of, signs to watch"),
+    // In capitals: side effects.
+    (EN, Cue(Hypothetical, FAR, NO), "se"),
     (EN, Cue(Hypothetical, FAR, NO), "prn"),
     (EN, Cue(Hypothetical, NEXT, NO), "anti"),
     (EN, Cue(Hypothetical, NO, NEXT), "prophylaxis, ppx, precautions, risk, screening, screen, prevention, prophy, return precautions, surveillance"),

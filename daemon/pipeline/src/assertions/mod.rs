@@ -895,7 +895,13 @@ impl Sentence {
                             && self.is_told_of(hit))
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
-                Role::EndOf(of) => of == kind && self.says_more(hit.words.end..next.words.start),
+                // "Never told that he has gout" goes on.
+                Role::EndOf(of) => {
+                    let mut between = hit.words.end..next.words.start;
+                    of == kind
+                        && self.says_more(between.clone())
+                        && !between.any(|at| self.word(at) == "that")
+                }
                 // "No fever h/o COPD", and not "no previous history of COPD".
                 Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
                     !HISTORY_OF.contains(&self.before(next.words.start, 1))
@@ -926,36 +932,7 @@ impl Sentence {
                 break;
             }
         }
-        if hit.name == "prn" || BEFORE.contains(&hit.name) {
-            let over = (hit.words.end..end).find(|at| matches!(self.word(*at), "," | "."));
-            end = over.unwrap_or(end);
-        }
-        // "S/p fall with hip pain", "s/p appendectomy, fever".
-        if matches!(hit.name, "s/p" | "status post") {
-            let pain = (hit.words.end + 1..end).find(|at| matches!(self.word(*at), "," | "with" | "w"));
-            end = pain.unwrap_or(end);
-        }
-        let taken = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
-        // "No fever on amoxicillin."
-        let mut on = taken.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
-        if kind == Kind::Negated
-            && let Some(on) = on.find(|at| self.says_more(hit.words.end..*at))
-        {
-            end = on;
-        }
-        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
-        // "Stopped aspirin, started heparin."
-        if of_drugs && kind == Kind::Historical {
-            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
-            end = comma.unwrap_or(end);
-        }
-        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
-        if kind == Kind::Negated && (of_drugs || DETERMINERS.contains(&hit.name)) {
-            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
-            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages, mentions)) {
-                end = comma;
-            }
-        }
+        let end = self.own_end(hit, kind, end, mentions);
         // A colon begins something else, unless it belongs to the cue; so does a bracket that is closed.
         let mut open = 0;
         for at in hit.words.end..end {
@@ -967,6 +944,35 @@ impl Sentence {
                 ")" | "]" => open -= 1,
                 _ => {}
             }
+        }
+        end
+    }
+
+    /// Where what a cue says ends by its own nature, before `end`.
+    fn own_end(&self, hit: &Hit, kind: Kind, end: usize, mentions: &[Range<usize>]) -> usize {
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
+        // "Albuterol prn wheezing, gout".
+        if hit.name == "prn" || BEFORE.contains(&hit.name) {
+            return first(&[",", "."], hit.words.end).unwrap_or(end);
+        }
+        // "S/p fall with hip pain", "s/p appendectomy, fever".
+        if matches!(hit.name, "s/p" | "status post") {
+            return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
+        }
+        // "No fever on amoxicillin."
+        let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
+        let mut given = given.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
+        let end = match given.find(|at| self.says_more(hit.words.end..*at)) {
+            Some(on) if kind == Kind::Negated || of_drugs => on,
+            _ => end,
+        };
+        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
+        if of_drugs || (kind == Kind::Negated && DETERMINERS.contains(&hit.name)) {
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
+            return comma
+                .filter(|comma| !self.is_list(*comma..end, hit.languages, mentions))
+                .unwrap_or(end);
         }
         end
     }
@@ -1237,6 +1243,7 @@ impl Sentence {
             }
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
+            "se" if hit.languages == EN => self.capitals.binary_search(&hit.words.start).is_ok(),
             "se" => before != "-",
             "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".

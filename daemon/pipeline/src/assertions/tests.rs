@@ -577,6 +577,7 @@ fn a_denial_ends_where_something_is_taken_or_had() {
         "No {fever|N} with {cough|N}.",
         "No {chest pain|N} with {exertion|N}",
         "Never uses {cocaine|N}",
+        "He has never been told that he has a {hernia|N}.",
         "Patient denies that she has {fever|N}",
     ]);
 }
@@ -774,6 +775,7 @@ fn short_forms_in_capitals_are_no_words_of_other_languages() {
         "Non compliant, {gout|}",
         "{TIA|}, {stroke|}, {CAD|}",
         "MAE, {weakness|} on left",
+        "Cryo of both lesions and the scar. SE {blister|Y}, not per se {pain|N}",
         "NO {fever|N}, NO {cough|N}",
         "KEIN {Fieber|N}, {Husten|} seit gestern",
         "SIN {fiebre|N}",
@@ -819,5 +821,9 @@ fn of_drugs_it_is_told_whether_they_are_taken() {
         "{prednisone|!H} stopped in 2019",
         "No {penicillin|!N} given",
         "Denies taking {aspirin|!N}",
+        "STOPPED  {metformin|!H}, {lisinopril|!H}, {naproxen|!H}",
+        "She stopped {carbimazole|!H} eighteen months ago, now on {insulin|!}",
+        "Stopped {aspirin|!H} and is on {heparin|!}",
+        "HOLD OFF {aspirin|!}",
     ]);
 }
