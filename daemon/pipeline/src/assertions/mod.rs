@@ -832,7 +832,11 @@ impl Sentence {
                     _ => continue,
                 };
                 let of_drugs = matches!(role, Role::Drug(..));
-                let is_asked = |mention: &Range<usize>| !of_drugs || self.drugs.contains(mention);
+                let is_asked = |mention: &Range<usize>| match of_drugs {
+                    true => self.drugs.contains(mention),
+                    // "History of AF on warfarin".
+                    false => kind != Kind::Historical || !self.is_taken(mention),
+                };
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
@@ -1105,6 +1109,11 @@ impl Sentence {
     fn is_joint(&self, at: usize, languages: Languages) -> bool {
         let word = self.word(at);
         joins(OR, word, languages) || joins(AND, word, languages)
+    }
+
+    /// Whether a mention is a drug that somebody is on.
+    fn is_taken(&self, mention: &Range<usize>) -> bool {
+        matches!(self.before(mention.start, 1), "on" | "takes" | "taking") && self.drugs.contains(mention)
     }
 
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped".

@@ -825,5 +825,6 @@ fn of_drugs_it_is_told_whether_they_are_taken() {
         "She stopped {carbimazole|!H} eighteen months ago, now on {insulin|!}",
         "Stopped {aspirin|!H} and is on {heparin|!}",
         "HOLD OFF {aspirin|!}",
+        "Hx of {DVT|H}, {PE|H} on {warfarin|!}, {gout|H}",
     ]);
 }
