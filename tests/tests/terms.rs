@@ -337,7 +337,10 @@ fn an_answer_does_not_depend_on_how_lines_end() {
     };
     let expected = ask(&lines.join("\n"));
     let said = |name: &str| {
-        let kinds = expected.iter().find(|(text, _)| text == name).map(|(_, said)| said);
+        let kinds = expected
+            .iter()
+            .find(|(text, _)| text == name)
+            .map(|(_, said)| said);
         kinds.map(|said| said.iter().map(|one| one.kind).collect::<Vec<_>>())
     };
     assert_eq!(said("Asthma"), Some(vec![]));

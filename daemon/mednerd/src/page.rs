@@ -10,8 +10,8 @@ use mednerd_pipeline::assertions::{Kind, share};
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Terms, assertions_while, beside,
-    definitions, merge, retain_confident, section_at, sections, with_plain_lines,
+    Asked, Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Spoken, Terms, assertions,
+    beside, definitions, merge, retain_confident, section_at, sections, with_plain_lines,
 };
 use sha2::{Digest, Sha256};
 
@@ -100,7 +100,7 @@ impl Page {
     /// left out. `None` where it is no longer `wanted`, which is asked now and then.
     pub fn annotate(&self, found: Vec<Found>, wanted: &dyn Fn() -> bool) -> Option<Annotated> {
         let read = with_plain_lines(&self.text);
-        let (mentions, definitions) = self.mentions(&read, found, wanted)?;
+        let (mentions, definitions, spoken) = self.mentions(&read, found, wanted)?;
         let mut placed: Vec<(Mention, (usize, usize))> = mentions
             .into_iter()
             .filter_map(|mention| {
@@ -122,10 +122,20 @@ impl Page {
             .iter()
             .map(|(mention, _)| (mention.span.begin, mention.span.end))
             .collect();
+        let drugs: Vec<bool> = placed
+            .iter()
+            .map(|(mention, _)| is_drug(&mention.span.label))
+            .collect();
+        let asked = Asked {
+            mentions: &spans,
+            is_drug: &|index| drugs.get(index) == Some(&true),
+            spoken,
+            wanted,
+        };
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(told(&read, &definitions, &spans, wanted)?)
+            .zip(told(&read, &definitions, &asked)?)
             .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
                 entity.assertions = said;
@@ -149,13 +159,13 @@ impl Page {
     }
 
     /// What the models found that is sure enough, beside it what the lists have of the text, and the short forms of any of it; with what
-    /// the text defines. `read` is the text, its lines as those read them that read lines.
+    /// the text defines and the languages that it is in. `read` is the text, its lines as those read them that read lines.
     fn mentions(
         &self,
         read: &str,
         found: Vec<Found>,
         wanted: &dyn Fn() -> bool,
-    ) -> Option<(Vec<Mention>, Vec<Definition>)> {
+    ) -> Option<(Vec<Mention>, Vec<Definition>, Option<Spoken>)> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
             if !self.is_asked(task) {
@@ -188,7 +198,7 @@ impl Page {
         });
         let mentions = beside(read, merge(models), names.collect());
         if mentions.is_empty() {
-            return Some(Default::default());
+            return Some((mentions, Vec::new(), found.spoken));
         }
         let definitions = definitions(read);
         if !wanted() {
@@ -196,7 +206,7 @@ impl Page {
         }
         let mut mentions = with_short_forms(read, &definitions, mentions, |task| self.part(task));
         mentions.retain(stands);
-        Some((mentions, definitions))
+        Some((mentions, definitions, found.spoken))
     }
 
     /// What short forms have to do with what a model or list has found.
@@ -272,21 +282,27 @@ impl Page {
     }
 }
 
-/// What a text tells of these spans beside naming them: their sections, and what it says of them.
+/// Whether what has this label may be a drug that somebody takes.
+fn is_drug(label: &str) -> bool {
+    let names = ["chemical", "drug", "medication", "simple_chemical"];
+    names.iter().any(|name| label.eq_ignore_ascii_case(name))
+}
+
+/// What a text tells of mentions beside naming them: their sections, and what it says of them. `None` where that is no longer wanted.
 fn told(
     text: &str,
     definitions: &[Definition],
-    spans: &[(usize, usize)],
-    wanted: &dyn Fn() -> bool,
+    asked: &Asked<'_>,
 ) -> Option<Vec<(Place, Vec<api::Assertion>)>> {
+    let spans = asked.mentions;
     if spans.is_empty() {
         return Some(Vec::new());
     }
-    if !wanted() {
+    if !(asked.wanted)() {
         return None;
     }
     let sections = sections(text);
-    let mut said = assertions_while(text, &sections, spans, wanted)?;
+    let mut said = assertions(text, &sections, asked)?;
     share(definitions, spans, &mut said);
     let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
         let section = section_at(&sections, begin);
@@ -318,6 +334,15 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn asked<'a>(mentions: &'a [(usize, usize)], is_drug: &'a dyn Fn(usize) -> bool) -> Asked<'a> {
+        Asked {
+            mentions,
+            is_drug,
+            spoken: None,
+            wanted: &|| true,
+        }
+    }
+
     #[test]
     fn mentions_know_their_section_and_what_is_said_of_them() {
         let text = "Seen with gout, no fever. Medications: aspirin";
@@ -325,7 +350,7 @@ mod tests {
             let begin = text.find(word).unwrap();
             (begin, begin + word.len())
         });
-        let told = told(text, &[], &spans, &|| true).unwrap();
+        let told = told(text, &[], &asked(&spans, &|_| false)).unwrap();
         let found: Vec<_> = told
             .iter()
             .map(|(place, said)| (place.begin, place.section, said.len()))
@@ -339,5 +364,25 @@ mod tests {
                 (aspirin, Some("medications"), 0)
             ]
         );
+    }
+
+    #[test]
+    fn only_a_drug_is_asked_whether_it_is_taken() {
+        let text = "Not taking aspirin, gout settled.";
+        let spans = [(11, 18), (20, 24)];
+        let said = |label: &str| {
+            let told = told(text, &[], &asked(&spans, &|index| index == 0 && is_drug(label))).unwrap();
+            let kinds = told
+                .iter()
+                .map(|(_, said)| said.iter().map(|one| one.kind).collect());
+            kinds.collect::<Vec<Vec<_>>>()
+        };
+        let gout = vec![api::AssertionKind::Historical];
+        assert_eq!(
+            said("Chemical"),
+            [vec![api::AssertionKind::Negated], gout.clone()]
+        );
+        assert_eq!(said("Drug"), [vec![api::AssertionKind::Negated], gout.clone()]);
+        assert_eq!(said("Disease"), [vec![], gout]);
     }
 }

@@ -82,7 +82,7 @@ pub mod tokens;
 pub mod windows;
 pub mod words;
 
-pub use assertions::{Assertion, assertions, assertions_while};
+pub use assertions::{Asked, Assertion, assertions};
 pub use cover::Cover;
 pub use decode::{Aggregation, DecodeError, Span, decode};
 pub use labels::{LabelError, LabelScheme, Position, Tagging};

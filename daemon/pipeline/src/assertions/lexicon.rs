@@ -15,12 +15,16 @@ pub(super) enum Role {
     Cue(Kind, Option<usize>, Option<usize>),
     /// Says it of mentions behind it where one is near there, and else of those before it: "CT ruled out PE", "PE on CT ruled out".
     Either(Kind),
+    /// The same of drugs alone: "not taking lisinopril" is no word about gout in "not taking anything for gout".
+    Drug(Kind, Option<usize>, Option<usize>),
     /// Looks like a cue and is none: "gram negative".
     Nothing,
     /// What was said ends here.
     Stop,
     /// The same, behind a comma or "and": ", mild oedema".
     Anew,
+    /// What was said so ends here, where something stands before it that it was said of: "no cough has fever", "denies taking aspirin".
+    EndOf(Kind),
 }
 
 /// An entry, as the words that it has.
@@ -39,7 +43,7 @@ const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Either, Nothing, Stop};
+use Role::{Anew, Cue, Drug, Either, EndOf, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -57,6 +61,20 @@ const REPORTS: &[&str] = &[
 /// What stands before a relative who only tells, or is only there: "per mother".
 const PER: &[&str] = &[
     "per, bib, by, with, from, via, to, laut, nach, mit, durch, von, selon, avec, par, segun, con, por, secondo, da, volgens, met, door, segundo, com",
+];
+
+/// What the family is called.
+const FAMILY: [&str; 10] = [
+    "family",
+    "familial",
+    "fh",
+    "famille",
+    "familie",
+    "familia",
+    "famiglia",
+    "familiari",
+    "familiares",
+    "parenti",
 ];
 
 /// What joins the last thing of a list to those before it.
@@ -110,6 +128,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         ultrasound ruled out, us ruled out, echo ruled out, imaging ruled out, scan ruled out, scans ruled out, workup ruled out, work up ruled out, tests ruled out, has ruled out, have ruled out"),
     (EN, Cue(Negated, NEXT, NO), "absent, no prior, no previous, unlikely to be, is unlikely to be, are unlikely to be, unlikely to have, unlikely to represent, is unlikely to represent, not likely to be, is not likely to be, not likely to have, less likely to be"),
     (EN, Cue(Negated, FAR, NO), "neg, negative"),
+    (EN, Cue(Negated, NEAR, NO), "unlikely, less likely, not likely, very unlikely, highly unlikely, low probability of, low probability for, low likelihood of, low likelihood for, low pretest probability of, low pretest probability for, low pre-test probability of, low pre-test probability for"),
+    (EN, Cue(Negated, NO, NEAR), "no longer identified, no longer visible, no longer seen, no longer evident, no longer visualized, no longer visualised, no longer noted, no longer appreciated, no longer demonstrated, no longer detected, no longer palpable"),
     (EN, Cue(Negated, NEAR, NO), "not, isn't, wasn't, aren't, weren't, hasn't, haven't, hadn't, cannot see, can't see, isnt, wasnt, arent, werent, hasnt, havent, hadnt, doesnt, didnt"),
     (EN, Cue(Negated, NO, NEAR), "ruled out, was ruled out, were ruled out, is ruled out, has been ruled out, excluded, was excluded, been excluded, were excluded, negative, neg, absent,
         is absent, not present, not seen, not identified, not detected, not found, not noted, not demonstrated, not evident, not visualized, not visualised, not appreciated,
@@ -142,6 +162,22 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     (ALL, Cue(Negated, NO, NEAR), "n"),
     (EN, Cue(Negated, FAR, NO), "ø"),
+
+    // Of drugs: not taken, or no more.
+    (EN, Drug(Negated, FAR, NO), "not taking, not take, not on, not currently on, not currently taking, no longer on, no longer taking, no longer takes, no longer take, never took, never taken, never takes, not using, not use, not been taking, not been on"),
+    (EN, Drug(Negated, NEXT, NO), "off, weaned off, off of"),
+    (EN, Drug(Historical, FAR, NO), "stopped taking, has stopped, have stopped, self discontinued, self-discontinued, we stopped, we discontinued"),
+    (EN, Drug(Historical, FAR, NEAR), "discontinued, stopped, d/c'd, dc'd, d/ced, dced"),
+    (EN, Drug(Historical, NO, NEAR), "was discontinued, were discontinued, has been discontinued, have been discontinued, been discontinued, had been discontinued, is discontinued, was stopped, were stopped, has been stopped, have been stopped, been stopped, had been stopped, is stopped, was d/c'd, were d/c'd, was dc'd"),
+    (EN, Nothing, "not stopped, not discontinued, never stopped, never discontinued, not been stopped, not been discontinued, be stopped, be discontinued, if stopped, until stopped, can be stopped, not be stopped, not be discontinued, weaning off, wean off, taper off, tapering off, coming off, come off, hold off, holding off, not off, never off, on and off"),
+    (DE, Drug(Historical, NO, NEAR), "abgesetzt, wurde abgesetzt, wurden abgesetzt"),
+    (DE, Nothing, "nicht abgesetzt, nicht absetzen"),
+    (FR, Drug(Historical, NO, NEAR), "arrete, arretee, arretes, arretees, stoppe, stoppee"),
+    (FR, Nothing, "non arrete, pas arrete, pas ete arrete"),
+    (ES, Drug(Historical, NO, NEAR), "suspendido, suspendida, suspendidos, se suspendio, retirado, retirada"),
+    (IT, Drug(Historical, NO, NEAR), "sospeso, sospesa, sospesi, interrotto, interrotta"),
+    (NL, Drug(Historical, NO, NEAR), "gestopt, gestaakt"),
+    (PT, Drug(Historical, NO, NEAR), "suspenso, suspensa, interrompido, interrompida"),
 
     // Uncertain.
     (EN, Cue(Uncertain, FAR, NO), "suspicion of, suspicion for, suspicious for, suspicious of, c/f, i think, think this is, concern for, concerning for, concerns for, concern of, concerned for, question of, query, r/o, rule out, rule-out, ruling out,
@@ -181,7 +217,10 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         as needed for, prn for, vaccination against, vaccine for, to avoid, precautions for, warning signs of, complications such as, side effects such as, side effects including, educated on, educated about, in case, at high risk for, at high risk of, high risk for, high risk of, predisposed to, be aware of, susceptible to,
         increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether, return precautions, precautions re, advice re, advised re, info re, information re, leaflet re, sn re, safety net re, safety netted re, safety netting,
         warned about, warned of, warned re, counselled on, counselled about, counselled re, counseled on, counseled about, counseled re, red flags, advice leaflet, discussed risk of, discussed risks of, signs to watch"),
-    (EN, Cue(Hypothetical, NEXT, NO), "prn, anti"),
+    // In capitals: side effects.
+    (EN, Cue(Hypothetical, FAR, NO), "se"),
+    (EN, Cue(Hypothetical, FAR, NO), "prn"),
+    (EN, Cue(Hypothetical, NEXT, NO), "anti"),
     (EN, Cue(Hypothetical, NO, NEXT), "prophylaxis, ppx, precautions, risk, screening, screen, prevention, prophy, return precautions, surveillance"),
     (EN, Cue(Hypothetical, NO, NEAR), "vaccine, vaccines, vaccination, vaccinations, vaccine series, booster, shot, shots, jab, jabs, vax, immunization, immunisation"),
     (DE, Cue(Hypothetical, FAR, NO), "impfung gegen, falls, bei auftreten von, bei erneutem auftreten, bei erneutem, bei erneuter, bei erneuten, bei neuem, bei neuen, bei neuer, sollte, sollten, risiko fur, risiko einer, risiko eines, risiko von, zur prophylaxe, prophylaxe von, prophylaxe gegen, prophylaxe bei, bei bedarf, wenn, im falle, im fall, zur vermeidung, zur vermeidung von, gefahr von, gefahr einer, bei verschlechterung"),
@@ -196,8 +235,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Past.
     (EN, Cue(Historical, FAR, NO), "history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, history is significant for, history is also significant for, history is notable for, history includes, history positive for, history is positive for, recovered from, remote history of, pmh significant for, pmhx significant for, pmh notable for, prev, personal history of, personal h/o, past history significant for, prev h/o, prev hx of"),
-    (EN, Cue(Historical, NEAR, NO), "prior, previous, previously, remote, former, childhood, past"),
-    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, now resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured"),
+    (EN, Cue(Historical, NEAR, NO), "old, healed, resolved, old healed, prior, previous, previously, remote, former, childhood, past"),
+    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, now resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured, healed, has healed, have healed"),
     (DE, Cue(Historical, FAR, NO), "z.n., z. n., zustand nach, zn, status nach, st. n., st.n., stattgehabte, stattgehabter, stattgehabten, anamnestisch, in der vorgeschichte, vorgeschichte mit"),
     (DE, Cue(Historical, NEAR, NO), "fruhere, fruherer, fruheren, ehemals, ehemalige, alter, alte"),
     (DE, Cue(Historical, NO, NEAR), "vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, als kind, abgeklungen, verschwunden"),
@@ -220,6 +259,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Cue(Family, FAR, NEXT), "mother, father, sister, sisters, brother, brothers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
         family members, mgm, mgf, pgm, pgf, half brother, half sister"),
     (EN, Cue(Family, NEAR, NO), "partner, wife, husband, son, daughter, sons, daughters, grandson, granddaughter, grandchildren, children, kids, flatmate, flatmates, roommate, classmates, colleague, colleagues, coworkers, girlfriend, boyfriend"),
+    (EN, Cue(Family, NEAR, NO), "co-worker, co-workers, coworker, housemate, housemates"),
+    (EN, Cue(Family, FAR, NO), "neighbor has, neighbor had, neighbor with, neighbour has, neighbour had, neighbour with, neighbors have, neighbours have, neighbors had, neighbours had, donor has, donor had, donor with, caregiver has, caregiver had, caregiver with, carer has, carer had, carer with,
+        family hx, family hx for, family hx significant for, family hx positive for, family hx notable for, family history for, family history significant for, family history positive for, family history notable for, fam history, fam history of, family medical history, family medical history of"),
     (EN, Cue(Family, FAR, NO), "family history of, family hx of, family history, fhx of, fhx, fh of, fh:, fam hx, familial history of, no family history of, no fhx of, no fh of, wife has, wife had, wife with, husband has, husband had, husband with, partner has, partner had, partner with, son has, son had, son with, daughter has, daughter had, daughter with,
         her child with, his child with, their child with, her children with, his children with, roommate with, coworker with, sick contact with, sick contacts with, contact with, contacts with, exposure to, exposed to, wife died of, husband died of, son died of, daughter died of, runs in the family, family is positive for"),
     (DE, Cue(Family, FAR, NEXT), "vater, mutter, bruder, schwester, schwestern, geschwister, grossmutter, grossvater, oma, opa, tante, onkel, eltern, cousin, cousine, grosseltern"),
@@ -262,6 +304,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
+    (EN, Stop, "p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs ctab, lungs with, abdomen soft, abdomen with"),
+    (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of"),
+    (EN, EndOf(Historical), "c/o, complaining of"),
     (EN, Anew, "has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),
     (DE, Anew, "mit, hat, zeigt, zeigte, besteht, bestehen, bekannte, bekannter, bekanntes, leichte, leichter, massige, neue, deutliche, klagt, berichtet, jedoch, ist, war, patient, patientin, seit, links, rechts, geringe, ausgepragte, chronische, akute, diskrete"),
@@ -313,7 +358,8 @@ pub(super) static LEXICON: LazyLock<HashMap<&'static str, Vec<Entry>>> = LazyLoc
     by_word
 });
 
-fn set(lists: &[&'static str]) -> HashSet<&'static str> {
+/// The entries of lists.
+pub(super) fn set(lists: &[&'static str]) -> HashSet<&'static str> {
     lists.iter().flat_map(|list| entries(list)).collect()
 }
 
@@ -327,4 +373,16 @@ pub(super) fn reports(word: &str) -> bool {
 pub(super) fn is_per(word: &str) -> bool {
     static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(PER));
     WORDS.contains(word)
+}
+
+/// Whether a word names a relative, or the family.
+pub(super) fn is_relative(word: &str) -> bool {
+    let family = |entry: &Entry| {
+        let mut roles = entry.roles.iter();
+        entry.words.len() == 1 && roles.any(|(_, role)| matches!(role, Cue(Family, _, _)))
+    };
+    FAMILY.contains(&word)
+        || LEXICON
+            .get(word)
+            .is_some_and(|entries| entries.iter().any(family))
 }

@@ -7,19 +7,21 @@
 //! the words that it stands on. What is asked is what the text says, not what is true of the patient.
 
 mod answers;
+mod histories;
 mod lexicon;
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use mednerd_abbreviations::Definition;
 
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
+use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
 
 use crate::folding::{fold, words};
-use crate::languages::{ES, Languages, PT, languages};
-use crate::sections::{HISTORIES, Section};
+use crate::languages::{ALL, EN, ES, Languages, PT, Spoken, languages};
+use crate::sections::Section;
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
 
@@ -49,6 +51,13 @@ pub struct Assertion {
 
 /// What says that something is past by the year that stands behind it.
 const YEAR: &str = "a year";
+/// The years that a note may tell of.
+const YEARS: RangeInclusive<u16> = 1900..=2049;
+/// What a number is no year before.
+const UNITS: [&str; 25] = [
+    "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal",
+    "cal", "h", "hrs", "hr", "%", "x", "kg", "cc", "cm", "mm",
+];
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 3;
 /// Words that a sentence may have, at most; longer ones are cut.
@@ -107,9 +116,227 @@ const MODIFIERS: [&str; 10] = [
     "acute",
     "significant",
 ];
+/// The same, where one mention alone stands there: "no fever, productive cough".
+const BEGINNING: [&str; 14] = [
+    "worsening",
+    "new",
+    "increased",
+    "severe",
+    "persistent",
+    "mild",
+    "moderate",
+    "decreased",
+    "acute",
+    "significant",
+    "productive",
+    "hyperdynamic",
+    "recurrent",
+    "diffuse",
+];
+/// What stands before "history of", where that belongs to what was said before it.
+const HISTORY_OF: [&str; 24] = [
+    "or",
+    "nor",
+    "no",
+    "of",
+    "any",
+    "known",
+    "prior",
+    "previous",
+    "past",
+    "significant",
+    "other",
+    "personal",
+    "medical",
+    "recent",
+    "a",
+    "the",
+    "and",
+    "oder",
+    "noch",
+    "ou",
+    "ni",
+    "o",
+    "nem",
+    "previa",
+];
+/// What names nothing between a cue and what it is said of.
+const FILLING: [&str; 19] = [
+    "that",
+    "been",
+    "he",
+    "she",
+    "they",
+    "patient",
+    "pt",
+    "any",
+    "currently",
+    "ever",
+    "the",
+    "is",
+    "was",
+    "a",
+    "an",
+    "also",
+    "either",
+    "now",
+    ":",
+];
+/// Cues of which the place decides whether they are said of what stands behind them, or before them.
+const BEFORE: [&str; 7] = [
+    "unlikely",
+    "less likely",
+    "not likely",
+    "very unlikely",
+    "highly unlikely",
+    "resolved",
+    "healed",
+];
+/// What goes on behind those.
+const GIVEN: [&str; 24] = [
+    "given",
+    "to",
+    "in",
+    "that",
+    "because",
+    "due",
+    "as",
+    "with",
+    "based",
+    "since",
+    "at",
+    "for",
+    "cause",
+    "source",
+    "after",
+    "by",
+    "on",
+    "now",
+    "following",
+    "over",
+    "within",
+    "without",
+    "from",
+    "than",
+];
+/// What is old and says nothing of what it is named with.
+const NOT_OLD: [&str; 29] = [
+    "man",
+    "woman",
+    "male",
+    "female",
+    "lady",
+    "gentleman",
+    "boy",
+    "girl",
+    "patient",
+    "pt",
+    "age",
+    "x",
+    "films",
+    "imaging",
+    "chart",
+    "cxr",
+    "notes",
+    "with",
+    // What is old is still there to see.
+    "bruise",
+    "bruises",
+    "bruising",
+    "lacune",
+    "lacunes",
+    "scar",
+    "scars",
+    "scarring",
+    "haematoma",
+    "hematoma",
+    "blood",
+];
+/// What may stand before an item of a list, and behind the last one.
+const SITES: [&str; 14] = [
+    "calf",
+    "pedal",
+    "facial",
+    "abdominal",
+    "chest",
+    "neck",
+    "back",
+    "leg",
+    "arm",
+    "ankle",
+    "lower",
+    "upper",
+    "extremity",
+    "joint",
+];
+const ENDING: [&str; 18] = [
+    "at",
+    "this",
+    "time",
+    "on",
+    "exam",
+    "examination",
+    "today",
+    "noted",
+    "reported",
+    "present",
+    "now",
+    "currently",
+    "seen",
+    "identified",
+    "appreciated",
+    "the",
+    "moment",
+    "recently",
+];
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
+];
+/// What a cell of a table may have that answers the one before it.
+const CELLS: [&str; 29] = [
+    "no", "none", "negative", "neg", "n", "nil", "denies", "denied", "absent", "nein", "kein", "keine",
+    "nee", "geen", "non", "nao", "aucun", "aucune", "yes", "y", "ja", "j", "oui", "si", "sim", "positive",
+    "pos", "present", "negativ",
+];
+/// English words that "non" belongs to: "non STEMI", "non compliant".
+const NON: [&str; 30] = [
+    "stemi",
+    "nstemi",
+    "st",
+    "q",
+    "compliant",
+    "compliance",
+    "adherent",
+    "adherence",
+    "smoker",
+    "verbal",
+    "ambulatory",
+    "tender",
+    "distended",
+    "obstructive",
+    "specific",
+    "healing",
+    "hodgkin",
+    "hodgkins",
+    "small",
+    "ischemic",
+    "ischaemic",
+    "alcoholic",
+    "diabetic",
+    "traumatic",
+    "displaced",
+    "weight",
+    "operative",
+    "toxic",
+    "insulin",
+    "pitting",
+];
+/// Short forms of German and Dutch that are others where nothing tells the language.
+const UNTOLD: [&str; 2] = ["zn", "dd"];
+/// Words of other languages than English that stay what they are in capitals.
+const CAPITALS: [&str; 13] = [
+    "kein", "ohne", "sans", "nega", "geen", "noch", "nein", "atcd", "sin", "nee", "nao", "pas", "sem",
 ];
 /// Mentions within each other that are looked through for what a word is in.
 const MOST_NESTED: usize = 4;
@@ -117,25 +344,58 @@ const MOST_NESTED: usize = 4;
 const MOST_LISTED: usize = 48;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
 const WRAPPED: usize = 60;
+/// Bytes from one question whether more is wanted to the next: some milliseconds.
+const BETWEEN_QUESTIONS: usize = 16 << 10;
 
-/// What the text says of each mention, in their order; mentions are ranges of bytes. Of each kind there is one finding at most. Takes time
-/// linear in the text, and in the mentions of a sentence times its words.
-pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)]) -> Vec<Vec<Assertion>> {
+/// What is known of the mentions of a text, and how long it is wanted to know more.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Where they are, in bytes.
+    pub mentions: &'a [(usize, usize)],
+    /// Of which numbers they are drugs: whether one is taken is asked of those alone.
+    pub is_drug: &'a dyn Fn(usize) -> bool,
+    /// The languages of the text, where that is known; else its commonest words tell it.
+    pub spoken: Option<Spoken>,
+    /// Whether the answer is still waited for.
+    pub wanted: &'a dyn Fn() -> bool,
+}
+
+/// What the text says of each mention, in their order. Of each kind there is one finding at most. Takes time linear in the text, and in the
+/// mentions of a sentence times its words; `None` where it is no longer wanted.
+///
+/// Lines end with `\n`: see [`with_plain_lines`](crate::with_plain_lines).
+pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option<Vec<Vec<Assertion>>> {
+    let Asked {
+        mentions,
+        is_drug,
+        spoken,
+        wanted,
+    } = *asked;
     let mut found = vec![Vec::new(); mentions.len()];
     if mentions.is_empty() {
-        return found;
+        return Some(found);
     }
-    let languages = languages(text);
+    let languages = spoken.map_or_else(|| languages(text), |Spoken(languages)| languages);
     // Where nothing is ticked, nothing is said.
     let is_form = TICKED.iter().any(|form| text.contains(form));
     let answers = if is_form { answers(text) } else { Vec::new() };
     // By where they begin, as sentences come.
     let mut order: Vec<usize> = (0..mentions.len()).collect();
     order.sort_by_key(|index| mentions.get(*index));
+    let mut names = mentions.to_vec();
+    names.sort_unstable();
+    let mut histories = Histories::new(text, sections, &names);
     let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence::default();
     let mut all = words(text).peekable();
+    let mut next_question = 0;
     while let Some(first) = all.next() {
+        if first.begin >= next_question {
+            if !wanted() {
+                return None;
+            }
+            next_question = first.begin + BETWEEN_QUESTIONS;
+        }
         sentence.clear();
         sentence.push(text, first);
         let border = border(sections, first.begin);
@@ -170,6 +430,8 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             .filter_map(|index| mentions.get(*index))
             .map(|(begin, end)| sentence.place(*begin, *end))
             .collect();
+        let drugs = here.iter().zip(&places).filter(|(index, _)| is_drug(**index));
+        sentence.drugs = drugs.map(|(_, place)| place.clone()).collect();
         let said = sentence.said(languages, &places, &answers);
         for ((index, place), said) in here.iter().zip(&places).zip(said) {
             let bytes = mentions.get(*index).copied().unwrap_or_default();
@@ -179,7 +441,9 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             // "Mother: diabetes" is no history of the patient's.
             let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
             said.extend(
-                of_section(text, sections, begin).filter(|found| !others || found.kind == Kind::Family),
+                histories
+                    .at(begin)
+                    .filter(|found| !others || found.kind == Kind::Family),
             );
             let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
             let mut deny = |cue| {
@@ -202,7 +466,7 @@ pub fn assertions(text: &str, sections: &[Section], mentions: &[(usize, usize)])
             }
         }
     }
-    found
+    Some(found)
 }
 
 /// Gives a short form and the long form that defines it, of which only one has something said of it, the same: of "no deep vein thrombosis
@@ -247,27 +511,6 @@ fn border(sections: &[Section], at: usize) -> Option<usize> {
         .or(Some(next.end))
 }
 
-/// What the section says that a byte stands in, by its heading, as far as that reaches.
-fn of_section(text: &str, sections: &[Section], begin: usize) -> Option<Assertion> {
-    let index = sections.partition_point(|section| section.end <= begin);
-    let section = sections
-        .get(index)
-        .filter(|section| section.heading.end <= begin)?;
-    let name = section.name;
-    let kind = match name {
-        "family history" => Kind::Family,
-        name if HISTORIES.contains(&name) => Kind::Historical,
-        _ => return None,
-    };
-    let mut heading = String::new();
-    fold(text.get(section.heading.range())?, &mut heading);
-    let present = PRESENT.iter().any(|start| heading.starts_with(start));
-    let between = text
-        .get(section.heading.end..begin)
-        .filter(|between| between.len() < HISTORY)?;
-    (!present && reaches(between)).then_some(Assertion { kind, cue: name })
-}
-
 /// Whether a mention stands directly behind a tick box that is empty, or is one of the things between "/" there.
 fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool {
     let from = text.floor_char_boundary(begin.saturating_sub(BOX_REACH));
@@ -297,42 +540,6 @@ const BOX: &str = "an empty tick box";
 /// What says so of something before boxes for yes and no.
 const TICKED_NO: &str = "no, ticked";
 
-/// Bytes that a history has, at most.
-const HISTORY: usize = 8 << 10;
-
-/// How headings begin that stand over what a patient still has.
-const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
-
-/// Whether what stands behind a heading still belongs to it after this text: not behind another label, nor behind an empty line that ends
-/// a list or paragraph, nor, where words stand behind the heading in its own line, behind the line or paragraph that they begin.
-fn reaches(between: &str) -> bool {
-    let mut lines = between.split('\n');
-    let first = lines
-        .next()
-        .unwrap_or_default()
-        .trim_matches([' ', '\t', '\r', ':', '-']);
-    let (mut content, mut length) = (!first.is_empty(), first.len());
-    let inline = content;
-    let mut empty = false;
-    for line in lines {
-        let bare = line.trim();
-        if bare.is_empty() {
-            empty = content;
-            continue;
-        }
-        let item = bare.starts_with(|c: char| !c.is_alphabetic());
-        let label = bare
-            .split_once(':')
-            .is_some_and(|(label, _)| label.len() <= 24 && !label.contains([',', '.', '(']));
-        let goes_on = line.starts_with([' ', '\t']) || length >= WRAPPED || item;
-        if label || (empty && !item) || (inline && !goes_on) {
-            return false;
-        }
-        (content, length, empty) = (true, bare.len(), false);
-    }
-    true
-}
-
 /// The words of a sentence, or of an item of a list.
 #[derive(Default)]
 struct Sentence {
@@ -342,6 +549,13 @@ struct Sentence {
     folded: String,
     /// Where in `folded` each word ends.
     ends: Vec<usize>,
+    /// The words of its mentions that are drugs, in their order.
+    drugs: Vec<Range<usize>>,
+    /// The words that are written in capitals, and whether any small letter is there.
+    capitals: Vec<usize>,
+    small: bool,
+    /// The words that are all that a cell of a table has, and answer the one before it.
+    cells: Vec<usize>,
 }
 
 /// What stands at a place of a sentence: an entry that means something here, and its words.
@@ -359,6 +573,10 @@ impl Sentence {
         self.open.clear();
         self.folded.clear();
         self.ends.clear();
+        self.cells.clear();
+        self.capitals.clear();
+        self.drugs.clear();
+        self.small = false;
     }
 
     fn push(&mut self, text: &str, word: ByteSpan) {
@@ -370,6 +588,15 @@ impl Sentence {
         });
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
         self.ends.push(self.folded.len());
+        let own = text.get(word.range()).unwrap_or_default();
+        let small = own.contains(char::is_lowercase);
+        self.small |= small;
+        if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
+            self.capitals.push(self.words.len());
+        }
+        if self.is_cell(text, word) {
+            self.cells.push(self.words.len());
+        }
         self.words.push(word);
     }
 
@@ -396,6 +623,9 @@ impl Sentence {
             return true;
         }
         let own = text.get(next.range()).unwrap_or_default();
+        if self.has_answered() && gap.contains(is_wide) {
+            return false;
+        }
         if BULLETS.contains(&own) && gap.matches('\n').count() == 1 && self.heads_a_list() {
             return true;
         }
@@ -420,8 +650,42 @@ impl Sentence {
                     || (line >= WRAPPED && !capitals)
             }
             // Columns.
-            _ => !gap.contains('\t') && !gap.contains("   "),
+            _ => !is_column(gap) || self.is_cell(text, next),
         }
+    }
+
+    /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the
+    /// one behind it, as in "fever   yes   no".
+    fn is_cell(&self, text: &str, word: ByteSpan) -> bool {
+        let Some(last) = self.words.last() else {
+            return false;
+        };
+        let slice = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        let is_answer = |text: &str| CELLS.contains(&&*folded(text));
+        if !is_column(slice(last.end, word.begin))
+            || !is_answer(slice(word.begin, word.end))
+            || is_answer(slice(last.begin, last.end))
+        {
+            return false;
+        }
+        let rest = slice(word.end, text.len());
+        let space = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let (gap, behind) = rest.split_at(space);
+        let next = words(behind)
+            .next()
+            .map_or("", |next| behind.get(next.range()).unwrap_or_default());
+        let breaks = gap.contains(['\n', '\r']);
+        behind.is_empty() || breaks || (is_column(gap) && !is_answer(next))
+    }
+
+    /// Whether its last word has answered something in a table: "fever | no".
+    fn has_answered(&self) -> bool {
+        let Some(last) = self.words.len().checked_sub(1) else {
+            return false;
+        };
+        let before = self.before(last, 1);
+        let of_a_table = before == "|" || (before == "," && self.are_joined(last - 1));
+        self.cells.last() == Some(&last) || (of_a_table && CELLS.contains(&self.word(last)))
     }
 
     /// Whether it began with a few words of denial or of fear and a colon, behind which the lines of a list stand.
@@ -447,6 +711,7 @@ impl Sentence {
         // A minus at the beginning may be a list's dash.
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
+        let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -469,11 +734,24 @@ impl Sentence {
                 at += 1;
                 continue;
             }
+            // "+ cough, - SOB"
+            if counted && self.is_free_sign(at, "-") {
+                let roles = vec![Role::Cue(Kind::Negated, Some(1), None)];
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "-",
+                    roles,
+                    languages,
+                });
+                at += 1;
+                continue;
+            }
             let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
             let hit = entries
                 .iter()
                 .filter(|entry| self.has(entry, at))
                 .find_map(|entry| {
+                    let languages = self.may_be_in(languages, entry, at);
                     let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
                     let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
                     // Languages may share an entry. An Italian "if" is often in Spanish and Portuguese, and none.
@@ -507,17 +785,37 @@ impl Sentence {
         })
     }
 
+    /// Whether this sign stands apart from the word behind it, and begins something.
+    fn is_free_sign(&self, at: usize, sign: &str) -> bool {
+        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
+        self.word(at) == sign
+            && letter
+            && !self.are_joined(at)
+            && matches!(self.before(at, 1), "" | "," | ":")
+    }
+
     /// Whether this sign stands right before a word, and apart from what is before it.
     fn is_sign(&self, at: usize, sign: &str) -> bool {
         let next = self.word(at + 1);
         // "+ve" is a word of its own.
         let letter = next.starts_with(char::is_alphabetic) && next != "ve";
-        let joined = self
-            .words
-            .get(at)
-            .zip(self.words.get(at + 1))
-            .is_some_and(|(own, next)| own.end == next.begin);
-        self.word(at) == sign && letter && joined && self.is_apart(at)
+        self.word(at) == sign && letter && self.are_joined(at) && self.is_apart(at)
+    }
+
+    /// Those of the languages that a word here may be a cue of. A few capital letters among small ones are an English short form, where
+    /// another language is not the only one that the text may be in: "MDD, SI, TIA".
+    fn may_be_in(&self, languages: Languages, entry: &Entry, at: usize) -> Languages {
+        let unknown = languages == ALL && UNTOLD.contains(&entry.name);
+        let short = entry.words.len() == 1
+            && languages.count_ones() > 1
+            && self.small
+            && !CAPITALS.contains(&entry.name)
+            && self.capitals.binary_search(&at).is_ok();
+        if unknown || short {
+            languages & EN
+        } else {
+            languages
+        }
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
@@ -550,13 +848,25 @@ impl Sentence {
                     Role::Cue(kind, ahead, back) => (kind, ahead, back),
                     Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
                     Role::Either(kind) => (kind, None, NEAR),
+                    Role::Drug(kind, Some(_), Some(back)) if !self.is_before_drug(hit) => {
+                        (kind, None, Some(back))
+                    }
+                    Role::Drug(kind, Some(ahead), _) => (kind, Some(ahead), None),
+                    Role::Drug(kind, None, back) => (kind, None, back),
                     _ => continue,
+                };
+                let of_drugs = matches!(role, Role::Drug(..));
+                let is_asked = |mention: &Range<usize>| match of_drugs {
+                    true => self.drugs.contains(mention),
+                    // "History of AF on warfarin".
+                    false => kind != Kind::Historical || !self.is_taken(mention),
                 };
                 if kind == Kind::Family && self.tells(hit) {
                     continue;
                 }
-                if let Some(reach) = ahead.filter(|_| self.may_look_ahead(hit)) {
-                    let end = self.ahead(&hits, number, kind, reach);
+                let answers = self.answers(hit, mentions);
+                if let Some(reach) = ahead.filter(|_| !answers && self.may_look_ahead(hit)) {
+                    let end = self.ahead(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start < hit.words.start);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < end) {
@@ -567,17 +877,17 @@ impl Sentence {
                             Kind::Negated => behind && !self.in_brackets(hit.words.end, mention.start),
                             _ => behind || begins,
                         };
-                        if said {
+                        if said && is_asked(mention) {
                             note(index, kind, mention.start.saturating_sub(hit.words.end), hit.name);
                         }
                     }
                 }
-                if let Some(reach) = back.filter(|_| self.may_look_back(hit)) {
+                if let Some(reach) = back.filter(|_| answers || self.may_look_back(hit)) {
                     let begin = self.back(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
-                        if mention.end <= hit.words.start && mention.end > begin {
+                        if mention.end <= hit.words.start && mention.end > begin && is_asked(mention) {
                             note(index, kind, hit.words.start - mention.end, hit.name);
                         }
                     }
@@ -592,7 +902,14 @@ impl Sentence {
     }
 
     /// One past the last word that a cue reaches ahead.
-    fn ahead(&self, hits: &[Hit], number: usize, kind: Kind, reach: usize) -> usize {
+    fn ahead(
+        &self,
+        hits: &[Hit],
+        number: usize,
+        kind: Kind,
+        reach: usize,
+        mentions: &[Range<usize>],
+    ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
         let behind = hits.iter().skip(number + 1);
@@ -601,7 +918,24 @@ impl Sentence {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
                 Role::Anew => {
                     self.is_anew(next.words.start)
+                        && !(kind == Kind::Family
+                            && next.words.start <= hit.words.end + 1
+                            && self.is_told_of(hit))
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
+                }
+                // "Never told that he has gout" goes on.
+                Role::EndOf(of) => {
+                    let mut between = hit.words.end..next.words.start;
+                    of == kind
+                        && self.says_more(between.clone())
+                        && !between.any(|at| self.word(at) == "that")
+                }
+                // "No fever h/o COPD", and not "no previous history of COPD".
+                Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
+                    !HISTORY_OF.contains(&self.before(next.words.start, 1))
+                        && !self.ends(next.words.end)
+                        && !self.in_brackets(hit.words.end, next.words.start)
+                        && self.says_more(hit.words.end..next.words.start)
                 }
                 // "Absence of fever does not exclude endocarditis."
                 Role::Cue(Kind::Uncertain, Some(_), _)
@@ -626,13 +960,7 @@ impl Sentence {
                 break;
             }
         }
-        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
-        if kind == Kind::Negated && DETERMINERS.contains(&hit.name) {
-            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
-            if let Some(comma) = comma.filter(|comma| !self.is_list(*comma..end, hit.languages)) {
-                end = comma;
-            }
-        }
+        let end = self.own_end(hit, kind, end, mentions);
         // A colon begins something else, unless it belongs to the cue; so does a bracket that is closed.
         let mut open = 0;
         for at in hit.words.end..end {
@@ -648,18 +976,77 @@ impl Sentence {
         end
     }
 
+    /// Where what a cue says ends by its own nature, before `end`.
+    fn own_end(&self, hit: &Hit, kind: Kind, end: usize, mentions: &[Range<usize>]) -> usize {
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
+        // "Albuterol prn wheezing, gout".
+        if hit.name == "prn" || BEFORE.contains(&hit.name) {
+            return first(&[",", "."], hit.words.end).unwrap_or(end);
+        }
+        // "S/p fall with hip pain", "s/p appendectomy, fever".
+        if matches!(hit.name, "s/p" | "status post") {
+            return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
+        }
+        // "No fever on amoxicillin."
+        let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
+        let mut given = given.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
+        let end = match given.find(|at| self.says_more(hit.words.end..*at)) {
+            Some(on) if kind == Kind::Negated || of_drugs => on,
+            _ => end,
+        };
+        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
+        if of_drugs || (kind == Kind::Negated && DETERMINERS.contains(&hit.name)) {
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
+            return comma
+                .filter(|comma| !self.is_list(*comma..end, hit.languages, mentions))
+                .unwrap_or(end);
+        }
+        end
+    }
+
+    /// Whether something is named among these words, as far as one can tell without knowing it.
+    fn says_more(&self, mut words: Range<usize>) -> bool {
+        words.any(|at| !FILLING.contains(&self.word(at)))
+    }
+
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
-    /// short.
-    fn is_list(&self, words: Range<usize>, languages: Languages) -> bool {
-        let words: Vec<&str> = words
-            .map(|at| self.word(at))
-            .filter(|word| *word != ".")
-            .collect();
-        let items: Vec<&[&str]> = words.split(|word| *word == ",").skip(1).collect();
+    /// short, or they are mentions and nothing else: "no nausea, abdominal pain".
+    fn is_list(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+        // "No fever, cough since Monday".
+        let lasts = matches!(
+            self.word(words.end),
+            "since" | "seit" | "depuis" | "sinds" | "desde"
+        );
+        let all: Vec<usize> = words.filter(|at| self.word(*at) != ".").collect();
+        let items: Vec<&[usize]> = all.split(|at| self.word(*at) == ",").skip(1).collect();
+        if lasts && items.len() == 1 {
+            return false;
+        }
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        words.iter().any(|word| joins(OR, word, languages))
+        let named = || items.iter().all(|item| self.is_named(item, mentions));
+        let begins_anew = || {
+            let first = items.first().and_then(|item| item.first());
+            items.len() == 1 && first.is_some_and(|at| BEGINNING.contains(&self.word(*at)))
+        };
+        all.iter().any(|at| joins(OR, self.word(*at), languages))
             || longest == 1
             || (longest == 2 && items.len() > 2)
+            || (named() && !begins_anew())
+    }
+
+    /// Whether an item of a list is a mention, behind a word for its site, and before words of the time.
+    fn is_named(&self, item: &[usize], mentions: &[Range<usize>]) -> bool {
+        let mut rest = item.iter().copied().peekable();
+        while rest
+            .next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions))
+            .is_some()
+        {}
+        let mut is_one = false;
+        while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
+            is_one = true;
+        }
+        is_one && rest.all(|at| ENDING.contains(&self.word(at)))
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -680,7 +1067,8 @@ impl Sentence {
         let Some(hit) = hits.get(number) else { return 0 };
         let asked = self.asked(hit.words.start);
         let directly = hit.words.start.checked_sub(1);
-        let of_the_last = kind == Kind::Historical || hit.name.starts_with("which ");
+        let of_the_last =
+            kind == Kind::Historical || hit.name.starts_with("which ") || self.answers(hit, mentions);
         let mut before = hits.iter().take(number).rev();
         let stop = before.find(|before| before.roles.contains(&Role::Stop));
         let floor = stop.map_or(0, |stop| stop.words.end);
@@ -699,16 +1087,64 @@ impl Sentence {
                 "," if listed || (of_the_last && Some(at) == directly) => {}
                 "," => return at + 1,
                 "." | ";" => return at + 1,
+                // Another cell.
+                "|" if Some(at) != directly => return at + 1,
                 _ => {}
             }
         }
         begin
     }
 
+    /// Whether a word for no stands behind what it answers, in a form or table: "fever no, cough yes", "fever | no", "rash: N".
+    fn answers(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let (at, end) = (hit.words.start, hit.words.end);
+        let before = self.before(at, 1);
+        let is_behind = |at: usize| mentions.iter().any(|mention| mention.end == at);
+        // "Fever,No"
+        let of_commas = || before == "," && self.are_joined(at - 1) && is_behind(at - 1);
+        let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
+        match hit.name {
+            "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
+            "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_behind(at)),
+            "n" => {
+                let bracketed = before == "[" && self.word(end) == "]" && is_behind(at - 1);
+                let ends = self.ends(end) || self.word(end + 1) == ":";
+                bracketed || (ends && (of_a_table() || (before == ":" && is_behind(at - 1))))
+            }
+            "denies" | "deny" => {
+                let own = mentions.iter().find(|mention| mention.end == at);
+                let begins =
+                    |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
+                self.ends(end) && own.is_some_and(begins)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a word for no is the one in brackets of two: "Y / (N)".
+    fn is_chosen(&self, at: usize) -> bool {
+        self.before(at, 1) == "("
+            && self.word(at + 1) == ")"
+            && self.before(at, 2) == "/"
+            && are_yes_and_no(self.before(at, 3), self.word(at))
+    }
+
     /// Whether a word joins the last thing of a list to those before it.
     fn is_joint(&self, at: usize, languages: Languages) -> bool {
         let word = self.word(at);
         joins(OR, word, languages) || joins(AND, word, languages)
+    }
+
+    /// Whether a mention is a drug that somebody is on.
+    fn is_taken(&self, mention: &Range<usize>) -> bool {
+        matches!(self.before(mention.start, 1), "on" | "takes" | "taking") && self.drugs.contains(mention)
+    }
+
+    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped".
+    fn is_before_drug(&self, hit: &Hit) -> bool {
+        let (begin, end) = (hit.words.start, hit.words.end);
+        let next = self.drugs.iter().any(|drug| (end..end + 2).contains(&drug.start));
+        next && !self.drugs.iter().any(|drug| drug.end == begin)
     }
 
     /// Whether a mention begins near behind a cue.
@@ -727,12 +1163,7 @@ impl Sentence {
         mentions: &[Range<usize>],
         languages: Languages,
     ) -> Option<usize> {
-        let is_mention = |at: usize| {
-            let begun = mentions.partition_point(|mention| mention.start <= at);
-            let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
-            begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
-        };
-        let last = reach.clone().rev().find(|at| is_mention(*at))?;
+        let last = reach.clone().rev().find(|at| is_mention(*at, mentions))?;
         let mut listed = reach
             .end
             .checked_sub(1)
@@ -741,7 +1172,7 @@ impl Sentence {
         for at in (floor..=last).rev().take(MOST_LISTED) {
             if self.is_joint(at, languages) {
                 listed = true;
-            } else if self.word(at) != "," && !is_mention(at) {
+            } else if self.word(at) != "," && !is_mention(at, mentions) {
                 return None;
             }
             begin = at;
@@ -785,11 +1216,25 @@ impl Sentence {
                         | "on"
                         | "with"
                         | "without"
-                );
+                        | "x"
+                ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
+            name if BEFORE.contains(&name) => ends || !self.stands_before(hit),
             _ => !ahead || ends,
         }
+    }
+
+    /// Whether a cue that stands before what it is said of, or behind it, stands before it here: "unlikely PE", and not "PE, unlikely given
+    /// the CT", "AKI, resolved with fluids".
+    fn stands_before(&self, hit: &Hit) -> bool {
+        let (before, next) = (self.before(hit.words.start, 1), self.word(hit.words.end));
+        let begins = before.chars().all(|c| !c.is_alphanumeric())
+            || matches!(
+                before,
+                "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old"
+            );
+        begins && !GIVEN.contains(&next) && !next.ends_with("ly")
     }
 
     /// Whether nothing more is said at a place.
@@ -822,9 +1267,18 @@ impl Sentence {
             "(-)" => !self.ends(hit.words.end),
             // "Fever: denies, cough: yes"
             "denies" | "deny" => before != ":" || !self.ends(hit.words.end),
+            name if BEFORE.contains(&name) => self.stands_before(hit),
+            // "56yr old", "old man", "old films".
+            "old" => {
+                !before.contains(|c: char| c.is_ascii_digit())
+                    && !matches!(before, "y" | "yr" | "yo" | "m" | "mo" | "mth" | "wk" | "d" | "o")
+                    && !NOT_OLD.contains(&self.word(hit.words.end))
+            }
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
+            "se" if hit.languages == EN => self.capitals.binary_search(&hit.words.start).is_ok(),
             "se" => before != "-",
+            "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
                 before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
@@ -841,6 +1295,18 @@ impl Sentence {
         let gap = |(before, own): (&ByteSpan, &ByteSpan)| before.end < own.begin;
         matches!(self.word(before), "(" | "[" | "/" | "-" | ">" | ":" | "+")
             || self.words.get(before).zip(self.words.get(at)).is_none_or(gap)
+    }
+
+    /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
+    fn is_told_of(&self, hit: &Hit) -> bool {
+        let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
+        match self.word(at) {
+            "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
+            "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
+            "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
+            "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),
+            _ => false,
+        }
     }
 
     /// Whether a relative tells of the patient, or is only there.
@@ -864,7 +1330,7 @@ impl Sentence {
                 | "zijn"
                 | "haar"
         );
-        next || is_per(before) || (possessive && is_per(before_that))
+        !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
 
     /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".
@@ -876,28 +1342,89 @@ impl Sentence {
         )
     }
 
-    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)".
+    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)". A dose is none.
     fn year(&self, mention: &Range<usize>) -> Option<Assertion> {
+        let mut joined = false;
         for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
-            let word = self.word(at);
-            let is_year = word.len() == 4
-                && (word.starts_with("19") || word.starts_with("20"))
-                && word.bytes().all(|byte| byte.is_ascii_digit());
-            if is_year {
-                return Some(Assertion {
-                    kind: Kind::Historical,
-                    cue: YEAR,
-                });
+            if self.is_year(at) {
+                // A number behind a drug that stands bare is a dose, or a time.
+                let may_be_bare = !self.drugs.contains(mention);
+                let is_one = !self.counts(at)
+                    && (joined
+                        || (may_be_bare
+                            && (self.ends(at + 1)
+                                || self.word(at + 1) == "!"
+                                || self.goes_on_from_year(at + 1))));
+                let kind = Kind::Historical;
+                return is_one.then_some(Assertion { kind, cue: YEAR });
             }
-            if !matches!(
-                word,
-                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "'" | ":" | "year"
-            ) {
-                return None;
+            match self.word(at) {
+                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "year" | "jahr" | "jaar" => joined = true,
+                "'" | ":" => {}
+                _ => return None,
             }
         }
         None
     }
+
+    /// Whether a word is a number that may be a year.
+    fn is_year(&self, at: usize) -> bool {
+        let year = || self.word(at).parse().is_ok_and(|year: u16| YEARS.contains(&year));
+        self.word(at).bytes().all(|byte| byte.is_ascii_digit()) && year()
+    }
+
+    /// Whether a number is of units, "2000 mg", "2000/ul", or part of a longer one, "2000.5", "1930-2000", and of no date, "2010-03".
+    fn counts(&self, at: usize) -> bool {
+        let (next, behind) = (self.word(at + 1), self.word(at + 2));
+        let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_date = is_number(behind) && (behind.len() <= 2 || self.is_year(at + 2));
+        match next {
+            "/" => !(is_date && behind.len() == 2 && !UNITS.contains(&self.word(at + 3))),
+            "-" | "\u{2013}" => is_number(behind) && !is_date,
+            "." | "," => self.are_joined(at) && self.are_joined(at + 1) && is_number(behind),
+            _ => UNITS.contains(&next),
+        }
+    }
+
+    /// Whether nothing stands between a word and the next.
+    fn are_joined(&self, at: usize) -> bool {
+        let pair = self.words.get(at).zip(self.words.get(at + 1));
+        pair.is_some_and(|(own, next)| own.end == next.begin)
+    }
+
+    /// Whether words tell more of what happened in a year: "MI 2010 s/p PCI".
+    fn goes_on_from_year(&self, at: usize) -> bool {
+        match self.word(at) {
+            "s" => self.word(at + 1) == "/",
+            word => matches!(
+                word,
+                "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"
+            ),
+        }
+    }
+}
+
+/// Whether white space parts columns.
+fn is_column(gap: &str) -> bool {
+    gap.contains('\t') || gap.contains("   ")
+}
+
+/// Whether white space ends a line, or a column.
+fn is_wide(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\t')
+}
+
+fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    fold(text, &mut folded);
+    folded
+}
+
+/// Whether a word is in a mention.
+fn is_mention(at: usize, mentions: &[Range<usize>]) -> bool {
+    let begun = mentions.partition_point(|mention| mention.start <= at);
+    let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
+    begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
 }
 
 /// Whether these words are part of a mention and do not begin it.

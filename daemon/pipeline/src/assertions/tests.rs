@@ -5,17 +5,37 @@ use crate::sections::sections;
 use crate::testing::messy_text;
 
 /// What is said of words of a text, in letters: Negated, Uncertain, hYpothetical, Historical, Family.
+fn assertions(
+    text: &str,
+    sections: &[Section],
+    mentions: &[(usize, usize)],
+    is_drug: impl Fn(usize) -> bool,
+) -> Vec<Vec<Assertion>> {
+    let asked = Asked {
+        mentions,
+        is_drug: &is_drug,
+        spoken: None,
+        wanted: &|| true,
+    };
+    super::assertions(text, sections, &asked).unwrap()
+}
+
 fn said(text: &str, mention: &str) -> String {
     let begin = text.find(mention).expect("the mention");
-    let found = assertions(text, &sections(text), &[(begin, begin + mention.len())]);
-    let letter = |assertion: &Assertion| match assertion.kind {
+    let found = assertions(text, &sections(text), &[(begin, begin + mention.len())], |_| {
+        false
+    });
+    found[0].iter().map(letter).collect()
+}
+
+fn letter(assertion: &Assertion) -> char {
+    match assertion.kind {
         Kind::Negated => 'N',
         Kind::Uncertain => 'U',
         Kind::Hypothetical => 'Y',
         Kind::Historical => 'H',
         Kind::Family => 'F',
-    };
-    found[0].iter().map(letter).collect()
+    }
 }
 
 #[test]
@@ -337,7 +357,7 @@ fn a_finding_names_the_words_that_it_stands_on() {
         let begin = text.find(word).unwrap();
         (begin, begin + word.len())
     });
-    let found = assertions(text, &sections(text), &places);
+    let found = assertions(text, &sections(text), &places, |_| false);
     let cues: Vec<&str> = found.iter().flatten().map(|assertion| assertion.cue).collect();
     assert_eq!(cues, ["past medical history", "no evidence of"]);
 }
@@ -366,14 +386,14 @@ proptest! {
     fn any_text_is_read(text in messy_text(30), cuts in proptest::collection::vec((0_usize..200, 0_usize..40), 0..12)) {
         let snap = |at: usize| text.floor_char_boundary(at.min(text.len()));
         let mentions: Vec<(usize, usize)> = cuts.iter().map(|(begin, length)| (snap(*begin), snap(begin + length))).collect();
-        let found = assertions(&text, &sections(&text), &mentions);
+        let found = assertions(&text, &sections(&text), &mentions, |_| false);
         prop_assert_eq!(found.len(), mentions.len());
         for said in &found {
             prop_assert!(said.is_sorted_by(|a, b| a.kind < b.kind));
         }
         // The order in which they come is nothing to them.
         let back: Vec<(usize, usize)> = mentions.iter().rev().copied().collect();
-        let mut turned = assertions(&text, &sections(&text), &back);
+        let mut turned = assertions(&text, &sections(&text), &back, |_| false);
         turned.reverse();
         prop_assert_eq!(turned, found);
     }
@@ -389,7 +409,7 @@ fn what_is_listed_before_a_cue_is_all_denied() {
                 (begin, begin + word.len())
             })
             .collect();
-        let found = assertions(text, &sections(text), &places);
+        let found = assertions(text, &sections(text), &places, |_| false);
         found.iter().map(Vec::len).collect()
     };
     for (text, words, expected) in [
@@ -435,11 +455,391 @@ fn a_short_form_is_said_what_its_long_form_is() {
                 .expect("the mention")
         })
         .to_vec();
-    let mut found = assertions(text, &sections(text), &places);
+    let mut found = assertions(text, &sections(text), &places, |_| false);
     share(&mednerd_abbreviations::definitions(text), &places, &mut found);
     let kinds: Vec<Vec<Kind>> = found
         .iter()
         .map(|said| said.iter().map(|one| one.kind).collect())
         .collect();
     assert_eq!(kinds, [vec![Kind::Negated], vec![Kind::Negated], vec![], vec![]]);
+}
+
+/// What is said of all that is marked in a text: `{words|LETTERS}`, with "!" before the letters of a drug. The text, with what is said in
+/// the letters' place.
+fn marked(written: &str) -> String {
+    let (mut text, mut places, mut drugs) = (String::new(), Vec::new(), Vec::new());
+    let mut rest = written;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (mention, behind) = behind.split_once('}').expect("a closing brace");
+        let (words, letters) = mention.split_once('|').expect("letters");
+        text.push_str(before);
+        places.push((text.len(), text.len() + words.len()));
+        drugs.push(letters.starts_with('!'));
+        text.push_str(words);
+        rest = behind;
+    }
+    text.push_str(rest);
+    let found = assertions(&text, &sections(&text), &places, |index| drugs[index]);
+    for (((begin, end), drug), said) in places.iter().zip(&drugs).zip(&found).rev() {
+        let letters: String = said.iter().map(letter).collect();
+        let drug = if *drug { "!" } else { "" };
+        text.replace_range(
+            begin..end,
+            &format!("{{{}|{drug}{letters}}}", &text[*begin..*end]),
+        );
+    }
+    text
+}
+
+/// Asserts that what is said of each marked mention is what its letters tell.
+fn assert_said(all: &[&str]) {
+    let found: Vec<String> = all.iter().map(|written| marked(written)).collect();
+    assert_eq!(found, all);
+}
+
+#[test]
+fn the_headings_of_histories_reach_as_far_as_a_reader_would_let_them() {
+    assert_said(&[
+        "Family history: {diabetes|F}\n\n{Pneumonia|} on chest x-ray",
+        "PMH:\n{gout|H}\n\n{Dyspnoea|} and {cough|}",
+        "FH: {breast cancer|F}\n{Asthma|} and {gout|}.",
+        "PMH: {HTN|H}\n{DM2|H}\n{COPD|H}",
+        "PMH:\n{gout|H}\n{asthma|H}\n\n{Dyspnoea|} and {cough|} for two days.",
+        "FHx: Father with {MI|F}. She has {chest pain|} and {dyspnea|}.",
+        "FH: none. Has {DM|}, {HTN|}.",
+        "FH: noncontributory. Presents with {chest pain|}.",
+        "FH: {CAD|F} in father. Patient has {diabetes|}",
+        "FH: {CAD|F}, {stroke|F}. Mother had {lupus|F}. {Diabetes|F} in an aunt.",
+        "FAMILY HISTORY:\nMother had {breast cancer|F}.\nThe patient has {celiac disease|}.",
+        "FAMILY HISTORY:\nMother had {breast cancer|F}.\nNo {diabetes|NF}.",
+        "FHx: Mother {asthma|F}. Pt herself has {asthma|}",
+        "FH: father died of {MI|F}. Has {DM|}",
+        "Past Medical History: {HTN|H}, {DM2|H}. She takes metformin. She reports {cough|} and {dyspnea|}. CXR shows {pneumonia|}.",
+        "ATCD: {HTA|H}. Depuis 2 jours {fièvre|}",
+        "ATCD : {HTA|H}, {diabète|H} sous metformine. {AVC|H} en 2010.",
+        "APR: {ipertensione|H}. Da due giorni {febbre|} e tosse. RX: {polmonite|}",
+        "AP: {HTA|H}. Desde hace 2 días {fiebre|}",
+        "VG: {COPD|H}. Sinds 2 dagen {koorts|}",
+        "PMH: {MI|H}. {Gout|H}. {Asthma|H}, {DM|H}.",
+        "PMH: {MI|H}. Takes aspirin. Has {chest pain|}.",
+        "PMH: {MI|H} in 2010. ECG: {AF|}",
+        "Vorerkrankungen: {Gicht|H}. Seit gestern {Fieber|}. Nimmt Ibuprofen.",
+        "Familienanamnese: Mutter {Brustkrebs|F}. Die Patientin hat {Asthma|}.",
+        "Familienanamnese: unauffällig. {Asthma|} bekannt.",
+        "Antécédents familiaux: mère {diabète|F}. La patiente présente une {toux|}.",
+        "Past medical history:\n{HTN|H}\n{DM2|H}\n{COPD|H}",
+        "Past medical history: She has {HTN|H} and {DM2|H}. She had {MI|H} in 2010.",
+        "PMH: The patient has {HTN|H}. He has {gout|H}.",
+    ]);
+}
+
+#[test]
+fn a_year_is_no_dose() {
+    assert_said(&[
+        "{metformin|} 2000 mg daily, {vitamin D|} 2000 IU",
+        "{Urine|} 2000 ml/d, {leukocytes|} 2000/ul",
+        "{paracetamol|} 1930 given",
+        "{metformin|} 2000mg, {fever|} 2050.5",
+        "{MI|} 2100.",
+        "{MI|H} 2010, {CABG|H} (2012), {gout|H} in 1999 with pain",
+        "{MI|H} 2010-03-12. {stroke|H} 2010-2012.",
+        "{MI|H} 2010 s/p PCI",
+        "{MI|H} 2010 and {gout|H} 2012; {asthma|H}: 1999",
+        "{Infarkt|H} im Jahr 2010",
+        "{dose|} 1900 kcal",
+        "{glucose|} (2000 mg)",
+        "{Pneumonia|H} 2019 treated with amoxicillin",
+    ]);
+}
+
+#[test]
+fn what_is_listed_behind_a_comma_is_absent_with_what_stands_before_it() {
+    assert_said(&[
+        "No {nausea|N}, {abdominal pain|N}.",
+        "Abd: no {edema|N}, {calf tenderness|N}",
+        "no {focal deficits|N}, {ataxia|N}, {slurred speech|N}.",
+        "No {fevers|N}, {night sweats|N}, {weight loss|N}.",
+        "No {fever|N}, calf {tenderness|N} at this time.",
+        "no {effusion|N}, hyperdynamic {RV hypertrophy|}",
+        "no {effusion|N}, {hyperdynamic ventricle|}",
+        "No {fever|N}, {productive cough|}.",
+        "No {fever|N}, {severe headache|}.",
+        "No {fever|N}, {chest pain|} since yesterday, vomited twice.",
+        "No {effusion|N}, {dilatation|} of the aorta.",
+        "Pas de {fièvre|N}, {douleur thoracique|N}.",
+        "Kein {Fieber|N}, {Erbrechen|N}.",
+    ]);
+}
+
+#[test]
+fn a_denial_ends_where_something_is_taken_or_had() {
+    assert_said(&[
+        "DENIES {CHEST PAIN|N} OR {FEVER|N} TAKING {LASIX|} 40 MG DAILY AND {METOPROLOL|}",
+        "Denies {pain|N}, takes {ibuprofen|}.",
+        "No {CP|N} hx of {asthma|H}.",
+        "No {fever|N} hx {CAD|H}.",
+        "Denies {cough|N} h/o {COPD|H}.",
+        "no {fever|N} has {cough|}",
+        "No {acute distress|N} heart regular lungs with {crackles|}",
+        "denies taking {aspirin|N}",
+        "Denies using {cocaine|N} or {heroin|N}",
+        "No history of {asthma|N}. No prior {stroke|N}.",
+        "Denies {fever|N}, {cough|N} or history of {asthma|N}",
+        "No previous {MI|N}",
+        "No family history of {cancer|NF}",
+        "Denies any h/o {MI|N} or hx of {DVT|N}.",
+        "Denies pain, reports {nausea|}",
+        "No {fever|N} with {cough|N}.",
+        "No {chest pain|N} with {exertion|N}",
+        "Never uses {cocaine|N}",
+        "He has never been told that he has a {hernia|N}.",
+        "Patient denies that she has {fever|N}",
+    ]);
+}
+
+#[test]
+fn a_past_event_ends_where_the_complaint_begins() {
+    assert_said(&[
+        "s/p CABG p/w {chest pain|}",
+        "s/p {MVC|H} w/ {neck pain|}",
+        "s/p {fall|H} c/o {hip pain|}",
+        "s/p {fall|H} with {hip pain|}",
+        "POD2 s/p appendectomy, {fever|}",
+        "Hx of {DM|H} c/o {foot ulcer|}",
+        "H/o {COPD|H}, in ED for {dyspnea|}",
+        "H/o {COPD|H}, adm w/ {dyspnea|}",
+        "S/p {MI|H} and {stroke|H}.",
+        "Hx of {DM|H}, {HTN|H} here with {fever|}",
+        "Denies {fever|N} p/w {cough|}",
+        "No {fever|N} c/o {cough|}.",
+        "No c/o {cough|N}.",
+        "Return if {fever|Y} or c/o {pain|Y}",
+    ]);
+}
+
+#[test]
+fn what_is_unlikely_is_absent() {
+    assert_said(&[
+        "Unlikely {PE|N}.",
+        "Less likely {cellulitis|N}",
+        "Not likely {gout|N}",
+        "Low probability of {DVT|N}",
+        "Low likelihood of {ACS|N}",
+        "Low pretest probability for {PE|N}",
+        "{PE|N} is unlikely.",
+        "{PE|U} more likely than {gout|}",
+        "{PE|N} unlikely, {pneumonia|} treated",
+        "{Cellulitis|N} less likely, {gout|U} likely",
+        "{Gout|U} likely, {cellulitis|N} less likely",
+        "Unlikely to be admitted with {asthma|}.",
+        "Unlikely {PE|N}, {DVT|} on heparin.",
+        "{Pneumonia|N} unlikely. {CHF|N} less likely.",
+        "Unlikely cause of {pain|}",
+    ]);
+}
+
+#[test]
+fn what_is_no_longer_there_is_absent() {
+    assert_said(&[
+        "{Nodule|N} no longer identified.",
+        "The {effusion|N} is no longer visible",
+        "{Edema|N} no longer seen. {Fluid|N} no longer evident, {mass|N} no longer visualized; {rash|N} no longer noted",
+        "{thrombus|N} no longer appreciated, {leak|N} no longer demonstrated",
+        "{Cancer|N} free x 5 yrs",
+        "{pain|N} free x2 days",
+    ]);
+}
+
+#[test]
+fn what_is_old_or_resolved_is_past() {
+    assert_said(&[
+        "Old {MI|H}",
+        "OLD LEFT {MCA INFARCT|H}",
+        "old {rib fractures|H}",
+        "Resolved {AKI|H}",
+        "Healed {fracture|H}",
+        "Old healed left {rib fxs|H} noted.",
+        "55 year old with {MI|}",
+        "old records show {gout|}",
+        "Not resolved {AKI|}",
+        "{AKI|H}, resolved.",
+        "5-year-old {asthma|} patient",
+        "Healed {ulcer|H}, no {pain|N}",
+        "{Fracture|H} healed well",
+        "56 yo old man with {fever|}. Threshold: {pain|}",
+    ]);
+}
+
+#[test]
+fn what_is_vaccinated_against_is_prevented() {
+    assert_said(&[
+        "Immunizations: {tetanus|Y}, {hepatitis B|Y}\nAssessment: {gout|}",
+        "Impfungen:\n{Tetanus|Y}\n{Masern|Y}",
+        "Immunizations: no {influenza|NY}",
+    ]);
+}
+
+#[test]
+fn what_something_is_taken_for_as_needed_is_a_condition() {
+    assert_said(&[
+        "Tylenol prn {pain|Y} or {fever|Y}",
+        "albuterol PRN {wheezing|Y} or {SOB|Y}",
+        "25 mg PRN; {HTN|}",
+        "Tylenol prn {pain|Y}, {HTN|} stable",
+        "prn {nausea|Y} and {vomiting|Y}",
+        "ibuprofen prn. {HTN|}",
+        "albuterol prn\n{HTN|}",
+    ]);
+}
+
+#[test]
+fn signs_that_stand_free_are_read() {
+    assert_said(&[
+        "+ {cough|}, - {SOB|N}",
+        "Resp: + {wheeze|}, - {stridor|N}",
+        "+ {cough|} - {SOB|}",
+        "{Fever|}, - {cough|}",
+        "Resp: - {stridor|N}, + {wheeze|}",
+        "+ {cough|}, {fever|}, - {SOB|N}, {chills|}",
+        "{PE|N} unlikely given normal CT",
+        "{AKI|H}, resolved with fluids, {nausea|}",
+        "Most likely {gout|U}, less likely {cellulitis|N}",
+        "old {bruise|}, soft",
+        "Doubt {pneumonia|N}, aspiration (no {choking|N} hx), {croup|N}.",
+        "({SJS|H} 1998!!)",
+    ]);
+}
+
+#[test]
+fn relatives_who_have_something_do_not_only_tell() {
+    assert_said(&[
+        "Lives with husband who has {dementia|F}",
+        "Patient lives with son who has {COVID|F}",
+        "Her daughter, who has {epilepsy|F}, came along.",
+        "Negative family hx for {cancer|NF}",
+        "Family hx significant for {stroke|F}",
+        "Family hx: {CAD|F}",
+        "Fam history of {CAD|F}. Family medical history: {gout|F}",
+        "Donor had {hepatitis C|F}",
+        "Neighbor has {TB|F}. Neighbour had {flu|F}",
+        "Co-worker had {flu|F}",
+        "Housemate with {scabies|F}",
+        "Caregiver has {flu|F}. {Caregiver fatigue|}.",
+        "Here with mother, who reports {fever|}",
+        "Brought by mother, has {fever|}",
+        "With mother has {fever|}",
+        "Accompanied by daughter, who is worried about {fever|}",
+        "Vit avec son mari qui a une {démence|F}",
+        "Her mother, who has {gout|F}, reports {fever|}",
+    ]);
+}
+
+#[test]
+fn answers_in_tables_and_lists_are_read() {
+    assert_said(&[
+        "{Fever|N} | No",
+        "{Fever|N}\tNo",
+        "{Fever|N}           No",
+        "{Fever|N},No",
+        "{Chest pain|N}\tNegative",
+        "{Edema|N}      None",
+        "{Rash|N}: N",
+        "{SOB|N}: N",
+        "{Dyspnoe|N}: n",
+        "{Fever|N} [N]",
+        "{Chest pain|N} Y / (N)",
+        "{Chest pain|} (Y) / N",
+        "{Fever|N} no, {cough|} yes, {SOB|N} no.",
+        "{Rash|N} denies.",
+        "{Fever|N} | No | {Cough|} | Yes",
+        "| {Fever|N} | No |\n| {Cough|} | Yes |\n| {Rash|N} | no |",
+        "{Fever|N}\tNo\t{Cough|}\tYes",
+        "{Fever|N}\tNo\n{cough|}\tYes\n{rash|N}\tno\n{gout|}\tyes",
+        "{Fever|}\tYes\tNo\n{Cough|}\tYes\tNo",
+        "{Fever|}\tNo\tYes",
+        "{Fever|}   No {cough|N}",
+        "{Fever|} Y/N",
+        "{Fever|}\tY/N",
+        "{fever|N},no\n{cough|},yes\n{rash|N},no",
+        "{Fever|N} | no\n{cough|} | yes",
+        "Rash: N, {SOB|}: Y",
+        "{Rash|N}: N {SOB|}: Y",
+        "{Fever|N}: no, {cough|}: yes",
+        "{Fever|N}      No       {Cough|}      Yes      {Rash|N}     No",
+        "{Cough|} | {Fever|N} | No",
+        "{asthma|} N. meningitidis",
+        "Symptom   No   Yes\n{Fever|}   x",
+        "{Husten|N}\tnein\n{Fieber|}\tja",
+        "No   {Fever|}   {Cough|}",
+        "{Fever|}.   No\n{cough|N} today",
+    ]);
+}
+
+#[test]
+fn short_forms_in_capitals_are_no_words_of_other_languages() {
+    assert_said(&[
+        "{MDD|}, SI, {anxiety|}, {PTSD|}.",
+        "{MAI infection|}, {MAI|} {infection|}",
+        "NE: {weakness|}",
+        "OMA, {fever|}",
+        "OPA {airway|}",
+        "{OUD|}, {cocaine use disorder|}",
+        "ZN {stain|}",
+        "{Autism|}, DD, {seizures|}",
+        "Non {STEMI|}",
+        "Non compliant, {gout|}",
+        "{TIA|}, {stroke|}, {CAD|}",
+        "MAE, {weakness|} on left",
+        "Cryo of both lesions and the scar. SE {blister|Y}, not per se {pain|N}",
+        "NO {fever|N}, NO {cough|N}",
+        "KEIN {Fieber|N}, {Husten|} seit gestern",
+        "SIN {fiebre|N}",
+        "Si {fièvre|Y}, consulter",
+        "No {fever|N}, SI, {depression|N}",
+        "ATCD {HTA|H} et {diabète|H}",
+        "DD: {Pneumonie|U}",
+        "Der Patient ist mit {Fieber|} da, die Ursache DD {Pneumonie|U}.",
+        "Zn {Infarkt|}",
+        "KEINE {Dyspnoe|N}, kein {Fieber|N}",
+        "Non small cell {lung cancer|}, Non {Hodgkin lymphoma|}",
+        "Non {febbre|N}, non {tosse|N}",
+    ]);
+}
+
+#[test]
+fn of_drugs_it_is_told_whether_they_are_taken() {
+    assert_said(&[
+        "Not taking {lisinopril|!N}.",
+        "not on {warfarin|!N}",
+        "does not take {insulin|!N}",
+        "off {prednisone|!N}",
+        "{Warfarin|!H} was discontinued",
+        "{PLAVIX|!H} - STOPPED",
+        "{Marcumar|!H} abgesetzt",
+        "Not taking anything for {gout|}. Off work with {flu|}. {Cough|} stopped.",
+        "No {fever|N} on {amoxicillin|!}.",
+        "Stopped {metformin|!H}, started {insulin|!}.",
+        "{Warfarin|!H} stopped and {apixaban|!} started",
+        "{aspirin|!}, stopped {metformin|!H}",
+        "Not taking {aspirin|!N} or {metformin|!N}",
+        "Not taking {aspirin|!N}, takes {metformin|!}",
+        "{Aspirin|!} was not stopped. {Aspirin|!} to be stopped.",
+        "Weaning off {prednisone|!}",
+        "{metformin|!} 2000, {paracetamol|!} 1930.",
+        "{metformin|!H} discontinued due to {AKI|}",
+        "No longer takes {warfarin|!N}",
+        "Not on {warfarin|!N} for {AF|}",
+        "Metformine, {aspirine|!H} arrêtée",
+        "{Simvastatina|!H} suspendida",
+        "{Metoprolol|!H} gestopt, {sospeso|}",
+        "D/c'd {heparin|!H} today",
+        "{prednisone|!H} stopped in 2019",
+        "No {penicillin|!N} given",
+        "Denies taking {aspirin|!N}",
+        "STOPPED  {metformin|!H}, {lisinopril|!H}, {naproxen|!H}",
+        "She stopped {carbimazole|!H} eighteen months ago, now on {insulin|!}",
+        "Stopped {aspirin|!H} and is on {heparin|!}",
+        "HOLD OFF {aspirin|!}",
+        "Hx of {DVT|H}, {PE|H} on {warfarin|!}, {gout|H}",
+    ]);
 }

@@ -1,0 +1,349 @@
+//! How far the headings of past and family history and of vaccinations reach: which mentions below or behind them are past, somebody
+//! else's, or prevented.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use super::lexicon::{is_relative, set};
+use super::{Assertion, Kind, WRAPPED};
+use crate::folding::{fold, words};
+use crate::sections::{HISTORIES, Section};
+use crate::sentences::{Break, between, ends_with_full_stop};
+use crate::tokens::ByteSpan;
+
+/// Bytes that a history has, at most.
+const LONGEST: usize = 8 << 10;
+/// Bytes of a label within one, at most.
+const LABEL: usize = 24;
+/// How headings begin that stand over what a patient still has.
+const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
+/// Words of a sentence that a verb is near its beginning within, and from a word of time to its unit.
+const NEAR_BEGINNING: usize = 4;
+
+type Words = LazyLock<HashSet<&'static str>>;
+
+/// Who is told of, beside relatives.
+static PATIENT: Words = LazyLock::new(|| {
+    set(&[
+        "patient, pt, herself, himself, patientin, patiente, paziente, paciente, doente, ella, elle, hij, zij, ze",
+    ])
+});
+/// What a patient does, where a sentence tells of now.
+static TELLS: Words = LazyLock::new(|| {
+    set(&[
+        "denies, reports, complains, presents, endorses, states, shows, comes",
+        "berichtet, klagt, gibt, stellt",
+        "presente, rapporte, consulte, signale, decrit",
+        "presenta, refiere, acude, consulta, niega",
+        "riferisce, lamenta, nega, giunge, accede",
+        "meldt, klaagt, presenteert",
+        "apresenta, refere, recorre",
+    ])
+});
+/// What a patient has and takes: of now where these words begin a sentence, or stand behind the patient.
+static HAS: Words = LazyLock::new(|| {
+    set(&[
+        "has, takes, started, hat, nimmt, sous, tiene, toma, ha, prende, assume, heeft, gebruikt, slikt, tem",
+    ])
+});
+/// What makes something past of those, before them.
+const AUXILIARY: [&str; 8] = ["a", "ayant", "avait", "has", "had", "ha", "hat", "heeft"];
+/// How a time begins, and what it is counted in where it is not long ago: "depuis 2 jours".
+static SINCE: Words = LazyLock::new(|| set(&["since, for, seit, depuis, desde, da, dal, sinds, ha, hace"]));
+static UNITS: Words = LazyLock::new(|| {
+    set(&[
+    "yesterday, hours, days, weeks, months, gestern, stunden, tagen, wochen, monaten, hier, heures, jours, semaines, mois, ayer, horas,
+     dias, semanas, meses, ieri, ore, giorni, settimane, mesi, gisteren, uur, dagen, weken, maanden, ontem",
+])
+});
+/// Studies, in capitals at the beginning of a sentence.
+const STUDIES: [&str; 16] = [
+    "CXR", "ECG", "EKG", "RX", "TDM", "CT", "MRI", "IRM", "RM", "TAC", "TC", "XR", "EEG", "TTE", "MRT", "ETT",
+];
+/// Words of which some alone say that there is nothing to tell.
+static NONE: Words = LazyLock::new(|| {
+    set(&[
+        "none, nil, negative, neg, unremarkable, noncontributory, non, not, contributory, unknown, known, significant, relevant, adopted",
+        "unauffallig, leer, keine, unbekannt, bekannt, nicht",
+        "sans, particularite, particularites, ras, aucun, aucune, neant, inconnu, inconnus, inconnue",
+        "negativa, negativos, negativo, no, sin, interes, conocidos, desconocidos, desconocida",
+        "nulla, nota, muta, di, rilievo",
+        "geen, blanco, onbekend, negatief, bekend",
+        "irrelevante, irrelevantes, desconhecida, nega",
+    ])
+});
+/// The relatives that "she" and "he" may be.
+static WOMEN: Words = LazyLock::new(|| {
+    set(&["mother, mom, mum, sister, sisters, aunt, grandmother, mgm, pgm, daughter, wife, niece"])
+});
+static MEN: Words = LazyLock::new(|| {
+    set(&["father, dad, brother, brothers, uncle, grandfather, mgf, pgf, son, husband, nephew"])
+});
+
+/// The histories of a text, asked for one mention after another as they stand there.
+pub(super) struct Histories<'a> {
+    text: &'a str,
+    sections: &'a [Section],
+    /// Where mentions begin and end, in this order.
+    names: &'a [(usize, usize)],
+    /// The last section that was asked for, by its number, and where its heading's reach ends.
+    last: Option<(usize, usize)>,
+}
+
+impl<'a> Histories<'a> {
+    pub(super) fn new(text: &'a str, sections: &'a [Section], names: &'a [(usize, usize)]) -> Self {
+        let last = None;
+        Self {
+            text,
+            sections,
+            names,
+            last,
+        }
+    }
+
+    /// What the section says that a byte stands in, by its heading, as far as that reaches. Linear in the text, if bytes are asked for in
+    /// their order.
+    pub(super) fn at(&mut self, begin: usize) -> Option<Assertion> {
+        let index = self.sections.partition_point(|section| section.end <= begin);
+        let section = self.sections.get(index)?;
+        let kind = match section.name {
+            "family history" => Kind::Family,
+            // What is prevented.
+            "immunizations" => Kind::Hypothetical,
+            name if HISTORIES.contains(&name) => Kind::Historical,
+            _ => return None,
+        };
+        if section.heading.end > begin {
+            return None;
+        }
+        let end = match self.last {
+            Some((of, end)) if of == index => end,
+            _ => self.end(section, kind),
+        };
+        self.last = Some((index, end));
+        let cue = section.name;
+        (begin < end).then_some(Assertion { kind, cue })
+    }
+
+    /// One past the last byte that a heading says something of.
+    fn end(&self, section: &Section, kind: Kind) -> usize {
+        let begin = section.heading.end;
+        let mut heading = String::new();
+        fold(
+            self.text.get(section.heading.range()).unwrap_or_default(),
+            &mut heading,
+        );
+        if PRESENT.iter().any(|start| heading.starts_with(start)) {
+            return begin;
+        }
+        let end = section.end.min(begin.saturating_add(LONGEST));
+        let content = begin..self.text.floor_char_boundary(end);
+        let (end, inline) = self.end_of_lines(content, kind);
+        if inline || kind == Kind::Family {
+            self.end_of_sentences(begin..end, kind)
+        } else {
+            end
+        }
+    }
+
+    /// Where a line begins that belongs to the heading no more: another label, what stands behind an empty line that ends a list or
+    /// paragraph, and, where words stand behind the heading in its own line, what stands behind the line or paragraph that they begin. And
+    /// whether words stand there.
+    fn end_of_lines(&self, content: Range<usize>, kind: Kind) -> (usize, bool) {
+        let all = self.text.get(content.clone()).unwrap_or_default();
+        let mut begin = content.start;
+        let (mut written, mut length, mut empty, mut inline) = (false, 0, false, false);
+        // Whether each line has been a name and nothing else: "PMH: HTN", and below it "DM2".
+        let mut names = true;
+        for (number, line) in all.split('\n').enumerate() {
+            let own = begin;
+            begin += line.len() + 1;
+            let bare = match number {
+                0 => line.trim_matches([' ', '\t', '\r', ':', '-']),
+                _ => line.trim(),
+            };
+            if bare.is_empty() {
+                empty = written;
+                continue;
+            }
+            let first = own + line.find(bare).unwrap_or(0);
+            names &= self.is_name(first, first + bare.len());
+            if number == 0 {
+                inline = true;
+            } else {
+                let item = bare.starts_with(|c: char| !c.is_alphabetic());
+                let goes_on = line.starts_with([' ', '\t']) || length >= WRAPPED || item || names;
+                if self.is_label(first, bare, kind) || (empty && !item) || (inline && !goes_on) {
+                    return (own, inline);
+                }
+            }
+            (written, length, empty) = (true, bare.len(), false);
+        }
+        (content.end, inline)
+    }
+
+    /// Whether these bytes are a mention.
+    fn is_name(&self, begin: usize, end: usize) -> bool {
+        self.names.binary_search(&(begin, end)).is_ok()
+    }
+
+    /// Whether a line begins with the label of something else. "MI: 2010" does not, nor "Mother: gout" in a family history.
+    fn is_label(&self, begin: usize, line: &str, kind: Kind) -> bool {
+        line.split_once(':').is_some_and(|(label, _)| {
+            let own = label.trim_end();
+            let relative = || kind == Kind::Family && folded(own).iter().any(|word| is_relative(word));
+            label.len() <= LABEL
+                && !label.contains([',', '.', '('])
+                && !self.is_name(begin, begin + own.len())
+                && !relative()
+        })
+    }
+
+    /// Where a sentence begins that tells of something else than the first one.
+    fn end_of_sentences(&self, content: Range<usize>, kind: Kind) -> usize {
+        let mut sentences = self.sentences(&content).into_iter();
+        let Some(first) = sentences.next() else {
+            return content.end;
+        };
+        let has_none = first.words.iter().all(|word| NONE.contains(word.as_str()));
+        // Who tells a history in sentences has much in it.
+        let prose = first.words.iter().any(|word| HAS.contains(word.as_str()));
+        let mut relatives = first.relatives().unwrap_or_default();
+        for sentence in sentences {
+            let ends = has_none
+                || match kind {
+                    Kind::Family => sentence.leaves_the_family(relatives),
+                    _ => sentence.begins_the_present(prose),
+                };
+            if ends {
+                return sentence.begin;
+            }
+            relatives = sentence.relatives().unwrap_or(relatives);
+        }
+        content.end
+    }
+
+    /// The sentences of a stretch of text, from the first word behind a heading's colon on.
+    fn sentences(&self, content: &Range<usize>) -> Vec<Told> {
+        let mut all: Vec<Told> = Vec::new();
+        let slice = self.text.get(content.clone()).unwrap_or_default();
+        let mut last: Option<ByteSpan> = None;
+        for word in words(slice) {
+            let word = ByteSpan {
+                begin: content.start + word.begin,
+                end: content.start + word.end,
+            };
+            let own = self.text.get(word.range()).unwrap_or_default();
+            let is_word = own.contains(char::is_alphanumeric);
+            let begins = last.is_none_or(|last| self.begins_sentence(last, word));
+            // Neither the heading's colon nor a bullet begins one.
+            if begins && is_word {
+                all.push(Told {
+                    begin: word.begin,
+                    words: Vec::new(),
+                    study: STUDIES.contains(&own),
+                });
+            }
+            if is_word && let Some(sentence) = all.last_mut() {
+                let mut word = String::new();
+                fold(own, &mut word);
+                sentence.words.push(word);
+            }
+            last = (!begins || is_word).then_some(word);
+        }
+        all
+    }
+
+    fn begins_sentence(&self, last: ByteSpan, word: ByteSpan) -> bool {
+        if last.end == word.begin {
+            return false;
+        }
+        let before = self.text.get(..last.end).unwrap_or_default();
+        match between(self.text, last.end, word.begin) {
+            Break::Paragraph | Break::Sentence => true,
+            Break::Line => {
+                let line = before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+                line < WRAPPED || ends_with_full_stop(before)
+            }
+            _ => ends_with_full_stop(before),
+        }
+    }
+}
+
+/// A sentence of a history: its words, folded, without punctuation.
+struct Told {
+    begin: usize,
+    words: Vec<String>,
+    /// Whether a study begins it.
+    study: bool,
+}
+
+impl Told {
+    fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    /// Whether women and men of the family are named here; `None` where no relative is.
+    fn relatives(&self) -> Option<(bool, bool)> {
+        let any = |set: &HashSet<&str>| self.words.iter().any(|word| set.contains(word.as_str()));
+        let named = (any(&WOMEN), any(&MEN));
+        (named != (false, false)).then_some(named)
+    }
+
+    /// Whether something that the patient does is told near its beginning.
+    fn tells(&self) -> bool {
+        (0..NEAR_BEGINNING).any(|at| {
+            let past = at
+                .checked_sub(1)
+                .is_some_and(|before| AUXILIARY.contains(&self.word(before)));
+            TELLS.contains(self.word(at)) && !past
+        })
+    }
+
+    /// Whether it begins with what the patient has or takes.
+    fn has(&self) -> bool {
+        let behind_patient = |at: usize| {
+            let before = self.word(at - 1);
+            matches!(before, "she" | "he" | "they") || PATIENT.contains(before)
+        };
+        (self.word(0) == "in" && self.word(1) == "terapia")
+            || HAS.contains(self.word(0))
+            || (1..NEAR_BEGINNING).any(|at| HAS.contains(self.word(at)) && behind_patient(at))
+    }
+
+    /// Whether it tells of the last days: "depuis 2 jours", "da ieri".
+    fn is_recent(&self) -> bool {
+        let units = || (1..=NEAR_BEGINNING).any(|at| UNITS.contains(self.word(at)));
+        SINCE.contains(self.word(0)) && units()
+    }
+
+    /// Whether a past history has ended before it. In `prose`, that the patient has something is no end.
+    fn begins_the_present(&self, prose: bool) -> bool {
+        self.study || self.tells() || self.is_recent() || (!prose && self.has())
+    }
+
+    /// Whether a family history has ended before it, in which women and men were named last.
+    fn leaves_the_family(&self, (women, men): (bool, bool)) -> bool {
+        if self.words.iter().any(|word| is_relative(word)) {
+            return false;
+        }
+        let pronoun = match self.word(0) {
+            "she" => !women,
+            "he" => !men,
+            _ => false,
+        };
+        let verb = HAS.contains(self.word(0));
+        let named = self.words.iter().any(|word| PATIENT.contains(word.as_str()));
+        pronoun || verb || named || self.study || self.tells() || self.is_recent()
+    }
+}
+
+fn folded(text: &str) -> Vec<String> {
+    let word = |span: ByteSpan| {
+        let mut word = String::new();
+        fold(text.get(span.range()).unwrap_or_default(), &mut word);
+        word
+    };
+    words(text).map(word).collect()
+}
