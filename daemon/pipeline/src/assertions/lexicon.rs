@@ -256,7 +256,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, resolvido, resolvida, com recuperacao, transitorio, transitoria, anos atras"),
 
     // Somebody else's.
-    (EN, Cue(Family, FAR, NEXT), "mother, father, sister, sisters, brother, brothers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
+    (EN, Cue(Family, FAR, NEXT), "mother, father, grandma, grandpa, sister, sisters, brother, brothers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
         family members, mgm, mgf, pgm, pgf, half brother, half sister"),
     (EN, Cue(Family, NEAR, NO), "partner, wife, husband, son, daughter, sons, daughters, grandson, granddaughter, grandchildren, children, kids, flatmate, flatmates, roommate, classmates, colleague, colleagues, coworkers, girlfriend, boyfriend"),
     (EN, Cue(Family, NEAR, NO), "co-worker, co-workers, coworker, housemate, housemates"),

@@ -3,12 +3,13 @@
 //!
 //! By words that stand before or behind a mention in its sentence and what ends their reach, after NegEx (Chapman et al. 2001) and ConText
 //! (Harkema et al. 2009), in English, German, French, Spanish, Italian, Dutch and Portuguese; and by the sections for past and family
-//! history. Word lists and rules are our own. Nothing is learnt, so that the same text says the same always, and each finding names
+//! history and vaccinations. Of drugs it is found, too, that they are not taken, or no more. Word lists and rules are our own. Nothing is learnt, so that the same text says the same always, and each finding names
 //! the words that it stands on. What is asked is what the text says, not what is true of the patient.
 
 mod answers;
 mod histories;
 mod lexicon;
+mod lists;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -18,6 +19,10 @@ use mednerd_abbreviations::Definition;
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
 use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
+use lists::{
+    BEFORE, BEGINNING, CAPITALS, CELLS, ENDING, FILLING, GIVEN, HISTORY_OF, NON, NOT_OLD, SITES, UNITS,
+    UNTOLD,
+};
 
 use crate::folding::{fold, words};
 use crate::languages::{ALL, EN, ES, Languages, PT, Spoken, languages};
@@ -53,11 +58,6 @@ pub struct Assertion {
 const YEAR: &str = "a year";
 /// The years that a note may tell of.
 const YEARS: RangeInclusive<u16> = 1900..=2049;
-/// What a number is no year before.
-const UNITS: [&str; 25] = [
-    "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal",
-    "cal", "h", "hrs", "hr", "%", "x", "kg", "cc", "cm", "mm",
-];
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 3;
 /// Words that a sentence may have, at most; longer ones are cut.
@@ -116,227 +116,9 @@ const MODIFIERS: [&str; 10] = [
     "acute",
     "significant",
 ];
-/// The same, where one mention alone stands there: "no fever, productive cough".
-const BEGINNING: [&str; 14] = [
-    "worsening",
-    "new",
-    "increased",
-    "severe",
-    "persistent",
-    "mild",
-    "moderate",
-    "decreased",
-    "acute",
-    "significant",
-    "productive",
-    "hyperdynamic",
-    "recurrent",
-    "diffuse",
-];
-/// What stands before "history of", where that belongs to what was said before it.
-const HISTORY_OF: [&str; 24] = [
-    "or",
-    "nor",
-    "no",
-    "of",
-    "any",
-    "known",
-    "prior",
-    "previous",
-    "past",
-    "significant",
-    "other",
-    "personal",
-    "medical",
-    "recent",
-    "a",
-    "the",
-    "and",
-    "oder",
-    "noch",
-    "ou",
-    "ni",
-    "o",
-    "nem",
-    "previa",
-];
-/// What names nothing between a cue and what it is said of.
-const FILLING: [&str; 19] = [
-    "that",
-    "been",
-    "he",
-    "she",
-    "they",
-    "patient",
-    "pt",
-    "any",
-    "currently",
-    "ever",
-    "the",
-    "is",
-    "was",
-    "a",
-    "an",
-    "also",
-    "either",
-    "now",
-    ":",
-];
-/// Cues of which the place decides whether they are said of what stands behind them, or before them.
-const BEFORE: [&str; 7] = [
-    "unlikely",
-    "less likely",
-    "not likely",
-    "very unlikely",
-    "highly unlikely",
-    "resolved",
-    "healed",
-];
-/// What goes on behind those.
-const GIVEN: [&str; 24] = [
-    "given",
-    "to",
-    "in",
-    "that",
-    "because",
-    "due",
-    "as",
-    "with",
-    "based",
-    "since",
-    "at",
-    "for",
-    "cause",
-    "source",
-    "after",
-    "by",
-    "on",
-    "now",
-    "following",
-    "over",
-    "within",
-    "without",
-    "from",
-    "than",
-];
-/// What is old and says nothing of what it is named with.
-const NOT_OLD: [&str; 29] = [
-    "man",
-    "woman",
-    "male",
-    "female",
-    "lady",
-    "gentleman",
-    "boy",
-    "girl",
-    "patient",
-    "pt",
-    "age",
-    "x",
-    "films",
-    "imaging",
-    "chart",
-    "cxr",
-    "notes",
-    "with",
-    // What is old is still there to see.
-    "bruise",
-    "bruises",
-    "bruising",
-    "lacune",
-    "lacunes",
-    "scar",
-    "scars",
-    "scarring",
-    "haematoma",
-    "hematoma",
-    "blood",
-];
-/// What may stand before an item of a list, and behind the last one.
-const SITES: [&str; 14] = [
-    "calf",
-    "pedal",
-    "facial",
-    "abdominal",
-    "chest",
-    "neck",
-    "back",
-    "leg",
-    "arm",
-    "ankle",
-    "lower",
-    "upper",
-    "extremity",
-    "joint",
-];
-const ENDING: [&str; 18] = [
-    "at",
-    "this",
-    "time",
-    "on",
-    "exam",
-    "examination",
-    "today",
-    "noted",
-    "reported",
-    "present",
-    "now",
-    "currently",
-    "seen",
-    "identified",
-    "appreciated",
-    "the",
-    "moment",
-    "recently",
-];
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
-];
-/// What a cell of a table may have that answers the one before it.
-const CELLS: [&str; 29] = [
-    "no", "none", "negative", "neg", "n", "nil", "denies", "denied", "absent", "nein", "kein", "keine",
-    "nee", "geen", "non", "nao", "aucun", "aucune", "yes", "y", "ja", "j", "oui", "si", "sim", "positive",
-    "pos", "present", "negativ",
-];
-/// English words that "non" belongs to: "non STEMI", "non compliant".
-const NON: [&str; 30] = [
-    "stemi",
-    "nstemi",
-    "st",
-    "q",
-    "compliant",
-    "compliance",
-    "adherent",
-    "adherence",
-    "smoker",
-    "verbal",
-    "ambulatory",
-    "tender",
-    "distended",
-    "obstructive",
-    "specific",
-    "healing",
-    "hodgkin",
-    "hodgkins",
-    "small",
-    "ischemic",
-    "ischaemic",
-    "alcoholic",
-    "diabetic",
-    "traumatic",
-    "displaced",
-    "weight",
-    "operative",
-    "toxic",
-    "insulin",
-    "pitting",
-];
-/// Short forms of German and Dutch that are others where nothing tells the language.
-const UNTOLD: [&str; 2] = ["zn", "dd"];
-/// Words of other languages than English that stay what they are in capitals.
-const CAPITALS: [&str; 13] = [
-    "kein", "ohne", "sans", "nega", "geen", "noch", "nein", "atcd", "sin", "nee", "nao", "pas", "sem",
 ];
 /// Mentions within each other that are looked through for what a word is in.
 const MOST_NESTED: usize = 4;

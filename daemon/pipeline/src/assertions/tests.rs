@@ -721,6 +721,7 @@ fn relatives_who_have_something_do_not_only_tell() {
         "Family hx: {CAD|F}",
         "Fam history of {CAD|F}. Family medical history: {gout|F}",
         "Donor had {hepatitis C|F}",
+        "Lives with grandma who has {COPD|F}.",
         "Neighbor has {TB|F}. Neighbour had {flu|F}",
         "Co-worker had {flu|F}",
         "Housemate with {scabies|F}",
