@@ -844,3 +844,38 @@ fn of_drugs_it_is_told_whether_they_are_taken() {
         "Hx of {DVT|H}, {PE|H} on {warfarin|!}, {gout|H}",
     ]);
 }
+
+#[test]
+fn what_nobody_waits_for_is_given_up() {
+    let text = "No fever. ".repeat(10_000);
+    let mentions = [(3, 8)];
+    let asked = std::cell::Cell::new(0);
+    let wanted = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 3
+    };
+    let given_up = Asked {
+        mentions: &mentions,
+        is_drug: &|_| false,
+        spoken: None,
+        wanted: &wanted,
+    };
+    assert_eq!(super::assertions(&text, &[], &given_up), None);
+    assert_eq!(asked.get(), 3);
+}
+
+#[test]
+fn the_language_that_names_tell_chooses_the_cues() {
+    let said = |spoken| {
+        let asked = Asked {
+            mentions: &[(22, 30)],
+            is_drug: &|_| false,
+            spoken,
+            wanted: &|| true,
+        };
+        super::assertions("84F, recurrent falls, dementia, UTI", &[], &asked).unwrap()[0].len()
+    };
+    assert_eq!(said(Some(Spoken(EN))), 0);
+    // "Falls", which is "if".
+    assert_eq!(said(Some(Spoken(crate::languages::DE))), 1);
+}
