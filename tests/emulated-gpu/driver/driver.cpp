@@ -617,8 +617,9 @@ int cublasSetStream_v2(void *handle, void *stream) {
     return OK;
 }
 int cublasSetMathMode(void *, int) { return OK; }
-int cublasGetProperty(int, int *value) {
-    *value = 13;
+// 13.0.0.
+int cublasGetProperty(int part, int *value) {
+    *value = part == 0 ? 13 : 0;
     return OK;
 }
 int cublasSetWorkspace_v2(void *, void *place, size_t size) {
@@ -692,6 +693,7 @@ struct Heuristic {
 enum { LT_INVALID = 7, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
 const uint64_t LT_MAGIC = 0x6c745f3866626974, LT_WORKSPACE = 1 << 20;
 
+size_t cublasLtGetVersion() { return 130000; }
 int cublasLtCreate(void **found) {
     *found = &generator;
     return OK;
