@@ -1,9 +1,10 @@
 """Random checkpoints of the usual sizes, for measurements of speed: `make_models.py FOLDER…`, each named for what it is to be.
 
-Nothing can be fetched where they are measured, and speed does not depend on what weights say.
+Nothing can be fetched where they are measured, and speed does not depend on what weights say. SMALL=1 makes small ones, to try this file.
 """
 
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -26,6 +27,11 @@ SHAPES = {
 }
 # A zero-shot model: its encoder, and the width of what is behind it.
 GLINER = {"gliner-large": ("deberta-v3-large", 512)}
+if os.environ.get("SMALL"):
+    TINY = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 128, "vocab_size": 1000}
+    for source, sizes in SHAPES.values():
+        sizes |= TINY | ({"pooler_hidden_size": 64} if "pooler_hidden_size" in sizes else {})
+    GLINER = {"gliner-large": ("deberta-v3-large", 64)}
 
 
 def copy(source, folder):

@@ -1,6 +1,6 @@
 """Tokens per second of PyTorch `transformers` on the same GPU: random ids, COUNT sequences of LONG tokens and 1 of SHORT.
 
-transformers_rate.py CHECKPOINT COUNT LONG SHORT [compiled]: compiled, in bfloat16 alone, since that takes a minute.
+transformers_rate.py CHECKPOINT COUNT LONG SHORT PRECISION…: a line for each. `compiled` is one more, in bfloat16, and takes a minute.
 transformers_rate.py CHECKPOINT COUNT LENGTHS: sequences of the lengths in a file, COUNT at once and padded to the longest of these, as
 they come and sorted by length. DEVICE=cpu is there to try this file.
 """
@@ -14,6 +14,7 @@ from transformers import AutoModelForTokenClassification
 
 
 DEVICE = os.environ.get("DEVICE", "cuda")
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "compiled": torch.bfloat16}
 
 
 def rate(model, count, length):
@@ -60,19 +61,17 @@ def main():
     if len(sys.argv) == 4:
         with open(sys.argv[3]) as lines:
             return mixed(sys.argv[1], int(sys.argv[2]), [int(line) for line in lines])
-    path, compiled = sys.argv[1], sys.argv[5:] == ["compiled"]
+    path = sys.argv[1]
     count, long, short = map(int, sys.argv[2:5])
     # As the worker: no TF32 in single precision.
     torch.backends.cuda.matmul.allow_tf32 = False
-    types = {"bf16": torch.bfloat16} if compiled else {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    found = []
-    for name, dtype in types.items():
-        model = AutoModelForTokenClassification.from_pretrained(path, dtype=dtype).to(DEVICE).eval()
-        if compiled:
+    for name in sys.argv[5:]:
+        model = AutoModelForTokenClassification.from_pretrained(path, dtype=TYPES[name]).to(DEVICE).eval()
+        if name == "compiled":
             model.forward = torch.compile(model.forward, dynamic=False)
-        found.append(f"{name} {rate(model, count, long):.0f} and {rate(model, 1, short):.0f}")
-    how = "compiled, " if compiled else ""
-    print(f"transformers {path}, torch {torch.__version__}, {how}{count} x {long} and 1 x {short}: {', '.join(found)} tokens/s")
+        for shape in (count, long), (1, short):
+            print(f"transformers {path}, torch {torch.__version__}, {name}, {shape[0]} x {shape[1]}: {rate(model, *shape):.0f} tokens/s",
+                  flush=True)
 
 
 main()

@@ -621,10 +621,11 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     let config =
         || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
     let engine = "device = \"cuda\"\ngpu_precision = \"fp8\"\ngpu_call_ms = 20000\n";
-    let host = |chip: &str| {
+    let host = |chip: &str, refused: usize| {
         Host::with_worker(config(), engine, |_| {
             format!(
-                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} '{worker}'",
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} \
+                 MEDNERD_EMULATED_OUTER_ROWS={refused} '{worker}'",
                 file.display()
             )
         })
@@ -637,7 +638,7 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
         let found = entities.map(|entity| (entity.begin, entity.end, entity.label.clone()));
         found.collect::<Vec<_>>()
     };
-    let eight = host("9.0");
+    let eight = host("9.0", 0);
     let daemon = eight.start(1);
     let answer = daemon.annotate(text);
     assert_eq!(answer.engine, Some(Engine::Cuda));
@@ -655,7 +656,19 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     assert_eq!(daemon.annotate(text).entities, answer.entities);
     assert_eq!(allocations(counts()), before);
     drop(daemon);
-    let older = host("8.6");
+    // What cuBLASLt's heuristic named and its product refuses goes without the scales, which a kernel multiplies by then.
+    let refusing = host("9.0", 257);
+    let daemon = refusing.start(1);
+    let found = daemon.annotate(text);
+    assert_eq!(found.engine, Some(Engine::Cuda));
+    assert_eq!(places(&found), places(&alone));
+    assert!((1e-4..0.1).contains(&unlike(&found)), "{}", unlike(&found));
+    let before = allocations(counts());
+    assert_eq!(daemon.annotate(text).entities, found.entities);
+    assert_eq!(allocations(counts()), before);
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+    drop(daemon);
+    let older = host("8.6", 0);
     let daemon = older.site.start();
     eventually("one line says what the chip lacks", || {
         let log = daemon.log();

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::cuda_backend::cudarc::cublas::sys::cublasOperation_t;
 use candle_core::cuda_backend::cudarc::cublaslt::{result, sys};
@@ -26,7 +26,7 @@ struct Choice {
 /// cuBLASLt, and what it chose for each class of shapes.
 pub(crate) struct Eight {
     handle: sys::cublasLtHandle_t,
-    /// `None` where it has no product of that shape.
+    /// By the largest of a class, or a shape for which that one was refused. `None` where it has no product of that shape.
     choices: Mutex<HashMap<Shape, Option<Choice>>>,
 }
 
@@ -128,13 +128,21 @@ impl Eight {
 
     /// Whether there are products of this shape.
     pub(crate) fn has(&self, shape: Shape) -> bool {
-        self.choice(class(shape)).is_some()
+        self.known(shape).is_some()
     }
 
-    /// What was chosen for the largest shape of a class, or is now.
-    fn choice(&self, shape: Shape) -> Option<Choice> {
-        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
-        *choices.entry(shape).or_insert_with(|| self.choose(shape))
+    fn choices(&self) -> MutexGuard<'_, HashMap<Shape, Option<Choice>>> {
+        self.choices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found for this shape, where its class's was refused; else what was chosen for the largest of its class, or is now.
+    fn known(&self, shape: Shape) -> Option<Choice> {
+        let mut choices = self.choices();
+        if let Some(own) = choices.get(&shape) {
+            return *own;
+        }
+        let largest = class(shape);
+        *choices.entry(largest).or_insert_with(|| self.choose(largest))
     }
 
     /// What cuBLASLt's heuristic puts first.
@@ -172,16 +180,27 @@ impl Eight {
     /// else enqueues on the stream.
     pub(crate) unsafe fn multiply(&self, shape: Shape, at: &Operands) -> Result<bool, DeviceError> {
         let missing = || DeviceError::Failed("cuBLASLt has no product in 8 bits of a shape".to_owned());
-        let choice = self.choice(class(shape)).ok_or_else(missing)?;
+        let choice = self.known(shape).ok_or_else(missing)?;
         // SAFETY: as the caller says.
-        if unsafe { self.enqueue(shape, choice, at) }.is_err() {
-            // What serves the largest of a class may not serve this one.
-            let own = self.choice(shape).ok_or_else(missing)?;
-            // SAFETY: as above; what was refused was not enqueued.
-            unsafe { self.enqueue(shape, own, at) }.map_err(failed)?;
-            return Ok(own.scaled);
+        let Err(mut refusal) = (unsafe { self.enqueue(shape, choice, at) }) else {
+            return Ok(choice.scaled);
+        };
+        // What serves the largest of a class may not serve this one. And products with scales are refused for few rows of many inputs,
+        // though the heuristic names one: those without are there.
+        for scaled in [true, false] {
+            let asked = self.ask(shape, scaled).and_then(|own| {
+                // SAFETY: as above; what was refused was not enqueued.
+                unsafe { self.enqueue(shape, own, at) }.map(|()| own)
+            });
+            match asked {
+                Ok(own) => {
+                    self.choices().insert(shape, Some(own));
+                    return Ok(scaled);
+                }
+                Err(error) => refusal = error,
+            }
         }
-        Ok(choice.scaled)
+        Err(failed(refusal))
     }
 
     /// # Safety

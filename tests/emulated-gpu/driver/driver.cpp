@@ -7,7 +7,8 @@
 // next allocation, meets; it is taken away: `illegal`, `ecc`, `lost` (each for good, as on a GPU), `memory` and `hang`. MEDNERD_EMULATED_GRAPHS=0: captures fail. MEDNERD_EMULATED_COUNTS: a file that
 // has, after each launch of a graph, how many there were, and how many allocations. MEDNERD_EMULATED_LAG: microseconds that everything on
 // a stream waits before it is done. MEDNERD_EMULATED_IDLE: a file that has, after each copy to the host, how many there were, and microseconds for
-// which the stream had nothing to do since the first, and since when. MEDNERD_EMULATED_CHIP: its compute capability (9.0).
+// which the stream had nothing to do since the first, and since when. MEDNERD_EMULATED_CHIP: its compute capability (9.0). MEDNERD_EMULATED_OUTER_ROWS: for
+// fewer rows, cuBLASLt refuses a product with a scale for each row, which its heuristic named, as H100's does where inputs are many.
 #include "../emulation/fibres.cpp"
 
 #include <atomic>
@@ -616,8 +617,9 @@ int cublasSetStream_v2(void *handle, void *stream) {
     return OK;
 }
 int cublasSetMathMode(void *, int) { return OK; }
-int cublasGetProperty(int, int *value) {
-    *value = 13;
+// 13.0.0.
+int cublasGetProperty(int part, int *value) {
+    *value = part == 0 ? 13 : 0;
     return OK;
 }
 int cublasSetWorkspace_v2(void *, void *place, size_t size) {
@@ -691,6 +693,7 @@ struct Heuristic {
 enum { LT_INVALID = 7, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
 const uint64_t LT_MAGIC = 0x6c745f3866626974, LT_WORKSPACE = 1 << 20;
 
+size_t cublasLtGetVersion() { return 130000; }
 int cublasLtCreate(void **found) {
     *found = &generator;
     return OK;
@@ -775,6 +778,8 @@ int cublasLtMatmul(void *, void *operation, const void *alpha, const void *a, vo
         return error;
     const size_t m = left.columns, n = right.columns, k = left.rows;
     const bool outer = of.a_mode == OUTER_VECTOR;
+    if (outer && long(n) < setting("MEDNERD_EMULATED_OUTER_ROWS"))
+        return LT_UNSUPPORTED;
     auto fits = [](const void *place, size_t size) {
         const auto address = reinterpret_cast<uintptr_t>(place);
         return address % 16 == 0 && holds(address, size);

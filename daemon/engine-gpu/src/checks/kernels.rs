@@ -475,6 +475,21 @@ fn in_8_bits<D: Device>(device: &D, seed: u64) {
     });
     bench.compare("rescale", &y, &expected.collect::<Vec<_>>());
     let [inputs, outputs] = [1 + random.below(12), 1 + random.below(12)].map(|size| size * ROWS_AT_ONCE);
+    product_in_8_bits(&mut bench, block, (rows, inputs, outputs));
+}
+
+/// Few rows and more of as many inputs as inner layers have, which cuBLASLt does not treat alike: another number for each seed.
+fn many_in_8_bits<D: Device>(device: &D, seed: u64) {
+    let rows = [16, 64, 128, 256][(seed % 4) as usize];
+    product_in_8_bits(&mut Bench::new(device, seed), 128, (rows, 4096, 1024));
+}
+
+fn product_in_8_bits<D: Device>(
+    bench: &mut Bench<'_, D>,
+    block: usize,
+    (rows, inputs, outputs): (usize, usize, usize),
+) {
+    let device = bench.device;
     if !device.scales(inputs, outputs).unwrap() {
         assert!(device.precision() != Precision::Fp8, "no product in 8 bits");
         return;
@@ -1349,11 +1364,12 @@ fn scores_of_words<D: Device>(device: &D, seed: u64) {
 type Check<D> = fn(&D, u64);
 
 /// The names of the kernels' checks.
-pub const KERNELS: [&str; 15] = [
+pub const KERNELS: [&str; 16] = [
     "embed",
     "add_norm",
     "finish_and_gate",
     "in_8_bits",
+    "many_in_8_bits",
     "rotate_and_unfold",
     "low_rank_changes",
     "low_rank_tensor",
@@ -1369,11 +1385,12 @@ pub const KERNELS: [&str; 15] = [
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 15] = [
+    let checks: [Check<D>; 16] = [
         embed,
         add_norm,
         finish_and_gate,
         in_8_bits,
+        many_in_8_bits,
         rotate_and_unfold,
         low_rank_changes,
         low_rank_tensor,

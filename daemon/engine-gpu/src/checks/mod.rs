@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 pub use kernels::{KERNELS, kernel};
 pub use models::{ADAPTED, adapters, apart, family, variants, widen, zero_shot};
 pub use profile::{Profiled, Spent, floors};
-pub use speed::{Loading, loading, many_adapters, mixed, throughput};
+pub use speed::{Loading, loading, many_adapters, mixed, served, throughput};
 
 use crate::{Device, GpuEngine};
 
@@ -206,9 +206,8 @@ fn scratch(name: &str) -> PathBuf {
 const BOUND: f32 = 1e-3;
 
 /// A program of these checks: `kernel NAME PRECISION SEED CASES`, `family DIRECTORY PRECISION`, `zero_shot DIRECTORY PRECISION`, `adapters FIXTURES FAMILY`,
-/// `apart DIRECTORY PRECISION`, from single precision, `widen FIXTURE DIRECTORY HEAD`,
-/// `throughput DIRECTORY PRECISION SEQUENCES LENGTH`, `mixed DIRECTORY PRECISION LENGTHS BUDGET`,
-/// `adapted DIRECTORY PRECISION ADAPTERS LENGTH PERCENT`, `loading DIRECTORY PRECISION LENGTH TIMES`,
+/// `apart DIRECTORY PRECISION`, from single precision, `widen FIXTURE DIRECTORY HEAD`, `speed DIRECTORY PRECISION WHAT…`, each of them
+/// `throughput SEQUENCES LENGTH`, `mixed LENGTHS BUDGET`, `adapted ADAPTERS LENGTH PERCENT` or `loading LENGTH TIMES`,
 /// `floors DIRECTORY PRECISION SEQUENCES LENGTH ADAPTERS SIZE`, `about`, and `lists` of kernels. It says last what came of it, and panics where
 /// that is nothing good.
 pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
@@ -265,35 +264,14 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
             fs::create_dir_all(dir).unwrap();
             widen(Path::new(fixture), Path::new(dir), head.parse().unwrap(), 600);
         }
-        ["throughput", dir, of, sequences, length] => {
-            let (sequences, length) = (sequences.parse().unwrap(), length.parse().unwrap());
-            let rate = throughput(open(precision(of)).0, Path::new(dir), sequences, length, 20);
-            let milliseconds = 1e3 * (sequences * length) as f64 / rate;
-            println!("{dir} {of}, {sequences} x {length} tokens: {rate:.0} tokens/s, {milliseconds:.3} ms");
-        }
-        ["mixed", dir, of, lengths, budget] => {
-            let lengths: Vec<usize> = fs::read_to_string(lengths)
-                .unwrap()
-                .lines()
-                .map(|length| length.parse().unwrap())
-                .collect();
-            let device = open(precision(of)).0;
-            let (alone, rate) = mixed(device, Path::new(dir), &lengths, budget.parse().unwrap(), 10);
-            let count = lengths.len();
-            println!(
-                "{dir} {of}, {count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s, one call in flight {alone:.0}"
-            );
-        }
-        ["loading", dir, of, length, times] => {
-            let [length, times] = [length, times].map(|number| number.parse::<usize>().unwrap());
-            let Loading { load, alone, beside } =
-                loading(open(precision(of)).0, Path::new(dir), length, times);
-            let [load, alone, alone_worst, beside, beside_worst] =
-                [load, alone.0, alone.1, beside.0, beside.1].map(|seconds| 1e3 * seconds);
-            println!(
-                "ok      {dir} {of}, adapter loaded in {load:.1} ms; beside it 1 x {length} tokens: {beside:.3} ms, longest \
-                 {beside_worst:.3}; alone {alone:.3}, longest {alone_worst:.3}"
-            );
+        ["speed", dir, of, ref wanted @ ..] => {
+            let model = served(open(precision(of)).0, Path::new(dir));
+            let mut wanted = wanted;
+            while !wanted.is_empty() {
+                let (line, rest) = speed(&model, wanted);
+                println!("ok      {dir} {of}, {line}");
+                wanted = rest;
+            }
         }
         ["floors", dir, of, count, length, adapters, size] => {
             let [count, length, adapters, size] =
@@ -324,17 +302,53 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
                 "ok      {dir} {of}, {count} x {length}, {adapters} adapters: {all:.0} µs, floor {floor:.0}, {share:.0} %"
             );
         }
-        ["adapted", dir, of, adapters, length, percent] => {
-            let [adapters, length, percent] =
-                [adapters, length, percent].map(|number| number.parse().unwrap());
-            let device = open(precision(of)).0;
-            let (own, base) = many_adapters(device, Path::new(dir), adapters, length, percent, 20);
-            let what = format!("{adapters} adapters above {percent} % of the layers, 1 x {length} tokens");
-            let (milliseconds, share) = (1e3 * own, own / base);
-            println!(
-                "ok      {dir} {of}, {what}: {milliseconds:.3} ms, {share:.3} of as many windows of the base"
-            );
-        }
         _ => panic!("the module's first lines say what can be asked for"),
+    }
+}
+
+/// What came of the first of these measurements, and the others.
+fn speed<'a, 'b, D: Device>(
+    model: &(GpuEngine<D>, Checkpoint),
+    wanted: &'a [&'b str],
+) -> (String, &'a [&'b str]) {
+    let number = |text: &str| text.parse::<usize>().unwrap();
+    match wanted {
+        ["throughput", sequences, length, rest @ ..] => {
+            let [sequences, length] = [sequences, length].map(|text| number(text));
+            let rate = throughput(model, sequences, length, 20);
+            let milliseconds = 1e3 * (sequences * length) as f64 / rate;
+            let line = format!("{sequences} x {length} tokens: {rate:.0} tokens/s, {milliseconds:.3} ms");
+            (line, rest)
+        }
+        ["mixed", lengths, budget, rest @ ..] => {
+            let lengths = fs::read_to_string(lengths).unwrap();
+            let lengths: Vec<usize> = lengths.lines().map(number).collect();
+            let (alone, rate) = mixed(model, &lengths, number(budget), 10);
+            let count = lengths.len();
+            let line = format!(
+                "{count} windows of mixed lengths, {budget} at once: {rate:.0} tokens/s, one call in flight {alone:.0}"
+            );
+            (line, rest)
+        }
+        ["adapted", adapters, length, percent, rest @ ..] => {
+            let (own, base) = many_adapters(model, number(adapters), number(length), number(percent), 20);
+            let (milliseconds, share) = (1e3 * own, own / base);
+            let line = format!(
+                "{adapters} adapters above {percent} % of the layers, 1 x {length} tokens: {milliseconds:.3} ms, {share:.3} of as \
+                 many windows of the base"
+            );
+            (line, rest)
+        }
+        ["loading", length, times, rest @ ..] => {
+            let Loading { load, alone, beside } = loading(model, number(length), number(times));
+            let [load, alone, alone_worst, beside, beside_worst] =
+                [load, alone.0, alone.1, beside.0, beside.1].map(|seconds| 1e3 * seconds);
+            let line = format!(
+                "adapter loaded in {load:.1} ms; beside it 1 x {length} tokens: {beside:.3} ms, longest {beside_worst:.3}; alone \
+                 {alone:.3}, longest {alone_worst:.3}"
+            );
+            (line, rest)
+        }
+        _ => panic!("`main` says what can be measured"),
     }
 }

@@ -1,4 +1,4 @@
-//! How fast models are.
+//! How fast models are: what is measured of one is measured by one engine, as [`served`] gives it.
 
 use std::fs;
 use std::path::Path;
@@ -7,19 +7,29 @@ use std::time::Instant;
 
 use mednerd_gpu::Engine;
 use mednerd_gpu::protocol::{Load, Window};
-use mednerd_model::Adapter;
+use mednerd_model::{Adapter, Checkpoint};
 
 use super::{Scored, adapt, load, random_ids, scratch, token, write_adapter};
 use crate::{Device, GpuEngine};
 
-/// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
-pub fn throughput<D: Device>(device: D, dir: &Path, sequences: usize, length: usize, times: usize) -> f64 {
+/// An engine that serves the checkpoint of this folder as model 1.
+pub fn served<D: Device>(device: D, dir: &Path) -> (GpuEngine<D>, Checkpoint) {
     let engine = GpuEngine::new(device, u64::MAX);
     let checkpoint = load(&engine, 1, dir);
-    let ids = random_ids(&checkpoint, 7, &vec![length; sequences]);
-    let scored = Scored::of(&checkpoint, length);
+    (engine, checkpoint)
+}
+
+/// Packs `sequences` of `length` random ids, computes them `times` times, and gives the median of tokens per second.
+pub fn throughput<D: Device>(
+    (engine, checkpoint): &(GpuEngine<D>, Checkpoint),
+    sequences: usize,
+    length: usize,
+    times: usize,
+) -> f64 {
+    let ids = random_ids(checkpoint, 7, &vec![length; sequences]);
+    let scored = Scored::of(checkpoint, length);
     let batch: Vec<Window<'_>> = ids.iter().map(|ids| scored.window(&[1], ids)).collect();
-    (sequences * length) as f64 / median(&engine, &[&batch], times)
+    (sequences * length) as f64 / median(engine, &[&batch], times)
 }
 
 /// The median time of so many rounds of batches, in seconds: one call after the other.
@@ -63,37 +73,39 @@ fn rounds(times: usize, round: impl Fn()) -> f64 {
 /// The median times, in seconds, of one window of `length` random ids for so many adapters of rank 16, which leave `percent` of the
 /// layers as they are, and of as many windows for the base.
 pub fn many_adapters<D: Device>(
-    device: D,
-    dir: &Path,
+    (engine, checkpoint): &(GpuEngine<D>, Checkpoint),
     adapters: usize,
     length: usize,
     percent: usize,
     times: usize,
 ) -> (f64, f64) {
-    let engine = GpuEngine::new(device, u64::MAX);
-    let checkpoint = load(&engine, 1, dir);
     let folder = scratch("adapters");
     let layers = checkpoint.architecture().layers.len();
-    write_adapter(&folder, &checkpoint, layers * percent / 100, 16);
+    write_adapter(&folder, checkpoint, layers * percent / 100, 16);
     let numbers: Vec<u64> = (2..).take(adapters).collect();
     for number in &numbers {
-        adapt(&engine, *number, &folder, &checkpoint);
+        adapt(engine, *number, &folder, checkpoint);
     }
     fs::remove_dir_all(&folder).unwrap();
-    let ids = random_ids(&checkpoint, 7, &[length]).concat();
+    let ids = random_ids(checkpoint, 7, &[length]).concat();
     let base: Vec<Window<'_>> = vec![Window::new(&[1], &ids); adapters];
-    (
-        median(&engine, &[&[Window::new(&numbers, &ids)]], times),
-        median(&engine, &[&base], times),
-    )
+    let found = (
+        median(engine, &[&[Window::new(&numbers, &ids)]], times),
+        median(engine, &[&base], times),
+    );
+    numbers.iter().for_each(|number| engine.unload(*number));
+    found
 }
 
 /// Tokens per second of windows of these lengths, as they come, in batches of up to `budget` tokens: the medians of so many rounds, of one
 /// call at a time and of two.
-pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize, times: usize) -> (f64, f64) {
-    let engine = GpuEngine::new(device, u64::MAX);
-    let checkpoint = load(&engine, 1, dir);
-    let ids = random_ids(&checkpoint, 7, lengths);
+pub fn mixed<D: Device>(
+    (engine, checkpoint): &(GpuEngine<D>, Checkpoint),
+    lengths: &[usize],
+    budget: usize,
+    times: usize,
+) -> (f64, f64) {
+    let ids = random_ids(checkpoint, 7, lengths);
     let (mut batches, mut tokens) = (vec![Vec::new()], 0);
     for ids in &ids {
         tokens += ids.len();
@@ -106,8 +118,8 @@ pub fn mixed<D: Device>(device: D, dir: &Path, lengths: &[usize], budget: usize,
     let batches: Vec<&[Window<'_>]> = batches.iter().map(Vec::as_slice).collect();
     let tokens = lengths.iter().sum::<usize>() as f64;
     (
-        tokens / median(&engine, &batches, times),
-        tokens / median_of_two(&engine, &batches, times),
+        tokens / median(engine, &batches, times),
+        tokens / median_of_two(engine, &batches, times),
     )
 }
 
@@ -129,18 +141,20 @@ pub struct Loading {
 
 /// An adapter of rank 16 that comes and goes so many times, beside one window of `length` random ids for the base that is asked for
 /// over and over.
-pub fn loading<D: Device>(device: D, dir: &Path, length: usize, times: usize) -> Loading {
-    let engine = GpuEngine::new(device, u64::MAX);
-    let checkpoint = load(&engine, 1, dir);
+pub fn loading<D: Device>(
+    (engine, checkpoint): &(GpuEngine<D>, Checkpoint),
+    length: usize,
+    times: usize,
+) -> Loading {
     let folder = scratch("loading");
-    write_adapter(&folder, &checkpoint, 0, 16);
+    write_adapter(&folder, checkpoint, 0, 16);
     let wanted = Load {
         model: 2,
         path: folder.clone(),
-        digest: Adapter::open(&folder, &checkpoint).unwrap().digest().to_owned(),
+        digest: Adapter::open(&folder, checkpoint).unwrap().digest().to_owned(),
         base: Some(1),
     };
-    let ids = random_ids(&checkpoint, 7, &[length]).concat();
+    let ids = random_ids(checkpoint, 7, &[length]).concat();
     let ask = || {
         let begun = Instant::now();
         engine.forward(&[Window::new(&[1], &ids)], &token()).unwrap();
