@@ -311,6 +311,19 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
 }
 
 #[test]
+fn a_model_beside_lists_finds_nothing_over_paragraphs() {
+    let daemon = shipped().start();
+    let text = "Family history: diabetes\n\nPneumonia on chest x-ray, no oedema.";
+    let answer = daemon.annotate(text);
+    let found: Vec<&str> = answer.entities.iter().map(|entity| &*entity.text).collect();
+    assert!(
+        found.contains(&"diabetes") && found.contains(&"Pneumonia"),
+        "{found:?}"
+    );
+    assert!(found.iter().all(|text| !text.contains('\n')), "{found:?}");
+}
+
+#[test]
 fn an_answer_does_not_depend_on_how_lines_end() {
     let daemon = shipped().start();
     let lines = [

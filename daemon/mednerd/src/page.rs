@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
 use mednerd_pipeline::assertions::{Kind, share};
+use mednerd_pipeline::lines::parts;
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
@@ -174,7 +175,8 @@ impl Page {
                     None => self.retain_sure(&mut spans),
                 }
             }
-            models.extend(spans.into_iter().map(|span| Mention { task, span }));
+            let divided = spans.into_iter().flat_map(|span| self.divided(read, task, span));
+            models.extend(divided.map(|span| Mention { task, span }));
         }
         let lists: Vec<&Terms> = self.terms.iter().map(|named| named.list.terms()).collect();
         let found = terms::find_while(read, &lists, wanted)?;
@@ -217,6 +219,22 @@ impl Page {
             None if list().is_some_and(|named| named.list.rule().short_forms) => Part::List,
             _ => Part::None,
         }
+    }
+
+    /// What a model has found in its parts where lines end that nobody has wrapped. Beside lists alone: by itself a model answers as its
+    /// reference does.
+    fn divided(&self, read: &str, task: usize, span: Span) -> Vec<Span> {
+        if self.terms.is_empty() || self.is_asked(task) {
+            return vec![span];
+        }
+        let parts = parts(read, span.begin, span.end).into_iter();
+        parts
+            .map(|(begin, end)| Span {
+                begin,
+                end,
+                ..span.clone()
+            })
+            .collect()
     }
 
     /// Whether a model was asked for labels.

@@ -34,6 +34,40 @@ pub fn with_plain_lines(text: &str) -> Cow<'_, str> {
     changed.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+/// A line so long may have been wrapped, where the next begins with a capital letter.
+const WRAPPED: usize = 40;
+
+/// The parts of what stands at these bytes, divided where a paragraph ends, and where a line does that nobody has wrapped: it is short, and
+/// the next begins with a capital letter, a digit or a bullet. A classifier sees no line ends: "gout" and below it "Fever" are one mention to it.
+/// Lines end with `\n`.
+pub fn parts(text: &str, begin: usize, end: usize) -> Vec<(usize, usize)> {
+    let mut parts = Vec::new();
+    let mut from = begin;
+    let own = text.get(begin..end).unwrap_or_default();
+    for (at, _) in own.match_indices('\n') {
+        let at = begin + at;
+        let before = text.get(..at).unwrap_or_default();
+        let behind = text.get(at + 1..).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default().trim_end();
+        let next = behind.trim_start_matches([' ', '\t', '\r']);
+        let is_apart = line.trim_start().is_empty()
+            || next.starts_with('\n')
+            || line.len() < WRAPPED && !next.starts_with(char::is_lowercase);
+        if is_apart {
+            parts.push((from, at));
+            from = at + 1;
+        }
+    }
+    parts.push((from, end));
+    let trimmed = parts.into_iter().filter_map(|(from, to)| {
+        let part = text.get(from..to)?;
+        let from = to - part.trim_start().len();
+        let to = from + part.trim().len();
+        (to > from).then_some((from, to))
+    });
+    trimmed.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -55,7 +89,39 @@ mod tests {
         assert!(matches!(with_plain_lines("a\nb\r\n"), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn what_a_line_or_paragraph_ends_is_two() {
+        for (text, expected) in [
+            ("gout\nFever", &["gout", "Fever"][..]),
+            ("gout\r\n- fever", &["gout", "- fever"]),
+            ("diabetes\n \nPneumonia", &["diabetes", "Pneumonia"]),
+            ("chest\npain", &["chest\npain"]),
+            ("diabetes mellitus", &["diabetes mellitus"]),
+            ("\nfever\n", &["fever"]),
+            ("\n\n", &[]),
+        ] {
+            let found: Vec<&str> = parts(text, 0, text.len())
+                .iter()
+                .map(|(from, to)| &text[*from..*to])
+                .collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+        let text = "She is known to have had for many years Crohn's\nDisease of the bowel";
+        assert_eq!(parts(text, 40, 55), [(40, 55)]);
+    }
+
     proptest! {
+        #[test]
+        fn parts_are_within_and_in_order(text in "(a|B|é| |\n|\r\n|- |\\PC){0,30}") {
+            let mut last = 0;
+            for (from, to) in parts(&text, 0, text.len()) {
+                prop_assert!(from >= last && to > from);
+                let part = text.get(from..to);
+                prop_assert!(part.is_some_and(|part| part.trim() == part));
+                last = to;
+            }
+        }
+
         #[test]
         fn offsets_hold_in_both(text in "(a|é|\r|\n|\u{b}|\u{85}|\u{2028}|\u{2029}|\u{feff}|\\PC){0,40}") {
             let plain = with_plain_lines(&text);
