@@ -11,8 +11,9 @@ use mednerd_pipeline::lines::parts;
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Asked, Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Span, Spoken, Terms, assertions,
-    beside, definitions, merge, retain_confident, section_at, sections, with_plain_lines,
+    Asked, Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Section, Span, Spoken, Terms,
+    assertions, beside, definitions, merge, retain_confident, section_at, sections, short_headings,
+    with_plain_lines,
 };
 use sha2::{Digest, Sha256};
 
@@ -101,7 +102,8 @@ impl Page {
     /// left out. `None` where it is no longer `wanted`, which is asked now and then.
     pub fn annotate(&self, found: Vec<Found>, wanted: &dyn Fn() -> bool) -> Option<Annotated> {
         let read = with_plain_lines(&self.text);
-        let (mentions, definitions, spoken) = self.mentions(&read, found, wanted)?;
+        let sections = sections(&read);
+        let (mentions, definitions, spoken) = self.mentions(&read, &sections, found, wanted)?;
         let mut placed: Vec<(Mention, (usize, usize))> = mentions
             .into_iter()
             .filter_map(|mention| {
@@ -136,7 +138,7 @@ impl Page {
         let (entities, places) = placed
             .iter()
             .enumerate()
-            .zip(told(&read, &definitions, &asked)?)
+            .zip(told(&read, &sections, &definitions, &asked)?)
             .filter_map(|((index, (mention, place)), (own, said))| {
                 let mut entity = self.entity(index, mention, *place, source.as_ref())?;
                 entity.assertions = said;
@@ -164,6 +166,7 @@ impl Page {
     fn mentions(
         &self,
         read: &str,
+        sections: &[Section],
         found: Vec<Found>,
         wanted: &dyn Fn() -> bool,
     ) -> Option<(Vec<Mention>, Vec<Definition>, Option<Spoken>)> {
@@ -180,7 +183,9 @@ impl Page {
         }
         let lists: Vec<&Terms> = self.terms.iter().map(|named| named.list.terms()).collect();
         let found = terms::find_while(read, &lists, wanted)?;
-        let hidden = Cover::new(found.hidden);
+        let headings = short_headings(read, sections).filter(|_| !self.terms.is_empty());
+        let headings = headings.map(|heading| (heading.begin, heading.end));
+        let hidden = Cover::new(found.hidden.into_iter().chain(headings));
         // What a zero-shot model was asked for by the request is the client's.
         let stands = |mention: &Mention| {
             self.is_asked(mention.task) || !hidden.covers(mention.span.begin, mention.span.end)
@@ -309,6 +314,7 @@ fn is_drug(label: &str) -> bool {
 /// What a text tells of mentions beside naming them: their sections, and what it says of them. `None` where that is no longer wanted.
 fn told(
     text: &str,
+    sections: &[Section],
     definitions: &[Definition],
     asked: &Asked<'_>,
 ) -> Option<Vec<(Place, Vec<api::Assertion>)>> {
@@ -319,11 +325,10 @@ fn told(
     if !(asked.wanted)() {
         return None;
     }
-    let sections = sections(text);
-    let mut said = assertions(text, &sections, asked)?;
+    let mut said = assertions(text, sections, asked)?;
     share(definitions, spans, &mut said);
     let told = spans.iter().zip(said).map(|(&(begin, end), said)| {
-        let section = section_at(&sections, begin);
+        let section = section_at(sections, begin);
         let place = Place { begin, end, section };
         (place, said.iter().map(assertion).collect())
     });
@@ -368,7 +373,7 @@ mod tests {
             let begin = text.find(word).unwrap();
             (begin, begin + word.len())
         });
-        let told = told(text, &[], &asked(&spans, &|_| false)).unwrap();
+        let told = told(text, &sections(text), &[], &asked(&spans, &|_| false)).unwrap();
         let found: Vec<_> = told
             .iter()
             .map(|(place, said)| (place.begin, place.section, said.len()))
@@ -389,7 +394,13 @@ mod tests {
         let text = "Not taking aspirin, gout settled.";
         let spans = [(11, 18), (20, 24)];
         let said = |label: &str| {
-            let told = told(text, &[], &asked(&spans, &|index| index == 0 && is_drug(label))).unwrap();
+            let told = told(
+                text,
+                &sections(text),
+                &[],
+                &asked(&spans, &|index| index == 0 && is_drug(label)),
+            )
+            .unwrap();
             let kinds = told
                 .iter()
                 .map(|(_, said)| said.iter().map(|one| one.kind).collect());

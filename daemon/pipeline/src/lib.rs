@@ -92,7 +92,7 @@ pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use mednerd_abbreviations::{Definition, definitions};
 pub use merge::{Mention, beside, merge, retain_confident};
 pub use offsets::{OffsetMap, OffsetUnit};
-pub use sections::{Section, section_at, sections};
+pub use sections::{Section, section_at, sections, short_headings};
 pub use stretches::{Candidate, Overlaps, TooMany};
 pub use terms::{Term, TermError, Terms};
 pub use tick_boxes::without_tick_boxes;

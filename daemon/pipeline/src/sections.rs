@@ -190,6 +190,39 @@ pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
     (section.heading.begin <= at).then_some(section.name)
 }
 
+/// The headings that are short forms, which are names of something else elsewhere: "FH" is also a hypercholesterolaemia.
+pub fn short_headings<'a>(text: &'a str, sections: &'a [Section]) -> impl Iterator<Item = ByteSpan> + 'a {
+    let own = move |span: &ByteSpan| text.get(span.range()).unwrap_or_default();
+    let headings = sections.iter().map(|section| section.heading);
+    headings.filter(move |heading| {
+        let is_short = heading.end - heading.begin <= SHORT && is_capital(own(heading));
+        is_short
+            && !FOREIGN.contains(&own(heading))
+            && (own(heading) != EXAMINED || is_examined(text.get(heading.end..).unwrap_or_default()))
+    })
+}
+
+/// Bytes of such a heading at most.
+const SHORT: usize = 4;
+/// The physical examination, or what examinations of a leg have found in a lung.
+const EXAMINED: &str = "PE";
+
+/// Whether what stands behind "PE" is how examinations begin: on lines of its own, or with what is looked at first.
+fn is_examined(behind: &str) -> bool {
+    let behind = behind.trim_start_matches([':', ' ', '\t', '-', '–']);
+    if behind.starts_with(['\n', '\r']) {
+        return true;
+    }
+    let word = behind.split(|c: char| !c.is_alphanumeric()).next();
+    let word = folded(word.unwrap_or_default());
+    let mut begins = EXAMINATION_BEGINS.split(',').map(str::trim);
+    begins.any(|own| own == word)
+}
+
+const EXAMINATION_BEGINS: &str = "a, abd, abdomen, afebrile, alert, appears, aox3, awake, bp, cardiac, chest, comfortable, const, constitutional, cv,
+    ext, extremities, eyes, gen, general, head, heart, heent, hr, looks, lungs, mild, nad, nc, neck, neuro, no, normal, obese, pulm, resp,
+    rrr, skin, t, temp, unremarkable, vitals, vs, vss, wd, wdwn, well, wn";
+
 /// A heading, or what is written like one and is not known.
 struct Mark {
     heading: ByteSpan,
@@ -594,6 +627,22 @@ mod tests {
         all.iter()
             .map(|section| (&text[section.heading.begin..section.heading.end], section.name))
             .collect()
+    }
+
+    #[test]
+    fn short_headings_are_no_names() {
+        let short = |text: &str| {
+            let all = sections(text);
+            let headings = short_headings(text, &all).map(|span| text[span.range()].to_owned());
+            headings.collect::<Vec<_>>()
+        };
+        assert_eq!(short("FH: none. PMH: FH, gout"), ["FH", "PMH"]);
+        assert_eq!(short("PE: lungs clear.\nPlan: echo"), ["PE"]);
+        assert_eq!(short("PE:\nHEENT: normal\nROS: negative"), ["PE", "ROS"]);
+        assert_eq!(short("A/P:\nPE: on heparin\nCOPD: stable"), ["A/P"]);
+        // A plan, a view, and a history in Italian.
+        assert_eq!(short("AP: angina"), Vec::<String>::new());
+        assert_eq!(short("Pain: none. Family history: gout"), Vec::<String>::new());
     }
 
     fn name_of(text: &str, words: &str) -> Option<&'static str> {
