@@ -507,6 +507,9 @@ mod tests {
             "Dr. Anna Burns, GP",
             "Mr Moles came",
             "lives in Flint, MI 48501",
+            "Patient Name: Moles, Lisa J. DOB 1950",
+            "Surgeon: William A. Graves\nAssistant: P. Paget PA-C",
+            "Electronically signed by: Robert Moles MD",
         ] {
             assert_eq!(found(text), 0, "{text}");
         }
@@ -517,6 +520,10 @@ mod tests {
             "told the Dr Asthma and all: asthma",
             "ASTHMA per Dr ASTHMA",
             "chest pain, MI 2010",
+            "Worse by: Asthma",
+            "Surgeon:\nAsthma",
+            "Drug name: Asthma inhaler",
+            "Attending: see asthma plan",
         ] {
             assert!(found(text) > 0, "{text}");
         }
