@@ -14,6 +14,8 @@ pub fn with_plain_lines(text: &str) -> Cow<'_, str> {
     while let Some((at, c)) = rest.next() {
         let plain = match c {
             '\r' if rest.peek().is_some_and(|(_, next)| *next == '\n') => None,
+            // CR CR LF is one break, of a file that was written twice as text.
+            '\r' if text.get(at..).is_some_and(|rest| rest.starts_with("\r\r\n")) => Some(" "),
             '\r' | '\u{b}' | '\u{c}' => Some("\n"),
             '\u{85}' => Some(" \n"),
             '\u{2028}' => Some("  \n"),
@@ -78,7 +80,8 @@ mod tests {
     fn every_line_break_is_a_plain_one() {
         for (text, plain) in [
             ("a\nb\r\nc", "a\nb\r\nc"),
-            ("a\rb\r\r\nc\r", "a\nb\n\r\nc\n"),
+            ("a\rb\r\r\nc\r", "a\nb \r\nc\n"),
+            ("a\r\r\r\n\r\rb", "a\n \r\n\n\nb"),
             ("a\u{b}b\u{c}c", "a\nb\nc"),
             ("a\u{85}b\u{2028}c\u{2029}d", "a \nb  \nc \n\nd"),
             ("\u{feff}PMH:\n\u{feff}gout", "   PMH:\n   gout"),

@@ -73,6 +73,15 @@ static NONE: Words = LazyLock::new(|| {
         "irrelevante, irrelevantes, desconhecida, nega",
     ])
 });
+/// What is said of vaccinations that nobody names.
+const CURRENT: [&str; 6] = [
+    "utd",
+    "up to date",
+    "current",
+    "complete",
+    "completed",
+    "up - to - date",
+];
 /// The relatives that "she" and "he" may be.
 static WOMEN: Words = LazyLock::new(|| {
     set(&["mother, mom, mum, sister, sisters, aunt, grandmother, mgm, pgm, daughter, wife, niece"])
@@ -139,12 +148,40 @@ impl<'a> Histories<'a> {
         }
         let end = section.end.min(begin.saturating_add(LONGEST));
         let content = begin..self.text.floor_char_boundary(end);
+        if kind == Kind::Hypothetical
+            && let Some(current) = self.up_to_date(&content)
+        {
+            return current;
+        }
         let (end, inline) = self.end_of_lines(content, kind);
         if inline || kind == Kind::Family {
             self.end_of_sentences(begin..end, kind)
         } else {
             end
         }
+    }
+
+    /// Where "up to date" ends, if that is what a heading of vaccinations has before anything is named.
+    fn up_to_date(&self, content: &Range<usize>) -> Option<usize> {
+        let own = self.text.get(content.clone())?;
+        let mut all = words(own).skip_while(|word| own.get(word.range()) == Some(":"));
+        let mut seen = String::new();
+        while let Some(word) = all.next() {
+            if !seen.is_empty() {
+                seen.push(' ');
+            }
+            fold(own.get(word.range())?, &mut seen);
+            if CURRENT.contains(&&*seen) {
+                let next = all.next().and_then(|next| own.get(next.range()));
+                return next
+                    .is_none_or(|next| matches!(next, "." | "," | ";" | "-"))
+                    .then_some(content.start + word.end);
+            }
+            if !CURRENT.iter().any(|current| current.starts_with(&seen)) {
+                return None;
+            }
+        }
+        None
     }
 
     /// Where a line begins that belongs to the heading no more: another label, what stands behind an empty line that ends a list or
@@ -168,7 +205,7 @@ impl<'a> Histories<'a> {
                 continue;
             }
             let first = own + line.find(bare).unwrap_or(0);
-            names &= self.is_name(first, first + bare.len());
+            names &= self.are_names(first, first + bare.len());
             if number == 0 {
                 inline = true;
             } else {
@@ -183,19 +220,40 @@ impl<'a> Histories<'a> {
         (content.end, inline)
     }
 
-    /// Whether these bytes are a mention.
-    fn is_name(&self, begin: usize, end: usize) -> bool {
-        self.names.binary_search(&(begin, end)).is_ok()
+    /// Whether these bytes are mentions and nothing else: "HTN, DM2."
+    fn are_names(&self, begin: usize, end: usize) -> bool {
+        let mut at = begin;
+        let mut next = self.names.partition_point(|(first, _)| *first < begin);
+        while let Some((first, last)) = self.names.get(next).filter(|(first, _)| *first < end) {
+            let gap = self.text.get(at..*first).unwrap_or_default();
+            // What stands within another mention is part of it.
+            if *first >= at && !is_separator(gap) {
+                return false;
+            }
+            at = at.max(*last);
+            next += 1;
+        }
+        at > begin && self.text.get(at..end.max(at)).is_some_and(is_separator)
     }
 
-    /// Whether a line begins with the label of something else. "MI: 2010" does not, nor "Mother: gout" in a family history.
+    /// Whether a mention begins at this byte.
+    fn is_named(&self, begin: usize) -> bool {
+        let next = self.names.partition_point(|(first, _)| *first < begin);
+        self.names.get(next).is_some_and(|(first, _)| *first == begin)
+    }
+
+    /// Whether a line begins with the label of something else. "- MI: 2010" and "significant for: gout" do not, nor "Mother: gout" in a
+    /// family history.
     fn is_label(&self, begin: usize, line: &str, kind: Kind) -> bool {
         line.split_once(':').is_some_and(|(label, _)| {
             let own = label.trim_end();
+            let bullet = own.find(char::is_alphabetic).unwrap_or(0);
+            let leads = || folded(own).last().is_some_and(|last| last == "for");
             let relative = || kind == Kind::Family && folded(own).iter().any(|word| is_relative(word));
             label.len() <= LABEL
                 && !label.contains([',', '.', '('])
-                && !self.is_name(begin, begin + own.len())
+                && !self.is_named(begin + bullet)
+                && !leads()
                 && !relative()
         })
     }
@@ -263,7 +321,7 @@ impl<'a> Histories<'a> {
         match between(self.text, last.end, word.begin) {
             Break::Paragraph | Break::Sentence => true,
             Break::Line => {
-                let line = before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+                let line = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
                 line < WRAPPED || ends_with_full_stop(before)
             }
             _ => ends_with_full_stop(before),
@@ -337,6 +395,12 @@ impl Told {
         let named = self.words.iter().any(|word| PATIENT.contains(word.as_str()));
         pronoun || verb || named || self.study || self.tells() || self.is_recent()
     }
+}
+
+/// Whether nothing but what parts the items of a list stands here.
+fn is_separator(gap: &str) -> bool {
+    gap.chars()
+        .all(|c| matches!(c, ' ' | '\t' | '\r' | ',' | ';' | '.' | '/'))
 }
 
 fn folded(text: &str) -> Vec<String> {

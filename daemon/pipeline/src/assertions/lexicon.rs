@@ -39,7 +39,7 @@ pub(super) struct Entry {
 /// To the end of the sentence.
 pub(super) const FAR: Option<usize> = Some(usize::MAX);
 pub(super) const NEAR: Option<usize> = Some(4);
-const NEXT: Option<usize> = Some(2);
+pub(super) const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
@@ -123,6 +123,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         ruled him out for, ruled her out for, ruled the patient out for, ruled patient out for"),
     (ALL, Cue(Negated, FAR, Some(1)), "(-)"),
     (EN, Cue(Negated, FAR, NEXT), "denies, deny"),
+    (EN, Cue(Negated, NEAR, NO), "unlikely due to, unlikely from, unlikely secondary to, unlikely 2/2, not likely due to, less likely due to"),
+    (EN, Cue(Negated, FAR, NO), "no past medical history of, no significant past medical history of, no pmh of, no pmhx of, no significant pmh of, no sig pmh of"),
     (EN, Cue(Negated, FAR, NO), "never diagnosed with, not diagnosed with, not been diagnosed with"),
     (EN, Either(Negated), "ruled out for, was ruled out for, were ruled out for, is ruled out for, has been ruled out for, been ruled out for, ct ruled out, mri ruled out,
         ultrasound ruled out, us ruled out, echo ruled out, imaging ruled out, scan ruled out, scans ruled out, workup ruled out, work up ruled out, tests ruled out, has ruled out, have ruled out"),
@@ -291,7 +293,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         history of present illness, history and physical, history from, history obtained, social history, day history of, days history of, week history of, weeks history of, month history of, months history of, hour history of, hours history of, year history of, years history of, day hx of, week hx of, month hx of, wk hx of, wk history of, h hx of, d hx of, d history of, w history of,
         year old, years old, yr old, yrs old, month old, months old, week old, weeks old, day old, days old, y old, yo, prior to, previous to, previous day, past week, past month, past day, past few, past year, past 2, past 3, past 24,
         if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely due to, likely secondary to, most likely due to, consider starting, consider adding, known history, new onset, could be related to, may be related to, might be related to, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age, evidence for,
-        /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, as needed, without complication, without complications, positive history of"),
+        /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, as needed, without complication, without complications, positive history of, previously healthy, previously well, previously fit, cleared for, cleared by, cleared to, old and"),
     (DE, Nothing, "keine zunahme, kein ruckgang, keine verschlechterung, keine progression, kein progress, keine exazerbation, kein anstieg, nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache"),
     (FR, Nothing, "pas que, n'a pas soulage, n'a pas ameliore, n'a pas calme, pas soulage, pas d'augmentation, pas d'aggravation, sans changement, sans aggravation, sans amelioration, sans modification, pas de progression, non seulement, pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas"),
     (ES, Nothing, "no alivio, no alivia, no mejoro, no calmo, no hay mejoria, no hay cambios, sin aumento, sin empeoramiento, sin progresion, sin cambios, no solo, sin dificultad, gram negativo, si precisa, si es necesario, si es posible, no controlada, no controlado, mal controlada, sin mejoria, no mejora, no insulinodependiente"),
@@ -304,6 +306,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
+    (EN, Stop, "no pmh, no pmhx, no sig pmh, no sig pmhx, no significant pmh, no significant pmhx, no relevant pmh, no known pmh, no past medical history, no significant past medical history,
+        no relevant past medical history, no sig past medical history, no medical history, no significant medical history"),
     (EN, Stop, "p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs ctab, lungs with, abdomen soft, abdomen with"),
     (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of"),
     (EN, EndOf(Historical), "c/o, complaining of"),

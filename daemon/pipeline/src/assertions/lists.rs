@@ -32,9 +32,38 @@ pub(super) const BEFORE: [&str; 7] = [
 ];
 /// What goes on behind those.
 #[rustfmt::skip]
-pub(super) const GIVEN: [&str; 24] = [
+pub(super) const GIVEN: [&str; 33] = [
     "given", "to", "in", "that", "because", "due", "as", "with", "based", "since", "at", "for", "cause", "source",
-    "after", "by", "on", "now", "following", "over", "within", "without", "from", "than",
+    "after", "by", "on", "now", "following", "over", "within", "without", "from", "than", "w", "s", "b", "before", "prior", "this", "x", "per",
+    "d",
+];
+/// What something has stopped by, or when.
+#[rustfmt::skip]
+pub(super) const BY: [&str; 22] = [
+    "with", "after", "by", "following", "on", "for", "when", "in", "due", "because", "since", "given", "at", "per", "secondary", "last",
+    "this", "prior", "yesterday", "today", "from", "during",
+];
+/// Who denies, in words that stand before what is denied or, behind a colon, behind it.
+#[rustfmt::skip]
+pub(super) const DENIES: [&str; 7] = [
+    "denies", "deny", "niega", "nega", "ontkent", "verneint", "refuse",
+];
+/// What answers a question of a form, where the next one stands behind it.
+#[rustfmt::skip]
+pub(super) const ANSWERS: [&str; 18] = [
+    "no", "non", "nao", "nein", "nee", "none", "denies", "deny", "denied", "negative", "neg", "absent", "niega", "nega", "ontkent",
+    "verneint", "nie", "n",
+];
+/// What a model may take for part of what is denied: "geen koorts".
+#[rustfmt::skip]
+pub(super) const DENYING: [&str; 14] = [
+    "geen", "kein", "keine", "keinen", "keinem", "keiner", "ohne", "sans", "sin", "sem", "senza", "zonder", "\u{f8}", "without",
+];
+/// Whose a relative is, who stands behind one of these and behind who tells: "with her mother".
+#[rustfmt::skip]
+pub(super) const POSSESSIVES: [&str; 35] = [
+    "his", "her", "their", "the", "s", "der", "die", "den", "dem", "seiner", "ihrer", "sa", "son", "ses", "le", "la", "les", "l", "su", "sus",
+    "los", "las", "el", "il", "i", "suoi", "sue", "sua", "seu", "seus", "zijn", "haar", "de", "een", "os",
 ];
 /// What is old and says nothing of what it is named with, or is old and still there to see.
 #[rustfmt::skip]
@@ -43,16 +72,31 @@ pub(super) const NOT_OLD: [&str; 29] = [
     "imaging", "chart", "cxr", "notes", "with", "bruise", "bruises", "bruising", "lacune", "lacunes", "scar",
     "scars", "scarring", "haematoma", "hematoma", "blood",
 ];
-/// What stands before "history of", where that belongs to what was said before it.
+/// How words end that tell of what kind a history is, "no documented history of", "no cardiac history of", and some whole ones.
 #[rustfmt::skip]
-pub(super) const HISTORY_OF: [&str; 24] = [
-    "or", "nor", "no", "of", "any", "known", "prior", "previous", "past", "significant", "other", "personal",
-    "medical", "recent", "a", "the", "and", "oder", "noch", "ou", "ni", "o", "nem", "previa",
+pub(super) const ADJECTIVES: [&str; 12] = [
+    "ac", "al", "ic", "ary", "ous", "ive", "ent", "ant", "ar", "ed", "able", "ior",
 ];
+#[rustfmt::skip]
+pub(super) const KINDS: [&str; 18] = [
+    "any", "known", "prior", "past", "clear", "other", "definite", "psych", "a", "the", "of", "no", "true", "previa", "prev", "sig", "fam",
+    "pmh",
+];
+/// What is denied, and a mention of nothing that is looked for.
+#[rustfmt::skip]
+pub(super) const NAMED: [&str; 18] = [
+    "distress", "complaints", "complaint", "issues", "problems", "concerns", "changes", "events", "trauma", "allergies", "meds",
+    "medications", "deficits", "surgeries", "injury", "injuries", "contacts", "travel",
+];
+/// What sizes and doses are counted in, at the end of a sentence.
+#[rustfmt::skip]
+pub(super) const MEASURES: [&str; 9] = ["mg", "g", "mcg", "ml", "l", "mm", "cm", "kg", "cc"];
+/// How drugs are given: "p.o.", "i.v."
+pub(super) const WAYS: [(&str, &str); 4] = [("p", "o"), ("i", "v"), ("s", "c"), ("i", "m")];
 /// What names nothing between a cue and what it is said of.
 #[rustfmt::skip]
-pub(super) const FILLING: [&str; 19] = [
-    "that", "been", "he", "she", "they", "patient", "pt", "any", "currently", "ever", "the", "is", "was", "a", "an",
+pub(super) const FILLING: [&str; 23] = [
+    "'", "ha", "hanno", "avuto", "that", "been", "he", "she", "they", "patient", "pt", "any", "currently", "ever", "the", "is", "was", "a", "an",
     "also", "either", "now", ":",
 ];
 /// What may stand before an item of a list.
@@ -63,9 +107,28 @@ pub(super) const SITES: [&str; 14] = [
 ];
 /// What may stand behind the last item of a list.
 #[rustfmt::skip]
-pub(super) const ENDING: [&str; 18] = [
-    "at", "this", "time", "on", "exam", "examination", "today", "noted", "reported", "present", "now", "currently",
-    "seen", "identified", "appreciated", "the", "moment", "recently",
+pub(super) const ENDING: [&str; 11] = [
+    "at", "this", "time", "on", "exam", "examination", "reported", "seen", "identified", "appreciated", "the",
+];
+/// The same, where that is one of several; of one alone these say that it is there.
+#[rustfmt::skip]
+pub(super) const NOW: [&str; 7] = [
+    "today", "noted", "present", "now", "currently", "moment", "recently",
+];
+/// How words of what is no finding begin, in denials that end with them.
+#[rustfmt::skip]
+pub(super) const HABITS: [&str; 20] = [
+    "allerg", "alerg", "smok", "fum", "rook", "rauch", "alcohol", "alkohol", "alcool", "tabac", "tabak", "nikotin", "tobacco", "drink", "trink",
+    "bebe", "etoh", "voroper", "vorerkr", "surger",
+];
+/// What stands before a drug that is given.
+#[rustfmt::skip]
+pub(super) const WITH: [&str; 9] = ["with", "w", "mit", "avec", "par", "con", "com", "met", "using"];
+/// What a drug is taken for as needed, in a list of drugs.
+#[rustfmt::skip]
+pub(super) const WHEN: [&str; 12] = [
+    "si", "se", "indien", "bei bedarf", "en cas de", "en cas d", "al bisogno per", "in caso di", "en caso de", "em caso de", "zo nodig bij",
+    "falls",
 ];
 /// What begins something new behind a comma, where one mention alone stands there: "no fever, productive cough".
 #[rustfmt::skip]

@@ -18,10 +18,10 @@ use mednerd_abbreviations::Definition;
 
 use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
 use histories::Histories;
-use lexicon::{AND, Entry, FAR, LEXICON, NEAR, OR, Role, is_per, joins, reports};
+use lexicon::{AND, Entry, FAR, LEXICON, NEAR, NEXT, OR, Role, is_per, joins, reports};
 use lists::{
-    BEFORE, BEGINNING, CAPITALS, CELLS, ENDING, FILLING, GIVEN, HISTORY_OF, NON, NOT_OLD, SITES, UNITS,
-    UNTOLD,
+    ADJECTIVES, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING, FILLING, GIVEN,
+    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, POSSESSIVES, SITES, UNITS, UNTOLD, WAYS, WHEN, WITH,
 };
 
 use crate::folding::{fold, words};
@@ -94,8 +94,22 @@ const HEADING: [&str; 16] = [
     "se",
 ];
 const MOST_HEADING: usize = 7;
-/// What is said to a colon goes on behind it: "no B symptoms: fever".
-const LEADING: [&str; 6] = [
+/// What is said to a colon goes on behind it: "no B symptoms: fever", "oncle paternel : infarctus".
+const LEADING: [&str; 20] = [
+    "maternelle",
+    "maternel",
+    "paternelle",
+    "paternel",
+    "materna",
+    "materno",
+    "paterna",
+    "paterno",
+    "moederskant",
+    "vaderskant",
+    "moederszijde",
+    "vaderszijde",
+    "mutterlicherseits",
+    "vaterlicherseits",
     "following",
     "symptoms",
     "symptom",
@@ -190,7 +204,9 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             while let Some((_, end)) = begun.next_if(|(begin, _)| *begin < next.begin) {
                 within = within.max(*end);
             }
-            let ends = border.is_some_and(|border| border <= next.begin) || !sentence.goes_on(text, *next);
+            let ends = border.is_some_and(|border| border <= next.begin)
+                || !sentence.goes_on(text, *next)
+                || sentence.is_over(text, *next, within);
             if ends && within <= next.begin {
                 break;
             }
@@ -307,7 +323,20 @@ fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool
         return false;
     };
     let between = before.get(place + length..).unwrap_or_default();
-    last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
+    // "Cough [x] Fever [ ]": the boxes of the line stand behind what they are for.
+    let line = text.get(..from + place).unwrap_or_default();
+    let line = line.len() - line.rsplit('\n').next().unwrap_or_default().len();
+    let whole = text
+        .get(line..)
+        .unwrap_or_default()
+        .split('\n')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    let is_box = |at: &dyn Fn(&str) -> bool| EMPTY.iter().chain(&TICKED).any(|form| at(form));
+    let stand_behind = is_box(&|form| whole.ends_with(form)) && !is_box(&|form| whole.starts_with(form));
+    !stand_behind
+        && last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
         && group_at(answers, from + place).is_none()
         && !between.contains(['\n', '\t', ',', ':', ';', '.', '[', '('])
         && !between.contains("   ")
@@ -420,7 +449,7 @@ impl Sentence {
             }
             Break::Line => {
                 let before = text.get(..last.end).unwrap_or_default();
-                let line = before.len() - before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+                let line = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
                 let small = own.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit());
                 let capitals =
                     own.chars().filter(|c| c.is_uppercase()).count() > 1 && !own.contains(char::is_lowercase);
@@ -434,6 +463,31 @@ impl Sentence {
             // Columns.
             _ => !is_column(gap) || self.is_cell(text, next),
         }
+    }
+
+    /// Whether a full stop that an abbreviation may need ends the sentence before the next word, which begins with a capital letter: behind a
+    /// number's unit, "over 10 mm. Effusion", what is taken by mouth or into a vein, a mention that ends there, "hepatitis B. Effusion", or
+    /// "ST".
+    fn is_over(&self, text: &str, next: ByteSpan, mention_end: usize) -> bool {
+        let Some(stop) = self
+            .words
+            .len()
+            .checked_sub(1)
+            .filter(|last| self.word(*last) == ".")
+        else {
+            return false;
+        };
+        let mut letters = text.get(next.range()).unwrap_or_default().chars();
+        let is_begun =
+            letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase);
+        let begin = self.words.get(stop).map_or(0, |stop| stop.begin);
+        let (own, before) = (self.before(stop, 1), self.before(stop, 2));
+        let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit());
+        let unit = own.trim_start_matches(|c: char| c.is_ascii_digit());
+        let counted = MEASURES.contains(&unit) && (unit.len() < own.len() || is_number(before));
+        let given = before == "." && WAYS.contains(&(self.before(stop, 3), own));
+        let capital = own == "st" && stop.checked_sub(1).is_some_and(|at| self.capitals.contains(&at));
+        is_begun && (counted || given || capital || mention_end == begin)
     }
 
     /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the
@@ -456,7 +510,7 @@ impl Sentence {
         let next = words(behind)
             .next()
             .map_or("", |next| behind.get(next.range()).unwrap_or_default());
-        let breaks = gap.contains(['\n', '\r']);
+        let breaks = gap.contains('\n');
         behind.is_empty() || breaks || (is_column(gap) && !is_answer(next))
     }
 
@@ -494,6 +548,9 @@ impl Sentence {
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
+        let answered = mentions
+            .iter()
+            .any(|mention| self.is_sign_behind(mention.end, "+"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -516,9 +573,12 @@ impl Sentence {
                 at += 1;
                 continue;
             }
-            // "+ cough, - SOB"
-            if counted && self.is_free_sign(at, "-") {
-                let roles = vec![Role::Cue(Kind::Negated, Some(1), None)];
+            // "+ cough, - SOB", "cough +, SOB -"
+            let ahead = counted && self.is_free_sign(at, "-");
+            let back =
+                answered && self.is_sign_behind(at, "-") && mentions.iter().any(|mention| mention.end == at);
+            if ahead || back {
+                let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(1))];
                 hits.push(Hit {
                     words: at..at + 1,
                     name: "-",
@@ -573,7 +633,15 @@ impl Sentence {
         self.word(at) == sign
             && letter
             && !self.are_joined(at)
-            && matches!(self.before(at, 1), "" | "," | ":")
+            // A minus at the beginning is a list's dash.
+            && (matches!(self.before(at, 1), "," | ":") || (sign == "+" && at == 0))
+    }
+
+    /// Whether this sign stands free, and nothing of what it may be said of behind it: "cough +, fever -".
+    fn is_sign_behind(&self, at: usize, sign: &str) -> bool {
+        self.word(at) == sign
+            && self.is_apart(at)
+            && (at + 1 == self.words.len() || matches!(self.word(at + 1), "," | ";" | "."))
     }
 
     /// Whether this sign stands right before a word, and apart from what is before it.
@@ -627,6 +695,7 @@ impl Sentence {
         for (number, hit) in hits.iter().enumerate() {
             for role in &hit.roles {
                 let (kind, ahead, back) = match *role {
+                    Role::Cue(kind, ahead, None) if DENIES.contains(&hit.name) => (kind, ahead, NEXT),
                     Role::Cue(kind, ahead, back) => (kind, ahead, back),
                     Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
                     Role::Either(kind) => (kind, None, NEAR),
@@ -639,7 +708,9 @@ impl Sentence {
                 };
                 let of_drugs = matches!(role, Role::Drug(..));
                 let is_asked = |mention: &Range<usize>| match of_drugs {
-                    true => self.drugs.contains(mention),
+                    true => self.is_drug(mention),
+                    // "GERD prn antacids"; and "calcium: N" is normal.
+                    false if matches!(hit.name, "prn" | "n") => !self.is_drug(mention),
                     // "History of AF on warfarin".
                     false => kind != Kind::Historical || !self.is_taken(mention),
                 };
@@ -647,7 +718,7 @@ impl Sentence {
                     continue;
                 }
                 let answers = self.answers(hit, mentions);
-                if let Some(reach) = ahead.filter(|_| !answers && self.may_look_ahead(hit)) {
+                if let Some(reach) = ahead.filter(|_| !answers && self.may_look_ahead(hit, mentions)) {
                     let end = self.ahead(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start < hit.words.start);
                     let here = mentions.iter().enumerate().skip(first);
@@ -656,7 +727,10 @@ impl Sentence {
                         let begins = mention.start == hit.words.start && mention.end > hit.words.end;
                         let behind = mention.start >= hit.words.end;
                         let said = match kind {
-                            Kind::Negated => behind && !self.in_brackets(hit.words.end, mention.start),
+                            Kind::Negated => {
+                                (behind && !self.in_brackets(hit.words.end, mention.start))
+                                    || (begins && DENYING.contains(&hit.name))
+                            }
                             _ => behind || begins,
                         };
                         if said && is_asked(mention) {
@@ -664,7 +738,7 @@ impl Sentence {
                         }
                     }
                 }
-                if let Some(reach) = back.filter(|_| answers || self.may_look_back(hit)) {
+                if let Some(reach) = back.filter(|_| answers || self.may_look_back(hit, mentions)) {
                     let begin = self.back(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
@@ -694,6 +768,10 @@ impl Sentence {
     ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
+        // "Se febre, vómitos ou dor".
+        if hit.name == "se" && reach == 1 {
+            end = self.end_of_list(hit.words.end, hit.languages, mentions).max(end);
+        }
         let behind = hits.iter().skip(number + 1);
         for next in behind {
             let ends = next.roles.iter().any(|role| match *role {
@@ -705,19 +783,19 @@ impl Sentence {
                             && self.is_told_of(hit))
                         && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
                 }
-                // "Never told that he has gout" goes on.
                 Role::EndOf(of) => {
-                    let mut between = hit.words.end..next.words.start;
-                    of == kind
-                        && self.says_more(between.clone())
-                        && !between.any(|at| self.word(at) == "that")
+                    of == kind && self.has_said(hit.words.end..next.words.start, hit.languages, mentions)
                 }
-                // "No fever h/o COPD", and not "no previous history of COPD".
+                // "No fever h/o COPD", and not "no documented history of COPD", "no cardiac history of arrhythmia".
                 Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
-                    !HISTORY_OF.contains(&self.before(next.words.start, 1))
+                    let mut between = hit.words.end..next.words.start;
+                    while !between.is_empty() && tells_of_what_kind(self.before(between.end, 1)) {
+                        between.end -= 1;
+                    }
+                    !self.is_joint(next.words.end, hit.languages)
                         && !self.ends(next.words.end)
                         && !self.in_brackets(hit.words.end, next.words.start)
-                        && self.says_more(hit.words.end..next.words.start)
+                        && self.has_said(between, hit.languages, mentions)
                 }
                 // "Absence of fever does not exclude endocarditis."
                 Role::Cue(Kind::Uncertain, Some(_), _)
@@ -758,17 +836,44 @@ impl Sentence {
         end
     }
 
+    /// One past the last of mentions that stand from here on with nothing but commas and "or" between them.
+    fn end_of_list(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        for at in from..self.words.len().min(from + MOST_LISTED) {
+            if is_mention(at, mentions) {
+                end = at + 1;
+            } else if self.word(at) != "," && !joins(OR, self.word(at), languages) {
+                break;
+            }
+        }
+        end
+    }
+
     /// Where what a cue says ends by its own nature, before `end`.
     fn own_end(&self, hit: &Hit, kind: Kind, end: usize, mentions: &[Range<usize>]) -> usize {
         let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
         let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
-        // "Albuterol prn wheezing, gout".
-        if hit.name == "prn" || BEFORE.contains(&hit.name) {
-            return first(&[",", "."], hit.words.end).unwrap_or(end);
+        // "Albuterol prn wheezing, gout", "Haldol prn agitation given for delirium", "old MI with chest pain".
+        if hit.name == "prn" {
+            return first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
+        }
+        if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
+            return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
         }
         // "S/p fall with hip pain", "s/p appendectomy, fever".
         if matches!(hit.name, "s/p" | "status post") {
             return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
+        }
+        // "Profilaxis de TVP con enoxaparina"; "ibuprofeno si dolor, omeprazol 20 mg".
+        if kind == Kind::Hypothetical {
+            let drugs = || self.drugs.iter().map(|drug| drug.start);
+            let given = drugs().filter(|at| WITH.contains(&self.before(*at, 1)));
+            let others = drugs().filter(|at| WHEN.contains(&hit.name) && self.before(*at, 1) == ",");
+            let before = given.chain(others).map(|at| at - 1);
+            return before
+                .filter(|at| (hit.words.end + 1..end).contains(at))
+                .min()
+                .unwrap_or(end);
         }
         // "No fever on amoxicillin."
         let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
@@ -781,7 +886,10 @@ impl Sentence {
         if of_drugs || (kind == Kind::Negated && DETERMINERS.contains(&hit.name)) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
             return comma
-                .filter(|comma| !self.is_list(*comma..end, hit.languages, mentions))
+                .filter(|comma| {
+                    self.is_no_item(hit, *comma, mentions)
+                        || !self.is_list(*comma..end, hit.languages, mentions)
+                })
                 .unwrap_or(end);
         }
         end
@@ -790,6 +898,40 @@ impl Sentence {
     /// Whether something is named among these words, as far as one can tell without knowing it.
     fn says_more(&self, mut words: Range<usize>) -> bool {
         words.any(|at| !FILLING.contains(&self.word(at)))
+    }
+
+    /// Whether a cue's words have said of something what they say, before others begin: a mention ends there, or a comma does, and no list goes
+    /// on behind them.
+    fn has_said(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+        let before = self.before(words.end, 1);
+        if joins(OR, before, languages) || words.is_empty() {
+            return false;
+        }
+        if before == "," {
+            // "Denies travel, taking pills, or swelling."
+            let rest = (words.end..self.words.len()).take_while(|at| !matches!(self.word(*at), "." | ";"));
+            return !rest.into_iter().any(|at| joins(OR, self.word(at), languages));
+        }
+        let begun = mentions.partition_point(|mention| mention.start < words.start);
+        let mut behind = mentions
+            .iter()
+            .skip(begun)
+            .take_while(|mention| mention.start < words.end);
+        behind.any(|mention| mention.end <= words.end) || NAMED.contains(&before)
+    }
+
+    /// Whether what a cue denies, up to a comma, is nothing that a list of findings goes on from: a habit or an allergy, "no alcohol, COPD", an
+    /// adjective of what stands before it, "DM no insulinodependiente, HTA", or a test, "negative chest X-ray, cough".
+    fn is_no_item(&self, hit: &Hit, comma: usize, mentions: &[Range<usize>]) -> bool {
+        let mut item = hit.words.end..comma;
+        let habit = item
+            .clone()
+            .any(|at| HABITS.iter().any(|habit| self.word(at).starts_with(habit)));
+        let named = item.any(|at| is_mention(at, mentions));
+        let adjective = matches!(hit.name, "no" | "non" | "nao" | "niet" | "nicht")
+            && hit.languages & EN == 0
+            && is_mention_before(hit.words.start, mentions);
+        habit || (!named && (adjective || hit.name.starts_with("neg")))
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
@@ -806,7 +948,11 @@ impl Sentence {
             return false;
         }
         let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
-        let named = || items.iter().all(|item| self.is_named(item, mentions));
+        let named = || {
+            items
+                .iter()
+                .all(|item| self.is_named(item, items.len() == 1, mentions))
+        };
         let begins_anew = || {
             let first = items.first().and_then(|item| item.first());
             items.len() == 1 && first.is_some_and(|at| BEGINNING.contains(&self.word(*at)))
@@ -817,8 +963,9 @@ impl Sentence {
             || (named() && !begins_anew())
     }
 
-    /// Whether an item of a list is a mention, behind a word for its site, and before words of the time.
-    fn is_named(&self, item: &[usize], mentions: &[Range<usize>]) -> bool {
+    /// Whether an item of a list is a mention, behind a word for its site, and before words of the time; of an item `alone` those say that it is
+    /// there: "no carcinoma, dysplasia present".
+    fn is_named(&self, item: &[usize], alone: bool, mentions: &[Range<usize>]) -> bool {
         let mut rest = item.iter().copied().peekable();
         while rest
             .next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions))
@@ -828,7 +975,7 @@ impl Sentence {
         while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
             is_one = true;
         }
-        is_one && rest.all(|at| ENDING.contains(&self.word(at)))
+        is_one && rest.all(|at| ENDING.contains(&self.word(at)) || (!alone && NOW.contains(&self.word(at))))
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -860,6 +1007,14 @@ impl Sentence {
         {
             return list;
         }
+        // "On aspirin, stopped smoking": somebody stopped something else.
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        let next = self.word(hit.words.end);
+        let stops_it = !of_drugs
+            || self.ends(hit.words.end)
+            || next.starts_with(|c: char| !c.is_alphabetic())
+            || BY.contains(&next);
+        let of_the_last = of_the_last && stops_it;
         let mut listed = false;
         for at in (begin..hit.words.start - asked).rev() {
             match self.word(at) {
@@ -887,13 +1042,20 @@ impl Sentence {
         let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
         match hit.name {
             "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
+            name if ANSWERS.contains(&name)
+                && matches!(before, ":" | "-" | "\u{2013}")
+                && is_behind(at - 1)
+                && self.is_asked_next(end, mentions) =>
+            {
+                true
+            }
             "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_behind(at)),
             "n" => {
                 let bracketed = before == "[" && self.word(end) == "]" && is_behind(at - 1);
                 let ends = self.ends(end) || self.word(end + 1) == ":";
                 bracketed || (ends && (of_a_table() || (before == ":" && is_behind(at - 1))))
             }
-            "denies" | "deny" => {
+            name if DENIES.contains(&name) => {
                 let own = mentions.iter().find(|mention| mention.end == at);
                 let begins =
                     |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
@@ -901,6 +1063,16 @@ impl Sentence {
             }
             _ => false,
         }
+    }
+
+    /// Whether a mention begins here and a colon stands behind it: the next question of a form without line ends, "fever: no cough: yes".
+    fn is_asked_next(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        let begun = mentions.partition_point(|mention| mention.start < at);
+        let mut here = mentions
+            .iter()
+            .skip(begun)
+            .take_while(|mention| mention.start == at);
+        here.any(|mention| self.word(mention.end) == ":")
     }
 
     /// Whether a word for no is the one in brackets of two: "Y / (N)".
@@ -917,15 +1089,39 @@ impl Sentence {
         joins(OR, word, languages) || joins(AND, word, languages)
     }
 
-    /// Whether a mention is a drug that somebody is on.
-    fn is_taken(&self, mention: &Range<usize>) -> bool {
-        matches!(self.before(mention.start, 1), "on" | "takes" | "taking") && self.drugs.contains(mention)
+    fn is_drug(&self, mention: &Range<usize>) -> bool {
+        let begun = self.drugs.partition_point(|drug| drug.start < mention.start);
+        let mut here = self.drugs.iter().skip(begun);
+        here.by_ref()
+            .take_while(|drug| drug.start == mention.start)
+            .any(|drug| drug == mention)
     }
 
-    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped".
+    /// Whether a mention is a drug that somebody is on, alone or with others: "on warfarin 5 mg and digoxin".
+    fn is_taken(&self, mention: &Range<usize>) -> bool {
+        let between = |at: usize| {
+            let word = self.word(at);
+            is_mention(at, &self.drugs)
+                || word.starts_with(|c: char| c.is_ascii_digit())
+                || matches!(
+                    word,
+                    "and" | "," | "&" | "." | "daily" | "bid" | "tid" | "qd" | "po"
+                )
+                || UNITS.contains(&word)
+        };
+        let before = (0..mention.start)
+            .rev()
+            .take(MOST_LISTED)
+            .find(|at| !between(*at));
+        self.is_drug(mention) && before.is_some_and(|at| matches!(self.word(at), "on" | "takes" | "taking"))
+    }
+
+    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
+    /// lorazepam".
     fn is_before_drug(&self, hit: &Hit) -> bool {
         let (begin, end) = (hit.words.start, hit.words.end);
-        let next = self.drugs.iter().any(|drug| (end..end + 2).contains(&drug.start));
+        let begins = |at: usize| self.drugs.iter().any(|drug| drug.start == at);
+        let next = begins(end) || (begins(end + 1) && !BY.contains(&self.word(end)));
         next && !self.drugs.iter().any(|drug| drug.end == begin)
     }
 
@@ -964,7 +1160,7 @@ impl Sentence {
 
     /// Whether a cue that looks both ways may look back: "no" behind a mention is said of it only behind a colon or a dash, and at the end
     /// of what is said.
-    fn may_look_back(&self, hit: &Hit) -> bool {
+    fn may_look_back(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let ahead = hit
             .roles
             .iter()
@@ -973,7 +1169,8 @@ impl Sentence {
         match hit.name {
             // "Fever? No."
             "?" if is_answer(next) && self.ends(hit.words.end + 1) => false,
-            "?" => !self.is_apart(hit.words.start),
+            // "EP ?", as French sets it.
+            "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
             "nein" | "nee" => ends,
             "no" | "non" | "nao" => {
@@ -983,7 +1180,9 @@ impl Sentence {
                     || self.asked(hit.words.start) > 0)
             }
             "n" => ends && self.asked(hit.words.start) > 0,
-            "denies" | "deny" => ends && self.before(hit.words.start, 1) == ":",
+            name if DENIES.contains(&name) => {
+                ends && matches!(self.before(hit.words.start, 1), ":" | "-" | "\u{2013}")
+            }
             // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
             "free" => {
                 let goes_on = matches!(
@@ -1002,21 +1201,32 @@ impl Sentence {
                 ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
-            name if BEFORE.contains(&name) => ends || !self.stands_before(hit),
+            name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
             _ => !ahead || ends,
         }
     }
 
     /// Whether a cue that stands before what it is said of, or behind it, stands before it here: "unlikely PE", and not "PE, unlikely given
-    /// the CT", "AKI, resolved with fluids".
-    fn stands_before(&self, hit: &Hit) -> bool {
-        let (before, next) = (self.before(hit.words.start, 1), self.word(hit.words.end));
+    /// the CT", "AKI, resolved with fluids". A mention begins near behind it then, and none ends right before it, unless one begins right behind
+    /// what is unlikely: "weakness unlikely stroke".
+    fn stands_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let before = self.before(hit.words.start, 1);
         let begins = before.chars().all(|c| !c.is_alphanumeric())
             || matches!(
                 before,
                 "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old"
             );
-        begins && !GIVEN.contains(&next) && !next.ends_with("ly")
+        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+        let next = mentions.get(next).map_or(usize::MAX, |mention| mention.start);
+        if !begins {
+            return next == hit.words.end && hit.name.ends_with("likely");
+        }
+        let between = hit.words.end..next.min(self.words.len());
+        let mut between = between.map(|at| self.word(at));
+        next < hit.words.end + NEAR.unwrap_or(0)
+            && !between.any(|word| {
+                GIVEN.contains(&word) || word.ends_with("ly") || !word.starts_with(char::is_alphabetic)
+            })
     }
 
     /// Whether nothing more is said at a place.
@@ -1041,15 +1251,19 @@ impl Sentence {
     }
 
     /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
-    fn may_look_ahead(&self, hit: &Hit) -> bool {
+    fn may_look_ahead(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let before = self.before(hit.words.start, 1);
         match hit.name {
-            "?" => self.is_apart(hit.words.start),
+            "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
             // "HIV (-), hepatitis (+)"
             "(-)" => !self.ends(hit.words.end),
             // "Fever: denies, cough: yes"
-            "denies" | "deny" => before != ":" || !self.ends(hit.words.end),
-            name if BEFORE.contains(&name) => self.stands_before(hit),
+            name if DENIES.contains(&name) => {
+                !matches!(before, ":" | "-" | "\u{2013}") || !self.ends(hit.words.end)
+            }
+            name if BEFORE.contains(&name) => self.stands_before(hit, mentions),
+            // "PRN lorazepam for seizure" says what is given.
+            "prn" => !self.drugs.iter().any(|drug| drug.start == hit.words.end),
             // "56yr old", "old man", "old films".
             "old" => {
                 !before.contains(|c: char| c.is_ascii_digit())
@@ -1058,12 +1272,32 @@ impl Sentence {
             }
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
-            "se" if hit.languages == EN => self.capitals.binary_search(&hit.words.start).is_ok(),
+            // Side effects, in capitals; a status epilepticus is "on" something.
+            "se" if hit.languages == EN => {
+                let next = self.word(hit.words.end);
+                self.capitals.binary_search(&hit.words.start).is_ok()
+                    && next != "on"
+                    && (next == ":" || !self.ends(hit.words.end))
+            }
             "se" => before != "-",
+            // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
+            "nicht" | "niet" => {
+                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+                let next = mentions.get(next);
+                let first = hit.words.end + usize::from(self.word(hit.words.end) == "goed");
+                let inflected = ["e", "er", "en", "es", "em", "d", "el"];
+                let is_inflected = inflected.iter().any(|ending| self.word(first).ends_with(ending));
+                !next.is_some_and(|next| {
+                    (next.start == hit.words.end && next.len() > 1)
+                        || (next.start == first + 1 && is_inflected)
+                }) && self.asked(hit.words.start) == 0
+            }
             "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
-                before.chars().all(|c| !c.is_alphanumeric()) && !matches!(before, ":" | "=" | "-")
+                !self.ends(hit.words.end)
+                    && before.chars().all(|c| !c.is_alphanumeric())
+                    && !matches!(before, ":" | "=" | "-")
             }
             _ => self.asked(hit.words.start) == 0,
         }
@@ -1096,22 +1330,7 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         let before_that = self.before(hit.words.start, 2);
         let next = (hit.words.end..hit.words.end + 2).any(|at| reports(self.word(at)));
-        let possessive = matches!(
-            before,
-            "his"
-                | "her"
-                | "their"
-                | "the"
-                | "s"
-                | "der"
-                | "die"
-                | "sa"
-                | "son"
-                | "su"
-                | "sua"
-                | "zijn"
-                | "haar"
-        );
+        let possessive = POSSESSIVES.contains(&before);
         !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
 
@@ -1130,13 +1349,8 @@ impl Sentence {
         for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
             if self.is_year(at) {
                 // A number behind a drug that stands bare is a dose, or a time.
-                let may_be_bare = !self.drugs.contains(mention);
-                let is_one = !self.counts(at)
-                    && (joined
-                        || (may_be_bare
-                            && (self.ends(at + 1)
-                                || self.word(at + 1) == "!"
-                                || self.goes_on_from_year(at + 1))));
+                let may_be_bare = !self.is_drug(mention);
+                let is_one = !self.counts(at) && (joined || may_be_bare);
                 let kind = Kind::Historical;
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
@@ -1161,7 +1375,12 @@ impl Sentence {
         let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
         let is_date = is_number(behind) && (behind.len() <= 2 || self.is_year(at + 2));
         match next {
-            "/" => !(is_date && behind.len() == 2 && !UNITS.contains(&self.word(at + 3))),
+            // "2010/03", "2010/2014"; and not "2000/10 ml".
+            "/" => !(is_date && behind.len() != 1 && !UNITS.contains(&self.word(at + 3))),
+            // "MI 2010 h/o CHF", "CVA 2012 L hemiparesis", "PE 2016 x 1".
+            "h" => behind != "/",
+            "l" => !behind.starts_with(char::is_alphabetic),
+            "x" => !(is_number(behind) && behind.len() == 1),
             "-" | "\u{2013}" => is_number(behind) && !is_date,
             "." | "," => self.are_joined(at) && self.are_joined(at + 1) && is_number(behind),
             _ => UNITS.contains(&next),
@@ -1173,17 +1392,11 @@ impl Sentence {
         let pair = self.words.get(at).zip(self.words.get(at + 1));
         pair.is_some_and(|(own, next)| own.end == next.begin)
     }
+}
 
-    /// Whether words tell more of what happened in a year: "MI 2010 s/p PCI".
-    fn goes_on_from_year(&self, at: usize) -> bool {
-        match self.word(at) {
-            "s" => self.word(at + 1) == "/",
-            word => matches!(
-                word,
-                "with" | "w" | "after" | "treated" | "complicated" | "status" | "followed"
-            ),
-        }
-    }
+/// Whether a word says of what kind a history is: "psychiatric", "documented".
+fn tells_of_what_kind(word: &str) -> bool {
+    KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
 }
 
 /// Whether white space parts columns.
@@ -1193,7 +1406,7 @@ fn is_column(gap: &str) -> bool {
 
 /// Whether white space ends a line, or a column.
 fn is_wide(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\t')
+    matches!(c, '\n' | '\t')
 }
 
 fn folded(text: &str) -> String {
@@ -1207,6 +1420,12 @@ fn is_mention(at: usize, mentions: &[Range<usize>]) -> bool {
     let begun = mentions.partition_point(|mention| mention.start <= at);
     let begun = mentions.get(..begun).unwrap_or_default().iter().rev();
     begun.take(MOST_NESTED).any(|mention| mention.contains(&at))
+}
+
+/// Whether a mention ends right before a word.
+fn is_mention_before(at: usize, mentions: &[Range<usize>]) -> bool {
+    at.checked_sub(1)
+        .is_some_and(|before| is_mention(before, mentions))
 }
 
 /// Whether these words are part of a mention and do not begin it.
