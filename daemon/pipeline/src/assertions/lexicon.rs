@@ -259,7 +259,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Somebody else's.
     (EN, Cue(Family, FAR, NEXT), "mother, father, grandma, grandpa, sister, sisters, brother, brothers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
-        family members, mgm, mgf, pgm, pgf, half brother, half sister"),
+        family member, family members, mgm, mgf, pgm, pgf, half brother, half sister"),
     (EN, Cue(Family, NEAR, NO), "partner, wife, husband, son, daughter, sons, daughters, grandson, granddaughter, grandchildren, children, kids, flatmate, flatmates, roommate, classmates, colleague, colleagues, coworkers, girlfriend, boyfriend"),
     (EN, Cue(Family, NEAR, NO), "co-worker, co-workers, coworker, housemate, housemates"),
     (EN, Cue(Family, FAR, NO), "neighbor has, neighbor had, neighbor with, neighbour has, neighbour had, neighbour with, neighbors have, neighbours have, neighbors had, neighbours had, donor has, donor had, donor with, caregiver has, caregiver had, caregiver with, carer has, carer had, carer with,

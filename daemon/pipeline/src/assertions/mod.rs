@@ -883,7 +883,10 @@ impl Sentence {
             _ => end,
         };
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
-        if of_drugs || (kind == Kind::Negated && DETERMINERS.contains(&hit.name)) {
+        if of_drugs
+            || (kind == Kind::Negated
+                && (DETERMINERS.contains(&hit.name) || matches!(hit.name, "neg" | "negative")))
+        {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
             return comma
                 .filter(|comma| {
@@ -996,8 +999,11 @@ impl Sentence {
         let Some(hit) = hits.get(number) else { return 0 };
         let asked = self.asked(hit.words.start);
         let directly = hit.words.start.checked_sub(1);
-        let of_the_last =
-            kind == Kind::Historical || hit.name.starts_with("which ") || self.answers(hit, mentions);
+        let of_the_last = kind == Kind::Historical
+            || hit.name.starts_with("which ")
+            || BEFORE.contains(&hit.name)
+            || matches!(hit.name, "neg" | "negative")
+            || self.answers(hit, mentions);
         let mut before = hits.iter().take(number).rev();
         let stop = before.find(|before| before.roles.contains(&Role::Stop));
         let floor = stop.map_or(0, |stop| stop.words.end);

@@ -72,7 +72,6 @@ fn what_a_sentence_says_of_a_mention() {
         ("No effusion, dilatation of the aorta.", "dilatation", ""),
         ("Geen koorts, hoesten of dyspneu.", "hoesten", "N"),
         ("Geen koorts, hoesten of dyspneu.", "dyspneu", "N"),
-        ("Nitrite neg, blood +. neg headache, dysuria.", "dysuria", "N"),
         ("PMH nil.\nNo hyper-\ntension, fever", "hyper-\ntension", "N"),
         ("hyper-\ntension was ruled out", "hyper-\ntension", "N"),
         ("[x] asthma\n[ ] angina  [ ] CVA/TIA", "TIA", "N"),
@@ -538,7 +537,9 @@ fn a_year_is_no_dose() {
     assert_said(&[
         "{metformin|} 2000 mg daily, {vitamin D|} 2000 IU",
         "{Urine|} 2000 ml/d, {leukocytes|} 2000/ul",
-        "{paracetamol|} 1930 given",
+        "{paracetamol|!} 1930 given",
+        "{DVT|H} 2014 on {coumadin|!}, {CVA|H} 2015 on plavix. {Breast cancer|H} 2012 in remission, {stroke|H} 2018 no deficits",
+        "{CVA|H} 2012 L {hemiparesis|}, {MI|H} 2010 h/o {CHF|H}, {PE|H} 2016 x 1. {MI|H} 2010/2014",
         "{metformin|} 2000mg, {fever|} 2050.5",
         "{MI|} 2100.",
         "{MI|H} 2010, {CABG|H} (2012), {gout|H} in 1999 with pain",
@@ -594,6 +595,203 @@ fn a_denial_ends_where_something_is_taken_or_had() {
         "Never uses {cocaine|N}",
         "He has never been told that he has a {hernia|N}.",
         "Patient denies that she has {fever|N}",
+    ]);
+}
+
+#[test]
+fn a_denial_reaches_over_the_kind_of_a_history() {
+    assert_said(&[
+        "No psychiatric history of {depression|N}.",
+        "No documented history of {MI|N}.",
+        "No {cardiac|N} history of {arrhythmia|N}.",
+        "No clear history of {seizures|N}.",
+        "No apparent prior history of {stroke|N}.",
+        "No psych hx of {depression|N}, {anxiety|N}.",
+        "No documented hx of {CHF|N} or {CAD|N}.",
+        "No reliable history of {penicillin allergy|N}",
+        "Patient without prior cardiac history of {CHF|N}.",
+        "no maternal history of {diabetes|NF}",
+        "No travel hx or hx of {TB|N} exposure",
+        "No {fever|N}, cough or any history of {asthma|N}",
+        "No {fever|N} cardiac history of {AF|H}",
+        "No distress h/o {COPD|H}",
+        "Pas d'antécédent de {diabète|N}. Pas d'histoire de {convulsion|N}.",
+        "Non ha storia di {diabete|N}.",
+    ]);
+}
+
+#[test]
+fn a_denial_goes_on_where_nothing_was_denied() {
+    assert_said(&[
+        "Denies smoking or using {cocaine|N}.",
+        "Denies {alcohol|N} use or taking any {NSAIDs|!N}.",
+        "Denies {chest pain|N}, {SOB|N}, or using {heroin|!N}.",
+        "Denies recent travel, taking {OCPs|!N}, or {leg swelling|N}.",
+        "No one at home has {COVID|N}.",
+        "No family member has {breast cancer|NF}.",
+        "Neither parent has {diabetes|NF}.",
+        "He does not think he has {pneumonia|N}.",
+        "No evidence she has {cancer|N}.",
+    ]);
+}
+
+#[test]
+fn what_begins_behind_a_comma_is_there() {
+    assert_said(&[
+        "no {lymphovascular invasion|N}, {DCIS|} present.",
+        "Biopsy: no {carcinoma|N}, {dysplasia|} present.",
+        "no {focal deficits|N}, {tremor|} noted.",
+        "CV: no {murmur|N}, {edema|} today.",
+        "No {vomiting|N}, {nausea|} now.",
+        "No {DVT|N}, {cellulitis|} today.",
+        "No {chest pain|N}, {palpitations|N} reported.",
+        "No {effusion|N}, {consolidation|N}, {mass|N} noted.",
+        "No alcohol, {COPD|}. Does not smoke, {asthma|}. No known allergies, {gout|}.",
+        "Keine bekannten Allergien, {Asthma|}. Keine Voroperationen, {Hypertonie|}.",
+        "Nega alergias, {asma|N}",
+        "Negative {chest|N} xray, {cough|} persists.",
+        "Negative pregnancy test, {abdominal pain|}.",
+        "Nitrite neg, blood +. neg {headache|N}, {dysuria|N}.",
+        "{COVID|N} test done, negative, {cough|} improving.",
+        "La paciente con {DM|} no insulinodependiente, {HTA|}.",
+        "De patiënt met {AF|} niet behandeld, {COPD|}",
+        "Patiente avec {FA|} non valvulaire, {BPCO|}",
+    ]);
+}
+
+#[test]
+fn a_dash_before_a_line_of_signs_is_a_lists() {
+    assert_said(&[
+        "- {CHF|}: + {edema|}",
+        "- {Pneumonia|}: + {cough|}, on ceftriaxone",
+        "- {Cellulitis|}, + {erythema|}",
+        "{Fieber|N} -, {Husten|} +, {Auswurf|N} -, {Dyspnoe|} +",
+        "{Fever|N} -, {cough|} +",
+        "{Fever|} - {cough|}",
+    ]);
+}
+
+#[test]
+fn what_is_resolved_or_unlikely_stands_before_or_behind() {
+    assert_said(&[
+        "1. {CHF exacerbation|} 2. {AKI|H}, resolved 3. {Hypokalemia|H}, resolved 4. {DM2|} uncontrolled",
+        "{Chest pain|H}, resolved prior to arrival.",
+        "{AKI|H}, resolved s/p IVF",
+        "{AKI|H} - resolved w/ fluids",
+        "{Hyponatremia|H} - resolved this AM",
+        "{Hypotension|H}, resolved overnight",
+        "{Rash|H}, resolved yesterday",
+        "{Fever|H}, resolved x 2 days",
+        "{HTN|}; {DM2|}; {AKI|H}, resolved 5/2; {PNA|H} resolved",
+        "{PE|N} - unlikely b/c low Wells score",
+        "{PE|N}, unlikely per CT",
+        "{ACS|N}, less likely per cardiology",
+        "{Fever|} unlikely due to {UTI|N}",
+        "{Weakness|} unlikely {stroke|N} given MRI negative",
+        "{Abdominal pain|} unlikely from {appendicitis|N}.",
+        "Resolved acute {AKI|H}",
+    ]);
+}
+
+#[test]
+fn answers_stand_behind_their_question_in_forms_without_lines() {
+    assert_said(&[
+        "{Fever|N}: No {Cough|}: Yes {Rash|N}: No",
+        "{Chest pain|N}: No {SOB|}: Yes {Edema|N}: No",
+        "{Chest pain|N}: Denies {SOB|N}: Denies {Cough|}: Endorses",
+        "{Fever|N} - denies, {cough|} - endorses",
+        "{Febbre|N}: nega. {Koorts|N}: ontkent",
+        "{Chest pain|} [ ] {Cough|} [x] {Fever|} [ ]",
+        "{Calcium|!}   N",
+    ]);
+}
+
+#[test]
+fn what_is_given_is_not_what_it_is_given_for() {
+    assert_said(&[
+        "PRN {albuterol|!} given for {wheezing|}.",
+        "received prn {morphine|!} with relief of {chest pain|}",
+        "{Haldol|!} PRN {agitation|Y} given for {delirium|}.",
+        "{GERD|} prn {tums|!}",
+        "albuterol prn and {metformin|!} 500 mg bid",
+        "Profilaxis de {TVP|Y} con {enoxaparina|!} 40 mg",
+        "Prophylaxis for {DVT|Y} with {enoxaparin|!}",
+        "{Doliprane|!} 1 g si {douleur|Y}, {Spasfon|!} si {spasmes|Y}, {Kardegic|!} 75 mg.",
+        "{Seizure|} stopped with {lorazepam|!} 2 mg IV.",
+        "On {aspirin|!}, stopped smoking in 2010.",
+        "{Aspirin|!H}, stopped in 2010.",
+        "Hx of {AF|H} on {warfarin|!} and {digoxin|!}, {DM|H} on {insulin|!} and {metformin|!}.",
+        "History of {CHF|H}, takes {furosemide|!} 40 mg and {lisinopril|!}.",
+        "SE on keppra, {seizures|}. History of SE, {seizures|H}.",
+    ]);
+}
+
+#[test]
+fn what_is_old_ends_where_the_present_begins() {
+    assert_said(&[
+        "Old {MI|H} with {chest pain|}",
+        "Old {MI|H} and {chest pain|}",
+        "OLD {CVA|H} with L {hemiparesis|}, new {facial droop|}",
+        "Old school teacher with {COPD|}.",
+        "Patient is old and frail with {dementia|}.",
+        "65M no sig PMH w/ {chest pain|} and {dyspnea|}.",
+        "30M no PMH, {fever|} x 2 days, {cough|}.",
+        "No past medical history of {asthma|N}.",
+        "24F previously healthy with {fever|}.",
+        "{Pneumonia|}, cleared for discharge.",
+        "Immunizations: UTD. {Fever|} 39, {cough|}.",
+        "Immunizations: up to date, has {cough|}.",
+        "IMMUNIZATIONS: UTD. No {fever|N} today.",
+        "Immunizations: {tetanus|Y}, up to date",
+    ]);
+}
+
+#[test]
+fn lists_below_a_history_have_labels_and_names() {
+    assert_said(&[
+        "PMH:\n- {HTN|H}: on lisinopril\n- {DM2|H}: diet controlled\n- {COPD|H}",
+        "PMH:\n{CKD|H} stage 3: baseline Cr 1.5\n{COPD|H}\n{Gout|H}",
+        "PAST MEDICAL HISTORY:\nSignificant for: {asthma|H}, {gout|H}\n{COPD|H}",
+        "PMH: {HTN|H}, {DM2|H}\n{COPD|H}, {CAD|H}\n{GERD|H}",
+        "PAST MEDICAL HISTORY: {Asthma|H}.\n{Gout|H}.\n{Hypertension|H}.",
+        "PMH: {HTN|H}\n{Cough|} and {fever|} today",
+    ]);
+}
+
+#[test]
+fn a_sentence_ends_behind_what_is_measured_or_named() {
+    assert_said(&[
+        "No nodule larger than 5 mm. {Pleural effusion|} on the left.",
+        "Keine Lymphknoten über 10mm. {Pneumonie|} rechts.",
+        "Kein Infiltrat > 2 cm. {Pleuraerguss|} links.",
+        "No {hepatitis B|N}. {Pneumonia|} on the right.",
+        "Keine {Influenza A|N}. {Bronchitis|}.",
+        "EAM sem supra de ST. {Pneumonia|} à direita.",
+        "Keine {Übelkeit|N} p.o. {Diarrhoe|}.",
+        "Kein Hinweis auf Z.n. {Infarkt|N}",
+        "Keine Stenose der A. {Carotis|N}",
+    ]);
+}
+
+#[test]
+fn adjectives_of_german_and_dutch_deny_nothing() {
+    assert_said(&[
+        "Nicht {insulinpflichtiger Diabetes mellitus|}. Nicht kontrollierter {Diabetes|}, nicht operables {Karzinom|}.",
+        "Niet goed gereguleerde {diabetes|}. Niet operabel {carcinoom|}",
+        "Hat nicht an {Fieber|N} gelitten.",
+        "Echo: {geen cholecystitis|N}. {kein Infarkt|N}",
+    ]);
+}
+
+#[test]
+fn a_question_mark_may_stand_apart() {
+    assert_said(&[
+        "{Pneumopathie|U} ?",
+        "{EP|U} ?, {HTA|}",
+        "? {pneumonia|U}",
+        "Se {febre|Y}, {vómitos|Y} ou {dor|Y} deve recorrer ao SU.",
+        "Oncle paternel : {infarctus|F}. Grand-mère maternelle : {Alzheimer|F}",
+        "Traído por la abuela por {vómitos|}. Amenée par ses parents pour {fièvre|}.",
     ]);
 }
 
