@@ -8,7 +8,7 @@ use super::spelling::may_be_misspelt;
 use super::words::Words;
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
-use crate::languages::{ALL, CODES, GERMANIC, Languages, Spoken, Telling};
+use crate::languages::{ALL, CODES, EN, GERMANIC, Languages, Spoken, Telling};
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;
@@ -97,7 +97,8 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         }
     }
     if spoken.is_none() {
-        spoken = search.tell_by(&mut found);
+        // A few names are a hint: English cues hold beside it.
+        spoken = search.tell_by(&mut found).map(|own| own | EN);
     }
     let (mut hiding, mut found): (Vec<Match>, Vec<Match>) =
         found.into_iter().partition(|found| found.label.is_none());
@@ -203,12 +204,23 @@ impl<'a> Search<'a> {
         whole
     }
 
-    /// Where too few common words told a language, those tell it that are names in one: "HF" and "AF" are no diseases among German words.
+    /// Where too few common words told a language, those tell it that are names in one: "HF" and "AF" are no diseases among German words. Names
+    /// of every language, such as those of drugs, tell none, whichever lists have them besides.
     fn tell_by(&mut self, found: &mut Vec<Match>) -> Option<Languages> {
         let mut all = Telling::default();
         self.words.words.iter().for_each(|word| all.note(word.tells, 1));
-        for found in found.iter().filter(|found| found.label.is_some()) {
-            all.note(found.language, found.last + 1 - found.first);
+        let place = |found: &Match| (found.first, found.last);
+        let of_all: HashSet<_> = found
+            .iter()
+            .filter(|found| found.language == 0)
+            .map(place)
+            .collect();
+        let own = found
+            .iter()
+            .filter(|found| found.label.is_some() && !of_all.contains(&place(found)));
+        let own: HashSet<_> = own.map(|found| (place(found), found.language)).collect();
+        for ((first, last), language) in own {
+            all.note(language, last + 1 - first);
         }
         let spoken = all.most()?;
         let undecided = self.words.words.iter_mut().filter(|word| word.spoken == ALL);
@@ -527,6 +539,31 @@ mod tests {
         ] {
             assert!(found(text) > 0, "{text}");
         }
+    }
+
+    #[test]
+    fn drugs_of_every_language_tell_none() {
+        let mut terms = Terms::default();
+        for (name, language) in [
+            ("lisinopril", ""),
+            ("lisinopril", "fr"),
+            ("lisinopril", "it"),
+            ("Gicht", "de"),
+        ] {
+            let label = "Chemical";
+            terms
+                .add(Term {
+                    name,
+                    label,
+                    language,
+                    ..Term::default()
+                })
+                .unwrap();
+        }
+        let spoken = |text: &str| find(text, &[&terms]).spoken;
+        assert_eq!(spoken("Lisinopril 10 mg. Fever ruled out."), None);
+        let german = Some(Spoken(EN | crate::languages::DE));
+        assert_eq!(spoken("Lisinopril 10 mg. Gicht."), german);
     }
 
     #[test]
