@@ -241,7 +241,9 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             said.extend(
                 histories
                     .at(begin)
-                    .filter(|found| !others || found.kind == Kind::Family),
+                    .filter(|found| !others || found.kind == Kind::Family)
+                    // "PMH: HTN on lisinopril"
+                    .filter(|found| found.kind != Kind::Historical || !sentence.is_taken(place)),
             );
             let feared = said.iter().any(|assertion| assertion.kind == Kind::Hypothetical);
             let mut deny = |cue| {
@@ -795,7 +797,8 @@ impl Sentence {
                     !self.is_joint(next.words.end, hit.languages)
                         && !self.ends(next.words.end)
                         && !self.in_brackets(hit.words.end, next.words.start)
-                        && self.has_said(between, hit.languages, mentions)
+                        && (self.before(between.end, 1) == ","
+                            || self.has_said(between, hit.languages, mentions))
                 }
                 // "Absence of fever does not exclude endocarditis."
                 Role::Cue(Kind::Uncertain, Some(_), _)
@@ -920,7 +923,9 @@ impl Sentence {
             .iter()
             .skip(begun)
             .take_while(|mention| mention.start < words.end);
-        behind.any(|mention| mention.end <= words.end) || NAMED.contains(&before)
+        behind.any(|mention| mention.end <= words.end)
+            || NAMED.contains(&before)
+            || HABITS.iter().any(|habit| before.starts_with(habit))
     }
 
     /// Whether what a cue denies, up to a comma, is nothing that a list of findings goes on from: a habit or an allergy, "no alcohol, COPD", an

@@ -614,7 +614,8 @@ fn a_denial_reaches_over_the_kind_of_a_history() {
         "No travel hx or hx of {TB|N} exposure",
         "No {fever|N}, cough or any history of {asthma|N}",
         "No {fever|N} cardiac history of {AF|H}",
-        "No distress h/o {COPD|H}",
+        "No distress h/o {COPD|H}. Denies smoking history of {COPD|H}",
+        "No IVDU, hx of {DVT|H} or {PE|H}.",
         "Pas d'antécédent de {diabète|N}. Pas d'histoire de {convulsion|N}.",
         "Non ha storia di {diabete|N}.",
     ]);
@@ -749,7 +750,7 @@ fn what_is_old_ends_where_the_present_begins() {
 #[test]
 fn lists_below_a_history_have_labels_and_names() {
     assert_said(&[
-        "PMH:\n- {HTN|H}: on lisinopril\n- {DM2|H}: diet controlled\n- {COPD|H}",
+        "PMH:\n- {HTN|H}: on {lisinopril|!}\n- {DM2|H}: diet controlled\n- {COPD|H}",
         "PMH:\n{CKD|H} stage 3: baseline Cr 1.5\n{COPD|H}\n{Gout|H}",
         "PAST MEDICAL HISTORY:\nSignificant for: {asthma|H}, {gout|H}\n{COPD|H}",
         "PMH: {HTN|H}, {DM2|H}\n{COPD|H}, {CAD|H}\n{GERD|H}",
