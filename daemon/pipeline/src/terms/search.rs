@@ -100,15 +100,26 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         // A few names are a hint: English cues hold beside it.
         spoken = search.tell_by(&mut found).map(|own| own | EN);
     }
-    let (mut hiding, mut found): (Vec<Match>, Vec<Match>) =
-        found.into_iter().partition(|found| found.label.is_none());
-    // "AIT" is none of the words that "ait" is, but where all is in capitals.
-    let short = found.iter().filter(|found| found.case == Case::Capitals);
-    let short: HashSet<(usize, usize)> = short.map(|found| (found.first, found.last)).collect();
-    hiding.retain(|found| {
-        !(matches!(found.case, Case::Small(_)) && short.contains(&(found.first, found.last)))
-            || search.is_loud(found.first)
+    // "AIT" is none of the words that "ait" is, nor "PE" a foot in Portuguese ("pé"), but where all is in capitals.
+    let mut short: HashMap<(usize, usize), Languages> = HashMap::new();
+    for found in &found {
+        if found.label.is_some() && found.case == Case::Capitals {
+            let own = if found.language == 0 { ALL } else { found.language };
+            *short.entry((found.first, found.last)).or_default() |= own;
+        }
+    }
+    found.retain(|found| {
+        let is_other = short
+            .get(&(found.first, found.last))
+            .is_some_and(|languages| match found.case {
+                Case::Small(_) => true,
+                Case::Any => found.language != 0 && languages & found.language == 0,
+                Case::Capitals | Case::Own(_) => false,
+            });
+        !is_other || search.is_loud(found.first)
     });
+    let (hiding, mut found): (Vec<Match>, Vec<Match>) =
+        found.into_iter().partition(|found| found.label.is_none());
     let hiding: Vec<(usize, usize)> = hiding.iter().map(|found| (found.first, found.last)).collect();
     let hiding: Vec<(usize, usize)> = hiding.into_iter().chain(persons(&search.words)).collect();
     let hidden = Cover::new(hiding.iter().copied());
@@ -539,6 +550,35 @@ mod tests {
         ] {
             assert!(found(text) > 0, "{text}");
         }
+    }
+
+    #[test]
+    fn a_short_form_in_capitals_is_not_the_word_of_another_language() {
+        let mut terms = Terms::default();
+        for (name, label, language) in [
+            ("PE", "Disease", "en"),
+            ("pé", "Anatomy", "pt"),
+            ("gripe", "Disease", "pt"),
+        ] {
+            terms
+                .add(Term {
+                    name,
+                    label,
+                    language,
+                    ..Term::default()
+                })
+                .unwrap();
+        }
+        let labels = |text: &str| -> Vec<String> {
+            let found = find(text, &[&terms]).names.into_iter();
+            found.map(|name| name.label.to_string()).collect()
+        };
+        assert_eq!(labels("suspected PE"), ["Disease"]);
+        assert_eq!(labels("dor no pe, PE"), ["Anatomy", "Disease"]);
+        assert_eq!(
+            labels("Doente com dor no pe desde ontem, PE"),
+            ["Anatomy", "Anatomy"]
+        );
     }
 
     #[test]
