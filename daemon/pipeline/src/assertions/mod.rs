@@ -252,7 +252,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             };
             if is_no(text, &answers, bytes) {
                 deny(TICKED_NO);
-            } else if is_form && !feared && stands_behind_empty_box(text, &answers, begin) {
+            } else if is_form && !feared && has_empty_box(text, &answers, bytes) {
                 deny(BOX);
             }
             // The nearest cue of each kind comes first.
@@ -311,8 +311,22 @@ fn border(sections: &[Section], at: usize) -> Option<usize> {
         .or(Some(next.end))
 }
 
-/// Whether a mention stands directly behind a tick box that is empty, or is one of the things between "/" there.
-fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool {
+/// Whether a tick box that is empty stands directly before a mention, or is one of the things between "/" behind it; or directly behind it,
+/// where the boxes of its line stand behind what they are for: "Cough [x] Fever [ ]".
+fn has_empty_box(text: &str, answers: &[Answer], (begin, end): (usize, usize)) -> bool {
+    let line = text
+        .get(..begin)
+        .unwrap_or_default()
+        .rfind('\n')
+        .map_or(0, |at| at + 1);
+    let whole = text.get(line..).unwrap_or_default();
+    let whole = whole.split('\n').next().unwrap_or_default().trim();
+    let mut boxes = EMPTY.iter().chain(&TICKED);
+    if !boxes.clone().any(|form| whole.starts_with(form)) && boxes.any(|form| whole.ends_with(form)) {
+        let behind = text.get(end..).unwrap_or_default().trim_start_matches([' ', ':']);
+        return EMPTY.iter().any(|form| behind.starts_with(form))
+            && TICKED.iter().any(|form| whole.contains(form));
+    }
     let from = text.floor_char_boundary(begin.saturating_sub(BOX_REACH));
     let before = text.get(from..begin).unwrap_or_default();
     let last = |forms: &[&str]| {
@@ -325,20 +339,7 @@ fn stands_behind_empty_box(text: &str, answers: &[Answer], begin: usize) -> bool
         return false;
     };
     let between = before.get(place + length..).unwrap_or_default();
-    // "Cough [x] Fever [ ]": the boxes of the line stand behind what they are for.
-    let line = text.get(..from + place).unwrap_or_default();
-    let line = line.len() - line.rsplit('\n').next().unwrap_or_default().len();
-    let whole = text
-        .get(line..)
-        .unwrap_or_default()
-        .split('\n')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    let is_box = |at: &dyn Fn(&str) -> bool| EMPTY.iter().chain(&TICKED).any(|form| at(form));
-    let stand_behind = is_box(&|form| whole.ends_with(form)) && !is_box(&|form| whole.starts_with(form));
-    !stand_behind
-        && last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
+    last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
         && group_at(answers, from + place).is_none()
         && !between.contains(['\n', '\t', ',', ':', ';', '.', '[', '('])
         && !between.contains("   ")
@@ -839,6 +840,33 @@ impl Sentence {
         end
     }
 
+    /// Where a list of what is denied ends: before one thing behind its only comma that is said to be there, "no signs of infection, dehiscence
+    /// noted", and, behind "or", before words that name nothing, "no cyanosis or clubbing, pulses intact, varicose veins present".
+    fn end_of_denied(&self, list: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let commas: Vec<usize> = list.clone().filter(|at| self.word(*at) == ",").collect();
+        let item = |from: usize| {
+            let next = commas.iter().copied().find(|comma| *comma > from);
+            from + 1..next.unwrap_or(list.end)
+        };
+        let is_one = |item: &Range<usize>| item.clone().any(|at| is_mention(at, mentions));
+        if let [comma] = *commas.as_slice() {
+            let item = item(comma);
+            let last = item.clone().rev().find(|at| self.word(*at) != ".");
+            let is_there = is_one(&item) && last.is_some_and(|at| NOW.contains(&self.word(at)));
+            return if is_there { comma } else { list.end };
+        }
+        let joined = list.clone().find(|at| joins(OR, self.word(*at), languages));
+        let behind = commas
+            .iter()
+            .copied()
+            .filter(|comma| joined.is_some_and(|at| at < *comma));
+        let mut named_nothing = behind.filter(|comma| {
+            let item = item(*comma);
+            item.len() > 1 && !is_one(&item) && !item.clone().any(|at| joins(OR, self.word(at), languages))
+        });
+        named_nothing.next().unwrap_or(list.end)
+    }
+
     /// One past the last of mentions that stand from here on with nothing but commas and "or" between them.
     fn end_of_list(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
         let mut end = from;
@@ -858,7 +886,14 @@ impl Sentence {
         let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
         // "Albuterol prn wheezing, gout", "Haldol prn agitation given for delirium", "old MI with chest pain".
         if hit.name == "prn" {
-            return first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
+            let listed = self.end_of_list(hit.words.end, hit.languages, mentions);
+            let is_all = listed == self.words.len() || matches!(self.word(listed), "." | ";");
+            let drug = self
+                .drugs
+                .iter()
+                .any(|drug| (hit.words.end..listed).contains(&drug.start));
+            let reach = first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
+            return if is_all && !drug { reach.max(listed) } else { reach };
         }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
             return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
@@ -884,6 +919,11 @@ impl Sentence {
         let end = match given.find(|at| self.says_more(hit.words.end..*at)) {
             Some(on) if kind == Kind::Negated || of_drugs => on,
             _ => end,
+        };
+        let end = if kind == Kind::Negated && !DENIES.contains(&hit.name) {
+            self.end_of_denied(hit.words.end..end, hit.languages, mentions)
+        } else {
+            end
         };
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
         if of_drugs
@@ -1212,6 +1252,7 @@ impl Sentence {
                 ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
+            "(-)" => mentions.iter().any(|mention| mention.end == hit.words.start),
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
             _ => !ahead || ends,
         }
@@ -1266,8 +1307,11 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
-            // "HIV (-), hepatitis (+)"
-            "(-)" => !self.ends(hit.words.end),
+            // "HIV (-), hepatitis (+)", "fever (-) cough (+)"
+            "(-)" => {
+                let behind = mentions.iter().any(|mention| mention.end == hit.words.start);
+                !behind && !self.ends(hit.words.end)
+            }
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
                 !matches!(before, ":" | "-" | "\u{2013}") || !self.ends(hit.words.end)
