@@ -314,12 +314,11 @@ fn border(sections: &[Section], at: usize) -> Option<usize> {
 /// Whether a tick box that is empty stands directly before a mention, or is one of the things between "/" behind it; or directly behind it,
 /// where the boxes of its line stand behind what they are for: "Cough [x] Fever [ ]".
 fn has_empty_box(text: &str, answers: &[Answer], (begin, end): (usize, usize)) -> bool {
-    let line = text
-        .get(..begin)
-        .unwrap_or_default()
-        .rfind('\n')
-        .map_or(0, |at| at + 1);
-    let whole = text.get(line..).unwrap_or_default();
+    let from = text.floor_char_boundary(begin.saturating_sub(LINE_REACH));
+    let to = text.ceil_char_boundary(end.saturating_add(LINE_REACH).min(text.len()));
+    let before = text.get(from..begin).unwrap_or_default();
+    let line = begin - before.rsplit('\n').next().unwrap_or_default().len();
+    let whole = text.get(line..to).unwrap_or_default();
     let whole = whole.split('\n').next().unwrap_or_default().trim();
     let mut boxes = EMPTY.iter().chain(&TICKED);
     if !boxes.clone().any(|form| whole.starts_with(form)) && boxes.any(|form| whole.ends_with(form)) {
@@ -349,6 +348,8 @@ fn has_empty_box(text: &str, answers: &[Answer], (begin, end): (usize, usize)) -
 const EMPTY: [&str; 4] = ["[ ]", "[]", "( )", "\u{2610}"];
 const TICKED: [&str; 6] = ["[x]", "[X]", "(x)", "(X)", "\u{2611}", "\u{2612}"];
 const BOX_REACH: usize = 28;
+/// Bytes that the line of a mention is looked at, before it and behind it.
+const LINE_REACH: usize = 200;
 /// What says that something behind one is absent.
 const BOX: &str = "an empty tick box";
 /// What says so of something before boxes for yes and no.
