@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
 """What the notes say of their diseases, as read by one person, beside what mednerd's rules say. Python's standard library only.
 
-    tests/gold/assertions.py PROGRAM [--notes even] [--errors]
+    tests/gold/assertions.py PROGRAM [--notes even | --visits ../shared/data/notes] [--errors]
 
 PROGRAM is the example `assertions` of `daemon/pipeline`. `assertions.tsv` has a line for each disease: the note, the number of the mention
 among all of the note, its text, and what is said of it, or `-`. Rules were made with the notes of odd numbers in view; those of even
-numbers were only counted.
+numbers were only counted. `visits-assertions.tsv` has the same of the visit notes, whose texts are in the folder that `--visits` names, by
+the code points of each disease.
 """
 
 import argparse
+import csv
 import subprocess
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import gold
+import visits
 
 HERE = Path(__file__).resolve().parent
 #: As the readings call them, and as the program does.
@@ -27,12 +30,37 @@ KINDS = {
 }
 
 
+def kinds(said):
+    return {KINDS[kind] for kind in said.split(",") if kind != "-"}
+
+
+def of_visits(folder):
+    """The visit notes, each with its diseases' numbers and what is said of them."""
+    found = defaultdict(dict)
+    with (HERE / "visits-assertions.tsv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            found[row["note"]][int(row["begin"]), int(row["end"])] = kinds(row["said"])
+    for note in visits.notes(folder):
+        of_place = found[note["name"]]
+        numbers = {number: (begin, end) for number, (begin, end, kind) in enumerate(note["mentions"]) if kind == "disease"}
+        yield note, {number: of_place[place] for number, place in numbers.items()}
+
+
+def of_wards(which):
+    """Our own notes in the same way: those of odd or even numbers, or all."""
+    said_of = readings()
+    for path in sorted((HERE / "notes").glob("*.txt")):
+        if which == "all" or (int(path.stem[:2]) % 2 == 1) == (which == "odd"):
+            note = gold.read(path)
+            yield note, said_of[note["name"]]
+
+
 def readings():
     """By note: the number of each disease, and what is said of it."""
     found = defaultdict(dict)
     for line in (HERE / "assertions.tsv").read_text(encoding="utf-8").splitlines():
         note, number, _, said = line.split("\t")
-        found[note][int(number)] = {KINDS[kind] for kind in said.split(",") if kind != "-"}
+        found[note][int(number)] = kinds(said)
     return found
 
 
@@ -51,17 +79,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path)
     parser.add_argument("--notes", choices=("odd", "even", "all"), default="all")
+    parser.add_argument("--visits", type=Path, help="the visit notes instead, whose texts are in this folder")
     parser.add_argument("--errors", action="store_true")
     arguments = parser.parse_args()
     counts, by_language, total, right = Counter(), Counter(), 0, 0
-    said_of = readings()
-    for path in sorted((HERE / "notes").glob("*.txt")):
-        if arguments.notes != "all" and (int(path.stem[:2]) % 2 == 1) != (arguments.notes == "odd"):
-            continue
-        note = gold.read(path)
+    for note, said_of in of_visits(arguments.visits) if arguments.visits else of_wards(arguments.notes):
         text, mentions = note["text"], note["mentions"]
         found = answers(arguments.program.resolve(), text, mentions)
-        for number, expected in said_of[note["name"]].items():
+        for number, expected in said_of.items():
             begin, end, _ = mentions[number]
             own = found[number]
             total, right = total + 1, right + (set(own) == expected)
