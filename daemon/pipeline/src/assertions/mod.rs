@@ -260,7 +260,13 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             said.dedup_by_key(|assertion| assertion.kind);
             // What is absent is neither past nor possible.
             let absent = said.iter().any(|assertion| assertion.kind == Kind::Negated);
-            said.retain(|assertion| !absent || !matches!(assertion.kind, Kind::Historical | Kind::Uncertain));
+            let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
+            said.retain(|assertion| match assertion.kind {
+                Kind::Uncertain => !absent,
+                // Nor is it asked whether a relative's is past.
+                Kind::Historical => !absent && !others,
+                _ => true,
+            });
             if let Some(place) = found.get_mut(*index) {
                 *place = said;
             }
@@ -1351,9 +1357,14 @@ impl Sentence {
             "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
             // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
             "neg" | "negative" => {
-                !self.ends(hit.words.end)
-                    && before.chars().all(|c| !c.is_alphanumeric())
-                    && !matches!(before, ":" | "=" | "-")
+                // "Neurologic: negative headaches", and not "leukocytes: negative".
+                let of_heading = before == ":"
+                    && !mentions.iter().any(|mention| mention.end + 1 == hit.words.start)
+                    && mentions.iter().any(|mention| mention.start == hit.words.end);
+                of_heading
+                    || (!self.ends(hit.words.end)
+                        && before.chars().all(|c| !c.is_alphanumeric())
+                        && !matches!(before, ":" | "=" | "-"))
             }
             _ => self.asked(hit.words.start) == 0,
         }
