@@ -5,7 +5,8 @@
 mod fake;
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -771,9 +772,81 @@ fn an_output_that_cannot_be_written_whole_leaves_the_older_one() {
             .unwrap()
             .file_name()
             .to_string_lossy()
-            .ends_with(".new")
+            .ends_with("-new")
     });
     assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_run_that_is_broken_off_keeps_lines_and_leaves_no_half_file() {
+    for (format, kept) in [("ndjson", Some(2)), ("json", None), ("table", None)] {
+        let fake = Fake::new(|number, _, body| match number {
+            0 | 1 => annotate(body),
+            _ => refuse(429, "queue_full", "later", Some(60)),
+        });
+        let notes = ["a.txt", "b.txt", "c.txt"].map(|name| fake.file(name, NOTE));
+        let out = fake.folder.path().join("out");
+        let mut command = ctl(&fake.socket());
+        command.args(["annotate", "--jobs", "1", "-f", format, "-o"]);
+        let child = command
+            .arg(&out)
+            .args(&notes)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while fake.requests.lock().unwrap().len() < 3 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut kill = Command::new("kill");
+        assert!(kill.arg(child.id().to_string()).status().unwrap().success());
+        let (code, _, err) = told(child.wait_with_output().unwrap());
+        assert_eq!(code, 5, "{err}");
+        assert!(err.contains("mednerctl: interrupted; "), "{err}");
+        let lines = std::fs::read_to_string(&out).ok();
+        assert_eq!(lines.map(|lines| lines.lines().count()), kept, "{format}: {err}");
+        let left = std::fs::read_dir(fake.folder.path()).unwrap();
+        let half = left.filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with('.')
+        });
+        assert_eq!(half.count(), 0, "{format}");
+    }
+}
+
+#[test]
+fn a_file_that_would_get_another_group_is_written_over() {
+    let fake = Fake::annotating();
+    let note = fake.file("note.txt", NOTE);
+    let out = fake.file("out", "an older one");
+    for (path, mode) in [
+        (fake.folder.path(), 0o777),
+        (&fake.socket(), 0o666),
+        (&note, 0o644),
+    ] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (user, group) = (65534, 12);
+    if std::os::unix::fs::chown(&out, Some(user), Some(group)).is_err() {
+        return; // only root can make such a file
+    }
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o660)).unwrap();
+    let before = out.metadata().unwrap();
+    let mut command = ctl(&fake.socket());
+    command
+        .args(["annotate", "-f", "ndjson", "-o"])
+        .args([&out, &note]);
+    // A member of no group but its own, so that it can give the file to no other.
+    let output = match command.uid(user).gid(65534).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return, // a private target folder
+        output => output.unwrap(),
+    };
+    let (code, _, err) = told(output);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let after = out.metadata().unwrap();
+    let facts = |file: &std::fs::Metadata| (file.ino(), file.uid(), file.gid(), file.mode());
+    assert_eq!(facts(&after), facts(&before));
+    assert!(std::fs::read_to_string(&out).unwrap().starts_with('{'));
 }
 
 /// What `mednerd check-model` says of a model that can be served.
