@@ -678,6 +678,49 @@ fn doctor_looks_where_the_configuration_in_force_has_everything() {
 }
 
 #[test]
+fn doctor_says_nothing_of_a_trail_that_a_wrong_configuration_may_have() {
+    let place = tempfile::tempdir().unwrap();
+    let fake = running(&place.path().join("mednerd.toml"), true);
+    let trail = place.path().join("trail");
+    std::fs::create_dir(&trail).unwrap();
+    let whole = placing(place.path(), &fake.socket());
+    let named = format!("\"audit\":{}", json!(trail));
+    assert!(whole.contains(&named));
+    for (script, verdict, word) in [
+        (
+            whole.replace(&named, "\"audit\":null"),
+            "warning: ",
+            "none is configured",
+        ),
+        (
+            whole.replace(&named, "\"audit\":null,\"whole\":false"),
+            "unknown: ",
+            "nobody can say whether there is one",
+        ),
+        (
+            whole.replace(&named, &format!("{named},\"whole\":false")),
+            "unknown: ",
+            "may be elsewhere",
+        ),
+    ] {
+        let beside = Beside::new(&script);
+        // A configuration of somebody's own: no package's trail is meant.
+        let config = place.path().join("own.toml");
+        let (_, out, _) = run(beside.ctl().args(["doctor", "--json", "--config"]).arg(config));
+        let said = found(&out, "audit trail");
+        assert!(said.first().unwrap().starts_with(verdict), "{out}");
+        assert!(said.first().unwrap().contains(word), "{out}");
+        // The socket is looked at, and what it should let in is not known.
+        let socket = found(&out, "socket").join("");
+        assert_eq!(
+            socket.starts_with("unknown: "),
+            word != "none is configured",
+            "{socket}"
+        );
+    }
+}
+
+#[test]
 fn the_timeout_bounds_every_attempt_together_and_the_wait_is_told_once() {
     let fake = Fake::new(|_, _, _| refuse(429, "busy", "the queue is full", Some(1)));
     let files = [fake.file("a.txt", NOTE), fake.file("b.txt", NOTE)];
