@@ -921,6 +921,30 @@ fn what_is_installed_under_any_umask_can_be_read_by_the_daemon() {
 }
 
 #[test]
+fn a_report_of_a_check_has_the_mode_of_any_new_file() {
+    let beside = Beside::new("");
+    let place = beside.folder.path();
+    let host = beside.program("host", "echo '{\"conforms\":true,\"tests\":[]}'");
+    for (umask, mode) in [("077", 0o600), ("022", 0o644), ("007", 0o660)] {
+        let report = place.join(umask);
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!(
+                "umask {umask}; exec \"$0\" plugin check --host \"$1\" --report \"$2\" \"$3\""
+            ))
+            .args([&place.join("mednerctl"), &host, &report, &place.to_owned()]);
+        let (code, _, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(
+            report.metadata().unwrap().permissions().mode() & 0o777,
+            mode,
+            "{umask}"
+        );
+    }
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_named_where_the_person_has_it() {
     let beside = Beside::new(CHECKED);
     let place = beside.folder.path();
