@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::{Document, Writer, count};
 use crate::input::Input;
+use crate::interrupt::Interrupted;
 use crate::output::{Output, overwrites};
 use crate::{progress_is_welcome, warn, within};
 
@@ -40,6 +41,15 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
     }
     let bar = progress(inputs.len());
     let several = inputs.len() > 1;
+    // Anything but a file has all there is already: there the signals end this program as they end any.
+    let to_file = options.output.as_ref().is_some_and(|path| {
+        let there = path.metadata();
+        path != Path::new("-") && there.map_or(true, |there| there.is_file())
+    });
+    let interrupted = match to_file {
+        true => Interrupted::new().map_err(Error::Runtime)?,
+        false => Interrupted::default(),
+    };
     let output = Output::new(options.output.clone());
     let writer = Writer::new(options.format, output, several);
     let job = Job {
@@ -49,7 +59,14 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
         told: AtomicBool::new(false),
         bar: bar.clone(),
     };
-    let outcome = annotate_all(Arc::new(job), inputs, usize::from(options.jobs), writer, &bar).await;
+    let all = annotate_all(
+        Arc::new(job),
+        inputs,
+        usize::from(options.jobs),
+        writer,
+        interrupted,
+    );
+    let outcome = all.await;
     bar.finish_and_clear();
     outcome
 }
@@ -72,8 +89,9 @@ async fn annotate_all(
     inputs: Vec<Input>,
     jobs: usize,
     mut writer: Writer,
-    bar: &ProgressBar,
+    mut interrupted: Interrupted,
 ) -> Result<Exit, Error> {
+    let bar = job.bar.clone();
     let jobs = jobs.min(inputs.len());
     let inputs = Arc::new(inputs);
     let next = Arc::new(AtomicUsize::new(0));
@@ -96,7 +114,16 @@ async fn annotate_all(
     let mut tally = Tally::default();
     let mut early: BTreeMap<usize, Answered> = BTreeMap::new();
     let mut due = 0;
-    while let Some((at, answered)) = receiver.recv().await {
+    loop {
+        let received = tokio::select! {
+            () = interrupted.wait() => {
+                let kept = writer.interrupted()?;
+                bar.suspend(|| warn(&format!("interrupted; {kept}")));
+                return Ok(Exit::Partly);
+            }
+            received = receiver.recv() => received,
+        };
+        let Some((at, answered)) = received else { break };
         early.insert(at, answered);
         while let Some(answered) = early.remove(&due) {
             let name = inputs.get(due).map(Input::name).unwrap_or_default();

@@ -4,18 +4,19 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use mednerd_client::Client;
+use nix::libc;
 
 use crate::cli::BundleOptions;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::json;
-use crate::installation::Installation;
+use crate::installation::{Installation, as_its_user};
 use crate::output::Output;
 use crate::table::Style;
 use crate::{doctor, within};
@@ -89,7 +90,10 @@ async fn fill(
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let text = fs::read_to_string(&file).unwrap_or_else(|error| error.to_string());
+        let text = match installation.told {
+            true => told_configuration(&file),
+            false => fs::read_to_string(&file).unwrap_or_else(|error| error.to_string()),
+        };
         put(&format!("configuration-{name}"), text)?;
     }
     let lines = options.lines.to_string();
@@ -161,6 +165,48 @@ fn page<T: serde::Serialize>(answer: Result<T, Error>) -> Result<String, Error> 
     }
 }
 
+/// What is in a file that the daemon's answer names. A daemon that was taken over may name any, and whoever asks may read what it
+/// cannot: so it is read as the daemon's user.
+fn told_configuration(path: &Path) -> String {
+    if let Err(why) = may_be_configuration(path, 0) {
+        return format!(
+            "{} is left out: {why}; where it is the configuration, name it with --config\n",
+            path.display()
+        );
+    }
+    match as_its_user(Path::new("cat")).arg("--").arg(path).output() {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Ok(_) => format!(
+            "{} is left out: the daemon's user cannot read it\n",
+            path.display()
+        ),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Why a file is no configuration that `owner` wrote.
+fn may_be_configuration(path: &Path, owner: u32) -> Result<(), String> {
+    let plain = |part| matches!(part, Component::RootDir | Component::Normal(_));
+    if !path.components().all(plain) || path.extension().is_none_or(|extension| extension != "toml") {
+        return Err("the daemon's answer names it, and its name is no configuration's".to_owned());
+    }
+    let mut options = OpenOptions::new();
+    let opened = options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    let file = opened.and_then(|file| file.metadata());
+    let file = file.map_err(|error| error.to_string())?;
+    if !file.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    let protected = file.uid() == owner && file.mode() & 0o022 == 0;
+    match protected || path.starts_with("/etc/mednerd") {
+        true => Ok(()),
+        false => Err("the daemon's answer names it, and others than root may write it".to_owned()),
+    }
+}
+
 /// The configuration and what is beside it in `conf.d`, as the daemon reads them.
 fn configuration_files(main: &Path) -> Vec<PathBuf> {
     let mut files = vec![main.to_owned()];
@@ -205,4 +251,34 @@ fn pack(folder: &Path, target: &Path) -> Result<(), Error> {
     Err(failed(target)(std::io::Error::other(
         "tar failed; name a folder with --output instead",
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use nix::unistd::geteuid;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_the_daemon_names_is_taken_only_where_its_owner_wrote_a_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let [good, open, link, key] =
+            ["good.toml", "open.toml", "link.toml", "id_rsa"].map(|name| folder.path().join(name));
+        for (path, mode) in [(&good, 0o600), (&open, 0o620), (&key, 0o600)] {
+            fs::write(path, "x").unwrap();
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+        symlink(&good, &link).unwrap();
+        let own = geteuid().as_raw();
+        assert_eq!(may_be_configuration(&good, own), Ok(()));
+        assert!(may_be_configuration(&good, own + 1).is_err());
+        let round = folder.path().join("../x.toml");
+        for path in [&open, &link, &key, &round, &"/etc/mednerd/../x.toml".into()] {
+            assert!(may_be_configuration(path, own).is_err(), "{}", path.display());
+        }
+        assert!(told_configuration(&key).contains("is left out: "));
+    }
 }

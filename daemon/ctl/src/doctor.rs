@@ -436,7 +436,8 @@ fn access(findings: &mut Findings, installation: &Installation) {
         let found = format!("users listed in [access]: {}", installation.users.join(", "));
         findings.add("users", Verdict::Ok, found, "");
     }
-    if nobody {
+    // Of a configuration with problems the list may be what is missing.
+    if nobody && (installation.whole || !installation.groups.is_empty()) {
         let (found, remedy) = match installation.groups.first() {
             Some(group) => (
                 format!(
@@ -629,6 +630,21 @@ fn loaded(findings: &mut Findings, status: &StatusResponse, wants_gpu: bool) {
 
 fn audit(findings: &mut Findings, installation: &Installation) {
     let about = "audit trail";
+    if !installation.whole {
+        let found = match &installation.audit {
+            Some(folder) => format!(
+                "the configuration has problems, so it may be elsewhere than in {}",
+                folder.display()
+            ),
+            None => "the configuration has problems, so nobody can say whether there is one".to_owned(),
+        };
+        let remedy =
+            "correct what is said of the configuration and ask again, or name the folder with --audit";
+        findings.add(about, Verdict::Unknown, found, remedy);
+        if installation.audit.is_none() {
+            return;
+        }
+    }
     let Some(folder) = &installation.audit else {
         let remedy = "without a path in [audit] nobody can say later who had which document annotated";
         return findings.add(about, Verdict::Warning, "none is configured", remedy);

@@ -113,6 +113,22 @@ impl Writer {
         }
         self.output.finish()
     }
+
+    /// Ends a run that was broken off, and says what is left of it: lines keep their worth without those that would have
+    /// come, nothing else does.
+    ///
+    /// # Errors
+    /// [`Error::Write`]
+    pub fn interrupted(mut self) -> Result<String, Error> {
+        if self.format != Format::Ndjson || self.written == 0 {
+            return Ok("nothing was written; with --format ndjson what is answered is kept".to_owned());
+        }
+        self.output.finish()?;
+        Ok(format!(
+            "{} kept",
+            count(self.written, "answer is", "answers are")
+        ))
+    }
 }
 
 /// The block of one document: its name, how many entities in which unit, and the table.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use mednerd_client::api::StatusResponse;
-use mednerd_client::{Client, DEFAULT_ADMIN_SOCKET};
+use mednerd_client::{Client, DEFAULT_ADMIN_SOCKET, DEFAULT_SOCKET};
 use nix::unistd::{Group, User, geteuid};
 use serde::Deserialize;
 
@@ -52,6 +52,9 @@ impl SocketFile {
 /// What `mednerd places` says of a configuration.
 #[derive(Debug, Deserialize)]
 struct Places {
+    /// An older daemon's program does not say.
+    #[serde(default = "yes")]
+    whole: bool,
     socket: SocketFile,
     admin_socket: SocketFile,
     audit: Option<PathBuf>,
@@ -62,14 +65,25 @@ struct Places {
     reads: Vec<PathBuf>,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl Places {
-    /// Asks the daemon's program.
+    /// Asks the daemon's program. Of a configuration with problems it gives defaults, which may be what the file says and
+    /// may not.
     fn of(config: &Path, given: bool) -> Option<Self> {
         let mut command = as_the_service(config, given);
         let output = command.arg("places").arg("--config").arg(config).output().ok()?;
         let mut places: Self = serde_json::from_slice(&output.stdout).ok()?;
         for socket in [&mut places.socket, &mut places.admin_socket] {
-            socket.due = socket.mode.map(|mode| (mode, socket.group));
+            let due = socket.mode.map(|mode| (mode, socket.group));
+            socket.due = due.filter(|_| places.whole);
+        }
+        if !places.whole && !given {
+            // What the package has is the best guess.
+            let package = Self::of_the_package(Path::new(DEFAULT_SOCKET));
+            places.audit = places.audit.or(package.audit.filter(|folder| folder.is_dir()));
         }
         Some(places)
     }
@@ -78,6 +92,7 @@ impl Places {
     fn of_the_package(socket: &Path) -> Self {
         let group = Group::from_name(DAEMON).ok().flatten();
         Self {
+            whole: true,
             socket: SocketFile {
                 path: socket.to_owned(),
                 due: group.map(|group| (0o660, Some(group.gid.as_raw()))),
@@ -102,6 +117,10 @@ pub struct Installation {
     pub config: PathBuf,
     /// Whether the command line named it.
     pub given: bool,
+    /// Whether only the daemon's answer named it, which may be anything.
+    pub told: bool,
+    /// Whether it has no problem; of one that has, the rest may be defaults.
+    pub whole: bool,
     /// The clients' socket.
     pub socket: SocketFile,
     /// The administrators' socket.
@@ -141,6 +160,7 @@ impl Installation {
             places.socket.path = socket.to_owned();
         }
         let status = within(patience, Client::new(&places.socket.path).status()).await;
+        let mut told = false;
         // A daemon that was started with another configuration.
         let in_force = status.as_ref().ok();
         let in_force = in_force.and_then(|status| status.configuration.files.first().map(PathBuf::from));
@@ -148,7 +168,7 @@ impl Installation {
             && let Some(found) = Places::of(&file, given)
         {
             let path = places.socket.path;
-            (config, places) = (file, found);
+            (config, places, told) = (file, found, true);
             places.socket.path = path;
         }
         if let Some(path) = &place.admin_socket {
@@ -159,6 +179,8 @@ impl Installation {
         Self {
             config,
             given,
+            told,
+            whole: places.whole,
             socket: places.socket,
             admin_socket: places.admin_socket,
             audit: place.audit.clone().or(places.audit),
@@ -184,25 +206,36 @@ fn user_of(pid: u32) -> Option<u32> {
 /// `given` and lies elsewhere is looked at as whoever asks.
 pub fn as_the_service(config: &Path, given: bool) -> Command {
     let daemon = program(DAEMON, "/usr/bin");
-    let ours = geteuid().is_root() && (!given || config.starts_with("/etc/mednerd"));
-    let user = User::from_name(DAEMON).ok().flatten().filter(|_| ours);
+    match !given || config.starts_with("/etc/mednerd") {
+        true => as_its_user(&daemon),
+        false => in_the_root(Command::new(daemon)),
+    }
+}
+
+/// A program, run by root as the daemon's user where there is one, and by others as themselves.
+pub fn as_its_user(program: &Path) -> Command {
+    let user = User::from_name(DAEMON).ok().flatten();
+    let user = user.filter(|_| geteuid().is_root());
     // Not by PATH: that of a timer lacks its folder.
     let runuser = ["/usr/sbin/runuser", "/sbin/runuser", "/usr/bin/runuser"];
     let runuser = runuser.into_iter().find(|path| Path::new(path).is_file());
-    let mut command = match (user, runuser) {
-        (None, _) => Command::new(daemon),
+    in_the_root(match (user, runuser) {
+        (None, _) => Command::new(program),
         // It knows the user's further groups.
         (Some(_), Some(runuser)) => {
             let mut command = Command::new(runuser);
-            command.args(["-u", DAEMON, "--"]).arg(daemon);
+            command.args(["-u", DAEMON, "--"]).arg(program);
             command
         }
         (Some(user), None) => {
-            let mut command = Command::new(daemon);
+            let mut command = Command::new(program);
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
             command
         }
-    };
+    })
+}
+
+fn in_the_root(mut command: Command) -> Command {
     command.current_dir("/").stdin(Stdio::null());
     command
 }

@@ -21,6 +21,7 @@ mod html;
 mod info;
 mod input;
 mod installation;
+mod interrupt;
 mod model;
 mod output;
 mod plugin;

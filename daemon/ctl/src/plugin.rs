@@ -107,7 +107,7 @@ fn check(options: &CheckOptions) -> Result<Exit, Error> {
         return Err(refused(String::from_utf8_lossy(&output.stderr).trim()));
     };
     if let Some(path) = &options.report {
-        replace([(path, &*output.stdout)])?;
+        replace_with([(path, &*output.stdout)], unmasked(0o666))?;
     }
     let text = match options.json {
         true => String::from_utf8_lossy(&output.stdout).trim_end().to_owned(),
@@ -303,11 +303,24 @@ fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
     written
 }
 
-/// Writes files that are there whole, or as they were: none comes into its place before all are written.
+/// Writes files that are there whole, or as they were: none comes into its place before all are written. New ones can be
+/// read by everybody.
 pub fn replace<const N: usize>(files: [(&Path, &[u8]); N]) -> Result<(), Error> {
+    replace_with(files, 0o644)
+}
+
+/// A mode without what the umask takes from new files.
+fn unmasked(mode: u32) -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    let mask = mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok());
+    mode & !mask.unwrap_or(0o077)
+}
+
+fn replace_with<const N: usize>(files: [(&Path, &[u8]); N], mode: u32) -> Result<(), Error> {
     let mut written = Vec::with_capacity(N);
     for (path, content) in files {
-        let file = Replacement::open(path, 0o644).and_then(|mut file| {
+        let file = Replacement::open(path, mode).and_then(|mut file| {
             file.write_all(content)?;
             Ok(file)
         });

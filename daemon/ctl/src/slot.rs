@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::unistd::geteuid;
 
 /// What the system refused.
 #[derive(Debug)]
@@ -24,6 +25,12 @@ fn at(path: &Path) -> impl Fn(io::Error) -> SlotError + '_ {
         source,
     }
 }
+
+/// How the hidden name ends of what is half made or half taken away. The folder may have other hidden things that are no business
+/// of this program: so its own name is in it.
+const NEW: &str = ".mednerctl-new";
+/// How the hidden name ends of what stepped aside for something new.
+const OLD: &str = ".mednerctl-old";
 
 /// The place of one thing in a folder, beside which nobody else installs as long as this lives.
 pub struct Slot {
@@ -46,8 +53,8 @@ impl Slot {
         folder.try_lock().map_err(|error| at(into)(error.into()))?;
         let slot = Self {
             target: into.join(name),
-            new: into.join(format!(".{name}.new")),
-            old: into.join(format!(".{name}.old")),
+            new: into.join(format!(".{name}{NEW}")),
+            old: into.join(format!(".{name}{OLD}")),
             folder,
         };
         slot.tidy(into)?;
@@ -62,17 +69,19 @@ impl Slot {
             let Some(name) = name.strip_prefix('.') else {
                 continue;
             };
-            // A file is nothing that was installed here.
-            if !path.is_dir() || path.is_symlink() {
+            let (name, stepped_aside) = match (name.strip_suffix(NEW), name.strip_suffix(OLD)) {
+                (Some(name), _) => (name, false),
+                (_, Some(name)) => (name, true),
+                _ => continue,
+            };
+            // A file, a link, or what another user made is nothing that was installed here.
+            let found = fs::symlink_metadata(&path).map_err(at(&path))?;
+            if name.is_empty() || !found.is_dir() || found.uid() != geteuid().as_raw() {
                 continue;
             }
-            if let Some(name) = name.strip_suffix(".old") {
-                let target = into.join(name);
-                if !target.exists() {
-                    fs::rename(&path, &target).map_err(at(&target))?;
-                    continue;
-                }
-            } else if !name.ends_with(".new") {
+            let target = into.join(name);
+            if stepped_aside && !target.exists() {
+                fs::rename(&path, &target).map_err(at(&target))?;
                 continue;
             }
             discard(&path)?;
@@ -184,20 +193,35 @@ mod tests {
     #[test]
     fn what_was_broken_off_is_cleared_away_and_what_stepped_aside_comes_back() {
         let folder = tempfile::tempdir().unwrap();
-        put(&folder.path().join(".name.old"), "first");
-        put(&folder.path().join(".name.new"), "half");
+        let [old, new] = [OLD, NEW].map(|end| move |name: &str| format!(".{name}{end}"));
+        put(&folder.path().join(old("name")), "first");
+        put(&folder.path().join(new("name")), "half");
         // Of others, who were killed: no later installation has their name.
-        put(&folder.path().join(".other.new"), "half");
-        put(&folder.path().join(".third.old"), "third");
-        fs::write(folder.path().join(".note.new"), "no folder").unwrap();
-        put(&folder.path().join(".keep"), "not ours");
+        put(&folder.path().join(new("other")), "half");
+        put(&folder.path().join(old("third")), "third");
+        fs::write(folder.path().join(new("note")), "no folder").unwrap();
+        // Of other programs and of people, as a home folder has them.
+        for name in [".keep", ".ssh.old", ".vim.new", ".mednerctl-old"] {
+            put(&folder.path().join(name), "not ours");
+        }
         let slot = Slot::of(folder.path(), "name").unwrap();
         assert_eq!(fs::read_to_string(slot.target.join("file")).unwrap(), "first");
         assert!(!slot.new.exists() && !slot.old.exists());
         let entries = fs::read_dir(folder.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, [".keep", ".note.new", "name", "third"]);
+        assert_eq!(
+            names,
+            [
+                ".keep",
+                ".mednerctl-old",
+                ".note.mednerctl-new",
+                ".ssh.old",
+                ".vim.new",
+                "name",
+                "third"
+            ]
+        );
     }
 
     #[test]

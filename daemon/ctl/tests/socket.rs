@@ -5,7 +5,8 @@
 mod fake;
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -677,6 +678,49 @@ fn doctor_looks_where_the_configuration_in_force_has_everything() {
 }
 
 #[test]
+fn doctor_says_nothing_of_a_trail_that_a_wrong_configuration_may_have() {
+    let place = tempfile::tempdir().unwrap();
+    let fake = running(&place.path().join("mednerd.toml"), true);
+    let trail = place.path().join("trail");
+    std::fs::create_dir(&trail).unwrap();
+    let whole = placing(place.path(), &fake.socket());
+    let named = format!("\"audit\":{}", json!(trail));
+    assert!(whole.contains(&named));
+    for (script, verdict, word) in [
+        (
+            whole.replace(&named, "\"audit\":null"),
+            "warning: ",
+            "none is configured",
+        ),
+        (
+            whole.replace(&named, "\"audit\":null,\"whole\":false"),
+            "unknown: ",
+            "nobody can say whether there is one",
+        ),
+        (
+            whole.replace(&named, &format!("{named},\"whole\":false")),
+            "unknown: ",
+            "may be elsewhere",
+        ),
+    ] {
+        let beside = Beside::new(&script);
+        // A configuration of somebody's own: no package's trail is meant.
+        let config = place.path().join("own.toml");
+        let (_, out, _) = run(beside.ctl().args(["doctor", "--json", "--config"]).arg(config));
+        let said = found(&out, "audit trail");
+        assert!(said.first().unwrap().starts_with(verdict), "{out}");
+        assert!(said.first().unwrap().contains(word), "{out}");
+        // The socket is looked at, and what it should let in is not known.
+        let socket = found(&out, "socket").join("");
+        assert_eq!(
+            socket.starts_with("unknown: "),
+            word != "none is configured",
+            "{socket}"
+        );
+    }
+}
+
+#[test]
 fn the_timeout_bounds_every_attempt_together_and_the_wait_is_told_once() {
     let fake = Fake::new(|_, _, _| refuse(429, "busy", "the queue is full", Some(1)));
     let files = [fake.file("a.txt", NOTE), fake.file("b.txt", NOTE)];
@@ -771,9 +815,81 @@ fn an_output_that_cannot_be_written_whole_leaves_the_older_one() {
             .unwrap()
             .file_name()
             .to_string_lossy()
-            .ends_with(".new")
+            .ends_with("-new")
     });
     assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_run_that_is_broken_off_keeps_lines_and_leaves_no_half_file() {
+    for (format, kept) in [("ndjson", Some(2)), ("json", None), ("table", None)] {
+        let fake = Fake::new(|number, _, body| match number {
+            0 | 1 => annotate(body),
+            _ => refuse(429, "queue_full", "later", Some(60)),
+        });
+        let notes = ["a.txt", "b.txt", "c.txt"].map(|name| fake.file(name, NOTE));
+        let out = fake.folder.path().join("out");
+        let mut command = ctl(&fake.socket());
+        command.args(["annotate", "--jobs", "1", "-f", format, "-o"]);
+        let child = command
+            .arg(&out)
+            .args(&notes)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        while fake.requests.lock().unwrap().len() < 3 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let mut kill = Command::new("kill");
+        assert!(kill.arg(child.id().to_string()).status().unwrap().success());
+        let (code, _, err) = told(child.wait_with_output().unwrap());
+        assert_eq!(code, 5, "{err}");
+        assert!(err.contains("mednerctl: interrupted; "), "{err}");
+        let lines = std::fs::read_to_string(&out).ok();
+        assert_eq!(lines.map(|lines| lines.lines().count()), kept, "{format}: {err}");
+        let left = std::fs::read_dir(fake.folder.path()).unwrap();
+        let half = left.filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with('.')
+        });
+        assert_eq!(half.count(), 0, "{format}");
+    }
+}
+
+#[test]
+fn a_file_that_would_get_another_group_is_written_over() {
+    let fake = Fake::annotating();
+    let note = fake.file("note.txt", NOTE);
+    let out = fake.file("out", "an older one");
+    for (path, mode) in [
+        (fake.folder.path(), 0o777),
+        (&fake.socket(), 0o666),
+        (&note, 0o644),
+    ] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (user, group) = (65534, 12);
+    if std::os::unix::fs::chown(&out, Some(user), Some(group)).is_err() {
+        return; // only root can make such a file
+    }
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o660)).unwrap();
+    let before = out.metadata().unwrap();
+    let mut command = ctl(&fake.socket());
+    command
+        .args(["annotate", "-f", "ndjson", "-o"])
+        .args([&out, &note]);
+    // A member of no group but its own, so that it can give the file to no other.
+    let output = match command.uid(user).gid(65534).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return, // a private target folder
+        output => output.unwrap(),
+    };
+    let (code, _, err) = told(output);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let after = out.metadata().unwrap();
+    let facts = |file: &std::fs::Metadata| (file.ino(), file.uid(), file.gid(), file.mode());
+    assert_eq!(facts(&after), facts(&before));
+    assert!(std::fs::read_to_string(&out).unwrap().starts_with('{'));
 }
 
 /// What `mednerd check-model` says of a model that can be served.
@@ -801,6 +917,30 @@ fn what_is_installed_under_any_umask_can_be_read_by_the_daemon() {
     for folder in ["var", "var/lib", "var/lib/models", "var/lib/models/tiny"] {
         let mode = place.join(folder).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o755, "{folder}");
+    }
+}
+
+#[test]
+fn a_report_of_a_check_has_the_mode_of_any_new_file() {
+    let beside = Beside::new("");
+    let place = beside.folder.path();
+    let host = beside.program("host", "echo '{\"conforms\":true,\"tests\":[]}'");
+    for (umask, mode) in [("077", 0o600), ("022", 0o644), ("007", 0o660)] {
+        let report = place.join(umask);
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!(
+                "umask {umask}; exec \"$0\" plugin check --host \"$1\" --report \"$2\" \"$3\""
+            ))
+            .args([&place.join("mednerctl"), &host, &report, &place.to_owned()]);
+        let (code, _, err) = run(&mut command);
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(
+            report.metadata().unwrap().permissions().mode() & 0o777,
+            mode,
+            "{umask}"
+        );
     }
 }
 

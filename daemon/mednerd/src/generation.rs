@@ -505,7 +505,10 @@ fn load_reranker(
     let place = config.linking.place.as_ref()?;
     let before = previous.and_then(|previous| previous.reranker.as_ref());
     Reranker::load(&config.linking, config.engine.worker_threads(), before)
-        .map_err(|error| problems.push(Problem::at(place, format!("linking.rerank: {error}"))))
+        .map_err(|error| {
+            let problem = Problem::at(place, format!("linking.rerank: {error}"));
+            problems.push(problem.because_of(&error));
+        })
         .ok()
 }
 
@@ -877,5 +880,29 @@ impl Config {
                 Problem::new(new.place(key).cloned(), message)
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_on_a_disk_that_does_not_answer_yet_may_be_there_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = folder.path().join("encoder");
+        std::fs::create_dir(&encoder).unwrap();
+        let file = folder.path().join("mednerd.toml");
+        std::fs::write(&file, format!("[linking]\nrerank = {encoder:?}\n")).unwrap();
+        let (config, _) = Config::load(&file);
+        let passing = || {
+            let mut problems = Vec::new();
+            assert!(load_reranker(&config, None, &mut problems).is_none());
+            problems.iter().map(|problem| problem.passing).collect::<Vec<_>>()
+        };
+        assert_eq!(passing(), [false], "nothing is there");
+        // Reading the first page of memory, where nothing is, gives EIO.
+        std::os::unix::fs::symlink("/proc/self/mem", encoder.join("config.json")).unwrap();
+        assert_eq!(passing(), [true]);
     }
 }

@@ -11,6 +11,8 @@ use crate::config::{Config, Device, Principal};
 /// What a configuration names.
 #[derive(Debug, Serialize)]
 pub struct Places {
+    /// Whether the configuration has no problem: of one that has, anything here may be the default in its place.
+    pub whole: bool,
     /// `server.socket`
     pub socket: Socket,
     /// `server.admin_socket`
@@ -43,7 +45,7 @@ pub struct Socket {
 
 /// Reads a configuration, and nothing that it names. Of one with problems it gives what could be read, or the default.
 pub fn places(file: &Path) -> Places {
-    let (config, _) = Config::load(file);
+    let (config, problems) = Config::load(file);
     let policy = Policy::resolve(&config.access).ok();
     let socket = |door, path: &PathBuf| {
         let due = policy.as_ref().map(|policy| policy.file_mode(door));
@@ -67,6 +69,7 @@ pub fn places(file: &Path) -> Places {
     ]);
     let read = read.chain(&config.files);
     Places {
+        whole: problems.is_empty(),
         socket: socket(Door::Client, &config.server.socket),
         admin_socket: socket(Door::Admin, &config.server.admin_socket),
         audit: named(&config.audit.path),
@@ -106,6 +109,7 @@ mod tests {
         )
         .unwrap();
         let found = places(&file);
+        assert!(found.whole);
         assert_eq!(found.socket.path, Path::new("/run/other/s"));
         assert_eq!((found.socket.mode, found.socket.group), (Some(0o666), None));
         assert_eq!(
@@ -124,6 +128,7 @@ mod tests {
         }
         // Of what cannot be read the default is given.
         std::fs::write(&file, "[audit]\npath = 3\n").unwrap();
-        assert_eq!(places(&file).audit, None);
+        let found = places(&file);
+        assert_eq!((found.whole, found.audit), (false, None));
     }
 }

@@ -484,7 +484,7 @@ impl Plugin {
 
     /// Gives the host the next batch where it has none.
     fn send_next(self: &Arc<Self>) {
-        let (payload, deadline) = {
+        let (payload, last) = {
             let mut queue = lock(&self.queue);
             if queue.busy {
                 return;
@@ -503,12 +503,12 @@ impl Plugin {
             queue.current = batch;
             queue.busy = true;
             queue.ticket = None;
-            (payload, last.min(now + self.call_time))
+            (payload, last)
         };
         let plugin = Arc::clone(self);
-        let ticket = self
-            .worker
-            .call(payload, deadline, move |result| plugin.take(result));
+        let done = move |result| plugin.take(result);
+        // Its time begins when the host has it: one that is stuck with the call before may have to be replaced first.
+        let ticket = self.worker.call_for(payload, last, self.call_time, done);
         let mut queue = lock(&self.queue);
         // It may be over already, and the next one under way.
         if queue.busy && queue.ticket.is_none() {

@@ -498,7 +498,7 @@ fn threads(bench: &Bench) -> Result<String, String> {
     let wrong: Vec<Result<bool, String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
-                scope.spawn(|| {
+                std::thread::Builder::new().spawn_scoped(scope, || {
                     for _ in 0..200 {
                         if link(&normalizer, &[note.document()], &any(5))? != expected {
                             return Ok(true);
@@ -510,7 +510,7 @@ fn threads(bench: &Bench) -> Result<String, String> {
             .collect();
         let joined = threads.into_iter().map(|thread| {
             let panicked = Err("a thread of the test panicked".to_owned());
-            thread.join().unwrap_or(panicked)
+            thread.map_err(no_thread)?.join().unwrap_or(panicked)
         });
         joined.collect()
     });
@@ -520,6 +520,13 @@ fn threads(bench: &Bench) -> Result<String, String> {
         }
     }
     Ok("800 calls from 4 threads at once".to_owned())
+}
+
+/// Where the test itself cannot have a thread, which says nothing of the plugin.
+fn no_thread(error: std::io::Error) -> String {
+    format!(
+        "the test cannot start a thread of its own ({error}); end other programs of this user, and check again"
+    )
 }
 
 /// A batch that keeps a plugin busy for a while.
@@ -565,11 +572,12 @@ fn cancel(bench: &Bench) -> Result<String, String> {
 fn cancelled(normalizer: &Normalizer, documents: &[Document<'_>]) -> Result<String, String> {
     let patient = Patient::new();
     std::thread::scope(|scope| {
-        let cancelled_at = scope.spawn(|| {
+        let waiting = std::thread::Builder::new().spawn_scoped(scope, || {
             std::thread::sleep(Duration::from_millis(2));
             patient.cancelled.store(true, Ordering::Relaxed);
             Instant::now()
         });
+        let cancelled_at = waiting.map_err(no_thread)?;
         let result = normalizer.normalize(documents, &any(5), &patient);
         let returned = Instant::now();
         let cancelled_at = cancelled_at

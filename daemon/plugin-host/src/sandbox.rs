@@ -12,7 +12,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 use mednerd_plugin_host::protocol::Sandbox;
-use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -34,9 +34,13 @@ pub enum SandboxError {
     Io(#[from] io::Error),
 }
 
-/// The kernel counts all threads of this user here, the daemon's and those of other hosts too: a host may start one only
-/// while there are fewer. Well below the unit's TasksMax, so that hosts leave the daemon the most of it. seccomp is what stops a fork.
+/// So many threads all hosts of a daemon may start together. Well below the unit's TasksMax, so that they leave the daemon the
+/// most of it. seccomp is what stops a fork.
 const THREADS: u64 = 1024;
+/// The bound where it cannot be found out how many threads there are.
+const FALLBACK: u64 = 4096;
+/// No kernel has more threads than this.
+const MOST_THREADS: u64 = 1 << 22;
 
 /// Limits memory, files and processes, and switches core dumps off. `memory` is for the heap of host and plugin;
 /// files that may be mapped come on top.
@@ -49,13 +53,68 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
         (Resource::RLIMIT_FSIZE, 0),
         (Resource::RLIMIT_NOFILE, 128),
         (Resource::RLIMIT_MEMLOCK, 0),
-        (Resource::RLIMIT_NPROC, THREADS),
+        (Resource::RLIMIT_NPROC, thread_bound()?),
         (Resource::RLIMIT_MSGQUEUE, 0),
     ] {
-        let (_, hard) = nix::sys::resource::getrlimit(resource)?;
+        let (_, hard) = getrlimit(resource)?;
         setrlimit(resource, most.min(hard), most.min(hard))?;
     }
     Ok(())
+}
+
+/// What RLIMIT_NPROC shall be. For it the kernel counts all threads of this user: those of a person's session, of other
+/// containers whose processes nobody sees here, and of the daemon's other hosts. Only the last share in [`THREADS`].
+fn thread_bound() -> Result<u64, SandboxError> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC)?;
+    let found = threads_of_user(|most| {
+        setrlimit(Resource::RLIMIT_NPROC, most.min(hard), hard)?;
+        let started = std::thread::Builder::new().spawn(|| ());
+        Ok(started.map(std::thread::JoinHandle::join).is_ok())
+    });
+    setrlimit(Resource::RLIMIT_NPROC, soft, hard)?;
+    Ok(match found? {
+        Some(threads) => threads.saturating_sub(threads_of_hosts()) + THREADS,
+        None => FALLBACK,
+    })
+}
+
+/// How many threads the kernel counts, by the least limit under which `starts` can start one more; `None` where it can under none.
+fn threads_of_user(
+    mut starts: impl FnMut(u64) -> Result<bool, SandboxError>,
+) -> Result<Option<u64>, SandboxError> {
+    let (mut few, mut enough) = (0, MOST_THREADS);
+    if !starts(enough)? {
+        return Ok(None);
+    }
+    while few + 1 < enough {
+        let middle = few.midpoint(enough);
+        match starts(middle)? {
+            true => enough = middle,
+            false => few = middle,
+        }
+    }
+    Ok(Some(enough - 1))
+}
+
+/// The threads of this user's processes that have this process's parent, as hosts of one daemon do. This one is among them.
+fn threads_of_hosts() -> u64 {
+    let own = nix::unistd::getuid().as_raw();
+    let parent = u32::try_from(nix::unistd::getppid().as_raw()).unwrap_or(0);
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok())
+        .filter_map(|status| threads_of_host(&status, parent, own))
+        .sum()
+}
+
+/// The threads in a process's `status`, where it is of this parent and user.
+fn threads_of_host(status: &str, parent: u32, user: u32) -> Option<u64> {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line?.split_whitespace().next()?.parse::<u32>().ok()
+    };
+    let is_host = field("PPid:")? == parent && field("Uid:")? == user;
+    is_host.then(|| field("Threads:").map(u64::from))?
 }
 
 /// Allows this much more processor time; beyond that the kernel sends SIGXCPU every second, which ends the process. Threads
@@ -68,7 +127,7 @@ pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
     let used = u64::try_from(seconds).unwrap_or(0);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let soft = used + (more.as_secs() + 1).saturating_mul(cores) + 2;
-    let (_, hard) = nix::sys::resource::getrlimit(Resource::RLIMIT_CPU)?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_CPU)?;
     setrlimit(Resource::RLIMIT_CPU, soft.min(hard), hard)?;
     Ok(())
 }
@@ -200,14 +259,20 @@ const ALLOWED_HERE: &[i64] = &[];
 /// Flags with which a file could be changed.
 const WRITING: u64 = (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND) as u64;
 
-/// What may be asked of an open file. Not F_SETOWN, F_SETSIG and their like: by these the kernel itself sends a signal of the
+/// What may be asked of an open file; sdk/plugin/ABI.md has the same. Locks are for plugins that read SQLite or LMDB. Not F_SETOWN, F_SETSIG and their like: by these the kernel itself sends a signal of the
 /// plugin's choice to any process of this user, which seccomp does not see and Landlock stops from Linux 6.12 on only.
-const FILE_COMMANDS: [i32; 5] = [
+const FILE_COMMANDS: [i32; 11] = [
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
     libc::F_DUPFD,
     libc::F_DUPFD_CLOEXEC,
+    libc::F_GETLK,
+    libc::F_SETLK,
+    libc::F_SETLKW,
+    libc::F_OFD_GETLK,
+    libc::F_OFD_SETLK,
+    libc::F_OFD_SETLKW,
 ];
 
 fn system_calls() -> Result<String, SandboxError> {
@@ -315,11 +380,24 @@ mod tests {
             // Of this thread alone.
             let held = system_calls().unwrap();
             let ask = |argument| fcntl(file.as_fd(), argument).map(|_| ());
+            let lock = libc::flock {
+                l_type: libc::F_RDLCK as _,
+                l_whence: libc::SEEK_SET as _,
+                l_start: 0,
+                l_len: 1,
+                l_pid: 0,
+            };
             let asked = [
                 ask(FcntlArg::F_GETFL),
                 ask(FcntlArg::F_GETFD),
                 ask(FcntlArg::F_DUPFD_CLOEXEC(3)),
                 ask(FcntlArg::F_SETFL(OFlag::O_NONBLOCK)),
+                ask(FcntlArg::F_SETLK(&lock)),
+                ask(FcntlArg::F_SETLKW(&lock)),
+                ask(FcntlArg::F_OFD_SETLK(&lock)),
+                ask(FcntlArg::F_OFD_SETLKW(&lock)),
+                ask(FcntlArg::F_GETLK(&mut lock.clone())),
+                ask(FcntlArg::F_OFD_GETLK(&mut lock.clone())),
                 ask(FcntlArg::F_SETFL(OFlag::O_NONBLOCK | OFlag::O_ASYNC)),
                 ask(FcntlArg::F_GETPIPE_SZ),
             ];
@@ -331,7 +409,28 @@ mod tests {
             return;
         }
         let (fine, refused) = (Ok(()), Err(Errno::EPERM));
-        assert_eq!(asked, [fine, fine, fine, fine, refused, refused]);
+        assert_eq!(asked[..10], [fine; 10]);
+        assert_eq!(asked[10..], [refused; 2]);
+    }
+
+    #[test]
+    fn threads_that_are_there_already_do_not_count_against_a_host() {
+        for there in [0, 1, 700, 5000, MOST_THREADS - 2] {
+            // As the kernel: one more may be started as long as that is within the limit.
+            let found = threads_of_user(|most| Ok(there < most)).unwrap();
+            assert_eq!(found, Some(there));
+        }
+        assert_eq!(threads_of_user(|_| Ok(false)).unwrap(), None);
+    }
+
+    #[test]
+    fn only_processes_of_the_same_parent_and_user_share_the_bound() {
+        let status = "Name:\tmednerd-plugin-\nPid:\t9\nPPid:\t7\nUid:\t5\t5\t5\t5\nThreads:\t12\n";
+        assert_eq!(threads_of_host(status, 7, 5), Some(12));
+        assert_eq!(threads_of_host(status, 8, 5), None);
+        assert_eq!(threads_of_host(status, 7, 6), None);
+        assert_eq!(threads_of_host("", 7, 5), None);
+        assert!(threads_of_hosts() >= 1, "this process is one");
     }
 
     #[test]

@@ -236,6 +236,7 @@ struct Queued {
     id: u64,
     payload: Vec<u8>,
     deadline: Instant,
+    at_most: Duration,
     done: Done,
 }
 
@@ -317,6 +318,17 @@ impl Worker {
         deadline: Instant,
         done: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
     ) -> Ticket {
+        self.call_for(payload, deadline, Duration::MAX, done)
+    }
+
+    /// The same of a call that may take `at_most` as long, from when the child has it: what came before is not its fault.
+    pub fn call_for(
+        &self,
+        payload: Vec<u8>,
+        deadline: Instant,
+        at_most: Duration,
+        done: impl FnOnce(Result<Vec<u8>, CallError>) + Send + 'static,
+    ) -> Ticket {
         let done: Done = Box::new(done);
         let limit = self.shared.settings.max_frame;
         let length = payload.len() + 8;
@@ -343,10 +355,12 @@ impl Worker {
             id,
             payload,
             deadline,
+            at_most,
             done,
         });
         let finished = inner.send_queued(&self.shared.settings);
-        let early = deadline < inner.wakes_at || !inner.outgoing.is_empty();
+        let early =
+            inner.next_deadline().is_some_and(|next| next < inner.wakes_at) || !inner.outgoing.is_empty();
         drop(inner);
         if early {
             self.shared.wake();
@@ -446,9 +460,12 @@ impl Inner {
                 id,
                 payload,
                 deadline,
+                at_most,
                 done,
             } = queued;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            let deadline = now.checked_add(at_most).map_or(deadline, |end| end.min(deadline));
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 self.statistics.failed += 1;
                 self.statistics.overruns += 1;
@@ -503,15 +520,15 @@ impl Inner {
         calls.chain(self.queue.iter().map(|queued| queued.deadline)).min()
     }
 
-    /// Fails what the child had, and, where `all`, what waits.
-    fn fail(&mut self, error: &CallError, all: bool) -> Finished {
+    /// Fails what the child had, and, where `others` is given, what waits.
+    fn fail(&mut self, error: &CallError, others: Option<CallError>) -> Finished {
         let mut finished = Finished::new();
         for (_, call) in self.calls.drain() {
             if let Some(done) = call.done {
                 finished.push((done, Err(error.clone())));
             }
         }
-        if all {
+        if let Some(error) = others {
             let queue = self.queue.drain(..);
             finished.extend(queue.map(|queued| (queued.done, Err(error.clone()))));
         }
@@ -573,9 +590,10 @@ impl Shared {
                 at: SystemTime::now(),
                 cause: cause.clone(),
             });
-            let all = state != State::Starting;
+            // What the child never had did not kill it.
+            let others = (state != State::Starting).then(|| CallError::Unavailable(cause.clone()));
             inner.state = state;
-            let finished = inner.fail(&CallError::Died(cause.clone()), all);
+            let finished = inner.fail(&CallError::Died(cause.clone()), others);
             drop(inner);
             finish(finished);
             if let Next::Out(_) = next {
@@ -608,7 +626,8 @@ impl Shared {
     fn end(&self, why: &str) {
         let mut inner = self.lock();
         inner.state = State::Stopped(why.to_owned());
-        let finished = inner.fail(&CallError::Unavailable(why.to_owned()), true);
+        let stopped = CallError::Unavailable(why.to_owned());
+        let finished = inner.fail(&stopped, Some(stopped.clone()));
         drop(inner);
         finish(finished);
     }

@@ -213,6 +213,47 @@ fn a_deadline_is_kept_whatever_the_child_does() {
     assert_eq!(worker.statistics().overruns, 1);
 }
 
+/// Begins a call that hangs, and hands in another behind it: what becomes of that.
+fn behind_one_that_hangs(worker: &Worker, at_most: Duration) -> Result<Vec<u8>, CallError> {
+    let soon = Instant::now() + Duration::from_millis(60);
+    worker.call(b"hang".to_vec(), soon, |_| {});
+    let (sender, receiver) = mpsc::channel();
+    worker.call_for(b"abc".to_vec(), Instant::now() + LONG, at_most, move |result| {
+        sender.send(result).unwrap();
+    });
+    receiver.recv_timeout(2 * LONG).expect("every call ends")
+}
+
+#[test]
+fn a_call_behind_one_that_hangs_has_all_its_time_and_is_not_to_blame() {
+    let mut settings = settings("");
+    settings.concurrency = 1;
+    settings.grace = Duration::from_millis(500);
+    settings.backoff.first = LONG;
+    settings.backoff.longest = LONG;
+    let worker = launch(settings);
+    // Longer than the other hangs: its time begins when that is over.
+    let answered = behind_one_that_hangs(&worker, Duration::from_millis(400));
+    assert_eq!(answered, Ok(b"cba".to_vec()));
+    // The next death is followed by a wait, in which nobody is kept.
+    let answered = behind_one_that_hangs(&worker, LONG);
+    assert!(matches!(answered, Err(CallError::Unavailable(_))), "{answered:?}");
+    assert_eq!(worker.statistics().deaths, 2);
+}
+
+#[test]
+fn the_time_a_call_may_take_is_kept() {
+    let worker = launch(settings(""));
+    let (sender, receiver) = mpsc::channel();
+    let begun = Instant::now();
+    let short = Duration::from_millis(60);
+    worker.call_for(b"hang".to_vec(), begun + 2 * LONG, short, move |result| {
+        sender.send(result).unwrap();
+    });
+    assert_eq!(receiver.recv().unwrap(), Err(CallError::DeadlinePassed));
+    assert!(begun.elapsed() < LONG);
+}
+
 #[test]
 fn a_call_nobody_waits_for_is_cancelled() {
     let worker = launch(settings(""));

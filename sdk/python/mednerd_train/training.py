@@ -277,6 +277,11 @@ def fit(
         if better or plan.keep == "last":
             left = {**found, "step": step}
             kept = [p.detach().clone() for p in parameters]
+        if not left:
+            raise RuntimeError(
+                f"{name}: the score is {value} at step {step}, so there is nothing to keep: look whether the dev set has"
+                " anything to score, lower training.rate or use fp32"
+            )
         average.swap()
         model.train()
         _LOG.info("%s: step %d/%d, loss %.4f, %s%s", name, step, total, running, _shown(found), " *" if better else "")

@@ -21,7 +21,7 @@ from mednerd_train.scoring import ALL, EXACT, RELAXED, Scores, relaxed_matches
 from mednerd_train.search import Settings
 from mednerd_train.settings import SettingsError, load, replaced
 from mednerd_train.tagging import Tagged, decode
-from mednerd_train.training import Plan, _rate
+from mednerd_train.training import Device, Plan, Record, _rate, fit
 
 
 class Files(unittest.TestCase):
@@ -316,6 +316,22 @@ class Loss(unittest.TestCase):
 
     def test_labels_of_types(self):
         self.assertEqual(label_names(["A", "B"]), ["O", "B-A", "I-A", "B-B", "I-B"])
+
+
+class Fitting(unittest.TestCase):
+    def test_a_run_whose_score_is_no_number_ends_with_a_sentence(self):
+        model = torch.nn.Linear(2, 1)
+        plan = Plan(epochs=3, patience=1, average=0.0)
+        with self.assertRaisesRegex(RuntimeError, "the score is nan at step 1, so there is nothing to keep"):
+            fit(
+                model,
+                lambda _: [torch.ones(4, 2)],
+                lambda batch: model(batch).square().mean(),
+                plan,
+                Device(kind="cpu", precision="fp32"),
+                Record({}),
+                score=lambda: {"value": math.nan},
+            )
 
 
 class Perturbations(unittest.TestCase):

@@ -32,7 +32,7 @@ pub fn document() -> Value {
             "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
                 call is decided by the user and groups of the calling process. No error ever quotes a request. \
                 A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding \
-                with 415, each with an ErrorBody; what is not HTTP, or has a head of more than 128 KiB or 100 fields, with an \
+                with 415, each with an ErrorBody; what is not HTTP, or has a head of more than about 110 KiB or 100 fields, with an \
                 empty body.",
         },
         "paths": paths,

@@ -195,15 +195,17 @@ fn segments(message: &str, field: char) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// Whether a text begins like a segment: "OBX|".
+/// Whether a text begins like a segment: "OBX|". Looks no further: a message may be one long text.
 fn begins_segment(text: &str, field: char) -> bool {
-    let name = text.split(field).next().unwrap_or_default();
-    name.len() == 3
-        && text.len() > name.len()
-        && name.starts_with(|c: char| c.is_ascii_uppercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    let Some((&[first, second, third], rest)) = text.as_bytes().split_first_chunk() else {
+        return false;
+    };
+    let follows = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    // Separators are ASCII.
+    first.is_ascii_uppercase()
+        && follows(second)
+        && follows(third)
+        && rest.first().is_some_and(|&byte| char::from(byte) == field)
 }
 
 /// The value of a segment that holds text, and where it begins.
@@ -411,6 +413,22 @@ mod tests {
             assert_eq!(decoded.text, "onetwo", "{message:?}");
             mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1000).unwrap();
         }
+    }
+
+    #[test]
+    fn many_lines_take_no_more_than_linear_time() {
+        let time = |lines: usize| {
+            let message = format!("MSH|^~\\&|\rOBX|1|TX|||{}", "\n".repeat(lines));
+            let times = (0..3).map(|_| {
+                let begun = std::time::Instant::now();
+                assert!(decode(&message).text.is_empty());
+                begun.elapsed()
+            });
+            times.min().unwrap()
+        };
+        let (few, many) = (time(50_000), time(400_000));
+        // Eight times as long; 64 times where each line looks at all that follow.
+        assert!(many < few * 30, "{few:?}, {many:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::words;
 
 /// Lower-case tokens of letters and digits. Possessives lose their "s", accents go, Greek letters become
-/// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5".
+/// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5". The charge of an ion, "Na+", tells none apart.
 pub(super) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut token = String::new();
@@ -17,13 +17,13 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
         let rest = chars.as_str();
         let head = &text[..text.len() - rest.len() - c.len_utf8()];
         let sign = match c {
-            '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (word, 0)),
+            '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (Some(word), 0)),
             _ if token.is_empty() => None,
             _ => charge(head, c, rest),
         };
         if let Some((word, more)) = sign {
             close(&mut token, &mut tokens);
-            tokens.push(word.to_owned());
+            tokens.extend(word.map(str::to_owned));
             chars = rest[more..].chars();
             continue;
         }
@@ -87,26 +87,74 @@ fn limit(sign: char, rest: &str) -> Option<&'static str> {
     number.starts_with(|c: char| c.is_ascii_digit()).then_some(word)
 }
 
-/// The word for a sign right behind what is so signed, "HER2+", "Rh(-)", and how many bytes of `rest` belong to it.
-fn charge(head: &str, sign: char, rest: &str) -> Option<(&'static str, usize)> {
-    const POSITIVE: &str = "positive";
-    const NEGATIVE: &str = "negative";
+/// The word for a sign right behind what is so signed, "HER2+", "Rh(-)", and how many bytes of `rest` belong to it. None for
+/// the charge of an ion, and for the plus that says in short that there is a finding ("pain+").
+fn charge(head: &str, sign: char, rest: &str) -> Option<(Option<&'static str>, usize)> {
+    let positive = Some("positive");
+    let negative = Some("negative");
     let ends = !rest.starts_with(char::is_alphanumeric);
-    match sign {
-        '(' if rest.starts_with("+)") => Some((POSITIVE, "+)".len())),
-        '(' if rest.starts_with("-)") => Some((NEGATIVE, "-)".len())),
-        '+' | '⁺' if ends => Some((POSITIVE, 0)),
-        '⁻' | '−' if ends => Some((NEGATIVE, 0)),
-        '-' | '–' if ends && is_minus(head, rest) => Some((NEGATIVE, 0)),
-        _ => None,
-    }
+    let (word, more) = match sign {
+        '(' if rest.starts_with("+)") => (positive, "+)".len()),
+        '(' if rest.starts_with("-)") => (negative, "-)".len()),
+        '+' | '⁺' if ends && is_finding(symbol(head)) => (None, 0),
+        '+' | '⁺' if ends => (positive, 0),
+        '⁻' | '−' if ends => (negative, 0),
+        '-' | '–' if ends && is_minus(head, rest) => (negative, 0),
+        _ => return None,
+    };
+    Some((word.filter(|_| !is_ion(head)), more))
+}
+
+/// The letters and digits at the end of `head`.
+fn symbol(head: &str) -> &str {
+    head.rsplit(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default()
+}
+
+/// Whether this is a word, and no symbol of an antigen or a gene.
+fn is_finding(word: &str) -> bool {
+    word.chars().all(char::is_lowercase) && word.chars().count() >= 4
+}
+
+/// Elements of which notes tell ions; digits behind them are of the charge.
+const ELEMENTS: [&str; 14] = [
+    "Na", "K", "Mg", "Ca", "Cl", "H", "Li", "Fe", "Zn", "Cu", "Mn", "Ba", "Br", "Al",
+];
+/// Ions of several atoms, and coenzymes that are written with their charge.
+const GROUPS: [&str; 14] = [
+    "HCO3", "CO3", "NH4", "H3O", "OH", "PO4", "HPO4", "H2PO4", "SO4", "NO2", "NO3", "NAD", "NADP", "CN",
+];
+
+/// Whether `head` ends with what has a charge, "Na", "Ca2", "Ca(2", "HCO₃", in capitals as chemists write it or in none.
+fn is_ion(head: &str) -> bool {
+    let digits = |c: char| c.is_numeric();
+    let end = symbol(head);
+    let before = head.strip_suffix(end).and_then(|head| head.strip_suffix('('));
+    let end = match before {
+        Some(before) if end.chars().all(digits) => symbol(before),
+        _ => end,
+    };
+    let plain: String = end
+        .chars()
+        .map(|c| match folded(c) {
+            Folded::Letters(letters) => letters.chars().next().unwrap_or(c),
+            _ => c,
+        })
+        .collect();
+    let is = |symbol: &str, written: &str| {
+        let small = !written.contains(char::is_uppercase);
+        symbol == written || small && symbol.eq_ignore_ascii_case(written)
+    };
+    let element = plain.trim_end_matches(digits);
+    ELEMENTS.iter().any(|symbol| is(symbol, element)) || GROUPS.iter().any(|symbol| is(symbol, &plain))
 }
 
 /// Whether a hyphen is a minus: behind a symbol such as "HER2" or "Rh", and neither at the end of a line, nor before a number, nor
 /// one that stands for the rest of a word ("T- and B-cell") or was torn from the next ("MID- LINE").
 fn is_minus(head: &str, rest: &str) -> bool {
     let border = |c: char| !c.is_alphanumeric();
-    let symbol = head.rsplit(border).next().unwrap_or_default();
+    let symbol = symbol(head);
     let letters = symbol.chars().count();
     let digits = symbol.contains(|c: char| c.is_ascii_digit());
     let capitals = !symbol.contains(char::is_lowercase);

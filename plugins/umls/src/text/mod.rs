@@ -321,6 +321,38 @@ mod tests {
     }
 
     #[test]
+    fn the_charge_of_an_ion_is_part_of_no_word() {
+        for (a, b) in [
+            ("Na+", "Na"),
+            ("na+ 140", "na 140"),
+            ("K+", "K"),
+            ("Mg++", "Mg"),
+            ("Ca2+", "Ca2"),
+            ("Ca\u{b2}\u{207a}", "Ca2"),
+            ("Ca(2+) channel", "Ca 2 channel"),
+            ("Cl-", "Cl"),
+            ("HCO3-", "HCO3"),
+            ("HCO\u{2083}\u{207b}", "HCO3"),
+            ("NAD+", "NAD"),
+            ("NH4+", "NH4"),
+            ("Na(+)-K(+)-ATPase", "Na K ATPase"),
+            ("pain+", "pain"),
+        ] {
+            assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
+        }
+        for (a, b) in [
+            ("HER2+", "HER2 positive"),
+            ("Rh-", "Rh negative"),
+            ("HBsAg+", "HBsAg positive"),
+            ("CD4+", "CD4 positive"),
+            ("ER(-)", "ER negative"),
+            ("er+", "er positive"),
+        ] {
+            assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
+        }
+    }
+
+    #[test]
     fn hyphens_are_no_signs() {
         for (a, b) in [
             ("ER-\npositive", "ER positive"),
