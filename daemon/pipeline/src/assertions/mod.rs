@@ -859,7 +859,9 @@ impl Sentence {
         if let [comma] = *commas.as_slice() {
             let item = item(comma);
             let last = item.clone().rev().find(|at| self.word(*at) != ".");
-            let is_there = is_one(&item) && last.is_some_and(|at| NOW.contains(&self.word(at)));
+            let is_there = is_one(&item)
+                && last.is_some_and(|at| NOW.contains(&self.word(at)))
+                && !item.clone().any(|at| joins(OR, self.word(at), languages));
             return if is_there { comma } else { list.end };
         }
         let joined = list.clone().find(|at| joins(OR, self.word(*at), languages));
@@ -940,7 +942,7 @@ impl Sentence {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
             return comma
                 .filter(|comma| {
-                    self.is_no_item(hit, *comma, mentions)
+                    self.is_no_item(hit, *comma..end, mentions)
                         || !self.is_list(*comma..end, hit.languages, mentions)
                 })
                 .unwrap_or(end);
@@ -977,8 +979,12 @@ impl Sentence {
 
     /// Whether what a cue denies, up to a comma, is nothing that a list of findings goes on from: a habit or an allergy, "no alcohol, COPD", an
     /// adjective of what stands before it, "DM no insulinodependiente, HTA", or a test, "negative chest X-ray, cough".
-    fn is_no_item(&self, hit: &Hit, comma: usize, mentions: &[Range<usize>]) -> bool {
-        let mut item = hit.words.end..comma;
+    fn is_no_item(&self, hit: &Hit, rest: Range<usize>, mentions: &[Range<usize>]) -> bool {
+        let mut item = hit.words.end..rest.start;
+        // "No tobacco, alcohol or drugs."
+        if rest.into_iter().any(|at| joins(OR, self.word(at), hit.languages)) {
+            return false;
+        }
         let habit = item
             .clone()
             .any(|at| HABITS.iter().any(|habit| self.word(at).starts_with(habit)));

@@ -646,6 +646,8 @@ fn what_begins_behind_a_comma_is_there() {
         "No {vomiting|N}, {nausea|} now.",
         "No {DVT|N}, {cellulitis|} today.",
         "No {chest pain|N}, {palpitations|N} reported.",
+        "No tobacco, {alcohol|!N}, or illicit drug use. No allergy symptoms, such as {rhinorrhea|N} or {sneezing|N}.",
+        "LYMPH: No neck, axillary or {groin adenopathy|N} was noted.",
         "No signs of {infection|N}, {wound dehiscence|} noted. US neg for {DVT|N}, {cyst|} noted.",
         "no {edema|N}, {cyanosis|N} or {clubbing|N}, pulses intact, {varicose veins|} present.",
         "no {fever|N} or {chills|N}, {chest pain|N}, {nausea|N} or {vomiting|N}",
