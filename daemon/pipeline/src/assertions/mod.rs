@@ -1217,4 +1217,6 @@ fn inside(words: &Range<usize>, mentions: &[Range<usize>]) -> bool {
 }
 
 #[cfg(test)]
+mod languages_tests;
+#[cfg(test)]
 mod tests;

@@ -492,7 +492,7 @@ fn marked(written: &str) -> String {
 }
 
 /// Asserts that what is said of each marked mention is what its letters tell.
-fn assert_said(all: &[&str]) {
+pub(super) fn assert_said(all: &[&str]) {
     let found: Vec<String> = all.iter().map(|written| marked(written)).collect();
     assert_eq!(found, all);
 }
