@@ -69,6 +69,9 @@ fn what_lasts_is_not_past() {
     assert_said(&[
         "{Fiebre|} desde hace 3 días.",
         "{Ictus|H} hace 5 años.",
+        "{Infarctus|H} il y a 3 ans, {AVC|H} il y a environ 10 ans.",
+        "{Chute|} il y a 2 jours.",
+        "Au scanner du {thorax|} il y a un {nodule|}.",
         "AP de {HTA|H} y {diabetes|H}.",
         "{Ipertensione|H} in anamnesi.",
         "In APR {ipertensione|H}.",
@@ -144,5 +147,31 @@ fn relatives_in_other_languages() {
         "{Diabetes|F} na família. En la familia {diabetes|F}.",
         "In famiglia {diabete|F}. {Diabète|F} dans la famille.",
         "{Diabetes|F} in de familie.",
+    ]);
+}
+
+#[test]
+fn headings_of_other_languages_say_whose_it_is_and_when() {
+    assert_said(&[
+        "Familiarità: {diabete|F}",
+        "H. familiar: {diabetes|F}",
+        "A. familiares: {diabetes|F}\nA. personales: {HTA|H}",
+        "Antec. personales: {HTA|H}",
+        "ATCD perso : {HTA|H}\nATCD familiaux : {diabète|F}",
+        "Familiäre Belastung: {Brustkrebs|F}",
+        "AP: {HTA|H}, {EPOC|H}\nAC: rítmica\nAP: {crepitantes|} bibasales",
+        "AC: rítmica. AP: {roncus|} dispersos.",
+        "Antecedentes de interés: {HTA|H}",
+    ]);
+}
+
+#[test]
+fn words_of_other_languages_say_nothing_in_english() {
+    assert_said(&[
+        "Elimination diet for {eczema|}, {gout|} stable.",
+        "The {wound|} is contacted by the graft of the skin, {pain|} noted.",
+        "Seen with son, {fever|} since Monday. {Asthma|} and {gout|}.",
+        "Low suspicion for {PE|U}. Wound suspended, {rash|}.",
+        "{Mass|} measuring Ø 5 cm, {cyst|}",
     ]);
 }

@@ -107,6 +107,15 @@ pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages
     list.iter().any(is)
 }
 
+/// "Il y a 3 ans" in figures: long ago, where "il y a 3 jours" is not, and "il y a une fracture" tells of no time.
+macro_rules! ago {
+    ($($number:literal)*) => {
+        concat!($("il y a ", $number, " ans, il y a environ ", $number, " ans, il y a ", $number, " mois, "),*)
+    };
+}
+#[rustfmt::skip]
+const AGO: &str = ago!(2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50);
+
 /// Some entries are read by name as well, in `mod.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
@@ -282,8 +291,10 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Cue(Historical, NEAR, NO), "fruhere, fruherer, fruheren, ehemals, ehemalige, alter, alte"),
     (DE, Cue(Historical, NO, NEAR), "vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, als kind, abgeklungen, verschwunden"),
     (FR, Cue(Historical, FAR, NO), "antecedent de, antecedent d, antecedents de, antecedents d, antecedents, atcd, atcd de, atcd d, atcds de, histoire de, status post"),
-    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, gueri, guerie, resolu, resolue, corrige, corrigee, regresse, il y a"),
-    (ES, Cue(Historical, FAR, NO), "antecedente de, antecedentes de, antecedentes, historia de, antecedentes personales de, status post, ap:, ap de, historia previa de"),
+    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, gueri, guerie, resolu, resolue, corrige, corrigee, regresse, il y a longtemps, il y a un an, il y a deux ans, il y a trois ans, il y a quatre ans, il y a cinq ans, il y a six ans, il y a sept ans, il y a huit ans, il y a neuf ans, il y a dix ans, il y a quinze ans,
+        il y a vingt ans, il y a trente ans, il y a quelques annees, il y a plusieurs annees, il y a des annees, il y a 1 an, il y a un mois, il y a 1 mois, il y a quelques mois, il y a plusieurs mois, il y a des mois"),
+    (FR, Cue(Historical, NO, NEAR), AGO),
+    (ES, Cue(Historical, FAR, NO), "antecedente de, antecedentes de, antecedentes, historia de, antecedentes personales de, status post, con ap:, como ap:, ap de, historia previa de"),
     (ES, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antiguo, antigua, hace, en la infancia, resuelto, resuelta, en el pasado, de nino, de nina"),
     (ES, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antiguo, antigua"),
     (IT, Cue(Historical, FAR, NO), "storia di, anamnesi di, anamnesi positiva per, esiti di, stato dopo, in anamnesi, in apr, apr:"),
@@ -347,9 +358,6 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Nothing, "keine zunahme, kein ruckgang, keine verschlechterung, keine progression, kein progress, keine exazerbation, kein anstieg, nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache, nicht -"),
     (FR, Nothing, "pas que, n'a pas soulage, n'a pas ameliore, n'a pas calme, pas soulage, pas d'augmentation, pas d'aggravation, sans changement, sans aggravation, sans amelioration, sans modification, pas de progression, non seulement, pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas, non a petites cellules"),
     (ES, Nothing, "no alivio, no alivia, no mejoro, no calmo, no hay mejoria, no hay cambios, sin aumento, sin empeoramiento, sin progresion, sin cambios, no solo, sin dificultad, gram negativo, si precisa, si es necesario, si es posible, no controlada, no controlado, mal controlada, sin mejoria, no mejora, no insulinodependiente, desde hace, de hace"),
-    // The lungs.
-    (ES | PT, Nothing, "ap: mv, ap: mvc, ap: mvf, ap: crepitantes, ap: crepitaciones, ap: crepitacoes, ap: sibilantes, ap: sibilos, ap: sibilancias, ap: roncus, ap: roncos, ap: buena, ap: normoventilacion, ap: murmullo, ap: murmurio,
-        ap: hipofonesis, ap: hipoventilacion, ap: limpia, ap: limpa"),
     (IT, Nothing, "non ha alleviato, non allevia, non ha migliorato, non ha risolto, nessun miglioramento, nessun aumento, nessun peggioramento, nessuna progressione, nessuna variazione, non variazioni, non solo, senza difficolta, gram negativo, se necessario, se possibile, non controllata, non controllato, non insulino dipendente, non varia"),
     (NL, Nothing, "geen toename, geen verbetering, geen verslechtering, geen progressie, niet alleen, geen verandering, zonder problemen, gram negatief, indien nodig, indien mogelijk, niet insuline afhankelijk, jaar oud, jarige oude, niet -"),
     (PT, Nothing, "nao aliviou, nao alivia, nao melhorou, sem alteracao, sem melhoria, sem agravamento, sem aumento, sem progressao, sem alteracoes, nao so, sem dificuldade, gram negativo, se necessario, se possivel, nao controlada, nao controlado, sem melhora"),
