@@ -313,6 +313,10 @@ mod tests {
         for (text, language) in [
             ("No fever, no cough, no SOB", EN),
             ("No fiebre, no tos, no disnea.", ES),
+            (
+                "Paciente con dolor en el pecho desde ayer.\nNo fiebre, no tos, no disnea, no disuria",
+                ES,
+            ),
             ("Febbre: no\nTosse: no\nVomito: no", IT),
             ("Fi\u{e8}vre : non\nToux : non\nDyspn\u{e9}e : non", FR),
         ] {

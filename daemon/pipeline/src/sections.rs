@@ -84,7 +84,7 @@ pub fn sections(text: &str) -> Vec<Section> {
     // Medical history in English, "medicação habitual" in Portuguese; and a bleeding or else but in Portuguese.
     marks.retain(|mark| {
         let own = text.get(mark.heading.range());
-        !(own == Some("MH") && told & EN != 0) && !(own == Some("HPP") && told & PT == 0)
+        !(own == Some("MH") && told & EN != 0 || own == Some("HPP") && told & PT == 0)
     });
     listened(text, &mut marks);
     // "APP" is the near history in Italian, where "APR" is the remote one.

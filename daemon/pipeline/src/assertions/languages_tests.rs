@@ -175,3 +175,18 @@ fn words_of_other_languages_say_nothing_in_english() {
         "{Mass|} measuring Ø 5 cm, {cyst|}",
     ]);
 }
+
+#[test]
+fn what_stands_beside_it_is_not_said_so() {
+    assert_said(&[
+        "{Pneumonie|} unter Antibiose, {Fieber|N} nicht mehr aufgetreten.",
+        "Zum Ausschluss einer {TVT|U} Sonographie. V.a. {TVT|U}. Bitte um Ausschluss {Thrombose|U}.",
+        "{Dyspnoe|} und {Husten|}, bei {Fieber|Y} bitte wiedervorstellen.",
+        "{Marcumar|!H} pausiert, {ASS|!} weiter.",
+        "Se descarta {TEP|N}. {Neumonía|N} descartada, {fiebre|} persistente.",
+        "{Enalapril|!H} suspendido por {tos|}.",
+        "Si sospende {metformina|!H} per {IRA|}. {Ramipril|!H} sospeso per {tosse|}.",
+        "Kind met {koorts|}, contact opnemen met de huisarts.",
+        "Gestopt met {metoprolol|!H}, gestart met {amlodipine|!}.",
+    ]);
+}

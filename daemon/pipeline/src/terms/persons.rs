@@ -93,7 +93,7 @@ pub(super) fn persons<'a>(words: &'a Words<'_>) -> impl Iterator<Item = (usize, 
 /// The name behind a title.
 fn named(words: &Words<'_>, title: usize) -> Option<(usize, usize)> {
     let own = words.written_as(title);
-    if !TITLES.contains(&own) && !(DOUBTFUL.contains(&own) && is_title(words, title)) {
+    if !(TITLES.contains(&own) || DOUBTFUL.contains(&own) && is_title(words, title)) {
         return None;
     }
     let mut first = behind_point(words, title + 1);
