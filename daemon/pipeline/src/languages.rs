@@ -42,15 +42,15 @@ const TELLING: [(Languages, &str); 7] = [
     ),
     (
         FR,
-        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou, de, ni, ans, ne, qui, ce, sont, ete, ses, cas",
+        "le, la, les, des, du, et, est, une, un, dans, avec, pas, pour, sans, sur, au, aux, patiente, chez, depuis, d, l, il, elle, ou, de, ni, ans, ne, qui, ce, sont, ete, ses, cas, non",
     ),
     (
         ES,
-        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere, ni, tiene, ha, han, fue, hay, muy, pero",
+        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere, ni, tiene, ha, han, fue, hay, muy, pero, no",
     ),
     (
         IT,
-        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, da, dei, nel, alla, si, senza, nega, anni, dal, ha",
+        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, da, dei, nel, alla, si, senza, nega, anni, dal, ha, se, no",
     ),
     (
         NL,
@@ -62,41 +62,73 @@ const TELLING: [(Languages, &str); 7] = [
     ),
 ];
 
+/// Words that several languages say no with: alone they tell none of them, and names tell better, "No fiebre, no tos".
+const SHARED: [&str; 2] = ["no", "non"];
+/// Says of the languages that a word tells of that it is one of those.
+const IS_SHARED: Languages = 1 << 7;
+
 /// How often words told of each language.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Telling([usize; 8]);
+pub(crate) struct Telling {
+    all: [usize; CODES.len()],
+    /// How often words did that others share.
+    shared: [usize; CODES.len()],
+}
 
 impl Telling {
     /// Notes words that tell of these languages.
     pub(crate) fn note(&mut self, told: Languages, words: usize) {
-        for (language, count) in self.0.iter_mut().enumerate() {
-            *count += words * usize::from(told >> language & 1 == 1);
+        let is_shared = usize::from(told & IS_SHARED != 0);
+        let counts = self.all.iter_mut().zip(&mut self.shared).enumerate();
+        for (language, (count, shared)) in counts {
+            let words = words * usize::from(told >> language & 1 == 1);
+            *count += words;
+            *shared += words * is_shared;
         }
     }
 
     /// The languages that were told most often; `None` where none was.
     pub(crate) fn most(&self) -> Option<Languages> {
-        let most = self.0.iter().copied().max().filter(|most| *most > 0)?;
-        let among = self.0.iter().enumerate();
-        let among = among.filter(|(_, count)| **count * 3 >= most * 2);
-        Some(among.fold(0, |all, (language, _)| all | 1 << language))
+        most(&self.all)
     }
 
     /// Whether another language than these was told, and more than twice as often.
     pub(crate) fn rather_than(&self, languages: Languages) -> bool {
         let most = |of: &dyn Fn(usize) -> bool| {
-            let counts = self.0.iter().enumerate().filter(|(language, _)| of(*language));
+            let counts = self.all.iter().enumerate().filter(|(language, _)| of(*language));
             counts.map(|(_, count)| *count).max().unwrap_or(0)
         };
         let own = most(&|language| languages >> language & 1 == 1);
         most(&|_| true) > 2 * own
     }
 
-    /// The same; `None` where too few words told any.
+    /// The languages that were told most often; `None` where too few words told any, or too many of them are shared to choose by.
     pub(crate) fn languages(&self) -> Option<Languages> {
-        let enough = self.0.iter().any(|count| *count >= 3);
+        let told = self.enough()?;
+        if told.count_ones() == 1 {
+            return Some(told);
+        }
+        let mut own = self.all;
+        own.iter_mut()
+            .zip(self.shared)
+            .for_each(|(all, shared)| *all -= shared);
+        // "No cough, no SOB, denies pain" is English: only there do so few words tell anything else.
+        most(&own).filter(|own| *own == told || *own == EN)
+    }
+
+    /// The same, with all that share those words where nothing else chooses among them.
+    fn enough(&self) -> Option<Languages> {
+        let enough = self.all.iter().any(|count| *count >= 3);
         self.most().filter(|_| enough)
     }
+}
+
+/// The languages that have most, or nearly so.
+fn most(counts: &[usize]) -> Option<Languages> {
+    let most = counts.iter().copied().max().filter(|most| *most > 0)?;
+    let among = counts.iter().enumerate();
+    let among = among.filter(|(_, count)| **count * 3 >= most * 2);
+    Some(among.fold(0, |all, (language, _)| all | 1 << language))
 }
 
 /// The languages that a text may be in, by the words that tell them; all where too few do.
@@ -108,11 +140,14 @@ pub(crate) fn languages(text: &str) -> Languages {
         fold(text.get(word.range()).unwrap_or_default(), &mut folded);
         telling.note(told_by(text, word, &folded), 1);
     }
-    telling.languages().unwrap_or(ALL)
+    telling.languages().or(telling.enough()).unwrap_or(ALL)
 }
 
 /// What English notes abbreviate with a slash: "c/o" has no Portuguese article. By the letter behind it, that before.
 const SLASHED: [(&str, &str); 4] = [("o", "chwry"), ("p", "sp"), ("l", "b"), ("u", "f")];
+
+/// Short forms in capitals that are words of other languages in small letters.
+const CAPITALS: [&str; 2] = ["SE", "HA"];
 
 /// The languages that a word of a text, `folded`, tells of. A single letter tells where it can be an article, a pronoun or "and": small, between
 /// spaces, or before an apostrophe; and not in "L ankle", "DM, HTN: Y" or "c/o".
@@ -146,6 +181,10 @@ pub(crate) fn told_by(text: &str, word: ByteSpan, folded: &str) -> Languages {
             return 0;
         }
     }
+    // Side effects and headache.
+    if CAPITALS.contains(&text.get(word.range()).unwrap_or_default()) {
+        return 0;
+    }
     known(folded)
 }
 
@@ -155,6 +194,9 @@ fn known(word: &str) -> Languages {
         for (language, list) in TELLING {
             for word in list.split(", ") {
                 *all.entry(word).or_default() |= language;
+                if SHARED.contains(&word) {
+                    *all.entry(word).or_default() |= IS_SHARED;
+                }
             }
         }
         all
@@ -165,6 +207,7 @@ fn known(word: &str) -> Languages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::{Term, Terms, find};
 
     #[test]
     fn short_notes_are_in_the_language_that_they_are_written_in() {
@@ -172,7 +215,7 @@ mod tests {
             ("c/o cough, h/o asthma. No fever. Denies pain.", EN),
             (
                 "62F c/o HA x 2d. H/o HTN, DM2. No fever, no neck stiffness. No focal deficits. A/P: migraine.",
-                EN | PT,
+                EN,
             ),
             (
                 "45M c/o CP x2h. H/o CAD, HTN, h/o PE. No SOB, no diaphoresis. No edema.",
@@ -182,6 +225,16 @@ mod tests {
             (
                 "34M w/ L ankle pain after fall. XR L ankle: no fx. L knee is fine.",
                 EN,
+            ),
+            ("No fever, no cough. No SOB.", EN | ES | IT | PT),
+            ("No fever, no cough. No SOB. Denies pain.", EN),
+            ("No fiebre, no tos, no disnea.", EN | ES | IT | PT),
+            ("Febbre: no\nTosse: no\nVomito: no", EN | ES | IT | PT),
+            ("Fi\u{e8}vre : non\nToux : non\nDyspn\u{e9}e : non", FR | IT),
+            ("The side effects of both: SE none, HA none. SE and HA.", EN),
+            (
+                "Se peggiora o se compare febbre, torni. Dimessa con terapia.",
+                ES | IT | PT,
             ),
             ("Fever: Y\nMI: Y\nHTN: Y\nSeizures: N", ALL),
             (
@@ -206,6 +259,70 @@ mod tests {
             ),
         ] {
             assert_eq!(languages(text), language, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_several_languages_say_no_with_chooses_none_of_them() {
+        let told = |text: &str| {
+            let mut telling = Telling::default();
+            let mut folded = String::new();
+            for word in words(text) {
+                folded.clear();
+                fold(&text[word.range()], &mut folded);
+                telling.note(told_by(text, word, &folded), 1);
+            }
+            telling.languages()
+        };
+        for text in [
+            "No fiebre, no tos, no disnea.",
+            "No fever, no cough, no SOB, rash per mom.",
+            "Non febbre, non tosse, non dispnea",
+        ] {
+            assert_eq!(told(text), None, "{text}");
+        }
+        assert_eq!(told("No fever, no cough. No SOB. Denies pain."), Some(EN));
+        assert_eq!(
+            told("Paciente con fiebre, niega tos. No disnea, no disuria."),
+            Some(ES)
+        );
+    }
+
+    #[test]
+    fn names_choose_the_language_of_what_is_only_denied() {
+        let mut terms = Terms::default();
+        for (name, language) in [
+            ("fever", "en"),
+            ("cough", "en"),
+            ("fiebre", "es"),
+            ("tos", "es"),
+            ("febbre", "it"),
+            ("tosse", "it"),
+            ("fi\u{e8}vre", "fr"),
+            ("toux", "fr"),
+        ] {
+            let label = "Disease";
+            let term = Term {
+                name,
+                label,
+                language,
+                ..Term::default()
+            };
+            terms.add(term).unwrap();
+        }
+        for (text, language) in [
+            ("No fever, no cough, no SOB", EN),
+            ("No fiebre, no tos, no disnea.", EN | ES),
+            (
+                "Paciente con dolor en el pecho desde ayer.\nNo fiebre, no tos, no disnea, no disuria",
+                ES,
+            ),
+            ("Febbre: no\nTosse: no\nVomito: no", EN | IT),
+            ("Fi\u{e8}vre : non\nToux : non\nDyspn\u{e9}e : non", EN | FR),
+        ] {
+            let found = find(text, &[&terms]);
+            assert_eq!(found.names.len(), 2, "{text}");
+            assert_eq!(found.spoken, Some(Spoken(language)), "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, push_without_accent, words};
-use crate::languages::{ALL, EN, IT, languages};
+use crate::languages::{ALL, EN, IT, PT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -81,6 +81,12 @@ pub fn sections(text: &str) -> Vec<Section> {
         });
         foreign.for_each(|mark| mark.name = None);
     }
+    // Medical history in English, "medicação habitual" in Portuguese; and a bleeding or else but in Portuguese.
+    marks.retain(|mark| {
+        let own = text.get(mark.heading.range());
+        !(own == Some("MH") && told & EN != 0 || own == Some("HPP") && told & PT == 0)
+    });
+    listened(text, &mut marks);
     // "APP" is the near history in Italian, where "APR" is the remote one.
     let is = |mark: &Mark, heading: &str| text.get(mark.heading.range()) == Some(heading);
     if marks.iter().any(|mark| is(mark, "APP")) && (marks.iter().any(|mark| is(mark, "APR")) || told == IT) {
@@ -103,6 +109,55 @@ pub fn sections(text: &str) -> Vec<Section> {
     });
     all.collect()
 }
+
+/// Takes "AP" for no history where the lungs are listened to: "AC: rítmica. AP: MVC". What stands there goes on with the examination, or
+/// is of none.
+fn listened(text: &str, marks: &mut Vec<Mark>) {
+    let mut examined = false;
+    marks.retain_mut(|mark| {
+        let is_one = mark.name.is_some()
+            && text.get(mark.heading.range()) == Some("AP")
+            && (examined || is_of_lungs(text, mark.heading));
+        if is_one {
+            mark.name = None;
+        }
+        examined = mark.name == Some("physical examination") || (is_one && examined);
+        !(is_one && examined)
+    });
+}
+
+/// Whether "AP" stands before what is heard over lungs, or behind the heart or the examination in its line or the line before.
+fn is_of_lungs(text: &str, heading: ByteSpan) -> bool {
+    let behind = text.get(heading.end..).unwrap_or_default();
+    let behind = behind.trim_start_matches([':', ' ', '\t']);
+    let next = behind.split(|c: char| !c.is_alphanumeric()).next();
+    let next = folded(next.unwrap_or_default());
+    if HEARD.split(',').map(str::trim).any(|own| own == next) {
+        return true;
+    }
+    let from = text.ceil_char_boundary(heading.begin.saturating_sub(LISTENED));
+    let before = text.get(from..heading.begin).unwrap_or_default();
+    let line = before.rmatch_indices('\n').nth(1);
+    let before = before.get(line.map_or(0, |(at, _)| at)..).unwrap_or_default();
+    let mut parts: Vec<&str> = before.split(':').collect();
+    parts.pop();
+    parts.iter().any(|part| {
+        let words = part.split(|c: char| !c.is_alphanumeric()).rev();
+        let mut words = words.filter(|word| !word.is_empty()).take(2).map(folded);
+        words.any(|word| {
+            matches!(
+                &*word,
+                "ac" | "acp" | "ef" | "eo" | "exploracion" | "examen" | "exame"
+            )
+        })
+    })
+}
+
+/// Bytes before "AP" that are looked through for that, at most.
+const LISTENED: usize = 256;
+/// What is heard over lungs, folded.
+const HEARD: &str = "mv, mvc, mvf, crepitantes, crepitaciones, crepitacoes, sibilantes, sibilos, sibilancias, roncus, roncos, buena, normoventilacion, murmullo,
+    murmurio, hipofonesis, hipoventilacion, limpia, limpa";
 
 /// Headings of histories in Romance languages.
 const FOREIGN: [&str; 4] = ["AP", "APP", "APR", "VE"];
@@ -279,7 +334,10 @@ impl Line<'_> {
             let next = rest.peek().map(|(_, next)| *next);
             let wide = c == '\t' || (c == ' ' && next == Some(' '));
             if c == ':' {
-                let known = start.and_then(|start| self.known(start, at));
+                // "Ant. familiares:" is one.
+                let is_free = marks.last().is_none_or(|mark| mark.heading.begin < first);
+                let whole = is_free.then(|| self.known(first, at)).flatten();
+                let known = whole.or_else(|| self.known(start?, at));
                 let known = known.filter(|mark| {
                     mark.heading.begin == first || begins_with_capital(self.slice(mark.heading.begin, at))
                 });
@@ -427,10 +485,17 @@ fn prefix(line: &str) -> usize {
         && let (Some(number), Some(behind)) = (numbered.get(..stop), numbered.get(stop + 1..))
         && behind.starts_with(char::is_whitespace)
         && (number.bytes().all(|c| c.is_ascii_digit()) || number.bytes().all(|c| b"IVXABCDEF".contains(&c)))
+        && !(number == "A" && is_antecedents(behind))
     {
         rest = bare(behind);
     }
     line.len() - rest
+}
+
+/// Whether what stands behind "A." makes that the antecedents: "A. familiares".
+fn is_antecedents(behind: &str) -> bool {
+    let word = behind.trim_start().split(|c: char| !c.is_alphabetic()).next();
+    matches!(&*folded(word.unwrap_or_default()), "familiares" | "personales")
 }
 
 const MARKS: &str = "#*_-=•·>[]~|–—";
@@ -516,11 +581,13 @@ const HEADINGS: &[(&str, &str)] = &[
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
         anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
         voorgeschiedenis, vg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
-        ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades"),
+        ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades,
+        atcd medicaux, atcd perso, atcd personnels, atcd med, antecedents medico chirurgicaux, bekannte vorerkrankungen, fruhere erkrankungen, vordiagnosen,
+        antec personales, a personales, ant personales, ant patologicos, antecedentes medico quirurgicos, antecedentes de interes, hpp"),
     ("past surgical history", "past surgical history, psh, pshx, surgical history, previous surgery, past surgeries,
         voroperationen, operative vorgeschichte, antecedents chirurgicaux, antecedentes quirurgicos, cirugias previas,
         interventi chirurgici, interventi chirurgici pregressi, chirurgische voorgeschiedenis,
-        antecedentes cirurgicos, cirurgias previas, cirurgias anteriores"),
+        antecedentes cirurgicos, cirurgias previas, cirurgias anteriores, atcd chirurgicaux, atcd chir"),
     ("psychiatric history", "psychiatric history, past psychiatric history, pph, psychiatrische anamnese,
         psychiatrische vorgeschichte, antecedents psychiatriques, antecedentes psiquiatricos, psychiatrische voorgeschiedenis"),
     ("obstetric history", "obstetric history, ob hx, obhx, ob history, ob/gyn history, gynakologische anamnese,
@@ -536,7 +603,10 @@ const HEADINGS: &[(&str, &str)] = &[
         medicacion, medicacion actual, medicacion habitual, tratamiento habitual, tratamiento actual, tratamiento domiciliario,
         medicamentos, terapia domiciliare, terapia in atto, terapia in corso, terapia attuale, terapia farmacologica, farmaci,
         farmaci in uso, medicatie, huidige medicatie, actuele medicatie, thuismedicatie, medicatie bij opname,
-        medicacao, medicacao atual, medicacao habitual, medicacao em uso, medicacoes em uso, medicamentos em uso"),
+        medicacao, medicacao atual, medicacao habitual, medicacao em uso, medicacoes em uso, medicamentos em uso,
+        dauermed, dauermedikamente, hausmed, vormedikation, aktuelle medikamente, bedarfsmedikation, tto habitual, tto actual,
+        tto domiciliario, med habitual, ttt habituel, ttt perso, traitement au long cours, terapia a domicilio, terapia cronica,
+        tp domiciliare, medicijnen, medicatie thuis, med thuis, mh, muc, em uso, medicacao cronica, medicacao de ambulatorio"),
     ("discharge medications", "discharge medications, discharge medication, discharge meds, discharge drugs, medications on discharge,
         medications at discharge, medication on discharge, tto, ttos, tta, ttas,
         entlassungsmedikation, entlassmedikation, medikation bei entlassung, traitement de sortie, ordonnance de sortie,
@@ -547,7 +617,9 @@ const HEADINGS: &[(&str, &str)] = &[
         allergien/unvertraglichkeiten, unvertraglichkeiten, allergies et intolerances,
         alergias, alergias medicamentosas, alergias e intolerancias, allergie e intolleranze, intolleranze, allergieen"),
     ("family history", "family history, family hx, fam hx, fh, fhx, family, fam, familienanamnese, antecedents familiaux,
-        antecedentes familiares, historia familiar, anamnesi familiare, familieanamnese, familiaire anamnese"),
+        antecedentes familiares, historia familiar, anamnesi familiare, familieanamnese, familiaire anamnese,
+        atcd familiaux, atcd fam, histoire familiale, contexte familial, familiare anamnese, familiare belastung, fam anamnese, ant familiares,
+        antec familiares, a familiares, familiarita, h familiar"),
     ("social history", "social history, social hx, soc hx, sh, shx, soc, social, sozialanamnese, soziale anamnese, mode de vie,
         habitudes de vie, contexte social, antecedentes sociales, historia social, habitos, habitos toxicos, anamnesi sociale,
         abitudini di vita, sociale anamnese, sociale voorgeschiedenis, intoxicaties, habitos de vida, antecedentes sociais"),
@@ -846,6 +918,58 @@ mod tests {
         }
         let text = "Paciente con disnea, niega fiebre.\nAP: HTA, DM2";
         assert_eq!(name_of(text, "HTA"), Some("past medical history"));
+    }
+
+    #[test]
+    fn headings_of_histories_and_drugs_are_known_in_all_languages() {
+        for (text, words, name) in [
+            ("A. familiares: diabetes", "diabetes", Some("family history")),
+            ("ATCD fam : diab\u{e8}te", "diab", Some("family history")),
+            ("ATCD m\u{e9}dico-chirurgicaux : HTA", "HTA", None),
+            (
+                "Ant\u{e9}c\u{e9}dents m\u{e9}dico-chirurgicaux : HTA",
+                "HTA",
+                Some("past medical history"),
+            ),
+            ("ATCD chir : hernie", "hernie", Some("past surgical history")),
+            ("Vordiagnosen: Gicht", "Gicht", Some("past medical history")),
+            ("Dauermed.: ASS", "ASS", Some("medications")),
+            ("Tto. habitual: AAS", "AAS", Some("medications")),
+            ("MH: depression. She is well and has no pain.", "depression", None),
+            (
+                "MH: varfarina. Doente com tosse desde ontem, sem febre.",
+                "varfarina",
+                Some("medications"),
+            ),
+            (
+                "HPP: HAS, DM. Nega alergias. Paciente com tosse e dor no peito.",
+                "HAS",
+                Some("past medical history"),
+            ),
+        ] {
+            assert_eq!(name_of(text, words), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_heard_over_lungs_is_no_history() {
+        const PAST: Option<&str> = Some("past medical history");
+        const EXAM: Option<&str> = Some("physical examination");
+        for (text, words, name) in [
+            ("AC: r\u{ed}tmica. AP: sin ruidos, estertores", "estertores", None),
+            ("AP: MVC, crepitantes", "crepitantes", None),
+            ("AP: HTA\nAC: r\u{ed}tmica\nAP: hipoventila", "hipoventila", None),
+            ("AP: HTA\nAC: r\u{ed}tmica\nAP: hipoventila", "HTA", PAST),
+            (
+                "Exploraci\u{f3}n f\u{ed}sica: BEG.\nEupneico.\nAP: roncus, edema",
+                "edema",
+                EXAM,
+            ),
+            ("Exame f\u{ed}sico: BEG. AP: sibilos", "sibilos", EXAM),
+            ("AP: HTA, asma", "asma", PAST),
+        ] {
+            assert_eq!(name_of(text, words), name, "{text}");
+        }
     }
 
     #[test]

@@ -37,6 +37,12 @@ pub(super) const GIVEN: [&str; 33] = [
     "after", "by", "on", "now", "following", "over", "within", "without", "from", "than", "w", "s", "b", "before", "prior", "this", "x", "per",
     "d",
 ];
+/// What is said of what stands before it, but where it begins something.
+#[rustfmt::skip]
+pub(super) const OF_WHAT: [&str; 11] = [
+    "in his family", "in her family", "in their family", "in the family", "in family members", "in der familie", "na familia", "en la familia",
+    "in famiglia", "dans la famille", "in de familie",
+];
 /// What something has stopped by, or when.
 #[rustfmt::skip]
 pub(super) const BY: [&str; 22] = [

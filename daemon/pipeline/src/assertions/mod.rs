@@ -21,7 +21,8 @@ use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, NEXT, OR, Role, is_per, joins, reports};
 use lists::{
     ADJECTIVES, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING, FILLING, GIVEN,
-    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, POSSESSIVES, SITES, UNITS, UNTOLD, WAYS, WHEN, WITH,
+    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, POSSESSIVES, SITES, UNITS, UNTOLD, WAYS,
+    WHEN, WITH,
 };
 
 use crate::folding::{fold, words};
@@ -913,6 +914,14 @@ impl Sentence {
         }
         // "Profilaxis de TVP con enoxaparina"; "ibuprofeno si dolor, omeprazol 20 mg".
         if kind == Kind::Hypothetical {
+            // "Vaccinata per influenza, tosse."
+            let listed = |from: usize| (from..end).any(|at| self.is_joint(at, hit.languages));
+            let comma = first(&[","], hit.words.end).filter(|comma| !listed(*comma));
+            if let Some(comma) =
+                comma.filter(|_| hit.name.starts_with("vac") || hit.name.starts_with("gevac"))
+            {
+                return comma;
+            }
             let drugs = || self.drugs.iter().map(|drug| drug.start);
             let given = drugs().filter(|at| WITH.contains(&self.before(*at, 1)));
             let others = drugs().filter(|at| WHEN.contains(&hit.name) && self.before(*at, 1) == ",");
@@ -1372,7 +1381,13 @@ impl Sentence {
                         && before.chars().all(|c| !c.is_alphanumeric())
                         && !matches!(before, ":" | "=" | "-"))
             }
-            _ => self.asked(hit.words.start) == 0,
+            // "Diabetes in his family, cough."
+            name if OF_WHAT.contains(&name) => before.chars().all(|c| !c.is_alphanumeric()),
+            // "Fièvre : aucune, toux : oui"
+            _ => {
+                let answers = matches!(before, ":" | "-" | "\u{2013}") && self.ends(hit.words.end);
+                !answers && self.asked(hit.words.start) == 0
+            }
         }
     }
 
@@ -1508,5 +1523,7 @@ fn inside(words: &Range<usize>, mentions: &[Range<usize>]) -> bool {
         .any(|mention| words.start < mention.end && words.end > mention.start && words.start != mention.start)
 }
 
+#[cfg(test)]
+mod languages_tests;
 #[cfg(test)]
 mod tests;

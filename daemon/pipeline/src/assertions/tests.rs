@@ -491,7 +491,7 @@ fn marked(written: &str) -> String {
 }
 
 /// Asserts that what is said of each marked mention is what its letters tell.
-fn assert_said(all: &[&str]) {
+pub(super) fn assert_said(all: &[&str]) {
     let found: Vec<String> = all.iter().map(|written| marked(written)).collect();
     assert_eq!(found, all);
 }
@@ -713,6 +713,9 @@ fn answers_stand_behind_their_question_in_forms_without_lines() {
         "{Chest pain|N}: Denies {SOB|N}: Denies {Cough|}: Endorses",
         "{Fever|N} - denies, {cough|} - endorses",
         "{Febbre|N}: nega. {Koorts|N}: ontkent",
+        "{Fièvre|N} : aucune, {toux|} : oui",
+        "{Diabetes|F} in de familie, {hoest|}. {Diabetes|F} in his family, {cough|}.",
+        "Vaccinata per {influenza|Y}, {tosse|}. Vaccinato contro {tetano|Y}, {difterite|Y} e {pertosse|Y}.",
         "{Chest pain|N} [ ] {Cough|} [x] {Fever|N} [ ]",
         "{Fever|} [x] {Cough|N} [ ] {Headache|} [x]",
         "{Fever|N} (-) {cough|} (+)",

@@ -4,10 +4,31 @@
 use super::words::{Words, is_in_capitals};
 
 /// What stands before a name, as it is written.
-const TITLES: [&str; 16] = [
-    "Dr", "Mr", "Mrs", "Ms", "Miss", "Prof", "Herr", "Frau", "Mme", "Mlle", "Sra", "Srta", "Dott", "Sig",
-    "Dhr", "Mevr",
+#[rustfmt::skip]
+const TITLES: &[&str] = &[
+    "Dr", "Mr", "Mrs", "Ms", "Miss", "Prof", "Herr", "Herrn", "Hr", "Frau", "Mme", "Mlle", "Madame", "Monsieur", "Dra", "Sr", "Sra", "Srta",
+    "Señor", "Señora", "Senhor", "Senhora", "Dott", "Sig", "Signor", "Signora", "Dhr", "dhr", "Mevr", "Mw", "mw", "Mevrouw", "mevrouw",
+    "Meneer", "meneer",
 ];
+/// What stands before one as well, but for what else is written so: a size in French, "the lord".
+const DOUBTFUL: [&str; 2] = ["Fr", "heer"];
+/// What a title goes on with: "Dr. med.", "Dott.ssa", "Sig.ra".
+const ENDINGS: [(&str, &[&str]); 4] = [
+    ("Dr", &["med", "in"]),
+    ("Dott", &["ssa"]),
+    ("Prof", &["ssa"]),
+    ("Sig", &["ra", "na"]),
+];
+/// Surnames that are names of diseases, drugs and parts of bodies as well.
+#[rustfmt::skip]
+const SURNAMES: &[&str] = &[
+    "Addison", "Back", "Becker", "Been", "Bell", "Bocca", "Burns", "Cabeza", "Cheek", "Chin", "Coeur", "Crohn", "Cuello", "Cushing", "Dolores",
+    "Foot", "Graves", "Hals", "Hand", "Head", "Heart", "Herz", "Hodgkin", "Huntington", "Krebs", "Legg", "Long", "Moles", "Paget", "Palm",
+    "Palms", "Parkinson", "Peito", "Seno", "Shin", "Testa", "Wilson",
+];
+/// What stands behind the name of somebody who works here.
+#[rustfmt::skip]
+const CREDENTIALS: [&str; 12] = ["MD", "GP", "RN", "PA", "NP", "DO", "PhD", "DPM", "DDS", "RPh", "PharmD", "FRCS"];
 /// Initials of a name at most.
 const INITIALS: usize = 2;
 /// What a field that holds a person's name alone is called, folded, before its colon.
@@ -71,34 +92,55 @@ pub(super) fn persons<'a>(words: &'a Words<'_>) -> impl Iterator<Item = (usize, 
 
 /// The name behind a title.
 fn named(words: &Words<'_>, title: usize) -> Option<(usize, usize)> {
-    if !TITLES.contains(&words.written_as(title)) {
+    let own = words.written_as(title);
+    if !(TITLES.contains(&own) || DOUBTFUL.contains(&own) && is_title(words, title)) {
         return None;
     }
     let mut first = behind_point(words, title + 1);
-    for _ in 0..INITIALS {
-        let initial = words.written_as(first);
-        if initial.chars().count() == 1 && initial.starts_with(char::is_uppercase) {
-            first = behind_point(words, first + 1);
-        }
+    let ending = ENDINGS.iter().find(|(of, _)| *of == own);
+    if ending.is_some_and(|(_, endings)| endings.contains(&words.written_as(first))) {
+        first = behind_point(words, first + 1);
     }
+    let first = behind_initials(words, first);
     let is_name =
         |at: usize| is_name(words.written_as(at)) && words.words.get(at).is_some_and(|word| word.follows);
     if !is_name(first) {
         return None;
     }
-    // "Mr Jones Asthma review": a second name has nothing more behind it.
-    let second = first + 1;
-    let ends = |at: usize| {
-        let behind = words.words.get(at);
-        behind.is_none_or(|word| !word.follows)
-            || words.written_as(at).starts_with(|c: char| !c.is_alphanumeric())
+    // "Mr Jones Asthma review", "Ms. White Anemia, CKD": a second word is a name where it is known as one, or looks like one.
+    let second = behind_initials(words, first + 1);
+    let follows = |at: usize| words.words.get(at).is_some_and(|word| word.follows);
+    let ends = |at: usize| !follows(at) || words.written_as(at).starts_with(|c: char| !c.is_alphanumeric());
+    let works = |at: usize| {
+        let behind = at + usize::from(words.written_as(at) == ",");
+        follows(behind) && CREDENTIALS.contains(&words.written_as(behind))
     };
-    let last = if is_name(second) && ends(second + 1) {
-        second
-    } else {
-        first
-    };
-    Some((first, last))
+    let is_second = is_name(second)
+        // An initial and its point: "Anna B. Hand", and not "Jones A Fib".
+        && (second > first + 2
+            || works(second + 1)
+            || (ends(second + 1) && SURNAMES.contains(&words.written_as(second))));
+    Some((first, if is_second { second } else { first }))
+}
+
+/// The word behind the initials that stand at a place.
+fn behind_initials(words: &Words<'_>, mut at: usize) -> usize {
+    for _ in 0..INITIALS {
+        let initial = words.written_as(at);
+        if initial.chars().count() == 1 && initial.starts_with(char::is_uppercase) {
+            at = behind_point(words, at + 1);
+        }
+    }
+    at
+}
+
+/// Whether a word is a title here: "Fr. Krebs" and no "16 Fr."; "de heer Hand".
+fn is_title(words: &Words<'_>, at: usize) -> bool {
+    let before = at.checked_sub(1).map_or("", |before| words.written_as(before));
+    match words.written_as(at) {
+        "heer" => matches!(before, "De" | "de"),
+        _ => words.written_as(at + 1) == "." && !before.ends_with(|c: char| c.is_ascii_digit()),
+    }
 }
 
 /// The name in a field for names: "Surgeon: William A. Payne", "Patient name: Hand, Lisa".
@@ -149,7 +191,91 @@ fn state(words: &Words<'_>, at: usize) -> Option<(usize, usize)> {
         && at
             .checked_sub(1)
             .is_some_and(|before| words.written_as(before) == ",")
+        // A city, and no "s/p CABG, MI 10012".
+        && at.checked_sub(2).is_some_and(|city| is_name(words.written_as(city)))
         && code.len() == 5
         && code.bytes().all(|c| c.is_ascii_digit());
     is_state.then_some((at, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Term, Terms, find};
+
+    /// How many names of a list a text has.
+    fn found(text: &str) -> usize {
+        let mut terms = Terms::default();
+        for name in [
+            "asthma",
+            "gout",
+            "anemia",
+            "hypertension",
+            "burns",
+            "Krebs",
+            "Herz",
+            "asma",
+            "bocca",
+            "MI",
+            "Graves",
+            "hand",
+        ] {
+            let label = "Disease";
+            let term = Term {
+                name,
+                label,
+                ..Term::default()
+            };
+            terms.add(term).unwrap();
+        }
+        find(text, &[&terms]).names.len()
+    }
+
+    #[test]
+    fn titles_of_all_languages_stand_before_names() {
+        for text in [
+            "Hr. Krebs",
+            "Herrn Krebs",
+            "Fr. Krebs",
+            "Dr. med. Krebs",
+            "Prof. Dr. med. Herz",
+            "Mw. Hand",
+            "mevrouw Hand",
+            "De heer Hand",
+            "de heer Hand",
+            "Madame Asthma",
+            "Monsieur Herz",
+            "Dra. Asma",
+            "Sr. Asma",
+            "Se\u{f1}ora Asma",
+            "Senhora Asma",
+            "Signora Bocca",
+            "Dott.ssa Bocca",
+            "Sig.ra Bocca",
+            "Sig. Bocca",
+            "Mrs Anna B. Hand",
+            "Mrs Anna Burns, MD",
+            "Dr. Anna Gout MD",
+            "Dr. Anna Graves.",
+        ] {
+            assert_eq!(found(text), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_a_name_is_found() {
+        for (text, count) in [
+            ("Ms. Jones Asthma\nMr. Fox Gout", 2),
+            ("Mrs Jones Hypertension.", 1),
+            ("Ms. White Anemia, CKD.", 1),
+            ("Ms. White Anemia, gout", 2),
+            ("16 Fr. Asthma", 1),
+            ("Fr Asthma", 1),
+            ("Mr Jones Burns to both arms", 1),
+            ("Mr Jones A Gout", 1),
+            ("s/p CABG, MI 10012", 1),
+            ("lives in Flint, MI 48501", 0),
+        ] {
+            assert_eq!(found(text), count, "{text}");
+        }
+    }
 }

@@ -1,0 +1,192 @@
+//! What is said in languages other than English.
+
+use super::tests::assert_said;
+
+#[test]
+fn short_notes_that_say_no_are_read() {
+    assert_said(&[
+        "No {fiebre|N}, no {tos|N}, no {disnea|N}.",
+        "{Fiebre|N}: no\n{Tos|N}: no\n{Disnea|N}: no",
+        "{Fièvre|N} : non\n{Toux|} : oui\n{Dyspnée|N} : non",
+        "{Febbre|N}: no\n{Tosse|N}: no\n{Vomito|N}: no",
+        "No {fever|N}, no {cough|N}. No {SOB|N}.",
+    ]);
+}
+
+#[test]
+fn what_is_absent_in_german_and_dutch() {
+    assert_said(&[
+        "Seit 2010 ein nicht-kleinzelliges {Lungenkarzinom|}.",
+        "Een niet-kleincellig {longcarcinoom|}.",
+        "Ausschluss {TVT|N}.",
+        "Ausschluß {TVT|N}, {Erysipel|}.",
+        "Fragestellung: Ausschluss {TVT|U}?",
+        "Die Sonographie der Beine zum Ausschluss {TVT|U}.",
+        "{Fieber|N} trat nicht auf. {Krämpfe|N} traten nicht auf.",
+        "{Fieber|N} ist nicht aufgetreten.",
+        "{TVT|N} ausgeschl.",
+        "Die {Pneumonie|N} bestätigte sich nicht.",
+        "Der Verdacht auf {Pneumonie|N} ließ sich nicht bestätigen.",
+        "{Stürze|N} habe er nicht gehabt.",
+        "Sie leidet nicht unter {Asthma|N} und ist mit {Fieber|} da.",
+        "{Allergien|N} sind nicht bekannt.",
+        "De {fractuur|N} is niet zichtbaar. {Koorts|N} is niet opgetreden.",
+        "{Knoten|} Ø ca. 5 cm, {Zyste|}",
+        "Der Patient ist mit der Tochter da und hat Ø {Fieber|N}, {Husten|}.",
+        "Le patient a ∅ {fièvre|N}",
+    ]);
+}
+
+#[test]
+fn what_is_absent_in_romance_languages() {
+    assert_said(&[
+        "{Fièvre|N} : aucune. {Allergie|N} : néant.",
+        "{Toux|}, aucune {fièvre|N}.",
+        "Élimination d'une {embolie|N}.",
+        "Elle n'a plus de {fièvre|N}. Il n'y a plus d'{œdème|N}.",
+        "{Nodule|} de plus de 5 mm, {calcification|}.",
+        "Esclusa {TVP|N}.",
+        "Esclusa la {TVP|N}.",
+        "{TVP|N} esclusa con ecodoppler.",
+        "{TVP|N} esclusa, {febbre|} presente.",
+        "Assenti {edemi declivi|N}.",
+        "{Edemi|N} assenti agli {arti inferiori|}.",
+        "{Cianosi|N} assente, {edema|} presente.",
+        "Descartado {TEP|N}. Descartada {apendicitis|N}.",
+        "Se ha descartado un {TEP|N}.",
+        "{TEP|N} descartado por TC.",
+        "{Edemas|N} ausentes, {fiebre|} alta.",
+        "{Edemas|N} no presentes.",
+        "Excluída {TVP|N}. Excluiu-se {apendicite|N}.",
+        "{TVP|N} excluída por ecodoppler.",
+        "{Edema|N} ausente, {febre|} alta.",
+        "Un {cancer du poumon|} non à petites cellules.",
+    ]);
+}
+
+#[test]
+fn what_lasts_is_not_past() {
+    assert_said(&[
+        "{Fiebre|} desde hace 3 días.",
+        "{Ictus|H} hace 5 años.",
+        "{Infarctus|H} il y a 3 ans, {AVC|H} il y a environ 10 ans.",
+        "{Chute|} il y a 2 jours.",
+        "Au scanner du {thorax|} il y a un {nodule|}.",
+        "AP de {HTA|H} y {diabetes|H}.",
+        "{Ipertensione|H} in anamnesi.",
+        "In APR {ipertensione|H}.",
+    ]);
+}
+
+#[test]
+fn what_a_patient_shall_return_with_is_feared() {
+    assert_said(&[
+        "Wiedervorstellung bei {Fieber|Y} oder {Schmerzen|Y}.",
+        "Bei {Fieber|Y} oder {Schmerzen|Y} sofortige Wiedervorstellung.",
+        "{Pneumonie|}. Wiedervorstellung in einer Woche.",
+        "Die Vorstellung bei {Dyspnoe|} erfolgte heute.",
+        "Contact opnemen bij {koorts|Y}.",
+        "Bij {koorts|Y}, {braken|Y} of {pijn|Y} contact opnemen.",
+        "{Tetanus|Y} aufgefrischt. Gegen {Masern|Y} geimpft.",
+        "Vacunado contra la {gripe|Y}.",
+        "Vacinada contra a {gripe|Y}.",
+        "Vaccinato per {epatite B|Y}.",
+        "Gevaccineerd tegen {griep|Y}.",
+    ]);
+}
+
+#[test]
+fn drugs_that_are_stopped() {
+    assert_said(&[
+        "Se suspende {enalapril|!H}, se inicia {losartán|!}.",
+        "{AAS|!H} suspendido, {heparina|!}.",
+        "Ha dejado de tomar {metformina|!H}.",
+        "No se suspende {enalapril|!}.",
+        "Sospesa {metformina|!H}. {Ramipril|!H} sospeso, {bisoprololo|!}",
+        "Sospensione di {warfarin|!H}",
+        "Suspendeu {varfarina|!H}. Suspende-se {enalapril|!H}.",
+        "Deixou de tomar {metformina|!H}",
+        "Arrêt du {bisoprolol|!H}. Arrêt d'{aspirine|!H}",
+        "{Metformine|!H} suspendue, {aspirine|!} 75 mg",
+        "{Marcumar|!H} pausiert. Absetzen von {Ibuprofen|!H}.",
+        "Gestopt met {metoprolol|!H}.",
+    ]);
+}
+
+#[test]
+fn what_is_uncertain_in_other_languages() {
+    assert_said(&[
+        "{TVP|U} a excluir. {Neoplasia|U} a confirmar.",
+        "Suspeita-se de {apendicite|U}.",
+        "Suspicion {embolie pulmonaire|U}.",
+        "Diagnostic différentiel : {pneumopathie|U}",
+        "Diagnóstico diferencial: {neumonía|U}",
+        "Diagnosi differenziale: {polmonite|U}",
+        "Wsch {pneumonie|U}. Beeld past bij {pneumonie|U}.",
+        "In prima ipotesi {polmonite|U}.",
+    ]);
+}
+
+#[test]
+fn relatives_in_other_languages() {
+    assert_said(&[
+        "Condotto dalla madre per {febbre|}.",
+        "Trazida pela mãe por {febre|}.",
+        "Sohn hat {Epilepsie|F}. Ehemann an {Krebs|F} verstorben.",
+        "Wird von seiner Tochter mit {Fieber|} gebracht.",
+        "Wird vom Sohn mit {Fieber|} gebracht.",
+        "Hijo con {asma|F}. Marido tiene {gripe|F}.",
+        "Traída por su hija con {fiebre|}.",
+        "Figlio affetto da {celiachia|F}. Moglie con {influenza|F}.",
+        "Filho com {asma|F}. Marido tem {gripe|F}.",
+        "Dochter heeft {griep|F}.",
+        "Jeune femme à risque de chute.",
+        "Un fils a une {épilepsie|F}.",
+        "{Brustkrebs|F} in der Familie. In der Familie {Diabetes|F}.",
+        "{Brustkrebs|F} in der Familie bekannt.",
+        "{Diabetes|F} na família. En la familia {diabetes|F}.",
+        "In famiglia {diabete|F}. {Diabète|F} dans la famille.",
+        "{Diabetes|F} in de familie.",
+    ]);
+}
+
+#[test]
+fn headings_of_other_languages_say_whose_it_is_and_when() {
+    assert_said(&[
+        "Familiarità: {diabete|F}",
+        "H. familiar: {diabetes|F}",
+        "A. familiares: {diabetes|F}\nA. personales: {HTA|H}",
+        "Antec. personales: {HTA|H}",
+        "ATCD perso : {HTA|H}\nATCD familiaux : {diabète|F}",
+        "Familiäre Belastung: {Brustkrebs|F}",
+        "AP: {HTA|H}, {EPOC|H}\nAC: rítmica\nAP: {crepitantes|} bibasales",
+        "AC: rítmica. AP: {roncus|} dispersos.",
+        "Antecedentes de interés: {HTA|H}",
+    ]);
+}
+
+#[test]
+fn words_of_other_languages_say_nothing_in_english() {
+    assert_said(&[
+        "Elimination diet for {eczema|}, {gout|} stable.",
+        "The {wound|} is contacted by the graft of the skin, {pain|} noted.",
+        "Seen with son, {fever|} since Monday. {Asthma|} and {gout|}.",
+        "Low suspicion for {PE|U}. Wound suspended, {rash|}.",
+        "{Mass|} measuring Ø 5 cm, {cyst|}",
+    ]);
+}
+
+#[test]
+fn what_stands_beside_it_is_not_said_so() {
+    assert_said(&[
+        "{Pneumonie|} unter Antibiose, {Fieber|N} nicht mehr aufgetreten.",
+        "Zum Ausschluss einer {TVT|U} Sonographie. V.a. {TVT|U}. Bitte um Ausschluss {Thrombose|U}.",
+        "{Dyspnoe|} und {Husten|}, bei {Fieber|Y} bitte wiedervorstellen.",
+        "{Marcumar|!H} pausiert, {ASS|!} weiter.",
+        "Se descarta {TEP|N}. {Neumonía|N} descartada, {fiebre|} persistente.",
+        "{Enalapril|!H} suspendido por {tos|}.",
+        "Si sospende {metformina|!H} per {IRA|}. {Ramipril|!H} sospeso per {tosse|}.",
+        "Kind met {koorts|}, contact opnemen met de huisarts.",
+        "Gestopt met {metoprolol|!H}, gestart met {amlodipine|!}.",
+    ]);
+}
