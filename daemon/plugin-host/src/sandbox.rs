@@ -46,6 +46,7 @@ const MOST_THREADS: u64 = 1 << 22;
 /// files that may be mapped come on top.
 pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
     let address_space = memory.saturating_add(mapped).saturating_add(1 << 30);
+    let threads = thread_bound()?;
     for (resource, most) in [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_DATA, memory),
@@ -53,7 +54,7 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
         (Resource::RLIMIT_FSIZE, 0),
         (Resource::RLIMIT_NOFILE, 128),
         (Resource::RLIMIT_MEMLOCK, 0),
-        (Resource::RLIMIT_NPROC, thread_bound()?),
+        (Resource::RLIMIT_NPROC, threads),
         (Resource::RLIMIT_MSGQUEUE, 0),
     ] {
         let (_, hard) = getrlimit(resource)?;
@@ -68,7 +69,7 @@ fn thread_bound() -> Result<u64, SandboxError> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NPROC)?;
     let found = threads_of_user(|most| {
         setrlimit(Resource::RLIMIT_NPROC, most.min(hard), hard)?;
-        let started = std::thread::Builder::new().spawn(|| ());
+        let started = std::thread::Builder::new().stack_size(64 << 10).spawn(|| ());
         Ok(started.map(std::thread::JoinHandle::join).is_ok())
     });
     setrlimit(Resource::RLIMIT_NPROC, soft, hard)?;
