@@ -113,7 +113,8 @@ impl Telling {
             .zip(self.shared)
             .for_each(|(all, shared)| *all -= shared);
         // "No cough, no SOB, denies pain" is English: only there do so few words tell anything else.
-        most(&own).filter(|own| *own == told || *own == EN)
+        let are_enough = own.iter().any(|count| *count >= 3);
+        most(&own).filter(|own| *own == told || *own == EN || (are_enough && own.count_ones() == 1))
     }
 
     /// The same, with all that share those words where nothing else chooses among them.
