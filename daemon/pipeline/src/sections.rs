@@ -236,7 +236,7 @@ const PRESENT_TELLS: &str =
     "was admitted with, admitted with, complains of, now has, today has, currently has";
 /// How it begins at the beginning of a sentence.
 const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
-    heute, aktuell, vandaag, momenteel, hoje, atualmente";
+    heute, aktuell, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
@@ -534,7 +534,7 @@ fn folded(words: &str) -> String {
 
 /// Headings within a line that end the section before, and are of none.
 const ENDING: &str = "traitement, traitements, ttt, tratamiento, tto, terapia, therapie, tratamento, presentation, now, today,
-    currently, aktuell, actuellement, actualmente, attualmente, atualmente, jetzt, derzeit, maintenant, ahora, adesso, agora, nu, heute, oggi, hoy, hoje, vandaag, clinique, a l entree";
+    currently, aktuell, actuellement, actualmente, attualmente, atualmente, jetzt, derzeit, maintenant, ahora, adesso, agora, nu, heute, oggi, hoy, hoje, vandaag, clinique, a l entree, ausculta, auscultacion, auscultation, auskultation, ac, acp, auscultacao, esame, exploration";
 
 /// The letters of a SOAP note, what each is called until it is known whether it is one, and its section.
 const LETTERS: [(&str, &str, &str); 4] = [

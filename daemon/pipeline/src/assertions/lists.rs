@@ -43,6 +43,11 @@ pub(super) const OF_WHAT: [&str; 11] = [
     "in his family", "in her family", "in their family", "in the family", "in family members", "in der familie", "na familia", "en la familia",
     "in famiglia", "dans la famille", "in de familie",
 ];
+/// What stands before a drug that somebody is on.
+#[rustfmt::skip]
+pub(super) const TAKING: [&str; 11] = [
+    "on", "takes", "taking", "mit", "unter", "sous", "avec", "con", "com", "met", "sob",
+];
 /// What something has stopped by, or when.
 #[rustfmt::skip]
 pub(super) const BY: [&str; 22] = [

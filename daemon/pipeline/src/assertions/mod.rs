@@ -21,8 +21,8 @@ use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, NEXT, OR, Role, is_per, joins, reports};
 use lists::{
     ADJECTIVES, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING, FILLING, GIVEN,
-    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, POSSESSIVES, SITES, UNITS, UNTOLD, WAYS,
-    WHEN, WITH,
+    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, POSSESSIVES, SITES, TAKING, UNITS, UNTOLD,
+    WAYS, WHEN, WITH,
 };
 
 use crate::folding::{fold, words};
@@ -172,7 +172,10 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
     if mentions.is_empty() {
         return Some(found);
     }
-    let languages = spoken.map_or_else(|| languages(text), |Spoken(languages)| languages);
+    let spoken = spoken.unwrap_or_else(|| Spoken {
+        languages: languages(text),
+        by_names: false,
+    });
     // Where nothing is ticked, nothing is said.
     let is_form = TICKED.iter().any(|form| text.contains(form));
     let answers = if is_form { answers(text) } else { Vec::new() };
@@ -231,7 +234,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             .collect();
         let drugs = here.iter().zip(&places).filter(|(index, _)| is_drug(**index));
         sentence.drugs = drugs.map(|(_, place)| place.clone()).collect();
-        let said = sentence.said(languages, &places, &answers);
+        let said = sentence.said(spoken, &places, &answers);
         for ((index, place), said) in here.iter().zip(&places).zip(said) {
             let bytes = mentions.get(*index).copied().unwrap_or_default();
             let begin = bytes.0;
@@ -552,7 +555,7 @@ impl Sentence {
     }
 
     /// The entries that the sentence has in these languages, from its first word to its last; the longest where several begin.
-    fn hits(&self, languages: Languages, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
+    fn hits(&self, spoken: Spoken, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut at = 0;
         // A minus at the beginning may be a list's dash.
@@ -570,7 +573,7 @@ impl Sentence {
                     words,
                     name: TICKED_NO,
                     roles: vec![Role::Stop],
-                    languages,
+                    languages: spoken.languages,
                 });
                 continue;
             }
@@ -579,7 +582,7 @@ impl Sentence {
                     words: at..at + 1,
                     name: "-",
                     roles: vec![role],
-                    languages,
+                    languages: spoken.languages,
                 });
                 at += 1;
                 continue;
@@ -594,7 +597,7 @@ impl Sentence {
                     words: at..at + 1,
                     name: "-",
                     roles,
-                    languages,
+                    languages: spoken.languages,
                 });
                 at += 1;
                 continue;
@@ -604,7 +607,7 @@ impl Sentence {
                 .iter()
                 .filter(|entry| self.has(entry, at))
                 .find_map(|entry| {
-                    let languages = self.may_be_in(languages, entry, at);
+                    let languages = self.may_be_in(spoken, entry, at);
                     let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
                     let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
                     // Languages may share an entry. An Italian "if" is often in Spanish and Portuguese, and none.
@@ -665,18 +668,20 @@ impl Sentence {
 
     /// Those of the languages that a word here may be a cue of. A few capital letters among small ones are an English short form, where
     /// another language is not the only one that the text may be in: "MDD, SI, TIA".
-    fn may_be_in(&self, languages: Languages, entry: &Entry, at: usize) -> Languages {
+    fn may_be_in(&self, spoken: Spoken, entry: &Entry, at: usize) -> Languages {
+        let languages = spoken.languages;
         let unknown = languages == ALL && UNTOLD.contains(&entry.name);
         let short = entry.words.len() == 1
             && languages.count_ones() > 1
             && self.small
             && !CAPITALS.contains(&entry.name)
             && self.capitals.binary_search(&at).is_ok();
-        if unknown || short {
+        let own = if unknown || short {
             languages & EN
         } else {
             languages
-        }
+        };
+        if spoken.by_names { own | EN } else { own }
     }
 
     fn has(&self, entry: &Entry, at: usize) -> bool {
@@ -686,13 +691,8 @@ impl Sentence {
     }
 
     /// What is said of each of these mentions, which come in the order of their first words: of each kind by the nearest cue.
-    fn said(
-        &self,
-        languages: Languages,
-        mentions: &[Range<usize>],
-        answers: &[Answer],
-    ) -> Vec<Vec<Assertion>> {
-        let hits = self.hits(languages, mentions, answers);
+    fn said(&self, spoken: Spoken, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Vec<Assertion>> {
+        let hits = self.hits(spoken, mentions, answers);
         let mut nearest: Vec<BTreeMap<Kind, (usize, &'static str)>> = vec![BTreeMap::new(); mentions.len()];
         let mut note = |index: usize, kind: Kind, apart: usize, cue| {
             if let Some(own) = nearest.get_mut(index) {
@@ -1186,7 +1186,7 @@ impl Sentence {
             .rev()
             .take(MOST_LISTED)
             .find(|at| !between(*at));
-        self.is_drug(mention) && before.is_some_and(|at| matches!(self.word(at), "on" | "takes" | "taking"))
+        self.is_drug(mention) && before.is_some_and(|at| TAKING.contains(&self.word(at)))
     }
 
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with

@@ -737,7 +737,8 @@ fn what_is_given_is_not_what_it_is_given_for() {
         "{Doliprane|!} 1 g si {douleur|Y}, {Spasfon|!} si {spasmes|Y}, {Kardegic|!} 75 mg.",
         "{Seizure|} stopped with {lorazepam|!} 2 mg IV.",
         "On {aspirin|!}, stopped smoking in 2010.",
-        "{Aspirin|!H}, stopped in 2010.",
+        "{Aspirin|!H}, stopped in 2010. Antecedentes de {FA|H} anticoagulada con {Sintrom|!}",
+        "HPP: {IAM|H} há 5 anos. Uso de {losartana|!}, {AAS|!}. {ICC|} CF III.",
         "Hx of {AF|H} on {warfarin|!} and {digoxin|!}, {DM|H} on {insulin|!} and {metformin|!}.",
         "History of {CHF|H}, takes {furosemide|!} 40 mg and {lisinopril|!}.",
         "SE on keppra, {seizures|}. History of SE, {seizures|H}.",
@@ -1082,7 +1083,8 @@ fn what_nobody_waits_for_is_given_up() {
 
 #[test]
 fn the_language_that_names_tell_chooses_the_cues() {
-    let said = |spoken| {
+    let said = |languages, by_names| {
+        let spoken = Some(Spoken { languages, by_names });
         let asked = Asked {
             mentions: &[(22, 30)],
             is_drug: &|_| false,
@@ -1091,7 +1093,28 @@ fn the_language_that_names_tell_chooses_the_cues() {
         };
         super::assertions("84F, recurrent falls, dementia, UTI", &[], &asked).unwrap()[0].len()
     };
-    assert_eq!(said(Some(Spoken(EN))), 0);
+    assert_eq!(said(EN, false), 0);
     // "Falls", which is "if".
-    assert_eq!(said(Some(Spoken(crate::languages::DE))), 1);
+    assert_eq!(said(crate::languages::DE, false), 1);
+    let denied = |languages, by_names| {
+        let asked = Asked {
+            mentions: &[(0, 2)],
+            is_drug: &|_| false,
+            spoken: Some(Spoken { languages, by_names }),
+            wanted: &|| true,
+        };
+        super::assertions("PE ruled out. DD: gout", &[], &asked).unwrap()[0].len()
+    };
+    assert_eq!(denied(crate::languages::FR, false), 0);
+    assert_eq!(denied(crate::languages::FR, true), 1);
+    let differential = |languages, by_names| {
+        let asked = Asked {
+            mentions: &[(18, 22)],
+            is_drug: &|_| false,
+            spoken: Some(Spoken { languages, by_names }),
+            wanted: &|| true,
+        };
+        super::assertions("PE niet zeker. DD gout", &[], &asked).unwrap()[0].len()
+    };
+    assert_eq!(differential(crate::languages::NL, true), 1);
 }

@@ -8,7 +8,7 @@ use super::spelling::may_be_misspelt;
 use super::words::Words;
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
-use crate::languages::{ALL, CODES, EN, GERMANIC, Languages, Spoken, Telling};
+use crate::languages::{ALL, CODES, GERMANIC, Languages, Spoken, Telling};
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;
@@ -81,7 +81,8 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         return Some(Found::default());
     }
     let mut search = Search::new(text, lists);
-    let mut spoken = search.tell();
+    let told = |by_names| move |languages| Spoken { languages, by_names };
+    let mut spoken = search.tell().map(told(false));
     if !(wanted() && search.respell(wanted)) {
         return None;
     }
@@ -97,8 +98,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
         }
     }
     if spoken.is_none() {
-        // A few names are a hint: English cues hold beside it.
-        spoken = search.tell_by(&mut found).map(|own| own | EN);
+        spoken = search.tell_by(&mut found).map(told(true));
     }
     // "AIT" is none of the words that "ait" is, nor "PE" a foot in Portuguese ("pé"), but where all is in capitals.
     let mut short: HashMap<(usize, usize), Languages> = HashMap::new();
@@ -145,7 +145,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     Some(Found {
         names,
         hidden: hidden.collect(),
-        spoken: spoken.map(Spoken),
+        spoken,
     })
 }
 
@@ -602,7 +602,10 @@ mod tests {
         }
         let spoken = |text: &str| find(text, &[&terms]).spoken;
         assert_eq!(spoken("Lisinopril 10 mg. Fever ruled out."), None);
-        let german = Some(Spoken(EN | crate::languages::DE));
+        let german = Some(Spoken {
+            languages: crate::languages::DE,
+            by_names: true,
+        });
         assert_eq!(spoken("Lisinopril 10 mg. Gicht."), german);
     }
 
