@@ -332,6 +332,19 @@ fn a_model_beside_lists_finds_nothing_over_paragraphs() {
 }
 
 #[test]
+fn a_heading_is_no_disease() {
+    let daemon = shipped().start();
+    let found = |text: &str| -> Vec<String> {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        answer.entities.into_iter().map(|entity| entity.text).collect()
+    };
+    assert_eq!(
+        found("The patient was seen with a cough.\nPE: lungs clear.\nSurgeon: Anna Graves\nPlan: CT for PE."),
+        ["cough", "lungs", "PE"]
+    );
+}
+
+#[test]
 fn an_answer_does_not_depend_on_how_lines_end() {
     let daemon = shipped().start();
     let lines = [
