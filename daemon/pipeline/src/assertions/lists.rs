@@ -126,6 +126,13 @@ pub(super) const ENDING: [&str; 11] = [
 pub(super) const NOW: [&str; 7] = [
     "today", "noted", "present", "now", "currently", "moment", "recently",
 ];
+/// What is told together, and denied together.
+#[rustfmt::skip]
+pub(super) const PAIRS: [(&str, &str); 16] = [
+    ("fever", "chills"), ("fevers", "chills"), ("f", "c"), ("nausea", "vomiting"), ("vomiting", "diarrhea"), ("vomiting", "diarrhoea"), ("n", "v"),
+    ("pain", "sob"), ("cp", "sob"), ("pain", "dyspnea"), ("pain", "shortness"), ("pain", "palpitations"), ("si", "hi"), ("clubbing", "cyanosis"),
+    ("cyanosis", "clubbing"), ("cyanosis", "edema"),
+];
 /// How words of what is no finding begin, in denials that end with them.
 #[rustfmt::skip]
 pub(super) const HABITS: [&str; 20] = [

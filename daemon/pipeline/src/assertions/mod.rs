@@ -21,8 +21,8 @@ use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, NEXT, OR, Role, is_per, joins, reports};
 use lists::{
     ADJECTIVES, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING, FILLING, GIVEN,
-    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, POSSESSIVES, SITES, TAKING, UNITS, UNTOLD,
-    WAYS, WHEN, WITH,
+    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, PAIRS, POSSESSIVES, SITES, TAKING, UNITS,
+    UNTOLD, WAYS, WHEN, WITH,
 };
 
 use crate::folding::{fold, words};
@@ -862,7 +862,8 @@ impl Sentence {
             let last = item.clone().rev().find(|at| self.word(*at) != ".");
             let is_there = is_one(&item)
                 && last.is_some_and(|at| NOW.contains(&self.word(at)))
-                && !item.clone().any(|at| joins(OR, self.word(at), languages));
+                && !item.clone().any(|at| joins(OR, self.word(at), languages))
+                && !self.are_a_pair(comma);
             return if is_there { comma } else { list.end };
         }
         let joined = list.clone().find(|at| joins(OR, self.word(*at), languages));
@@ -1045,7 +1046,13 @@ impl Sentence {
         while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
             is_one = true;
         }
+        let alone = alone && item.first().is_none_or(|first| !self.are_a_pair(first - 1));
         is_one && rest.all(|at| ENDING.contains(&self.word(at)) || (!alone && NOW.contains(&self.word(at))))
+    }
+
+    /// Whether what stands on both sides of a comma is always told together: "no fever, chills today".
+    fn are_a_pair(&self, comma: usize) -> bool {
+        PAIRS.contains(&(self.before(comma, 1), self.word(comma + 1)))
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -1438,7 +1445,9 @@ impl Sentence {
             if self.is_year(at) {
                 // A number behind a drug that stands bare is a dose, or a time.
                 let may_be_bare = !self.is_drug(mention);
-                let is_one = !self.counts(at) && (joined || may_be_bare);
+                // "Pain 2015 given tylenol" is a time.
+                let is_time = matches!(self.word(at + 1), "given" | "gave" | "administered" | "medicated");
+                let is_one = !self.counts(at) && (joined || (may_be_bare && !is_time));
                 let kind = Kind::Historical;
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
