@@ -318,8 +318,12 @@ fn what_was_broken_off_is_cleared_away_and_the_old_model_comes_back() {
     assert!(!killed.status.success());
     place.done(&["verify", "tiny"]);
     // Broken off between the two steps that a file system without exchange needs.
-    fs::rename(place.path("models/tiny"), place.path("models/.tiny.old")).unwrap();
-    fs::create_dir_all(place.path("models/.tiny.new")).unwrap();
+    fs::rename(
+        place.path("models/tiny"),
+        place.path("models/.tiny.mednerctl-old"),
+    )
+    .unwrap();
+    fs::create_dir_all(place.path("models/.tiny.mednerctl-new")).unwrap();
     fs::write(place.path("tiny/config.json"), "{}").unwrap();
     place.refused(&["install", "tiny"], "mednerd cannot use it");
     place.done(&["verify", "tiny"]);

@@ -41,16 +41,11 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
     }
     let bar = progress(inputs.len());
     let several = inputs.len() > 1;
-    // Anything but a file has all there is already: there the signals end this program as they end any.
-    let to_file = options.output.as_ref().is_some_and(|path| {
-        let there = path.metadata();
-        path != Path::new("-") && there.map_or(true, |there| there.is_file())
-    });
-    let interrupted = match to_file {
+    let output = Output::new(options.output.clone());
+    let interrupted = match output.comes_at_the_end() {
         true => Interrupted::new().map_err(Error::Runtime)?,
         false => Interrupted::default(),
     };
-    let output = Output::new(options.output.clone());
     let writer = Writer::new(options.format, output, several);
     let job = Job {
         socket: socket.to_owned(),

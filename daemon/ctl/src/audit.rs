@@ -1,6 +1,8 @@
 //! `audit verify`, `show` and `export`: reads the trail where it lies. The daemon need not run.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
 use jiff::Timestamp;
@@ -10,6 +12,7 @@ use crate::cli::{self, AuditCommand, AuditFilter, AuditFormat, AuditPlace};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::format::json;
+use crate::interrupt::Interrupted;
 use crate::output::{Output, overwrites};
 use crate::table::{Column, Table};
 use crate::warn;
@@ -118,10 +121,11 @@ fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit,
     Ok(exit)
 }
 
-/// Calls `each` with every record that passes the filter.
+/// Calls `each` with every record that passes the filter, until `interrupted`.
 fn select(
     place: &AuditPlace,
     filter: &AuditFilter,
+    interrupted: &AtomicBool,
     mut each: impl FnMut(&Record) -> Result<(), Error>,
 ) -> Result<Exit, Error> {
     // Without the key the records can be read and not be vouched for; ids and texts are found by it.
@@ -155,10 +159,14 @@ fn select(
     };
     let mut verifier = Verifier::new(trail_files(&place.path)?, key.as_ref());
     let mut unread = Ok(Exit::Fine);
-    while let Some(record) = verifier
-        .next_record()
-        .map_err(|(path, error)| failed(&path)(error))?
-    {
+    loop {
+        let record = verifier.next_record();
+        let record = record.map_err(|(path, error)| failed(&path)(error))?;
+        // Also where there is no further one: it may be the end of a pipe whose other end the same signal met.
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let Some(record) = record else { break };
         if passes(&record)
             && let Err(error) = each(&record)
         {
@@ -194,7 +202,7 @@ fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
         Column::number("entities"),
         Column::number("ms"),
     ]);
-    let exit = select(place, filter, |record| {
+    let exit = select(place, filter, &AtomicBool::new(false), |record| {
         let entry = &record.entry;
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
         let peer = entry.peer.as_ref();
@@ -249,10 +257,14 @@ fn export(
         ));
     }
     let mut output = Output::new(output);
+    let interrupted = match output.comes_at_the_end() {
+        true => Interrupted::flag().map_err(Error::Runtime)?,
+        false => Arc::default(),
+    };
     if format == AuditFormat::Csv {
         output.write(CSV_HEAD.as_bytes())?;
     }
-    let exit = select(place, filter, |record| {
+    let exit = select(place, filter, &interrupted, |record| {
         let line = match format {
             AuditFormat::Csv => csv(record),
             AuditFormat::Ndjson => json(record, false)?,

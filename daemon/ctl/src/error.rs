@@ -83,6 +83,9 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A signal broke it off.
+    #[error("interrupted; nothing was written, begin again")]
+    Interrupted,
     /// A man page could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Generate {
@@ -137,6 +140,7 @@ impl Error {
             | Self::NotUtf8 { .. }
             | Self::TooLarge { .. }
             | Self::Write { .. }
+            | Self::Interrupted
             | Self::Generate { .. }
             | Self::Trail { .. }
             | Self::NoTrail { .. }

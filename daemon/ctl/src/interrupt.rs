@@ -3,6 +3,8 @@
 use std::fs;
 use std::future::pending;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,6 +27,27 @@ impl Interrupted {
         ];
         let wanted = kinds.into_iter().filter(|kind| !is_ignored(&status, *kind));
         Ok(Self(wanted.map(signal).collect::<io::Result<_>>()?))
+    }
+
+    /// A flag that one of them sets, for work that awaits nothing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn flag() -> io::Result<Arc<AtomicBool>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
+        let mut signals = {
+            let _inside = runtime.enter();
+            Self::new()?
+        };
+        let flag = Arc::new(AtomicBool::new(false));
+        let set = Arc::clone(&flag);
+        std::thread::Builder::new().spawn(move || {
+            runtime.block_on(signals.wait());
+            set.store(true, Ordering::Relaxed);
+        })?;
+        Ok(flag)
     }
 
     /// Waits for one of them.

@@ -37,6 +37,15 @@ impl Output {
         }
     }
 
+    /// Whether nothing of it is in place before all is: then a run has to put that in order before a signal ends it. Where all
+    /// there is has gone out already signals end this program as they end any.
+    pub fn comes_at_the_end(&self) -> bool {
+        match self {
+            Self::Stdout => false,
+            Self::File { path, .. } => path.metadata().map_or(true, |there| there.is_file()),
+        }
+    }
+
     /// How a table shall look there.
     pub fn style(&self) -> Style {
         if !matches!(self, Self::Stdout) || !io::stdout().is_terminal() {

@@ -831,7 +831,7 @@ fn a_run_that_is_broken_off_keeps_lines_and_leaves_no_half_file() {
         let out = fake.folder.path().join("out");
         let mut command = ctl(&fake.socket());
         command.args(["annotate", "--jobs", "1", "-f", format, "-o"]);
-        let child = command
+        let mut child = command
             .arg(&out)
             .args(&notes)
             .stdout(Stdio::piped())
@@ -839,6 +839,7 @@ fn a_run_that_is_broken_off_keeps_lines_and_leaves_no_half_file() {
             .spawn()
             .unwrap();
         while fake.requests.lock().unwrap().len() < 3 {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let mut kill = Command::new("kill");
@@ -855,6 +856,38 @@ fn a_run_that_is_broken_off_keeps_lines_and_leaves_no_half_file() {
         });
         assert_eq!(half.count(), 0, "{format}");
     }
+}
+
+#[test]
+fn an_export_that_is_broken_off_leaves_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let [trail, out] = ["trail", "out.csv"].map(|name| folder.path().join(name));
+    // It stands still as long as nobody writes there.
+    assert!(Command::new("mkfifo").arg(&trail).status().unwrap().success());
+    let mut child = ctl(folder.path())
+        .args(["audit", "export", "--format", "csv", "--key", "/nonexistent"])
+        .arg("--output")
+        .arg(&out)
+        .arg("--path")
+        .arg(&trail)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let entries = || std::fs::read_dir(folder.path()).unwrap().count();
+    while entries() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let mut kill = Command::new("kill");
+    assert!(kill.arg(child.id().to_string()).status().unwrap().success());
+    // The signal arrives on a thread of its own.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(std::fs::File::options().write(true).open(&trail).unwrap());
+    let (code, _, err) = told(child.wait_with_output().unwrap());
+    assert_eq!(code, 5, "{err}");
+    assert!(err.contains("interrupted; nothing was written"), "{err}");
+    assert_eq!(entries(), 1);
 }
 
 #[test]
