@@ -38,7 +38,7 @@ const TELLING: [(Languages, &str); 7] = [
     (
         EN,
         "the, of, and, with, was, were, is, for, on, at, has, had, she, he, to, no, not, without, patient, pt, denies, history, this, her, his,
-         as, do, but, by, from, or, if, are, been, be, have, who, which, given, during, after, these, that, they, there",
+         as, do, but, by, from, or, if, are, been, be, have, who, which, given, during, after, these, that, they, there, per",
     ),
     (
         DE,
@@ -50,11 +50,11 @@ const TELLING: [(Languages, &str); 7] = [
     ),
     (
         ES,
-        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere, ni, tiene, ha, han, fue, hay, muy, pero, no",
+        "el, la, los, las, del, y, con, que, una, un, se, por, sin, paciente, al, en, de, niega, presenta, su, es, desde, hace, refiere, ni, tiene, ha, han, fue, hay, muy, pero, no, si",
     ),
     (
         IT,
-        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, da, dei, nel, alla, si, senza, nega, anni, dal, ha, se, no",
+        "il, la, di, del, della, e, con, che, una, un, per, non, paziente, al, da, dei, nel, alla, si, senza, nega, anni, dal, ha, se, no, ne",
     ),
     (
         NL,
@@ -67,7 +67,7 @@ const TELLING: [(Languages, &str); 7] = [
 ];
 
 /// Words that several languages say no with: alone they tell none of them, and names tell better, "No fiebre, no tos".
-const SHARED: [&str; 2] = ["no", "non"];
+const SHARED: [&str; 3] = ["no", "non", "si"];
 /// Says of the languages that a word tells of that it is one of those.
 const IS_SHARED: Languages = 1 << 7;
 
@@ -153,6 +153,12 @@ const SLASHED: [(&str, &str); 4] = [("o", "chwry"), ("p", "sp"), ("l", "b"), ("u
 
 /// Short forms in capitals that are words of other languages in small letters.
 const CAPITALS: [&str; 2] = ["SE", "HA"];
+/// The same, where a small letter is near.
+const CAPITALS_AMONG_SMALL: [&str; 7] = ["LE", "LA", "OS", "IM", "DES", "ET", "TE"];
+/// Bytes that are near.
+const NEAR: usize = 12;
+/// What stands behind a number of weeks, "32 sem", and not behind what is missing.
+const BEHIND_WEEKS: [&str; 7] = ["de", "con", "com", "y", "e", "h\u{e1}", "desde"];
 
 /// The languages that a word of a text, `folded`, tells of. A single letter tells where it can be an article, a pronoun or "and": small, between
 /// spaces, or before an apostrophe; and not in "L ankle", "DM, HTN: Y" or "c/o".
@@ -186,11 +192,39 @@ pub(crate) fn told_by(text: &str, word: ByteSpan, folded: &str) -> Languages {
             return 0;
         }
     }
-    // Side effects and headache.
-    if CAPITALS.contains(&text.get(word.range()).unwrap_or_default()) {
+    let own = text.get(word.range()).unwrap_or_default();
+    let before = text.get(..word.begin).unwrap_or_default();
+    let behind = text.get(word.end..).unwrap_or_default();
+    // Side effects and headache, and legs among small letters.
+    if CAPITALS.contains(&own) || (CAPITALS_AMONG_SMALL.contains(&own) && is_near_small(text, word)) {
         return 0;
     }
-    known(folded)
+    match folded {
+        "non" if behind.starts_with(['-', '\u{2011}']) => 0,
+        "si" if own.contains(['\u{ed}', '\u{cd}']) => ES,
+        "si" if own.contains(['\u{ec}', '\u{cc}']) => IT,
+        "sem" if is_of_weeks(before, behind) => 0,
+        _ => known(folded),
+    }
+}
+
+/// Whether a small letter stands within a few bytes of a word.
+fn is_near_small(text: &str, word: ByteSpan) -> bool {
+    let from = text.ceil_char_boundary(word.begin.saturating_sub(NEAR));
+    let to = text.floor_char_boundary(word.end.saturating_add(NEAR).min(text.len()));
+    text.get(from..to)
+        .is_some_and(|near| near.contains(char::is_lowercase))
+}
+
+/// Whether "sem" counts weeks, between these.
+fn is_of_weeks(before: &str, behind: &str) -> bool {
+    let counted = before.trim_end().ends_with(|c: char| c.is_ascii_digit());
+    let behind = behind.trim_start_matches([' ', '\t']);
+    let next = behind
+        .split(|c: char| !c.is_alphanumeric())
+        .next()
+        .unwrap_or_default();
+    counted && (next.is_empty() || BEHIND_WEEKS.contains(&next))
 }
 
 fn known(word: &str) -> Languages {
@@ -242,6 +276,13 @@ mod tests {
                 ES | IT | PT,
             ),
             ("Fever: Y\nMI: Y\nHTN: Y\nSeizures: N", ALL),
+            (
+                "Abd: non-tender, non-distended, no masses. No edema. Non-focal neuro. Was seen.",
+                EN,
+            ),
+            ("Bilateral LE edema, LE cellulitis, LE ulcers on the left.", ALL),
+            ("HTA: s\u{ed}\nAsma: s\u{ed}. Tos: s\u{ed}", ES),
+            ("Tos de 2 sem, fiebre 3 sem, disnea 4 sem.", ALL),
             (
                 "Gait normal, no ataxia, w/o nystagmus. Ext: no c/c/e. Do not drive.",
                 EN,

@@ -236,7 +236,7 @@ const PRESENT_TELLS: &str =
     "was admitted with, admitted with, complains of, now has, today has, currently has";
 /// How it begins at the beginning of a sentence.
 const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
-    heute, aktuell, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con";
+    heute, aktuell, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
@@ -265,7 +265,7 @@ const EXAMINED: &str = "PE";
 /// Whether what stands behind "PE" is how examinations begin: on lines of its own, or with what is looked at first.
 fn is_examined(behind: &str) -> bool {
     let behind = behind.trim_start_matches([':', ' ', '\t', '-', '–']);
-    if behind.starts_with(['\n', '\r']) {
+    if behind.starts_with(['\n', '\r', '+']) {
         return true;
     }
     let word = behind.split(|c: char| !c.is_alphanumeric()).next();
@@ -276,7 +276,7 @@ fn is_examined(behind: &str) -> bool {
 
 const EXAMINATION_BEGINS: &str = "a, abd, abdomen, afebrile, alert, appears, aox3, awake, bp, cardiac, chest, comfortable, const, constitutional, cv,
     ext, extremities, eyes, gen, general, head, heart, heent, hr, looks, lungs, mild, nad, nc, neck, neuro, no, normal, obese, pulm, resp,
-    rrr, skin, t, temp, unremarkable, vitals, vs, vss, wd, wdwn, well, wn";
+    rrr, skin, t, temp, wheezing, wheezes, rales, rash, edema, oedema, murmur, tender, tenderness, tachycardic, soft, febrile, pale, jaundiced, ill, thin, pt, patient, lethargic, unremarkable, vitals, vs, vss, wd, wdwn, well, wn";
 
 /// A heading, or what is written like one and is not known.
 struct Mark {
@@ -581,7 +581,7 @@ const HEADINGS: &[(&str, &str)] = &[
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
         anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
         voorgeschiedenis, vg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
-        ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades,
+        antecedenten, medische antecedenten, persoonlijke antecedenten, ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades,
         atcd medicaux, atcd perso, atcd personnels, atcd med, antecedents medico chirurgicaux, bekannte vorerkrankungen, fruhere erkrankungen, vordiagnosen,
         antec personales, a personales, ant personales, ant patologicos, antecedentes medico quirurgicos, antecedentes de interes, hpp"),
     ("past surgical history", "past surgical history, psh, pshx, surgical history, previous surgery, past surgeries,
@@ -623,7 +623,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("social history", "social history, social hx, soc hx, sh, shx, soc, social, sozialanamnese, soziale anamnese, mode de vie,
         habitudes de vie, contexte social, antecedentes sociales, historia social, habitos, habitos toxicos, anamnesi sociale,
         abitudini di vita, sociale anamnese, sociale voorgeschiedenis, intoxicaties, habitos de vida, antecedentes sociais"),
-    ("immunizations", "immunizations, immunisations, immunization history, vaccinations, impfungen, impfstatus, vaccins, vacunas,
+    ("immunizations", "immunizations, immunisations, vaccines, vaccine history, immunisation history, imms, immunization history, vaccinations, impfungen, impfstatus, vaccins, vacunas,
         vacunacion, vaccinazioni, vaccinaties, vacinas, vacinacao"),
     ("review of systems", "review of systems, ros, systems review, systemic enquiry, systemanamnese, vegetative anamnese,
         revue des systemes, revision por sistemas, anamnesis por aparatos, tractusanamnese, revisao de sistemas"),

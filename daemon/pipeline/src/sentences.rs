@@ -24,14 +24,14 @@ pub(crate) enum Break {
 }
 
 /// Words whose full stop does not end a sentence, in lower case and without it, sorted.
-const ABBREVIATIONS: [&str; 94] = [
+const ABBREVIATIONS: [&str; 95] = [
     "abd", "adm", "al", "amp", "amt", "approx", "apr", "apt", "aug", "av", "ave", "avg", "bid", "bilat",
     "bldg", "ca", "cap", "caps", "cc", "cf", "chem", "cm", "co", "conc", "cont", "dec", "dept", "dr", "ed",
     "eg", "est", "etc", "eval", "ext", "feb", "fig", "freq", "ft", "gen", "gm", "gtt", "hosp", "hr", "hrs",
     "hx", "ie", "incl", "inj", "jan", "jr", "kg", "lab", "lb", "lbs", "lt", "mar", "max", "mcg", "meds",
     "mg", "ml", "mm", "mr", "mrs", "ms", "neg", "nov", "nr", "oct", "oz", "pos", "poss", "prn", "prof", "pt",
     "pts", "qd", "qid", "ref", "resp", "rt", "rx", "sept", "soln", "sr", "st", "susp", "tab", "tabs", "temp",
-    "tid", "vol", "vs", "wt",
+    "tid", "vol", "vs", "wt", "zust",
 ];
 
 /// Longest stretch before a full stop that is looked at, in bytes.

@@ -21,6 +21,9 @@ const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
 /// Words of a sentence that a verb is near its beginning within, and from a word of time to its unit.
 const NEAR_BEGINNING: usize = 4;
 
+/// Words of a sentence that may name one more vaccine, at most.
+const VACCINE: usize = 3;
+
 type Words = LazyLock<HashSet<&'static str>>;
 
 /// Who is told of, beside relatives.
@@ -173,8 +176,9 @@ impl<'a> Histories<'a> {
             fold(own.get(word.range())?, &mut seen);
             if CURRENT.contains(&&*seen) {
                 let next = all.next().and_then(|next| own.get(next.range()));
+                // "UTD per mother."
                 return next
-                    .is_none_or(|next| matches!(next, "." | "," | ";" | "-"))
+                    .is_none_or(|next| matches!(next, "." | "," | ";" | "-" | "per" | "for"))
                     .then_some(content.start + word.end);
             }
             if !CURRENT.iter().any(|current| current.starts_with(&seen)) {
@@ -272,6 +276,8 @@ impl<'a> Histories<'a> {
             let ends = has_none
                 || match kind {
                     Kind::Family => sentence.leaves_the_family(relatives),
+                    // "Immunizations: flu 2023. Cough for three days."
+                    Kind::Hypothetical => sentence.words.len() > VACCINE,
                     _ => sentence.begins_the_present(prose),
                 };
             if ends {
@@ -378,7 +384,9 @@ impl Told {
 
     /// Whether a past history has ended before it. In `prose`, that the patient has something is no end.
     fn begins_the_present(&self, prose: bool) -> bool {
-        self.study || self.tells() || self.is_recent() || (!prose && self.has())
+        let is = PATIENT.contains(self.word(0)) && self.word(1) == "is";
+        let today = self.words.last().is_some_and(|last| last == "today");
+        self.study || self.tells() || self.is_recent() || (!prose && (self.has() || is || today))
     }
 
     /// Whether a family history has ended before it, in which women and men were named last.

@@ -38,6 +38,26 @@ fn what_is_absent_in_german_and_dutch() {
 }
 
 #[test]
+fn what_stands_behind_or_is_joined_is_denied() {
+    assert_said(&[
+        "{Dysurie|N} wurde verneint. {Fieber|N} und {Dyspnoe|N} wurden verneint.",
+        "{Koorts|N} heeft hij niet.",
+        "Descartada {TVP|N} y {TEP|N}. Descartada {fractura|N}, {artrosis|}",
+        "Esclusi {pneumotorace|N} e {fratture|N}.",
+        "{TEP|N} afastado. {Derrame|N} no visualizado.",
+        "Ne montre plus d'{épanchement|N}.",
+        "Sin otra patología que {HTA|}. Keine anderen Beschwerden als {Husten|}.",
+        "Sans {foyer|N} ni {épanchement|N}, {cardiomégalie|}",
+        "No se puede excluir {TEP|U}.",
+        "Gestante 32 sem, {preeclampsia|}. Hb 10 sem {sangramento|N}",
+        "{Fractura|H} antigua en {costilla|}",
+        "La madre de la niña refiere {fiebre|}. La mère de l'enfant rapporte une {fièvre|}. Die Mutter des Kindes berichtet über {Fieber|}.",
+        "Wegen zunehmender {Dyspnoe|} erfolgte die sofortige Vorstellung. Bei {Fieber|Y} sofortige Vorstellung.",
+        "St. p. {Mammakarzinom|H}. Zust. n. {Apoplex|H}",
+    ]);
+}
+
+#[test]
 fn what_is_absent_in_romance_languages() {
     assert_said(&[
         "{Fièvre|N} : aucune. {Allergie|N} : néant.",

@@ -48,6 +48,23 @@ pub(super) const OF_WHAT: [&str; 11] = [
 pub(super) const TAKING: [&str; 11] = [
     "on", "takes", "taking", "mit", "unter", "sous", "avec", "con", "com", "met", "sob",
 ];
+/// What stands between a relative and whose that is.
+pub(super) const GENITIVES: [&str; 10] = [
+    "de", "del", "della", "dell", "des", "der", "da", "do", "van", "du",
+];
+/// What says when somebody shall come back.
+pub(super) const ADVISING: [&str; 9] = [
+    "bei", "falls", "wenn", "sollte", "sollten", "bij", "als", "indien", "wanneer",
+];
+/// What is prior and says nothing of what is seen now.
+#[rustfmt::skip]
+pub(super) const STUDIES: [&str; 17] = [
+    "study", "studies", "exam", "examination", "film", "films", "radiograph", "radiographs", "auth", "authorization", "ct", "mri", "cxr", "imaging",
+    "scan", "xr", "ultrasound",
+];
+/// Short forms that may well end a sentence.
+#[rustfmt::skip]
+pub(super) const ENDING_SENTENCES: [&str; 9] = ["hx", "rx", "meds", "etc", "bilat", "hr", "hrs", "ext", "\u{f8}"];
 /// What something has stopped by, or when.
 #[rustfmt::skip]
 pub(super) const BY: [&str; 22] = [
@@ -126,17 +143,22 @@ pub(super) const ENDING: [&str; 11] = [
 pub(super) const NOW: [&str; 7] = [
     "today", "noted", "present", "now", "currently", "moment", "recently",
 ];
-/// What is told together, and denied together.
+/// How words begin that are told together, and denied together.
 #[rustfmt::skip]
-pub(super) const PAIRS: [(&str, &str); 16] = [
-    ("fever", "chills"), ("fevers", "chills"), ("f", "c"), ("nausea", "vomiting"), ("vomiting", "diarrhea"), ("vomiting", "diarrhoea"), ("n", "v"),
-    ("pain", "sob"), ("cp", "sob"), ("pain", "dyspnea"), ("pain", "shortness"), ("pain", "palpitations"), ("si", "hi"), ("clubbing", "cyanosis"),
-    ("cyanosis", "clubbing"), ("cyanosis", "edema"),
+pub(super) const GROUPS: [&[&str]; 15] = [
+    &["fever", "chill", "f", "c", "sweats"],
+    &["pain", "cp", "sob", "dyspn", "palpitation"], &["nausea", "vomiting", "diarrh", "n", "v"],
+    &["wheez", "rale", "rhonch", "crackle"], &["rebound", "guarding", "rigidity", "tenderness", "deformity"],
+    &["murmur", "rub", "gallop"], &["erythema", "redness", "swelling", "warmth", "drainage", "discharge", "exudate", "induration"],
+    &["hepatomegaly", "splenomegaly", "organomegaly", "hepatosplenomegaly", "ascites", "mass"],
+    &["effusion", "pneumothorax", "consolidation", "infiltrate"], &["hemorrhage", "haemorrhage", "infarct", "mass"],
+    &["fracture", "dislocation", "deformity"], &["weakness", "numbness", "tingling"], &["bruising", "bleeding"],
+    &["clubbing", "cyanosis", "edema", "oedema"], &["dysuria", "hematuria", "haematuria", "frequency", "urgency"],
 ];
 /// How words of what is no finding begin, in denials that end with them.
 #[rustfmt::skip]
-pub(super) const HABITS: [&str; 20] = [
-    "allerg", "alerg", "smok", "fum", "rook", "rauch", "alcohol", "alkohol", "alcool", "tabac", "tabak", "nikotin", "tobacco", "drink", "trink",
+pub(super) const HABITS: [&str; 27] = [
+    "drug", "illicit", "recreational", "substance", "ivdu", "vap", "cigar", "allerg", "alerg", "smok", "fum", "rook", "rauch", "alcohol", "alkohol", "alcool", "tabac", "tabak", "nikotin", "tobacco", "drink", "trink",
     "bebe", "etoh", "voroper", "vorerkr", "surger",
 ];
 /// What stands before a drug that is given.

@@ -20,9 +20,9 @@ use answers::{Answer, answers, are_yes_and_no, group_at, is_answer, is_no};
 use histories::Histories;
 use lexicon::{AND, Entry, FAR, LEXICON, NEAR, NEXT, OR, Role, is_per, joins, reports};
 use lists::{
-    ADJECTIVES, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING, FILLING, GIVEN,
-    HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW, OF_WHAT, PAIRS, POSSESSIVES, SITES, TAKING, UNITS,
-    UNTOLD, WAYS, WHEN, WITH,
+    ADJECTIVES, ADVISING, ANSWERS, BEFORE, BEGINNING, BY, CAPITALS, CELLS, DENIES, DENYING, ENDING,
+    ENDING_SENTENCES, FILLING, GENITIVES, GIVEN, GROUPS, HABITS, KINDS, MEASURES, NAMED, NON, NOT_OLD, NOW,
+    OF_WHAT, POSSESSIVES, SITES, STUDIES, TAKING, UNITS, UNTOLD, WAYS, WHEN, WITH,
 };
 
 use crate::folding::{fold, words};
@@ -143,6 +143,8 @@ const MOST_LISTED: usize = 48;
 const WRAPPED: usize = 60;
 /// Bytes from one question whether more is wanted to the next: some milliseconds.
 const BETWEEN_QUESTIONS: usize = 16 << 10;
+/// Words from an answer to the sign behind the next question, at most.
+const QUESTION: usize = 5;
 
 /// What is known of the mentions of a text, and how long it is wanted to know more.
 #[derive(Clone, Copy)]
@@ -186,7 +188,10 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
     names.sort_unstable();
     let mut histories = Histories::new(text, sections, &names);
     let mut waiting = order.iter().copied().peekable();
-    let mut sentence = Sentence::default();
+    let mut sentence = Sentence {
+        plus_answers: plus_answers(text),
+        ..Sentence::default()
+    };
     let mut all = words(text).peekable();
     let mut next_question = 0;
     while let Some(first) = all.next() {
@@ -381,6 +386,10 @@ struct Sentence {
     small: bool,
     /// The words that are all that a cell of a table has, and answer the one before it.
     cells: Vec<usize>,
+    /// Those that say yes by their accent: "sí".
+    affirmed: Vec<usize>,
+    /// Whether a plus stands behind something anywhere in the text: "cough +".
+    plus_answers: bool,
 }
 
 /// What stands at a place of a sentence: an entry that means something here, and its words.
@@ -399,6 +408,7 @@ impl Sentence {
         self.folded.clear();
         self.ends.clear();
         self.cells.clear();
+        self.affirmed.clear();
         self.capitals.clear();
         self.drugs.clear();
         self.small = false;
@@ -418,6 +428,12 @@ impl Sentence {
         self.small |= small;
         if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
             self.capitals.push(self.words.len());
+        }
+        if own.chars().count() == 2
+            && own.to_lowercase().starts_with('s')
+            && own.ends_with(['í', 'Í', 'ì', 'Ì'])
+        {
+            self.affirmed.push(self.words.len());
         }
         if self.is_cell(text, word) {
             self.cells.push(self.words.len());
@@ -501,7 +517,9 @@ impl Sentence {
         let counted = MEASURES.contains(&unit) && (unit.len() < own.len() || is_number(before));
         let given = before == "." && WAYS.contains(&(self.before(stop, 3), own));
         let capital = own == "st" && stop.checked_sub(1).is_some_and(|at| self.capitals.contains(&at));
-        is_begun && (counted || given || capital || mention_end == begin)
+        let shortened = ENDING_SENTENCES.contains(&own)
+            || (matches!(own, "rt" | "lt") && matches!(before, "on" | "in" | "of" | "to"));
+        is_begun && (counted || given || capital || shortened || mention_end == begin)
     }
 
     /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the
@@ -562,9 +580,6 @@ impl Sentence {
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
-        let answered = mentions
-            .iter()
-            .any(|mention| self.is_sign_behind(mention.end, "+"));
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -589,10 +604,12 @@ impl Sentence {
             }
             // "+ cough, - SOB", "cough +, SOB -"
             let ahead = counted && self.is_free_sign(at, "-");
-            let back =
-                answered && self.is_sign_behind(at, "-") && mentions.iter().any(|mention| mention.end == at);
+            let colon = usize::from(self.before(at, 1) == ":");
+            let back = self.plus_answers
+                && self.is_sign_behind(at, "-")
+                && mentions.iter().any(|mention| mention.end + colon == at);
             if ahead || back {
-                let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(1))];
+                let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2))];
                 hits.push(Hit {
                     words: at..at + 1,
                     name: "-",
@@ -602,10 +619,21 @@ impl Sentence {
                 at += 1;
                 continue;
             }
+            if self.affirmed.contains(&at) && self.word(at + 1) != "/" {
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "sí",
+                    roles: vec![Role::Stop],
+                    languages: spoken.languages,
+                });
+                at += 1;
+                continue;
+            }
+            let in_form = self.is_in_form(at);
             let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
             let hit = entries
                 .iter()
-                .filter(|entry| self.has(entry, at))
+                .filter(|entry| self.has(entry, at) && !(in_form && entry.words.len() > 1))
                 .find_map(|entry| {
                     let languages = self.may_be_in(spoken, entry, at);
                     let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
@@ -706,6 +734,15 @@ impl Sentence {
         for (number, hit) in hits.iter().enumerate() {
             for role in &hit.roles {
                 let (kind, ahead, back) = match *role {
+                    Role::Cue(kind, Some(_), back)
+                        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" =>
+                    {
+                        (kind, FAR, back)
+                    }
+                    // "Diabetes in her maternal aunt."
+                    Role::Cue(Kind::Family, ahead, NEXT) if self.is_of_somebody(hit.words.start) => {
+                        (Kind::Family, ahead, NEAR)
+                    }
                     Role::Cue(kind, ahead, None) if DENIES.contains(&hit.name) => (kind, ahead, NEXT),
                     Role::Cue(kind, ahead, back) => (kind, ahead, back),
                     Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
@@ -750,6 +787,11 @@ impl Sentence {
                     }
                 }
                 if let Some(reach) = back.filter(|_| answers || self.may_look_back(hit, mentions)) {
+                    let reach = if self.is_in_form(hit.words.start) {
+                        reach.min(2)
+                    } else {
+                        reach
+                    };
                     let begin = self.back(&hits, number, kind, reach, mentions);
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
@@ -779,6 +821,10 @@ impl Sentence {
     ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
         let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
+        // "Descartada TVP y TEP."
+        if kind == Kind::Negated && matches!(reach, 1 | 2) && hit.languages & EN == 0 && hit.name != "-" {
+            end = self.end_of_joined(end, hit.languages, mentions);
+        }
         // "Se febre, vómitos ou dor".
         if hit.name == "se" && reach == 1 {
             end = self.end_of_list(hit.words.end, hit.languages, mentions).max(end);
@@ -856,6 +902,16 @@ impl Sentence {
             let next = commas.iter().copied().find(|comma| *comma > from);
             from + 1..next.unwrap_or(list.end)
         };
+        // "Sans foyer ni épanchement, cardiomégalie": each of such a list has its own.
+        let repeated = list
+            .clone()
+            .rev()
+            .find(|at| matches!(self.word(*at), "ni" | "nem"));
+        if let Some(last) = repeated
+            && let Some(comma) = commas.iter().copied().find(|comma| *comma > last)
+        {
+            return comma;
+        }
         let is_one = |item: &Range<usize>| item.clone().any(|at| is_mention(at, mentions));
         if let [comma] = *commas.as_slice() {
             let item = item(comma);
@@ -876,6 +932,22 @@ impl Sentence {
             item.len() > 1 && !is_one(&item) && !item.clone().any(|at| joins(OR, self.word(at), languages))
         });
         named_nothing.next().unwrap_or(list.end)
+    }
+
+    /// One past the last of mentions that are joined by "and" or "or" with the one that stands before this word.
+    fn end_of_joined(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        let behind_mention = |at: usize| at > 0 && is_mention(at - 1, mentions);
+        while behind_mention(end) {
+            if is_mention(end, mentions) {
+                end += 1;
+            } else if self.is_joint(end, languages) && is_mention(end + 1, mentions) {
+                end += 2;
+            } else {
+                break;
+            }
+        }
+        end.min(self.words.len())
     }
 
     /// One past the last of mentions that stand from here on with nothing but commas and "or" between them.
@@ -905,6 +977,9 @@ impl Sentence {
                 .any(|drug| (hit.words.end..listed).contains(&drug.start));
             let reach = first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
             return if is_all && !drug { reach.max(listed) } else { reach };
+        }
+        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" {
+            return end;
         }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
             return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
@@ -939,6 +1014,12 @@ impl Sentence {
             Some(on) if kind == Kind::Negated || of_drugs => on,
             _ => end,
         };
+        if matches!(hit.name, "ni" | "nem")
+            && let Some(comma) = first(&[","], hit.words.end)
+            && !(comma..end).any(|at| self.word(at) == hit.name)
+        {
+            return comma;
+        }
         let end = if kind == Kind::Negated && !DENIES.contains(&hit.name) {
             self.end_of_denied(hit.words.end..end, hit.languages, mentions)
         } else {
@@ -1052,7 +1133,17 @@ impl Sentence {
 
     /// Whether what stands on both sides of a comma is always told together: "no fever, chills today".
     fn are_a_pair(&self, comma: usize) -> bool {
-        PAIRS.contains(&(self.before(comma, 1), self.word(comma + 1)))
+        let item = (comma + 1..self.words.len()).take_while(|at| !matches!(self.word(*at), "," | "." | ";"));
+        let mut named = item
+            .map(|at| self.word(at))
+            .filter(|word| !NOW.contains(word) && !ENDING.contains(word));
+        let (Some(last), left) = (named.by_ref().last(), self.before(comma, 1)) else {
+            return false;
+        };
+        GROUPS.iter().any(|group| {
+            let has = |word: &str| group.iter().any(|start| word.starts_with(start));
+            has(left) && has(last)
+        })
     }
 
     /// Whether a bracket has opened between two words that does not open with the first.
@@ -1122,13 +1213,7 @@ impl Sentence {
         let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
         match hit.name {
             "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
-            name if ANSWERS.contains(&name)
-                && matches!(before, ":" | "-" | "\u{2013}")
-                && is_behind(at - 1)
-                && self.is_asked_next(end, mentions) =>
-            {
-                true
-            }
+            _ if hit.words.len() == 1 && self.is_in_form(at) => true,
             "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_behind(at)),
             "n" => {
                 let bracketed = before == "[" && self.word(end) == "]" && is_behind(at - 1);
@@ -1145,14 +1230,23 @@ impl Sentence {
         }
     }
 
-    /// Whether a mention begins here and a colon stands behind it: the next question of a form without line ends, "fever: no cough: yes".
-    fn is_asked_next(&self, at: usize, mentions: &[Range<usize>]) -> bool {
-        let begun = mentions.partition_point(|mention| mention.start < at);
-        let mut here = mentions
+    /// Whether a mention ends right before a sign, or before its colon.
+    fn is_answer_to_mention(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let colon = usize::from(self.before(hit.words.start, 1) == ":");
+        mentions
             .iter()
-            .skip(begun)
-            .take_while(|mention| mention.start == at);
-        here.any(|mention| self.word(mention.end) == ":")
+            .any(|mention| mention.end + colon == hit.words.start)
+    }
+
+    /// Whether a word for no stands behind a sign that parts question and answer, and the next question has the same: "smoker: no COPD: yes".
+    fn is_in_form(&self, at: usize) -> bool {
+        let sign = self.before(at, 1);
+        let mut behind = (at + 1..at + 1 + QUESTION).map(|at| self.word(at));
+        matches!(sign, ":" | "?" | "-" | "\u{2013}")
+            && at > 1
+            && ANSWERS.contains(&self.word(at))
+            && behind.find(|word| *word == sign || matches!(*word, "" | "," | ";" | ".")) == Some(sign)
+            && self.word(at + 1) != sign
     }
 
     /// Whether a word for no is the one in brackets of two: "Y / (N)".
@@ -1252,6 +1346,9 @@ impl Sentence {
             // "EP ?", as French sets it.
             "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
+            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
+                ends || mentions.iter().any(|mention| mention.end == hit.words.start)
+            }
             "nein" | "nee" => ends,
             "no" | "non" | "nao" => {
                 let before = self.before(hit.words.start, 1);
@@ -1282,6 +1379,18 @@ impl Sentence {
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
             "(-)" => mentions.iter().any(|mention| mention.end == hit.words.start),
+            "ø" | "∅" => self.is_answer_to_mention(hit, mentions),
+            // "Wegen Dyspnoe erfolgte die erneute Vorstellung" is no advice.
+            _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
+                let before = || (0..hit.words.start).map(|at| self.word(at));
+                let is_told = before().any(|word| matches!(word, "wegen" | "aufgrund" | "erfolgte"));
+                before().any(|word| ADVISING.contains(&word)) && !is_told
+            }
+            // "Chest pain, unlikely ischemic" has it.
+            name if name.ends_with("likely") && BEFORE.contains(&name) => {
+                let given = GIVEN.contains(&next) || !next.starts_with(char::is_alphabetic);
+                (ends || given) && !self.stands_before(hit, mentions)
+            }
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
             _ => !ahead || ends,
         }
@@ -1299,6 +1408,10 @@ impl Sentence {
             );
         let next = mentions.partition_point(|mention| mention.start < hit.words.end);
         let next = mentions.get(next).map_or(usize::MAX, |mention| mention.start);
+        // "Resolved: AKI."
+        if begins && self.word(hit.words.end) == ":" && next == hit.words.end + 1 {
+            return true;
+        }
         if !begins {
             return next == hit.words.end && hit.name.ends_with("likely");
         }
@@ -1355,7 +1468,23 @@ impl Sentence {
                     && !NOT_OLD.contains(&self.word(hit.words.end))
             }
             // Of five centimetres across; "palpa-se", which is no "if".
-            "ø" => !self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit()),
+            "ø" | "∅" => {
+                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+                let is_measured = mentions
+                    .get(next)
+                    .is_some_and(|next| self.word(next.end).starts_with(|c: char| c.is_ascii_digit()));
+                let number = self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit());
+                !number
+                    && !is_measured
+                    && !self.ends(hit.words.end)
+                    && !self.is_answer_to_mention(hit, mentions)
+            }
+            // "Compared to prior, effusion larger", "prior study".
+            "prior" | "previous" | "from prior" | "from previous" => {
+                let next = self.word(hit.words.end);
+                !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
+            }
+            "negatives" => self.word(hit.words.end) == ":",
             // Side effects, in capitals; a status epilepticus is "on" something.
             "se" if hit.languages == EN => {
                 let next = self.word(hit.words.end);
@@ -1364,6 +1493,17 @@ impl Sentence {
                     && (next == ":" || !self.ends(hit.words.end))
             }
             "se" => before != "-",
+            // "Gestante 32 sem, preeclampsia."
+            "sem" => {
+                let counted = before.ends_with(|c: char| c.is_ascii_digit());
+                let next = self.word(hit.words.end);
+                let of_weeks = matches!(next, "de" | "con" | "com" | "y" | "e" | "ha" | "desde");
+                !(counted && (of_weeks || self.ends(hit.words.end)))
+            }
+            // "Fractura antigua en costilla."
+            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
+                !mentions.iter().any(|mention| mention.end == hit.words.start)
+            }
             // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
             "nicht" | "niet" => {
                 let next = mentions.partition_point(|mention| mention.start < hit.words.end);
@@ -1420,11 +1560,27 @@ impl Sentence {
         }
     }
 
+    /// Whether the word before says whose relative this is, or the one before "maternal".
+    fn is_of_somebody(&self, at: usize) -> bool {
+        let side = matches!(self.before(at, 1), "maternal" | "paternal");
+        POSSESSIVES.contains(&self.before(at, 1 + usize::from(side)))
+    }
+
     /// Whether a relative tells of the patient, or is only there.
     fn tells(&self, hit: &Hit) -> bool {
         let before = self.before(hit.words.start, 1);
         let before_that = self.before(hit.words.start, 2);
-        let next = (hit.words.end..hit.words.end + 2).any(|at| reports(self.word(at)));
+        // "La madre de la niña refiere".
+        let mut end = hit.words.end;
+        if GENITIVES.contains(&self.word(end)) {
+            end += 1;
+            end += usize::from(matches!(
+                self.word(end),
+                "la" | "l" | "las" | "los" | "het" | "de" | "den"
+            ));
+            end += usize::from(self.word(end) == "'") + 1;
+        }
+        let next = (end..end + 2).any(|at| reports(self.word(at)));
         let possessive = POSSESSIVES.contains(&before);
         !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
@@ -1494,6 +1650,19 @@ impl Sentence {
 /// Whether a word says of what kind a history is: "psychiatric", "documented".
 fn tells_of_what_kind(word: &str) -> bool {
     KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
+}
+
+/// Whether a plus stands behind a word, apart from it or behind its colon, and ends something there.
+fn plus_answers(text: &str) -> bool {
+    text.match_indices('+').any(|(at, _)| {
+        let before = text.get(..at).unwrap_or_default();
+        let behind = text.get(at + 1..).unwrap_or_default();
+        let word = before.trim_end_matches([' ', ':']);
+        word.len() < before.len()
+            && before.len() - word.len() < 4
+            && word.ends_with(char::is_alphabetic)
+            && (behind.is_empty() || behind.starts_with([',', ';', '.', '\n', '\r']))
+    })
 }
 
 /// Whether white space parts columns.

@@ -644,7 +644,7 @@ fn what_begins_behind_a_comma_is_there() {
         "Biopsy: no {carcinoma|N}, {dysplasia|} present.",
         "no {focal deficits|N}, {tremor|} noted.",
         "CV: no {murmur|N}, {edema|} today.",
-        "No {vomiting|N}, {nausea|} now.",
+        "No {vomiting|N}, {headache|} now.",
         "No {DVT|N}, {cellulitis|} today.",
         "No {chest pain|N}, {palpitations|N} reported.",
         "No tobacco, {alcohol|!N}, or illicit drug use. No allergy symptoms, such as {rhinorrhea|N} or {sneezing|N}.",
@@ -744,6 +744,82 @@ fn what_is_given_is_not_what_it_is_given_for() {
         "Hx of {AF|H} on {warfarin|!} and {digoxin|!}, {DM|H} on {insulin|!} and {metformin|!}.",
         "History of {CHF|H}, takes {furosemide|!} 40 mg and {lisinopril|!}.",
         "SE on keppra, {seizures|}. History of SE, {seizures|H}.",
+    ]);
+}
+
+#[test]
+fn what_is_unlikely_of_something_is_not_that() {
+    assert_said(&[
+        "The patient has {chest pain|}, unlikely ischemic.",
+        "{Lung nodule|}, unlikely malignant.",
+        "{Thrombocytopenia|}, likely due to {sepsis|U}, unlikely drug-induced.",
+        "{PE|N}, unlikely given the CT",
+        "Resolved: {pneumonia|H}, {AKI|H}. Active: {CHF|}.",
+        "- Resolved: {Gestational diabetes|H}",
+        "Compared to prior, {effusion|} larger.",
+        "In comparison with prior study, {pneumothorax|} is smaller.",
+        "Prior {stroke|H}.",
+    ]);
+}
+
+#[test]
+fn one_finding_of_an_examination_is_denied_with_another() {
+    assert_said(&[
+        "No {wheezes|N}, {rales|N} noted.",
+        "No {rebound|N}, {guarding|N} present.",
+        "No {pleural effusion|N}, {pneumothorax|N} present.",
+        "No {dysuria|N}, {hematuria|N} today.",
+        "No {rash|N} noted, {cough|} present",
+    ]);
+}
+
+#[test]
+fn habits_say_nothing_of_diseases() {
+    assert_said(&[
+        "60M never smoker with {lung cancer|} and {dyspnea|}.",
+        "Never-smoker with {adenocarcinoma|}. Never married, {depression|}.",
+        "Former smoker with {COPD|}. Remote smoker, {emphysema|}",
+        "No alcohol, no drugs, {diabetes|}.",
+        "Parents report {fever|} and {rash|}.",
+        "Mom and dad report {wheezing|}.",
+    ]);
+}
+
+#[test]
+fn what_is_asked_on_one_line_has_its_own_answer() {
+    assert_said(&[
+        "Pregnant: No {Diabetes|}: Yes",
+        "Tobacco: No {Depression|}: Yes",
+        "{Diabetes|N}? No {Asthma|}? Yes",
+        "{Asthma|N} - No {Diabetes|} - Yes {Stroke|N} - No",
+        "History of {diabetes|N}: No History of {hypertension|H}: Yes",
+        "{HTA|}: sí. No {vómitos|N}, sí {diarrea|}.",
+        "{HTA|} sí, {DM|N} no.",
+        "{Ödeme|N} Ø. {Pneumonie|} rechts.",
+        "Pat. hat {Übelkeit|N} ø, {Erbrechen|N} ø. {Dekubitus|} Grad II",
+        "{Husten|N}: ø, {Fieber|N}: ø, {Dyspnoe|}.",
+        "Ø {Fieber|N}, Ø {Husten|N}. Ø {Aorta|} 4 cm",
+        "{Fieber|N} -\n{Husten|N} -\n{Dyspnoe|} +",
+        "{Astma|N}: -. {Epilepsie|N}: -. {COPD|}: +.",
+    ]);
+}
+
+#[test]
+fn a_history_ends_where_somebody_is_admitted() {
+    assert_said(&[
+        "68M with history of {CHF|H} admitted with {pneumonia|}.",
+        "hx of {COPD|H} brought in with {dyspnea|}",
+        "PMH: {HTN|H}, {DM|H}. Now with {chest pain|}.",
+        "PMH: {COPD|H}. O/E {wheeze|}",
+        "{Diabetes|F} in her mother. {Asthma|F} in his maternal aunt.",
+        "{Stroke|N} Neg Hx",
+        "The patient has no {cancer|N} hx. {Chest pain|} began today.",
+        "No new meds. {Cough|} persists.",
+        "No {DVT|N} on rt. {Cellulitis|} on right.",
+        "Risks discussed: {bleeding|Y}, {infection|Y}.",
+        "Negatives: {fever|N}, {chills|N}.",
+        "Immunizations: UTD per mom. {Fever|} and {rash|}.",
+        "Immunizations: {flu|YH} 2023. {Cough|} for three days. {Pneumonia|}.",
     ]);
 }
 

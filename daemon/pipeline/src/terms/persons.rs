@@ -6,7 +6,7 @@ use super::words::{Words, is_in_capitals};
 /// What stands before a name, as it is written.
 #[rustfmt::skip]
 const TITLES: &[&str] = &[
-    "Dr", "Mr", "Mrs", "Ms", "Miss", "Prof", "Herr", "Herrn", "Hr", "Frau", "Mme", "Mlle", "Madame", "Monsieur", "Dra", "Sr", "Sra", "Srta",
+    "Dr", "Pr", "prof", "mevr", "Enf", "Mr", "Mrs", "Ms", "Miss", "Prof", "Herr", "Herrn", "Hr", "Frau", "Mme", "Mlle", "Madame", "Monsieur", "Dra", "Sr", "Sra", "Srta",
     "Señor", "Señora", "Senhor", "Senhora", "Dott", "Sig", "Signor", "Signora", "Dhr", "dhr", "Mevr", "Mw", "mw", "Mevrouw", "mevrouw",
     "Meneer", "meneer",
 ];
@@ -32,8 +32,9 @@ const CREDENTIALS: [&str; 12] = ["MD", "GP", "RN", "PA", "NP", "DO", "PhD", "DPM
 /// Initials of a name at most.
 const INITIALS: usize = 2;
 /// What a field that holds a person's name alone is called, folded, before its colon.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "surname",
+    "pcp",
     "attending",
     "surgeon",
     "assistant",
@@ -166,12 +167,23 @@ fn field(words: &Words<'_>, colon: usize) -> Option<(usize, usize)> {
         }
         match written {
             "," if !comma => comma = true,
-            "." => {}
+            // An initial's, or a title's; any other ends the field.
+            "." if is_short(words.written_as(at - 1)) => {}
             _ if is_initial || is_name(written) => last = Some(at),
             _ => break,
         }
     }
-    Some((colon + 1, last?))
+    // "Patient name: John Smith Asthma: yes"
+    let last = last?;
+    let last = last - usize::from(words.written_as(last + 1) == ":");
+    // "PCP: Jones" is no pneumonia.
+    let first = if own == "pcp" { before } else { colon + 1 };
+    (last > colon).then_some((first, last))
+}
+
+/// Whether a word is an initial or a title.
+fn is_short(word: &str) -> bool {
+    word.chars().count() == 1 || TITLES.contains(&word)
 }
 
 /// The word at a place, or the one behind it where that is a full stop.

@@ -533,6 +533,7 @@ mod tests {
             "Patient Name: Moles, Lisa J. DOB 1950",
             "Surgeon: William A. Graves\nAssistant: P. Paget PA-C",
             "Electronically signed by: Robert Moles MD",
+            "PCP: Moles",
         ] {
             assert_eq!(found(text), 0, "{text}");
         }
@@ -544,6 +545,9 @@ mod tests {
             "ASTHMA per Dr ASTHMA",
             "chest pain, MI 2010",
             "Worse by: Asthma",
+            "Attending: Dr. Lee. Asthma on exam.",
+            "Provider: Jones. Asthma: stable.",
+            "Patient name: John Smith Asthma: yes",
             "Surgeon:\nAsthma",
             "Drug name: Asthma inhaler",
             "Attending: see asthma plan",
