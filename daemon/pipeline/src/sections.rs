@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, push_without_accent, words};
-use crate::languages::{ALL, EN, IT, PT, languages};
+use crate::languages::{ALL, EN, IT, NL, PT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -84,7 +84,14 @@ pub fn sections(text: &str) -> Vec<Section> {
     // Medical history in English, "medicação habitual" in Portuguese; and a bleeding or else but in Portuguese.
     marks.retain(|mark| {
         let own = text.get(mark.heading.range());
-        !(own == Some("MH") && told & EN != 0 || own == Some("HPP") && told & PT == 0)
+        let is_other = match own {
+            Some("MH") => told & EN != 0,
+            Some("HPP") => told & PT == 0,
+            // Angina, in Dutch.
+            Some("AP") => told == NL,
+            _ => false,
+        };
+        !is_other
     });
     listened(text, &mut marks);
     // "APP" is the near history in Italian, where "APR" is the remote one.

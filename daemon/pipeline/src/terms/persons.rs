@@ -88,6 +88,7 @@ pub(super) fn persons<'a>(words: &'a Words<'_>) -> impl Iterator<Item = (usize, 
         named(words, at)
             .or_else(|| field(words, at))
             .or_else(|| state(words, at))
+            .or_else(|| category(words, at))
     })
 }
 
@@ -194,6 +195,19 @@ fn behind_point(words: &Words<'_>, at: usize) -> usize {
 /// Whether a word is written as names are: a capital letter and small ones.
 fn is_name(word: &str) -> bool {
     word.starts_with(char::is_uppercase) && !is_in_capitals(word)
+}
+
+/// "(HCC)", by which a record's system says that a diagnosis counts, and no carcinoma.
+fn category(words: &Words<'_>, at: usize) -> Option<(usize, usize)> {
+    let bracketed = at > 1
+        && words.written_as(at - 1) == "("
+        && words.written_as(at + 1) == ")"
+        && words.written_as(at) == "HCC";
+    let of_liver = |at: usize| {
+        let word = words.word(at);
+        word.starts_with("hepato") || word.starts_with("carcinom") || word.starts_with("karzinom")
+    };
+    (bracketed && !of_liver(at - 2) && !at.checked_sub(3).is_some_and(of_liver)).then_some((at, at))
 }
 
 /// Michigan, between a comma and a code of five digits.

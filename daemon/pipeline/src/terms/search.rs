@@ -513,7 +513,7 @@ mod tests {
     #[test]
     fn persons_and_places_are_no_names_of_a_list() {
         let mut terms = Terms::default();
-        for name in ["Graves", "Paget", "burns", "asthma", "MI", "moles"] {
+        for name in ["HCC", "Graves", "Paget", "burns", "asthma", "MI", "moles"] {
             let label = "Disease";
             terms
                 .add(Term {
@@ -534,6 +534,7 @@ mod tests {
             "Surgeon: William A. Graves\nAssistant: P. Paget PA-C",
             "Electronically signed by: Robert Moles MD",
             "PCP: Moles",
+            "atrial fibrillation (HCC)",
         ] {
             assert_eq!(found(text), 0, "{text}");
         }
@@ -545,6 +546,7 @@ mod tests {
             "ASTHMA per Dr ASTHMA",
             "chest pain, MI 2010",
             "Worse by: Asthma",
+            "hepatocellular carcinoma (HCC)",
             "Attending: Dr. Lee. Asthma on exam.",
             "Provider: Jones. Asthma: stable.",
             "Patient name: John Smith Asthma: yes",
