@@ -246,7 +246,8 @@ fn known(word: &str) -> Languages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::{Term, Terms, find};
+    use crate::terms::find;
+    use crate::testing::list_of;
 
     #[test]
     fn short_notes_are_in_the_language_that_they_are_written_in() {
@@ -336,26 +337,16 @@ mod tests {
 
     #[test]
     fn names_choose_the_language_of_what_is_only_denied() {
-        let mut terms = Terms::default();
-        for (name, language) in [
-            ("fever", "en"),
-            ("cough", "en"),
-            ("fiebre", "es"),
-            ("tos", "es"),
-            ("febbre", "it"),
-            ("tosse", "it"),
-            ("fi\u{e8}vre", "fr"),
-            ("toux", "fr"),
-        ] {
-            let label = "Disease";
-            let term = Term {
-                name,
-                label,
-                language,
-                ..Term::default()
-            };
-            terms.add(term).unwrap();
-        }
+        let terms = list_of(&[
+            ("fever", "Disease", "en"),
+            ("cough", "Disease", "en"),
+            ("fiebre", "Disease", "es"),
+            ("tos", "Disease", "es"),
+            ("febbre", "Disease", "it"),
+            ("tosse", "Disease", "it"),
+            ("fi\u{e8}vre", "Disease", "fr"),
+            ("toux", "Disease", "fr"),
+        ]);
         for (text, language) in [
             ("No fever, no cough, no SOB", EN),
             ("No fiebre, no tos, no disnea.", ES),

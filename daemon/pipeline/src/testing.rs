@@ -12,6 +12,7 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
+use crate::terms::{Term, Terms};
 use crate::tokenizer::TextTokenizer;
 
 /// BERT as published: uncased or cased WordPiece with `[CLS]` and `[SEP]`.
@@ -141,4 +142,19 @@ pub(crate) fn messy_text(length: usize) -> impl Strategy<Value = String> {
         1 => any::<char>().prop_map(String::from),
     ];
     proptest::collection::vec(bits, 0..length / 6).prop_map(|bits| bits.concat())
+}
+
+/// A list of names, each with its label and its language, which may be none.
+pub(crate) fn list_of(names: &[(&str, &str, &str)]) -> Terms {
+    let mut terms = Terms::default();
+    for &(name, label, language) in names {
+        let term = Term {
+            name,
+            label,
+            language,
+            ..Term::default()
+        };
+        terms.add(term).expect("a name");
+    }
+    terms
 }

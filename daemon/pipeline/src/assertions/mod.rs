@@ -604,10 +604,8 @@ impl Sentence {
             }
             // "+ cough, - SOB", "cough +, SOB -"
             let ahead = counted && self.is_free_sign(at, "-");
-            let colon = usize::from(self.before(at, 1) == ":");
-            let back = self.plus_answers
-                && self.is_sign_behind(at, "-")
-                && mentions.iter().any(|mention| mention.end + colon == at);
+            let back =
+                self.plus_answers && self.is_sign_behind(at, "-") && self.is_answer_to_mention(at, mentions);
             if ahead || back {
                 let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2))];
                 hits.push(Hit {
@@ -1082,7 +1080,7 @@ impl Sentence {
         let named = item.any(|at| is_mention(at, mentions));
         let adjective = matches!(hit.name, "no" | "non" | "nao" | "niet" | "nicht")
             && hit.languages & EN == 0
-            && is_mention_before(hit.words.start, mentions);
+            && is_end(hit.words.start, mentions);
         habit || (!named && (adjective || hit.name.starts_with("neg")))
     }
 
@@ -1207,18 +1205,17 @@ impl Sentence {
     fn answers(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let (at, end) = (hit.words.start, hit.words.end);
         let before = self.before(at, 1);
-        let is_behind = |at: usize| mentions.iter().any(|mention| mention.end == at);
         // "Fever,No"
-        let of_commas = || before == "," && self.are_joined(at - 1) && is_behind(at - 1);
+        let of_commas = || before == "," && self.are_joined(at - 1) && is_end(at - 1, mentions);
         let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
         match hit.name {
             "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
             _ if hit.words.len() == 1 && self.is_in_form(at) => true,
-            "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_behind(at)),
+            "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_end(at, mentions)),
             "n" => {
-                let bracketed = before == "[" && self.word(end) == "]" && is_behind(at - 1);
+                let bracketed = before == "[" && self.word(end) == "]" && is_end(at - 1, mentions);
                 let ends = self.ends(end) || self.word(end + 1) == ":";
-                bracketed || (ends && (of_a_table() || (before == ":" && is_behind(at - 1))))
+                bracketed || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
             }
             name if DENIES.contains(&name) => {
                 let own = mentions.iter().find(|mention| mention.end == at);
@@ -1231,11 +1228,8 @@ impl Sentence {
     }
 
     /// Whether a mention ends right before a sign, or before its colon.
-    fn is_answer_to_mention(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
-        let colon = usize::from(self.before(hit.words.start, 1) == ":");
-        mentions
-            .iter()
-            .any(|mention| mention.end + colon == hit.words.start)
+    fn is_answer_to_mention(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        is_end(at - usize::from(self.before(at, 1) == ":"), mentions)
     }
 
     /// Whether a word for no stands behind a sign that parts question and answer, and the next question has the same: "smoker: no COPD: yes".
@@ -1347,7 +1341,7 @@ impl Sentence {
             "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
             "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
-                ends || mentions.iter().any(|mention| mention.end == hit.words.start)
+                ends || is_end(hit.words.start, mentions)
             }
             "nein" | "nee" => ends,
             "no" | "non" | "nao" => {
@@ -1378,8 +1372,8 @@ impl Sentence {
                 ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
-            "(-)" => mentions.iter().any(|mention| mention.end == hit.words.start),
-            "ø" | "∅" => self.is_answer_to_mention(hit, mentions),
+            "(-)" => is_end(hit.words.start, mentions),
+            "ø" | "∅" => self.is_answer_to_mention(hit.words.start, mentions),
             // "Wegen Dyspnoe erfolgte die erneute Vorstellung" is no advice.
             _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
                 let before = || (0..hit.words.start).map(|at| self.word(at));
@@ -1451,7 +1445,7 @@ impl Sentence {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
             // "HIV (-), hepatitis (+)", "fever (-) cough (+)"
             "(-)" => {
-                let behind = mentions.iter().any(|mention| mention.end == hit.words.start);
+                let behind = is_end(hit.words.start, mentions);
                 !behind && !self.ends(hit.words.end)
             }
             // "Fever: denies, cough: yes"
@@ -1477,7 +1471,7 @@ impl Sentence {
                 !number
                     && !is_measured
                     && !self.ends(hit.words.end)
-                    && !self.is_answer_to_mention(hit, mentions)
+                    && !self.is_answer_to_mention(hit.words.start, mentions)
             }
             // "Compared to prior, effusion larger", "prior study".
             "prior" | "previous" | "from prior" | "from previous" => {
@@ -1502,7 +1496,7 @@ impl Sentence {
             }
             // "Fractura antigua en costilla."
             "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
-                !mentions.iter().any(|mention| mention.end == hit.words.start)
+                !is_end(hit.words.start, mentions)
             }
             // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
             "nicht" | "niet" => {
@@ -1521,7 +1515,11 @@ impl Sentence {
             "neg" | "negative" => {
                 // "Neurologic: negative headaches", and not "leukocytes: negative".
                 let of_heading = before == ":"
-                    && !mentions.iter().any(|mention| mention.end + 1 == hit.words.start)
+                    && !hit
+                        .words
+                        .start
+                        .checked_sub(1)
+                        .is_some_and(|colon| is_end(colon, mentions))
                     && mentions.iter().any(|mention| mention.start == hit.words.end);
                 of_heading
                     || (!self.ends(hit.words.end)
@@ -1689,9 +1687,8 @@ fn is_mention(at: usize, mentions: &[Range<usize>]) -> bool {
 }
 
 /// Whether a mention ends right before a word.
-fn is_mention_before(at: usize, mentions: &[Range<usize>]) -> bool {
-    at.checked_sub(1)
-        .is_some_and(|before| is_mention(before, mentions))
+fn is_end(at: usize, mentions: &[Range<usize>]) -> bool {
+    mentions.iter().any(|mention| mention.end == at)
 }
 
 /// Whether these words are part of a mention and do not begin it.

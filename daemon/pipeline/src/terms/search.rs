@@ -468,6 +468,7 @@ impl<'a> Search<'a> {
 mod tests {
     use super::*;
     use crate::terms::Term;
+    use crate::testing::list_of;
 
     #[test]
     fn lists_are_one() {
@@ -560,21 +561,11 @@ mod tests {
 
     #[test]
     fn a_short_form_in_capitals_is_not_the_word_of_another_language() {
-        let mut terms = Terms::default();
-        for (name, label, language) in [
+        let terms = list_of(&[
             ("PE", "Disease", "en"),
             ("pé", "Anatomy", "pt"),
             ("gripe", "Disease", "pt"),
-        ] {
-            terms
-                .add(Term {
-                    name,
-                    label,
-                    language,
-                    ..Term::default()
-                })
-                .unwrap();
-        }
+        ]);
         let labels = |text: &str| -> Vec<String> {
             let found = find(text, &[&terms]).names.into_iter();
             found.map(|name| name.label.to_string()).collect()
@@ -589,23 +580,12 @@ mod tests {
 
     #[test]
     fn drugs_of_every_language_tell_none() {
-        let mut terms = Terms::default();
-        for (name, language) in [
-            ("lisinopril", ""),
-            ("lisinopril", "fr"),
-            ("lisinopril", "it"),
-            ("Gicht", "de"),
-        ] {
-            let label = "Chemical";
-            terms
-                .add(Term {
-                    name,
-                    label,
-                    language,
-                    ..Term::default()
-                })
-                .unwrap();
-        }
+        let terms = list_of(&[
+            ("lisinopril", "Chemical", ""),
+            ("lisinopril", "Chemical", "fr"),
+            ("lisinopril", "Chemical", "it"),
+            ("Gicht", "Disease", "de"),
+        ]);
         let spoken = |text: &str| find(text, &[&terms]).spoken;
         assert_eq!(spoken("Lisinopril 10 mg. Fever ruled out."), None);
         let german = Some(Spoken {
