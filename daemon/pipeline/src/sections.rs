@@ -4,7 +4,7 @@
 //! A heading is one of the known ones, compared without case, accents and most punctuation, that stands
 //! - at the beginning of a line, behind a number or a bullet, and is followed by a colon;
 //! - alone on a line, with a capital letter first;
-//! - at the beginning of a line, in capitals, and is followed by a wide space or a dash; or
+//! - at the beginning of a line, or a short one behind a sentence, in capitals, and is followed by a dash (or a wide space, at the beginning); or
 //! - within a line, behind the end of a sentence or a wide space, or behind what another heading of the line has, with a capital
 //!   letter first and a colon behind it.
 //!
@@ -355,11 +355,11 @@ impl Line<'_> {
                     self.unknown(first, at, marks);
                 }
                 start = None;
-            } else if start == Some(first)
-                && (wide || self.dash(at))
-                && at - first <= LONGEST
-                && is_capital(self.slice(first, at))
-                && let Some(mark) = self.known(first, at)
+            } else if let Some(from) = start
+                && ((from == first && wide) || self.may_head(first, from, at))
+                && at - from <= LONGEST
+                && is_capital(self.slice(from, at))
+                && let Some(mark) = self.known(from, at)
             {
                 marks.push(mark);
                 start = None;
@@ -437,6 +437,12 @@ impl Line<'_> {
         let alone = capital && !behind.next().is_some_and(char::is_alphanumeric);
         let is_known = matches!(own, "A" | "S" | "O" | "E" | "C" | "B" | "P" | "LO");
         (is_known && stands_free && !alone).then_some(Mark { heading, name: None })
+    }
+
+    /// Whether a dash stands behind words that may be a heading before it: at the beginning of a line, or, behind a sentence, short ones, "DH -
+    /// metformin. FH - nil."; not an embolism.
+    fn may_head(&self, first: usize, from: usize, at: usize) -> bool {
+        self.dash(at) && (from == first || (at - from <= SHORT && self.slice(from, at) != EXAMINED))
     }
 
     /// Whether a dash that stands free begins behind this byte.
@@ -706,6 +712,21 @@ mod tests {
         all.iter()
             .map(|section| (&text[section.heading.begin..section.heading.end], section.name))
             .collect()
+    }
+
+    #[test]
+    fn short_headings_with_a_dash_follow_one_another_in_a_line() {
+        assert_eq!(
+            found("PMH - T2DM. DH - metformin. FH - nil. PC - chest pain. O/E - wheeze. PE - treated"),
+            [
+                ("PMH", "past medical history"),
+                ("DH", "medications"),
+                ("FH", "family history"),
+                ("PC", "chief complaint"),
+                ("O/E", "physical examination"),
+            ]
+        );
+        assert_eq!(found("Stable. AF - rate controlled. SOB - no."), []);
     }
 
     #[test]

@@ -603,9 +603,10 @@ impl Sentence {
                 continue;
             }
             // "+ cough, - SOB", "cough +, SOB -"
-            let ahead = counted && self.is_free_sign(at, "-");
-            let back =
-                self.plus_answers && self.is_sign_behind(at, "-") && self.is_answer_to_mention(at, mentions);
+            let asked = self.word(at) == "-" && self.is_before_question(at, ":");
+            let ahead = counted && !asked && self.is_free_sign(at, "-");
+            let back = (asked || (self.plus_answers && self.is_sign_behind(at, "-")))
+                && self.is_answer_to_mention(at, mentions);
             if ahead || back {
                 let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2))];
                 hits.push(Hit {
@@ -1235,12 +1236,18 @@ impl Sentence {
     /// Whether a word for no stands behind a sign that parts question and answer, and the next question has the same: "smoker: no COPD: yes".
     fn is_in_form(&self, at: usize) -> bool {
         let sign = self.before(at, 1);
-        let mut behind = (at + 1..at + 1 + QUESTION).map(|at| self.word(at));
         matches!(sign, ":" | "?" | "-" | "\u{2013}")
-            && at > 1
             && ANSWERS.contains(&self.word(at))
-            && behind.find(|word| *word == sign || matches!(*word, "" | "," | ";" | ".")) == Some(sign)
+            && self.is_before_question(at, sign)
+    }
+
+    /// Whether this sign stands before a word, and behind the few words of a question after it.
+    fn is_before_question(&self, at: usize, sign: &str) -> bool {
+        let mut behind = (at + 1..at + 1 + QUESTION).map(|at| self.word(at));
+        at > 1
+            && self.before(at, 1) == sign
             && self.word(at + 1) != sign
+            && behind.find(|word| *word == sign || matches!(*word, "" | "," | ";" | ".")) == Some(sign)
     }
 
     /// Whether a word for no is the one in brackets of two: "Y / (N)".

@@ -789,6 +789,8 @@ fn habits_say_nothing_of_diseases() {
 fn what_is_asked_on_one_line_has_its_own_answer() {
     assert_said(&[
         "Pregnant: No {Diabetes|}: Yes",
+        "{Fever|N}: - {Cough|}: + {Rash|}: +",
+        "Resp: - {stridor|N}, + {wheeze|}. Heart: + {murmur|}",
         "Tobacco: No {Depression|}: Yes",
         "{Diabetes|N}? No {Asthma|}? Yes",
         "{Asthma|N} - No {Diabetes|} - Yes {Stroke|N} - No",
