@@ -116,7 +116,7 @@ macro_rules! ago {
 #[rustfmt::skip]
 const AGO: &str = ago!(2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50);
 
-/// Some entries are read by name as well, in `mod.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
+/// Some entries are read by name as well, in `direction.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
     // Absent.

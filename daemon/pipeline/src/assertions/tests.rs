@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
+use super::lexicon::LEXICON;
 use super::*;
+use crate::folding::fold;
+use crate::languages::EN;
 use crate::sections::sections;
 use crate::testing::messy_text;
 

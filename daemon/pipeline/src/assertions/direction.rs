@@ -1,0 +1,338 @@
+//! Which way a cue looks: at what stands behind it, or, as answers do, at what stands before it.
+
+use std::ops::Range;
+
+use super::answers::{are_yes_and_no, is_answer};
+use super::hits::Hit;
+use super::lexicon::{NEAR, Role, is_per, reports};
+use super::lists::{
+    ADVISING, ANSWERS, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_WHAT, POSSESSIVES, STUDIES,
+};
+use super::sentence::Sentence;
+use super::{Kind, is_end};
+
+use crate::languages::EN;
+
+/// Words from an answer to the sign behind the next question, at most.
+const QUESTION: usize = 5;
+
+impl Sentence {
+    /// Whether a word for no stands behind what it answers, in a form or table: "fever no, cough yes", "fever | no", "rash: N".
+    pub(super) fn answers(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let (at, end) = (hit.words.start, hit.words.end);
+        let before = self.before(at, 1);
+        // "Fever,No"
+        let of_commas = || before == "," && self.are_joined(at - 1) && is_end(at - 1, mentions);
+        let of_a_table = || before == "|" || self.cells.contains(&at) || of_commas();
+        match hit.name {
+            "no" | "non" | "nao" | "n" if self.is_chosen(at) => true,
+            _ if hit.words.len() == 1 && self.is_in_form(at) => true,
+            "no" | "non" | "nao" => self.ends(end) && (of_a_table() || is_end(at, mentions)),
+            "n" => {
+                let bracketed = before == "[" && self.word(end) == "]" && is_end(at - 1, mentions);
+                let ends = self.ends(end) || self.word(end + 1) == ":";
+                bracketed || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
+            }
+            name if DENIES.contains(&name) => {
+                let own = mentions.iter().find(|mention| mention.end == at);
+                let begins =
+                    |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
+                self.ends(end) && own.is_some_and(begins)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a mention ends right before a sign, or before its colon.
+    pub(super) fn is_answer_to_mention(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        is_end(at - usize::from(self.before(at, 1) == ":"), mentions)
+    }
+
+    /// Whether a word for no stands behind a sign that parts question and answer, and the next question has the same: "smoker: no COPD: yes".
+    pub(super) fn is_in_form(&self, at: usize) -> bool {
+        let sign = self.before(at, 1);
+        matches!(sign, ":" | "?" | "-" | "\u{2013}")
+            && ANSWERS.contains(&self.word(at))
+            && self.is_before_question(at, sign)
+    }
+
+    /// Whether this sign stands before a word, and behind the few words of a question after it.
+    pub(super) fn is_before_question(&self, at: usize, sign: &str) -> bool {
+        let mut behind = (at + 1..at + 1 + QUESTION).map(|at| self.word(at));
+        at > 1
+            && self.before(at, 1) == sign
+            && self.word(at + 1) != sign
+            && behind.find(|word| *word == sign || matches!(*word, "" | "," | ";" | ".")) == Some(sign)
+    }
+
+    /// Whether a word for no is the one in brackets of two: "Y / (N)".
+    fn is_chosen(&self, at: usize) -> bool {
+        self.before(at, 1) == "("
+            && self.word(at + 1) == ")"
+            && self.before(at, 2) == "/"
+            && are_yes_and_no(self.before(at, 3), self.word(at))
+    }
+
+    /// Whether a cue that looks both ways may look back: "no" behind a mention is said of it only behind a colon or a dash, and at the end
+    /// of what is said.
+    pub(super) fn may_look_back(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let ahead = hit
+            .roles
+            .iter()
+            .any(|role| matches!(role, Role::Cue(_, Some(_), _)));
+        let (next, ends) = (self.word(hit.words.end), self.ends(hit.words.end));
+        match hit.name {
+            // "Fever? No."
+            "?" if is_answer(next) && self.ends(hit.words.end + 1) => false,
+            // "EP ?", as French sets it.
+            "?" => ends || !self.is_apart(hit.words.start),
+            "vs" | "versus" => true,
+            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
+                ends || is_end(hit.words.start, mentions)
+            }
+            "nein" | "nee" => ends,
+            "no" | "non" | "nao" => {
+                let before = self.before(hit.words.start, 1);
+                ends && (matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
+                    || (before == "(" && next == ")")
+                    || self.asked(hit.words.start) > 0)
+            }
+            "n" => ends && self.asked(hit.words.start) > 0,
+            name if DENIES.contains(&name) => {
+                ends && matches!(self.before(hit.words.start, 1), ":" | "-" | "\u{2013}")
+            }
+            // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
+            "free" => {
+                let goes_on = matches!(
+                    next,
+                    "of" | "since"
+                        | "at"
+                        | "for"
+                        | "from"
+                        | "now"
+                        | "today"
+                        | "after"
+                        | "on"
+                        | "with"
+                        | "without"
+                        | "x"
+                ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
+                (ends || goes_on) && self.before(hit.words.start, 1) != ":"
+            }
+            "(-)" => is_end(hit.words.start, mentions),
+            "ø" | "∅" => self.is_answer_to_mention(hit.words.start, mentions),
+            // "Wegen Dyspnoe erfolgte die erneute Vorstellung" is no advice.
+            _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
+                let before = || (0..hit.words.start).map(|at| self.word(at));
+                let is_told = before().any(|word| matches!(word, "wegen" | "aufgrund" | "erfolgte"));
+                before().any(|word| ADVISING.contains(&word)) && !is_told
+            }
+            // "Chest pain, unlikely ischemic" has it.
+            name if name.ends_with("likely") && BEFORE.contains(&name) => {
+                let given = GIVEN.contains(&next) || !next.starts_with(char::is_alphabetic);
+                (ends || given) && !self.stands_before(hit, mentions)
+            }
+            name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
+            _ => !ahead || ends,
+        }
+    }
+
+    /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
+    pub(super) fn may_look_ahead(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let before = self.before(hit.words.start, 1);
+        match hit.name {
+            "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
+            // "HIV (-), hepatitis (+)", "fever (-) cough (+)"
+            "(-)" => {
+                let behind = is_end(hit.words.start, mentions);
+                !behind && !self.ends(hit.words.end)
+            }
+            // "Fever: denies, cough: yes"
+            name if DENIES.contains(&name) => {
+                !matches!(before, ":" | "-" | "\u{2013}") || !self.ends(hit.words.end)
+            }
+            name if BEFORE.contains(&name) => self.stands_before(hit, mentions),
+            // "PRN lorazepam for seizure" says what is given.
+            "prn" => !self.drugs.iter().any(|drug| drug.start == hit.words.end),
+            // "56yr old", "old man", "old films".
+            "old" => {
+                !before.contains(|c: char| c.is_ascii_digit())
+                    && !matches!(before, "y" | "yr" | "yo" | "m" | "mo" | "mth" | "wk" | "d" | "o")
+                    && !NOT_OLD.contains(&self.word(hit.words.end))
+            }
+            // Of five centimetres across; "palpa-se", which is no "if".
+            "ø" | "∅" => {
+                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+                let is_measured = mentions
+                    .get(next)
+                    .is_some_and(|next| self.word(next.end).starts_with(|c: char| c.is_ascii_digit()));
+                let number = self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit());
+                !number
+                    && !is_measured
+                    && !self.ends(hit.words.end)
+                    && !self.is_answer_to_mention(hit.words.start, mentions)
+            }
+            // "Compared to prior, effusion larger", "prior study".
+            "prior" | "previous" | "from prior" | "from previous" => {
+                let next = self.word(hit.words.end);
+                !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
+            }
+            "negatives" => self.word(hit.words.end) == ":",
+            // Side effects, in capitals; a status epilepticus is "on" something.
+            "se" if hit.languages == EN => {
+                let next = self.word(hit.words.end);
+                self.capitals.binary_search(&hit.words.start).is_ok()
+                    && next != "on"
+                    && (next == ":" || !self.ends(hit.words.end))
+            }
+            "se" => before != "-",
+            // "Gestante 32 sem, preeclampsia."
+            "sem" => {
+                let counted = before.ends_with(|c: char| c.is_ascii_digit());
+                let next = self.word(hit.words.end);
+                let of_weeks = matches!(next, "de" | "con" | "com" | "y" | "e" | "ha" | "desde");
+                !(counted && (of_weeks || self.ends(hit.words.end)))
+            }
+            // "Fractura antigua en costilla."
+            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
+                !is_end(hit.words.start, mentions)
+            }
+            // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
+            "nicht" | "niet" => {
+                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+                let next = mentions.get(next);
+                let first = hit.words.end + usize::from(self.word(hit.words.end) == "goed");
+                let inflected = ["e", "er", "en", "es", "em", "d", "el"];
+                let is_inflected = inflected.iter().any(|ending| self.word(first).ends_with(ending));
+                !next.is_some_and(|next| {
+                    (next.start == hit.words.end && next.len() > 1)
+                        || (next.start == first + 1 && is_inflected)
+                }) && self.asked(hit.words.start) == 0
+            }
+            "non" => !NON.contains(&self.word(hit.words.end)) && self.asked(hit.words.start) == 0,
+            // "Urine: leuko +, nitrite neg, blood +", and "neg headache, dysuria".
+            "neg" | "negative" => {
+                // "Neurologic: negative headaches", and not "leukocytes: negative".
+                let of_heading = before == ":"
+                    && !hit
+                        .words
+                        .start
+                        .checked_sub(1)
+                        .is_some_and(|colon| is_end(colon, mentions))
+                    && mentions.iter().any(|mention| mention.start == hit.words.end);
+                of_heading
+                    || (!self.ends(hit.words.end)
+                        && before.chars().all(|c| !c.is_alphanumeric())
+                        && !matches!(before, ":" | "=" | "-"))
+            }
+            // "Diabetes in his family, cough."
+            name if OF_WHAT.contains(&name) => before.chars().all(|c| !c.is_alphanumeric()),
+            // "Fièvre : aucune, toux : oui"
+            _ => {
+                let answers = matches!(before, ":" | "-" | "\u{2013}") && self.ends(hit.words.end);
+                !answers && self.asked(hit.words.start) == 0
+            }
+        }
+    }
+
+    /// Whether a cue that stands before what it is said of, or behind it, stands before it here: "unlikely PE", and not "PE, unlikely given
+    /// the CT", "AKI, resolved with fluids". A mention begins near behind it then, and none ends right before it, unless one begins right behind
+    /// what is unlikely: "weakness unlikely stroke".
+    fn stands_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let before = self.before(hit.words.start, 1);
+        let begins = before.chars().all(|c| !c.is_alphanumeric())
+            || matches!(
+                before,
+                "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old"
+            );
+        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+        let next = mentions.get(next).map_or(usize::MAX, |mention| mention.start);
+        // "Resolved: AKI."
+        if begins && self.word(hit.words.end) == ":" && next == hit.words.end + 1 {
+            return true;
+        }
+        if !begins {
+            return next == hit.words.end && hit.name.ends_with("likely");
+        }
+        let between = hit.words.end..next.min(self.words.len());
+        let mut between = between.map(|at| self.word(at));
+        next < hit.words.end + NEAR.unwrap_or(0)
+            && !between.any(|word| {
+                GIVEN.contains(&word) || word.ends_with("ly") || !word.starts_with(char::is_alphabetic)
+            })
+    }
+
+    /// Whether nothing more is said at a place.
+    pub(super) fn ends(&self, at: usize) -> bool {
+        at >= self.words.len()
+            || matches!(
+                self.word(at),
+                "," | ";" | "." | ")" | "]" | "/" | "-" | "and" | "but" | "|"
+            )
+    }
+
+    /// How many words before this one ask for it: "fever (yes/no): no".
+    pub(super) fn asked(&self, at: usize) -> usize {
+        let mut first = at;
+        while first > 0 && matches!(self.before(first, 1), ":" | "?" | "=" | "-" | ")") {
+            first -= 1;
+        }
+        let asks =
+            self.before(first, 2) == "/" && are_yes_and_no(self.before(first, 3), self.before(first, 1));
+        let opens = usize::from(asks && self.before(first, 4) == "(");
+        if asks { at + 3 + opens - first } else { 0 }
+    }
+
+    /// Whether a mention begins near behind a cue.
+    pub(super) fn is_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
+        let near = hit.words.end + NEAR.unwrap_or(0);
+        mentions.get(next).is_some_and(|next| next.start < near)
+    }
+
+    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
+    /// lorazepam".
+    pub(super) fn is_before_drug(&self, hit: &Hit) -> bool {
+        let (begin, end) = (hit.words.start, hit.words.end);
+        let begins = |at: usize| self.drugs.iter().any(|drug| drug.start == at);
+        let next = begins(end) || (begins(end + 1) && !BY.contains(&self.word(end)));
+        next && !self.drugs.iter().any(|drug| drug.end == begin)
+    }
+
+    /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
+    pub(super) fn is_told_of(&self, hit: &Hit) -> bool {
+        let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
+        match self.word(at) {
+            "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
+            "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
+            "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
+            "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),
+            _ => false,
+        }
+    }
+
+    /// Whether the word before says whose relative this is, or the one before "maternal".
+    pub(super) fn is_of_somebody(&self, at: usize) -> bool {
+        let side = matches!(self.before(at, 1), "maternal" | "paternal");
+        POSSESSIVES.contains(&self.before(at, 1 + usize::from(side)))
+    }
+
+    /// Whether a relative tells of the patient, or is only there.
+    pub(super) fn tells(&self, hit: &Hit) -> bool {
+        let before = self.before(hit.words.start, 1);
+        let before_that = self.before(hit.words.start, 2);
+        // "La madre de la niña refiere".
+        let mut end = hit.words.end;
+        if GENITIVES.contains(&self.word(end)) {
+            end += 1;
+            end += usize::from(matches!(
+                self.word(end),
+                "la" | "l" | "las" | "los" | "het" | "de" | "den"
+            ));
+            end += usize::from(self.word(end) == "'") + 1;
+        }
+        let next = (end..end + 2).any(|at| reports(self.word(at)));
+        let possessive = POSSESSIVES.contains(&before);
+        !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
+    }
+}

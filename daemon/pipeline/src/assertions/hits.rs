@@ -1,0 +1,188 @@
+//! What stands in a sentence that says something: entries of the lexicon, and signs.
+
+use std::ops::Range;
+
+use super::Kind;
+use super::answers::{Answer, group_at};
+use super::boxes::TICKED_NO;
+use super::lexicon::{Entry, LEXICON, Role};
+use super::lists::{CAPITALS, UNTOLD};
+use super::sentence::Sentence;
+
+use crate::languages::{ALL, EN, ES, Languages, PT, Spoken};
+
+/// What stands at a place of a sentence: an entry that means something here, and its words.
+pub(super) struct Hit {
+    pub(super) words: Range<usize>,
+    pub(super) name: &'static str,
+    pub(super) roles: Vec<Role>,
+    /// Those that it means something in.
+    pub(super) languages: Languages,
+}
+
+/// Whether a plus stands behind a word, apart from it or behind its colon, and ends something there.
+pub(super) fn plus_answers(text: &str) -> bool {
+    text.match_indices('+').any(|(at, _)| {
+        let before = text.get(..at).unwrap_or_default();
+        let behind = text.get(at + 1..).unwrap_or_default();
+        let word = before.trim_end_matches([' ', ':']);
+        word.len() < before.len()
+            && before.len() - word.len() < 4
+            && word.ends_with(char::is_alphabetic)
+            && (behind.is_empty() || behind.starts_with([',', ';', '.', '\n', '\r']))
+    })
+}
+
+/// Whether these words are part of a mention and do not begin it.
+pub(super) fn inside(words: &Range<usize>, mentions: &[Range<usize>]) -> bool {
+    mentions
+        .iter()
+        .any(|mention| words.start < mention.end && words.end > mention.start && words.start != mention.start)
+}
+
+impl Sentence {
+    /// The entries that the sentence has in these languages, from its first word to its last; the longest where several begin.
+    pub(super) fn hits(&self, spoken: Spoken, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut at = 0;
+        // A minus at the beginning may be a list's dash.
+        let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
+            && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
+        let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
+        while let Some(word) = self.words.get(at) {
+            if let Some(answer) = group_at(answers, word.begin) {
+                let words = at..self.words.partition_point(|word| word.begin < answer.end);
+                at = words.end;
+                hits.push(Hit {
+                    words,
+                    name: TICKED_NO,
+                    roles: vec![Role::Stop],
+                    languages: spoken.languages,
+                });
+                continue;
+            }
+            if signed && let Some(role) = self.sign(at) {
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "-",
+                    roles: vec![role],
+                    languages: spoken.languages,
+                });
+                at += 1;
+                continue;
+            }
+            // "+ cough, - SOB", "cough +, SOB -"
+            let asked = self.word(at) == "-" && self.is_before_question(at, ":");
+            let ahead = counted && !asked && self.is_free_sign(at, "-");
+            let back = (asked || (self.plus_answers && self.is_sign_behind(at, "-")))
+                && self.is_answer_to_mention(at, mentions);
+            if ahead || back {
+                let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2))];
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "-",
+                    roles,
+                    languages: spoken.languages,
+                });
+                at += 1;
+                continue;
+            }
+            if self.affirmed.contains(&at) && self.word(at + 1) != "/" {
+                hits.push(Hit {
+                    words: at..at + 1,
+                    name: "sí",
+                    roles: vec![Role::Stop],
+                    languages: spoken.languages,
+                });
+                at += 1;
+                continue;
+            }
+            let in_form = self.is_in_form(at);
+            let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
+            let hit = entries
+                .iter()
+                .filter(|entry| self.has(entry, at) && !(in_form && entry.words.len() > 1))
+                .find_map(|entry| {
+                    let languages = self.may_be_in(spoken, entry, at);
+                    let here = || entry.roles.iter().filter(|(of, _)| of & languages != 0);
+                    let mut roles: Vec<Role> = here().map(|(_, role)| *role).collect();
+                    // Languages may share an entry. An Italian "if" is often in Spanish and Portuguese, and none.
+                    roles.dedup();
+                    if entry.name == "se" && languages & (ES | PT) != 0 {
+                        roles.retain(|role| !matches!(role, Role::Cue(_, Some(usize::MAX), _)));
+                    }
+                    let words = at..at + entry.words.len();
+                    let fits = !roles.is_empty() && !inside(&words, mentions);
+                    fits.then_some(Hit {
+                        words,
+                        name: entry.name,
+                        roles,
+                        languages: here().fold(0, |all, (of, _)| all | of & languages),
+                    })
+                });
+            at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
+            hits.extend(hit);
+        }
+        hits
+    }
+
+    /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.
+    pub(super) fn sign(&self, at: usize) -> Option<Role> {
+        if self.is_sign(at, "+") {
+            return Some(Role::Stop);
+        }
+        self.is_sign(at, "-").then(|| {
+            let reach = (at + 1..at + 5).take_while(|at| !matches!(self.word(*at), "," | ";" | ""));
+            Role::Cue(Kind::Negated, Some(reach.count()), None)
+        })
+    }
+
+    /// Whether this sign stands apart from the word behind it, and begins something.
+    fn is_free_sign(&self, at: usize, sign: &str) -> bool {
+        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
+        self.word(at) == sign
+            && letter
+            && !self.are_joined(at)
+            // A minus at the beginning is a list's dash.
+            && (matches!(self.before(at, 1), "," | ":") || (sign == "+" && at == 0))
+    }
+
+    /// Whether this sign stands free, and nothing of what it may be said of behind it: "cough +, fever -".
+    fn is_sign_behind(&self, at: usize, sign: &str) -> bool {
+        self.word(at) == sign
+            && self.is_apart(at)
+            && (at + 1 == self.words.len() || matches!(self.word(at + 1), "," | ";" | "."))
+    }
+
+    /// Whether this sign stands right before a word, and apart from what is before it.
+    fn is_sign(&self, at: usize, sign: &str) -> bool {
+        let next = self.word(at + 1);
+        // "+ve" is a word of its own.
+        let letter = next.starts_with(char::is_alphabetic) && next != "ve";
+        self.word(at) == sign && letter && self.are_joined(at) && self.is_apart(at)
+    }
+
+    /// Those of the languages that a word here may be a cue of. A few capital letters among small ones are an English short form, where
+    /// another language is not the only one that the text may be in: "MDD, SI, TIA".
+    fn may_be_in(&self, spoken: Spoken, entry: &Entry, at: usize) -> Languages {
+        let languages = spoken.languages;
+        let unknown = languages == ALL && UNTOLD.contains(&entry.name);
+        let short = entry.words.len() == 1
+            && languages.count_ones() > 1
+            && self.small
+            && !CAPITALS.contains(&entry.name)
+            && self.capitals.binary_search(&at).is_ok();
+        let own = if unknown || short {
+            languages & EN
+        } else {
+            languages
+        };
+        if spoken.by_names { own | EN } else { own }
+    }
+
+    pub(super) fn has(&self, entry: &Entry, at: usize) -> bool {
+        let mut words = entry.words.iter().enumerate();
+        at + entry.words.len() <= self.words.len()
+            && words.all(|(offset, word)| self.word(at + offset) == *word)
+    }
+}

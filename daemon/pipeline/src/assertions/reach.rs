@@ -1,0 +1,501 @@
+//! How far what a cue says reaches, ahead and back: to what ends it, over lists and no further.
+
+use std::ops::Range;
+
+use super::hits::Hit;
+use super::lexicon::{AND, FAR, OR, Role, joins};
+use super::lists::{
+    ADJECTIVES, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, GROUPS, HABITS, KINDS, NAMED, NOW, SITES,
+    WHEN, WITH,
+};
+use super::sentence::Sentence;
+use super::{Kind, is_end, is_mention};
+
+use crate::languages::{EN, Languages};
+
+/// What says of one thing that it is absent, or of a list.
+const DETERMINERS: [&str; 22] = [
+    "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas",
+    "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
+];
+
+/// What is said to a colon goes on behind it: "no B symptoms: fever", "oncle paternel : infarctus".
+const LEADING: [&str; 20] = [
+    "maternelle",
+    "maternel",
+    "paternelle",
+    "paternel",
+    "materna",
+    "materno",
+    "paterna",
+    "paterno",
+    "moederskant",
+    "vaderskant",
+    "moederszijde",
+    "vaderszijde",
+    "mutterlicherseits",
+    "vaterlicherseits",
+    "following",
+    "symptoms",
+    "symptom",
+    "have",
+    "experience",
+    "develop",
+];
+
+/// What begins something new behind a comma, but in a list of what is feared: "fever, worsening pain".
+const MODIFIERS: [&str; 10] = [
+    "worsening",
+    "new",
+    "increased",
+    "severe",
+    "persistent",
+    "mild",
+    "moderate",
+    "decreased",
+    "acute",
+    "significant",
+];
+
+/// What ends a negation and nothing else: "no treatment for asthma".
+const OF_NEGATIONS: [&str; 9] = [
+    "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
+];
+
+/// The most words of a list that is denied behind it.
+pub(super) const MOST_LISTED: usize = 48;
+
+/// Whether a word says of what kind a history is: "psychiatric", "documented".
+fn tells_of_what_kind(word: &str) -> bool {
+    KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
+}
+
+impl Sentence {
+    /// One past the last word that a cue reaches ahead.
+    pub(super) fn ahead(
+        &self,
+        hits: &[Hit],
+        number: usize,
+        kind: Kind,
+        reach: usize,
+        mentions: &[Range<usize>],
+    ) -> usize {
+        let Some(hit) = hits.get(number) else { return 0 };
+        let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
+        // "Descartada TVP y TEP."
+        if kind == Kind::Negated && matches!(reach, 1 | 2) && hit.languages & EN == 0 && hit.name != "-" {
+            end = self.end_of_joined(end, hit.languages, mentions);
+        }
+        // "Se febre, vómitos ou dor".
+        if hit.name == "se" && reach == 1 {
+            end = self.end_of_list(hit.words.end, hit.languages, mentions).max(end);
+        }
+        let behind = hits.iter().skip(number + 1);
+        for next in behind {
+            let ends = next.roles.iter().any(|role| match *role {
+                Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
+                Role::Anew => {
+                    self.is_anew(next.words.start)
+                        && !(kind == Kind::Family
+                            && next.words.start <= hit.words.end + 1
+                            && self.is_told_of(hit))
+                        && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
+                }
+                Role::EndOf(of) => {
+                    of == kind && self.has_said(hit.words.end..next.words.start, hit.languages, mentions)
+                }
+                // "No fever h/o COPD", and not "no documented history of COPD", "no cardiac history of arrhythmia".
+                Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
+                    let mut between = hit.words.end..next.words.start;
+                    while !between.is_empty() && tells_of_what_kind(self.before(between.end, 1)) {
+                        between.end -= 1;
+                    }
+                    !self.is_joint(next.words.end, hit.languages)
+                        && !self.ends(next.words.end)
+                        && !self.in_brackets(hit.words.end, next.words.start)
+                        && (self.before(between.end, 1) == ","
+                            || self.has_said(between, hit.languages, mentions))
+                }
+                // "Absence of fever does not exclude endocarditis."
+                Role::Cue(Kind::Uncertain, Some(_), _)
+                    if kind == Kind::Negated
+                        && (next.name.ends_with("exclude") || next.name.ends_with("rule out")) =>
+                {
+                    true
+                }
+                // ", history of asthma", "fever, no cough".
+                Role::Cue(other, Some(_), _) | Role::Either(other) => {
+                    (other != kind
+                        && self.is_anew(next.words.start)
+                        && kind != Kind::Family
+                        && kind != Kind::Historical)
+                        || (other == kind && kind == Kind::Family)
+                        || (other == Kind::Family && kind != Kind::Negated)
+                }
+                _ => false,
+            });
+            if ends {
+                end = end.min(next.words.start);
+                break;
+            }
+        }
+        let end = self.own_end(hit, kind, end, mentions);
+        // A colon begins something else, unless it belongs to the cue; so does a bracket that is closed.
+        let mut open = 0;
+        for at in hit.words.end..end {
+            match self.word(at) {
+                // "Denies the following: fever"
+                ":" if at > hit.words.end && !LEADING.contains(&self.word(at - 1)) => return at,
+                "(" | "[" => open += 1,
+                ")" | "]" if open == 0 => return at,
+                ")" | "]" => open -= 1,
+                _ => {}
+            }
+        }
+        end
+    }
+
+    /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
+    pub(super) fn back(
+        &self,
+        hits: &[Hit],
+        number: usize,
+        kind: Kind,
+        reach: usize,
+        mentions: &[Range<usize>],
+    ) -> usize {
+        let Some(hit) = hits.get(number) else { return 0 };
+        let asked = self.asked(hit.words.start);
+        let directly = hit.words.start.checked_sub(1);
+        let of_the_last = kind == Kind::Historical
+            || hit.name.starts_with("which ")
+            || BEFORE.contains(&hit.name)
+            || matches!(hit.name, "neg" | "negative")
+            || self.answers(hit, mentions);
+        let mut before = hits.iter().take(number).rev();
+        let stop = before.find(|before| before.roles.contains(&Role::Stop));
+        let floor = stop.map_or(0, |stop| stop.words.end);
+        let begin = hit.words.start.saturating_sub(asked + reach).max(floor);
+        if matches!(kind, Kind::Negated | Kind::Uncertain)
+            && let Some(list) = self.list_before(begin..hit.words.start, floor, mentions, hit.languages)
+        {
+            return list;
+        }
+        // "On aspirin, stopped smoking": somebody stopped something else.
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        let next = self.word(hit.words.end);
+        let stops_it = !of_drugs
+            || self.ends(hit.words.end)
+            || next.starts_with(|c: char| !c.is_alphabetic())
+            || BY.contains(&next);
+        let of_the_last = of_the_last && stops_it;
+        let mut listed = false;
+        for at in (begin..hit.words.start - asked).rev() {
+            match self.word(at) {
+                "/" => listed = true,
+                _ if self.is_joint(at, hit.languages) => listed = true,
+                // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
+                "," if listed || (of_the_last && Some(at) == directly) => {}
+                "," => return at + 1,
+                "." | ";" => return at + 1,
+                // Another cell.
+                "|" if Some(at) != directly => return at + 1,
+                _ => {}
+            }
+        }
+        begin
+    }
+
+    /// Where what a cue says ends by its own nature, before `end`.
+    fn own_end(&self, hit: &Hit, kind: Kind, end: usize, mentions: &[Range<usize>]) -> usize {
+        let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
+        let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
+        // "Albuterol prn wheezing, gout", "Haldol prn agitation given for delirium", "old MI with chest pain".
+        if hit.name == "prn" {
+            let listed = self.end_of_list(hit.words.end, hit.languages, mentions);
+            let is_all = listed == self.words.len() || matches!(self.word(listed), "." | ";");
+            let drug = self
+                .drugs
+                .iter()
+                .any(|drug| (hit.words.end..listed).contains(&drug.start));
+            let reach = first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
+            return if is_all && !drug { reach.max(listed) } else { reach };
+        }
+        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" {
+            return end;
+        }
+        if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
+            return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
+        }
+        // "S/p fall with hip pain", "s/p appendectomy, fever".
+        if matches!(hit.name, "s/p" | "status post") {
+            return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
+        }
+        // "Profilaxis de TVP con enoxaparina"; "ibuprofeno si dolor, omeprazol 20 mg".
+        if kind == Kind::Hypothetical {
+            // "Vaccinata per influenza, tosse."
+            let listed = |from: usize| (from..end).any(|at| self.is_joint(at, hit.languages));
+            let comma = first(&[","], hit.words.end).filter(|comma| !listed(*comma));
+            if let Some(comma) =
+                comma.filter(|_| hit.name.starts_with("vac") || hit.name.starts_with("gevac"))
+            {
+                return comma;
+            }
+            let drugs = || self.drugs.iter().map(|drug| drug.start);
+            let given = drugs().filter(|at| WITH.contains(&self.before(*at, 1)));
+            let others = drugs().filter(|at| WHEN.contains(&hit.name) && self.before(*at, 1) == ",");
+            let before = given.chain(others).map(|at| at - 1);
+            return before
+                .filter(|at| (hit.words.end + 1..end).contains(at))
+                .min()
+                .unwrap_or(end);
+        }
+        // "No fever on amoxicillin."
+        let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
+        let mut given = given.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
+        let end = match given.find(|at| self.says_more(hit.words.end..*at)) {
+            Some(on) if kind == Kind::Negated || of_drugs => on,
+            _ => end,
+        };
+        if matches!(hit.name, "ni" | "nem")
+            && let Some(comma) = first(&[","], hit.words.end)
+            && !(comma..end).any(|at| self.word(at) == hit.name)
+        {
+            return comma;
+        }
+        let end = if kind == Kind::Negated && !DENIES.contains(&hit.name) {
+            self.end_of_denied(hit.words.end..end, hit.languages, mentions)
+        } else {
+            end
+        };
+        // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
+        if of_drugs
+            || (kind == Kind::Negated
+                && (DETERMINERS.contains(&hit.name) || matches!(hit.name, "neg" | "negative")))
+        {
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
+            return comma
+                .filter(|comma| {
+                    self.is_no_item(hit, *comma..end, mentions)
+                        || !self.is_list(*comma..end, hit.languages, mentions)
+                })
+                .unwrap_or(end);
+        }
+        end
+    }
+
+    /// Where a list of what is denied ends: before one thing behind its only comma that is said to be there, "no signs of infection, dehiscence
+    /// noted", and, behind "or", before words that name nothing, "no cyanosis or clubbing, pulses intact, varicose veins present".
+    fn end_of_denied(&self, list: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let commas: Vec<usize> = list.clone().filter(|at| self.word(*at) == ",").collect();
+        let item = |from: usize| {
+            let next = commas.iter().copied().find(|comma| *comma > from);
+            from + 1..next.unwrap_or(list.end)
+        };
+        // "Sans foyer ni épanchement, cardiomégalie": each of such a list has its own.
+        let repeated = list
+            .clone()
+            .rev()
+            .find(|at| matches!(self.word(*at), "ni" | "nem"));
+        if let Some(last) = repeated
+            && let Some(comma) = commas.iter().copied().find(|comma| *comma > last)
+        {
+            return comma;
+        }
+        let is_one = |item: &Range<usize>| item.clone().any(|at| is_mention(at, mentions));
+        if let [comma] = *commas.as_slice() {
+            let item = item(comma);
+            let last = item.clone().rev().find(|at| self.word(*at) != ".");
+            let is_there = is_one(&item)
+                && last.is_some_and(|at| NOW.contains(&self.word(at)))
+                && !item.clone().any(|at| joins(OR, self.word(at), languages))
+                && !self.are_a_pair(comma);
+            return if is_there { comma } else { list.end };
+        }
+        let joined = list.clone().find(|at| joins(OR, self.word(*at), languages));
+        let behind = commas
+            .iter()
+            .copied()
+            .filter(|comma| joined.is_some_and(|at| at < *comma));
+        let mut named_nothing = behind.filter(|comma| {
+            let item = item(*comma);
+            item.len() > 1 && !is_one(&item) && !item.clone().any(|at| joins(OR, self.word(at), languages))
+        });
+        named_nothing.next().unwrap_or(list.end)
+    }
+
+    /// One past the last of mentions that are joined by "and" or "or" with the one that stands before this word.
+    fn end_of_joined(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        let behind_mention = |at: usize| at > 0 && is_mention(at - 1, mentions);
+        while behind_mention(end) {
+            if is_mention(end, mentions) {
+                end += 1;
+            } else if self.is_joint(end, languages) && is_mention(end + 1, mentions) {
+                end += 2;
+            } else {
+                break;
+            }
+        }
+        end.min(self.words.len())
+    }
+
+    /// One past the last of mentions that stand from here on with nothing but commas and "or" between them.
+    fn end_of_list(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        for at in from..self.words.len().min(from + MOST_LISTED) {
+            if is_mention(at, mentions) {
+                end = at + 1;
+            } else if self.word(at) != "," && !joins(OR, self.word(at), languages) {
+                break;
+            }
+        }
+        end
+    }
+
+    /// Whether something is named among these words, as far as one can tell without knowing it.
+    fn says_more(&self, mut words: Range<usize>) -> bool {
+        words.any(|at| !FILLING.contains(&self.word(at)))
+    }
+
+    /// Whether a cue's words have said of something what they say, before others begin: a mention ends there, or a comma does, and no list goes
+    /// on behind them.
+    fn has_said(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+        let before = self.before(words.end, 1);
+        if joins(OR, before, languages) || words.is_empty() {
+            return false;
+        }
+        if before == "," {
+            // "Denies travel, taking pills, or swelling."
+            let rest = (words.end..self.words.len()).take_while(|at| !matches!(self.word(*at), "." | ";"));
+            return !rest.into_iter().any(|at| joins(OR, self.word(at), languages));
+        }
+        let begun = mentions.partition_point(|mention| mention.start < words.start);
+        let mut behind = mentions
+            .iter()
+            .skip(begun)
+            .take_while(|mention| mention.start < words.end);
+        behind.any(|mention| mention.end <= words.end)
+            || NAMED.contains(&before)
+            || HABITS.iter().any(|habit| before.starts_with(habit))
+    }
+
+    /// Whether what a cue denies, up to a comma, is nothing that a list of findings goes on from: a habit or an allergy, "no alcohol, COPD", an
+    /// adjective of what stands before it, "DM no insulinodependiente, HTA", or a test, "negative chest X-ray, cough".
+    fn is_no_item(&self, hit: &Hit, rest: Range<usize>, mentions: &[Range<usize>]) -> bool {
+        let mut item = hit.words.end..rest.start;
+        // "No tobacco, alcohol or drugs."
+        if rest.into_iter().any(|at| joins(OR, self.word(at), hit.languages)) {
+            return false;
+        }
+        let habit = item
+            .clone()
+            .any(|at| HABITS.iter().any(|habit| self.word(at).starts_with(habit)));
+        let named = item.any(|at| is_mention(at, mentions));
+        let adjective = matches!(hit.name, "no" | "non" | "nao" | "niet" | "nicht")
+            && hit.languages & EN == 0
+            && is_end(hit.words.start, mentions);
+        habit || (!named && (adjective || hit.name.starts_with("neg")))
+    }
+
+    /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
+    /// short, or they are mentions and nothing else: "no nausea, abdominal pain".
+    fn is_list(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+        // "No fever, cough since Monday".
+        let lasts = matches!(
+            self.word(words.end),
+            "since" | "seit" | "depuis" | "sinds" | "desde"
+        );
+        let all: Vec<usize> = words.filter(|at| self.word(*at) != ".").collect();
+        let items: Vec<&[usize]> = all.split(|at| self.word(*at) == ",").skip(1).collect();
+        if lasts && items.len() == 1 {
+            return false;
+        }
+        let longest = items.iter().map(|item| item.len()).max().unwrap_or(0);
+        let named = || {
+            items
+                .iter()
+                .all(|item| self.is_named(item, items.len() == 1, mentions))
+        };
+        let begins_anew = || {
+            let first = items.first().and_then(|item| item.first());
+            items.len() == 1 && first.is_some_and(|at| BEGINNING.contains(&self.word(*at)))
+        };
+        all.iter().any(|at| joins(OR, self.word(*at), languages))
+            || longest == 1
+            || (longest == 2 && items.len() > 2)
+            || (named() && !begins_anew())
+    }
+
+    /// Whether an item of a list is a mention, behind a word for its site, and before words of the time; of an item `alone` those say that it is
+    /// there: "no carcinoma, dysplasia present".
+    pub(super) fn is_named(&self, item: &[usize], alone: bool, mentions: &[Range<usize>]) -> bool {
+        let mut rest = item.iter().copied().peekable();
+        while rest
+            .next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions))
+            .is_some()
+        {}
+        let mut is_one = false;
+        while rest.next_if(|at| is_mention(*at, mentions)).is_some() {
+            is_one = true;
+        }
+        let alone = alone && item.first().is_none_or(|first| !self.are_a_pair(first - 1));
+        is_one && rest.all(|at| ENDING.contains(&self.word(at)) || (!alone && NOW.contains(&self.word(at))))
+    }
+
+    /// Whether what stands on both sides of a comma is always told together: "no fever, chills today".
+    fn are_a_pair(&self, comma: usize) -> bool {
+        let item = (comma + 1..self.words.len()).take_while(|at| !matches!(self.word(*at), "," | "." | ";"));
+        let mut named = item
+            .map(|at| self.word(at))
+            .filter(|word| !NOW.contains(word) && !ENDING.contains(word));
+        let (Some(last), left) = (named.by_ref().last(), self.before(comma, 1)) else {
+            return false;
+        };
+        GROUPS.iter().any(|group| {
+            let has = |word: &str| group.iter().any(|start| word.starts_with(start));
+            has(left) && has(last)
+        })
+    }
+
+    /// Where a list begins that is all that stands before a cue, "fever, chills and cough are denied", "oedema, ascites: none", and ends with a
+    /// mention within reach.
+    fn list_before(
+        &self,
+        reach: Range<usize>,
+        floor: usize,
+        mentions: &[Range<usize>],
+        languages: Languages,
+    ) -> Option<usize> {
+        let last = reach.clone().rev().find(|at| is_mention(*at, mentions))?;
+        let mut listed = reach
+            .end
+            .checked_sub(1)
+            .is_some_and(|before| self.word(before) == ":");
+        let mut begin = last;
+        for at in (floor..=last).rev().take(MOST_LISTED) {
+            if self.is_joint(at, languages) {
+                listed = true;
+            } else if self.word(at) != "," && !is_mention(at, mentions) {
+                return None;
+            }
+            begin = at;
+        }
+        (listed && begin == floor).then_some(begin)
+    }
+
+    /// Whether a word joins the last thing of a list to those before it.
+    fn is_joint(&self, at: usize, languages: Languages) -> bool {
+        let word = self.word(at);
+        joins(OR, word, languages) || joins(AND, word, languages)
+    }
+
+    /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".
+    fn is_anew(&self, at: usize) -> bool {
+        let before = self.before(at, 1);
+        matches!(
+            before,
+            "," | "-" | "\u{2013}" | "\u{2014}" | "." | "and" | "und" | "et" | "y" | "e" | "en" | "|" | ">"
+        )
+    }
+}

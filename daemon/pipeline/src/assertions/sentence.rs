@@ -1,0 +1,274 @@
+//! The words of a sentence or of an item of a list, and where it ends.
+
+use std::ops::Range;
+
+use super::WRAPPED;
+use super::answers::is_answer;
+use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, WAYS};
+
+use crate::folding::{fold, words};
+use crate::sentences::{Break, between, ends_with_full_stop};
+use crate::tokens::ByteSpan;
+
+/// The words of a sentence, or of an item of a list.
+#[derive(Default)]
+pub(super) struct Sentence {
+    pub(super) words: Vec<ByteSpan>,
+    /// How many brackets are open before each word, counting those that close more as well.
+    pub(super) open: Vec<i32>,
+    pub(super) folded: String,
+    /// Where in `folded` each word ends.
+    pub(super) ends: Vec<usize>,
+    /// The words of its mentions that are drugs, in their order.
+    pub(super) drugs: Vec<Range<usize>>,
+    /// The words that are written in capitals, and whether any small letter is there.
+    pub(super) capitals: Vec<usize>,
+    pub(super) small: bool,
+    /// The words that are all that a cell of a table has, and answer the one before it.
+    pub(super) cells: Vec<usize>,
+    /// Those that say yes by their accent: "sí".
+    pub(super) affirmed: Vec<usize>,
+    /// Whether a plus stands behind something anywhere in the text: "cough +".
+    pub(super) plus_answers: bool,
+}
+
+/// Whether white space parts columns.
+fn is_column(gap: &str) -> bool {
+    gap.contains('\t') || gap.contains("   ")
+}
+
+/// Whether white space ends a line, or a column.
+fn is_wide(c: char) -> bool {
+    matches!(c, '\n' | '\t')
+}
+
+pub(super) fn folded(text: &str) -> String {
+    let mut folded = String::new();
+    fold(text, &mut folded);
+    folded
+}
+
+/// Words that no sentence ends with.
+const OPEN: [&str; 24] = [
+    "of", "for", "with", "and", "or", "the", "a", "no", "to", "de", "von", "mit", "und", "et", "y", "e",
+    "van", "met", "di", "con", "da", "any", "due", "without",
+];
+
+/// How lines of a list begin.
+const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
+
+/// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
+const HEADING: [&str; 16] = [
+    "denies",
+    "denied",
+    "denying",
+    "negatives",
+    "negative",
+    "no",
+    "absent",
+    "if",
+    "verneint",
+    "nie",
+    "niega",
+    "nega",
+    "ontkent",
+    "falls",
+    "si",
+    "se",
+];
+
+const MOST_HEADING: usize = 7;
+
+impl Sentence {
+    pub(super) fn clear(&mut self) {
+        self.words.clear();
+        self.open.clear();
+        self.folded.clear();
+        self.ends.clear();
+        self.cells.clear();
+        self.affirmed.clear();
+        self.capitals.clear();
+        self.drugs.clear();
+        self.small = false;
+    }
+
+    pub(super) fn push(&mut self, text: &str, word: ByteSpan) {
+        let open = self.open.last().copied().unwrap_or_default();
+        self.open.push(match self.before(self.words.len(), 1) {
+            "(" | "[" => open + 1,
+            ")" | "]" => open - 1,
+            _ => open,
+        });
+        fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
+        self.ends.push(self.folded.len());
+        let own = text.get(word.range()).unwrap_or_default();
+        let small = own.contains(char::is_lowercase);
+        self.small |= small;
+        if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
+            self.capitals.push(self.words.len());
+        }
+        if own.chars().count() == 2
+            && own.to_lowercase().starts_with('s')
+            && own.ends_with(['í', 'Í', 'ì', 'Ì'])
+        {
+            self.affirmed.push(self.words.len());
+        }
+        if self.is_cell(text, word) {
+            self.cells.push(self.words.len());
+        }
+        self.words.push(word);
+    }
+
+    pub(super) fn word(&self, index: usize) -> &str {
+        let begin = index.checked_sub(1).and_then(|before| self.ends.get(before));
+        let end = self.ends.get(index).copied().unwrap_or_default();
+        self.folded
+            .get(begin.copied().unwrap_or(0)..end)
+            .unwrap_or_default()
+    }
+
+    /// The word so many before another; nothing where there is none.
+    pub(super) fn before(&self, at: usize, count: usize) -> &str {
+        at.checked_sub(count).map_or("", |before| self.word(before))
+    }
+
+    /// Whether the next word is in this sentence.
+    pub(super) fn goes_on(&self, text: &str, next: ByteSpan) -> bool {
+        let Some(last) = self.words.last() else {
+            return true;
+        };
+        let gap = text.get(last.end..next.begin).unwrap_or_default();
+        if gap.is_empty() {
+            return true;
+        }
+        let own = text.get(next.range()).unwrap_or_default();
+        if self.has_answered() && gap.contains(is_wide) {
+            return false;
+        }
+        if BULLETS.contains(&own) && gap.matches('\n').count() == 1 && self.heads_a_list() {
+            return true;
+        }
+        match between(text, last.end, next.begin) {
+            Break::Sentence if self.before(self.words.len(), 1) == "?" => is_answer(own),
+            Break::Paragraph | Break::Sentence => false,
+            // A sentence may well begin small.
+            Break::Line | Break::Space if ends_with_full_stop(text.get(..last.end).unwrap_or_default()) => {
+                false
+            }
+            Break::Line => {
+                let before = text.get(..last.end).unwrap_or_default();
+                let line = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+                let small = own.starts_with(|c: char| c.is_lowercase() || c.is_ascii_digit());
+                let capitals =
+                    own.chars().filter(|c| c.is_uppercase()).count() > 1 && !own.contains(char::is_lowercase);
+                let word = self.before(self.words.len(), 1);
+                before.ends_with([',', '/'])
+                    // "Fever  No", and below it "Cough  Yes".
+                    || (OPEN.contains(&word) && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
+                    || (small && line >= WRAPPED / 2)
+                    || (line >= WRAPPED && !capitals)
+            }
+            // Columns.
+            _ => !is_column(gap) || self.is_cell(text, next),
+        }
+    }
+
+    /// Whether a full stop that an abbreviation may need ends the sentence before the next word, which begins with a capital letter: behind a
+    /// number's unit, "over 10 mm. Effusion", what is taken by mouth or into a vein, a mention that ends there, "hepatitis B. Effusion", or
+    /// "ST".
+    pub(super) fn is_over(&self, text: &str, next: ByteSpan, mention_end: usize) -> bool {
+        let Some(stop) = self
+            .words
+            .len()
+            .checked_sub(1)
+            .filter(|last| self.word(*last) == ".")
+        else {
+            return false;
+        };
+        let mut letters = text.get(next.range()).unwrap_or_default().chars();
+        let is_begun =
+            letters.next().is_some_and(char::is_uppercase) && letters.next().is_some_and(char::is_lowercase);
+        let begin = self.words.get(stop).map_or(0, |stop| stop.begin);
+        let (own, before) = (self.before(stop, 1), self.before(stop, 2));
+        let is_number = |word: &str| word.ends_with(|c: char| c.is_ascii_digit());
+        let unit = own.trim_start_matches(|c: char| c.is_ascii_digit());
+        let counted = MEASURES.contains(&unit) && (unit.len() < own.len() || is_number(before));
+        let given = before == "." && WAYS.contains(&(self.before(stop, 3), own));
+        let capital = own == "st" && stop.checked_sub(1).is_some_and(|at| self.capitals.contains(&at));
+        let shortened = ENDING_SENTENCES.contains(&own)
+            || (matches!(own, "rt" | "lt") && matches!(before, "on" | "in" | "of" | "to"));
+        is_begun && (counted || given || capital || shortened || mention_end == begin)
+    }
+
+    /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the
+    /// one behind it, as in "fever   yes   no".
+    fn is_cell(&self, text: &str, word: ByteSpan) -> bool {
+        let Some(last) = self.words.last() else {
+            return false;
+        };
+        let slice = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+        let is_answer = |text: &str| CELLS.contains(&&*folded(text));
+        if !is_column(slice(last.end, word.begin))
+            || !is_answer(slice(word.begin, word.end))
+            || is_answer(slice(last.begin, last.end))
+        {
+            return false;
+        }
+        let rest = slice(word.end, text.len());
+        let space = rest.find(|c: char| !c.is_whitespace()).unwrap_or(rest.len());
+        let (gap, behind) = rest.split_at(space);
+        let next = words(behind)
+            .next()
+            .map_or("", |next| behind.get(next.range()).unwrap_or_default());
+        let breaks = gap.contains('\n');
+        behind.is_empty() || breaks || (is_column(gap) && !is_answer(next))
+    }
+
+    /// Whether its last word has answered something in a table: "fever | no".
+    fn has_answered(&self) -> bool {
+        let Some(last) = self.words.len().checked_sub(1) else {
+            return false;
+        };
+        let before = self.before(last, 1);
+        let of_a_table = before == "|" || (before == "," && self.are_joined(last - 1));
+        self.cells.last() == Some(&last) || (of_a_table && CELLS.contains(&self.word(last)))
+    }
+
+    /// Whether it began with a few words of denial or of fear and a colon, behind which the lines of a list stand.
+    fn heads_a_list(&self) -> bool {
+        let colon = (1..=MOST_HEADING).find(|at| self.word(*at) == ":");
+        colon.is_some_and(|colon| {
+            let listed = matches!(self.word(colon + 1), word if word.is_empty() || BULLETS.contains(&word));
+            listed && (0..colon).any(|at| HEADING.contains(&self.word(at)))
+        })
+    }
+
+    /// The words of a mention.
+    pub(super) fn place(&self, begin: usize, end: usize) -> Range<usize> {
+        let first = self.words.partition_point(|word| word.end <= begin);
+        let last = self.words.partition_point(|word| word.begin < end);
+        first..last.max(first)
+    }
+
+    /// Whether nothing stands between a word and the next.
+    pub(super) fn are_joined(&self, at: usize) -> bool {
+        let pair = self.words.get(at).zip(self.words.get(at + 1));
+        pair.is_some_and(|(own, next)| own.end == next.begin)
+    }
+
+    /// Whether white space, a bracket or the like, or nothing stands before a word.
+    pub(super) fn is_apart(&self, at: usize) -> bool {
+        let Some(before) = at.checked_sub(1) else {
+            return true;
+        };
+        let gap = |(before, own): (&ByteSpan, &ByteSpan)| before.end < own.begin;
+        matches!(self.word(before), "(" | "[" | "/" | "-" | ">" | ":" | "+")
+            || self.words.get(before).zip(self.words.get(at)).is_none_or(gap)
+    }
+
+    /// Whether a bracket has opened between two words that does not open with the first.
+    pub(super) fn in_brackets(&self, from: usize, to: usize) -> bool {
+        let open = |at: usize| self.open.get(at).copied().unwrap_or_default();
+        to > from && open(to) > open(from + 1)
+    }
+}

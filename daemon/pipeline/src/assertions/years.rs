@@ -1,0 +1,64 @@
+//! What is past by the year that stands behind it.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::lists::UNITS;
+use super::sentence::Sentence;
+use super::{Assertion, Kind};
+
+/// What says that something is past by the year that stands behind it.
+const YEAR: &str = "a year";
+
+/// The years that a note may tell of.
+const YEARS: RangeInclusive<u16> = 1900..=2049;
+
+/// Words from a mention to a year behind it, at most.
+const YEAR_REACH: usize = 3;
+
+impl Sentence {
+    /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)". A dose is none.
+    pub(super) fn year(&self, mention: &Range<usize>) -> Option<Assertion> {
+        let mut joined = false;
+        for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
+            if self.is_year(at) {
+                // A number behind a drug that stands bare is a dose, or a time.
+                let may_be_bare = !self.is_drug(mention);
+                // "Pain 2015 given tylenol" is a time.
+                let is_time = matches!(self.word(at + 1), "given" | "gave" | "administered" | "medicated");
+                let is_one = !self.counts(at) && (joined || (may_be_bare && !is_time));
+                let kind = Kind::Historical;
+                return is_one.then_some(Assertion { kind, cue: YEAR });
+            }
+            match self.word(at) {
+                "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "year" | "jahr" | "jaar" => joined = true,
+                "'" | ":" => {}
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether a word is a number that may be a year.
+    fn is_year(&self, at: usize) -> bool {
+        let year = || self.word(at).parse().is_ok_and(|year: u16| YEARS.contains(&year));
+        self.word(at).bytes().all(|byte| byte.is_ascii_digit()) && year()
+    }
+
+    /// Whether a number is of units, "2000 mg", "2000/ul", or part of a longer one, "2000.5", "1930-2000", and of no date, "2010-03".
+    fn counts(&self, at: usize) -> bool {
+        let (next, behind) = (self.word(at + 1), self.word(at + 2));
+        let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let is_date = is_number(behind) && (behind.len() <= 2 || self.is_year(at + 2));
+        match next {
+            // "2010/03", "2010/2014"; and not "2000/10 ml".
+            "/" => !(is_date && behind.len() != 1 && !UNITS.contains(&self.word(at + 3))),
+            // "MI 2010 h/o CHF", "CVA 2012 L hemiparesis", "PE 2016 x 1".
+            "h" => behind != "/",
+            "l" => !behind.starts_with(char::is_alphabetic),
+            "x" => !(is_number(behind) && behind.len() == 1),
+            "-" | "\u{2013}" => is_number(behind) && !is_date,
+            "." | "," => self.are_joined(at) && self.are_joined(at + 1) && is_number(behind),
+            _ => UNITS.contains(&next),
+        }
+    }
+}
