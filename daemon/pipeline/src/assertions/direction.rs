@@ -6,7 +6,8 @@ use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
 use super::lexicon::{NEAR, Role, is_per, reports};
 use super::lists::{
-    ADVISING, ANSWERS, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_WHAT, POSSESSIVES, STUDIES,
+    ADVISING, ANSWERS, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT, POSSESSIVES,
+    STUDIES,
 };
 use super::sentence::Sentence;
 use super::{Kind, is_end};
@@ -48,6 +49,11 @@ impl Sentence {
         is_end(at - usize::from(self.before(at, 1) == ":"), mentions)
     }
 
+    /// Whether a colon or dash stands before a word, as between a question and its answer.
+    fn is_behind_question(&self, at: usize) -> bool {
+        matches!(self.before(at, 1), ":" | "-" | "\u{2013}")
+    }
+
     /// Whether a word for no stands behind a sign that parts question and answer, and the next question has the same: "smoker: no COPD: yes".
     pub(super) fn is_in_form(&self, at: usize) -> bool {
         let sign = self.before(at, 1);
@@ -87,9 +93,7 @@ impl Sentence {
             // "EP ?", as French sets it.
             "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
-            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
-                ends || is_end(hit.words.start, mentions)
-            }
+            name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" => ends,
             "no" | "non" | "nao" => {
                 let before = self.before(hit.words.start, 1);
@@ -98,9 +102,7 @@ impl Sentence {
                     || self.asked(hit.words.start) > 0)
             }
             "n" => ends && self.asked(hit.words.start) > 0,
-            name if DENIES.contains(&name) => {
-                ends && matches!(self.before(hit.words.start, 1), ":" | "-" | "\u{2013}")
-            }
+            name if DENIES.contains(&name) => ends && self.is_behind_question(hit.words.start),
             // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
             "free" => {
                 let goes_on = matches!(
@@ -149,7 +151,7 @@ impl Sentence {
             }
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
-                !matches!(before, ":" | "-" | "\u{2013}") || !self.ends(hit.words.end)
+                !self.is_behind_question(hit.words.start) || !self.ends(hit.words.end)
             }
             name if BEFORE.contains(&name) => self.stands_before(hit, mentions),
             // "PRN lorazepam for seizure" says what is given.
@@ -162,9 +164,7 @@ impl Sentence {
             }
             // Of five centimetres across; "palpa-se", which is no "if".
             "ø" | "∅" => {
-                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
-                let is_measured = mentions
-                    .get(next)
+                let is_measured = first_from(hit.words.end, mentions)
                     .is_some_and(|next| self.word(next.end).starts_with(|c: char| c.is_ascii_digit()));
                 let number = self.word(hit.words.end).starts_with(|c: char| c.is_ascii_digit());
                 !number
@@ -194,13 +194,10 @@ impl Sentence {
                 !(counted && (of_weeks || self.ends(hit.words.end)))
             }
             // "Fractura antigua en costilla."
-            "antiguo" | "antigua" | "antigo" | "antiga" | "previo" | "previa" | "previos" | "previas" => {
-                !is_end(hit.words.start, mentions)
-            }
+            name if OF_EITHER.contains(&name) => !is_end(hit.words.start, mentions),
             // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
             "nicht" | "niet" => {
-                let next = mentions.partition_point(|mention| mention.start < hit.words.end);
-                let next = mentions.get(next);
+                let next = first_from(hit.words.end, mentions);
                 let first = hit.words.end + usize::from(self.word(hit.words.end) == "goed");
                 let inflected = ["e", "er", "en", "es", "em", "d", "el"];
                 let is_inflected = inflected.iter().any(|ending| self.word(first).ends_with(ending));
@@ -219,7 +216,7 @@ impl Sentence {
                         .start
                         .checked_sub(1)
                         .is_some_and(|colon| is_end(colon, mentions))
-                    && mentions.iter().any(|mention| mention.start == hit.words.end);
+                    && first_from(hit.words.end, mentions).is_some_and(|next| next.start == hit.words.end);
                 of_heading
                     || (!self.ends(hit.words.end)
                         && before.chars().all(|c| !c.is_alphanumeric())
@@ -229,7 +226,7 @@ impl Sentence {
             name if OF_WHAT.contains(&name) => before.chars().all(|c| !c.is_alphanumeric()),
             // "Fièvre : aucune, toux : oui"
             _ => {
-                let answers = matches!(before, ":" | "-" | "\u{2013}") && self.ends(hit.words.end);
+                let answers = self.is_behind_question(hit.words.start) && self.ends(hit.words.end);
                 !answers && self.asked(hit.words.start) == 0
             }
         }
@@ -245,8 +242,7 @@ impl Sentence {
                 before,
                 "and" | "or" | "but" | "an" | "a" | "the" | "now" | "with" | "old"
             );
-        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
-        let next = mentions.get(next).map_or(usize::MAX, |mention| mention.start);
+        let next = first_from(hit.words.end, mentions).map_or(usize::MAX, |mention| mention.start);
         // "Resolved: AKI."
         if begins && self.word(hit.words.end) == ":" && next == hit.words.end + 1 {
             return true;
@@ -285,9 +281,8 @@ impl Sentence {
 
     /// Whether a mention begins near behind a cue.
     pub(super) fn is_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
-        let next = mentions.partition_point(|mention| mention.start < hit.words.end);
         let near = hit.words.end + NEAR.unwrap_or(0);
-        mentions.get(next).is_some_and(|next| next.start < near)
+        first_from(hit.words.end, mentions).is_some_and(|next| next.start < near)
     }
 
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
@@ -335,4 +330,9 @@ impl Sentence {
         let possessive = POSSESSIVES.contains(&before);
         !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
+}
+
+/// The first mention that begins at a word or behind it.
+fn first_from(at: usize, mentions: &[Range<usize>]) -> Option<&Range<usize>> {
+    mentions.get(mentions.partition_point(|mention| mention.start < at))
 }

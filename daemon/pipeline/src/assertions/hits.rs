@@ -45,6 +45,12 @@ impl Sentence {
     pub(super) fn hits(&self, spoken: Spoken, mentions: &[Range<usize>], answers: &[Answer]) -> Vec<Hit> {
         let mut hits = Vec::new();
         let mut at = 0;
+        let one = |words: Range<usize>, name, role| Hit {
+            words,
+            name,
+            roles: vec![role],
+            languages: spoken.languages,
+        };
         // A minus at the beginning may be a list's dash.
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
@@ -53,21 +59,11 @@ impl Sentence {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
                 at = words.end;
-                hits.push(Hit {
-                    words,
-                    name: TICKED_NO,
-                    roles: vec![Role::Stop],
-                    languages: spoken.languages,
-                });
+                hits.push(one(words, TICKED_NO, Role::Stop));
                 continue;
             }
             if signed && let Some(role) = self.sign(at) {
-                hits.push(Hit {
-                    words: at..at + 1,
-                    name: "-",
-                    roles: vec![role],
-                    languages: spoken.languages,
-                });
+                hits.push(one(at..at + 1, "-", role));
                 at += 1;
                 continue;
             }
@@ -77,23 +73,13 @@ impl Sentence {
             let back = (asked || (self.plus_answers && self.is_sign_behind(at, "-")))
                 && self.is_answer_to_mention(at, mentions);
             if ahead || back {
-                let roles = vec![Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2))];
-                hits.push(Hit {
-                    words: at..at + 1,
-                    name: "-",
-                    roles,
-                    languages: spoken.languages,
-                });
+                let role = Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2));
+                hits.push(one(at..at + 1, "-", role));
                 at += 1;
                 continue;
             }
             if self.affirmed.contains(&at) && self.word(at + 1) != "/" {
-                hits.push(Hit {
-                    words: at..at + 1,
-                    name: "sí",
-                    roles: vec![Role::Stop],
-                    languages: spoken.languages,
-                });
+                hits.push(one(at..at + 1, "sí", Role::Stop));
                 at += 1;
                 continue;
             }
@@ -127,7 +113,7 @@ impl Sentence {
     }
 
     /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.
-    pub(super) fn sign(&self, at: usize) -> Option<Role> {
+    fn sign(&self, at: usize) -> Option<Role> {
         if self.is_sign(at, "+") {
             return Some(Role::Stop);
         }
@@ -180,7 +166,7 @@ impl Sentence {
         if spoken.by_names { own | EN } else { own }
     }
 
-    pub(super) fn has(&self, entry: &Entry, at: usize) -> bool {
+    fn has(&self, entry: &Entry, at: usize) -> bool {
         let mut words = entry.words.iter().enumerate();
         at + entry.words.len() <= self.words.len()
             && words.all(|(offset, word)| self.word(at + offset) == *word)

@@ -48,6 +48,10 @@ pub(super) const OF_WHAT: [&str; 11] = [
 pub(super) const TAKING: [&str; 11] = [
     "on", "takes", "taking", "mit", "unter", "sous", "avec", "con", "com", "met", "sob",
 ];
+/// What is old in Spanish and Portuguese, before what it is said of, or right behind it.
+pub(super) const OF_EITHER: [&str; 8] = [
+    "antiguo", "antigua", "antigo", "antiga", "previo", "previa", "previos", "previas",
+];
 /// What stands between a relative and whose that is.
 pub(super) const GENITIVES: [&str; 10] = [
     "de", "del", "della", "dell", "des", "der", "da", "do", "van", "du",

@@ -14,9 +14,9 @@ use super::{Kind, is_end, is_mention};
 use crate::languages::{EN, Languages};
 
 /// What says of one thing that it is absent, or of a list.
-const DETERMINERS: [&str; 22] = [
-    "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas",
-    "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
+const DETERMINERS: [&str; 24] = [
+    "neg", "negative", "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de",
+    "pas d", "pas", "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
 ];
 
 /// What is said to a colon goes on behind it: "no B symptoms: fever", "oncle paternel : infarctus".
@@ -257,22 +257,13 @@ impl Sentence {
             Some(on) if kind == Kind::Negated || of_drugs => on,
             _ => end,
         };
-        if matches!(hit.name, "ni" | "nem")
-            && let Some(comma) = first(&[","], hit.words.end)
-            && !(comma..end).any(|at| self.word(at) == hit.name)
-        {
-            return comma;
-        }
         let end = if kind == Kind::Negated && !DENIES.contains(&hit.name) {
-            self.end_of_denied(hit.words.end..end, hit.languages, mentions)
+            self.end_of_denied(hit, hit.words.end..end, mentions)
         } else {
             end
         };
         // "No fever, chills or cough" is a list, and so is "no cyanosis, clubbing, oedema"; "no effusion, hyperdynamic ventricle" is none.
-        if of_drugs
-            || (kind == Kind::Negated
-                && (DETERMINERS.contains(&hit.name) || matches!(hit.name, "neg" | "negative")))
-        {
+        if of_drugs || (kind == Kind::Negated && DETERMINERS.contains(&hit.name)) {
             let comma = (hit.words.end..end).find(|at| self.word(*at) == ",");
             return comma
                 .filter(|comma| {
@@ -286,15 +277,15 @@ impl Sentence {
 
     /// Where a list of what is denied ends: before one thing behind its only comma that is said to be there, "no signs of infection, dehiscence
     /// noted", and, behind "or", before words that name nothing, "no cyanosis or clubbing, pulses intact, varicose veins present".
-    fn end_of_denied(&self, list: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> usize {
+    fn end_of_denied(&self, hit: &Hit, list: Range<usize>, mentions: &[Range<usize>]) -> usize {
+        let languages = hit.languages;
         let commas: Vec<usize> = list.clone().filter(|at| self.word(*at) == ",").collect();
         let item = |from: usize| {
             let next = commas.iter().copied().find(|comma| *comma > from);
             from + 1..next.unwrap_or(list.end)
         };
         // "Sans foyer ni épanchement, cardiomégalie": each of such a list has its own.
-        let repeated = list
-            .clone()
+        let repeated = (hit.words.start..list.end)
             .rev()
             .find(|at| matches!(self.word(*at), "ni" | "nem"));
         if let Some(last) = repeated
@@ -429,7 +420,7 @@ impl Sentence {
 
     /// Whether an item of a list is a mention, behind a word for its site, and before words of the time; of an item `alone` those say that it is
     /// there: "no carcinoma, dysplasia present".
-    pub(super) fn is_named(&self, item: &[usize], alone: bool, mentions: &[Range<usize>]) -> bool {
+    fn is_named(&self, item: &[usize], alone: bool, mentions: &[Range<usize>]) -> bool {
         let mut rest = item.iter().copied().peekable();
         while rest
             .next_if(|at| SITES.contains(&self.word(*at)) && !is_mention(*at, mentions))
