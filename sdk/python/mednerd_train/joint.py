@@ -31,7 +31,7 @@ class Settings:
     """A file for `mednerd-train joint`."""
 
     out: Path
-    #: A token classifier.
+    #: A token classifier. Where a joint training left it, the tasks' heads go on from its `heads/`; else they start anew.
     base: Path
     #: By name. The one called `base` has the base's own types and trains its own head.
     tasks: dict[str, adapter.Gold]
@@ -119,6 +119,10 @@ def train(settings: Settings) -> dict:
                   len(task.found.train) - len(kept))  # fmt: skip
         task.found.train = kept
     model = _Joint(base, {name: len(task.encoder.labels) for name, task in tasks.items() if name != "base"})
+    for name, head in model.heads.items():
+        if (left := _head_file(settings.base, name)).exists():
+            adapter.load_head(head, tasks[name].encoder.labels, left)
+            _LOG.info("%s: goes on from the head that a joint training left", name)
     context = Context.of(base)
     frame = next(task.encoder.frame for task in tasks.values())
     length = min(settings.windows.length or context.length, context.length) - frame
@@ -192,6 +196,11 @@ def train(settings: Settings) -> dict:
     record.about["best"] = best
     export(base, settings.base, settings.out)
     for name, head in model.heads.items():
-        adapter.save_head(head, tasks[name].encoder.labels, settings.out / "heads" / f"{name}.safetensors")
+        adapter.save_head(head, tasks[name].encoder.labels, _head_file(settings.out, name))
     record.save(settings.out)
     return best
+
+
+def _head_file(model: Path, task: str) -> Path:
+    """Where a joint training leaves the head of a task, and finds that of one before."""
+    return Path(model) / "heads" / f"{task}.safetensors"

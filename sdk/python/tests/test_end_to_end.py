@@ -75,12 +75,14 @@ class Kit(unittest.TestCase):
         )
         cls.write("adapter", 'out = "organs"\n' + task + card)
         things = 'format = "jsonl", types = { Organ = "Thing" }, ignore = ["Gene"] }]\n'
-        cls.write(
-            "joint",
-            'out = "joint"\nbase = "whole"\n' + gold.replace("[data]", "[tasks.base]") + "[tasks.things]\n"
+        joint = (
+            gold.replace("[data]", "[tasks.base]") + "[tasks.things]\n"
             + 'train = [{ path = "train.jsonl", ' + things + 'dev = [{ path = "dev.jsonl", ' + things
-            + "[windows]\nlength = 64\noverlap = 8\n[training]\nepochs = 4\nrate = 2e-3\nbatch = 1024\naverage = 0.0\n" + device,
+            + "[windows]\nlength = 64\noverlap = 8\n[training]\nepochs = 4\nrate = 2e-3\nbatch = 1024\naverage = 0.0\n" + device
         )  # fmt: skip
+        cls.write("joint", 'out = "joint"\nbase = "whole"\n' + joint)
+        again = joint.replace("epochs = 4\nrate = 2e-3", "steps = 1\nrate = 1e-5")
+        cls.write("again", 'out = "again"\nbase = "joint"\n' + again)
         cls.write(
             "things",
             'out = "things"\nbase = "joint"\nhead = "joint/heads/things.safetensors"\n[data]\n'
@@ -162,6 +164,10 @@ class Kit(unittest.TestCase):
         self.assertGreater(joint["things"], 0.5)
         with running(Path(BINARIES) / "mednerd", place / "joint") as socket:
             self.assertEqual([e["label"] for e in self.ask(socket, models=["base"])], ["Organ", "Gene"])
+        # A further round goes on from the heads of this one: one small step leaves what it found.
+        self.run_kit("joint", place / "again.toml")
+        again = json.loads((place / "again/record.json").read_text())["best"]
+        self.assertGreater(again["things"], joint["things"] - 0.05)
         # An adapter goes on from the other task's head, instead of anew.
         self.run_kit("adapter", place / "things.toml")
         things = json.loads((place / "things/record.json").read_text())["best"]
