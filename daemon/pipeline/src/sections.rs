@@ -379,6 +379,12 @@ impl Line<'_> {
         let Some(start) = start else { return };
         let line = self.slice(start, self.end);
         match self.known(start, self.end) {
+            // "Differential:", and below it "- PE".
+            Some(_)
+                if line.trim_end() == EXAMINED
+                    && self
+                        .slice(self.begin, first)
+                        .contains(['-', '•', '*', '·', '.', ')']) => {}
             Some(mark) if start == first && begins_with_capital(line) => marks.push(mark),
             // Headings of columns: nobody knows which of them a line below belongs to.
             Some(mark) if is_capital(line) => marks.push(Mark { name: None, ..mark }),
@@ -740,6 +746,7 @@ mod tests {
         assert_eq!(short("PE: lungs clear.\nPlan: echo"), ["PE"]);
         assert_eq!(short("PE:\nHEENT: normal\nROS: negative"), ["PE", "ROS"]);
         assert_eq!(short("A/P:\nPE: on heparin\nCOPD: stable"), ["A/P"]);
+        assert_eq!(short("Denies:\n- PE\n2. PE\n"), Vec::<String>::new());
         // A plan, a view, and a history in Italian.
         assert_eq!(short("AP: angina"), Vec::<String>::new());
         assert_eq!(short("Pain: none. Family history: gout"), Vec::<String>::new());

@@ -6,13 +6,22 @@ use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
 use super::lexicon::{NEAR, Role, is_per, reports};
 use super::lists::{
-    ADVISING, ANSWERS, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT, POSSESSIVES,
-    STUDIES,
+    ADVISING, ANSWERS, AS_NEEDED, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
+    POSSESSIVES, STUDIES,
 };
 use super::sentence::Sentence;
-use super::{Kind, is_end};
+use super::{Kind, is_end, is_mention};
 
 use crate::languages::EN;
+
+/// What is said of what stands before it, unless nothing does: "ruled out MI".
+const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
+
+/// What says behind a time that something began then, or was found, and not that it is over.
+#[rustfmt::skip]
+const LASTING: [&str; 12] = [
+    "developed", "demonstrated", "demonstrates", "showed", "shows", "revealed", "for", "started", "began", "noticed", "diagnosed", "found",
+];
 
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
@@ -89,7 +98,7 @@ impl Sentence {
         let (next, ends) = (self.word(hit.words.end), self.ends(hit.words.end));
         match hit.name {
             // "Fever? No."
-            "?" if is_answer(next) && self.ends(hit.words.end + 1) => false,
+            "?" if (is_answer(next) || replies(next)) && self.ends(hit.words.end + 1) => false,
             // "EP ?", as French sets it.
             "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
@@ -102,7 +111,9 @@ impl Sentence {
                     || self.asked(hit.words.start) > 0)
             }
             "n" => ends && self.asked(hit.words.start) > 0,
-            name if DENIES.contains(&name) => ends && self.is_behind_question(hit.words.start),
+            name if DENIES.contains(&name) => {
+                ends && (self.is_behind_question(hit.words.start) || self.before(hit.words.start, 1) == "?")
+            }
             // "Pain free", "pain-free since Monday", and not "cancer - free margins", "T4: free T3".
             "free" => {
                 let goes_on = matches!(
@@ -135,7 +146,7 @@ impl Sentence {
                 (ends || given) && !self.stands_before(hit, mentions)
             }
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
-            _ => !ahead || ends,
+            _ => (!ahead || ends) && !self.is_onset(hit),
         }
     }
 
@@ -155,7 +166,7 @@ impl Sentence {
             }
             name if BEFORE.contains(&name) => self.stands_before(hit, mentions),
             // "PRN lorazepam for seizure" says what is given.
-            "prn" => !self.drugs.iter().any(|drug| drug.start == hit.words.end),
+            name if AS_NEEDED.contains(&name) => !self.drugs.iter().any(|drug| drug.start == hit.words.end),
             // "56yr old", "old man", "old films".
             "old" => {
                 !before.contains(|c: char| c.is_ascii_digit())
@@ -178,6 +189,11 @@ impl Sentence {
                 !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
             }
             "negatives" => self.word(hit.words.end) == ":",
+            // "Please report any bleeding", and not "she did not report any pain".
+            "report any" => matches!(
+                before,
+                "" | "." | "," | ":" | "-" | "to" | "please" | "should" | "and" | "must"
+            ),
             // Side effects, in capitals; a status epilepticus is "on" something.
             "se" if hit.languages == EN => {
                 let next = self.word(hit.words.end);
@@ -279,10 +295,40 @@ impl Sentence {
         if asks { at + 3 + opens - first } else { 0 }
     }
 
-    /// Whether a mention begins near behind a cue.
+    /// Whether a mention begins near behind a cue that may stand behind what it is said of, with nothing between them that ends that. Of what
+    /// is "ruled out" without more words none stands before it in its clause, either: "CT ruled out PE", and not "PE ruled out by CT chest".
     pub(super) fn is_before(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let near = hit.words.end + NEAR.unwrap_or(0);
-        first_from(hit.words.end, mentions).is_some_and(|next| next.start < near)
+        let colon = usize::from(self.word(hit.words.end) == ":");
+        let next = first_from(hit.words.end, mentions).map(|next| next.start);
+        let is_near =
+            next.is_some_and(|next| next < near && (hit.words.end + colon..next).all(|at| !self.ends(at)));
+        let of_time = hit.roles.contains(&Role::Either(Kind::Historical));
+        let of_clause = BARE.contains(&hit.name) || of_time;
+        // "An echo from 6 months ago showed a low ejection fraction", "a year ago he developed pain" have it still.
+        if of_time && (hit.words.end..near).any(|at| LASTING.contains(&self.word(at))) {
+            return false;
+        }
+        is_near && !(of_clause && self.is_behind_one(hit.words.start, mentions)) && !self.is_onset(hit)
+    }
+
+    /// Whether what is told of the time is when something began, or was found out: "asthma diagnosed 10 years ago".
+    fn is_onset(&self, hit: &Hit) -> bool {
+        let past = |role: &Role| {
+            matches!(
+                role,
+                Role::Cue(Kind::Historical, ..) | Role::Either(Kind::Historical)
+            )
+        };
+        hit.name.ends_with("ago") && hit.roles.iter().any(past) && self.tells_onset(hit.words.start)
+    }
+
+    /// Whether a mention stands before a word, in its clause.
+    fn is_behind_one(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        let clause = (0..at)
+            .rev()
+            .take_while(|at| !matches!(self.word(*at), "," | ";" | "." | ":"));
+        clause.into_iter().any(|at| is_mention(at, mentions))
     }
 
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
@@ -312,6 +358,15 @@ impl Sentence {
         POSSESSIVES.contains(&self.before(at, 1 + usize::from(side)))
     }
 
+    /// Whether a sign or "in" stands before a relative, so that what stands before that is said of him or her.
+    pub(super) fn is_said_of(&self, at: usize) -> bool {
+        let side = matches!(self.before(at, 1), "maternal" | "paternal");
+        matches!(
+            self.before(at, 1 + usize::from(side)),
+            "in" | ":" | "-" | "\u{2013}" | "("
+        )
+    }
+
     /// Whether a relative tells of the patient, or is only there.
     pub(super) fn tells(&self, hit: &Hit) -> bool {
         let before = self.before(hit.words.start, 1);
@@ -330,6 +385,11 @@ impl Sentence {
         let possessive = POSSESSIVES.contains(&before);
         !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
     }
+}
+
+/// Whether a word answers a question that a sentence asks: "Cough? Denies."
+pub(super) fn replies(word: &str) -> bool {
+    word == "never" || (word.len() > 1 && ANSWERS.contains(&word))
 }
 
 /// The first mention that begins at a word or behind it.

@@ -5,11 +5,12 @@ use std::ops::Range;
 use super::Kind;
 use super::answers::{Answer, group_at};
 use super::boxes::TICKED_NO;
+use super::is_mention;
 use super::lexicon::{Entry, LEXICON, Role};
-use super::lists::{CAPITALS, UNTOLD};
+use super::lists::{AS_NEEDED, CAPITALS, FREQUENCY, UNTOLD};
 use super::sentence::Sentence;
 
-use crate::languages::{ALL, EN, ES, Languages, PT, Spoken};
+use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT, Spoken};
 
 /// What stands at a place of a sentence: an entry that means something here, and its words.
 pub(super) struct Hit {
@@ -19,6 +20,66 @@ pub(super) struct Hit {
     /// Those that it means something in.
     pub(super) languages: Languages,
 }
+
+/// How a language says that something is not excluded.
+struct NotExcluded {
+    languages: Languages,
+    /// What the words begin with.
+    negations: &'static [&'static str],
+    /// Verbs behind which stands what is not excluded.
+    excludes: &'static [&'static str],
+    /// Participles and infinitives before or behind it.
+    excluded: &'static [&'static str],
+}
+
+/// Words between a negation and what it says is not done, at most: "cannot be ruled out with complete certainty" ends before those.
+const MOST_BETWEEN: usize = 4;
+
+#[rustfmt::skip]
+const NOT_EXCLUDED: [NotExcluded; 7] = [
+    NotExcluded {
+        languages: EN,
+        negations: &["not", "cannot", "unable", "difficult", "impossible"],
+        excludes: &["exclude", "rule"],
+        excluded: &["excluded", "ruled"],
+    },
+    NotExcluded {
+        languages: DE,
+        negations: &["nicht", "kaum", "schwer"],
+        excludes: &["ausschliesst"],
+        excluded: &["ausgeschlossen", "auszuschliessen", "ausschliessen", "ausschliessbar"],
+    },
+    NotExcluded {
+        languages: FR,
+        negations: &["ne", "n", "pas", "impossible", "difficile"],
+        excludes: &["exclure", "eliminer", "ecarter"],
+        excluded: &["exclu", "exclue", "exclus", "exclues", "elimine", "eliminee", "elimines", "eliminees", "ecarte", "ecartee", "ecartes", "ecartees"],
+    },
+    NotExcluded {
+        languages: ES,
+        negations: &["no", "imposible", "dificil"],
+        excludes: &["descartar", "excluir"],
+        excluded: &["descartarse", "excluirse", "descartado", "descartada", "excluido", "excluida"],
+    },
+    NotExcluded {
+        languages: IT,
+        negations: &["non", "impossibile", "difficile"],
+        excludes: &["escludere", "esclude"],
+        excluded: &["escluso", "esclusa", "esclusi", "escluse", "escludersi", "escludibile"],
+    },
+    NotExcluded {
+        languages: NL,
+        negations: &["niet", "lastig", "moeilijk"],
+        excludes: &[],
+        excluded: &["uitgesloten", "uitsluiten", "sluiten"],
+    },
+    NotExcluded {
+        languages: PT,
+        negations: &["nao", "impossivel", "dificil"],
+        excludes: &["excluir", "descartar", "afastar"],
+        excluded: &["excluido", "excluida", "descartado", "descartada", "afastado", "afastada"],
+    },
+];
 
 /// Whether a plus stands behind a word, apart from it or behind its colon, and ends something there.
 pub(super) fn plus_answers(text: &str) -> bool {
@@ -84,7 +145,12 @@ impl Sentence {
                 continue;
             }
             let in_form = self.is_in_form(at);
-            let entries = LEXICON.get(self.word(at)).map_or(&[][..], Vec::as_slice);
+            if let Some(hit) = self.not_excluded(at, spoken, mentions) {
+                at = hit.words.end;
+                hits.push(hit);
+                continue;
+            }
+            let entries = LEXICON.get(self.as_cue(at)).map_or(&[][..], Vec::as_slice);
             let hit = entries
                 .iter()
                 .filter(|entry| self.has(entry, at) && !(in_form && entry.words.len() > 1))
@@ -106,10 +172,28 @@ impl Sentence {
                         languages: here().fold(0, |all, (of, _)| all | of & languages),
                     })
                 });
+            let mut hit = hit;
+            if let Some(hit) = hit.as_mut().filter(|hit| AS_NEEDED.contains(&hit.name)) {
+                hit.words.end = self.end_of_frequency(hit.words.end);
+            }
             at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
             hits.extend(hit);
         }
         hits
+    }
+
+    /// One past how often a drug is taken, and the "for" behind it.
+    fn end_of_frequency(&self, from: usize) -> usize {
+        let often = |at: &usize| {
+            let word = self.word(*at);
+            let number = |at: usize| self.word(at).starts_with(|c: char| c.is_ascii_digit());
+            FREQUENCY.contains(&word) || number(*at) || (word == "to" && number(at + 1))
+        };
+        let end = from + (from..self.words.len()).take_while(often).count();
+        match self.word(end) {
+            "for" => end + 1,
+            _ => end,
+        }
     }
 
     /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.
@@ -169,6 +253,60 @@ impl Sentence {
     fn has(&self, entry: &Entry, at: usize) -> bool {
         let mut words = entry.words.iter().enumerate();
         at + entry.words.len() <= self.words.len()
-            && words.all(|(offset, word)| self.word(at + offset) == *word)
+            && words.all(|(offset, word)| {
+                self.word(at + offset) == *word || (offset == 0 && *word == self.as_cue(at))
+            })
+    }
+
+    /// A word, or "not" where it ends one that has it: "don't think".
+    fn as_cue(&self, at: usize) -> &str {
+        let stem = || {
+            matches!(
+                self.before(at, 2),
+                "don" | "doesn" | "didn" | "isn" | "wasn" | "aren" | "weren" | "hasn" | "haven" | "hadn"
+            )
+        };
+        match self.word(at) {
+            "t" if matches!(self.before(at, 1), "'" | "\u{2019}") && stem() => "not",
+            word => word,
+        }
+    }
+
+    /// What says that something is not excluded, however sure or soon: "cannot be completely ruled out", "nicht mit letzter Sicherheit
+    /// auszuschließen". Verbs that name what is not excluded look ahead; of participles the place decides.
+    fn not_excluded(&self, at: usize, spoken: Spoken, mentions: &[Range<usize>]) -> Option<Hit> {
+        let said = NOT_EXCLUDED.iter().find(|said| {
+            let languages =
+                said.languages & spoken.languages != 0 || (said.languages == EN && spoken.by_names);
+            languages && said.negations.contains(&self.as_cue(at))
+        })?;
+        let mut behind = at + 1..self.words.len().min(at + 2 + MOST_BETWEEN);
+        let is_one =
+            |at: usize| said.excludes.contains(&self.word(at)) || said.excluded.contains(&self.word(at));
+        let end = behind.find(|behind| {
+            is_one(*behind)
+                || !self
+                    .word(*behind)
+                    .starts_with(|c: char| c.is_alphabetic() || c == '\'')
+                || is_mention(*behind, mentions)
+        })?;
+        // "Ruled out", "rule out" are two.
+        let two = matches!(self.word(end), "rule" | "ruled");
+        if two && self.word(end + 1) != "out" {
+            return None;
+        }
+        let role = if said.excludes.contains(&self.word(end)) {
+            Role::Cue(Kind::Uncertain, Some(usize::MAX), None)
+        } else if said.excluded.contains(&self.word(end)) {
+            Role::Either(Kind::Uncertain)
+        } else {
+            return None;
+        };
+        Some(Hit {
+            words: at..end + 1 + usize::from(two),
+            name: "not excluded",
+            roles: vec![role],
+            languages: said.languages,
+        })
     }
 }

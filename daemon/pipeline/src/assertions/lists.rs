@@ -155,7 +155,7 @@ pub(super) const GROUPS: [&[&str]; 15] = [
     &["wheez", "rale", "rhonch", "crackle"], &["rebound", "guarding", "rigidity", "tenderness", "deformity"],
     &["murmur", "rub", "gallop"], &["erythema", "redness", "swelling", "warmth", "drainage", "discharge", "exudate", "induration"],
     &["hepatomegaly", "splenomegaly", "organomegaly", "hepatosplenomegaly", "ascites", "mass"],
-    &["effusion", "pneumothorax", "consolidation", "infiltrate"], &["hemorrhage", "haemorrhage", "infarct", "mass"],
+    &["effusion", "pneumothorax", "consolidation", "infiltrate", "edema", "oedema", "ptx", "opacit"], &["hemorrhage", "haemorrhage", "infarct", "mass", "bleed", "ich", "hydrocephalus", "aneurysm", "lesion", "fracture", "shift"],
     &["fracture", "dislocation", "deformity"], &["weakness", "numbness", "tingling"], &["bruising", "bleeding"],
     &["clubbing", "cyanosis", "edema", "oedema"], &["dysuria", "hematuria", "haematuria", "frequency", "urgency"],
 ];
@@ -185,4 +185,31 @@ pub(super) const BEGINNING: [&str; 14] = [
 pub(super) const UNITS: [&str; 25] = [
     "mg", "g", "mcg", "ug", "\u{b5}g", "\u{3bc}g", "ml", "l", "iu", "ie", "ui", "u", "units", "unit", "kcal", "cal",
     "h", "hrs", "hr", "%", "x", "kg", "cc", "cm", "mm",
+];
+/// What is denied, and no finding that a list goes on from: "no appetite, weight loss".
+#[rustfmt::skip]
+pub(super) const FUNCTIONS: [&str; 34] = [
+    "appetite", "energy", "sleep", "output", "stool", "stools", "bm", "bms", "pulse", "pulses", "sensation", "reflexes", "sounds", "support",
+    "insurance", "history", "relief", "deficit", "interest", "motivation", "movement", "urine", "vision", "hearing", "intake", "response",
+    "contact", "help", "work", "stuhlgang", "appetit", "apetito", "appetito", "eetlust",
+];
+/// What shows something, and is told of before what it shows.
+#[rustfmt::skip]
+pub(super) const IMAGES: [&str; 29] = [
+    "ct", "cta", "cth", "ctpa", "us", "uss", "cxr", "axr", "xr", "mri", "mra", "ekg", "ecg", "echo", "tte", "tee", "rx", "ultrasound",
+    "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt",
+];
+/// Other tests that have results of their own.
+#[rustfmt::skip]
+pub(super) const TESTS: [&str; 22] = [
+    "bnp", "troponin", "troponins", "trop", "trops", "dimer", "nitrite", "nitrites", "leuks", "labs", "lp", "tele", "telemetry", "biopsy",
+    "cytology", "workup", "imaging", "ua", "urinalysis", "dipstick", "cultures", "bcx",
+];
+/// When a drug is taken, before what for.
+pub(super) const AS_NEEDED: [&str; 3] = ["prn", "as needed", "p.r.n."];
+/// How often it is, between those and what for: "as needed every 6 hours for pain".
+#[rustfmt::skip]
+pub(super) const FREQUENCY: [&str; 21] = [
+    "every", "q", "hours", "hour", "hrs", "h", "daily", "times", "time", "a", "day", "per", "twice", "once", "three", "four", "six",
+    "bid", "tid", "qid", "-",
 ];

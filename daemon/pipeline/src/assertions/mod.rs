@@ -30,7 +30,7 @@ use boxes::{BOX, TICKED, TICKED_NO, has_empty_box};
 use histories::Histories;
 use hits::plus_answers;
 use lexicon::{FAR, NEAR, NEXT, Role};
-use lists::{BEFORE, DENIES, DENYING, TAKING, UNITS};
+use lists::{AS_NEEDED, BEFORE, DENIES, DENYING, TAKING, UNITS};
 use reach::MOST_LISTED;
 use sentence::Sentence;
 
@@ -169,7 +169,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             let bytes = mentions.get(*index).copied().unwrap_or_default();
             let begin = bytes.0;
             let mut said: Vec<Assertion> = said;
-            said.extend(sentence.year(place));
+            said.extend(sentence.year(place).or_else(|| sentence.time(place)));
             // "Mother: diabetes" is no history of the patient's.
             let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
             said.extend(
@@ -273,6 +273,10 @@ impl Sentence {
                     {
                         (kind, FAR, back)
                     }
+                    // "Colon cancer - father", "breast cancer: maternal grandmother", "CAD in father".
+                    Role::Cue(Kind::Family, ahead, NEXT) if self.is_said_of(hit.words.start) => {
+                        (Kind::Family, ahead, NEAR)
+                    }
                     // "Diabetes in her maternal aunt."
                     Role::Cue(Kind::Family, ahead, NEXT) if self.is_of_somebody(hit.words.start) => {
                         (Kind::Family, ahead, NEAR)
@@ -280,6 +284,8 @@ impl Sentence {
                     Role::Cue(kind, ahead, None) if DENIES.contains(&hit.name) => (kind, ahead, NEXT),
                     Role::Cue(kind, ahead, back) => (kind, ahead, back),
                     Role::Either(kind) if self.is_before(hit, mentions) => (kind, FAR, None),
+                    // What was "two years ago" has entries of its own for what stands before that.
+                    Role::Either(Kind::Historical) => continue,
                     Role::Either(kind) => (kind, None, NEAR),
                     Role::Drug(kind, Some(_), Some(back)) if !self.is_before_drug(hit) => {
                         (kind, None, Some(back))
@@ -292,7 +298,7 @@ impl Sentence {
                 let is_asked = |mention: &Range<usize>| match of_drugs {
                     true => self.is_drug(mention),
                     // "GERD prn antacids"; and "calcium: N" is normal.
-                    false if matches!(hit.name, "prn" | "n") => !self.is_drug(mention),
+                    false if hit.name == "n" || AS_NEEDED.contains(&hit.name) => !self.is_drug(mention),
                     // "History of AF on warfarin".
                     false => kind != Kind::Historical || !self.is_taken(mention),
                 };
@@ -386,5 +392,7 @@ fn is_end(at: usize, mentions: &[Range<usize>]) -> bool {
 
 #[cfg(test)]
 mod languages_tests;
+#[cfg(test)]
+mod reach_tests;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::hits::Hit;
 use super::lexicon::{AND, FAR, OR, Role, joins};
 use super::lists::{
-    ADJECTIVES, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, GROUPS, HABITS, KINDS, NAMED, NOW, SITES,
-    WHEN, WITH,
+    ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GROUPS, HABITS, IMAGES,
+    KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
 };
 use super::sentence::Sentence;
 use super::{Kind, is_end, is_mention};
@@ -14,9 +14,10 @@ use super::{Kind, is_end, is_mention};
 use crate::languages::{EN, Languages};
 
 /// What says of one thing that it is absent, or of a list.
-const DETERMINERS: [&str; 24] = [
-    "neg", "negative", "no", "not", "kein", "keine", "keinen", "keinem", "keiner", "nicht", "non", "pas de",
-    "pas d", "pas", "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne", "zonder", "without",
+const DETERMINERS: [&str; 27] = [
+    "nie", "never", "nooit", "neg", "negative", "no", "not", "kein", "keine", "keinen", "keinem", "keiner",
+    "nicht", "non", "pas de", "pas d", "pas", "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne",
+    "zonder", "without",
 ];
 
 /// What is said to a colon goes on behind it: "no B symptoms: fever", "oncle paternel : infarctus".
@@ -43,24 +44,29 @@ const LEADING: [&str; 20] = [
     "develop",
 ];
 
-/// What begins something new behind a comma, but in a list of what is feared: "fever, worsening pain".
-const MODIFIERS: [&str; 10] = [
-    "worsening",
-    "new",
-    "increased",
-    "severe",
-    "persistent",
-    "mild",
-    "moderate",
-    "decreased",
-    "acute",
-    "significant",
+/// What ends a list of what is feared, behind a comma; other words that begin something new go on with it: "fever, worsening pain".
+#[rustfmt::skip]
+const ENDING_FEARS: [&str; 57] = [
+    "he", "she", "they", "patient", "pt", "now", "today", "currently", "tonight", "had", "was", "were", "did", "there is", "there are",
+    "there was", "found", "shows", "showed", "developed", "noted", "notes", "given", "continue", "continues", "started", "who", "which",
+    "bp", "hr", "improved", "well", "stable", "hat", "zeigt", "zeigte", "besteht", "klagt", "berichtet", "patientin", "presente",
+    "patiente", "on note", "on retrouve", "presenta", "refiere", "paciente", "se observa", "tiene", "riferisce", "si osserva", "paziente",
+    "heeft", "apresenta", "refere", "tem", "doente",
 ];
+
+/// What may stand behind a comma in a list of what is feared that "if" begins: "return if she is dizzy, has chest pain".
+const OF_CONDITIONS: [&str; 4] = ["is", "has", "have", "are"];
 
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
+
+/// Words between a cue and the colon before its list, at most.
+const MOST_HEADED: usize = 6;
+
+/// Words from "not" to the "any" that it denies, at most.
+const ANY: usize = 7;
 
 /// The most words of a list that is denied behind it.
 pub(super) const MOST_LISTED: usize = 48;
@@ -68,6 +74,44 @@ pub(super) const MOST_LISTED: usize = 48;
 /// Whether a word says of what kind a history is: "psychiatric", "documented".
 fn tells_of_what_kind(word: &str) -> bool {
     KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
+}
+
+/// The only comma of what somebody is said to be at risk of, unless "or" makes a list of it.
+fn comma_of_risk(hit: &Hit, sentence: &Sentence, words: Range<usize>) -> Option<usize> {
+    let mut commas = words.clone().filter(|at| sentence.word(*at) == ",");
+    let (first, others) = (commas.next(), commas.next());
+    let is_one = matches!(
+        hit.name,
+        "at risk for"
+            | "at risk of"
+            | "at high risk for"
+            | "at high risk of"
+            | "high risk for"
+            | "high risk of"
+            | "increased risk of"
+            | "risk of"
+            | "risk for"
+    );
+    first.filter(|_| {
+        is_one
+            && others.is_none()
+            && !words
+                .clone()
+                .any(|at| joins(OR, sentence.word(at), hit.languages))
+    })
+}
+
+fn is_image(word: &str) -> bool {
+    IMAGES.contains(&word)
+}
+
+/// Whether a word is a test that has results of its own: "cultures negative" says nothing of the pneumonia before it.
+fn is_test(word: &str) -> bool {
+    is_image(word)
+        || TESTS.contains(&word)
+        || word.contains("kultur")
+        || word.contains("cultur")
+        || word.contains("kweken")
 }
 
 impl Sentence {
@@ -81,6 +125,11 @@ impl Sentence {
         mentions: &[Range<usize>],
     ) -> usize {
         let Some(hit) = hits.get(number) else { return 0 };
+        let reach = if self.denies_any(hit, mentions) {
+            usize::MAX
+        } else {
+            reach
+        };
         let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
         // "Descartada TVP y TEP."
         if kind == Kind::Negated && matches!(reach, 1 | 2) && hit.languages & EN == 0 && hit.name != "-" {
@@ -99,7 +148,7 @@ impl Sentence {
                         && !(kind == Kind::Family
                             && next.words.start <= hit.words.end + 1
                             && self.is_told_of(hit))
-                        && !(kind == Kind::Hypothetical && MODIFIERS.contains(&next.name))
+                        && (kind != Kind::Hypothetical || self.ends_fears(hit, next))
                 }
                 Role::EndOf(of) => {
                     of == kind && self.has_said(hit.words.end..next.words.start, hit.languages, mentions)
@@ -119,7 +168,9 @@ impl Sentence {
                 // "Absence of fever does not exclude endocarditis."
                 Role::Cue(Kind::Uncertain, Some(_), _)
                     if kind == Kind::Negated
-                        && (next.name.ends_with("exclude") || next.name.ends_with("rule out")) =>
+                        && (next.name.ends_with("exclude")
+                            || next.name.ends_with("rule out")
+                            || next.name == "not excluded") =>
                 {
                     true
                 }
@@ -140,12 +191,21 @@ impl Sentence {
             }
         }
         let end = self.own_end(hit, kind, end, mentions);
+        let affirmed = (kind == Kind::Negated)
+            .then(|| self.first_affirmed(hit.words.end..end, mentions))
+            .flatten();
+        let end = affirmed.unwrap_or(end);
         // A colon begins something else, unless it belongs to the cue; so does a bracket that is closed.
         let mut open = 0;
         for at in hit.words.end..end {
             match self.word(at) {
                 // "Denies the following: fever"
-                ":" if at > hit.words.end && !LEADING.contains(&self.word(at - 1)) => return at,
+                ":" if at > hit.words.end
+                    && !LEADING.contains(&self.word(at - 1))
+                    && !self.heads_list(hit, kind, at) =>
+                {
+                    return at;
+                }
                 "(" | "[" => open += 1,
                 ")" | "]" if open == 0 => return at,
                 ")" | "]" => open -= 1,
@@ -153,6 +213,46 @@ impl Sentence {
             }
         }
         end
+    }
+
+    /// Whether "any" stands near behind "not", so that it denies a list: "does not think she has any reflux or heartburn".
+    fn denies_any(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let of_not = hit.languages & EN != 0
+            && (hit.name == "not" || hit.name.ends_with("n't") || hit.name.ends_with("nt"));
+        let mut behind = hit.words.end..self.words.len().min(hit.words.end + ANY);
+        of_not
+            && behind
+                .find(|at| {
+                    self.word(*at) == "any"
+                        || !self.word(*at).starts_with(char::is_alphabetic)
+                        || is_mention(*at, mentions)
+                })
+                .is_some_and(|at| {
+                    self.word(at) == "any"
+                        && !matches!(
+                            self.word(at + 1),
+                            "relief" | "improvement" | "benefit" | "help" | "change" | "changes"
+                        )
+                })
+    }
+
+    /// Where the first mention begins that a sign behind it says to be there, "no pallor, oedema+", or that a drug is for, where another stands
+    /// before it, "no dm htn on amlodipine".
+    fn first_affirmed(&self, words: Range<usize>, mentions: &[Range<usize>]) -> Option<usize> {
+        let begun = mentions.partition_point(|mention| mention.start < words.start);
+        let mut here = mentions
+            .iter()
+            .skip(begun)
+            .take_while(|mention| mention.start < words.end);
+        here.find(|mention| {
+            let plus = matches!(self.word(mention.end), "+" | "++" | "+++")
+                && !(self.are_joined(mention.end)
+                    && self.word(mention.end + 1).starts_with(char::is_alphabetic));
+            let drug =
+                self.word(mention.end) == "on" && self.drugs.iter().any(|drug| drug.start == mention.end + 1);
+            plus || (drug && is_end(mention.start, mentions) && mention.start > words.start)
+        })
+        .map(|mention| mention.start)
     }
 
     /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
@@ -189,21 +289,79 @@ impl Sentence {
             || next.starts_with(|c: char| !c.is_alphabetic())
             || BY.contains(&next);
         let of_the_last = of_the_last && stops_it;
-        let mut listed = false;
+        // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
+        let nearest = matches!(kind, Kind::Negated | Kind::Uncertain);
+        let (mut listed, mut named, mut joined) = (false, false, true);
         for at in (begin..hit.words.start - asked).rev() {
+            let own = is_mention(at, mentions);
             match self.word(at) {
-                "/" => listed = true,
-                _ if self.is_joint(at, hit.languages) => listed = true,
+                "/" => (listed, joined) = (true, true),
+                _ if self.is_joint(at, hit.languages) => (listed, joined) = (true, true),
                 // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
-                "," if listed || (of_the_last && Some(at) == directly) => {}
+                "," if listed || (of_the_last && Some(at) == directly) => joined = true,
                 "," => return at + 1,
                 "." | ";" => return at + 1,
                 // Another cell.
                 "|" if Some(at) != directly => return at + 1,
+                _ if !nearest || Some(at) == directly => {}
+                _ if self.is_border(at) => return at + 1,
+                // "Headache CT negative".
+                word if !own
+                    && !named
+                    && is_test(word)
+                    && matches!(
+                        hit.name,
+                        "neg" | "negative" | "negativ" | "negatif" | "negativo" | "negativa" | "negatief"
+                    ) =>
+                {
+                    return at + 1;
+                }
+                word if !own && matches!(word, "of" | "in" | "on") => joined = true,
                 _ => {}
+            }
+            if nearest && own {
+                let begins = is_end(at + 1, mentions)
+                    && !mentions
+                        .iter()
+                        .any(|mention| mention.start <= at && mention.end > at + 1);
+                if begins && named && !joined {
+                    return at + 1;
+                }
+                if begins {
+                    (named, joined) = (true, false);
+                }
             }
         }
         begin
+    }
+
+    /// Whether a sign or word parts what is told from what is said about it: "dyspnea: PE ruled out", "cough with COVID negative".
+    fn is_border(&self, at: usize) -> bool {
+        match self.word(at) {
+            ":" | "with" | "w" | "mit" | "avec" | "con" | "met" | "com" => true,
+            "-" | "\u{2013}" | "\u{2014}" => self.is_apart(at) && !self.are_joined(at),
+            _ => false,
+        }
+    }
+
+    /// Whether what begins something new ends a list of what is feared.
+    fn ends_fears(&self, hit: &Hit, next: &Hit) -> bool {
+        let of_condition = OF_CONDITIONS.contains(&next.name) && !hit.name.ends_with("if");
+        of_condition || ENDING_FEARS.contains(&next.name)
+    }
+
+    /// Whether a colon ends what a cue is about, and its list stands behind: "watch for signs of infection: redness", "risks of surgery: bleeding",
+    /// and not "if fever: paracetamol, cough: codeine".
+    fn heads_list(&self, hit: &Hit, kind: Kind, colon: usize) -> bool {
+        let between = hit.words.end..colon;
+        let is_one = (kind == Kind::Hypothetical && !hit.name.starts_with("risk factors"))
+            || (kind == Kind::Negated && hit.name.ends_with(" of"));
+        is_one
+            && between.len() <= MOST_HEADED
+            && between
+                .into_iter()
+                .all(|at| self.word(at).starts_with(char::is_alphabetic))
+            && !(colon + 1..self.words.len()).any(|at| self.word(at) == ":")
     }
 
     /// Where what a cue says ends by its own nature, before `end`.
@@ -211,14 +369,14 @@ impl Sentence {
         let of_drugs = hit.roles.iter().any(|role| matches!(role, Role::Drug(..)));
         let first = |among: &[&str], from: usize| (from..end).find(|at| among.contains(&self.word(*at)));
         // "Albuterol prn wheezing, gout", "Haldol prn agitation given for delirium", "old MI with chest pain".
-        if hit.name == "prn" {
+        if AS_NEEDED.contains(&hit.name) {
             let listed = self.end_of_list(hit.words.end, hit.languages, mentions);
             let is_all = listed == self.words.len() || matches!(self.word(listed), "." | ";");
             let drug = self
                 .drugs
                 .iter()
                 .any(|drug| (hit.words.end..listed).contains(&drug.start));
-            let reach = first(&[",", ".", "given", "used", "with"], hit.words.end).unwrap_or(end);
+            let reach = first(&[",", ".", "given", "used", "with", "to"], hit.words.end).unwrap_or(end);
             return if is_all && !drug { reach.max(listed) } else { reach };
         }
         if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" {
@@ -227,8 +385,15 @@ impl Sentence {
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
             return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
         }
+        // "Two years ago she had pneumonia, since then breathless."
+        if hit.roles.contains(&Role::Either(Kind::Historical)) {
+            return first(&[",", ".", "and"], hit.words.end).unwrap_or(end);
+        }
         // "S/p fall with hip pain", "s/p appendectomy, fever".
-        if matches!(hit.name, "s/p" | "status post") {
+        if matches!(
+            hit.name,
+            "s/p" | "status post" | "past" | "previous" | "prior" | "former"
+        ) {
             return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
         }
         // "Profilaxis de TVP con enoxaparina"; "ibuprofeno si dolor, omeprazol 20 mg".
@@ -239,6 +404,10 @@ impl Sentence {
             if let Some(comma) =
                 comma.filter(|_| hit.name.starts_with("vac") || hit.name.starts_with("gevac"))
             {
+                return comma;
+            }
+            // "High risk for falls, confused and agitated."
+            if let Some(comma) = comma_of_risk(hit, self, hit.words.end..end) {
                 return comma;
             }
             let drugs = || self.drugs.iter().map(|drug| drug.start);
@@ -268,6 +437,7 @@ impl Sentence {
             return comma
                 .filter(|comma| {
                     self.is_no_item(hit, *comma..end, mentions)
+                        || self.is_found(hit, *comma..end, hit.languages)
                         || !self.is_list(*comma..end, hit.languages, mentions)
                 })
                 .unwrap_or(end);
@@ -379,14 +549,37 @@ impl Sentence {
         if rest.into_iter().any(|at| joins(OR, self.word(at), hit.languages)) {
             return false;
         }
+        // "Patient raucht nicht, COPD", "not feeling well, fever".
+        let of_verbs = matches!(hit.name, "not" | "nicht" | "niet" | "nie" | "never" | "nooit");
         let habit = item
             .clone()
             .any(|at| HABITS.iter().any(|habit| self.word(at).starts_with(habit)));
+        let function = item
+            .clone()
+            .any(|at| FUNCTIONS.contains(&self.word(at)) || NAMED.contains(&self.word(at)));
+        let is_empty = item.is_empty();
         let named = item.any(|at| is_mention(at, mentions));
         let adjective = matches!(hit.name, "no" | "non" | "nao" | "niet" | "nicht")
             && hit.languages & EN == 0
             && is_end(hit.words.start, mentions);
-        habit || (!named && (adjective || hit.name.starts_with("neg")))
+        habit || (!named && (is_empty || function || of_verbs || adjective || hit.name.starts_with("neg")))
+    }
+
+    /// Whether the one item behind a list's comma is said to be there: each one before it has a "no" of its own, "no A, no B, C", or an image
+    /// shows it, "CT: no PE, pneumonia".
+    fn is_found(&self, hit: &Hit, rest: Range<usize>, languages: Languages) -> bool {
+        let comma = rest.start;
+        let mut behind = rest.skip(1).map(|at| self.word(at));
+        if self.are_a_pair(comma) || behind.any(|word| word == "," || joins(OR, word, languages)) {
+            return false;
+        }
+        let before = || {
+            (0..hit.words.start)
+                .rev()
+                .take_while(|at| !matches!(self.word(*at), "." | ";"))
+        };
+        let repeated = self.before(hit.words.start, 1) == "," && before().any(|at| self.word(at) == hit.name);
+        repeated || before().any(|at| is_image(self.word(at)))
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::WRAPPED;
 use super::answers::is_answer;
+use super::direction::replies;
 use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, WAYS};
 
 use crate::folding::{fold, words};
@@ -42,6 +43,11 @@ fn is_wide(c: char) -> bool {
     matches!(c, '\n' | '\t')
 }
 
+/// Whether a word may number the items of a list.
+fn is_number(word: &str) -> bool {
+    (1..=2).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 pub(super) fn folded(text: &str) -> String {
     let mut folded = String::new();
     fold(text, &mut folded);
@@ -58,23 +64,12 @@ const OPEN: [&str; 24] = [
 const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
 
 /// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
-const HEADING: [&str; 16] = [
-    "denies",
-    "denied",
-    "denying",
-    "negatives",
-    "negative",
-    "no",
-    "absent",
-    "if",
-    "verneint",
-    "nie",
-    "niega",
-    "nega",
-    "ontkent",
-    "falls",
-    "si",
-    "se",
+#[rustfmt::skip]
+const HEADING: [&str; 56] = [
+    "denies", "denied", "denying", "negatives", "negative", "no", "absent", "if", "verneint", "nie", "niega", "nega", "ontkent", "falls",
+    "si", "se", "for", "following", "risks", "risk", "precautions", "return", "differential", "ddx", "dd", "rule", "r/o", "out", "resolved",
+    "inactive", "excluded", "complications", "effects", "suspected", "possible", "when", "call", "als", "bei", "bij", "indien", "risiken",
+    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin",
 ];
 
 const MOST_HEADING: usize = 7;
@@ -145,11 +140,21 @@ impl Sentence {
         if self.has_answered() && gap.contains(is_wide) {
             return false;
         }
-        if BULLETS.contains(&own) && gap.matches('\n').count() == 1 && self.heads_a_list() {
+        let line = text.get(..next.begin).unwrap_or_default();
+        let line = line
+            .get(line.rfind('\n').map_or(0, |at| at + 1)..)
+            .unwrap_or_default()
+            .trim();
+        let begins_item = gap.matches('\n').count() == 1 && (BULLETS.contains(&own) || is_number(own));
+        let is_first = !gap.contains('\n')
+            && (BULLETS.contains(&line) || line.strip_suffix(['.', ')']).is_some_and(is_number));
+        if (begins_item || is_first) && self.heads_a_list() {
             return true;
         }
         match between(text, last.end, next.begin) {
-            Break::Sentence if self.before(self.words.len(), 1) == "?" => is_answer(own),
+            Break::Sentence if self.before(self.words.len(), 1) == "?" => {
+                is_answer(own) || replies(&folded(own))
+            }
             Break::Paragraph | Break::Sentence => false,
             // A sentence may well begin small.
             Break::Line | Break::Space if ends_with_full_stop(text.get(..last.end).unwrap_or_default()) => {
@@ -238,7 +243,7 @@ impl Sentence {
     fn heads_a_list(&self) -> bool {
         let colon = (1..=MOST_HEADING).find(|at| self.word(*at) == ":");
         colon.is_some_and(|colon| {
-            let listed = matches!(self.word(colon + 1), word if word.is_empty() || BULLETS.contains(&word));
+            let listed = matches!(self.word(colon + 1), word if word.is_empty() || BULLETS.contains(&word) || is_number(word));
             listed && (0..colon).any(|at| HEADING.contains(&self.word(at)))
         })
     }

@@ -9,6 +9,28 @@ use super::{Assertion, Kind};
 /// What says that something is past by the year that stands behind it.
 const YEAR: &str = "a year";
 
+/// And by a time that is no year.
+const TIME: &str = "a time";
+
+#[rustfmt::skip]
+const MONTHS: [&str; 23] = [
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "jan",
+    "feb", "mar", "apr", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+const SEASONS: [&str; 5] = ["winter", "summer", "spring", "fall", "autumn"];
+/// What says when something began, or was found out.
+#[rustfmt::skip]
+const ONSET: [&str; 17] = [
+    "diagnosed", "dx", "dx'd", "diagnosis", "began", "begun", "started", "starting", "onset", "diagnostiziert", "diagnostique",
+    "diagnostiquee", "diagnosticado", "diagnosticada", "diagnosticata", "diagnosticato", "gediagnosticeerd",
+];
+/// What says that something is still to come.
+#[rustfmt::skip]
+const COMING: [&str; 16] = [
+    "will", "recheck", "repeat", "follow", "scheduled", "schedule", "due", "appointment", "planned", "plan", "next", "return", "surgery",
+    "review", "f/u", "again",
+];
+
 /// The years that a note may tell of.
 const YEARS: RangeInclusive<u16> = 1900..=2049;
 
@@ -27,6 +49,7 @@ impl Sentence {
                 let is_time = matches!(self.word(at + 1), "given" | "gave" | "administered" | "medicated");
                 let is_one = !self.counts(at) && (joined || (may_be_bare && !is_time));
                 let kind = Kind::Historical;
+                let is_one = is_one && !self.tells_onset(mention.start);
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
             match self.word(at) {
@@ -36,6 +59,48 @@ impl Sentence {
             }
         }
         None
+    }
+
+    /// Whether a time that is over stands behind the mention: "pneumonia last winter", "hepatitis as a teenager", "MI at age 50", "COVID in
+    /// January". Nor is it said of what is to come.
+    pub(super) fn time(&self, mention: &Range<usize>) -> Option<Assertion> {
+        let at = mention.end + usize::from(self.word(mention.end) == "(");
+        let (next, third) = (self.word(at + 1), self.word(at + 2));
+        let is_past = match self.word(at) {
+            "last" => matches!(next, "year" | "month") || SEASONS.contains(&next) || MONTHS.contains(&next),
+            "in" => {
+                let decade = |word: &str| {
+                    word.len() == 3 && word.ends_with("0s")
+                        || matches!(word, "teens" | "childhood" | "twenties" | "thirties")
+                };
+                let date =
+                    third == "/" && (self.is_year(at + 3) || self.word(at + 3).len() == 2) && next.len() <= 2;
+                MONTHS.contains(&next)
+                    || decade(next)
+                    || (matches!(next, "his" | "her" | "their") && decade(third))
+                    || (date && next.bytes().all(|byte| byte.is_ascii_digit()))
+            }
+            "at" => next == "age",
+            "as" => {
+                matches!(next, "a" | "an")
+                    && matches!(
+                        third,
+                        "teenager" | "teen" | "infant" | "baby" | "toddler" | "youth"
+                    )
+            }
+            month => self.word(at.saturating_sub(1)) == "(" && MONTHS.contains(&month),
+        };
+        let is_told = || (0..self.words.len()).any(|at| COMING.contains(&self.word(at)));
+        let kind = Kind::Historical;
+        (is_past && !self.tells_onset(at) && !is_told()).then_some(Assertion { kind, cue: TIME })
+    }
+
+    /// Whether words before this one say when something began or was found out, and not that it is over: "diagnosed 10 years ago".
+    pub(super) fn tells_onset(&self, at: usize) -> bool {
+        let before = (0..at)
+            .rev()
+            .take_while(|at| !matches!(self.word(*at), "." | ";"));
+        before.into_iter().any(|at| ONSET.contains(&self.word(at)))
     }
 
     /// Whether a word is a number that may be a year.
