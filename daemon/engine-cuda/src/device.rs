@@ -150,6 +150,9 @@ impl Drop for Pinned {
     }
 }
 
+/// Bytes of a piece of pinned memory that is kept for what comes, at most.
+const MOST_KEPT: usize = 16 << 20;
+
 /// Pinned memory for copies one after the other, the oldest first: what asks the driver for more may wait for the GPU.
 struct Pool {
     kept: Mutex<Vec<Pinned>>,
@@ -167,6 +170,8 @@ impl Pool {
     fn take(&self, context: &Arc<CudaContext>, bytes: usize) -> Result<Pinned, DeviceError> {
         let oldest = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            // What one large answer took is not kept from the rest of the machine.
+            kept.retain(|pinned| pinned.size <= MOST_KEPT.max(bytes) || !pinned.done.is_complete());
             let fits = |(_, pinned): &(usize, &Pinned)| pinned.size >= bytes && pinned.done.is_complete();
             let best = kept.iter().enumerate().filter(fits);
             if let Some((place, _)) = best.min_by_key(|(_, pinned)| pinned.size) {
@@ -436,6 +441,8 @@ impl Cuda {
                 let (x, scales) = (x?, scales?);
                 for mode in [Mode::Do, Mode::Capture] {
                     let y = self.allocate(Kind::Elements, rows * width)?;
+                    // It may be written by another stream than the one that it was allocated on.
+                    self.stream.synchronize().map_err(failed)?;
                     self.multiply_scaled(mode, [&x, &scales], [&x, &scales], &y, (rows, width, width))?;
                     self.stream.synchronize().map_err(failed)?;
                     self.captured.synchronize().map_err(failed)?;
@@ -720,15 +727,18 @@ fn prepare(device: &CudaDevice, stream: &CudaStream, blas: &CudaBlas) -> Result<
     Ok(workspace)
 }
 
-/// Has the memory pool keep what is freed: the next batch takes it again without asking the driver.
+/// Has the memory pool keep what is freed: the next batch takes it again without asking the driver. And has it give no stream what another
+/// has just freed, for which the one would have to wait for the other: a model that is loaded, for batches.
 fn keep_memory(device: sys::CUdevice) -> Result<(), candle_core::cuda_backend::cudarc::driver::DriverError> {
     use candle_core::cuda_backend::cudarc::driver::result;
-    let mut threshold = u64::MAX;
-    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    // SAFETY: the pool is the device's own and is never destroyed; the attribute is a 64-bit number.
+    let (mut threshold, mut depends) = (u64::MAX, 0_i32);
+    let of_threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    let of_depends = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+    // SAFETY: the pool is the device's own and is never destroyed; the one attribute is a 64-bit number, the other an `int`.
     unsafe {
         let pool = result::device::get_mem_pool(device)?;
-        result::mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast())
+        result::mem_pool::set_attribute(pool, of_threshold, (&raw mut threshold).cast())?;
+        result::mem_pool::set_attribute(pool, of_depends, (&raw mut depends).cast())
     }
 }
 

@@ -485,7 +485,10 @@ int cuDeviceGetMemPool(void **found, int) {
     return OK;
 }
 // The one that the worker sets: how much a pool keeps.
-int cuMemPoolSetAttribute(void *of, int attribute, void *) { return of == &pool && attribute == 4 ? OK : INVALID; }
+int cuMemPoolSetAttribute(void *of, int attribute, void *) {
+    // What is reused across streams, and what is released.
+    return of == &pool && (attribute == 3 || attribute == 4) ? OK : INVALID;
+}
 int cuMemAlloc_v2(uintptr_t *place, size_t size) { return allocate(place, size); }
 int cuMemAllocAsync(uintptr_t *place, size_t size, void *stream) { return captures(stream) ? int(NO_CAPTURE) : allocate(place, size); }
 int cuMemFree_v2(uintptr_t place) { return release(place, nullptr); }

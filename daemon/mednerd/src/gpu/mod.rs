@@ -36,8 +36,8 @@ const PROGRAM: &str = "/usr/libexec/mednerd/mednerd-cuda";
 const MAX_FRAME: usize = 256 << 20;
 /// Batches that a GPU has at once: one that it computes, and one behind it.
 const BATCHES: usize = 2;
-/// How long a worker may take to find its GPU.
-const START: Duration = Duration::from_secs(30);
+/// How long a worker may take to find its GPU: where nothing keeps the driver's state, it sets up each GPU of the machine first.
+const START: Duration = Duration::from_secs(90);
 
 /// A model's files, for a worker to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
