@@ -1,6 +1,7 @@
 //! What the labels of a token classifier mean: tagging scheme, position within an entity, entity type.
 //! Nothing about scores or spans.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,19 +14,23 @@ pub enum LabelError {
     #[error("a label map without labels")]
     Empty,
     /// A label that has a position but no entity type (`B-`, `B`, or nothing at all).
-    #[error("label {label:?} names no entity type")]
+    #[error(
+        "label {label:?} names no entity type; write one into \"id2label\" of config.json, as in \"B-Disease\""
+    )]
     NoEntityType {
         /// The label.
         label: String,
     },
     /// One name for two classes: the model's probability would be split between them.
-    #[error("label {label:?} stands for two classes")]
+    #[error("label {label:?} stands for two classes in \"id2label\" of config.json")]
     Duplicate {
         /// The label.
         label: String,
     },
     /// BIOES and BILOU marks in one list.
-    #[error("label {label:?} is of another tagging scheme than the labels before it")]
+    #[error(
+        "label {label:?} in \"id2label\" of config.json is of another tagging scheme than the labels before it"
+    )]
     MixedSchemes {
         /// The first label of the second scheme.
         label: String,
@@ -76,6 +81,7 @@ impl LabelScheme {
     ///   `S-100`.
     /// - A label without a mark counts as inside of the type of that name, as in `transformers` (which then
     ///   cuts the name at its first hyphen; here the whole name is kept).
+    /// - Where all labels are marks alone (`B`, `I`, `O`, as models of one type have them), the type is called `Entity`.
     /// - `_` may stand for `-` throughout the list, when every label but `O` has a mark and some type has
     ///   two.
     ///
@@ -92,6 +98,8 @@ impl LabelScheme {
                 label: label.to_string(),
             });
         }
+        let labels = with_type(labels);
+        let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
         let reader = Reader::for_labels(&labels)?;
         let mut scheme = Self {
             tagging: reader.tagging,
@@ -220,6 +228,25 @@ impl Reader {
     }
 }
 
+/// The type of a model that has one and does not name it.
+const ONLY_TYPE: &str = "Entity";
+
+/// The labels, with a type where all of them are marks alone.
+fn with_type(labels: Vec<&str>) -> Vec<Cow<'_, str>> {
+    let is_mark = |label: &&str| matches!(*label, "B" | "I" | "E" | "S" | "L" | "U");
+    let are_marks = labels.contains(&"B")
+        && labels
+            .iter()
+            .all(|label| is_mark(label) || matches!(*label, "O" | "0"));
+    let each = labels
+        .into_iter()
+        .map(|label| match are_marks && is_mark(&label) {
+            true => Cow::Owned(format!("{label}-{ONLY_TYPE}")),
+            false => Cow::Borrowed(label),
+        });
+    each.collect()
+}
+
 /// The letter before `separator`, if it is a known mark, and the name after it.
 fn split_mark(label: &str, separator: char) -> Option<(char, &str)> {
     let mut rest = label.chars();
@@ -279,6 +306,19 @@ mod tests {
     }
 
     const OUT: (Position, Option<String>) = (Position::Outside, None);
+
+    #[test]
+    fn marks_alone_are_of_one_type() {
+        use Position::{Begin, End, Inside, Single};
+        assert_eq!(
+            read(&["B", "I", "O"]).1,
+            [of(Begin, "Entity"), of(Inside, "Entity"), OUT]
+        );
+        let (tagging, classes) = read(&["O", "B", "I", "E", "S"]);
+        assert_eq!(tagging, Tagging::Bioes);
+        assert_eq!(classes[3..], [of(End, "Entity"), of(Single, "Entity")]);
+        assert!(LabelScheme::from_labels(&["O", "B", "I", "B-X"]).is_err());
+    }
 
     #[test]
     fn schemes() {

@@ -428,15 +428,18 @@ fn settle_spans(text: &str, tokens: &mut [RawToken]) {
         };
         previous = token.span;
     }
-    let mut limit = text.len();
+    // Of several tokens for one character each has its marks.
+    let (mut limit, mut begun) = (text.len(), text.len());
     for token in tokens.iter_mut().rev() {
+        if token.span.begin != begun {
+            (limit, begun) = (begun, token.span.begin);
+        }
         let uncovered = text.get(token.span.end..limit).unwrap_or_default();
         token.span.end += uncovered
             .chars()
             .take_while(|c| c.is_mark() || is_conjoining(*c))
             .map(char::len_utf8)
             .sum::<usize>();
-        limit = token.span.begin;
     }
 }
 
@@ -699,8 +702,7 @@ mod tests {
 
     #[test]
     fn odd_spans_are_put_right() {
-        let text = "a\u{e9} b";
-        let settle = |spans: &[(usize, usize)]| {
+        let settle = |text: &str, spans: &[(usize, usize)]| {
             let raw = |&(begin, end): &(usize, usize)| RawToken {
                 id: 0,
                 span: ByteSpan { begin, end },
@@ -714,10 +716,16 @@ mod tests {
                 .map(|token| (token.span.begin, token.span.end))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(settle(&[(0, 2), (2, 3)]), [(0, 3), (1, 3)]);
-        assert_eq!(settle(&[(0, 0), (3, 3), (9, 9)]), [(0, 1), (3, 4), (4, 5)]);
-        assert_eq!(settle(&[(4, 5), (0, 1), (1, 3)]), [(4, 5), (4, 5), (4, 5)]);
-        assert_eq!(settle(&[(3, 5), (4, 2)]), [(4, 5), (4, 5)]);
+        let text = "a\u{e9} b";
+        assert_eq!(settle(text, &[(0, 2), (2, 3)]), [(0, 3), (1, 3)]);
+        assert_eq!(settle(text, &[(0, 0), (3, 3), (9, 9)]), [(0, 1), (3, 4), (4, 5)]);
+        assert_eq!(settle(text, &[(4, 5), (0, 1), (1, 3)]), [(4, 5), (4, 5), (4, 5)]);
+        assert_eq!(settle(text, &[(3, 5), (4, 2)]), [(4, 5), (4, 5)]);
+        // Each of the tokens of one letter has its accent.
+        assert_eq!(
+            settle("e\u{301} b", &[(0, 1), (0, 1), (4, 5)]),
+            [(0, 3), (0, 3), (4, 5)]
+        );
     }
 
     #[test]

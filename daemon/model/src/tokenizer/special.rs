@@ -28,9 +28,10 @@ pub(super) const SENTENCE_MARKS: [(&str, &str); 7] = [
 impl TokenizerFiles {
     /// The special token of this key, or `default`.
     pub(super) fn special(&self, key: &str, default: &str) -> Result<AddedToken, ModelError> {
-        let map = Some(&self.special).filter(|_| self.config.get(LISTED).is_none());
-        let mut places = map.into_iter().chain([&self.config]);
-        match places.find_map(|object| Some((object, object.get(key)?))) {
+        match self
+            .special_places()
+            .find_map(|object| Some((object, object.get(key)?)))
+        {
             Some((object, value)) => token(value, true).ok_or_else(|| object.wrong(key, "a token", value)),
             None => Ok(AddedToken::from(default, true)),
         }
@@ -62,11 +63,12 @@ impl TokenizerFiles {
         keys: &[(&str, &str)],
     ) -> Result<(), ModelError> {
         let named = keys.iter().map(|(key, default)| self.special(key, default));
-        let named = named.collect::<Result<Vec<_>, _>>()?;
+        let mut named = named.collect::<Result<Vec<_>, _>>()?;
+        named.extend(self.extra()?);
         for (id, token) in self.listed(&named)? {
             self.add_listed(tokenizer, id, token)?;
         }
-        for token in named.into_iter().chain(self.extra()?) {
+        for token in named {
             let there = tokenizer.get_added_vocabulary().get_vocab();
             if !token.content.is_empty() && !there.contains_key(&token.content) {
                 let added = tokenizer.add_special_tokens([token]);
@@ -98,14 +100,25 @@ impl TokenizerFiles {
         self.added.iter().map(each).collect()
     }
 
+    /// Further special tokens, of the map where that counts, or of the configuration.
     fn extra(&self) -> Result<Vec<AddedToken>, ModelError> {
-        let Some((key, value)) = EXTRA.iter().find_map(|key| Some((key, self.config.get(key)?))) else {
+        let found = self.special_places().find_map(|object| {
+            let key = EXTRA.iter().find(|key| object.get(key).is_some())?;
+            Some((object, *key, object.get(key)?))
+        });
+        let Some((object, key, value)) = found else {
             return Ok(Vec::new());
         };
         let tokens = value.as_array().map(|list| list.iter().map(|v| token(v, true)));
         tokens
             .and_then(Iterator::collect)
-            .ok_or_else(|| self.config.wrong(key, "an array of tokens", value))
+            .ok_or_else(|| object.wrong(key, "an array of tokens", value))
+    }
+
+    /// Where special tokens are looked for, the first first.
+    fn special_places(&self) -> impl Iterator<Item = &Object> {
+        let map = Some(&self.special).filter(|_| self.config.get(LISTED).is_none());
+        map.into_iter().chain([&self.config])
     }
 
     fn add_listed(&self, tokenizer: &mut Tokenizer, id: u32, token: AddedToken) -> Result<(), ModelError> {

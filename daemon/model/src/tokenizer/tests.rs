@@ -208,6 +208,17 @@ fn tokens_listed_the_old_way_are_added() {
     assert!(listed.special && !listed.lstrip);
     fs::remove_file(copy.0.path().join("added_tokens.json")).unwrap();
     assert!(copy.open().unwrap().get_added_tokens_decoder()[&300].lstrip);
+    // And names further ones; what is named so is special where another file gives its id, and no word of a note is taken for it.
+    let extra = r#"{"mask_token": "[MASK]", "additional_special_tokens": ["[SITE]"]}"#;
+    copy.write("special_tokens_map.json", extra);
+    let tokenizer = copy.open().unwrap();
+    assert_eq!(
+        tokenizer.encode("a[SITE]", false).unwrap().get_ids().last(),
+        Some(&301)
+    );
+    copy.write("added_tokens.json", r#"{"[MASK]": 300, "[SITE]": 301}"#);
+    let listed = copy.open().unwrap().get_added_tokens_decoder()[&301].clone();
+    assert!(listed.special && !listed.normalized);
 }
 
 /// As `transformers` 4 and 5 do: the class decides, and a key that is absent has the class's default.
