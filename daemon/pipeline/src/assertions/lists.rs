@@ -156,7 +156,7 @@ pub(super) const GROUPS: [&[&str]; 15] = [
     &["murmur", "rub", "gallop"], &["erythema", "redness", "swelling", "warmth", "drainage", "discharge", "exudate", "induration"],
     &["hepatomegaly", "splenomegaly", "organomegaly", "hepatosplenomegaly", "ascites", "mass"],
     &["effusion", "pneumothorax", "consolidation", "infiltrate", "edema", "oedema", "ptx", "opacit"], &["hemorrhage", "haemorrhage", "infarct", "mass", "bleed", "ich", "hydrocephalus", "aneurysm", "lesion", "fracture", "shift"],
-    &["fracture", "dislocation", "deformity"], &["weakness", "numbness", "tingling"], &["bruising", "bleeding"],
+    &["fracture", "dislocation", "deformity"], &["weakness", "numbness", "tingling", "slurred", "speech"], &["bruising", "bleeding"],
     &["clubbing", "cyanosis", "edema", "oedema"], &["dysuria", "hematuria", "haematuria", "frequency", "urgency"],
 ];
 /// How words of what is no finding begin, in denials that end with them.

@@ -88,9 +88,6 @@ fn comma_of_risk(hit: &Hit, sentence: &Sentence, words: Range<usize>) -> Option<
             | "at high risk of"
             | "high risk for"
             | "high risk of"
-            | "increased risk of"
-            | "risk of"
-            | "risk for"
     );
     first.filter(|_| {
         is_one
@@ -290,7 +287,7 @@ impl Sentence {
             || BY.contains(&next);
         let of_the_last = of_the_last && stops_it;
         // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
-        let nearest = matches!(kind, Kind::Negated | Kind::Uncertain);
+        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus");
         let (mut listed, mut named, mut joined) = (false, false, true);
         for at in (begin..hit.words.start - asked).rev() {
             let own = is_mention(at, mentions);

@@ -99,7 +99,7 @@ impl Sentence {
     pub(super) fn tells_onset(&self, at: usize) -> bool {
         let before = (0..at)
             .rev()
-            .take_while(|at| !matches!(self.word(*at), "." | ";"));
+            .take_while(|at| !matches!(self.word(*at), "." | ";" | "," | ":"));
         before.into_iter().any(|at| ONSET.contains(&self.word(at)))
     }
 
