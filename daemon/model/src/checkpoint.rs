@@ -202,6 +202,11 @@ impl Checkpoint {
         &self.dir
     }
 
+    /// What modules are called that are in its files and compute nothing.
+    pub(crate) fn idle(&self) -> &'static [&'static str] {
+        self.family.idle
+    }
+
     /// The family, as `model_type` in `config.json` names it: `bert`, ….
     pub fn family(&self) -> &'static str {
         self.family.name

@@ -399,6 +399,33 @@ fn adapters_of_another_base() {
     }
 }
 
+/// Longformer's files have projections for global attention, of which a token classifier has none: `all-linear` adapts them too.
+#[test]
+fn what_adapts_modules_that_compute_nothing_is_taken() {
+    let base = Checkpoint::open(&fixtures().join("longformer/fp32")).unwrap();
+    let width = base.architecture().layers[0].attention.qkv[0].outputs;
+    let labels = base.labels().len();
+    let copy = Copy::of("lora");
+    let idle = "base_model.model.longformer.encoder.layer.0.attention.self.query_global";
+    let more = [
+        (format!("{idle}.lora_A.weight"), [4, width]),
+        (format!("{idle}.lora_B.weight"), [width, 4]),
+    ];
+    let more: Vec<(&str, &[usize])> = more.iter().map(|(name, shape)| (&**name, &shape[..])).collect();
+    let fitted = |name: &str, shape: &[usize]| {
+        let sizes = shape.iter().map(|size| match *size {
+            30 => width,
+            5 => labels,
+            size => size,
+        });
+        Some((name.replace(".bert.", ".longformer."), sizes.collect()))
+    };
+    copy.tensors(fitted, &more);
+    let adapter = Adapter::open(copy.0.path(), &base).unwrap();
+    let wanted = 2 * 2 * 4 * (width + width) + labels * width + labels;
+    assert_eq!(adapter.parameters(), wanted as u64);
+}
+
 #[test]
 fn labels_that_the_head_does_not_have() {
     let copy = Copy::of("lora-fp16");

@@ -29,6 +29,8 @@ struct Modules<'a> {
     tensors: BTreeMap<String, String>,
     /// What is said of a module that is not here.
     foreign: &'static str,
+    /// What modules are called that are in the base's files and compute nothing.
+    idle: &'static [&'static str],
 }
 
 impl<'a> Modules<'a> {
@@ -80,6 +82,7 @@ impl<'a> Modules<'a> {
                 }
                 None => "the base has no such module; the adapter was made for another base",
             },
+            idle: base.idle(),
         }
     }
 }
@@ -347,6 +350,9 @@ fn place<'m>(
         let tensor = tensor.map(|tensor| Some(tensor.as_str()));
         tensor.ok_or_else(|| "the base has no such tensor; the adapter was made for another base".to_owned())
     };
+    if full.split('.').any(|part| modules.idle.contains(&part)) {
+        return Ok(None);
+    }
     if let Some((module, part)) = full.split_once(".base_layer.")
         && adapted.contains(module)
     {

@@ -21,6 +21,7 @@ pub(super) const FAMILY: Family = Family {
     describe,
     tokenizer: &tokenizer::DEBERTA,
     class: Some("DebertaV2Tokenizer"),
+    idle: &[],
 };
 
 /// The defaults of `transformers.DebertaV2Config`.

@@ -13,6 +13,7 @@ pub(super) const FAMILY: Family = Family {
     describe,
     tokenizer: &tokenizer::BERT,
     class: Some("BertTokenizer"),
+    idle: &[],
 };
 
 const KEYS: Keys = Keys {

@@ -15,6 +15,7 @@ pub(super) const FAMILY: Family = Family {
     describe,
     tokenizer: &tokenizer::ONLY_JSON,
     class: None,
+    idle: &[],
 };
 
 const KEYS: Keys = Keys {

@@ -20,6 +20,7 @@ pub(super) const FAMILY: Family = Family {
     describe,
     tokenizer: &tokenizer::ROBERTA,
     class: Some("RobertaTokenizer"),
+    idle: &["query_global", "key_global", "value_global"],
 };
 
 fn describe(source: &Source<'_>) -> Result<Architecture, ModelError> {

@@ -38,6 +38,8 @@ pub(crate) struct Family {
     pub(crate) tokenizer: &'static Builder,
     /// The class that `AutoTokenizer` has for it where none is named; `None` where it knows of none.
     pub(crate) class: Option<&'static str>,
+    /// What modules are called that its files have and that have no part in what a token classifier computes, nor has what changes them.
+    pub(crate) idle: &'static [&'static str],
 }
 
 /// Every family there is.

@@ -15,6 +15,7 @@ pub(super) const FAMILY: Family = Family {
     describe,
     tokenizer: &tokenizer::ONLY_JSON,
     class: Some(tokenizer::AS_IT_IS),
+    idle: &[],
 };
 
 const KEYS: Keys = Keys {

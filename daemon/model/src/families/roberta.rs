@@ -22,6 +22,7 @@ pub(super) const FAMILY: Family = Family {
     },
     tokenizer: &tokenizer::ROBERTA,
     class: Some("RobertaTokenizer"),
+    idle: &[],
 };
 
 pub(super) const XLM_ROBERTA: Family = Family {
@@ -30,6 +31,7 @@ pub(super) const XLM_ROBERTA: Family = Family {
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: &tokenizer::XLM_ROBERTA,
     class: Some("XLMRobertaTokenizer"),
+    idle: &[],
 };
 
 pub(super) const CAMEMBERT: Family = Family {
@@ -38,6 +40,7 @@ pub(super) const CAMEMBERT: Family = Family {
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
     tokenizer: &tokenizer::ONLY_JSON,
     class: Some("CamembertTokenizer"),
+    idle: &[],
 };
 
 /// Also what Longformer has in common with them.
