@@ -151,12 +151,12 @@ pub(crate) fn languages(text: &str) -> Languages {
 /// What English notes abbreviate with a slash: "c/o" has no Portuguese article. By the letter behind it, that before.
 const SLASHED: [(&str, &str); 4] = [("o", "chwry"), ("p", "sp"), ("l", "b"), ("u", "f")];
 
-/// Short forms in capitals that are words of other languages in small letters.
-const CAPITALS: [&str; 2] = ["SE", "HA"];
-/// The same, where a small letter is near.
-const CAPITALS_AMONG_SMALL: [&str; 7] = ["LE", "LA", "OS", "IM", "DES", "ET", "TE"];
-/// Bytes that are near.
-const NEAR: usize = 12;
+/// Short forms that are words of other languages: side effects, headache, the left eye, both of them. In capitals they tell nothing, not even where
+/// all of a line is in capitals.
+const CAPITALS: [&str; 4] = ["SE", "HA", "OS", "OU"];
+/// Bytes of a word's line, on each side, in which a small letter says that capitals are a short form's: bounded, lest a line is looked through for each of
+/// its words.
+const NEAR: usize = 160;
 /// What stands behind a number of weeks, "32 sem", and not behind what is missing.
 const BEHIND_WEEKS: [&str; 7] = ["de", "con", "com", "y", "e", "h\u{e1}", "desde"];
 
@@ -195,10 +195,18 @@ pub(crate) fn told_by(text: &str, word: ByteSpan, folded: &str) -> Languages {
     let own = text.get(word.range()).unwrap_or_default();
     let before = text.get(..word.begin).unwrap_or_default();
     let behind = text.get(word.end..).unwrap_or_default();
-    // Side effects and headache, and legs among small letters.
-    if CAPITALS.contains(&own) || (CAPITALS_AMONG_SMALL.contains(&own) && is_near_small(text, word)) {
-        return 0;
-    }
+    let told = told_among(folded, own, before, behind);
+    // "IM", "LE", "EN feeds": a word in capitals among small letters is a short form.
+    let is_short_form = |own: &str| {
+        own.len() > 1
+            && !own.contains(char::is_lowercase)
+            && (CAPITALS.contains(&own) || is_near_small(before, behind))
+    };
+    if told == 0 || is_short_form(own) { 0 } else { told }
+}
+
+/// What a word tells between what stands before and behind it.
+fn told_among(folded: &str, own: &str, before: &str, behind: &str) -> Languages {
     match folded {
         "non" if behind.starts_with(['-', '\u{2011}']) => 0,
         "si" if own.contains(['\u{ed}', '\u{cd}']) => ES,
@@ -208,12 +216,17 @@ pub(crate) fn told_by(text: &str, word: ByteSpan, folded: &str) -> Languages {
     }
 }
 
-/// Whether a small letter stands within a few bytes of a word.
-fn is_near_small(text: &str, word: ByteSpan) -> bool {
-    let from = text.ceil_char_boundary(word.begin.saturating_sub(NEAR));
-    let to = text.floor_char_boundary(word.end.saturating_add(NEAR).min(text.len()));
-    text.get(from..to)
-        .is_some_and(|near| near.contains(char::is_lowercase))
+/// Whether a small letter stands in the line between these, not far away.
+fn is_near_small(before: &str, behind: &str) -> bool {
+    let from = before.ceil_char_boundary(before.len().saturating_sub(NEAR));
+    let to = behind.floor_char_boundary(NEAR);
+    let before = before.get(from..).unwrap_or_default();
+    let behind = behind.get(..to).unwrap_or_default();
+    let sides = [before.rsplit('\n').next(), behind.split('\n').next()];
+    sides
+        .iter()
+        .flatten()
+        .any(|side| side.contains(char::is_lowercase))
 }
 
 /// Whether "sem" counts weeks, between these.
@@ -282,6 +295,13 @@ mod tests {
                 EN,
             ),
             ("Bilateral LE edema, LE cellulitis, LE ulcers on the left.", ALL),
+            (
+                "VA OD 20/40 OS CF. IOP 14/32. RAPD OS. AMD OD, BRVO OS, POAG OU, presbyopia OU. RD OS.",
+                ALL,
+            ),
+            ("DX: CATARACT OS, PTOSIS OS, ERM OS, POAG OU.", ALL),
+            ("PACIENTE CON FIEBRE Y TOS DESDE AYER, SIN DISNEA", ES),
+            ("Started on EN feeds at noon, EN held for 2 h, EN at 20.", EN),
             ("HTA: s\u{ed}\nAsma: s\u{ed}. Tos: s\u{ed}", ES),
             ("Tos de 2 sem, fiebre 3 sem, disnea 4 sem.", ALL),
             (
