@@ -13,6 +13,7 @@ pub(crate) fn push_without_accent(c: char, to: &mut String) -> bool {
         'ò' | 'ó' | 'ô' | 'õ' | 'ö' => "o",
         'ù' | 'ú' | 'û' | 'ü' => "u",
         'ß' => "ss",
+        'æ' => "ae",
         'œ' => "oe",
         _ => return false,
     });

@@ -43,13 +43,20 @@ fn plural(word: &str) -> &str {
 }
 
 fn english(word: &str) -> &str {
-    let sibilant = ["sses", "shes", "ches", "xes", "zes", "ses"];
-    if word.len() > 5 && sibilant.iter().any(|ending| word.ends_with(ending)) {
-        // "abscesses", and "diagnoses" of "diagnosis".
-        return first(word, 4, &["es"]);
+    // "abscesses", "diagnoses" of "diagnosis", and "bruise" as its plural is cut.
+    if let Some(cut) = ["es", "e"].iter().find_map(|ending| word.strip_suffix(ending))
+        && cut.len() >= 4
+        && ["s", "sh", "ch", "x", "z"]
+            .iter()
+            .any(|sibilant| cut.ends_with(sibilant))
+    {
+        return cut;
     }
     if word.len() > 6 {
-        let cut = first(word, 4, &["is", "ies", "y"]);
+        // Greek nouns alone: "digitalis" is not "digital".
+        let greek = ["sis", "tis", "xis"].iter().any(|ending| word.ends_with(ending));
+        let endings: &[&str] = if greek { &["is"] } else { &["ies", "y"] };
+        let cut = first(word, 4, endings);
         if cut.len() < word.len() {
             return cut;
         }
@@ -89,6 +96,9 @@ mod tests {
             (EN, &["abscess", "abscesses"]),
             (EN, &["metastasis", "metastases"]),
             (EN, &["neuropathy", "neuropathies"]),
+            (EN, &["bruise", "bruises"]),
+            (EN, &["toothache", "toothaches"]),
+            (EN, &["wheeze", "wheezes"]),
             (
                 DE,
                 &[
@@ -133,6 +143,8 @@ mod tests {
             (EN, "pelvis"),
             (EN, "virus"),
             (EN, "abscess"),
+            (EN, "digitalis"),
+            (EN, "nose"),
             (EN, "pus"),
             (DE, "leber"),
             (FR, "toux"),
