@@ -11,8 +11,8 @@ use mednerd_pipeline::lines::parts;
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
-    Asked, Assertion, Cover, Definition, Mention, OffsetMap, OffsetUnit, Section, Span, Spoken, Terms,
-    assertions, beside, definitions, merge, retain_confident, section_at, sections, short_headings,
+    Asked, Assertion, Cover, Definition, Mention, Nesting, OffsetMap, OffsetUnit, Section, Span, Spoken,
+    Terms, assertions, beside, definitions, merge, retain_confident, section_at, sections, short_headings,
     with_plain_lines,
 };
 use sha2::{Digest, Sha256};
@@ -213,7 +213,17 @@ impl Page {
         }
         let mut mentions = with_short_forms(read, &definitions, mentions, |task| self.part(task));
         mentions.retain(stands);
-        Some((mentions, definitions, found.spoken))
+        Some((self.settled(read, &lists, mentions), definitions, found.spoken))
+    }
+
+    /// Mentions of which none crosses another. Beside lists alone: by themselves models answer as their references do.
+    fn settled(&self, read: &str, lists: &[&Terms], mentions: Vec<Mention>) -> Vec<Mention> {
+        if lists.is_empty() {
+            return mentions;
+        }
+        let nesting = Nesting::of(lists.iter().copied());
+        let is_listed = |task| task >= self.models.len();
+        nesting.settle(read, mentions, is_listed, |task| self.is_asked(task))
     }
 
     /// What short forms have to do with what a model or list has found.

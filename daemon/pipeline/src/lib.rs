@@ -22,7 +22,7 @@
 //! ```
 //!
 //! [`mod@terms`] finds the names of a list, and [`beside`] puts them beside what models have found. [`mod@short_forms`] adds the short
-//! forms that the text defines for any of it.
+//! forms that the text defines for any of it, and [`Nesting`] sees to it that nothing crosses.
 //!
 //! Beside these, [`mod@sections`] tells by its headings which part of the note a place is in, and [`mod@assertions`] what a sentence says
 //! of a mention: absent, uncertain, feared, past, somebody else's.
@@ -67,6 +67,7 @@ mod languages;
 pub mod lines;
 pub mod logits;
 pub mod merge;
+pub mod nesting;
 pub mod offsets;
 mod pieces;
 pub mod sections;
@@ -91,6 +92,7 @@ pub use lines::with_plain_lines;
 pub use logits::{Logits, LogitsError, Probabilities, stitch};
 pub use mednerd_abbreviations::{Definition, definitions};
 pub use merge::{Mention, beside, merge, retain_confident};
+pub use nesting::Nesting;
 pub use offsets::{OffsetMap, OffsetUnit};
 pub use sections::{Section, section_at, sections, short_headings};
 pub use stretches::{Candidate, Overlaps, TooMany};

@@ -106,10 +106,19 @@ impl Names {
 
 /// Whether a span begins or ends within a word.
 pub(crate) fn cuts_a_word(text: &str, span: &Span) -> bool {
+    cuts_between(text, span, char::is_alphanumeric)
+}
+
+/// Whether it does between two letters: "pain" of "painter", and not "Na" of "Na140".
+pub(crate) fn cuts_letters(text: &str, span: &Span) -> bool {
+    cuts_between(text, span, char::is_alphabetic)
+}
+
+fn cuts_between(text: &str, span: &Span, is_part: fn(char) -> bool) -> bool {
     let within = |at: usize| {
         let (before, behind) = text.split_at_checked(at).unwrap_or_default();
-        let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        letter(before.chars().next_back()) && letter(behind.chars().next())
+        let part = |c: Option<char>| c.is_some_and(is_part);
+        part(before.chars().next_back()) && part(behind.chars().next())
     };
     within(span.begin) || within(span.end)
 }

@@ -165,6 +165,8 @@ pub struct Terms {
     labels: Vec<Label>,
     /// By the number of their language; the last for names that belong to none.
     tables: [Table; 8],
+    /// Labels of names that join others, each with the label that they join, by number.
+    joining: Vec<(u16, u16)>,
     /// What names mean; many mean the same.
     meanings: Vec<Vec<Meaning>>,
     known: HashMap<Vec<Meaning>, u16>,
@@ -218,6 +220,12 @@ impl Terms {
         let joins = self.label(term.joins)?;
         if let Some(label) = label.and_then(|at| self.labels.get_mut(usize::from(at))) {
             label.is_given = true;
+        }
+        let joining = label
+            .zip(joins)
+            .filter(|_| ![HIDING, RIGHT].contains(&term.label));
+        if let Some(joining) = joining.filter(|joining| !self.joining.contains(joining)) {
+            self.joining.push(joining);
         }
         let written = folded.written(0, count.saturating_sub(1), true);
         let case = match (ending, term.label == HIDING) {
@@ -347,6 +355,13 @@ impl Terms {
             .iter()
             .filter(|label| label.is_given && *label.name != *HIDING)
             .map(|label| &*label.name)
+    }
+
+    /// Labels of names that join others, each with the label that they join.
+    pub fn joining(&self) -> impl Iterator<Item = (&str, &str)> {
+        let name = |at: u16| self.labels.get(usize::from(at)).map(|label| &*label.name);
+        let joining = self.joining.iter();
+        joining.filter_map(move |(label, joins)| name(*label).zip(name(*joins)))
     }
 
     /// The same list, which also takes a word with one wrong letter for a word of its names, where none of the lists that are searched has the
