@@ -38,7 +38,7 @@ const LONGEST: usize = 256;
 const MOST_LABELS: usize = 1000;
 /// Letters of a name in capitals that means them, at most.
 const CAPITALS: usize = 6;
-/// Letters of a name in both cases that is written as in the list, at most.
+/// Letters of a name with a capital and a small letter that is written as in the list, at most; of one with capitals within a word, as many as above.
 const OWN: usize = 2;
 /// Letters that an ending has left at least without its own ending.
 const SHORTENED: usize = 5;
@@ -48,7 +48,8 @@ const BEFORE_ENDING: usize = 3;
 /// A line of a list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Term<'a> {
-    /// The name; behind a leading `*`, how a single word ends. Up to six letters in capitals are found in capitals alone, and up to two in both cases as they are.
+    /// The name; behind a leading `*`, how a single word ends. Up to six letters in capitals are found in capitals alone, and
+    /// up to two in both cases, or six with a capital within a word, as they are: "Na", "PsA".
     pub name: &'a str,
     /// What it is found as; empty where it only joins others, `-` where nothing in it is to be found: "eye contact"; `=` for words that are
     /// not another one misspelt: "addition" is no "addiction".
@@ -438,19 +439,28 @@ fn spelt_out(name: &str) -> String {
     spelt
 }
 
-/// How a name must be written: a short form as it is in the list, such as "Na" and "pH", or in capitals, such as "COPD".
+/// How a name must be written: a short form as it is in the list, such as "Na", "PsA" and "PIPs", or in capitals, such as "COPD".
 fn case_of(name: &str) -> Case {
     let letters = name.chars().filter(|c| is_part(*c)).count();
     if letters > CAPITALS || !name.contains(char::is_uppercase) {
         Case::Any
     } else if is_in_capitals(name) {
         Case::Capitals
-    } else if letters <= OWN {
+    } else if letters <= OWN || is_in_both_cases(name) {
         let words = Words::new(name);
         Case::Own(words.written(0, words.words.len().saturating_sub(1), false))
     } else {
         Case::Any
     }
+}
+
+/// Whether a word of a name has small letters and a capital one that does not begin it.
+fn is_in_both_cases(name: &str) -> bool {
+    name.split(|c| !is_part(c)).any(|word| {
+        let mut letters = word.chars();
+        letters.next();
+        word.contains(char::is_lowercase) && letters.any(char::is_uppercase)
+    })
 }
 
 /// The hash of words and one more.

@@ -324,3 +324,32 @@ fn a_word_with_a_wrong_letter_is_the_one_that_was_meant() {
     assert_eq!(names.len(), 2);
     assert!((other.len(), other.is_empty()) == (0, false) && other.labels().next().is_none());
 }
+
+#[test]
+fn nothing_goes_over_a_dash_between_spaces() {
+    let terms = small();
+    let text = "Knee - pain, knee \u{2013} pain, knee pain, knee-pain, renal - failure";
+    assert_eq!(
+        found(&terms, text, "Disease"),
+        ["pain", "pain", "knee pain", "knee-pain", "failure"]
+    );
+}
+
+#[test]
+fn a_name_with_capitals_within_a_word_is_found_as_it_is_written() {
+    let terms = list(&[
+        ("PACs", "Disease", "", ""),
+        ("PsA", "Disease", "", ""),
+        ("hemoglobin A", "Disease", "", ""),
+        ("PTs", "Anatomy", "", ""),
+        ("C. diff", "Disease", "", ""),
+    ]);
+    for (text, count) in [
+        ("PACs, PsA, c. diff, C. Diff", 4),
+        ("PACS, PSA, psa, pac, PAC", 0),
+        ("PT, pts", 0),
+        ("PTs", 1),
+    ] {
+        assert_eq!(find(text, &[&terms]).names.len(), count, "{text}");
+    }
+}

@@ -67,9 +67,12 @@ impl<'t> Words<'t> {
                 && (broken == 1 || gap == "\u{ad}")
                 && all.words.last().is_some_and(|word| !word.divided)
                 && is_divided(text.get(..span.begin).unwrap_or_default().trim_end(), word);
+            // "Knee - swelling" is two.
+            let dashed = gap.contains(is_hyphen) && gap.starts_with(' ') && gap.ends_with(' ');
             let follows = divided
                 || match (before, broken) {
                     (None, _) => false,
+                    _ if dashed => false,
                     (Some(_), 0) => !wide,
                     (Some(end), 1) => goes_on(end.saturating_sub(line), gap, word),
                     _ => false,
