@@ -21,7 +21,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Lines that are named, of those that are wrong, and of those that may be, at most.
 const MOST_TOLD: usize = 10;
 /// The columns that a file may have; the first two must be there.
-const COLUMNS: [&str; 4] = ["name", "label", "language", "joins"];
+const COLUMNS: [&str; 5] = ["name", "label", "language", "joins", "beside"];
 
 /// Why a list of names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum ListError {
     },
     /// The first line.
     #[error(
-        "{}, line {line}: {wrong}; the first line names the columns, separated by tabs: name and label, and where wanted language and joins",
+        "{}, line {line}: {wrong}; the first line names the columns, separated by tabs: name and label, and where wanted language, joins and beside",
         path.display()
     )]
     Header {
@@ -395,7 +395,7 @@ impl Content {
                 },
             });
         };
-        let (language, joins) = (place("language"), place("joins"));
+        let (language, joins, beside) = (place("language"), place("joins"), place("beside"));
         let mut doubts = Doubts::default();
         for (line, fields) in lines {
             let fields: Vec<Cow<'_, str>> = fields.split('\t').map(cell).collect();
@@ -415,6 +415,7 @@ impl Content {
                 label: field(Some(label)),
                 language: field(language),
                 joins: field(joins),
+                beside: field(beside),
             };
             match self.terms.add(term) {
                 Ok(alike) => {

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             label,
             language,
             joins,
+            ..Term::default()
         };
         by_language.entry(language).or_default().add(term)?;
     }

@@ -6,6 +6,7 @@
 //! the disease that they stand next to. A list may be [tolerant](Terms::tolerant) of one wrong letter in a word. Nothing is learnt, and the
 //! same text gives the same always.
 
+mod neighbours;
 mod persons;
 mod search;
 mod spelling;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use neighbours::Condition;
 pub use search::{Found, Name, find, find_while, meant};
 use spelling::Spelling;
 use stems::stem;
@@ -36,6 +38,8 @@ const MOST_WORDS: usize = 16;
 const LONGEST: usize = 256;
 /// Labels of a list at most.
 const MOST_LABELS: usize = 1000;
+/// Different things that must stand beside names of a list, at most.
+const MOST_CONDITIONS: usize = 1000;
 /// Letters of a name in capitals that means them, at most.
 const CAPITALS: usize = 6;
 /// Letters of a name with a capital and a small letter that is written as in the list, at most; of one with capitals within a word, as many as above.
@@ -59,6 +63,9 @@ pub struct Term<'a> {
     /// The label of the names that it becomes part of where it stands next to them: before them in English, German and Dutch, behind
     /// them in the others; empty for none.
     pub joins: &'a str,
+    /// What must stand right beside the name, where it is one only there: `no _; _ by mouth; # mg _`, of which one is enough. `_` is the name and
+    /// `#` any number; other words are compared whole, without case and accents. There it is this, and nothing else that these words mean elsewhere.
+    pub beside: &'a str,
 }
 
 /// Why a term is not taken.
@@ -87,6 +94,14 @@ pub enum TermError {
     /// Too many labels.
     #[error("there are more than {MOST_LABELS} labels")]
     Labels,
+    /// What is to stand beside a name, and says nothing.
+    #[error(
+        "what stands beside a name is written with one _ for the name in each part, such as: no _; _ by mouth; # mg _"
+    )]
+    Beside,
+    /// Too many of them.
+    #[error("names stand beside more than {MOST_CONDITIONS} different things")]
+    Conditions,
     /// A language that texts are not told apart by.
     #[error("the language may be {}, or empty for a name that is the same in all", CODES.join(", "))]
     Language,
@@ -108,6 +123,8 @@ struct Meaning {
     /// The label that it joins, by number.
     joins: Option<u16>,
     case: Case,
+    /// What must stand beside it, by number.
+    condition: Option<u16>,
 }
 
 /// How a name must be written.
@@ -171,6 +188,8 @@ pub struct Terms {
     /// What names mean; many mean the same.
     meanings: Vec<Vec<Meaning>>,
     known: HashMap<Vec<Meaning>, u16>,
+    /// What must stand beside names, of which many share one.
+    conditions: Vec<Condition>,
     count: usize,
     languages: Languages,
     tolerant: bool,
@@ -218,6 +237,8 @@ impl Terms {
             RIGHT => None,
             label => self.label(label)?,
         };
+        let condition = Condition::read(term.beside)?;
+        let condition = condition.map(|condition| self.condition(condition)).transpose()?;
         let joins = self.label(term.joins)?;
         if let Some(label) = label.and_then(|at| self.labels.get_mut(usize::from(at))) {
             label.is_given = true;
@@ -235,7 +256,12 @@ impl Terms {
             (false, true) if case_of(name) == Case::Any => Case::Small(written),
             _ => case_of(name),
         };
-        let meaning = Meaning { label, joins, case };
+        let meaning = Meaning {
+            label,
+            joins,
+            case,
+            condition,
+        };
         let is_meant = !ending && ![HIDING, RIGHT].contains(&term.label);
         let mut take = |words: &Words<'_>| {
             self.note_words(words, language, is_meant);
@@ -257,7 +283,7 @@ impl Terms {
             Case::Own(own) => own,
         };
         let mut alike = DefaultHasher::new();
-        (written, term.language, ending, told_by).hash(&mut alike);
+        (written, term.language, ending, told_by, condition).hash(&mut alike);
         Ok(alike.finish())
     }
 
@@ -323,6 +349,19 @@ impl Terms {
             let longest = table.longest.entry(mix(start, first)).or_default();
             *longest = (*longest).max(u8::try_from(stems.len()).unwrap_or(u8::MAX));
         }
+    }
+
+    /// The number of what must stand beside a name.
+    fn condition(&mut self, condition: Condition) -> Result<u16, TermError> {
+        let known = self.conditions.iter().position(|own| *own == condition);
+        let at = known.unwrap_or(self.conditions.len());
+        if at >= MOST_CONDITIONS {
+            return Err(TermError::Conditions);
+        }
+        if known.is_none() {
+            self.conditions.push(condition);
+        }
+        u16::try_from(at).map_err(|_| TermError::Conditions)
     }
 
     /// A label's number; `None` for none.

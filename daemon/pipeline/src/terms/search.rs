@@ -59,6 +59,8 @@ struct Match {
     list: usize,
     language: Languages,
     case: Case,
+    /// Whether it is this because of what stands beside it.
+    by_neighbours: bool,
 }
 
 struct Search<'a> {
@@ -100,6 +102,12 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     if spoken.is_none() {
         spoken = search.tell_by(&mut found).map(told(true));
     }
+    let by_neighbours: HashSet<(usize, usize)> = found
+        .iter()
+        .filter(|found| found.by_neighbours)
+        .map(|found| (found.first, found.last))
+        .collect();
+    found.retain(|found| found.by_neighbours || !by_neighbours.contains(&(found.first, found.last)));
     // "AIT" is none of the words that "ait" is, nor "PE" a foot in Portuguese ("pé"), but where all is in capitals.
     let mut short: HashMap<(usize, usize), Languages> = HashMap::new();
     for found in &found {
@@ -338,7 +346,7 @@ impl<'a> Search<'a> {
         for meaning in source.list.meanings(at) {
             let Some(label) = meaning
                 .label
-                .filter(|_| self.words.are_written(first, last, meaning.case))
+                .filter(|_| self.holds(source.list, meaning, first, last))
             else {
                 continue;
             };
@@ -353,8 +361,18 @@ impl<'a> Search<'a> {
                 list: source.number,
                 language: source.language,
                 case: meaning.case,
+                by_neighbours: meaning.condition.is_some(),
             });
         }
+    }
+
+    /// Whether these words are written, and stand, as a meaning of theirs must.
+    fn holds(&self, list: &Terms, meaning: &Meaning, first: usize, last: usize) -> bool {
+        self.words.are_written(first, last, meaning.case)
+            && meaning.condition.is_none_or(|at| {
+                let condition = list.conditions.get(usize::from(at));
+                condition.is_some_and(|condition| condition.is_met(&self.words, first, last))
+            })
     }
 
     /// By label, the longest of those that begin first.
@@ -413,7 +431,7 @@ impl<'a> Search<'a> {
                 let joins = meaning
                     .joins
                     .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
-                joins.is_some_and(|joins| *joins == label) && words.are_written(first, last, meaning.case)
+                joins.is_some_and(|joins| *joins == label) && self.holds(source.list, meaning, first, last)
             };
             [Form::Stems, Form::Capitals].into_iter().any(|form| {
                 readings.iter().any(|divided| {
@@ -481,6 +499,7 @@ mod tests {
                         label,
                         language: "en",
                         joins,
+                        ..Term::default()
                     })
                     .unwrap();
             }

@@ -11,6 +11,7 @@ fn list(lines: &[(&str, &str, &str, &str)]) -> Terms {
             label,
             language,
             joins,
+            ..Term::default()
         };
         terms.add(term).expect("a term");
     }
@@ -223,6 +224,7 @@ fn names_that_are_written_alike_are_told() {
             label,
             language,
             joins: "Organ",
+            ..Term::default()
         };
         terms.add(term).expect("a term")
     };
@@ -245,7 +247,11 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
         name,
         label,
         language,
-        joins: "",
+        ..Term::default()
+    };
+    let beside = |beside| Term {
+        beside,
+        ..term("gout", "Disease", "")
     };
     for (wrong, expected) in [
         (term(" -- ", "Disease", ""), TermError::Empty),
@@ -258,6 +264,11 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
         (term("gout", "Dis\nease", ""), TermError::Label),
         (term("gout", "\u{2013}", ""), TermError::Label),
         (term("gout", "Disease", "xx"), TermError::Language),
+        (beside("no"), TermError::Beside),
+        (beside("_"), TermError::Beside),
+        (beside("no _; "), TermError::Beside),
+        (beside("no _ or _"), TermError::Beside),
+        (beside(&long), TermError::Beside),
     ] {
         assert_eq!(terms.add(wrong), Err(expected));
     }
@@ -323,6 +334,55 @@ fn a_word_with_a_wrong_letter_is_the_one_that_was_meant() {
     let names = find(text, &[&tolerant, &other]).names;
     assert_eq!(names.len(), 2);
     assert!((other.len(), other.is_empty()) == (0, false) && other.labels().next().is_none());
+}
+
+#[test]
+fn a_name_is_what_stands_beside_it_says() {
+    let mut terms = list(&[
+        ("CAP", "Disease", "en", ""),
+        ("LAD", "Anatomy", "en", ""),
+        ("pain", "Disease", "en", ""),
+    ]);
+    for (name, label, joins, beside) in [
+        ("CAP", "-", "", "# _; mg _; _ by mouth"),
+        ("LAD", "Disease", "", "no _; axillary _"),
+        ("back", "Anatomy", "Disease", "his _; _ pain"),
+        ("mild", "", "Disease", "very _"),
+    ] {
+        let term = Term {
+            name,
+            label,
+            joins,
+            beside,
+            language: "en",
+        };
+        terms.add(term).expect("a term");
+    }
+    for (text, expected) in [
+        ("300 mg CAP, 1 CAP, CAP by mouth", &[][..]),
+        ("CAP by the mouth, for CAP", &["CAP:Disease", "CAP:Disease"]),
+        (
+            "No LAD, axillary LAD; LAD stent",
+            &["LAD:Disease", "LAD:Disease", "LAD:Anatomy"],
+        ),
+        (
+            "came back with his back and back pain",
+            &["back:Anatomy", "back pain:Disease", "back:Anatomy"],
+        ),
+        (
+            "very mild pain, mild pain",
+            &["mild pain:Disease", "pain:Disease"],
+        ),
+        // Not over a column or an empty line.
+        ("no    LAD", &["LAD:Anatomy"]),
+        ("no\n\nLAD", &["LAD:Anatomy"]),
+    ] {
+        let found = find(text, &[&terms]).names.into_iter();
+        let found: Vec<String> = found
+            .map(|name| format!("{}:{}", &text[name.begin..name.end], name.label))
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]
