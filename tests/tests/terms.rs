@@ -311,6 +311,52 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
 }
 
 #[test]
+fn the_shipped_lists_know_short_forms_by_what_stands_beside_them() {
+    let daemon = shipped().start();
+    for (text, expected) in [
+        (
+            "Take Gabapentin 300 mg CAP by mouth. Treated for CAP.",
+            &["Gabapentin Chemical", "CAP Disease"][..],
+        ),
+        (
+            "No LAD on exam. A stent to the LAD.",
+            &["LAD Disease", "LAD Anatomy"],
+        ),
+        (
+            "The patient denies SI/HI. Moderate AS and trace MR on the echo.",
+            &["SI/HI Disease", "AS Disease", "MR Disease"],
+        ),
+        (
+            "She is back in clinic with pain in her back.",
+            &["pain Disease", "back Anatomy"],
+        ),
+        (
+            "VA OD 20/40 OS CF. Floaters OS, photopsia OD, BRVO OS, POAG OU and presbyopia.",
+            &[
+                "Floaters Disease",
+                "photopsia Disease",
+                "BRVO Disease",
+                "POAG Disease",
+                "presbyopia Disease",
+            ],
+        ),
+        (
+            "The patient has left knee pain and a PD-L1 of 50%. G-CSF was given.",
+            &["knee pain Disease", "knee Anatomy", "G-CSF Chemical"],
+        ),
+    ] {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let found: Vec<String> = answer
+            .entities
+            .iter()
+            .map(|entity| format!("{} {}", entity.text, entity.label))
+            .filter(|found| !["OD Anatomy", "OS Anatomy", "OU Anatomy"].contains(&&**found))
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_model_beside_lists_finds_nothing_over_paragraphs() {
     let daemon = shipped().start();
     let text = "Family history: diabetes\n\nPneumonia on chest x-ray, no oedema.";
@@ -476,5 +522,5 @@ fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
             );
         }
     }
-    assert_eq!(lists, 9);
+    assert_eq!(lists, 10);
 }
