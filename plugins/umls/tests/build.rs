@@ -77,7 +77,7 @@ fn filters_choose() {
     };
     let said = message(release.build(nothing, 1 << 20));
     assert!(
-        said.contains("NONE, which --sab wants") && said.contains("MSH"),
+        said.contains("NONE, which --sab names") && said.contains("MSH"),
         "{said}"
     );
     let nothing = Filters {
@@ -85,7 +85,26 @@ fn filters_choose() {
         ..Filters::default()
     };
     let said = message(release.build(nothing, 1 << 20));
-    assert!(said.contains("T999, which --semantic-type wants"), "{said}");
+    assert!(said.contains("T999, which --semantic-type names"), "{said}");
+    for (change, expected) in [
+        (
+            &(|filters: &mut Filters| filters.without = vec!["SNOMEDCT".to_owned()]) as &dyn Fn(&mut Filters),
+            "SNOMEDCT, which --without-sab names; there is ICD10CM, MSH,",
+        ),
+        (
+            &|filters| filters.without_term_types = vec!["EX".to_owned()],
+            "EX, which --without-tty names",
+        ),
+        (
+            &|filters| filters.languages.push("SPX".to_owned()),
+            "SPX, which --language names; there is ENG, SPA",
+        ),
+    ] {
+        let mut filters = Filters::default();
+        change(&mut filters);
+        let said = message(release.build(filters, 1 << 20));
+        assert!(said.contains(expected), "{said}");
+    }
     // What is there, and is left out by another filter.
     let nothing = Filters {
         vocabularies: vec!["MSHSPA".to_owned()],
@@ -229,6 +248,13 @@ fn rxnorm_has_its_own_files() {
         "1191|T109|A|Organic Chemical|||\n",
     )
     .unwrap();
+    fs::write(
+        folder.path().join("RXNSAB.RRF"),
+        ["RXNORM", "SOME"]
+            .map(|sab| format!("||{sab}_2026|{sab}|||2026||||||||||||||||Y|||\n"))
+            .concat(),
+    )
+    .unwrap();
     let out = folder.path().join("index");
     let build = Build {
         input: Input::Rrf(folder.path().to_owned()),
@@ -237,6 +263,13 @@ fn rxnorm_has_its_own_files() {
         memory: 1 << 20,
     };
     assert_eq!(build.run(&mut ()).unwrap().kind, "rxnorm");
+    for file in ["RXNSTY.RRF", "RXNSAB.RRF"] {
+        let (there, away) = (folder.path().join(file), folder.path().join("away"));
+        fs::rename(&there, &away).unwrap();
+        let said = message(build.run(&mut ()));
+        assert!(said.contains(&format!("holds no {file}; copy")), "{said}");
+        fs::rename(&away, &there).unwrap();
+    }
     let own = link(&open(&out, None), "acetylsalicylic acid").remove(0);
     assert_eq!((own.name.as_str(), own.codings.len()), ("aspirin", 1));
     let candidate = link(&open(&out, None), "Aspirin").remove(0);
@@ -248,6 +281,46 @@ fn rxnorm_has_its_own_files() {
         candidate.codings[0].system,
         "http://www.nlm.nih.gov/research/umls/rxnorm"
     );
+}
+
+#[test]
+fn a_concept_id_is_a_cui() {
+    for id in ["0000001", "C1", "C00000001", "C000000x"] {
+        let mut release = Release::small();
+        let row = format!("{id}|ENG|P|L1|PF|S1|Y|A1||||MSH|MH|D1|a name|0|N||\n");
+        release.text("MRCONSO.RRF").push_str(&row);
+        release.write();
+        let said = message(release.build(Filters::default(), 1 << 20));
+        assert!(
+            said.contains("MRCONSO.RRF:") && said.contains("C and seven digits"),
+            "{id}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_id() {
+    let mut release = Release::small();
+    release.text("MRCONSO.RRF").insert(0, '\u{feff}');
+    assert_eq!(release.linker().index().record().concepts, 8);
+}
+
+#[test]
+fn what_a_killed_build_left_goes_with_the_next_one() {
+    let release = Release::small();
+    release.write();
+    let (left, busy) = (
+        release.path(".mednerd-umls-left"),
+        release.path(".mednerd-umls-busy"),
+    );
+    fs::write(&left, "half an index").unwrap();
+    let held = fs::File::create(&busy).unwrap();
+    held.lock().unwrap();
+    release.build(Filters::default(), 1 << 20).unwrap();
+    assert!(!left.exists() && busy.exists());
+    drop(held);
+    release.build(Filters::default(), 1 << 20).unwrap();
+    assert!(!busy.exists());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::{Builder, Filters, Watch};
+use super::{Builder, Filters, Seen, Watch};
 use crate::error::Error;
 
 /// What names without a source are of.
@@ -113,9 +113,9 @@ pub(super) fn read(
             ));
         }
         let source = if source.is_empty() { UNNAMED } else { source };
-        builder.seen.vocabulary(source);
+        Seen::note(&mut builder.seen.vocabularies, source);
         for kind in kind.split('|') {
-            builder.seen.semantic_type(kind);
+            Seen::note(&mut builder.seen.types, kind);
         }
         let wanted = filters.semantic_types.is_empty()
             || kind

@@ -2,7 +2,7 @@
 //!
 //! Names are sorted outside memory by their exact form, so equal names of several sources become one, and the file
 //! depends only on the input. It is written beside its destination and renamed at the end: a build that is broken
-//! off leaves nothing behind and an older index as it was.
+//! off leaves an older index as it was, and the next one into the same folder removes what it left.
 
 mod dictionary;
 mod rrf;
@@ -132,6 +132,7 @@ impl Build {
             });
         }
         self.spare_the_input()?;
+        remove_leftovers(folder);
         let mut builder = Builder::new(folder, self.memory);
         builder.record.filters = self.filters.record();
         match &self.input {
@@ -179,30 +180,54 @@ impl Build {
     }
 }
 
+/// How the files begin that an index is written into before it takes its place.
+const UNFINISHED: &str = ".mednerd-umls-";
+
+/// Removes what builds that were killed left in `folder`. A build that still runs has its file locked.
+fn remove_leftovers(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    for entry in entries.filter_map(Result::ok) {
+        let unfinished = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(UNFINISHED));
+        let nobodys = || std::fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+        if unfinished && entry.file_type().is_ok_and(|kind| kind.is_file()) && nobodys() {
+            // Where it cannot be removed it is in nobody's way but the disk's.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// What the rows of the input have, whether or not it is taken: a filter that names something else is a slip of the pen.
 #[derive(Default)]
 struct Seen {
+    languages: HashSet<String>,
     vocabularies: HashSet<String>,
     types: HashSet<String>,
+    term_types: HashSet<String>,
 }
 
 impl Seen {
-    fn vocabulary(&mut self, name: &str) {
-        if !self.vocabularies.contains(name) {
-            self.vocabularies.insert(name.to_owned());
+    fn note(set: &mut HashSet<String>, name: &str) {
+        if !set.contains(name) {
+            set.insert(name.to_owned());
         }
     }
 
-    fn semantic_type(&mut self, name: &str) {
-        if !self.types.contains(name) {
-            self.types.insert(name.to_owned());
-        }
-    }
-
+    /// Demands that the input has everything that a filter names. A dictionary has no languages, and no filter asks for them there.
     fn demand(&self, filters: &Filters, path: &Path) -> Result<(), Error> {
+        let languages = if self.languages.is_empty() {
+            &[][..]
+        } else {
+            &filters.languages
+        };
         for (option, wanted, seen) in [
+            ("--language", languages, &self.languages),
             ("--sab", &filters.vocabularies, &self.vocabularies),
+            ("--without-sab", &filters.without, &self.vocabularies),
             ("--semantic-type", &filters.semantic_types, &self.types),
+            ("--without-tty", &filters.without_term_types, &self.term_types),
         ] {
             let missing: Vec<&str> = wanted
                 .iter()
@@ -210,20 +235,35 @@ impl Seen {
                 .map(String::as_str)
                 .collect();
             if !missing.is_empty() {
-                let mut there: Vec<&str> = seen.iter().map(String::as_str).collect();
-                there.sort_unstable();
-                there.truncate(20);
                 return Err(Error::Input {
                     path: path.to_owned(),
                     problem: format!(
-                        "no row is of {}, which {option} wants; there is {}",
+                        "no row is of {}, which {option} names; there is {}",
                         missing.join(", "),
-                        there.join(", ")
+                        listed(seen)
                     ),
                 });
             }
         }
         Ok(())
+    }
+}
+
+/// The first names of a set, for a message.
+fn listed(names: &HashSet<String>) -> String {
+    const FIRST: usize = 40;
+    let mut names: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.sort_unstable();
+    let more = names.len().saturating_sub(FIRST);
+    names.truncate(FIRST);
+    match (names.is_empty(), more) {
+        (true, _) => "nothing of the kind".to_owned(),
+        (false, 0) => names.join(", "),
+        (false, more) => format!("{} and {more} more", names.join(", ")),
     }
 }
 
@@ -862,9 +902,11 @@ impl Writer {
             source,
         };
         let file = tempfile::Builder::new()
-            .prefix(".mednerd-umls-")
+            .prefix(UNFINISHED)
             .tempfile_in(folder)
             .map_err(failed)?;
+        // Tells other builds that it is no leftover; a file system without locks has its leftovers stay.
+        let _ = file.as_file().lock();
         let mut writer = Self {
             out: out.to_owned(),
             file: BufWriter::with_capacity(1 << 20, file),

@@ -5,9 +5,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::{Builder, Filters, Watch};
+use super::{Builder, Filters, Seen, Watch};
 use crate::codings;
 use crate::error::Error;
+
+/// What editors of other systems put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A table of a release, with the columns that were asked for.
 struct Table {
@@ -97,6 +100,10 @@ impl Table {
                 return Err(self.wrong("the file ends within this line: it is cut short; copy it again"));
             };
             let row = row.strip_suffix(b"\r").unwrap_or(row);
+            let row = match self.line {
+                1 => row.strip_prefix(BYTE_ORDER_MARK).unwrap_or(row),
+                _ => row,
+            };
             let row = std::str::from_utf8(row).map_err(|error| {
                 self.wrong(format!(
                     "byte {} is not UTF-8; unpack the release again",
@@ -155,8 +162,9 @@ impl Layout {
         })
     }
 
-    /// RxNorm's files, which come without MRFILES.RRF: the columns of its technical documentation.
-    fn rxnorm(folder: &Path) -> Self {
+    /// RxNorm's files, which come without MRFILES.RRF: the columns of its technical documentation. All must be there: without types
+    /// labels tell nothing apart, and without sources no release is named.
+    fn rxnorm(folder: &Path) -> Result<Self, Error> {
         const FILES: &[(&str, &str)] = &[
             (
                 "RXNCONSO.RRF",
@@ -169,17 +177,23 @@ impl Layout {
                  CENC,CURVER,SABIN,SSN,SCIT",
             ),
         ];
+        if let Some((missing, _)) = FILES.iter().find(|(file, _)| !folder.join(file).is_file()) {
+            return Err(Error::Input {
+                path: folder.to_owned(),
+                problem: format!("holds no {missing}; copy the release's rrf folder as a whole"),
+            });
+        }
         let columns = FILES.iter().map(|(file, columns)| {
             (
                 (*file).to_owned(),
                 columns.split(',').map(str::to_owned).collect::<Vec<String>>(),
             )
         });
-        Self {
+        Ok(Self {
             folder: folder.to_owned(),
             columns: columns.collect(),
             rows: HashMap::new(),
-        }
+        })
     }
 
     /// Whether there is such a file. One without which links would silently be worse must be there where MRFILES.RRF
@@ -237,7 +251,7 @@ pub(super) fn read(
 ) -> Result<(), Error> {
     let rxnorm = folder.join("RXNCONSO.RRF").is_file();
     let layout = if rxnorm {
-        Layout::rxnorm(folder)
+        Layout::rxnorm(folder)?
     } else {
         Layout::umls(folder)?
     };
@@ -256,7 +270,7 @@ pub(super) fn read(
     if layout.has("MRDEF.RRF") {
         layout.read("MRDEF.RRF", &["CUI", "SUPPRESS"], watch, |cells, wrong| {
             if cells[1] == "N" {
-                defined.push(number(cells[0], wrong)?);
+                defined.push(number(cells[0], rxnorm, wrong)?);
             }
             Ok(())
         })?;
@@ -284,8 +298,14 @@ pub(super) fn read(
             return Ok(());
         };
         builder.record.rows += 1;
-        let cui_number = number(cui, wrong)?;
-        builder.seen.vocabulary(vocabulary);
+        let cui_number = number(cui, rxnorm, wrong)?;
+        for (set, name) in [
+            (&mut builder.seen.languages, language),
+            (&mut builder.seen.vocabularies, vocabulary),
+            (&mut builder.seen.term_types, term_type),
+        ] {
+            Seen::note(set, name);
+        }
         let own_types = of(&types, cui_number);
         if !filters.takes_vocabulary(vocabulary)
             || (!filters.suppressed && !matches!(suppress, "N" | ""))
@@ -342,7 +362,7 @@ pub(super) fn read(
                 && let Some(concept) = builder.known(cells[2])
                 && builder.known(cells[0]).is_none()
             {
-                builder.retired.push((number(cells[0], wrong)?, concept));
+                builder.retired.push((number(cells[0], rxnorm, wrong)?, concept));
             }
             Ok(())
         })?;
@@ -369,17 +389,29 @@ fn is_code(vocabulary: &str, code: &str) -> bool {
     !(range || code == "NOCODE" || code.starts_with("MTHU"))
 }
 
-/// The digits of a CUI ("C0011849") or RXCUI ("161"). "L" and digits is a concept of a house's own: no release has it.
-fn number(id: &str, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
+/// The number of a concept id: of a CUI ("C0011849") or of a house's own concept ("L" and digits, which no release has), in RxNorm's files
+/// of an RXCUI ("161").
+fn number(id: &str, rxnorm: bool, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
     const OWN: u32 = 1 << 31;
-    let (digits, base) = match id.strip_prefix('L') {
-        Some(digits) => (digits, OWN),
-        None => (id.strip_prefix('C').unwrap_or(id), 0),
+    const CUI_DIGITS: usize = 7;
+    let (digits, base) = match (id.strip_prefix('C'), id.strip_prefix('L')) {
+        _ if rxnorm => (Some(id), 0),
+        (Some(digits), _) => (Some(digits).filter(|digits| digits.len() == CUI_DIGITS), 0),
+        (_, own) => (own, OWN),
     };
-    let number = digits.parse::<u32>().ok().filter(|number| *number < OWN);
+    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = digits.and_then(|digits| digits.parse::<u32>().ok());
     number
+        .filter(|number| *number < OWN)
         .map(|number| base + number)
-        .ok_or_else(|| wrong("the concept id is not a CUI such as C0011849"))
+        .ok_or_else(|| {
+            wrong(match rxnorm {
+                true => "the concept id is not an RXCUI such as 161; copy the file again",
+                false => {
+                    "the concept id is not a CUI, C and seven digits, such as C0011849; copy the file again"
+                }
+            })
+        })
 }
 
 /// The versions of the vocabularies; the release is the version of the Metathesaurus' own.
@@ -441,14 +473,15 @@ fn types(
     watch: &mut dyn Watch,
 ) -> Result<Vec<(u32, Box<str>)>, Error> {
     let mut types = Vec::new();
+    let rxnorm = builder.record.kind == "rxnorm";
     if !layout.has(file) {
         return Ok(types);
     }
     layout.read(file, &[id, "TUI"], watch, |cells, wrong| {
-        builder.seen.semantic_type(cells[1]);
+        Seen::note(&mut builder.seen.types, cells[1]);
         if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1])
         {
-            types.push((number(cells[0], wrong)?, Box::from(cells[1])));
+            types.push((number(cells[0], rxnorm, wrong)?, Box::from(cells[1])));
         }
         Ok(())
     })?;
