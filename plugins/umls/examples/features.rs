@@ -1,9 +1,8 @@
 //! Prints what the fuzzy stage ranks candidates by, for `eval/fit_ranker.py`:
-//! `features INDEX GOLD [SYNONYMS]`, one candidate a line, mentions that another stage answers and those that the index
-//! does not cover left out.
+//! `features INDEX GOLD [SYNONYMS] [MAP]`, one candidate a line, mentions that another stage answers left out. Of a mention that the index does
+//! not cover no candidate is right.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mednerd_umls::eval::{self, pubtator};
@@ -15,12 +14,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("usage: features INDEX GOLD [SYNONYMS]");
         std::process::exit(2);
     };
-    let linker = Linker::open(Settings {
-        index: index.into(),
-        synonyms: arguments.get(3).map(PathBuf::from),
-        ..Settings::default()
-    })?;
-    println!("document\tmention\tright\tscore\t{}", ranker::NAMES.join("\t"));
+    let given = |at: usize| arguments.get(at).filter(|path| *path != "-").map(PathBuf::from);
+    let map = given(4)
+        .map(|path| eval::read_map(&path))
+        .transpose()?
+        .unwrap_or_default();
+    let linker = Linker::open_mapped(
+        Settings {
+            index: index.into(),
+            synonyms: given(3),
+            ..Settings::default()
+        },
+        map.clone(),
+    )?;
+    println!(
+        "document\tmention\ttext\tcovered\tright\tscore\t{}",
+        ranker::NAMES.join("\t")
+    );
     let options = Options {
         top_k: 50,
         thorough: true,
@@ -52,17 +62,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if candidates.first().is_none_or(|best| best.stage != Stage::Fuzzy) {
                 continue;
             }
-            let right = eval::right(&linker, &HashMap::new(), &mention.ids);
-            for candidate in candidates.iter().filter(|_| !right.is_empty()) {
-                let Some(features) = candidate.features else {
+            let right = eval::right(&linker, &map, &mention.ids);
+            for candidate in &candidates {
+                let Some(numbers) = candidate.features else {
                     continue;
                 };
-                let features: Vec<String> = features.iter().map(|feature| format!("{feature:.4}")).collect();
+                let features: Vec<String> = numbers.iter().map(|feature| format!("{feature:.4}")).collect();
                 println!(
-                    "{}\t{number}\t{}\t{:.4}\t{}",
+                    "{}\t{number}\t{}\t{}\t{}\t{:.4}\t{}",
                     gold.id,
+                    mention.text.replace(['\t', '\n'], " "),
+                    u8::from(!right.is_empty()),
                     u8::from(right.contains(&candidate.id)),
-                    candidate.score,
+                    ranker::score(&numbers),
                     features.join("\t")
                 );
             }

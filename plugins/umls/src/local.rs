@@ -164,7 +164,7 @@ impl Local {
             .and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
-            let words = Weighed::new(forms.words.clone(), forms.stems.clone(), weights);
+            let words = Weighed::of(name, weights);
             self.names.push((name.to_owned(), words, concept));
             for stem in forms.stems.iter().collect::<HashSet<_>>() {
                 self.by_word.entry(stem.clone()).or_default().push(number);

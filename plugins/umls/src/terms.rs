@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::index::Index;
 use crate::linker::groups::{of_label, of_type};
+use crate::text::words;
 
 /// Which names become a list.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub fn list(index: &Index, choice: &Choice) -> (String, usize) {
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
     for number in 0..u32::try_from(index.record().names).unwrap_or(u32::MAX) {
         let name = index.name(number);
-        if !is_in_notes(name, choice.most_words) {
+        if !is_in_notes(name, choice.most_words) || is_everyday(name) {
             continue;
         }
         let mut concepts = index.links(number).map(|link| link.concept);
@@ -88,6 +89,14 @@ fn is_in_notes(name: &str, most_words: usize) -> bool {
         && !CLASSIFYING.iter().any(|words| has_words(&lower, words))
 }
 
+/// Whether a name is a single word that mostly means something else: "Dish", "ever", "Lung" beside "Lung Neoplasm". A short form in
+/// capitals is found in capitals alone.
+fn is_everyday(name: &str) -> bool {
+    let singular = |word: &str| word.strip_suffix('s').is_some_and(words::is_everyday);
+    let word = name.trim().to_lowercase();
+    !crate::text::is_acronym(name) && (words::is_everyday(&word) || singular(&word))
+}
+
 /// Whether a text has these words, whole.
 fn has_words(text: &str, words: &str) -> bool {
     let letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -101,6 +110,16 @@ fn has_words(text: &str, words: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everyday_words_are_left_out() {
+        for word in ["dish", "ever", "Glass", "lung", "Skin"] {
+            assert!(is_everyday(word), "{word}");
+        }
+        for name in ["DISH", "Asthma", "skin cancer", "Lyme"] {
+            assert!(!is_everyday(name), "{name}");
+        }
+    }
 
     #[test]
     fn names_of_classifications_and_short_ones_are_left_out() {

@@ -268,6 +268,225 @@ fn notes_in_capitals_are_words() {
     }
 }
 
+/// Candidates of mentions, each with the label that a model gave it, found where it first stands behind the one before.
+fn labelled(linker: &Linker, text: &str, mentions: &[(&str, &str)]) -> Vec<Vec<Candidate>> {
+    let mut from = 0;
+    let mentions: Vec<mednerd_umls::linker::Mention<'_>> = mentions
+        .iter()
+        .map(|(name, label)| {
+            let begin = from + text[from..].find(name).unwrap();
+            from = begin + name.len();
+            mednerd_umls::linker::Mention {
+                text: name,
+                begin,
+                end: from,
+                label,
+                score: 1.0,
+                section: "",
+            }
+        })
+        .collect();
+    let document = mednerd_umls::linker::Document {
+        text,
+        mentions: &mentions,
+    };
+    linker.link(&document, &options(&[]))
+}
+
+/// A linker for a dictionary of the UMLS's kind: names, their ids and types.
+fn typed(rows: &[(&str, &str, &str)]) -> (tempfile::TempDir, Linker) {
+    let rows: String = rows
+        .iter()
+        .map(|(id, name, kind)| format!("{id},{name},{kind}\n"))
+        .collect();
+    let (folder, record) = dictionary(&format!("id,name,semantic_type\n{rows}"));
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    (folder, linker)
+}
+
+#[test]
+fn a_short_form_does_not_vouch_for_itself() {
+    let rows = [
+        ("D1", "Mantle cell lymphoma", "T047"),
+        ("D1", "MCL", "T047"),
+        ("D2", "CVA", "T047"),
+        ("D2", "Stroke", "T047"),
+    ];
+    let (_folder, linker) = typed(&rows);
+    let text = "Assessment: MCL strain. Plan: brace for the MCL.";
+    let linked = labelled(&linker, text, &[("MCL strain", "Disease"), ("MCL", "Anatomy")]);
+    assert!(
+        linked[1].first().is_none_or(|best| best.score < 0.5),
+        "{:?}",
+        linked[1]
+    );
+    let text = "No CVA tenderness. History of CVA.";
+    let linked = labelled(
+        &linker,
+        text,
+        &[("CVA tenderness", "Disease"), ("CVA", "Disease")],
+    );
+    assert!(
+        linked[0].first().is_none_or(|best| best.score < 0.5),
+        "{:?}",
+        linked[0]
+    );
+    assert!(linked[1][0].score < 0.8, "{:?}", linked[1]);
+    // Another name of it does, and nothing more than that: a link is not accepted unseen.
+    let text = "Stroke last year. History of CVA.";
+    let linked = labelled(&linker, text, &[("Stroke", "Disease"), ("CVA", "Disease")]);
+    assert!((linked[1][0].score - 0.89).abs() < 0.001, "{:?}", linked[1]);
+    let linked = labelled(&linker, text, &[("Stroke", "Disease"), ("CVA", "Anatomy")]);
+    assert!(linked[1][0].score < 0.5, "{:?}", linked[1]);
+}
+
+#[test]
+fn a_concept_of_another_kind_needs_its_very_name() {
+    let rows = [
+        ("D1", "Alcoholism", "T047"),
+        ("D2", "Malaria", "T047"),
+        ("D3", "Stroke", "T047"),
+    ];
+    let (_folder, linker) = typed(&rows);
+    for (text, label) in [
+        ("alcohol", "Chemical"),
+        ("alcoholic", "Chemical"),
+        ("malarial", "Anatomy"),
+    ] {
+        assert_eq!(labelled(&linker, text, &[(text, label)]), [[]], "{text}");
+    }
+    assert_eq!(
+        id(&labelled(&linker, "strokes", &[("strokes", "Anatomy")])[0]),
+        "D3"
+    );
+    assert_eq!(
+        id(&labelled(&linker, "malarial", &[("malarial", "Disease")])[0]),
+        "D2"
+    );
+}
+
+#[test]
+fn words_that_only_look_alike_are_not_linked() {
+    let (_folder, linker) = named(&[
+        "Paine syndrome",
+        "Malaria",
+        "Vaccinia",
+        "Asbestosis",
+        "Eosinophilia",
+        "Burns",
+        "Arthritis",
+        "Paresthesia",
+        "Confusion",
+        "Fall",
+        "Wounds and Injuries",
+        "MASS syndrome",
+        "Rhabdomyosarcoma Alveolar ARMS",
+        "Pleural effusion",
+        "Tissue death",
+        "Whooping cough",
+    ]);
+    for text in [
+        "pain",
+        "malar",
+        "vaccine",
+        "vaccination",
+        "asbestos",
+        "eosinophils",
+        "burning",
+        "arteritis",
+        "anesthesia",
+        "infusion",
+        "weight reduction",
+        "pituitary lesion",
+        "masses",
+        "arm pain",
+        "effusion",
+        "death",
+        "cough",
+    ] {
+        assert_eq!(id(&link(&linker, text)), "NIL", "{text}");
+    }
+    for (text, expected) in [
+        ("paresthesias", "Paresthesia"),
+        ("athritis", "Arthritis"),
+        ("asbestotic", "Asbestosis"),
+        ("MASS syndrome", "MASS syndrome"),
+    ] {
+        assert_eq!(id(&link(&linker, text)), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_short_form_alone_is_no_longer_name_that_has_it() {
+    let (_folder, linker) = named(&["APC Resistance", "HPT-JT", "HIV infection", "SJS1", "PT-VWD"]);
+    for text in ["APC", "HPT", "PT"] {
+        assert_eq!(link(&linker, text), [], "{text}");
+    }
+    let thorough = Options {
+        thorough: true,
+        ..options(&[])
+    };
+    for (text, expected) in [("HIV", "HIV infection"), ("SJS", "SJS1")] {
+        assert_eq!(
+            id(&link_in(&linker, text, &[text], &thorough)[0]),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_is_due_to_what_is_not_turned_round() {
+    let (_folder, linker) = named(&["Anemia due to chronic kidney disease"]);
+    assert_eq!(
+        first(&linker, "anaemia due to chronic kidney diseases")
+            .unwrap()
+            .1,
+        "key"
+    );
+    let turned = link(&linker, "chronic kidney disease due to anemia");
+    assert!(turned.is_empty(), "{turned:?}");
+}
+
+#[test]
+fn a_hyphen_within_a_compound_is_no_border() {
+    let (_folder, linker) = named(&["Lightheadedness", "Renal cell carcinoma"]);
+    for (text, expected) in [
+        ("light-headedness", "Lightheadedness"),
+        ("Light-headedness", "Lightheadedness"),
+        ("renal-cell carcinoma", "Renal cell carcinoma"),
+    ] {
+        let best = link(&linker, text).remove(0);
+        assert!(
+            best.id == expected && best.stage <= Stage::Key,
+            "{text}: {best:?}"
+        );
+    }
+}
+
+#[test]
+fn no_candidate_is_surer_than_the_one_before() {
+    // A word with the form of a short form goes behind what is alike only where it is less likely.
+    let (_folder, linker) = typed(&[
+        ("D1", "COLD", "T047"),
+        ("D2", "Common cold", "T047"),
+        ("D3", "Cold sore", "T047"),
+        ("D4", "Cold", "T121"),
+    ]);
+    for text in ["cold", "COLD", "Cold", "common colds", "cold sores"] {
+        for label in ["", "Disease", "Chemical"] {
+            for found in labelled(
+                &linker,
+                &format!("{text}, common cold"),
+                &[(text, label), ("common cold", "Disease")],
+            ) {
+                assert!(found.is_sorted_by(|a, b| a.score >= b.score), "{text}: {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn codes_come_with_their_fhir_systems() {
     let linker = Release::small().linker();

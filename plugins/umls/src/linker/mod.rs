@@ -26,6 +26,7 @@ use crate::eval::AUTO_ACCEPT;
 use crate::index::inverted::Query;
 use crate::index::{Index, Link, Table};
 use crate::local::{Entry, Local};
+use crate::text::words::Synonym;
 use crate::text::{self, Forms};
 use confidence::{ESTABLISHED, Evidence, confidence};
 use definitions::{Definitions, initials_are};
@@ -536,16 +537,14 @@ impl Sieve<'_> {
         if !open.contains(&true) {
             return;
         }
-        let spoken: Vec<u32> = document
+        let spoken: Vec<(u32, &str)> = document
             .mentions
             .iter()
             .zip(linked.iter().zip(&open))
             .filter(|(_, (_, open))| !**open)
-            .filter_map(|(_, (found, _))| {
-                found
-                    .first()
-                    .filter(|best| best.confidence > 0.6)
-                    .map(|best| best.concept)
+            .filter_map(|(mention, (found, _))| {
+                let best = found.first().filter(|best| best.confidence > 0.6)?;
+                Some((best.concept, mention.text))
             })
             .collect();
         for ((mention, found), open) in document.mentions.iter().zip(linked.iter_mut()).zip(open) {
@@ -555,12 +554,18 @@ impl Sieve<'_> {
             if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
                 continue;
             }
+            let elsewhere = |one: &Found| {
+                let mut spoken = spoken.iter();
+                spoken.any(|(concept, name)| *concept == one.concept && !repeats(mention.text, name))
+            };
             if let Some(at) = found
                 .iter()
-                .position(|found| found.stage < Stage::Fuzzy && spoken.contains(&found.concept))
+                .position(|found| found.stage < Stage::Fuzzy && elsewhere(found))
             {
                 found[..=at].rotate_right(1);
-                found[0].confidence = found[0].confidence.max(0.9);
+                let likely = confidence::LESS_THAN_SURE * self.by_label(&found[0], mention.label);
+                found[0].confidence = found[0].confidence.max(likely);
+                descend(found);
                 continue;
             }
             if found.first().is_some_and(|best| best.stage < Stage::Fuzzy) {
@@ -588,8 +593,8 @@ impl Sieve<'_> {
                 for one in found.iter_mut() {
                     one.confidence = one.confidence.min(most);
                 }
+                self.by_group(&mut expanded, mention.label);
                 *found = merge(expanded, std::mem::take(found));
-                self.by_group(found, mention.label);
             }
         }
     }
@@ -609,21 +614,21 @@ impl Sieve<'_> {
     /// What the document speaks of elsewhere, by another name, is likelier meant: among concepts that share a name it
     /// goes first, and of candidates that are merely alike its odds rise.
     fn spoken_of(&self, document: &Document<'_>, linked: &mut [Vec<Found>]) {
-        let spoken: Vec<(u32, String)> = document
+        let spoken: Vec<(u32, &str)> = document
             .mentions
             .iter()
             .zip(linked.iter())
             .filter_map(|(mention, found)| {
                 let best = found.first().filter(|best| best.confidence > 0.8)?;
-                Some((best.concept, mention.text.to_lowercase()))
+                Some((best.concept, mention.text))
             })
             .collect();
         for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
             let text = mention.text.to_lowercase();
             let elsewhere = |one: &Found| {
-                spoken
-                    .iter()
-                    .any(|(concept, name)| *concept == one.concept && *name != text)
+                spoken.iter().any(|(concept, name)| {
+                    *concept == one.concept && name.to_lowercase() != text && !repeats(mention.text, name)
+                })
             };
             let Some(&best) = found.first() else {
                 continue;
@@ -668,11 +673,26 @@ impl Sieve<'_> {
             found.extend(retrieved.into_iter().filter(|one| !seen.contains(&one.concept)));
         }
         self.sort(&mut found);
+        descend(&mut found);
         found
     }
 
-    /// The stages that need no retrieval.
+    /// The stages that need no retrieval; of a compound with a hyphen that has no name, those of the compound without:
+    /// "light-headedness".
     fn strict(&self, text: &str) -> Vec<Found> {
+        let found = self.sieved(text);
+        if !found.is_empty() {
+            return found;
+        }
+        let Some(joined) = text::without_hyphens(text) else {
+            return found;
+        };
+        let mut found = self.sieved(&joined);
+        found.retain(|one| one.stage <= Stage::Key);
+        found
+    }
+
+    fn sieved(&self, text: &str) -> Vec<Found> {
         let forms = Forms::of(text);
         if forms.exact.is_empty() {
             return Vec::new();
@@ -690,10 +710,7 @@ impl Sieve<'_> {
             if short && matches!(table, Table::Stem) {
                 continue;
             }
-            // And no plural but one in a small letter: "AIDS" is not "AID".
-            let another = |name: Name| {
-                matches!(table, Table::Key) && text::differ_by_capital_s(text, self.name_of(name))
-            };
+            let another = |name: Name| is_another(table, text, &forms, self.name_of(name));
             let before = found.len();
             for entry in entries {
                 let new = !found.iter().any(|found| found.concept == entry.concept);
@@ -863,28 +880,31 @@ impl Sieve<'_> {
             .map(|pooled| self.ranked(pooled, &mention, &synonyms, &trigrams))
             .collect();
         self.rate_ranked(&mut found, text::is_short_acronym(text));
+        descend(&mut found);
         found
     }
 
-    /// Orders fuzzy candidates by their scores and gives them their confidences.
+    /// Orders fuzzy candidates by their scores and gives them their confidences: the best one the chance that it is right, its rivals as
+    /// much less as the ranker's odds say.
     fn rate_ranked(&self, found: &mut [Found], undefined: bool) {
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| self.order(a, b)));
         let highest = found.first().map_or(0.0, |best| best.score);
         let whole: f32 = found.iter().map(|one| (one.score - highest).exp()).sum();
-        let mut least = 1.0_f32;
+        let concepts = self.index.record().concepts;
+        let mut best = None;
         for one in found {
-            let share = (one.score - highest).exp() / whole;
-            // The order is the ranker's: no candidate is surer than the one before.
-            least = least.min(confidence(Evidence {
+            let odds = (one.score - highest).exp();
+            let own = |features| ranker::chance(odds / whole, &features, concepts);
+            let chance = one.features.map_or(0.0, own);
+            one.confidence = confidence(Evidence {
                 stage: Stage::Fuzzy,
-                chance: ranker::chance(share, one.similarity),
+                chance: chance.min(odds * *best.get_or_insert(chance)),
                 undefined,
                 rivals: 0,
                 preferred: false,
                 established: true,
                 case: false,
-            }));
-            one.confidence = least;
+            });
         }
     }
 
@@ -896,7 +916,7 @@ impl Sieve<'_> {
         &self,
         pooled: Pooled,
         mention: &Weighed,
-        synonyms: &[&'static [(String, f32)]],
+        synonyms: &[&'static [Synonym]],
         own: &[u32],
     ) -> Found {
         let Pooled { found, best, second } = pooled;
@@ -972,13 +992,17 @@ impl Sieve<'_> {
                 None => drop(pool.insert(found.concept, new)),
             }
         };
+        let short = text::is_short_acronym(text);
+        // A short form alone does not mean what a longer name says beside it: "APC" is no APC resistance.
+        let is_candidate =
+            |alike: &Likeness| alike.similarity >= LEAST_ALIKE && !(short && alike.telling > 0);
         for hit in self.index.search_names(&query, self.depth.0) {
             if text::differ_by_capital_s(text, self.index.name(hit.document)) {
                 continue;
             }
             let name = self.weighed(self.index.name(hit.document));
             let alike = likeness(mention, &synonyms, &name);
-            if alike.similarity < LEAST_ALIKE {
+            if !is_candidate(&alike) {
                 continue;
             }
             for link in self.index.best_links(hit.document) {
@@ -996,7 +1020,7 @@ impl Sieve<'_> {
                 continue;
             }
             let alike = likeness(mention, &synonyms, name);
-            if alike.similarity < LEAST_ALIKE {
+            if !is_candidate(&alike) {
                 continue;
             }
             let found = Found {
@@ -1050,9 +1074,9 @@ impl Sieve<'_> {
             let weight = self.index.weight(stem, word);
             total += u32::from(weight);
             let scaled = |factor: f32| (f32::from(weight) * factor) as u16;
-            for (synonym, alike) in text::words::synonyms(stem) {
-                if let Some(word) = self.index.word(synonym) {
-                    add(word, scaled(*alike * 0.9));
+            for synonym in text::words::synonyms(stem) {
+                if let Some(word) = self.index.word(&synonym.stem) {
+                    add(word, scaled(synonym.alike * 0.9));
                 }
             }
             match word {
@@ -1111,25 +1135,29 @@ impl Sieve<'_> {
         found.sort_by(|a, b| self.order(a, b));
     }
 
-    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where its name is
-    /// merely alike: "chest" is no chest pain.
-    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
+    /// What is left of the confidence of a concept of another semantic group than the mention's label.
+    fn by_label(&self, one: &Found, label: &str) -> f32 {
         let Some(group) = groups::of_label(label) else {
-            return;
+            return 1.0;
         };
+        let types = self.index.semantic_types(one.concept);
+        let mut types = types.filter_map(groups::of_type).peekable();
+        if types.peek().is_none() || types.any(|own| group.contains(&own)) {
+            1.0
+        } else {
+            0.5
+        }
+    }
+
+    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where the mention is not its
+    /// very name: "chest" is no chest pain, and "alcohol" as a drug no alcoholism.
+    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
         let mut foreign = false;
         found.retain_mut(|one| {
-            let mut types = self
-                .index
-                .semantic_types(one.concept)
-                .filter_map(groups::of_type)
-                .peekable();
-            if types.peek().is_none() || types.any(|own| group.contains(&own)) {
-                return true;
-            }
-            one.confidence *= 0.5;
-            foreign = true;
-            one.stage < Stage::Fuzzy
+            let left = self.by_label(one, label);
+            one.confidence *= left;
+            foreign |= left < 1.0;
+            left >= 1.0 || one.stage <= Stage::Key
         });
         if foreign {
             found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
@@ -1142,6 +1170,43 @@ fn trigrams(exact: &str) -> Vec<u32> {
     let mut trigrams = Vec::new();
     text::trigrams(exact, &mut trigrams);
     trigrams
+}
+
+/// Whether a name with the same key or stems means something else all the same. A short form has no plural but one in a small letter:
+/// "AIDS" is not "AID".
+fn is_another(table: Table, text: &str, forms: &Forms, name: &str) -> bool {
+    match table {
+        Table::Exact => false,
+        Table::Key => {
+            text::differ_by_capital_s(text, name)
+                || (forms.cause.is_some() && forms.is_swapped(&Forms::of(name)))
+        }
+        Table::Stem => {
+            let name = Forms::of(name);
+            !forms.is_akin(&name) || forms.is_swapped(&name)
+        }
+    }
+}
+
+/// Lets no candidate be surer than the one before: the order is the sieve's.
+fn descend(found: &mut [Found]) {
+    let mut least = 1.0_f32;
+    for one in found {
+        least = least.min(one.confidence);
+        one.confidence = least;
+    }
+}
+
+/// Whether one of two mentions is a short form that the other contains: "MCL strain" says nothing about what "MCL" means.
+fn repeats(one: &str, other: &str) -> bool {
+    let within = |short: &str, long: &str| {
+        let is_token = |token: &str| token.eq_ignore_ascii_case(short.trim());
+        text::is_acronym(short)
+            && long
+                .split(|c: char| c.is_whitespace() || ",;:()[]/".contains(c))
+                .any(is_token)
+    };
+    within(one, other) || within(other, one)
 }
 
 fn mark_expanded(found: &mut [Found]) {

@@ -6,7 +6,7 @@ mod fold;
 mod stem;
 pub mod words;
 
-pub use stem::{derive, inflect};
+pub use stem::{akin, derive, inflect};
 
 /// The forms of one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,32 +21,88 @@ pub struct Forms {
     pub words: Vec<String>,
     /// Their stems in the same order: what names are retrieved by.
     pub stems: Vec<String>,
+    /// How many of them stand before the word that leads to a cause or companion ("due", "with"), where one does.
+    pub cause: Option<usize>,
 }
 
 impl Forms {
     /// Analyses `text`.
     pub fn of(text: &str) -> Self {
         let tokens = fold::tokens(text);
-        let (words, stems) = words_and_stems(&tokens);
+        let Words { words, stems, cause } = Words::from_tokens(&tokens);
         Self {
             exact: tokens.join(" "),
             key: sorted(&words),
             stem_key: sorted(&stems),
             words,
             stems,
+            cause,
+        }
+    }
+
+    /// Whether the words of two texts with the same stems mean the same.
+    pub(crate) fn is_akin(&self, other: &Self) -> bool {
+        let pairs = |word: &str, stem: &str| {
+            let mut others = other.words.iter().zip(&other.stems);
+            others.any(|(other, of_other)| of_other == stem && akin(word, other, stem))
+        };
+        self.words
+            .iter()
+            .zip(&self.stems)
+            .all(|(word, stem)| pairs(word, stem))
+    }
+
+    /// Whether what one says is due to the other is the other way round in the other.
+    pub(crate) fn is_swapped(&self, other: &Self) -> bool {
+        are_swapped((&self.stems, self.cause), (&other.stems, other.cause))
+    }
+}
+
+/// Unified words in their order, their stems, and how many stand before a causal word: the part of [`Forms`] that names are compared by.
+pub(crate) struct Words {
+    pub(crate) words: Vec<String>,
+    pub(crate) stems: Vec<String>,
+    pub(crate) cause: Option<usize>,
+}
+
+impl Words {
+    pub(crate) fn of(text: &str) -> Self {
+        Self::from_tokens(&fold::tokens(text))
+    }
+
+    fn from_tokens(tokens: &[String]) -> Self {
+        let (words, cause) = unify(tokens);
+        Self {
+            stems: words.iter().map(|word| derive(word)).collect(),
+            words,
+            cause,
         }
     }
 }
 
-/// [`Forms::words`] and [`Forms::stems`] alone.
-pub(crate) fn words_of(text: &str) -> (Vec<String>, Vec<String>) {
-    words_and_stems(&fold::tokens(text))
+/// Whether the sides of two causal words are swapped: "anemia due to kidney disease" and "kidney disease due to anemia".
+pub(crate) fn are_swapped(a: (&[String], Option<usize>), b: (&[String], Option<usize>)) -> bool {
+    let sides = |(stems, cause): (&'_ [String], Option<usize>)| -> Option<(Vec<String>, Vec<String>)> {
+        let (effect, cause) = stems.split_at_checked(cause?)?;
+        Some((effect.to_vec(), cause.to_vec()))
+    };
+    let (Some(a), Some(b)) = (sides(a), sides(b)) else {
+        return false;
+    };
+    let share = |a: &[String], b: &[String]| a.iter().any(|stem| b.contains(stem));
+    share(&a.0, &b.1) && share(&a.1, &b.0) && !share(&a.0, &b.0) && !share(&a.1, &b.1)
 }
 
-fn words_and_stems(tokens: &[String]) -> (Vec<String>, Vec<String>) {
-    let words = unify(tokens);
-    let stems = words.iter().map(|word| derive(word)).collect();
-    (words, stems)
+/// The unified words of a text that are written in capitals there, as short forms are: letters alone, as "C7" and "IgE" are no
+/// other words. None of a text that is in capitals as a whole.
+pub(crate) fn capitals(text: &str) -> Vec<String> {
+    if !text.contains(char::is_lowercase) && !is_short_acronym(text) {
+        return Vec::new();
+    }
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|token| is_acronym(token) && token.chars().all(char::is_alphabetic))
+        .flat_map(|token| unify(&fold::tokens(token)).0)
+        .collect()
 }
 
 /// `word` without `ending`. Most endings of a list differ in their last letter already.
@@ -77,6 +133,19 @@ pub fn is_acronym(text: &str) -> bool {
         }
     }
     (upper >= 2 || (upper == 1 && digit > 0)) && upper > lower && upper + lower + digit <= 10
+}
+
+/// The text with its compounds in one word, "lightheadedness" for "light-headedness"; none where there is no hyphen between small letters.
+pub(crate) fn without_hyphens(text: &str) -> Option<String> {
+    let small = |c: Option<char>| c.is_some_and(char::is_lowercase);
+    let mut joined = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let before = joined.chars().next_back();
+        if c != '-' || !small(before) || !small(text[at + 1..].chars().next()) {
+            joined.push(c);
+        }
+    }
+    (joined.len() < text.len()).then_some(joined)
 }
 
 /// Whether what is written like an acronym is short enough for one where nothing else says so: "PNEUMONIA" is a word of a note in
@@ -144,9 +213,11 @@ pub(crate) fn is_number(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Unifies spelling, numerals and plurals and leaves stop words out, keeping the order.
-fn unify(tokens: &[String]) -> Vec<String> {
+/// Unifies spelling, numerals and plurals and leaves stop words out, keeping the order; and how many words stand before the first
+/// causal word, where there are some on both of its sides.
+fn unify(tokens: &[String]) -> (Vec<String>, Option<usize>) {
     let mut unified: Vec<String> = Vec::with_capacity(tokens.len());
+    let mut cause = None;
     let mut prefix: Option<&str> = None;
     for (i, token) in tokens.iter().enumerate() {
         if prefix.is_none() && i + 1 < tokens.len() && words::is_prefix(token) && tokens[i + 1].len() > 2 {
@@ -154,6 +225,9 @@ fn unify(tokens: &[String]) -> Vec<String> {
             continue;
         }
         let prefix = prefix.take();
+        if cause.is_none() && !unified.is_empty() && words::is_causal(tokens, i) {
+            cause = Some(unified.len());
+        }
         if prefix.is_none() && (words::is_stop(token) || words::is_article(tokens, i)) {
             continue;
         }
@@ -185,7 +259,8 @@ fn unify(tokens: &[String]) -> Vec<String> {
             .map(|token| inflect(&fold::american(token.clone())))
             .collect();
     }
-    unified
+    let cause = cause.filter(|at| *at < unified.len());
+    (unified, cause)
 }
 
 /// What is written with a number behind it, in digits or in letters.
@@ -350,6 +425,25 @@ mod tests {
         ] {
             assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
         }
+    }
+
+    #[test]
+    fn what_is_due_to_what_is_told_apart() {
+        let swapped = |a: &str, b: &str| Forms::of(a).is_swapped(&Forms::of(b));
+        let name = "Anemia due to chronic kidney disease";
+        assert!(swapped("chronic kidney disease due to anemia", name));
+        assert!(swapped("kidney disease from anemia", name));
+        assert!(!swapped("anaemia secondary to chronic kidney disease", name));
+        assert!(!swapped("chronic kidney disease anemia", name));
+        assert!(!swapped("due to anemia", name));
+    }
+
+    #[test]
+    fn short_forms_within_names_are_known_by_their_capitals() {
+        assert_eq!(capitals("MASS syndrome"), ["mass"]);
+        assert_eq!(capitals("Rhabdomyosarcoma (ARMS)"), ["arm"]);
+        assert!(capitals("C7 deficiency").is_empty() && capitals("HEMOCHROMATOSIS, HEREDITARY").is_empty());
+        assert_eq!(capitals("COPD"), ["copd"]);
     }
 
     #[test]

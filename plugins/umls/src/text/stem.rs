@@ -166,3 +166,123 @@ pub fn derive(word: &str) -> String {
     }
     stem.to_owned()
 }
+
+/// What an ending makes of a root. Of words that share a stem it says which ones mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The root, or the root with an e behind it: "alcohol", "vaccine".
+    Root,
+    /// "epileptic", "pleural".
+    Adjective,
+    /// "infected", "coughing".
+    Participle,
+    /// What is done: "infection".
+    Action,
+    /// What an adjective says, as a thing: "weakness", "toxicity".
+    Quality,
+    /// A thing that is named after the root and is another one: "alcoholism", "vaccinia", "eosinophilia".
+    Named,
+    /// The Greek nouns of [`derive`]: "asbestosis", "thrombosis".
+    Greek,
+}
+
+impl Kind {
+    fn of(word: &str, stem: &str) -> Self {
+        const ENDINGS: &[(Kind, &[&str])] = &[
+            (Kind::Greek, &["sis", "emia", "itis", "epsy"]),
+            (Kind::Action, &["ion", "ions", "ment"]),
+            (Kind::Participle, &["ed", "ing", "ate"]),
+            (
+                Kind::Adjective,
+                &[
+                    "ic", "ically", "al", "ous", "ive", "ary", "ory", "ful", "ble", "ian", "ent", "ant",
+                    "lyzed", "oid",
+                ],
+            ),
+        ];
+        const QUALITIES: &[&str] = &["ness", "ity", "ety", "ability", "ibility"];
+        if !word.ends_with("oid") && (word == stem || word.strip_suffix('e') == Some(stem)) {
+            return Self::Root;
+        }
+        // "restiveness" is made from "restive" and not from the root.
+        let ending = word.strip_prefix(stem).unwrap_or_default();
+        if QUALITIES.contains(&ending) {
+            return Self::Quality;
+        }
+        let ends = |endings: &[&str]| endings.iter().any(|ending| word.ends_with(ending));
+        let kind = ENDINGS.iter().find(|(_, endings)| ends(endings));
+        kind.map_or(Self::Named, |(kind, _)| *kind)
+    }
+}
+
+/// A root of fewer letters is the root of too much: "carp" and "carpal", "tear" and "tearing".
+const LEAST_ROOT: usize = 5;
+
+/// Whether two words of the same stem mean the same thing: an adjective and its noun do, a root and a thing that is named after it
+/// do not ("malar" and "malaria", "alcohol" and "alcoholism"), nor does an e tell a word from a name ("pain" and "Paine").
+pub fn akin(a: &str, b: &str, stem: &str) -> bool {
+    use Kind::{Action, Greek, Named, Participle, Quality, Root};
+    if a == b {
+        return true;
+    }
+    match (Kind::of(a, stem), Kind::of(b, stem)) {
+        (Root, Root) => stem.len() > LEAST_ROOT,
+        (Root, Named | Greek) | (Named | Greek, Root) => false,
+        (Root, Quality) | (Quality, Root) => true,
+        (Root, _) | (_, Root) => stem.len() >= LEAST_ROOT,
+        (Named, Action | Participle) | (Action | Participle, Named) => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(a: &str, b: &str) -> bool {
+        let (a, b) = (inflect(a), inflect(b));
+        derive(&a) == derive(&b) && akin(&a, &b, &derive(&a))
+    }
+
+    #[test]
+    fn a_root_is_not_what_is_named_after_it() {
+        for (a, b) in [
+            ("pain", "paine"),
+            ("malar", "malaria"),
+            ("vaccine", "vaccinia"),
+            ("vaccination", "vaccinia"),
+            ("asbestos", "asbestosis"),
+            ("alcohol", "alcoholism"),
+            ("eosinophils", "eosinophilia"),
+            ("burning", "burns"),
+            ("tears", "tearing"),
+            ("carpal", "carp"),
+            ("sparing", "spar"),
+            ("rest", "restiveness"),
+        ] {
+            assert!(!same(a, b), "{a} / {b}");
+        }
+    }
+
+    #[test]
+    fn adjectives_and_their_nouns_are_akin() {
+        for (a, b) in [
+            ("hypertensive", "hypertension"),
+            ("epileptic", "epilepsy"),
+            ("malarial", "malaria"),
+            ("alcoholic", "alcoholism"),
+            ("pleura", "pleural"),
+            ("aorta", "aortic"),
+            ("depressed", "depression"),
+            ("thrombosed", "thrombosis"),
+            ("hypothyroid", "hypothyroidism"),
+            ("cirrhotic", "cirrhosis"),
+            ("weak", "weakness"),
+            ("obese", "obesity"),
+            ("coughing", "cough"),
+            ("wheezing", "wheezes"),
+        ] {
+            assert!(same(a, b), "{a} / {b}");
+        }
+    }
+}

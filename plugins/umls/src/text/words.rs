@@ -30,6 +30,45 @@ pub(super) fn is_stop(token: &str) -> bool {
     )
 }
 
+/// Whether the token at `at` leads from an effect to its cause, or from one thing to its companion.
+pub(super) fn is_causal(tokens: &[String], at: usize) -> bool {
+    match tokens[at].as_str() {
+        "due" | "from" | "by" | "with" => true,
+        "secondary" => tokens.get(at + 1).is_some_and(|next| next == "to"),
+        _ => false,
+    }
+}
+
+/// Whether a word is one that texts have: it is no other word misspelt, and no short form in small letters.
+pub(crate) fn is_known(word: &str) -> bool {
+    known(word).or_else(|| known(&format!("{word}s"))).is_some()
+}
+
+/// Whether a word is one that texts have and that names no disease, drug or the like by itself: "glass", "skin".
+pub(crate) fn is_everyday(word: &str) -> bool {
+    known(word).is_some_and(|line| line.ends_with(EVERYDAY))
+}
+
+/// What stands behind an everyday word in the list.
+const EVERYDAY: char = '-';
+
+/// The line of a word in the list that `eval/known_words.py` makes. It is looked up where it lies: no memory is spent on it.
+fn known(word: &str) -> Option<&'static str> {
+    const KNOWN: &str = include_str!("known_words.txt");
+    let (mut low, mut high) = (0, KNOWN.len());
+    while low < high {
+        let before = &KNOWN[low..low.midpoint(high)];
+        let start = before.rfind('\n').map_or(low, |end| low + end + 1);
+        let line = KNOWN[start..].lines().next().unwrap_or_default();
+        match line.trim_end_matches(EVERYDAY).cmp(word) {
+            std::cmp::Ordering::Equal => return Some(line),
+            std::cmp::Ordering::Less => low = start + line.len() + 1,
+            std::cmp::Ordering::Greater => high = start,
+        }
+    }
+    None
+}
+
 /// Whether the token at `at` is the article: "a" at the front or behind a small word, where more follows. The one of "hepatitis A",
 /// "type A influenza", "vitamin A deficiency" and "A-T" is none.
 pub(super) fn is_article(tokens: &[String], at: usize) -> bool {
@@ -56,26 +95,54 @@ pub(super) fn written_number(token: &str) -> Option<&'static str> {
     })
 }
 
-/// Words of which one excludes the other, as the pair's number and the side that `word` is on.
-pub(crate) fn pole(word: &str) -> Option<(usize, bool)> {
-    const PAIRS: &[(&[&str], &[&str])] = &[
-        (&["left"], &["right"]),
-        (
-            &["sensitive", "sensitivity", "susceptible"],
-            &["resistant", "resistance"],
-        ),
-        (&["reduced"], &["preserved"]),
-        (&["systolic"], &["diastolic"]),
-        (&["acute"], &["chronic"]),
-        (&["positive"], &["negative"]),
-        (&["benign"], &["malignant"]),
-        (&["upper"], &["lower"]),
-        (&["less"], &["greater"]),
-    ];
-    PAIRS.iter().enumerate().find_map(|(number, (one, other))| {
-        let first = one.contains(&word);
-        (first || other.contains(&word)).then_some((number, first))
-    })
+/// Words of which one excludes the others: each line is one choice, its sides between bars. Sides, degrees and directions first, then
+/// places; what lies within another place, or is joined with it in one organ's name, is no choice.
+const CHOICES: &[&str] = &[
+    "left|right",
+    "sensitive sensitivity susceptible|resistant resistance",
+    "reduced|preserved",
+    "systolic|diastolic",
+    "acute|chronic",
+    "positive|negative",
+    "benign|malignant",
+    "upper|lower",
+    "less|greater",
+    "primary|secondary",
+    "increased increase elevated raised high|decreased decrease reduced restricted diminished low",
+    "proximal|distal",
+    "anterior|posterior",
+    "medial|lateral",
+    "mitral|tricuspid|aortic|pulmonic pulmonary",
+    "frontal|temporal|parietal|occipital",
+    "cervical|thoracic|lumbar|sacral",
+    "hip|knee|ankle|foot|shoulder|elbow|wrist|hand",
+    "kidney renal|liver hepatic|heart cardiac|lung pulmonary|brain cerebral|breast mammary|prostate prostatic|pancreas pancreatic|\
+     ovary ovarian|testis testicular|thyroid|bladder|stomach gastric|colon colonic|skin cutaneous|eye ocular|ear|bone",
+];
+
+/// The choices that a word makes, each with the side that it is on.
+pub(crate) fn sides(word: &str) -> &'static [(usize, usize)] {
+    static TABLE: OnceLock<HashMap<&str, Vec<(usize, usize)>>> = OnceLock::new();
+    let table = TABLE.get_or_init(|| {
+        let mut table: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
+        for (number, choice) in CHOICES.iter().enumerate() {
+            for (side, words) in choice.split('|').enumerate() {
+                for word in words.split_whitespace() {
+                    table.entry(word).or_default().push((number, side));
+                }
+            }
+        }
+        table
+    });
+    table.get(word).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Whether one of two words excludes the other.
+pub(crate) fn exclude(a: &str, b: &str) -> bool {
+    let others = sides(b);
+    let differs =
+        |(choice, side): &(usize, usize)| others.iter().any(|(other, at)| other == choice && at != side);
+    !others.is_empty() && sides(a).iter().any(differs)
 }
 
 /// Words after which a lone letter is a numeral.
@@ -178,6 +245,12 @@ pub fn information(stem: &str) -> f32 {
     factors.get(stem).copied().unwrap_or(1.0)
 }
 
+/// Whether a word tells what is meant, and not only of which kind or how it is.
+pub(crate) fn tells(stem: &str) -> bool {
+    const INFECTION: &str = "infect";
+    information(stem) >= 1.0 && stem != INFECTION
+}
+
 /// Words that mean the same in the name of a disease; each line is one class. The first number is how alike
 /// two words of the class are.
 const CLASSES: &[(f32, &str)] = &[
@@ -236,7 +309,7 @@ const CLASSES: &[(f32, &str)] = &[
         "dysfunction impairment disturbance disorder disability deterioration",
     ),
     (0.7, "disease dysfunction abnormality impairment"),
-    (0.8, "damage injury lesion"),
+    (0.8, "damage injury"),
     (0.6, "damage injury toxicity dysfunction"),
     (0.6, "damage injury disease toxicity"),
     (0.6, "inflammation disease"),
@@ -331,8 +404,8 @@ const CLASSES: &[(f32, &str)] = &[
     (0.75, "lesion abnormality"),
     (0.65, "lesion disease disorder"),
     (0.75, "decline deterioration loss impairment"),
-    (0.8, "decrease decreased reduction reduced low fall"),
-    (0.8, "increase increased elevated high rise"),
+    (0.8, "decrease decreased reduction reduced low"),
+    (0.8, "increase increased elevated high"),
     (0.75, "deficit impairment disorder dysfunction"),
     // Parts and what they are parts of.
     (0.75, "kidney renal glomerular glomerulus tubular nephron"),
@@ -444,22 +517,41 @@ pub fn parts(word: &str) -> Option<String> {
     })
 }
 
-/// The stems that mean about the same as `stem`, with how alike they are.
-pub fn synonyms(stem: &str) -> &'static [(String, f32)] {
-    static TABLE: OnceLock<HashMap<String, Vec<(String, f32)>>> = OnceLock::new();
+/// A word that means about the same as another one.
+#[derive(Debug)]
+pub struct Synonym {
+    word: String,
+    /// Its stem.
+    pub stem: String,
+    /// How alike they are.
+    pub alike: f32,
+}
+
+impl Synonym {
+    /// Whether `word`, whose stem is `stem`, is this one: "Paine" is no pain.
+    pub(crate) fn is(&self, word: &str, stem: &str) -> bool {
+        self.stem == stem && super::akin(&self.word, word, stem)
+    }
+}
+
+/// The words that mean about the same as those of `stem`.
+pub fn synonyms(stem: &str) -> &'static [Synonym] {
+    static TABLE: OnceLock<HashMap<String, Vec<Synonym>>> = OnceLock::new();
     let table = TABLE.get_or_init(|| {
-        let mut table: HashMap<String, Vec<(String, f32)>> = HashMap::new();
+        let mut table: HashMap<String, Vec<Synonym>> = HashMap::new();
         for (alike, class) in CLASSES {
-            let stems: Vec<String> = class
-                .split_whitespace()
-                .map(|word| derive(&inflect(word)))
-                .collect();
-            for a in &stems {
-                for b in stems.iter().filter(|b| *b != a) {
+            let words = class.split_whitespace().map(inflect);
+            let words: Vec<(String, String)> = words.map(|word| (derive(&word), word)).collect();
+            for (a, _) in &words {
+                for (b, word) in words.iter().filter(|(b, _)| b != a) {
                     let others = table.entry(a.clone()).or_default();
-                    match others.iter_mut().find(|(other, _)| other == b) {
-                        Some((_, known)) => *known = known.max(*alike),
-                        None => others.push((b.clone(), *alike)),
+                    match others.iter_mut().find(|other| other.word == *word) {
+                        Some(known) => known.alike = known.alike.max(*alike),
+                        None => others.push(Synonym {
+                            word: word.clone(),
+                            stem: b.clone(),
+                            alike: *alike,
+                        }),
                     }
                 }
             }
@@ -467,4 +559,47 @@ pub fn synonyms(stem: &str) -> &'static [(String, f32)] {
         table
     });
     table.get(stem).map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_words_are_found_by_halving() {
+        for word in [
+            "abdomen",
+            "anesthesia",
+            "arteritis",
+            "melena",
+            "palpation",
+            "twitching",
+        ] {
+            assert!(is_known(word), "{word}");
+        }
+        for word in ["", "-", "aaaa", "fibrilation", "pnuemonia", "zzzz"] {
+            assert!(!is_known(word), "{word}");
+        }
+        for line in include_str!("known_words.txt").lines() {
+            assert!(is_known(line.trim_end_matches(EVERYDAY)), "{line}");
+        }
+        assert!(
+            is_everyday("glass") && is_everyday("skin") && !is_everyday("asthma") && !is_everyday("xyzzy")
+        );
+    }
+
+    #[test]
+    fn words_of_one_choice_exclude_each_other() {
+        assert!(
+            exclude("mitral", "tricuspid") && exclude("primary", "secondary") && exclude("renal", "liver")
+        );
+        assert!(!exclude("renal", "kidney") && !exclude("left", "upper") && !exclude("pain", "ache"));
+    }
+
+    #[test]
+    fn a_lesion_is_no_injury_and_a_reduction_no_fall() {
+        let means = |a: &str, b: &str| synonyms(&derive(a)).iter().any(|synonym| synonym.word == b);
+        assert!(!means("lesion", "injury") && !means("reduction", "fall"));
+        assert!(means("damage", "injury") && means("decrease", "reduction"));
+    }
 }
