@@ -509,6 +509,8 @@ fn the_shipped_lists_are_in_order_and_name_nothing_twice() {
                 fields[0].to_lowercase().trim_start_matches('*').to_owned(),
                 fields[0].to_owned(),
                 fields[2].to_owned(),
+                // What joins two labels has two lines.
+                fields.get(3).copied().unwrap_or_default().to_owned(),
             )
         };
         let keys: Vec<_> = text.lines().skip(1).map(key).collect();
