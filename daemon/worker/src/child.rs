@@ -87,12 +87,20 @@ impl Link {
         self.send(Kind::Ready, 0, payload)
     }
 
-    /// The child will not start; `why` is a sentence for the administrator.
+    /// The child will not start as long as nobody changes anything; `why` is a sentence for the administrator.
     ///
     /// # Errors
     /// Where the daemon has gone.
     pub fn refuse(&self, why: &str) -> io::Result<()> {
         self.send(Kind::Refused, 0, why.as_bytes())
+    }
+
+    /// The child cannot start now, and may later; `why` is a sentence for the administrator.
+    ///
+    /// # Errors
+    /// Where the daemon has gone.
+    pub fn unable(&self, why: &str) -> io::Result<()> {
+        self.send(Kind::Unable, 0, why.as_bytes())
     }
 
     /// Sends an event.

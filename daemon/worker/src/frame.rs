@@ -14,7 +14,7 @@ pub enum Kind {
     Start = 1,
     /// From the child: it can take calls. The payload is the user's.
     Ready = 2,
-    /// From the child: it will not start; the payload says why, in UTF-8.
+    /// From the child: it will not start as long as nobody changes anything; the payload says why, in UTF-8.
     Refused = 3,
     /// To the child: the time left in nanoseconds as `u64`, then the user's payload.
     Call = 4,
@@ -32,13 +32,15 @@ pub enum Kind {
     Event = 10,
     /// To the child: end.
     Stop = 11,
+    /// From the child: it cannot start now, and may later; the payload says why, in UTF-8.
+    Unable = 12,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{Call, Cancel, Event, Failed, Ping, Pong, Ready, Refused, Reply, Start, Stop};
+        use Kind::{Call, Cancel, Event, Failed, Ping, Pong, Ready, Refused, Reply, Start, Stop, Unable};
         let all = [
-            Start, Ready, Refused, Call, Reply, Failed, Cancel, Ping, Pong, Event, Stop,
+            Start, Ready, Refused, Call, Reply, Failed, Cancel, Ping, Pong, Event, Stop, Unable,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     fn frames() -> impl Strategy<Value = Vec<Frame>> {
-        let kind = (1_u8..12).prop_map(|byte| Kind::from_byte(byte).unwrap());
+        let kind = (1_u8..13).prop_map(|byte| Kind::from_byte(byte).unwrap());
         let payload = proptest::collection::vec(any::<u8>(), 0..40);
         let frame = (kind, any::<u64>(), payload).prop_map(|(kind, id, payload)| Frame { kind, id, payload });
         proptest::collection::vec(frame, 0..8)

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -34,6 +35,9 @@ pub struct Settings {
     pub arguments: Vec<OsString>,
     /// Whether it writes to this process's stderr; else to `/dev/null`.
     pub stderr: bool,
+    /// What it finds as its standard output: a file that it shall have whatever has become of the name. `/dev/null` where
+    /// there is none.
+    pub handed: Option<Arc<File>>,
     /// The payload of the `Start` frame.
     pub start: Vec<u8>,
     /// How long it may take until it is ready.
@@ -42,12 +46,14 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How long it may take to say so.
     pub patience: Duration,
-    /// How long after its deadline a call may go on before the child is killed.
+    /// How long a call may go on after the time that it may take, before the child is killed.
     pub grace: Duration,
     /// Waits between starts.
     pub backoff: Backoff,
     /// When it is given up for a while.
     pub breaker: Breaker,
+    /// Whether a first start that fails is tried again, unless the child refuses to start.
+    pub tries_again: bool,
     /// The largest payload in either direction.
     pub max_frame: usize,
     /// Calls that the child may have at once.
@@ -64,6 +70,7 @@ impl Settings {
             program: program.into(),
             arguments: Vec::new(),
             stderr: false,
+            handed: None,
             start: Vec::new(),
             start_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(1),
@@ -71,6 +78,7 @@ impl Settings {
             grace: Duration::from_millis(100),
             backoff: Backoff::default(),
             breaker: Breaker::default(),
+            tries_again: false,
             max_frame: 64 << 20,
             concurrency: 1,
             max_queued: 64,
@@ -93,6 +101,9 @@ pub enum CallError {
     /// The worker died while it had the call.
     #[error("the worker died: {0}")]
     Died(String),
+    /// Somebody else killed the worker while it had the call: the system, where memory is short, or a person.
+    #[error("the worker died: {0}")]
+    Killed(String),
     /// There is no worker at the moment.
     #[error("the worker is not running: {0}")]
     Unavailable(String),
@@ -115,15 +126,25 @@ pub enum StartError {
     /// The program cannot be run.
     #[error("it cannot be started: {0}")]
     Spawn(String),
-    /// The worker says that it will not start.
+    /// The worker says that it will not start, as long as nobody changes anything.
     #[error("{0}")]
     Refused(String),
+    /// The worker says that it cannot start now.
+    #[error("{0}")]
+    Unable(String),
     /// It died before it was ready.
     #[error("it died before it was ready: {0}")]
     Died(String),
     /// It was not ready in time.
     #[error("it was not ready within {} ms", .0.as_millis())]
     TimedOut(Duration),
+}
+
+impl StartError {
+    /// Whether the same worker may start a little later: time and memory may be short, and what it needs may come yet.
+    pub fn may_pass(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
 }
 
 /// What a worker is doing.
@@ -297,7 +318,7 @@ impl Worker {
     /// Waits until the first child is ready or will not be.
     ///
     /// # Errors
-    /// [`StartError`]; the worker has ended.
+    /// [`StartError`]; the worker has ended, unless it is one that [tries again](Settings::tries_again).
     pub fn wait_ready(&self) -> Result<(), StartError> {
         let mut inner = self.shared.lock();
         loop {
@@ -322,6 +343,8 @@ impl Worker {
     }
 
     /// The same of a call that may take `at_most` as long, from when the child has it: what came before is not its fault.
+    /// A `deadline` before that ends the wait alone: the child is told that nobody waits any more, and has the rest of its
+    /// time to come back. It is killed where it goes on after that.
     pub fn call_for(
         &self,
         payload: Vec<u8>,
@@ -452,7 +475,11 @@ impl Inner {
     /// Hands the child what it may have more.
     fn send_queued(&mut self, settings: &Settings) -> Finished {
         let mut finished = Finished::new();
-        while self.state == State::Ready && self.calls.len() < settings.concurrency.max(1) {
+        // One that is about to be killed gets nothing more: what it would die with is not to blame.
+        while self.state == State::Ready
+            && self.condemned.is_none()
+            && self.calls.len() < settings.concurrency.max(1)
+        {
             let Some(queued) = self.queue.pop_front() else {
                 break;
             };
@@ -464,7 +491,8 @@ impl Inner {
                 done,
             } = queued;
             let now = Instant::now();
-            let deadline = now.checked_add(at_most).map_or(deadline, |end| end.min(deadline));
+            let end = now.checked_add(at_most);
+            let deadline = end.map_or(deadline, |end| end.min(deadline));
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 self.statistics.failed += 1;
@@ -477,7 +505,7 @@ impl Inner {
             let call = Call {
                 done: Some(done),
                 deadline,
-                kill_at: deadline + settings.grace,
+                kill_at: end.unwrap_or(deadline) + settings.grace,
             };
             self.calls.insert(id, call);
         }
@@ -545,6 +573,8 @@ enum End {
     NotReady(StartError),
     /// It died, of this.
     Died(String),
+    /// Somebody else killed it.
+    Killed(String),
 }
 
 impl Shared {
@@ -563,16 +593,24 @@ impl Shared {
         loop {
             let first = self.lock().first_start.is_none();
             let end = self.live(observer);
-            let (cause, refused) = match end {
+            let (error, cause, refused) = match end {
                 End::Stopped => return self.end("it was stopped"),
-                End::NotReady(error) if first => {
+                End::NotReady(error) if first && !(self.settings.tries_again && error.may_pass()) => {
                     self.end(&error.to_string());
                     self.lock().first_start = Some(Err(error));
                     self.changed.notify_all();
                     return;
                 }
-                End::NotReady(error) => (error.to_string(), true),
-                End::Died(cause) => (cause, false),
+                End::NotReady(error) => {
+                    let cause = error.to_string();
+                    if first {
+                        self.lock().first_start = Some(Err(error));
+                        self.changed.notify_all();
+                    }
+                    (CallError::Unavailable(cause.clone()), cause, true)
+                }
+                End::Died(cause) => (CallError::Died(cause.clone()), cause, false),
+                End::Killed(cause) => (CallError::Killed(cause.clone()), cause, false),
             };
             observer(Notice::Died(&cause));
             let mut next = deaths.next(Instant::now(), self.settings.backoff, self.settings.breaker);
@@ -593,7 +631,7 @@ impl Shared {
             // What the child never had did not kill it.
             let others = (state != State::Starting).then(|| CallError::Unavailable(cause.clone()));
             inner.state = state;
-            let finished = inner.fail(&CallError::Died(cause.clone()), others);
+            let finished = inner.fail(&error, others);
             drop(inner);
             finish(finished);
             if let Next::Out(_) = next {
@@ -654,7 +692,14 @@ impl Shared {
         drop(inner);
         match end {
             // The end of the stream says less than the status.
-            End::Died(cause) if cause.is_empty() => End::Died(describe(status)),
+            End::Died(cause) if cause.is_empty() => {
+                let by_kill =
+                    matches!(&status, Ok(status) if status.signal() == Some(Signal::SIGKILL as i32));
+                match by_kill {
+                    true => End::Killed(describe(status)),
+                    false => End::Died(describe(status)),
+                }
+            }
             End::NotReady(StartError::Died(cause)) if cause.is_empty() => {
                 End::NotReady(StartError::Died(describe(status)))
             }
@@ -670,7 +715,10 @@ impl Shared {
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null());
+            .stdout(match &self.settings.handed {
+                Some(file) => Stdio::from(file.try_clone()?),
+                None => Stdio::null(),
+            });
         if !self.settings.stderr {
             command.stderr(Stdio::null());
         }
@@ -805,17 +853,17 @@ impl Shared {
                 inner.statistics.pid = Some(pid);
                 inner.statistics.ready_since = Some(SystemTime::now());
                 inner.statistics.start_time = begun.elapsed();
-                if inner.first_start.is_none() {
-                    inner.first_start = Some(Ok(()));
-                    self.changed.notify_all();
-                }
+                inner.first_start = Some(Ok(()));
+                self.changed.notify_all();
                 let finished = inner.send_queued(&self.settings);
                 drop(inner);
                 finish(finished);
             }
             Kind::Refused if !*ready => {
-                let why = String::from_utf8_lossy(&frame.payload).into_owned();
-                return Err(End::NotReady(StartError::Refused(why)));
+                return Err(End::NotReady(StartError::Refused(sentence(&frame.payload))));
+            }
+            Kind::Unable if !*ready => {
+                return Err(End::NotReady(StartError::Unable(sentence(&frame.payload))));
             }
             Kind::Event => observer(Notice::Event(&frame.payload)),
             Kind::Pong if *ready => *pong_by = None,
@@ -848,6 +896,13 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// What a child says to the administrator, who reads it as one line: without what could forge others, and not too long.
+fn sentence(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(512).collect()
 }
 
 fn broken(ready: bool, cause: &str) -> End {

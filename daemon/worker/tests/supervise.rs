@@ -26,6 +26,11 @@ fn child() {
             link.refuse("the manifest is missing").unwrap();
             return;
         }
+        b"forge" => {
+            link.refuse(&format!("first\nsecond\u{1b}[31m{}", "x".repeat(1000)))
+                .unwrap();
+            return;
+        }
         b"die" => std::process::abort(),
         b"hang" => std::thread::sleep(Duration::from_secs(1000)),
         b"garbage" => {
@@ -34,6 +39,13 @@ fn child() {
             std::thread::sleep(Duration::from_secs(1000));
         }
         // As long as this file is there.
+        path if path
+            .strip_prefix(b"unable:")
+            .is_some_and(|path| Path::new(OsStr::from_bytes(path)).exists()) =>
+        {
+            link.unable("a disk is missing").unwrap();
+            return;
+        }
         path if path.starts_with(b"/") && Path::new(OsStr::from_bytes(path)).exists() => {
             std::thread::sleep(Duration::from_secs(1000));
         }
@@ -49,6 +61,11 @@ fn child() {
         b"hang" => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
+        // It hears of nothing meanwhile.
+        b"slow" => {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(Vec::new())
+        }
         b"wait" => {
             while !token.cancelled() {
                 std::thread::sleep(Duration::from_millis(1));
@@ -162,6 +179,11 @@ fn a_start_that_fails_says_why() {
         start("refuse"),
         StartError::Refused("the manifest is missing".to_owned())
     );
+    let forged = start("forge").to_string();
+    assert!(
+        forged.starts_with("first second [31mxx") && forged.len() == 512,
+        "{forged}"
+    );
     assert_eq!(start("die"), StartError::Died("ended by SIGABRT".to_owned()));
     assert_eq!(start("hang"), StartError::TimedOut(Duration::from_millis(300)));
     let garbage = start("garbage").to_string();
@@ -252,6 +274,79 @@ fn the_time_a_call_may_take_is_kept() {
     });
     assert_eq!(receiver.recv().unwrap(), Err(CallError::DeadlinePassed));
     assert!(begun.elapsed() < LONG);
+}
+
+#[test]
+fn a_client_that_gives_up_early_costs_nobody_the_child() {
+    let worker = launch(settings(""));
+    let soon = Instant::now() + Duration::from_millis(20);
+    let (sender, receiver) = mpsc::channel();
+    worker.call_for(b"slow".to_vec(), soon, LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    assert_eq!(receiver.recv().unwrap(), Err(CallError::DeadlinePassed));
+    let (sender, receiver) = mpsc::channel();
+    let ticket = worker.call_for(b"slow".to_vec(), Instant::now() + LONG, LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    worker.cancel(ticket);
+    assert_eq!(receiver.recv().unwrap(), Err(CallError::Cancelled));
+    // Behind both, as the child has two calls at once.
+    assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    assert_eq!(worker.statistics().deaths, 0);
+}
+
+#[test]
+fn a_first_start_that_may_succeed_later_is_tried_again_where_that_is_wanted() {
+    let gate = std::env::temp_dir().join(format!("mednerd-worker-unable-{}", std::process::id()));
+    std::fs::write(&gate, "").unwrap();
+    let mut settings = settings(&format!("unable:{}", gate.display()));
+    settings.tries_again = true;
+    settings.breaker.rest = Duration::from_millis(1);
+    let worker = Worker::launch(settings.clone(), Box::new(|_| {})).unwrap();
+    assert_eq!(
+        worker.wait_ready(),
+        Err(StartError::Unable("a disk is missing".to_owned()))
+    );
+    let answer = call(&worker, b"abc", LONG);
+    assert!(matches!(answer, Err(CallError::Unavailable(_))), "{answer:?}");
+    std::fs::remove_file(&gate).unwrap();
+    eventually(&worker, |state| *state == State::Ready);
+    assert_eq!(worker.wait_ready(), Ok(()));
+    assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    // What nobody can expect to change is not.
+    settings.start = b"refuse".to_vec();
+    let worker = Worker::launch(settings, Box::new(|_| {})).unwrap();
+    assert!(worker.wait_ready().is_err());
+    assert!(matches!(worker.statistics().state, State::Stopped(_)));
+}
+
+#[test]
+fn a_child_that_is_to_be_killed_gets_no_more_calls() {
+    let mut settings = settings("");
+    settings.breaker.window = Duration::ZERO;
+    let worker = launch(settings);
+    for deaths in 1..=20 {
+        eventually(&worker, |state| *state == State::Ready);
+        worker.condemn("it is of no use");
+        assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+        assert_eq!(worker.statistics().deaths, deaths);
+    }
+    let death = worker.statistics().last_death.unwrap();
+    assert_eq!(death.cause, "killed: it is of no use");
+}
+
+#[test]
+fn a_child_that_somebody_else_kills_did_not_die_of_its_call() {
+    let worker = launch(settings(""));
+    let (sender, receiver) = mpsc::channel();
+    worker.call(b"hang".to_vec(), Instant::now() + LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    let pid = i32::try_from(worker.statistics().pid.unwrap()).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let answer = receiver.recv_timeout(LONG).unwrap();
+    assert_eq!(answer, Err(CallError::Killed("ended by SIGKILL".to_owned())));
 }
 
 #[test]
