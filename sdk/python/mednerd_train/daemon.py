@@ -30,14 +30,28 @@ class Client(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
     def ask(self, method: str, route: str, body: dict | None = None) -> dict:
-        """The answer to one request, parsed; raises `Refused` where its status is not 200."""
+        """The answer to one request, parsed; raises `Refused` where its status is not 200.
+
+        The daemon closes connections that are idle for a minute: then the request goes out on a new one.
+        """
         sent = None if body is None else json.dumps(body)
-        self.request(method, route, sent, {"Content-Type": "application/json"})
-        response = self.getresponse()
-        answer = response.read()
+        try:
+            response, answer = self._exchange(method, route, sent)
+        except (ConnectionError, http.client.BadStatusLine):
+            response, answer = self._exchange(method, route, sent)
         if response.status != 200:
             raise Refused(f"{method} {route}: {response.status}: {json.loads(answer)['error']['message']}")
         return json.loads(answer)
+
+    def _exchange(self, method: str, route: str, sent: str | None) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request and its whole answer; where that fails the next one is sent on a new connection."""
+        try:
+            self.request(method, route, sent, {"Content-Type": "application/json"})
+            response = self.getresponse()
+            return response, response.read()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
 
     def annotate(self, text: str, **options) -> list[dict]:
         """The entities of `text`, offsets in code points. Raises `Refused` where an answer is not complete."""
