@@ -1,5 +1,6 @@
 //! `support-bundle`: what a supporter asks for in one file. Everything in it is made of what the daemon promises to
-//! keep free of note text: its status, its log, its configuration; of the audit trail only whether it verifies.
+//! keep free of note text: its status, its log, its configuration without what plugins' settings may keep secret; of the
+//! audit trail only whether it verifies.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
@@ -18,6 +19,7 @@ use crate::exit::Exit;
 use crate::format::json;
 use crate::installation::{Installation, as_its_user};
 use crate::output::Output;
+use crate::redact::without_secrets;
 use crate::table::Style;
 use crate::{doctor, within};
 
@@ -94,6 +96,7 @@ async fn fill(
             true => told_configuration(&file),
             false => fs::read_to_string(&file).unwrap_or_else(|error| error.to_string()),
         };
+        let text = without_secrets(&text);
         put(&format!("configuration-{name}"), text)?;
     }
     let lines = options.lines.to_string();

@@ -25,6 +25,7 @@ mod interrupt;
 mod model;
 mod output;
 mod plugin;
+mod redact;
 mod slot;
 mod table;
 
