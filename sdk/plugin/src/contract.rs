@@ -63,6 +63,9 @@ pub enum Breach {
     /// Two vocabularies, labels or formats of one name.
     #[error("it declares two {0} of one name")]
     Duplicate(&'static str),
+    /// A list that may not be empty.
+    #[error("it declares no {0}")]
+    Nothing(&'static str),
     /// A digest that is none.
     #[error("it names a base model by something that is no SHA-256 in hexadecimal")]
     Digest,
@@ -99,6 +102,10 @@ const SUBJECTS: &[&str] = &[
     "text",
     "version of a vocabulary",
     "vocabularies",
+    "sets of files",
+    "tasks",
+    "texts",
+    "pieces",
 ];
 
 /// Kind, subject and two numbers of a [`Breach`].
@@ -135,6 +142,7 @@ impl From<Breach> for Wire {
             Breach::Offsets => (9, 0, 0, 0),
             Breach::Pieces => (10, 0, 0, 0),
             Breach::Digest => (11, 0, 0, 0),
+            Breach::Nothing(what) => (12, subject(what), 0, 0),
         };
         Self(kind, what, one as u64, two as u64)
     }
@@ -165,6 +173,7 @@ impl From<Wire> for Breach {
             9 => Self::Offsets,
             10 => Self::Pieces,
             11 => Self::Digest,
+            12 => Self::Nothing(what),
             // No host of this build sends another.
             _ => Self::String("thing"),
         }
@@ -200,12 +209,17 @@ fn score(score: f32) -> Result<(), Breach> {
     }
 }
 
-fn distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Result<(), Breach> {
+/// Names of which none is twice; `one` and `several` are what they are called.
+fn distinct<'a>(
+    one: &'static str,
+    several: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), Breach> {
     let mut seen = std::collections::HashSet::new();
     for name in names {
-        string(what, name, false)?;
+        string(one, name, false)?;
         if !seen.insert(name) {
-            return Err(Breach::Duplicate(what));
+            return Err(Breach::Duplicate(several));
         }
     }
     Ok(())
@@ -216,8 +230,15 @@ fn distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) -> Res
 /// # Errors
 /// [`Breach`]
 pub fn vocabularies(found: &[Vocabulary]) -> Result<(), Breach> {
+    if found.is_empty() {
+        return Err(Breach::Nothing("vocabularies"));
+    }
     list("vocabularies", found.len(), MAX_LIST)?;
-    distinct("vocabularies", found.iter().map(|vocabulary| &*vocabulary.name))?;
+    distinct(
+        "name of a vocabulary",
+        "vocabularies",
+        found.iter().map(|vocabulary| &*vocabulary.name),
+    )?;
     found
         .iter()
         .try_for_each(|vocabulary| string("version of a vocabulary", &vocabulary.version, false))
@@ -290,10 +311,10 @@ pub fn task(found: &Task) -> Result<(), Breach> {
         return Err(Breach::Digest);
     }
     if found.labels.is_empty() {
-        return Err(Breach::String("label"));
+        return Err(Breach::Nothing("labels"));
     }
     list("labels", found.labels.len(), MAX_LIST)?;
-    distinct("labels", found.labels.iter().map(String::as_str))
+    distinct("label", "labels", found.labels.iter().map(String::as_str))
 }
 
 /// Spans after post-processing: at most ten times as many as before, and ten more.
@@ -319,11 +340,14 @@ pub fn spans(found: &[Span], text: &str, before: usize, task: &Task) -> Result<(
 /// # Errors
 /// [`Breach`]
 pub fn formats(found: &[String]) -> Result<(), Breach> {
+    if found.is_empty() {
+        return Err(Breach::Nothing("formats"));
+    }
     list("formats", found.len(), MAX_LIST)?;
     if !found.iter().all(|format| is_name(format)) {
         return Err(Breach::String("format"));
     }
-    distinct("formats", found.iter().map(String::as_str))
+    distinct("format", "formats", found.iter().map(String::as_str))
 }
 
 /// A decoded document: the pieces cover the text and go forward in the source, on character boundaries of the text
@@ -440,6 +464,7 @@ mod tests {
                     Breach::String(what),
                     Breach::Utf8(what),
                     Breach::Duplicate(what),
+                    Breach::Nothing(what),
                 ]
             })
             .chain([
@@ -524,5 +549,27 @@ mod tests {
             );
         }
         assert_eq!(check(span(0, 1, "GENE")), Err(Breach::Label));
+    }
+    #[test]
+    fn a_plugin_says_what_it_is_for() {
+        assert_eq!(vocabularies(&[]), Err(Breach::Nothing("vocabularies")));
+        assert_eq!(formats(&[]), Err(Breach::Nothing("formats")));
+        let unnamed = Vocabulary {
+            name: String::new(),
+            version: "1".into(),
+        };
+        let told = vocabularies(&[unnamed]).unwrap_err().to_string();
+        assert!(
+            told.starts_with("it gave a name of a vocabulary that is empty"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_hosts_of_c_plugins_name_is_in_the_list() {
+        for what in include_str!("host/c.rs").split(".one(\"").skip(1) {
+            let what = what.split('"').next().unwrap();
+            assert!(SUBJECTS.contains(&what), "{what}");
+        }
     }
 }

@@ -12,7 +12,8 @@ use crate::types::{
 
 /// Links mentions to concepts: `mednerd.normalizer/1`.
 ///
-/// Any thread may call, several at once. A panic is caught and fails the call.
+/// Any thread may call, and the ABI allows several calls at once. This version of mednerd makes one call at a time of each
+/// plugin: who wants several processors for one starts threads of its own. A panic is caught and fails the call.
 pub trait Normalizer: Sized + Send + Sync + 'static {
     /// Opens it with the plugin's table of the configuration. The files and folders that the settings name by
     /// an absolute path can be read, now and later, and nothing else but the system's libraries.
@@ -41,7 +42,8 @@ pub trait Normalizer: Sized + Send + Sync + 'static {
     ) -> Result<Vec<Vec<Concept>>, Error>;
 
     /// As [`Self::normalize`] for several documents, perhaps of several clients. To be overridden where that is
-    /// faster; results must not depend on what else is in the batch.
+    /// faster; results must not depend on what else is in the batch. The call's time is for all of them: a document for which
+    /// none is left gets [`Error::cancelled`], and is sent again where its client still waits.
     fn normalize_batch(
         &self,
         batch: &[Document<'_>],
@@ -50,7 +52,10 @@ pub trait Normalizer: Sized + Send + Sync + 'static {
     ) -> Vec<Result<Vec<Vec<Concept>>, Error>> {
         batch
             .iter()
-            .map(|document| self.normalize(document, options, call))
+            .map(|document| {
+                call.check()?;
+                self.normalize(document, options, call)
+            })
             .collect()
     }
 }
@@ -176,8 +181,9 @@ pub enum Level {
     Debugging = 4,
 }
 
-/// What the host offers, as long as the plugin lives. No text can pass here: events and metrics are names
-/// that the manifest declares, and what it does not declare is dropped.
+/// What the host offers, as long as the plugin lives. Events and metrics are names that the manifest declares, and what it
+/// does not declare is dropped. Numbers are rounded to three digits, and end at a billion: no text passes by accident, and
+/// little on purpose.
 #[derive(Clone, Copy)]
 pub struct Host(pub(crate) &'static mednerd_plugin_abi::HostTable);
 
@@ -208,7 +214,7 @@ impl Call<'_> {
 }
 
 impl Host {
-    /// Logs an event that the manifest's `events` declares, with at most 8 numbers.
+    /// Logs an event that the manifest's `events` declares, with at most 8 numbers: counts and times, never what a note holds.
     pub fn log(self, level: Level, event: &str, values: &[f64]) {
         crate::shim::log(self.0, level as u8, event, values);
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::rust::hear;
 use super::{
     AdapterBackend, Caller, DocumentBackend, Failure, Linked, Listener, LoadError, NormalizerBackend, Told,
-    error_kind, message,
+    error_kind, message, with_sources,
 };
 use crate::contract::Breach;
 use crate::types::{
@@ -249,7 +249,7 @@ pub(super) struct Root(&'static CPlugin);
 
 /// Loads a library and looks for the C entry point; `None` where it has none.
 pub(super) fn load(path: &Path) -> Result<Option<(Root, About)>, Failure> {
-    let open_error = |error: libloading::Error| LoadError::Library(message(&error.to_string()));
+    let open_error = |error: libloading::Error| LoadError::Library(message(&with_sources(&error)));
     // SAFETY: running a library's constructors is what this process is for.
     let library = unsafe { libloading::Library::new(path) }.map_err(open_error)?;
     // Never unloaded: threads and tables of it may be anywhere.
@@ -728,10 +728,17 @@ impl DocumentBackend for Opened<DocumentTable> {
         unsafe extern "C" fn give(state: *mut c_void, text: Str, pieces: *const CPiece, count: usize) {
             guarded(|| {
                 // SAFETY: the host passed its list as the state, and the plugin what lives for the call.
-                let (list, text, pieces) = unsafe {
+                let (list, pieces) = unsafe {
                     let list = &mut *state.cast::<Collected<Decoded>>();
-                    (list, text.text("text"), slice(pieces, count))
+                    // Each piece has a byte of text at least: more of them are not even copied to be refused.
+                    if count > text.size {
+                        let (what, found, limit) = ("pieces", count, text.size);
+                        return list.add(Err(Breach::TooMany { what, found, limit }));
+                    }
+                    (list, slice(pieces, count))
                 };
+                // SAFETY: as above.
+                let text = unsafe { text.text("text") };
                 let pieces = pieces.iter().map(|piece| Piece {
                     text_begin: whole(piece.text_begin),
                     text_end: whole(piece.text_end),

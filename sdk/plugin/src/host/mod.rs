@@ -329,6 +329,12 @@ fn message(text: &str) -> String {
         .collect()
 }
 
+/// An error with what is behind it: the loader's own reason is in its source.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |told, source| format!("{told}: {source}"))
+}
+
 fn error_kind(kind: u8) -> crate::types::ErrorKind {
     use mednerd_plugin_abi::kind;
 
@@ -340,5 +346,20 @@ fn error_kind(kind: u8) -> crate::types::ErrorKind {
         kind::CANCELLED => ErrorKind::Cancelled,
         kind::PANIC => ErrorKind::Panic,
         _ => ErrorKind::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_cannot_be_loaded_is_refused_with_the_reason_of_the_loader() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libtext.so");
+        std::fs::write(&path, "this is a text, and no library").unwrap();
+        let failure = Library::load(&path, Box::new(|_| {})).err().unwrap().to_string();
+        assert!(failure.starts_with("the library cannot be loaded: "), "{failure}");
+        assert!(failure.contains("libtext.so"), "{failure}");
     }
 }

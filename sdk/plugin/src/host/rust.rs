@@ -12,7 +12,7 @@ use mednerd_plugin_abi as abi;
 
 use super::{
     AdapterBackend, Caller, DocumentBackend, Failure, Linked, Listener, LoadError, NormalizerBackend, Offer,
-    Told, c, error_kind, message,
+    Told, c, error_kind, message, with_sources,
 };
 use crate::contract::Breach;
 use crate::types::{
@@ -44,7 +44,7 @@ pub(super) fn load(path: &Path) -> Result<(Root, About), Failure> {
 fn load_error(error: LibraryError) -> LoadError {
     let short = |text: String| message(text.trim());
     match error {
-        LibraryError::OpenError { err, .. } => LoadError::Library(short(err.to_string())),
+        LibraryError::OpenError { err, .. } => LoadError::Library(short(with_sources(&err))),
         LibraryError::GetSymbolError { .. } => LoadError::NotAPlugin,
         LibraryError::RootModule { err, .. } => LoadError::Root(short(err.to_string())),
         other => LoadError::Layout {
@@ -305,6 +305,14 @@ impl DocumentBackend for Opened<abi::DocumentTable> {
             unsafe { (self.table.decode)(self.instance, format.into(), RSlice::from_slice(bytes), call) }
         });
         let decoded = plain(decoded)?;
+        if decoded.pieces.len() > decoded.text.len() {
+            // Each has a byte of text at least: more of them are not even copied to be refused.
+            return Err(Failure::Breach(Breach::TooMany {
+                what: "pieces",
+                found: decoded.pieces.len(),
+                limit: decoded.text.len(),
+            }));
+        }
         let pieces = decoded.pieces.into_iter().map(|piece| Piece {
             text_begin: whole(piece.text_begin),
             text_end: whole(piece.text_end),
