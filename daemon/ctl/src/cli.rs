@@ -162,6 +162,8 @@ pub enum PluginCommand {
     /// Say who signed a plugin, and whether that is a trusted key.
     Verify(VerifyOptions),
     /// Verify a plugin and copy it to where the daemon loads it from.
+    ///
+    /// Says which version it replaces. A plugin of another signer, or an older version, replaces one only where that is allowed.
     Install(InstallOptions),
     /// Remove an installed plugin.
     Remove {
@@ -171,7 +173,9 @@ pub enum PluginCommand {
         #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
         into: PathBuf,
     },
-    /// List the installed plugins and whether they can be loaded.
+    /// List the installed plugins and whether their signatures hold.
+    ///
+    /// Whether one opens with its settings only the daemon finds out: `mednerd validate`, `mednerctl plugins`.
     List {
         /// Where plugins are installed.
         #[arg(long, value_name = "DIR", default_value = PLUGINS, value_hint = ValueHint::DirPath)]
@@ -200,8 +204,11 @@ pub struct CheckOptions {
     #[arg(long, value_name = "JSON", value_parser = object)]
     pub settings: Option<String>,
     /// A document for plugins that decode a format.
-    #[arg(long, value_name = "FILE", requires = "settings", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub sample: Option<PathBuf>,
+    /// Mentions for plugins that link, one in each line: what their vocabulary knows.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub mentions: Option<PathBuf>,
     /// Seconds that one test may take.
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,
@@ -239,6 +246,12 @@ pub struct InstallOptions {
     /// Public keys of trusted vendors, *.pub.
     #[arg(long, value_name = "DIR", default_value = TRUSTED_KEYS, value_hint = ValueHint::DirPath)]
     pub trusted_keys: PathBuf,
+    /// Replace a plugin that another key has signed.
+    #[arg(long)]
+    pub other_key: bool,
+    /// Replace a plugin by an older version.
+    #[arg(long)]
+    pub older: bool,
 }
 
 /// What `plugin keygen` can be told.

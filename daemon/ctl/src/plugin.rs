@@ -97,9 +97,11 @@ fn check(options: &CheckOptions) -> Result<Exit, Error> {
     let program = host.unwrap_or_else(|| program(HOST, LIBEXEC));
     let mut command = Command::new(&program);
     let patience = (options.patience * 1000).to_string();
-    command
-        .args(["check", "--patience-ms", &patience])
-        .arg(&options.path);
+    command.args(["check", "--patience-ms", &patience]);
+    if let Some(mentions) = &options.mentions {
+        command.arg("--mentions").arg(mentions);
+    }
+    command.arg(&options.path);
     command.arg(options.settings.as_deref().unwrap_or("{}"));
     command.args(&options.sample).stdin(Stdio::null());
     let output = command.output().map_err(file_error(&program))?;
@@ -109,6 +111,8 @@ fn check(options: &CheckOptions) -> Result<Exit, Error> {
     if let Some(path) = &options.report {
         replace_with([(path, &*output.stdout)], unmasked(0o666))?;
     }
+    // What the plugin itself said, such as where it panicked. Where nobody reads it, the report stands.
+    let _ = io::stderr().write_all(&output.stderr);
     let text = match options.json {
         true => String::from_utf8_lossy(&output.stdout).trim_end().to_owned(),
         false => report_page(&report),
@@ -153,6 +157,7 @@ fn install(options: &InstallOptions) -> Result<Exit, Error> {
         path,
         into,
         trusted_keys,
+        ..
     } = options;
     let package = verified(path, trusted_keys)?;
     let Manifest { id, library, .. } = &package.manifest;
@@ -160,16 +165,78 @@ fn install(options: &InstallOptions) -> Result<Exit, Error> {
     let slot = Slot::of(into, id).map_err(slot_error)?;
     let (target, new) = (&slot.target, &slot.new);
     let files = [MANIFEST, SIGNATURE, library];
+    let replaced = replaced(target, &package, options)?;
     let filled = fill(path, &files, new, trusted_keys).and_then(|()| slot.fill().map_err(slot_error));
     if let Err(error) = filled {
         let _ = fs::remove_dir_all(new);
         return Err(error);
     }
+    let left_out = others(path, &files);
+    if !left_out.is_empty() {
+        warn(&format!(
+            "not copied: {}; a plugin is its library alone, and finds other files by absolute paths in [plugins.settings]",
+            left_out.join(", ")
+        ));
+    }
     say(&format!(
-        "{}\ninstalled in {}; put it into [[plugins]] of the configuration, then `mednerctl reload`",
+        "{}{replaced}\ninstalled in {}; put it into [[plugins]] of the configuration, then `mednerctl reload`",
         described(&package),
         target.display()
     ))
+}
+
+/// What the installation replaces, as the end of a sentence; refused where that was not asked for.
+fn replaced(target: &Path, package: &Package, options: &InstallOptions) -> Result<String, Error> {
+    if !target.join(MANIFEST).exists() {
+        return Ok(String::new());
+    }
+    // As it was signed, by whomever: a key that is no longer trusted is another key.
+    let Ok(before) = package::verify(target, &Policy::development(options.trusted_keys.clone())) else {
+        return Ok("; replaces one that cannot be read".to_owned());
+    };
+    let signer = |package: &Package| package.key_id.clone();
+    let told = |package: &Package| match signer(package) {
+        Some(key) => format!("{} signed by key {key}", package.manifest.version),
+        None => format!("{}, which no trusted key has signed", package.manifest.version),
+    };
+    let id = &package.manifest.id;
+    if signer(&before) != signer(package) && !options.other_key {
+        return Err(refused(format!(
+            "{id} is installed as {}, and this one is {}; where that is meant, install it with --other-key",
+            told(&before),
+            told(package)
+        )));
+    }
+    if is_older(&package.manifest.version, &before.manifest.version) && !options.older {
+        return Err(refused(format!(
+            "{id} is installed as {}, and this one is {}, which is older; where that is meant, install it with --older",
+            told(&before),
+            told(package)
+        )));
+    }
+    Ok(format!("; replaces {}", told(&before)))
+}
+
+/// Whether one version comes before another: number by number, and letters by the alphabet.
+fn is_older(version: &str, than: &str) -> bool {
+    fn parts(version: &str) -> impl Iterator<Item = (u64, &str)> {
+        let parts = version.split(['.', '-', '_', '+']);
+        parts.map(|part| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            let (number, rest) = part.split_at(end);
+            (number.parse().unwrap_or(0), rest)
+        })
+    }
+    parts(version).lt(parts(than))
+}
+
+/// The other files of a plugin's folder, by name.
+fn others(folder: &Path, files: &[&str]) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| !files.contains(&name.as_str())).collect();
+    names.sort();
+    names
 }
 
 /// Copies and verifies everything into `new`.
@@ -227,7 +294,7 @@ fn list(into: &Path, trusted_keys: &Path) -> Result<Exit, Error> {
         return say(&format!("no plugin is installed in {}", into.display()));
     }
     let policy = Policy::production(trusted_keys.to_owned());
-    let columns = ["id", "version", "vendor", "signed by", "can be loaded"];
+    let columns = ["id", "version", "vendor", "signed by", "signature"];
     let mut table = Table::new(columns.map(Column::text));
     let mut exit = Exit::Fine;
     for folder in folders {
@@ -235,13 +302,13 @@ fn list(into: &Path, trusted_keys: &Path) -> Result<Exit, Error> {
             Ok(package) => {
                 let manifest = &package.manifest;
                 let key = package.key_id.as_deref().unwrap_or_default();
-                let cells = [&*manifest.id, &*manifest.version, &*manifest.vendor, key, "yes"];
+                let cells = [&*manifest.id, &*manifest.version, &*manifest.vendor, key, "valid"];
                 table.row(cells.map(Into::into));
             }
             Err(error) => {
                 exit = Exit::Partly;
                 let name = folder.file_name().unwrap_or_default().to_string_lossy();
-                let why = format!("no: {error}");
+                let why = format!("refused: {error}");
                 table.row([&*name, "", "", "", &*why].map(Into::into));
             }
         }
@@ -366,4 +433,24 @@ fn sign(options: &SignOptions) -> Result<Exit, Error> {
         manifest.version,
         package::key_id(&signature).unwrap_or_default()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        for (older, newer) in [
+            ("1.9.0", "1.10.0"),
+            ("1.0", "1.0.1"),
+            ("1.0.0", "2"),
+            ("2026-01", "2026-02"),
+            ("2026AA", "2026AB"),
+        ] {
+            assert!(is_older(older, newer), "{older} {newer}");
+            assert!(!is_older(newer, older), "{newer} {older}");
+            assert!(!is_older(older, older));
+        }
+    }
 }

@@ -23,15 +23,30 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const LATE: Duration = Duration::from_millis(100);
 /// How much resident memory may grow over 10,000 calls.
 const GROWTH: u64 = 2 << 20;
-/// The longest text that a decoder may give here.
-const MAX_TEXT: usize = 64 << 20;
+/// The longest text that a server takes, unless its administrator says otherwise.
+const MAX_TEXT: usize = 4 << 20;
+/// The longest message of a server with that; an adapter's files come in one as large as the plugin's memory.
+const MAX_FRAME: usize = 2 * MAX_TEXT + (15 << 20);
+/// Documents that a server puts into one batch at most.
+const MAX_BATCH: usize = 64;
+/// Of the vendor's mentions, so many go into the note that every test has.
+const IN_EVERY_NOTE: usize = 100;
+
+/// What a vendor gives to be tried.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Samples {
+    /// A document of its format.
+    pub document: Option<Vec<u8>>,
+    /// Mentions that its vocabulary knows.
+    pub mentions: Vec<String>,
+}
 
 /// What a test needs to know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Job {
     directory: PathBuf,
     settings: String,
-    sample: Option<Vec<u8>>,
+    samples: Samples,
     test: String,
     patience: Duration,
 }
@@ -72,8 +87,10 @@ type Test = fn(&Bench) -> Result<String, String>;
 const TESTS: &[(&str, &str, Test)] = &[
     ("", "load", load),
     ("", "identity", identity),
+    ("", "opening", opening),
     ("", "reopen", reopen),
     (ability::NORMALIZER, "normalizer.vocabularies", vocabularies),
+    (ability::NORMALIZER, "normalizer.sample", mentions),
     (ability::NORMALIZER, "normalizer.empty", empty),
     (ability::NORMALIZER, "normalizer.huge", huge),
     (ability::NORMALIZER, "normalizer.unicode", unicode),
@@ -96,12 +113,7 @@ const TESTS: &[(&str, &str, Test)] = &[
 ///
 /// # Errors
 /// Where it has no manifest or library to check, or this program cannot run itself.
-pub fn run(
-    directory: &Path,
-    settings: &str,
-    sample: Option<Vec<u8>>,
-    patience: Duration,
-) -> Result<Report, String> {
+pub fn run(directory: &Path, settings: &str, samples: Samples, patience: Duration) -> Result<Report, String> {
     let object = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(settings);
     object.map_err(|error| format!("the settings are no JSON object: {error}"))?;
     let directory = std::path::absolute(directory).map_err(|error| error.to_string())?;
@@ -125,7 +137,7 @@ pub fn run(
         let job = Job {
             directory: directory.clone(),
             settings: settings.to_owned(),
-            sample: sample.clone(),
+            samples: samples.clone(),
             test: (*test).to_owned(),
             patience,
         };
@@ -147,6 +159,8 @@ fn one(program: &Path, job: &Job) -> Result<Verdict, String> {
     let mut settings = Settings::new("check", program);
     settings.arguments = vec!["check-one".into()];
     settings.start_timeout = job.patience;
+    // Where a plugin panics, it says why there.
+    settings.stderr = true;
     settings.start = postcard::to_allocvec(job).map_err(|error| error.to_string())?;
     let (sender, detail) = std::sync::mpsc::channel();
     let observer = move |notice: Notice<'_>| {
@@ -200,6 +214,8 @@ struct Bench {
     job: Job,
     library: Library,
     manifest: package::Manifest,
+    /// How long loading the library took.
+    loading: Duration,
 }
 
 impl Bench {
@@ -207,20 +223,51 @@ impl Bench {
         let policy = Policy::development(package::TRUSTED_KEYS.into());
         let package = package::verify(&job.directory, &policy).map_err(|error| error.to_string())?;
         let manifest = package.manifest.clone();
-        serve::confine(&job.directory, &package, &job.settings, 256 << 20)
+        let max_frame = match manifest.abilities.iter().any(|id| id == ability::ADAPTER) {
+            true => MAX_FRAME.max(usize::try_from(manifest.memory_mb << 20).unwrap_or(MAX_FRAME)),
+            false => MAX_FRAME,
+        };
+        let confined = serve::confine(&job.directory, &package, &job.settings, max_frame);
+        let begun = Instant::now();
+        confined
             .and_then(|_| serve::load(package, Box::new(|_| {})))
             .map_err(|refusal| refusal.to_string())
-            .map(|library| Self::with(job, library, manifest))
+            .map(|library| Self::with(job, library, manifest, begun.elapsed()))
     }
 
-    fn with(job: Job, library: Library, manifest: package::Manifest) -> Self {
+    fn with(job: Job, library: Library, manifest: package::Manifest, loading: Duration) -> Self {
         // Tests make many calls; what limits one call is not measured here.
         let _ = crate::sandbox::allow_cpu(job.patience);
         Self {
             job,
             library,
             manifest,
+            loading,
         }
+    }
+
+    /// A note with words of ours and of the vendor's.
+    fn note(&self) -> Note {
+        let own = self.job.samples.mentions.iter().take(IN_EVERY_NOTE);
+        let words: Vec<&str> = CLINICAL.into_iter().chain(own.map(String::as_str)).collect();
+        Note::new(&words)
+    }
+
+    /// What `call` gives, where that comes in the time that a server allows: at best, since a busy machine is slow now and then.
+    fn in_call<T>(&self, call: impl Fn() -> Result<T, String>) -> Result<T, String> {
+        at_best(|| {
+            let begun = Instant::now();
+            let result = call()?;
+            let (took, allowed) = (begun.elapsed(), self.manifest.call_time());
+            match took > allowed {
+                true => Err(format!(
+                    "it took {} ms, and its call_ms is {}: a server gives it up then",
+                    took.as_millis(),
+                    allowed.as_millis()
+                )),
+                false => Ok(result),
+            }
+        })
     }
 
     fn normalizer(&self) -> Result<Normalizer, String> {
@@ -311,18 +358,17 @@ impl Note {
     }
 }
 
-fn clinical() -> Note {
-    Note::new(&[
-        "metformin",
-        "diabetes mellitus",
-        "heart failure",
-        "aspirin",
-        "asthma",
-        "HbA1c",
-        "pneumonia",
-        "COPD",
-    ])
-}
+/// Words of notes that many vocabularies know.
+const CLINICAL: [&str; 8] = [
+    "metformin",
+    "diabetes mellitus",
+    "heart failure",
+    "aspirin",
+    "asthma",
+    "HbA1c",
+    "pneumonia",
+    "COPD",
+];
 
 /// Links one batch, all of which must come.
 fn link(
@@ -357,17 +403,37 @@ fn identity(bench: &Bench) -> Result<String, String> {
     Ok("id, version and abilities are those of the manifest".to_owned())
 }
 
+/// Opens an ability, and closes it.
+fn open(bench: &Bench, id: &str) -> Result<(), String> {
+    let settings = &bench.job.settings;
+    match id {
+        ability::NORMALIZER => bench.library.normalizer(settings).map(drop),
+        ability::ADAPTER => bench.library.adapter(settings).map(drop),
+        _ => bench.library.document(settings).map(drop),
+    }
+    .map_err(|error| format!("{id} does not open: {error}"))
+}
+
+fn opening(bench: &Bench) -> Result<String, String> {
+    let begun = Instant::now();
+    bench
+        .manifest
+        .abilities
+        .iter()
+        .try_for_each(|id| open(bench, id))?;
+    let took = (bench.loading + begun.elapsed()).as_millis();
+    match took > bench.manifest.start_time().as_millis() {
+        true => Err(format!(
+            "it took {took} ms to load and open, and its start_ms is {}: a server would not have it",
+            bench.manifest.start_ms
+        )),
+        false => Ok(format!("loaded and opened in {took} ms")),
+    }
+}
+
 fn reopen(bench: &Bench) -> Result<String, String> {
     for id in &bench.manifest.abilities {
-        for _ in 0..10 {
-            let settings = &bench.job.settings;
-            match &**id {
-                ability::NORMALIZER => bench.library.normalizer(settings).map(drop),
-                ability::ADAPTER => bench.library.adapter(settings).map(drop),
-                _ => bench.library.document(settings).map(drop),
-            }
-            .map_err(|error| format!("{id} does not open: {error}"))?;
-        }
+        (0..10).try_for_each(|_| open(bench, id))?;
     }
     Ok("each ability was opened and closed 10 times".to_owned())
 }
@@ -382,6 +448,43 @@ fn vocabularies(bench: &Bench) -> Result<String, String> {
     match declared.is_empty() {
         true => Err("it declares no vocabulary".to_owned()),
         false => Ok(declared.join(", ")),
+    }
+}
+
+fn mentions(bench: &Bench) -> Result<String, String> {
+    let normalizer = bench.normalizer()?;
+    let own = &bench.job.samples.mentions;
+    let found = |note: &Note| -> Result<usize, String> {
+        let linked = bench.in_call(|| link(&normalizer, &[note.document()], &any(5)))?;
+        Ok(linked
+            .iter()
+            .flatten()
+            .filter(|candidates| !candidates.is_empty())
+            .count())
+    };
+    let ours = found(&Note::new(&CLINICAL))?;
+    let mut theirs = 0;
+    for mentions in own.chunks(IN_EVERY_NOTE) {
+        let words: Vec<&str> = mentions.iter().map(String::as_str).collect();
+        theirs += found(&Note::new(&words))?;
+    }
+    match (own.len(), ours, theirs) {
+        (0, 0, _) => Err(format!(
+            "NOTHING WAS LINKED: of our {} words it knows none, so that nothing it does with its own was tried; pass mentions \
+             that its vocabulary knows, one in each line, by --mentions FILE",
+            CLINICAL.len()
+        )),
+        (0, ours, _) => Ok(format!(
+            "{ours} of our {} words were linked; --mentions FILE tries yours, one in each line",
+            CLINICAL.len()
+        )),
+        (given, _, 0) => Err(format!(
+            "not one of the {given} mentions that you gave was linked"
+        )),
+        (given, ours, theirs) => Ok(format!(
+            "{theirs} of the {given} mentions that you gave and {ours} of our {} words were linked",
+            CLINICAL.len()
+        )),
     }
 }
 
@@ -400,18 +503,19 @@ fn empty(bench: &Bench) -> Result<String, String> {
 
 fn huge(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let mut long = clinical();
+    let mut long = bench.note();
     long.text
         .push_str(&"She was seen again on the ward. ".repeat(30_000));
     // The whole text is one mention.
     long.words.push((0, long.text.len()));
-    let note = clinical();
-    let mut batch = vec![note.document(); 1000];
-    batch.push(long.document());
+    let note = bench.note();
     let begun = Instant::now();
-    link(&normalizer, &batch, &any(100))?;
+    link(&normalizer, &vec![note.document(); MAX_BATCH], &any(100))?;
+    link(&normalizer, &[long.document()], &any(100))?;
     let time = begun.elapsed().as_secs_f64() * 1e3;
-    Ok(format!("1,001 notes with 8,009 mentions in {time:.0} ms"))
+    Ok(format!(
+        "{MAX_BATCH} notes in one batch, and one of a megabyte, in {time:.0} ms"
+    ))
 }
 
 fn unicode(bench: &Bench) -> Result<String, String> {
@@ -437,7 +541,7 @@ fn unicode(bench: &Bench) -> Result<String, String> {
 
 fn options(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let note = clinical();
+    let note = bench.note();
     // The contract's checks compare each answer with what was asked for.
     for top_k in [1, 2, 100] {
         link(&normalizer, &[note.document()], &any(top_k))?;
@@ -462,7 +566,7 @@ fn options(bench: &Bench) -> Result<String, String> {
 
 fn batch(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let (one, two) = (clinical(), Note::new(&["aspirin", "metformin", "unheard-of"]));
+    let (one, two) = (bench.note(), Note::new(&["aspirin", "metformin", "unheard-of"]));
     let (one, two) = (one.document(), two.document());
     let apart = [
         link(&normalizer, std::slice::from_ref(&one), &any(5))?,
@@ -477,7 +581,7 @@ fn batch(bench: &Bench) -> Result<String, String> {
 
 fn deterministic(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let note = clinical();
+    let note = bench.note();
     let first = link(&normalizer, &[note.document()], &any(10))?;
     for _ in 0..20 {
         if link(&normalizer, &[note.document()], &any(10))? != first {
@@ -493,7 +597,7 @@ fn deterministic(bench: &Bench) -> Result<String, String> {
 
 fn threads(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let note = clinical();
+    let note = bench.note();
     let expected = link(&normalizer, &[note.document()], &any(5))?;
     let wrong: Vec<Result<bool, String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -531,7 +635,7 @@ fn no_thread(error: std::io::Error) -> String {
 
 /// A batch that keeps a plugin busy for a while.
 fn work() -> Vec<Note> {
-    (0..2000).map(|_| clinical()).collect()
+    (0..2000).map(|_| Note::new(&CLINICAL)).collect()
 }
 
 /// Whether a call that nobody waits for any more came back in time. Whatever it gave is right.
@@ -551,7 +655,7 @@ fn in_time(result: Result<Vec<Result<Linked, Failure>>, Failure>, late: Duration
 }
 
 /// The best of a few tries: a busy machine is late now and then, a plugin that does not poll every time.
-fn at_best(attempt: impl Fn() -> Result<String, String>) -> Result<String, String> {
+fn at_best<T>(attempt: impl Fn() -> Result<T, String>) -> Result<T, String> {
     let mut last = attempt();
     for _ in 0..4 {
         if last.is_ok() {
@@ -623,7 +727,7 @@ fn steady(mut call: impl FnMut() -> Result<(), String>) -> Result<String, String
 
 fn leaks(bench: &Bench) -> Result<String, String> {
     let normalizer = bench.normalizer()?;
-    let note = clinical();
+    let note = bench.note();
     steady(|| link(&normalizer, &[note.document()], &any(5)).map(drop))
 }
 
@@ -710,7 +814,7 @@ fn adapter_refine(bench: &Bench) -> Result<String, String> {
     if !task.refines {
         return Ok("it does not post-process".to_owned());
     }
-    let note = clinical();
+    let note = bench.note();
     let spans: Vec<Span> = note
         .words
         .iter()
@@ -724,7 +828,7 @@ fn adapter_refine(bench: &Bench) -> Result<String, String> {
         .collect();
     let refine = |spans: &[Span]| adapter.refine(&note.text, spans, &Patient::new()).map_err(told);
     refine(&[])?;
-    let first = refine(&spans)?;
+    let first = bench.in_call(|| refine(&spans))?;
     match refine(&spans)? == first {
         true => Ok(format!("{} spans became {}", spans.len(), first.len())),
         false => Err("the same spans become something else the next time".to_owned()),
@@ -741,16 +845,16 @@ fn formats(bench: &Bench) -> Result<String, String> {
 
 fn sample(bench: &Bench) -> Result<String, String> {
     let document = bench.document()?;
-    let Some(sample) = &bench.job.sample else {
+    let Some(sample) = &bench.job.samples.document else {
         return Err("no sample was given: pass a document of its format by --sample".to_owned());
     };
     let mut why = String::new();
     for format in document.formats() {
         let decode = || document.decode(format, sample, MAX_TEXT, &Patient::new());
-        let decoded = match decode() {
+        let decoded = match bench.in_call(|| decode().map_err(told)) {
             Ok(decoded) => decoded,
             Err(failure) => {
-                why.push_str(&format!("; {format}: {}", told(failure)));
+                why.push_str(&format!("; {format}: {failure}"));
                 continue;
             }
         };
@@ -808,7 +912,7 @@ fn noise(length: usize) -> Vec<u8> {
 
 fn garbage(bench: &Bench) -> Result<String, String> {
     let document = bench.document()?;
-    let sample = bench.job.sample.clone().unwrap_or_default();
+    let sample = bench.job.samples.document.clone().unwrap_or_default();
     let mut inputs = vec![
         Vec::new(),
         noise(1),
@@ -842,7 +946,7 @@ fn garbage(bench: &Bench) -> Result<String, String> {
 
 fn document_leaks(bench: &Bench) -> Result<String, String> {
     let document = bench.document()?;
-    let sample = bench.job.sample.clone().unwrap_or_else(|| noise(1000));
+    let sample = bench.job.samples.document.clone().unwrap_or_else(|| noise(1000));
     let formats = document.formats().to_vec();
     steady(|| {
         for format in &formats {

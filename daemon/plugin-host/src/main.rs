@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-const USAGE: &str = "mednerd starts this program. By hand: mednerd-plugin-host check [--patience-ms N] DIRECTORY \
-    [SETTINGS [SAMPLE]], where SETTINGS is a JSON object and SAMPLE a file";
+const USAGE: &str = "mednerd starts this program. By hand: mednerd-plugin-host check [--patience-ms N] \
+    [--mentions FILE] DIRECTORY [SETTINGS [SAMPLE]], where SETTINGS is a JSON object, SAMPLE a document, and FILE has a \
+    mention in each line";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,22 +24,36 @@ fn main() -> ExitCode {
     match *arguments {
         [] => as_child(serve::run),
         ["check-one"] => as_child(check::run_one),
-        ["check", "--patience-ms", number, ref rest @ ..] => match number.parse() {
-            Ok(number) => check(rest, Duration::from_millis(number)),
-            Err(_) => say(USAGE),
-        },
-        ["check", ref rest @ ..] => check(rest, check::PATIENCE),
+        ["check", ref rest @ ..] => check(rest),
         _ => say(USAGE),
     }
 }
 
-fn check(arguments: &[&str], patience: Duration) -> ExitCode {
-    match *arguments {
-        [directory] => conformance(directory, "{}", None, patience),
-        [directory, settings] => conformance(directory, settings, None, patience),
-        [directory, settings, sample] => conformance(directory, settings, Some(sample), patience),
-        _ => say(USAGE),
+fn check(arguments: &[&str]) -> ExitCode {
+    let (mut patience, mut mentions, mut rest) = (check::PATIENCE, None, arguments);
+    loop {
+        rest = match *rest {
+            ["--patience-ms", number, ref more @ ..] => match number.parse() {
+                Ok(number) => {
+                    patience = Duration::from_millis(number);
+                    more
+                }
+                Err(_) => return say(USAGE),
+            },
+            ["--mentions", file, ref more @ ..] => {
+                mentions = Some(file);
+                more
+            }
+            _ => break,
+        };
     }
+    let (directory, settings, sample) = match *rest {
+        [directory] => (directory, "{}", None),
+        [directory, settings] => (directory, settings, None),
+        [directory, settings, sample] => (directory, settings, Some(sample)),
+        _ => return say(USAGE),
+    };
+    conformance(directory, settings, sample, mentions, patience)
 }
 
 /// Runs with a socket as standard input.
@@ -54,18 +69,32 @@ fn as_child(run: impl FnOnce() -> std::io::Result<()>) -> ExitCode {
 }
 
 /// Prints the report as JSON. Exit code 0 where the plugin conforms, 1 where it does not, 2 where there is none.
-fn conformance(directory: &str, settings: &str, sample: Option<&str>, patience: Duration) -> ExitCode {
-    let named = sample;
-    let sample = match sample.map(std::fs::read).transpose() {
-        Ok(sample) => sample,
-        Err(error) => {
-            return say(&format!(
-                "{}: the sample cannot be read: {error}",
-                named.unwrap_or_default()
-            ));
-        }
+fn conformance(
+    directory: &str,
+    settings: &str,
+    sample: Option<&str>,
+    mentions: Option<&str>,
+    patience: Duration,
+) -> ExitCode {
+    let read = |name: Option<&str>| {
+        let content = name.map(std::fs::read).transpose();
+        content.map_err(|error| format!("{}: the sample cannot be read: {error}", name.unwrap_or_default()))
     };
-    let report = check::run(Path::new(directory), settings, sample, patience).and_then(|report| {
+    let given = read(sample).and_then(|document| {
+        let mentions = read(mentions)?.map(String::from_utf8).transpose();
+        let mentions = mentions.map_err(|_| "the file with mentions is not UTF-8".to_owned())?;
+        Ok((document, mentions.unwrap_or_default()))
+    });
+    let (document, mentions) = match given {
+        Ok(given) => given,
+        Err(why) => return say(&why),
+    };
+    let lines = mentions.lines().map(str::trim).filter(|line| !line.is_empty());
+    let samples = check::Samples {
+        document,
+        mentions: lines.map(str::to_owned).collect(),
+    };
+    let report = check::run(Path::new(directory), settings, samples, patience).and_then(|report| {
         let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
         Ok((report.conforms, text))
     });
