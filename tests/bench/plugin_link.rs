@@ -85,6 +85,7 @@ fn main() {
 
     let policy = Policy::development(site.path("keys"));
     let found = package::verify(&directory, &policy).unwrap();
+    let opened = std::sync::Arc::new(found.library);
     let start = Start {
         directory,
         policy,
@@ -98,6 +99,7 @@ fn main() {
         let mut settings = Settings::new("bench", binary("mednerd-plugin-host"));
         settings.start = postcard::to_allocvec(&start).unwrap();
         settings.max_frame = MAX_FRAME;
+        settings.handed = Some(std::sync::Arc::clone(&opened));
         let worker = Worker::launch(settings, Box::new(|_| {})).unwrap();
         worker.wait_ready().unwrap();
         worker

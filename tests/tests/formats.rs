@@ -356,14 +356,39 @@ fn a_decoder_that_does_not_come_back_costs_its_document_an_error() {
 fn a_decoder_out_of_service_is_told_as_that() {
     let daemon = hostile(5000, "breaker_deaths = 2\n");
     let body = |harm: &str| json!({"text": format!("POISON:{harm}"), "format": "hostile"}).to_string();
+    let mut tries = 0;
     eventually("it is out of service", || {
-        daemon.request("POST", "/v1/annotate", body("abort"));
+        // Another document each time: one alone is known after its first kill.
+        tries += 1;
+        daemon.request("POST", "/v1/annotate", body(&format!("abort {tries}")));
         daemon.status().plugins[0].state == PluginState::OutOfService
     });
     let reply = daemon.request("POST", "/v1/annotate", body("nothing"));
     assert!(reply.header("retry-after").is_some());
     reply.refused(503, "decoder_unavailable");
     assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
+}
+
+#[test]
+fn a_document_that_killed_a_decoder_is_not_given_to_another_one() {
+    let daemon = hostile(5000, "breaker_deaths = 3\n");
+    let body = |text: String| json!({"text": text, "format": "hostile"}).to_string();
+    for _ in 0..10 {
+        let reply = daemon.request("POST", "/v1/annotate", body("é POISON:abort".to_owned()));
+        reply.refused(500, "decoding_failed");
+    }
+    eventually("another host is ready", || {
+        daemon.status().plugins[0].state == PluginState::Ready
+    });
+    assert_eq!(daemon.status().plugins[0].deaths, 1);
+    // The cause, and not what follows from it.
+    let told = daemon.status().plugins.remove(0).last_failure.unwrap();
+    assert!(told.contains("ended by SIGABRT"), "{told}");
+    daemon.logs("has killed its host before");
+    ask(
+        &daemon,
+        json!({"text": format!("é {SENTENCE}"), "format": "hostile"}),
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use mednerd_client::api::{AnnotateResponse, PluginState, PluginsResponse, Status};
+use mednerd_client::api::{
+    AnnotateResponse, HealthResponse, PluginState, PluginsResponse, ReloadResponse, Status,
+};
 use mednerd_tests::daemon::{binary, library, root};
 use mednerd_tests::http::message;
 use mednerd_tests::notes::{SENTENCE, flaw};
@@ -143,7 +145,9 @@ fn entities_are_linked_and_the_answer_says_by_what() {
     };
     assert_eq!((info.state, &info.signed_by), (PluginState::Ready, &None));
     assert_eq!((&*info.sandbox.seccomp, info.deaths), ("full", 0));
-    assert!(info.start_ms < 1000.0, "{}", info.start_ms);
+    let stat = fs::read_to_string(format!("/proc/{}/stat", info.pid.unwrap())).unwrap();
+    let nice = stat.rsplit(')').next().unwrap().split_whitespace().nth(16);
+    assert_eq!(nice, Some("5"), "the models go before it: {stat}");
     assert!(daemon.status().configuration.plugin_development);
 }
 
@@ -393,6 +397,7 @@ fn nothing_can_be_gained() {
         ("list=etc".to_owned(), "denied"),
         ("write=tmp/mednerd-hostile".to_owned(), "denied"),
         ("environment".to_owned(), "0 variables"),
+        ("name".to_owned(), "denied"),
         ("stdout".to_owned(), "written"),
         ("log".to_owned(), "logged"),
     ] {
@@ -456,8 +461,11 @@ fn a_plugin_that_keeps_dying_is_taken_out_of_service() {
     let site = Site::with_toml("");
     let lines = site.hostile("do = \"abort\"");
     let daemon = start(&site, &lines);
+    let mut tries = 0;
     eventually("it is out of service", || {
-        let answer = link(&daemon, POISON);
+        // Another document each time: one alone is known after its first kill.
+        tries += 1;
+        let answer = link(&daemon, &format!("{POISON} {tries}"));
         assert_eq!(answer.degraded, ["normalizer:hostile"]);
         daemon.status().plugins[0].state == PluginState::OutOfService
     });
@@ -648,7 +656,8 @@ fn a_reload_keeps_a_plugin_that_has_not_changed() {
     daemon.admin("POST", "/v1/reload").ok();
     let second = pid();
     assert_ne!(second, before);
-    daemon.admin("POST", "/v1/reload").ok();
+    let told: ReloadResponse = daemon.admin("POST", "/v1/reload").ok().decode();
+    assert_eq!(told.plugins.kept, ["example.csv 1.0.0"]);
     assert_eq!(pid(), second);
     site.configure(&config().plugins(&lines.replace("\"2026\"", "\"2027\"")));
     daemon.admin("POST", "/v1/reload").ok();
@@ -658,7 +667,8 @@ fn a_reload_keeps_a_plugin_that_has_not_changed() {
         "2027"
     );
     site.configure(&config());
-    daemon.admin("POST", "/v1/reload").ok();
+    let told: ReloadResponse = daemon.admin("POST", "/v1/reload").ok().decode();
+    assert_eq!(told.plugins.stopped, ["example.csv 1.0.0"]);
     let body = json!({"text": SENTENCE, "link": true}).to_string();
     daemon
         .request("POST", "/v1/annotate", body)
@@ -704,6 +714,168 @@ fn a_reload_goes_on_though_nobody_waits_for_it() {
     drop(client);
     daemon.logs("the new configuration is in force");
     assert_eq!(plugins(&daemon).plugins[0].id, "hostile");
+}
+
+#[test]
+fn documents_that_take_their_time_share_calls_and_none_loses_its_concepts() {
+    let site = Site::with_toml("");
+    // Keeps every rule: a dozen of these are more than a call.
+    let lines = site.hostile_with("mednerd.normalizer/1", 1000, "", "do = \"slow=100\"");
+    let daemon = start(&site, &lines);
+    let line = json!({"text": SENTENCE, "link": true}).to_string() + "\n";
+    let reply = daemon.batch(line.repeat(60));
+    for answer in reply.text().lines() {
+        let answer: AnnotateResponse = serde_json::from_str(answer).unwrap();
+        assert_eq!(answer.status, Status::Ok, "{:?}", daemon.log());
+    }
+    let plugin = plugins(&daemon).plugins.remove(0);
+    assert_eq!(plugin.deaths, 0, "{plugin:?}");
+}
+
+#[test]
+fn a_plugin_that_politely_fails_for_ever_is_started_anew() {
+    let site = Site::with_toml("");
+    let daemon = start(&site, &site.hostile("do = \"internal\"\nalways = true"));
+    let mut told = None;
+    eventually("its host is replaced", || {
+        link(&daemon, SENTENCE);
+        told = daemon.status().plugins.remove(0).last_death;
+        told.is_some()
+    });
+    let told = told.unwrap();
+    assert!(told.contains("it failed 16 documents in a row"), "{told}");
+    wait_ready(&daemon);
+    let reason = daemon.status().plugins.remove(0).reason.unwrap();
+    assert!(reason.contains("it has failed the last "), "{reason}");
+}
+
+#[test]
+fn a_plugin_that_cannot_open_yet_keeps_no_service_down() {
+    let site = Site::with_toml("");
+    site.write("needed", "");
+    let settings = format!("do = \"nothing\"\nneeds = \"{}\"", site.path("needed").display());
+    let lines = site.hostile_with("mednerd.normalizer/1", 5000, "breaker_rest_ms = 200\n", &settings);
+    let daemon = start(&site, &lines);
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!(
+        (answer.status, &*answer.degraded[0]),
+        (Status::Partial, "normalizer:hostile")
+    );
+    assert_eq!(daemon.annotate(SENTENCE).status, Status::Ok);
+    let plugin = daemon.status().plugins.remove(0);
+    assert_eq!(plugin.state, PluginState::OutOfService);
+    let reason = plugin.reason.unwrap();
+    assert!(reason.contains("the licence server does not answer"), "{reason}");
+    let ready: HealthResponse = daemon.request("GET", "/readyz", "").ok().decode();
+    assert_eq!(ready.degraded, ["plugin:hostile"]);
+    assert!(daemon.metric("mednerd_plugin_ready{plugin=\"hostile\"}") == 0.0);
+    // Who asks whether all is well hears of it, and a reload does not depend on it.
+    assert_eq!(site.validate().status.code(), Some(78));
+    daemon.admin("POST", "/v1/reload").ok();
+    site.write("needed", "here it is");
+    eventually("it is ready", || link(&daemon, SENTENCE).status == Status::Ok);
+    let ready: HealthResponse = daemon.request("GET", "/readyz", "").ok().decode();
+    assert!(ready.degraded.is_empty());
+    // What somebody must put right stops the start.
+    let (site, lines) = with_csv();
+    let wrong = lines.replace("terms = ", "words = ");
+    site.configure(&config().plugins(&(policy(true) + &wrong)));
+    assert_eq!(site.spawn().wait().code(), Some(78));
+    // So does a plugin that asks for longer than it may have.
+    let patient = site.hostile_with(
+        "mednerd.normalizer/1",
+        5000,
+        "max_start_ms = 2999\n",
+        "do = \"nothing\"",
+    );
+    site.configure(&config().plugins(&patient));
+    let output = site.validate();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        printed.contains("asks for start_ms = 3000, and max_start_ms"),
+        "{printed}"
+    );
+}
+
+fn kill_host(daemon: &Daemon) {
+    let plugin = plugins(daemon).plugins.remove(0);
+    let pid = i32::try_from(plugin.pid.unwrap()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    eventually("another host is ready", || {
+        let now = plugins(daemon).plugins.remove(0);
+        now.deaths > plugin.deaths && now.state == PluginState::Ready
+    });
+}
+
+#[test]
+fn an_answer_tells_the_vocabulary_of_the_host_that_linked_it() {
+    let site = Site::with_toml("");
+    site.write("version", "2025");
+    let settings = format!(
+        "do = \"nothing\"\nversion = \"{}\"",
+        site.path("version").display()
+    );
+    let daemon = start(&site, &site.hostile(&settings));
+    let version = || {
+        link(&daemon, SENTENCE)
+            .versions
+            .vocabularies
+            .remove("HOSTILE")
+            .unwrap()
+    };
+    assert_eq!(version(), "2025");
+    site.write("version", "2026");
+    kill_host(&daemon);
+    assert_eq!(version(), "2026");
+    daemon.logs("links to other versions of its vocabularies");
+}
+
+#[test]
+fn a_plugin_that_is_updated_on_disk_serves_on_until_it_is_reloaded() {
+    let (site, lines) = with_csv();
+    let daemon = start(&site, &(policy(true) + &lines));
+    let library = site.path("csv/libmednerd_example_csv.so");
+    // As an installation does: other files come into the place of these.
+    fs::remove_file(&library).unwrap();
+    write(&library, b"another library");
+    kill_host(&daemon);
+    let answer = link(&daemon, SENTENCE);
+    assert_eq!(answer.status, Status::Ok, "{}", daemon.log());
+    assert!(answer.entities.iter().any(|entity| !entity.concepts.is_empty()));
+}
+
+#[test]
+fn a_vocabulary_that_two_plugins_have_is_told_with_both() {
+    let (site, csv) = with_csv();
+    site.write(
+        "terms.csv",
+        "id,name,semantic_type,source\nH1,metformin,T121,HOSTILE\n",
+    );
+    let hostile = site.hostile("do = \"nothing\"");
+    let daemon = start(&site, &(hostile + &csv));
+    let answer = link(&daemon, SENTENCE);
+    let drug = answer
+        .entities
+        .iter()
+        .find(|entity| entity.text == "metformin")
+        .unwrap();
+    let [concept] = &*drug.concepts else {
+        panic!("{drug:?}")
+    };
+    assert_eq!(
+        concept.plugins,
+        ["example.csv", "hostile"],
+        "the better score first"
+    );
+    let versions = &answer.versions;
+    assert_eq!(
+        versions.vocabularies.get("HOSTILE").unwrap(),
+        "1",
+        "the first plugin's"
+    );
+    assert_eq!(versions.plugin_vocabularies["hostile"]["HOSTILE"], "1");
+    assert_eq!(versions.plugin_vocabularies["example.csv"]["HOSTILE"], "2026");
+    daemon.logs("vocabulary \"HOSTILE\" is linked to by plugin \"hostile\" (version 1) and plugin \"example.csv\" (version 2026)");
 }
 
 #[test]
@@ -834,9 +1006,15 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     assert_eq!(installed.code, Some(0), "{}", installed.out);
     let again = ctl(&["install", &plugin, "--into", &into, "--trusted-keys", &keys]);
     assert_eq!(again.code, Some(0), "{}", again.out);
+    assert!(
+        again.out.contains("; replaces 1.0.0 signed by key "),
+        "{}",
+        again.out
+    );
+    replaced_where_that_is_meant(&site, &into, &keys);
     let list = ctl(&["list", "--into", &into, "--trusted-keys", &keys]);
     assert!(
-        list.out.contains("example.csv") && list.out.contains("yes"),
+        list.out.contains("example.csv") && list.out.contains("valid"),
         "{}",
         list.out
     );
@@ -847,6 +1025,53 @@ fn a_vendor_gets_from_a_library_to_an_installed_plugin() {
     assert_eq!(ctl(&["remove", "../keys", "--into", &into]).code, Some(4));
     assert_eq!(ctl(&["remove", "example.csv", "--into", &into]).code, Some(0));
     assert!(!site.path("installed/example.csv").exists());
+}
+
+/// Another signer's plugin of the same id, and an older version, come into its place only where that is meant.
+fn replaced_where_that_is_meant(site: &Site, into: &str, keys: &str) {
+    let other = Vendor::new();
+    let folder = site.path("other");
+    fs::create_dir(&folder).unwrap();
+    for entry in fs::read_dir(site.path("csv")).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, folder.join(from.file_name().unwrap())).unwrap();
+    }
+    write(&folder.join("terms.csv"), TERMS.as_bytes());
+    let version = |number: &str| {
+        let manifest = fs::read_to_string(site.path("csv/plugin.toml")).unwrap();
+        let manifest = manifest.replace("\"1.0.0\"", &format!("\"{number}\""));
+        write(&folder.join("plugin.toml"), manifest.as_bytes());
+        other.sign(&folder);
+    };
+    version("1.0.10");
+    write(&site.path("keys/other.pub"), other.public_key().as_bytes());
+    let path = folder.display().to_string();
+    let install =
+        |flag: &[&str]| ctl(&[&["install", &path, "--into", into, "--trusted-keys", keys], flag].concat());
+    let refused = install(&[]);
+    assert_eq!(refused.code, Some(4), "{}", refused.out);
+    assert!(refused.out.contains("--other-key"), "{}", refused.out);
+    let meant = install(&["--other-key"]);
+    assert_eq!(meant.code, Some(0), "{}", meant.out);
+    assert!(meant.out.contains("not copied: terms.csv"), "{}", meant.out);
+    version("1.0.9");
+    let refused = install(&[]);
+    assert_eq!(refused.code, Some(4), "{}", refused.out);
+    assert!(refused.out.contains("older"), "{}", refused.out);
+    let meant = install(&["--older"]);
+    assert!(meant.out.contains("replaces 1.0.10"), "{}", meant.out);
+    let back = site.path("csv").display().to_string();
+    let back = ctl(&[
+        "install",
+        &back,
+        "--into",
+        into,
+        "--trusted-keys",
+        keys,
+        "--other-key",
+        "--older",
+    ]);
+    assert_eq!(back.code, Some(0), "{}", back.out);
 }
 
 /// Whether they build takes a minute: `tests/appliance/vendor.sh` does that.
@@ -939,6 +1164,36 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
     });
     conforms(&check(&peft, &settings.to_string(), None));
 
+    // A vocabulary that none of our words is in: tried by the vendor's own, or not at all.
+    site.write(
+        "words.csv",
+        "id,name,semantic_type,source\nX1,zebrafish oil,T121,TEST\n",
+    );
+    let csv = site.plugin("csv", &example_manifest("csv"), &library("mednerd_example_csv"));
+    let settings = json!({"terms": site.path("words.csv")}).to_string();
+    let mentions = |words: &str, directory: &PathBuf, settings: &str| {
+        site.write("mentions", words);
+        let mut command = Command::new(&host);
+        command.args(["check", "--mentions"]).arg(site.path("mentions"));
+        let output = command.arg(directory).arg(settings).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (
+            serde_json::from_slice::<Value>(&output.stdout)
+                .unwrap()
+                .to_string(),
+            said,
+        )
+    };
+    let (report, _) = mentions("\n", &csv, &settings);
+    assert!(report.contains("NOTHING WAS LINKED"), "{report}");
+    let (report, _) = mentions("unheard-of\n", &csv, &settings);
+    assert!(report.contains("not one of the 1 mentions"), "{report}");
+    let (report, _) = mentions("zebrafish oil\n\nunheard-of\n", &csv, &settings);
+    assert!(
+        report.contains("1 of the 2 mentions") && report.contains("\"conforms\":true"),
+        "{report}"
+    );
+
     // Every harm, and the test that must find it with its sentence.
     let all = ["mednerd.normalizer/1", "mednerd.adapter/1", "mednerd.document/1"];
     let manifest = manifest("hostile", &all, "libmednerd_hostile.so");
@@ -950,6 +1205,31 @@ fn the_conformance_suite_passes_the_examples_and_fails_the_hostile() {
     let normalizer = only("mednerd.normalizer/1", "normalizer-harm");
     let adapter = only("mednerd.adapter/1", "adapter-harm");
     let document = only("mednerd.document/1", "format-harm");
+    let (report, said) = mentions("POISON\n", &normalizer, r#"{"do": "panic"}"#);
+    assert!(
+        report.contains("it panicked: return an error instead"),
+        "{report}"
+    );
+    assert!(
+        said.contains("about") && said.contains("POISON"),
+        "its own words are shown: {said}"
+    );
+    // What a server would not wait for.
+    let hasty = |key: &str, ability: &str| {
+        let manifest = mednerd_tests::plugins::manifest("hostile", &[ability], "libmednerd_hostile.so");
+        let (call, start) = ("call_ms = 1000", "start_ms = 3000");
+        let manifest = match key {
+            "call" => manifest.replace(call, "call_ms = 20"),
+            _ => manifest.replace(start, "start_ms = 100"),
+        };
+        site.plugin(key, &manifest, &library("mednerd_hostile"))
+    };
+    let slow = json!({"do": "slow=50"}).to_string();
+    let report = check_within("2000", &hasty("call", "mednerd.normalizer/1"), &slow, None).to_string();
+    assert!(report.contains("and its call_ms is 20"), "{report}");
+    let slow = json!({"do": "pause=200", "at_open": true}).to_string();
+    let report = check_within("5000", &hasty("start", "mednerd.document/1"), &slow, None).to_string();
+    assert!(report.contains("and its start_ms is 100"), "{report}");
     let report = check(&hostile, "{}", None);
     let detail = |test: &str| {
         let tests = report["tests"].as_array().unwrap();

@@ -583,7 +583,13 @@ fn loaded(findings: &mut Findings, status: &StatusResponse, wants_gpu: bool) {
                 "use a kernel with Landlock and seccomp (Linux 5.13 or later, Landlock among its security modules); \
                  require_sandbox = true in [plugin_policy] refuses plugins without",
             ),
-            (PluginState::Ready, _) => findings.add("plugin", Verdict::Ok, &plugin.id, ""),
+            (PluginState::Ready, Some(reason)) => findings.add(
+                "plugin",
+                Verdict::Warning,
+                format!("{}: {reason}", plugin.id),
+                "`mednerctl plugins` and the journal tell more; its host is replaced, ask its vendor",
+            ),
+            (PluginState::Ready, None) => findings.add("plugin", Verdict::Ok, &plugin.id, ""),
             (_, reason) => findings.add(
                 "plugin",
                 Verdict::Wrong,

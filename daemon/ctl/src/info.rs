@@ -294,6 +294,15 @@ fn reload_page(answer: &ReloadResponse, style: Style) -> String {
     table.row(["loaded".into(), list(&answer.loaded).into()]);
     table.row(["kept".into(), list(&answer.kept).into()]);
     table.row(["unloaded".into(), list(&answer.unloaded).into()]);
+    for (name, plugins) in [
+        ("plugins started", &answer.plugins.started),
+        ("plugins kept", &answer.plugins.kept),
+        ("plugins stopped", &answer.plugins.stopped),
+    ] {
+        if !plugins.is_empty() {
+            table.row([name.into(), list(plugins).into()]);
+        }
+    }
     table.render(style)
 }
 
@@ -328,6 +337,7 @@ fn list(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mednerd_client::api::PluginChanges;
     use serde_json::json;
 
     use super::*;
@@ -373,10 +383,20 @@ mod tests {
             loaded: vec!["chemical".to_owned()],
             kept: vec!["disease".to_owned(), "gene".to_owned()],
             unloaded: Vec::new(),
+            plugins: PluginChanges::default(),
         };
         assert_eq!(
             reload_page(&answer, Style::default()),
             "loaded    chemical\nkept      disease, gene\nunloaded  none\n"
         );
+        let plugins = PluginChanges {
+            started: vec!["acme.drugs 1.1.0".to_owned()],
+            kept: vec!["umls 1.0.0".to_owned()],
+            stopped: Vec::new(),
+        };
+        let page = reload_page(&ReloadResponse { plugins, ..answer }, Style::default());
+        assert!(page.contains("plugins started  acme.drugs 1.1.0\n"), "{page}");
+        assert!(page.contains("plugins kept     umls 1.0.0\n"), "{page}");
+        assert!(!page.contains("stopped"), "{page}");
     }
 }

@@ -121,6 +121,8 @@ impl App {
                 lock(&self.rejected).clear();
                 tracing::info!(
                     loaded = ?response.loaded, kept = ?response.kept, unloaded = ?response.unloaded,
+                    plugins_started = ?response.plugins.started, plugins_kept = ?response.plugins.kept,
+                    plugins_stopped = ?response.plugins.stopped,
                     "the new configuration is in force"
                 );
                 Ok(response)

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use mednerd_client::api::{self, LoadRequest, ReloadResponse};
 use mednerd_model::Checkpoint;
 use mednerd_pipeline::Overlaps;
+use mednerd_plugin::ability;
 
 use crate::access::Policy;
 use crate::app::now;
@@ -83,12 +84,29 @@ impl Generation {
         problems
     }
 
+    /// The first state of a daemon. A plugin that cannot open now and may later is out of service in it, and tried again:
+    /// the models serve without it.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn first(file: &Path) -> Result<Self, Vec<Problem>> {
+        Self::make(file, None, true).map(|(generation, _)| generation)
+    }
+
     /// Reads and checks the configuration and loads every model, taking over from `previous` those
     /// whose files have not changed.
     ///
     /// # Errors
     /// Every problem that was found.
     pub fn load(file: &Path, previous: Option<&Self>) -> Result<(Self, ReloadResponse), Vec<Problem>> {
+        Self::make(file, previous, false)
+    }
+
+    fn make(
+        file: &Path,
+        previous: Option<&Self>,
+        first: bool,
+    ) -> Result<(Self, ReloadResponse), Vec<Problem>> {
         let (config, mut problems) = Config::load(file);
         // What could not be read is at its default, which says nothing.
         let readable = problems.is_empty();
@@ -110,7 +128,7 @@ impl Generation {
             Policy::default()
         });
         let before = previous.map_or(&[][..], |previous| &previous.plugins);
-        let plugins = load_plugins(&config, before, &mut problems);
+        let plugins = load_plugins(&config, before, first, &mut problems);
         let mut change = Change::new(previous, config.engine.precision);
         let tasks = plugins.iter().filter_map(|(_, plugin)| plugin.task());
         change.adapted = tasks.map(|task| task.base.to_ascii_lowercase()).collect();
@@ -150,6 +168,7 @@ impl Generation {
             loaded: change.loaded,
             kept: change.kept,
             unloaded: before.into_iter().filter(|name| !names.contains(name)).collect(),
+            plugins: generation.plugin_changes(previous),
         };
         Ok((generation, response))
     }
@@ -400,7 +419,11 @@ impl Generation {
             let formats = plugin.formats().unwrap_or_default();
             formats.iter().any(|known| known == format)
         };
-        self.plugins.iter().find(decodes)
+        let unopened = |plugin: &&Arc<Plugin>| !plugin.is_open() && plugin.has(ability::DOCUMENT);
+        let mut plugins = self.plugins.iter();
+        let found = plugins.clone().find(decodes);
+        // One that was never ready may have it, and says that it is out of service.
+        found.or_else(|| plugins.find(unopened))
     }
 
     /// The formats that documents may have, sorted.
@@ -436,6 +459,46 @@ impl Generation {
         Some((selected, lists))
     }
 
+    /// What a reload has done with plugins.
+    fn plugin_changes(&self, previous: Option<&Self>) -> api::PluginChanges {
+        let before = previous.map_or(&[][..], |previous| &previous.plugins);
+        let same = |plugin: &Arc<Plugin>| before.iter().any(|other| Arc::ptr_eq(other, plugin));
+        let told = |plugin: &Arc<Plugin>| format!("{} {}", plugin.id(), plugin.version());
+        let gone = |plugin: &&Arc<Plugin>| !self.plugins.iter().any(|other| other.id() == plugin.id());
+        let (kept, started): (Vec<_>, Vec<_>) = self.plugins.iter().partition(|plugin| same(plugin));
+        api::PluginChanges {
+            started: started.into_iter().map(told).collect(),
+            kept: kept.into_iter().map(told).collect(),
+            stopped: before.iter().filter(gone).map(told).collect(),
+        }
+    }
+
+    /// The plugins that take no calls at the moment, as stages of an answer are called.
+    pub fn out_of_service(&self) -> Vec<String> {
+        let plugins = self.plugins.iter().filter(|plugin| !plugin.figures().ready);
+        plugins.map(|plugin| format!("plugin:{}", plugin.id())).collect()
+    }
+
+    /// Vocabularies that several plugins have: what each of them finds there may be of another version.
+    fn shared_vocabularies(&self) -> Vec<String> {
+        let mut holders: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for plugin in &self.plugins {
+            for vocabulary in &*plugin.vocabularies() {
+                let told = format!("plugin \"{}\" (version {})", plugin.id(), vocabulary.version);
+                holders.entry(vocabulary.name.clone()).or_default().push(told);
+            }
+        }
+        let several = holders.into_iter().filter(|(_, plugins)| plugins.len() > 1);
+        several
+            .map(|(name, plugins)| {
+                format!(
+                    "vocabulary \"{name}\" is linked to by {}: each concept names its plugins, and what several find is told once",
+                    plugins.join(" and ")
+                )
+            })
+            .collect()
+    }
+
     /// Whether short forms are what the text defines them as, for this model: as the configuration says of its base.
     pub fn takes_short_forms(&self, entry: &Entry) -> bool {
         let mut models = self.config.models.iter();
@@ -454,6 +517,7 @@ impl Generation {
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
         warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));
+        warnings.extend(self.shared_vocabularies());
         for named in &self.terms {
             let told = named.list.warnings(&self.terms).into_iter();
             warnings.extend(told.map(|told| format!("terms \"{}\": {told}", named.name)));
@@ -512,10 +576,12 @@ fn load_reranker(
         .ok()
 }
 
-/// Starts the plugins, all at once; those that have not changed go on serving.
+/// Starts the plugins, all at once; those that have not changed go on serving. One that cannot open now is out of service in the
+/// `first` state, and where it was so before.
 fn load_plugins<'a>(
     config: &'a Config,
     before: &[Arc<Plugin>],
+    first: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<(&'a config::Plugin, Arc<Plugin>)> {
     let started: Vec<_> = config
@@ -534,7 +600,16 @@ fn load_plugins<'a>(
         .collect();
     let mut plugins: Vec<(&config::Plugin, Arc<Plugin>)> = Vec::new();
     for (wanted, plugin) in started {
-        let ready = plugin.and_then(|plugin| plugin.wait_ready().map(|()| plugin));
+        let unopened = |other: &Arc<Plugin>| other.path() == wanted.path && !other.is_open();
+        // A task is a model, and nobody serves without a model that is configured.
+        let waits = |plugin: &Plugin| (first || before.iter().any(unopened)) && !plugin.has(ability::ADAPTER);
+        let ready = plugin.and_then(|plugin| match plugin.wait_ready() {
+            Err(error) if error.may_pass() && waits(&plugin) => {
+                tracing::error!(plugin = plugin.id(), "out of service, and tried again: {error}");
+                Ok(plugin)
+            }
+            ready => ready.map(|()| plugin),
+        });
         match ready {
             Ok(plugin) if plugins.iter().any(|(_, other)| other.id() == plugin.id()) => {
                 let why = format!("a plugin \"{}\" is already defined; take one out", plugin.id());

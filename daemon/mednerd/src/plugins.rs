@@ -1,8 +1,11 @@
 //! Plugins in force: each verified here, run in a host of its own, and asked in batches. What a host answers
 //! is checked as if a stranger had sent it.
 
+mod killers;
+
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,7 +14,8 @@ use mednerd_client::api;
 use mednerd_plugin::contract::{self, Breach};
 use mednerd_plugin::package::{self, Manifest, PackageError};
 use mednerd_plugin::{
-    AdapterFiles, Concept, Decoded, Document, Mention, NormalizeOptions, Span, Task, Vocabulary, ability,
+    AdapterFiles, Concept, Decoded, Document, ErrorKind, Mention, NormalizeOptions, Span, Task, Vocabulary,
+    ability,
 };
 use mednerd_plugin_host::data::{self, Stamp};
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start};
@@ -21,6 +25,7 @@ use tokio::sync::oneshot;
 use crate::config::{self, PluginPolicy};
 use crate::original::Source;
 use crate::sync::lock;
+use killers::{Digest, Killers};
 
 /// What the host's program is called.
 const HOST: &str = "mednerd-plugin-host";
@@ -34,6 +39,9 @@ const MAX_BATCH_BYTES: usize = 1 << 20;
 const MAX_ADAPTER_BYTES: u64 = 1 << 30;
 /// Events of one plugin that are logged in a second.
 const EVENTS_PER_SECOND: u32 = 20;
+/// A host that fails so many documents in a row, each with a failure that is not the document's, is replaced: a plugin that has
+/// run out of something may say so for ever.
+const FAILURES_IN_A_ROW: u32 = 16;
 
 /// Why a plugin is not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +100,7 @@ impl PluginError {
     /// Whether the same plugin may start a little later: on a machine that has just come up, time and memory are short.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Start { error, .. } => !matches!(error, StartError::Refused(_)),
+            Self::Start { error, .. } => error.may_pass(),
             Self::System(_) => true,
             _ => false,
         }
@@ -120,11 +128,23 @@ struct Heard {
     id: String,
     events: Vec<String>,
     counters: Vec<(String, Mutex<f64>)>,
-    /// The first one; the same after every restart, or the plugin is taken out.
+    memory_mb: u64,
+    /// What the first host told. What requests name, they name by this.
     ready: OnceLock<Result<Ready, Breach>>,
-    /// Vocabularies and the like differ from the first start.
-    changed: AtomicU64,
+    /// The vocabularies of the host that is there, which may be of other versions.
+    vocabularies: Mutex<Arc<[Vocabulary]>>,
+    /// The host that is there has another task, vocabulary or format than the first one.
+    changed: AtomicBool,
+    killers: Mutex<Killers>,
     logged: Mutex<(Instant, u32)>,
+}
+
+/// What a plugin made of a note.
+pub struct Links {
+    /// For each mention its candidates.
+    pub concepts: Linked,
+    /// The vocabularies of the very host that found them.
+    pub vocabularies: Arc<[Vocabulary]>,
 }
 
 /// The concepts of one document: for each mention its candidates.
@@ -148,7 +168,17 @@ pub enum AskError {
     /// Too many documents wait.
     #[error("too many documents wait for it")]
     Busy,
+    /// This document has killed a host, alone.
+    #[error("the document has killed its host before, and is not given to another one for a while")]
+    Killer,
+    /// The host declares something else than requests go by.
+    #[error("{CHANGED}")]
+    Changed,
 }
+
+/// Why nothing is asked of a host that is not what its plugin was.
+const CHANGED: &str =
+    "since its restart the plugin declares another task, vocabulary or format; reload to take it";
 
 /// What a plugin is asked for one document.
 enum Ask {
@@ -169,7 +199,7 @@ enum Ask {
 
 /// What it says, in the same order.
 enum Said {
-    Linked(Linked),
+    Linked(Links),
     Decoded(Decoded),
     Refined(Vec<Span>),
 }
@@ -213,6 +243,12 @@ struct Queue {
     current: Vec<Item>,
     ticket: Option<Ticket>,
     busy: bool,
+    /// When the batch was handed in.
+    sent: Option<Instant>,
+    /// How long it takes for one document; zero where that is not known yet.
+    pace: Duration,
+    /// Documents that it failed since it last did what it was asked.
+    failures: u32,
 }
 
 impl Plugin {
@@ -227,6 +263,7 @@ impl Plugin {
         let package = package::verify(&directory, &policy.package())?;
         let manifest = package.manifest;
         for (key, asked, limit) in [
+            ("start_ms", manifest.start_ms, policy.max_start_ms),
             ("memory_mb", manifest.memory_mb, policy.max_memory_mb),
             ("call_ms", manifest.call_ms, policy.max_call_ms),
         ] {
@@ -253,6 +290,11 @@ impl Plugin {
         let mut settings = Settings::new(format!("plugin {}", manifest.id), program);
         settings.max_frame = max_frame;
         settings.breaker = policy.breaker;
+        settings.tries_again = true;
+        // The very file that was verified: an update may put another in its place, long before it is loaded again.
+        settings.handed = Some(Arc::new(package.library));
+        // A vendor wants to see why; never a log, which a document could get into.
+        settings.stderr = policy.development && std::io::stderr().is_terminal();
         // The host's own watch is more exact and says more.
         settings.start_timeout = manifest.start_time() + Duration::from_secs(5);
         settings.start = postcard::to_allocvec(&Start {
@@ -272,8 +314,11 @@ impl Plugin {
                 .iter()
                 .map(|name| (name.clone(), Mutex::new(0.0)))
                 .collect(),
+            memory_mb: manifest.memory_mb,
             ready: OnceLock::new(),
-            changed: AtomicU64::new(0),
+            vocabularies: Mutex::new(Arc::new([])),
+            changed: AtomicBool::new(false),
+            killers: Mutex::default(),
             logged: Mutex::new((Instant::now(), 0)),
         });
         let ears = Arc::clone(&heard);
@@ -293,7 +338,8 @@ impl Plugin {
         })
     }
 
-    /// Waits until the host is ready.
+    /// Waits until the host is ready. Where it is not and [may be later](PluginError::may_pass), it is tried again as long as
+    /// this lives.
     ///
     /// # Errors
     /// [`PluginError`]
@@ -322,7 +368,8 @@ impl Plugin {
             && self.wanted.settings == wanted.settings
             && self.policy == *policy
             && self.data == data::stamps(&wanted.settings)
-            && self.heard.changed.load(Ordering::Relaxed) == 0
+            && self.is_open()
+            && !self.heard.changed.load(Ordering::Relaxed)
             && !matches!(self.worker.statistics().state, State::Stopped(_));
         same && package::verify(&wanted.path, &policy.package()).is_ok_and(|package| {
             package.manifest == self.manifest
@@ -341,9 +388,24 @@ impl Plugin {
         &self.manifest.version
     }
 
-    /// What it links to; `None` where it does not link.
-    pub fn vocabularies(&self) -> Option<&[Vocabulary]> {
-        self.ready()?.vocabularies.as_deref()
+    /// Whether a host of it was ever ready. Until then nobody knows its vocabularies and formats.
+    pub fn is_open(&self) -> bool {
+        self.heard.ready.get().is_some()
+    }
+
+    /// Whether its manifest has this ability.
+    pub fn has(&self, ability: &str) -> bool {
+        self.manifest.abilities.iter().any(|id| id == ability)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.wanted.path
+    }
+
+    /// What it links to; nothing where it does not link, or was never ready.
+    pub fn vocabularies(&self) -> Arc<[Vocabulary]> {
+        Arc::clone(&lock(&self.heard.vocabularies))
     }
 
     /// The document formats that it decodes; `None` where it decodes none.
@@ -391,7 +453,7 @@ impl Plugin {
         note: Note,
         options: Arc<NormalizeOptions>,
         deadline: Instant,
-    ) -> Result<Linked, AskError> {
+    ) -> Result<Links, AskError> {
         match self.ask(Ask::Link { note, options }, deadline).await? {
             Said::Linked(linked) => Ok(linked),
             _ => Err(AskError::Unreadable),
@@ -449,7 +511,7 @@ impl Plugin {
             let _ = sender.send(result);
         });
         let answer = answer.recv().unwrap_or(Err(CallError::Cancelled));
-        let files = answered(answer).and_then(|outcome| match outcome {
+        let files = answered(answer).and_then(|(outcome, _)| match outcome {
             Outcome::Files(files) => Ok(files),
             _ => Err(AskError::Unreadable),
         });
@@ -461,6 +523,18 @@ impl Plugin {
 
     async fn ask(self: &Arc<Self>, ask: Ask, deadline: Instant) -> Result<Said, AskError> {
         let (done, answer) = oneshot::channel();
+        let item = Item {
+            ask,
+            deadline,
+            alone: false,
+            done,
+        };
+        if self.heard.changed.load(Ordering::Relaxed) {
+            return Err(AskError::Changed);
+        }
+        if self.is_killer(&item) {
+            return Err(AskError::Killer);
+        }
         let waiting = Waiting {
             plugin: self,
             answer: Some(answer),
@@ -470,16 +544,19 @@ impl Plugin {
             if queue.waiting.len() >= self.policy.max_waiting {
                 return Err(AskError::Busy);
             }
-            queue.waiting.push(Item {
-                ask,
-                deadline,
-                alone: false,
-                done,
-            });
+            queue.waiting.push(item);
         }
         self.send_next();
         let answered = tokio::time::timeout_at(deadline.into(), waiting.answer()).await;
         answered.unwrap_or(Err(AskError::Call(CallError::DeadlinePassed)))
+    }
+
+    /// Whether this document killed a host lately.
+    fn is_killer(&self, item: &Item) -> bool {
+        // Digests are made where there is something to compare them with: a good plugin costs none.
+        let none = lock(&self.heard.killers).is_empty();
+        let found = (!none).then(|| digest(item)).flatten();
+        found.is_some_and(|digest| lock(&self.heard.killers).knows(&digest, Instant::now()))
     }
 
     /// Gives the host the next batch where it has none.
@@ -489,7 +566,8 @@ impl Plugin {
             if queue.busy {
                 return;
             }
-            let Some(batch) = next_batch(&mut queue.waiting) else {
+            let most = at_once(queue.pace, self.call_time);
+            let Some(batch) = next_batch(&mut queue.waiting, most) else {
                 return;
             };
             let now = Instant::now();
@@ -502,6 +580,7 @@ impl Plugin {
             };
             queue.current = batch;
             queue.busy = true;
+            queue.sent = Some(now);
             queue.ticket = None;
             (payload, last)
         };
@@ -522,34 +601,69 @@ impl Plugin {
         let batch = std::mem::take(&mut queue.current);
         queue.busy = false;
         queue.ticket = None;
-        let results = self.read(result, &batch);
-        match results {
-            Ok(results) => {
-                for (item, result) in batch.into_iter().zip(results) {
+        let took = queue.sent.map(|sent| sent.elapsed()).unwrap_or_default();
+        let read = self.read(result, &batch);
+        let whole = read.is_err();
+        let results = match read {
+            Ok((results, time)) => {
+                queue.pace = paced(queue.pace, time, batch.len());
+                results
+            }
+            Err(error) => {
+                if error == AskError::Call(CallError::DeadlinePassed) {
+                    queue.pace = paced(queue.pace, took.min(self.call_time), batch.len());
+                }
+                self.suspect(&error, &batch);
+                batch.iter().map(|_| Err(error.clone())).collect()
+            }
+        };
+        let shared = batch.len() > 1;
+        let now = Instant::now();
+        for (item, result) in batch.into_iter().zip(results) {
+            match result {
+                // Another document may have spoiled it, or taken its time: it gets a turn of its own.
+                Err(error) if shared && item.deadline > now && may_be_of_another(&error, whole) => {
+                    queue.waiting.push(Item { alone: true, ..item });
+                }
+                result => {
+                    queue.count(&result);
                     self.note(result.as_ref().err());
                     let _ = item.done.send(result);
                 }
             }
-            Err(error) if !retriable(&error) || batch.len() == 1 => {
-                self.note(Some(&error));
-                for item in batch {
-                    let _ = item.done.send(Err(error.clone()));
-                }
-            }
-            // One document may have spoiled it for the others: each gets a turn of its own.
-            Err(_) => {
-                let again = batch.into_iter().map(|item| Item { alone: true, ..item });
-                queue.waiting.extend(again);
-            }
         }
+        let failures = queue.failures;
         drop(queue);
+        if failures > 0 && failures.is_multiple_of(FAILURES_IN_A_ROW) {
+            self.worker
+                .condemn(format!("it failed {failures} documents in a row"));
+        }
         self.send_next();
     }
 
-    /// Keeps a failure for `status`; that nobody waits any more is none.
+    /// Remembers a document that was alone with a host that died of it, or that may still die of it.
+    fn suspect(&self, error: &AskError, batch: &[Item]) {
+        let alone = || match batch {
+            [item] => digest(item),
+            _ => None,
+        };
+        let mut killers = lock(&self.heard.killers);
+        match error {
+            AskError::Call(CallError::Died(_)) => alone()
+                .into_iter()
+                .for_each(|found| killers.add(found, Instant::now())),
+            AskError::Call(CallError::DeadlinePassed) => killers.suspect(alone()),
+            _ => {}
+        }
+    }
+
+    /// Keeps a failure for `status`: a cause, not what follows from it for others. That nobody waits any more is none.
     fn note(&self, error: Option<&AskError>) {
         if let Some(error) = error
-            && *error != AskError::Call(CallError::Cancelled)
+            && !matches!(
+                error,
+                AskError::Call(CallError::Cancelled | CallError::Unavailable(_) | CallError::Busy)
+            )
         {
             *lock(&self.last_failure) = Some((SystemTime::now(), error.clone()));
         }
@@ -559,12 +673,16 @@ impl Plugin {
         &self,
         result: Result<Vec<u8>, CallError>,
         batch: &[Item],
-    ) -> Result<Vec<Result<Said, AskError>>, AskError> {
+    ) -> Result<(Vec<Result<Said, AskError>>, Duration), AskError> {
         let breach = AskError::Breach;
-        match (answered(result)?, batch) {
+        let (outcome, time) = answered(result)?;
+        let results = match (outcome, batch) {
             (Outcome::Linked(found), _) if found.len() == batch.len() => {
+                let vocabularies = self.vocabularies();
                 let results = found.into_iter().zip(batch);
-                Ok(results.map(|(result, item)| self.linked(result, item)).collect())
+                Ok(results
+                    .map(|(result, item)| self.linked(result, item, &vocabularies))
+                    .collect())
             }
             (Outcome::Linked(found), _) => Err(breach(Breach::Count {
                 what: "documents",
@@ -589,17 +707,25 @@ impl Plugin {
                 Ok(vec![Ok(Said::Refined(refined))])
             }
             _ => Err(AskError::Unreadable),
-        }
+        };
+        Ok((results?, time))
     }
 
-    fn linked(&self, result: Result<Linked, Fault>, item: &Item) -> Result<Said, AskError> {
+    fn linked(
+        &self,
+        result: Result<Linked, Fault>,
+        item: &Item,
+        declared: &Arc<[Vocabulary]>,
+    ) -> Result<Said, AskError> {
         let Ask::Link { note, options } = &item.ask else {
             return Err(AskError::Unreadable);
         };
-        let linked = result.map_err(|fault| AskError::Fault(fault.mute()))?;
-        let declared = self.vocabularies().unwrap_or_default();
-        contract::concepts(&linked, note.mentions.len(), options, declared).map_err(AskError::Breach)?;
-        Ok(Said::Linked(linked))
+        let concepts = result.map_err(|fault| AskError::Fault(fault.mute()))?;
+        contract::concepts(&concepts, note.mentions.len(), options, declared).map_err(AskError::Breach)?;
+        Ok(Said::Linked(Links {
+            concepts,
+            vocabularies: Arc::clone(declared),
+        }))
     }
 
     /// Cancels the current batch where nobody waits for any of it.
@@ -619,7 +745,7 @@ impl Plugin {
     /// What `GET /v1/plugins` says of it.
     pub fn info(&self) -> api::PluginInfo {
         let statistics = self.worker.statistics();
-        let (state, reason) = told(&statistics.state);
+        let (state, reason) = self.told(&statistics.state);
         let last_failure = lock(&self.last_failure).clone();
         api::PluginInfo {
             id: self.manifest.id.clone(),
@@ -629,7 +755,6 @@ impl Plugin {
             abilities: self.manifest.abilities.clone(),
             vocabularies: self
                 .vocabularies()
-                .unwrap_or_default()
                 .iter()
                 .map(|vocabulary| api::VocabularyInfo {
                     name: vocabulary.name.clone(),
@@ -647,7 +772,9 @@ impl Plugin {
             start_ms: statistics.start_time.as_secs_f64() * 1e3,
             starts: statistics.starts,
             deaths: statistics.deaths,
-            last_death: statistics.last_death.map(|death| event(death.at, death.cause)),
+            last_death: statistics
+                .last_death
+                .map(|death| event(death.at, self.heard.explained(&death.cause))),
             last_failure: last_failure.map(|(at, error)| event(at, error.to_string())),
             calls: api::PluginCalls {
                 answered: statistics.answered,
@@ -661,19 +788,36 @@ impl Plugin {
     /// What `GET /v1/status` says of it.
     pub fn status(&self) -> api::PluginStatus {
         let statistics = self.worker.statistics();
-        let (state, reason) = told(&statistics.state);
+        let (state, reason) = self.told(&statistics.state);
         api::PluginStatus {
             id: self.manifest.id.clone(),
             state,
             reason,
             deaths: statistics.deaths,
-            last_death: statistics.last_death.map(|death| death.cause),
+            last_death: statistics
+                .last_death
+                .map(|death| self.heard.explained(&death.cause)),
             failed: statistics.failed,
             last_failure: lock(&self.last_failure)
                 .as_ref()
                 .map(|(_, error)| error.to_string()),
             signed_by: self.key_id.clone(),
             sandbox: self.sandbox(),
+        }
+    }
+
+    /// Its state, and why it is no better.
+    fn told(&self, state: &State) -> (api::PluginState, Option<String>) {
+        let failures = lock(&self.queue).failures;
+        match told(state) {
+            (api::PluginState::Ready, _) if self.heard.changed.load(Ordering::Relaxed) => {
+                (api::PluginState::OutOfService, Some(CHANGED.to_owned()))
+            }
+            (api::PluginState::Ready, _) if failures >= FAILURES_IN_A_ROW => {
+                let why = format!("it has failed the last {failures} documents");
+                (api::PluginState::Ready, Some(why))
+            }
+            plain => plain,
         }
     }
 
@@ -697,7 +841,7 @@ impl Plugin {
             answered: statistics.answered,
             failed: statistics.failed,
             deaths: statistics.deaths,
-            ready: statistics.state == State::Ready,
+            ready: statistics.state == State::Ready && !self.heard.changed.load(Ordering::Relaxed),
             counters: self
                 .heard
                 .counters
@@ -761,9 +905,51 @@ impl Item {
     }
 }
 
-/// Takes the next batch out of what waits: the first item and, where it is to be linked, others with the same wishes
+impl Queue {
+    /// Counts what is the plugin's own failure and no document's.
+    fn count(&mut self, result: &Result<Said, AskError>) {
+        match result {
+            Ok(_) => self.failures = 0,
+            Err(AskError::Fault(Fault::Plugin(error)))
+                if !matches!(error.kind, ErrorKind::Input | ErrorKind::Cancelled) =>
+            {
+                self.failures = self.failures.saturating_add(1);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// How many documents a batch may hold: as many as a call can do in half of its time at the plugin's own pace. One where
+/// that is not known.
+fn at_once(pace: Duration, call_time: Duration) -> usize {
+    let many = (call_time / 2)
+        .as_nanos()
+        .checked_div(pace.as_nanos())
+        .unwrap_or(1);
+    usize::try_from(many).unwrap_or(MAX_BATCH).clamp(1, MAX_BATCH)
+}
+
+/// The pace after a call for so many documents: what was, and a quarter of what is.
+fn paced(before: Duration, time: Duration, documents: usize) -> Duration {
+    let each = time / u32::try_from(documents.max(1)).unwrap_or(u32::MAX);
+    let pace = match before.is_zero() {
+        true => each,
+        false => before * 3 / 4 + each / 4,
+    };
+    pace.max(Duration::from_nanos(1))
+}
+
+/// What tells a document, and what is asked of it, from all others; `None` where it cannot be written down.
+fn digest(item: &Item) -> Option<Digest> {
+    encode(std::slice::from_ref(item))
+        .ok()
+        .map(|bytes| Digest::of(&bytes))
+}
+
+/// Takes the next batch out of what waits: the first item and, where it is to be linked, up to `most` with the same wishes
 /// as long as the batch is not large. What nobody waits for goes.
-fn next_batch(waiting: &mut Vec<Item>) -> Option<Vec<Item>> {
+fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Item>> {
     waiting.retain(|item| !item.done.is_closed());
     let mut rest = std::mem::take(waiting).into_iter();
     let first = rest.next()?;
@@ -775,8 +961,7 @@ fn next_batch(waiting: &mut Vec<Item>) -> Option<Vec<Item>> {
     let mut batch = vec![first];
     for item in rest {
         let length = item.shareable().and_then(|(note, wishes)| {
-            let fits =
-                *wishes == options && batch.len() < MAX_BATCH && bytes + note.text.len() <= MAX_BATCH_BYTES;
+            let fits = *wishes == options && batch.len() < most && bytes + note.text.len() <= MAX_BATCH_BYTES;
             fits.then_some(note.text.len())
         });
         match length {
@@ -849,8 +1034,8 @@ fn document(note: &Note) -> Document<'_> {
     }
 }
 
-/// What a host says, or why it says nothing.
-fn answered(result: Result<Vec<u8>, CallError>) -> Result<Outcome, AskError> {
+/// What a host says, with the time that the plugin took, or why it says nothing.
+fn answered(result: Result<Vec<u8>, CallError>) -> Result<(Outcome, Duration), AskError> {
     let payload = match result {
         Ok(payload) => payload,
         Err(CallError::Failed(payload)) => {
@@ -860,10 +1045,15 @@ fn answered(result: Result<Vec<u8>, CallError>) -> Result<Outcome, AskError> {
         Err(error) => return Err(AskError::Call(error)),
     };
     let reply: Reply = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
-    Ok(reply.outcome)
+    Ok((reply.outcome, Duration::from_nanos(reply.plugin_ns)))
 }
 
-fn retriable(error: &AskError) -> bool {
+/// Whether a document of a batch may have failed for another one of it: where the whole of the batch did, or where there was
+/// no time left for it.
+fn may_be_of_another(error: &AskError, whole: bool) -> bool {
+    if !whole {
+        return matches!(error, AskError::Fault(Fault::Plugin(error)) if error.kind == ErrorKind::Cancelled);
+    }
     !matches!(
         error,
         AskError::Call(CallError::Unavailable(_) | CallError::Cancelled | CallError::Busy) | AskError::Busy
@@ -901,7 +1091,10 @@ impl Heard {
                     self.take_event(event);
                 }
             }
+            Notice::Overran => lock(&self.killers).convict(Instant::now()),
             Notice::Died(cause) => {
+                lock(&self.killers).acquit();
+                let cause = self.explained(cause);
                 tracing::warn!(plugin, "the plugin's host died and is started again: {cause}")
             }
             Notice::OutOfService(cause) => {
@@ -919,12 +1112,31 @@ impl Heard {
         };
         let checked = check(&ready).map(|()| ready);
         let first = self.ready.get_or_init(|| checked.clone());
-        if *first != checked {
-            self.changed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
+        let changed = !is_as(first, &checked);
+        self.changed.store(changed, Ordering::Relaxed);
+        if changed {
+            tracing::error!(plugin = &*self.id, "{CHANGED}");
+            return;
+        }
+        let declared = checked.ok().and_then(|ready| ready.vocabularies);
+        let declared: Arc<[Vocabulary]> = declared.unwrap_or_default().into();
+        let before = std::mem::replace(&mut *lock(&self.vocabularies), Arc::clone(&declared));
+        if !before.is_empty() && before != declared {
+            tracing::warn!(
                 plugin = &*self.id,
-                "after its restart the plugin declares another task, vocabulary or format; reload to take it"
+                "since its restart the plugin links to other versions of its vocabularies; answers tell them"
             );
+        }
+    }
+
+    /// A cause of death with what is likely behind it.
+    fn explained(&self, cause: &str) -> String {
+        match cause.ends_with("SIGABRT") {
+            true => format!(
+                "{cause}: a failure that nothing caught, or more memory than its memory_mb = {}",
+                self.memory_mb
+            ),
+            false => cause.to_owned(),
         }
     }
 
@@ -945,7 +1157,7 @@ impl Heard {
                 let Some(event) = self.events.iter().find(|known| **known == event) else {
                     return;
                 };
-                let values: Vec<f64> = values.into_iter().take(8).collect();
+                let values: Vec<f64> = values.into_iter().take(8).map(narrowed).collect();
                 let plugin = &*self.id;
                 match level {
                     1 => tracing::error!(plugin, event, ?values, "told by the plugin"),
@@ -959,11 +1171,46 @@ impl Heard {
                     && add.is_finite()
                     && add >= 0.0
                 {
-                    *lock(value) += add;
+                    *lock(value) += narrowed(add);
                 }
             }
         }
     }
+}
+
+/// Whether a host is what the first one was, but for versions of vocabularies.
+fn is_as(first: &Result<Ready, Breach>, other: &Result<Ready, Breach>) -> bool {
+    let names = |ready: &Ready| {
+        let declared = ready.vocabularies.iter().flatten();
+        declared
+            .map(|vocabulary| vocabulary.name.clone())
+            .collect::<Vec<_>>()
+    };
+    match (first, other) {
+        (Ok(first), Ok(other)) => {
+            names(first) == names(other)
+                && first.vocabularies.is_some() == other.vocabularies.is_some()
+                && first.task == other.task
+                && first.formats == other.formats
+                && first.sandbox == other.sandbox
+        }
+        (first, other) => first == other,
+    }
+}
+
+/// A number as it may be logged and counted: to three digits, and neither so large nor so small that it could hold a word.
+fn narrowed(value: f64) -> f64 {
+    const LARGEST: f64 = 1e9;
+    const SMALLEST: f64 = 1e-3;
+    if !value.is_finite() || value.abs() < SMALLEST {
+        return 0.0;
+    }
+    let value = value.clamp(-LARGEST, LARGEST);
+    let unit = 10_f64.powi(value.abs().log10().floor() as i32 - 2);
+    // By way of text, as 3 digits times a power of ten are seldom a number of 64 bits.
+    format!("{:.2e}", (value / unit).round() * unit)
+        .parse()
+        .unwrap_or(0.0)
 }
 
 /// What a plugin declares must be fit for answers.
@@ -1058,7 +1305,7 @@ mod tests {
             .unzip();
         drop(answers.remove(1));
         let mut batches = Vec::new();
-        while let Some(batch) = next_batch(&mut waiting) {
+        while let Some(batch) = next_batch(&mut waiting, MAX_BATCH) {
             let first = |item: &Item| match &item.ask {
                 Ask::Link { note, .. } => note.text.chars().next().unwrap(),
                 _ => '*',
@@ -1066,5 +1313,65 @@ mod tests {
             batches.push(batch.iter().map(first).collect::<String>());
         }
         assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
+    }
+    #[test]
+    fn a_batch_is_as_large_as_half_a_call_allows_at_the_pace_of_the_plugin() {
+        let (call, each) = (Duration::from_secs(1), Duration::from_millis(20));
+        let mut pace = Duration::ZERO;
+        assert_eq!(at_once(pace, call), 1, "nothing is known");
+        pace = paced(pace, each, 1);
+        assert_eq!(at_once(pace, call), 25);
+        pace = paced(pace, each * 25, 25);
+        assert_eq!(at_once(pace, call), 25);
+        // A call that failed for its time, then quick ones.
+        pace = paced(pace, call, 1);
+        assert_eq!(at_once(pace, call), 1);
+        for _ in 0..100 {
+            pace = paced(pace, Duration::from_micros(10), 1);
+        }
+        assert_eq!(at_once(pace, call), MAX_BATCH);
+        assert_eq!(at_once(paced(pace, Duration::ZERO, 0), Duration::ZERO), 1);
+    }
+
+    #[test]
+    fn numbers_keep_three_digits_and_a_bounded_range() {
+        for (given, kept) in [
+            (0.0, 0.0),
+            (42.0, 42.0),
+            (3.0, 3.0),
+            (-1234.5, -1230.0),
+            (0.123456, 0.123),
+            (99_950.0, 100_000.0),
+            (1e300, 1e9),
+            (-1e300, -1e9),
+            (1e-300, 0.0),
+            (f64::NAN, 0.0),
+            (f64::INFINITY, 0.0),
+        ] {
+            assert_eq!(narrowed(given), kept, "{given}");
+        }
+        // The bytes of a name.
+        let word = f64::from_le_bytes(*b"Patient1");
+        assert_ne!(narrowed(word).to_le_bytes(), *b"Patient1");
+    }
+
+    #[test]
+    fn a_host_is_another_one_where_more_than_versions_differ() {
+        let ready = |name: &str, version: &str, formats: &[&str]| {
+            Ok(Ready {
+                vocabularies: Some(vec![Vocabulary {
+                    name: name.to_owned(),
+                    version: version.to_owned(),
+                }]),
+                formats: Some(formats.iter().map(ToString::to_string).collect()),
+                ..Ready::default()
+            })
+        };
+        let first = ready("V", "1", &["f"]);
+        assert!(is_as(&first, &ready("V", "2", &["f"])));
+        assert!(!is_as(&first, &ready("W", "1", &["f"])));
+        assert!(!is_as(&first, &ready("V", "1", &["f", "g"])));
+        assert!(!is_as(&first, &Err(Breach::Digest)));
+        assert!(is_as(&Err(Breach::Digest), &Err(Breach::Digest)));
     }
 }

@@ -276,6 +276,7 @@ mod tests {
             score,
             match_kind: "fuzzy".to_owned(),
             codings: Vec::new(),
+            plugins: Vec::new(),
         }
     }
 

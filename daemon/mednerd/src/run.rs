@@ -96,8 +96,8 @@ pub fn serve(file: &Path) -> Exit {
 fn first(file: &Path, begun: Instant) -> Result<Generation, Exit> {
     let mut told = Vec::new();
     loop {
-        let problems = match Generation::load(file, None) {
-            Ok((generation, _)) => return Ok(generation),
+        let problems = match Generation::first(file) {
+            Ok(generation) => return Ok(generation),
             Err(problems) => problems,
         };
         if problems != told {

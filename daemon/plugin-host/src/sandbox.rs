@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
@@ -42,11 +42,12 @@ const FALLBACK: u64 = 4096;
 /// No kernel has more threads than this.
 const MOST_THREADS: u64 = 1 << 22;
 
-/// Limits memory, files and processes, and switches core dumps off. `memory` is for the heap of host and plugin;
+/// Limits memory, files and processes, lets others go first where processors are short, and switches core dumps off. `memory` is for the heap of host and plugin;
 /// files that may be mapped come on top.
 pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
     let address_space = memory.saturating_add(mapped).saturating_add(1 << 30);
     let threads = thread_bound()?;
+    mednerd_sys::yield_to_others()?;
     for (resource, most) in [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_DATA, memory),
@@ -118,19 +119,82 @@ fn threads_of_host(status: &str, parent: u32, user: u32) -> Option<u64> {
     is_host.then(|| field("Threads:").map(u64::from))?
 }
 
-/// Allows this much more processor time; beyond that the kernel sends SIGXCPU every second, which ends the process. Threads
-/// that a plugin leaves behind live on the same allowance. It is the soft limit that moves, since a hard one that was
-/// lowered cannot be raised for the next call: a plugin that means harm can ignore the signal or raise the limit, and is
-/// left to the daemon's deadlines.
+/// Allows this much more processor time; beyond that the kernel sends SIGXCPU every second, which ends the process. It is the
+/// soft limit that moves, since a hard one that was lowered cannot be raised for the next call: a plugin that means harm can
+/// ignore the signal or raise the limit, and is left to its low priority and the daemon's deadlines.
 pub fn allow_cpu(more: Duration) -> Result<(), SandboxError> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let seconds = usage.user_time().tv_sec() + usage.system_time().tv_sec();
-    let used = u64::try_from(seconds).unwrap_or(0);
+    allow_until(used(UsageWho::RUSAGE_SELF)?.as_secs() + allowance(more))
+}
+
+/// So many seconds may a call use that may take this long: all processors for all of its time.
+fn allowance(time: Duration) -> u64 {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let soft = used + (more.as_secs() + 1).saturating_mul(cores) + 2;
+    (time.as_secs() + 1).saturating_mul(cores) + 2
+}
+
+fn allow_until(seconds: u64) -> Result<(), SandboxError> {
     let (_, hard) = getrlimit(Resource::RLIMIT_CPU)?;
-    setrlimit(Resource::RLIMIT_CPU, soft.min(hard), hard)?;
+    setrlimit(Resource::RLIMIT_CPU, seconds.min(hard), hard)?;
     Ok(())
+}
+
+fn used(who: UsageWho) -> Result<Duration, SandboxError> {
+    let usage = getrusage(who)?;
+    let times = [usage.user_time(), usage.system_time()];
+    let seconds = times.map(|time| u64::try_from(time.tv_sec()).unwrap_or(0));
+    let micros = times.map(|time| u64::try_from(time.tv_usec()).unwrap_or(0));
+    Ok(Duration::from_secs(seconds.iter().sum()) + Duration::from_micros(micros.iter().sum()))
+}
+
+/// The processor time of calls, and of what a plugin does between them: threads that it leaves behind take from the models.
+/// A quarter of one processor is free, for what a plugin keeps warm; what is more is taken from what calls may use, until a
+/// call finds nothing left.
+pub struct Processor {
+    /// What the process had used when the last call ended.
+    at_end: Duration,
+    /// When the last call began.
+    since: Instant,
+    owed: Duration,
+}
+
+thread_local! {
+    /// What a thread of the host's own had used when its last call ended: what came since is reading and writing messages.
+    static OWN: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+impl Processor {
+    /// Before the first call.
+    pub fn new() -> Result<Self, SandboxError> {
+        Ok(Self {
+            at_end: used(UsageWho::RUSAGE_SELF)?,
+            since: Instant::now(),
+            owed: Duration::ZERO,
+        })
+    }
+
+    /// Allows what a call may use that may take `time`, on the thread that makes it.
+    pub fn begin(&mut self, time: Duration) -> Result<(), SandboxError> {
+        let now = used(UsageWho::RUSAGE_SELF)?;
+        let own = used(UsageWho::RUSAGE_THREAD)?.saturating_sub(OWN.get());
+        let between = now.saturating_sub(self.at_end).saturating_sub(own);
+        self.owed = owed(self.owed, between, self.since.elapsed());
+        self.since = Instant::now();
+        allow_until(now.as_secs() + allowance(time).saturating_sub(self.owed.as_secs()))
+    }
+
+    /// The call has ended, on the same thread.
+    pub fn end(&mut self) {
+        // Only fails where the system is in trouble; then the call counts as what came between.
+        if let (Ok(now), Ok(own)) = (used(UsageWho::RUSAGE_SELF), used(UsageWho::RUSAGE_THREAD)) {
+            self.at_end = now;
+            OWN.set(own);
+        }
+    }
+}
+
+/// What a plugin owes after it used `between` outside of calls, since a call `ago`.
+fn owed(before: Duration, between: Duration, ago: Duration) -> Duration {
+    (before + between).saturating_sub(ago / 4)
 }
 
 /// Takes away everything but reading `paths`, the plugin's own folder and the system's libraries, and computing.
@@ -289,7 +353,8 @@ fn system_calls() -> Result<String, SandboxError> {
     };
     let thread = libc::CLONE_THREAD as u64;
     let own = u64::from(std::process::id());
-    let names = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
+    // Not PR_SET_NAME and PR_SET_VMA: any user of this machine can read the names of threads.
+    let names = [libc::PR_GET_NAME];
     let mut file_commands: Vec<SeccompRule> = FILE_COMMANDS
         .iter()
         .map(|command| Ok(SeccompRule::new(vec![is(1, u64::from(command.unsigned_abs()))?])?))
@@ -412,6 +477,40 @@ mod tests {
         let (fine, refused) = (Ok(()), Err(Errno::EPERM));
         assert_eq!(asked[..10], [fine; 10]);
         assert_eq!(asked[10..], [refused; 2]);
+    }
+
+    #[test]
+    fn what_any_user_could_read_is_not_named() {
+        let answers = std::thread::spawn(|| {
+            let held = system_calls().unwrap();
+            let named = nix::sys::prctl::set_name(c"POISON");
+            (held, named, nix::sys::prctl::get_name())
+        });
+        let (held, named, name) = answers.join().unwrap();
+        if held != "full" {
+            eprintln!("skipped: this kernel has no seccomp");
+            return;
+        }
+        assert_eq!(named, Err(Errno::EPERM));
+        assert_ne!(name.unwrap().as_c_str(), c"POISON");
+    }
+
+    #[test]
+    fn what_a_plugin_uses_between_calls_beyond_a_quarter_of_a_processor_is_owed() {
+        let (second, tenth) = (Duration::from_secs(1), Duration::from_millis(100));
+        let mut debt = Duration::ZERO;
+        for _ in 0..100 {
+            // A thread that never rests, between calls that come ten times a second.
+            debt = owed(debt, tenth, tenth);
+        }
+        assert_eq!(debt, second * 15 / 2);
+        // Once it rests this is forgotten.
+        assert_eq!(owed(debt, Duration::ZERO, second * 40), Duration::ZERO);
+        assert_eq!(
+            owed(Duration::ZERO, tenth, second),
+            Duration::ZERO,
+            "a tenth of one is free"
+        );
     }
 
     #[test]

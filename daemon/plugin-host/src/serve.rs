@@ -1,21 +1,21 @@
-//! One plugin's life: `Start` → verify → confine → load → `Ready` → calls.
+//! One plugin's life: `Start` → compare with what the daemon verified → confine → load → `Ready` → calls.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mednerd_plugin::ability;
 use mednerd_plugin::host::{Adapter, Caller, DocumentFormat, Failure, Library, Listener, Normalizer, Told};
 use mednerd_plugin::package::{self, Manifest, Package, PackageError};
+use mednerd_plugin::{ErrorKind, ability};
 use mednerd_plugin_host::data;
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Sandbox, Start};
 use mednerd_worker::child::{Link, Token};
 
-use crate::sandbox::{self, SandboxError};
+use crate::sandbox::{self, Processor, SandboxError};
 
 /// The largest `Start`, before limits are known.
 const MAX_START: usize = 1 << 30;
@@ -34,7 +34,7 @@ pub enum Refusal {
     Sandbox(#[from] SandboxError),
     #[error("{0}")]
     Plugin(#[from] Failure),
-    #[error("the files have changed since mednerd verified them; reload to take the new ones")]
+    #[error("the library was written to since mednerd verified it; install the plugin again, and reload")]
     Changed,
     #[error(
         "this kernel cannot confine it (Landlock: {}, seccomp: {}), and require_sandbox = true in [plugin_policy] demands that; \
@@ -56,12 +56,26 @@ pub enum Refusal {
     Message(#[from] postcard::Error),
 }
 
+impl Refusal {
+    /// Whether the same plugin may start a little later. What is wrong with files, signatures, settings and policy stays wrong
+    /// until somebody puts it right.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Plugin(Failure::Plugin(error)) => error.kind != ErrorKind::Settings,
+            Self::Io(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Serves the daemon at standard input. Ends with the process.
 pub fn run() -> io::Result<()> {
     let (link, start) = Link::begin(MAX_START)?;
     // The plugin finds no socket where it expects standard input.
     let null = File::open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
+    let library = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    nix::unistd::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     let start: Start = match postcard::from_bytes(&start) {
         Ok(start) => start,
         Err(error) => {
@@ -70,12 +84,17 @@ pub fn run() -> io::Result<()> {
             ));
         }
     };
+    if !start.policy.signed {
+        // On a vendor's own machine a panic may tell what it was about.
+        drop(std::panic::take_hook());
+    }
     let link = Arc::new(link);
-    match prepare(&link, &start) {
+    match prepare(&link, &start, library) {
         Ok(plugin) => {
             link.ready(&plugin.ready)?;
             link.serve(1, move |payload, token| plugin.answer(payload, token))
         }
+        Err(refusal) if refusal.may_pass() => link.unable(&refusal.to_string()),
         Err(refusal) => link.refuse(&refusal.to_string()),
     }
 }
@@ -87,14 +106,12 @@ pub struct Plugin {
     document: Option<DocumentFormat>,
     ready: Vec<u8>,
     call_time: Duration,
+    processor: Mutex<Processor>,
 }
 
-fn prepare(link: &Arc<Link>, start: &Start) -> Result<Plugin, Refusal> {
-    let package = package::verify(&start.directory, &start.policy)?;
-    let manifest = package.manifest.clone();
-    if manifest != start.manifest || package.sha256 != start.sha256 {
-        return Err(Refusal::Changed);
-    }
+fn prepare(link: &Arc<Link>, start: &Start, library: File) -> Result<Plugin, Refusal> {
+    let manifest = start.manifest.clone();
+    let package = handed(start, library)?;
     let sandbox = confine(&start.directory, &package, &start.settings, start.max_frame)?;
     if start.require_sandbox && !sandbox.is_enough() {
         return Err(Refusal::Unconfined(sandbox));
@@ -130,7 +147,24 @@ fn prepare(link: &Arc<Link>, start: &Start) -> Result<Plugin, Refusal> {
         document,
         ready: postcard::to_allocvec(&ready)?,
         call_time: manifest.call_time(),
+        processor: Mutex::new(Processor::new()?),
     })
+}
+
+/// The plugin that the daemon verified: the manifest came with the message, the library as a file that was open already, since
+/// an update may have put another one in its place.
+fn handed(start: &Start, library: File) -> Result<Package, Refusal> {
+    let path = start.directory.join(&start.manifest.library);
+    let sha256 = package::digest(&library, &path)?;
+    match sha256 == start.sha256 {
+        true => Ok(Package {
+            manifest: start.manifest.clone(),
+            key_id: None,
+            library,
+            sha256,
+        }),
+        false => Err(Refusal::Changed),
+    }
 }
 
 /// Confines this process, which must have this one thread. Only the plugin's own folder, what the settings name
@@ -167,7 +201,7 @@ fn give_up_after(link: &Arc<Link>, time: Duration) -> io::Result<Arc<AtomicBool>
             std::thread::sleep(time);
             if !done.load(Ordering::Relaxed) {
                 let limit = time.as_millis();
-                let _ = link.refuse(&format!("the plugin did not open within {limit} ms"));
+                let _ = link.unable(&format!("the plugin did not open within {limit} ms"));
                 // Not `exit`: the plugin's destructors could wait for ever.
                 std::process::abort();
             }
@@ -197,10 +231,10 @@ pub fn check_identity(library: &Library, manifest: &Manifest) -> Result<(), Refu
 
 /// Passes on what the plugin tells, so much a second.
 fn listener(link: Arc<Link>) -> Listener {
-    let window = std::sync::Mutex::new((Instant::now(), 0));
+    let window = Mutex::new((Instant::now(), 0));
     Box::new(move |told| {
         {
-            let mut window = window.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
             if window.0.elapsed() >= Duration::from_secs(1) {
                 *window = (Instant::now(), 0);
             }
@@ -242,7 +276,12 @@ impl Caller for Waiting<'_> {
 
 impl Plugin {
     fn answer(&self, payload: &[u8], token: &Token) -> Result<Vec<u8>, Vec<u8>> {
-        let answered = self.outcome(payload, token).and_then(|(outcome, time)| {
+        let processor = || self.processor.lock().unwrap_or_else(PoisonError::into_inner);
+        // Only fails where the system is in trouble; then the old allowance holds.
+        let _ = processor().begin(self.call_time);
+        let outcome = self.outcome(payload, token);
+        processor().end();
+        let answered = outcome.and_then(|(outcome, time)| {
             let reply = Reply {
                 plugin_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
                 outcome,
@@ -253,8 +292,6 @@ impl Plugin {
     }
 
     fn outcome(&self, payload: &[u8], token: &Token) -> Result<(Outcome, Duration), Fault> {
-        // Only fails where the system is in trouble; then the old allowance holds.
-        let _ = sandbox::allow_cpu(self.call_time);
         let request: Request<'_> = postcard::from_bytes(payload).map_err(|_| Fault::Unsupported)?;
         let waiting = Waiting(token);
         let begun = Instant::now();

@@ -203,6 +203,8 @@ pub enum Notice<'a> {
     Ready(&'a [u8]),
     /// A child sent an event.
     Event(&'a [u8]),
+    /// A child is killed because a call went on after its time; [`Notice::Died`] follows.
+    Overran,
     /// A child died.
     Died(&'a str),
     /// The worker is out of service.
@@ -751,6 +753,7 @@ impl Shared {
             let (finished, kill) = self.lock().overdue(now);
             finish(finished);
             if kill {
+                observer(Notice::Overran);
                 let grace = settings.grace.as_millis();
                 return End::Died(format!("killed: it went on for {grace} ms after a deadline"));
             }

@@ -360,6 +360,9 @@ pub struct Concept {
     pub match_kind: String,
     /// Codes of the concept in other code systems.
     pub codings: Vec<Coding>,
+    /// Ids of the plugins that found it, the one first whose score and codes these are.
+    #[serde(default)]
+    pub plugins: Vec<String>,
 }
 
 /// A code, as FHIR's `Coding`.
@@ -387,8 +390,11 @@ pub struct Versions {
     pub precisions: BTreeMap<String, String>,
     /// Plugin id to version.
     pub plugins: BTreeMap<String, String>,
-    /// Vocabulary name to version.
+    /// Vocabulary name to version; where several plugins have one vocabulary, that of the first of the configuration.
     pub vocabularies: BTreeMap<String, String>,
+    /// Plugin id to its vocabularies, each with its version.
+    #[serde(default)]
+    pub plugin_vocabularies: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Milliseconds spent in each stage.
@@ -784,6 +790,21 @@ pub struct ReloadResponse {
     pub kept: Vec<String>,
     /// Models that are gone.
     pub unloaded: Vec<String>,
+    /// What was done with plugins.
+    #[serde(default)]
+    pub plugins: PluginChanges,
+}
+
+/// What a reload has done with plugins, each by its id and version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PluginChanges {
+    /// Started, for the first time or anew.
+    pub started: Vec<String>,
+    /// Not changed; their hosts serve on.
+    pub kept: Vec<String>,
+    /// Gone.
+    pub stopped: Vec<String>,
 }
 
 /// The body of `GET /healthz` and `GET /readyz`.
@@ -792,4 +813,7 @@ pub struct ReloadResponse {
 pub struct HealthResponse {
     /// `ok`.
     pub status: String,
+    /// `/readyz`: plugins without which documents are answered at the moment, such as `plugin:umls`.
+    #[serde(default)]
+    pub degraded: Vec<String>,
 }

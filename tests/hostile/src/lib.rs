@@ -43,7 +43,20 @@ impl Hostile {
         if settings.keys().any(|key| key == "at_open") {
             hostile.harm(&hostile.harm, "");
         }
+        // As long as this file is empty it cannot open.
+        if let Ok(path) = settings.path("needs")
+            && std::fs::read(path).is_ok_and(|bytes| bytes.is_empty())
+        {
+            return Err(Error::unavailable(3, "the licence server\ndoes not answer"));
+        }
         Ok(hostile)
+    }
+
+    /// The version of its vocabulary: what is in the file that its settings name.
+    fn version(&self) -> String {
+        let path = self.settings.path("version").ok();
+        let text = path.and_then(|path| std::fs::read_to_string(path).ok());
+        text.map_or_else(|| "1".to_owned(), |text| text.trim().to_owned())
     }
 
     /// What is to be done to this document, if anything.
@@ -111,6 +124,11 @@ impl Hostile {
                 self.host.count("known", 3.0);
                 return "logged".to_owned();
             }
+            "name" => {
+                // Any user of the machine can read what a thread is called.
+                let named = unsafe { libc::prctl(libc::PR_SET_NAME, c"POISON".as_ptr()) };
+                return outcome(named);
+            }
             "environment" => return format!("{} variables", std::env::vars_os().count()),
             _ => {}
         }
@@ -150,6 +168,16 @@ fn concept(name: &str) -> Concept {
     }
 }
 
+/// Waits as a plugin does that asks whether it is still wanted.
+fn wait(time: Duration, call: &Call<'_>) -> Result<(), Error> {
+    let until = std::time::Instant::now() + time;
+    while std::time::Instant::now() < until {
+        call.check()?;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Bytes that are no UTF-8 in a string that says they are.
 fn broken() -> String {
     unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) }
@@ -163,7 +191,7 @@ impl Normalizer for Hostile {
     fn vocabularies(&self) -> Result<Vec<Vocabulary>, Error> {
         Ok(vec![Vocabulary {
             name: "HOSTILE".to_owned(),
-            version: "1".to_owned(),
+            version: self.version(),
         }])
     }
 
@@ -171,10 +199,14 @@ impl Normalizer for Hostile {
         &self,
         document: &Document<'_>,
         options: &NormalizeOptions,
-        _: &Call<'_>,
+        call: &Call<'_>,
     ) -> Result<Vec<Vec<Concept>>, Error> {
         if !options.wants("HOSTILE") {
             return Ok(vec![Vec::new(); document.mentions.len()]);
+        }
+        if let Some(time) = self.harm.strip_prefix("slow=") {
+            // No harm: it keeps every rule, and takes its time.
+            wait(Duration::from_millis(time.parse().unwrap_or(0)), call)?;
         }
         let Some(harm) = self.wanted(document.text) else {
             return Ok(vec![vec![concept("harmless")]; document.mentions.len()]);
@@ -207,6 +239,7 @@ impl Normalizer for Hostile {
                 .iter_mut()
                 .for_each(|concept| concept.name = "a\nb".to_owned()),
             "error" => return Err(Error::unavailable(7, document.text)),
+            "internal" => return Err(Error::internal(5)),
             _ => {}
         }
         Ok(linked)

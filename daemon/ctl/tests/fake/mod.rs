@@ -154,6 +154,7 @@ pub fn annotate(body: &[u8]) -> Answer {
                     semantic_types: vec!["T047".to_owned()],
                     score: 0.97,
                     match_kind: "exact".to_owned(),
+                    plugins: Vec::new(),
                     codings: Vec::new(),
                 }]
             } else {

@@ -66,6 +66,8 @@ pub struct PluginPolicy {
     pub max_memory_mb: u64,
     /// A plugin that asks for longer calls is refused; milliseconds.
     pub max_call_ms: u64,
+    /// A plugin that asks for longer to open is refused; milliseconds.
+    pub max_start_ms: u64,
     /// Documents that may wait for one plugin.
     pub max_waiting: usize,
     /// When a plugin whose host keeps dying is taken out of service, and for how long.
@@ -85,6 +87,7 @@ impl Default for PluginPolicy {
             host: None,
             max_memory_mb: 4096,
             max_call_ms: 5000,
+            max_start_ms: 120_000,
             max_waiting: 1024,
             breaker: Breaker::default(),
             require_sandbox: false,
@@ -707,6 +710,7 @@ impl PluginPolicy {
         for (key, range, target) in [
             ("max_memory_mb", 16..=1 << 20, &mut self.max_memory_mb),
             ("max_call_ms", 1..=60_000, &mut self.max_call_ms),
+            ("max_start_ms", 100..=600_000, &mut self.max_start_ms),
         ] {
             let mut number = usize::try_from(*target).unwrap_or(usize::MAX);
             section.size(key, range, &mut number);

@@ -549,7 +549,7 @@ impl Shared {
     fn hear(&self, index: usize, notice: &Notice<'_>) {
         match notice {
             Notice::Ready(payload) => self.up(index, payload),
-            Notice::Event(_) => {}
+            Notice::Event(_) | Notice::Overran => {}
             Notice::Died(cause) | Notice::OutOfService(cause) => self.down(index, cause),
         }
     }

@@ -254,6 +254,7 @@ impl Plan {
                 degraded,
                 plugins,
                 vocabularies,
+                plugin_vocabularies,
                 reranker,
                 time,
             } = report;
@@ -261,6 +262,7 @@ impl Plan {
             stages.linking = time;
             versions.plugins.extend(plugins);
             versions.vocabularies = vocabularies;
+            versions.plugin_vocabularies = plugin_vocabularies;
             let reranker = reranker.map(|digest| ("linking.rerank".to_owned(), digest));
             versions.models.extend(reranker);
         }

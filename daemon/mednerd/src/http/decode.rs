@@ -73,7 +73,9 @@ fn told(app: &App, id: &str, error: &AskError) -> ApiError {
             plugin,
             code: error.code,
         },
-        AskError::Call(CallError::Unavailable(_)) => ApiError::DecoderUnavailable { plugin },
+        AskError::Changed | AskError::Call(CallError::Unavailable(_)) => {
+            ApiError::DecoderUnavailable { plugin }
+        }
         AskError::Busy | AskError::Call(CallError::Busy) => ApiError::Busy {
             retry_after: app.retry_after(),
         },

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api;
-use mednerd_plugin::{CodeSystem, Concept, NormalizeOptions};
+use mednerd_plugin::{CodeSystem, Concept, NormalizeOptions, Vocabulary, ability};
 use tokio::task::JoinSet;
 
 use super::ApiError;
 use crate::generation::Generation;
 use crate::page::Place;
-use crate::plugins::{Note, Plugin, Spotted};
+use crate::plugins::{Linked, Note, Plugin, Spotted};
 use crate::rerank::{CANDIDATES, Ranking, Reranker};
 
 /// Candidates for each entity where the request does not say.
@@ -40,6 +40,8 @@ pub struct Report {
     pub plugins: BTreeMap<String, String>,
     /// Vocabularies that were asked for, by name.
     pub vocabularies: BTreeMap<String, String>,
+    /// The same by plugin: several may have one vocabulary in several versions.
+    pub plugin_vocabularies: BTreeMap<String, BTreeMap<String, String>>,
     /// The digest of the encoder that ranked again.
     pub reranker: Option<String>,
     /// How long it took.
@@ -68,7 +70,7 @@ impl Link {
         let normalizers: Vec<&Arc<Plugin>> = generation
             .plugins
             .iter()
-            .filter(|plugin| plugin.vocabularies().is_some())
+            .filter(|plugin| plugin.has(ability::NORMALIZER))
             .collect();
         if normalizers.is_empty() {
             return Err(unusable(
@@ -77,18 +79,26 @@ impl Link {
         }
         let vocabularies = choice.vocabularies.unwrap_or_default();
         let has = |plugin: &Plugin, name: &str| {
-            let declared = plugin.vocabularies().unwrap_or_default();
-            declared.iter().any(|vocabulary| vocabulary.name == name)
+            // One that was never ready may have it, and is named as a stage that did not run.
+            let declared = plugin.vocabularies();
+            !plugin.is_open() || declared.iter().any(|vocabulary| vocabulary.name == name)
         };
         if vocabularies
             .iter()
             .any(|name| !normalizers.iter().any(|plugin| has(plugin, name)))
         {
-            let declared = normalizers.iter().flat_map(|plugin| plugin.vocabularies());
-            let known = declared.flatten().map(|vocabulary| vocabulary.name.clone());
-            return Err(ApiError::UnknownVocabulary {
-                known: known.collect(),
-            });
+            let declared = normalizers.iter().map(|plugin| plugin.vocabularies());
+            let mut known: Vec<String> = declared
+                .flat_map(|declared| {
+                    declared
+                        .iter()
+                        .map(|known| known.name.clone())
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            known.sort();
+            known.dedup();
+            return Err(ApiError::UnknownVocabulary { known });
         }
         let code_systems = choice.code_systems.unwrap_or_default();
         let code_systems: Option<Vec<String>> = code_systems.iter().map(|name| system_uri(name)).collect();
@@ -125,13 +135,7 @@ impl Link {
         let begun = Instant::now();
         let mut report = Report::default();
         for plugin in &self.plugins {
-            let declared = plugin.vocabularies().unwrap_or_default();
-            let wanted = declared
-                .iter()
-                .filter(|vocabulary| self.options.wants(&vocabulary.name));
-            report
-                .vocabularies
-                .extend(wanted.map(|vocabulary| (vocabulary.name.clone(), vocabulary.version.clone())));
+            self.tell_versions(plugin, &plugin.vocabularies(), &mut report);
             let (id, version) = (plugin.id().to_owned(), plugin.version().to_owned());
             report.plugins.insert(id, version);
         }
@@ -141,13 +145,12 @@ impl Link {
                 text: Arc::clone(&text),
             };
             let found = self.ask(note, deadline, &mut report).await;
-            for candidates in found {
+            for (id, candidates) in found {
                 for (entity, concepts) in entities.iter_mut().zip(candidates) {
-                    entity.concepts.extend(
-                        concepts
-                            .into_iter()
-                            .map(|found| concept(found, &self.code_systems)),
-                    );
+                    let concepts = concepts.into_iter();
+                    entity
+                        .concepts
+                        .extend(concepts.map(|found| concept(found, &id, &self.code_systems)));
                 }
             }
             for entity in &mut *entities {
@@ -155,6 +158,7 @@ impl Link {
                 entity
                     .concepts
                     .sort_by(|left, right| right.score.total_cmp(&left.score));
+                merge(&mut entity.concepts);
             }
             if let Some(reranker) = &self.reranker {
                 let mentions = places.iter().map(|place| text.get(place.begin..place.end));
@@ -167,11 +171,33 @@ impl Link {
             }
         }
         report.time = begun.elapsed();
+        report.vocabularies = self.first_versions(&report.plugin_vocabularies);
         report
     }
 
-    /// Asks every plugin at once; what they found, in the order of the configuration.
-    async fn ask(&self, note: Note, deadline: Instant, report: &mut Report) -> Vec<Vec<Vec<Concept>>> {
+    /// Notes which of its vocabularies a plugin was asked for.
+    fn tell_versions(&self, plugin: &Plugin, declared: &[Vocabulary], report: &mut Report) {
+        let wanted = declared
+            .iter()
+            .filter(|vocabulary| self.options.wants(&vocabulary.name));
+        let versions = wanted.map(|vocabulary| (vocabulary.name.clone(), vocabulary.version.clone()));
+        report
+            .plugin_vocabularies
+            .insert(plugin.id().to_owned(), versions.collect());
+    }
+
+    /// Each vocabulary with the version that the first plugin of the configuration has.
+    fn first_versions(&self, told: &BTreeMap<String, BTreeMap<String, String>>) -> BTreeMap<String, String> {
+        let mut versions = BTreeMap::new();
+        let plugins = self.plugins.iter().rev();
+        for declared in plugins.filter_map(|plugin| told.get(plugin.id())) {
+            versions.extend(declared.clone());
+        }
+        versions
+    }
+
+    /// Asks every plugin at once; what they found, by id, in the order of the configuration.
+    async fn ask(&self, note: Note, deadline: Instant, report: &mut Report) -> Vec<(String, Linked)> {
         let deadline = deadline.checked_sub(RESERVE).unwrap_or(deadline);
         // One plugin, the usual case, is asked without a task of its own.
         let mut answers = Vec::new();
@@ -191,16 +217,40 @@ impl Link {
         let mut found = Vec::new();
         for (index, answer) in answers {
             match (answer, self.plugins.get(index)) {
-                (Ok(linked), _) => found.push(linked),
+                (Ok(links), Some(plugin)) => {
+                    // A host may have been replaced meanwhile: these are of the one that answered.
+                    self.tell_versions(plugin, &links.vocabularies, report);
+                    found.push((plugin.id().to_owned(), links.concepts));
+                }
                 (Err(error), Some(plugin)) => {
                     tracing::warn!(plugin = plugin.id(), "a document was not linked: {error}");
                     report.degraded.push(format!("normalizer:{}", plugin.id()));
                 }
-                (Err(_), None) => {}
+                (_, None) => {}
             }
         }
         found
     }
+}
+
+/// Puts together what several plugins found: a concept of one id in one vocabulary is told once, as the first of them has it.
+fn merge(concepts: &mut Vec<api::Concept>) {
+    let mut merged: Vec<api::Concept> = Vec::with_capacity(concepts.len());
+    for concept in concepts.drain(..) {
+        let same = |known: &&mut api::Concept| {
+            known.id == concept.id
+                && known.vocabulary == concept.vocabulary
+                && concept
+                    .plugins
+                    .iter()
+                    .all(|plugin| !known.plugins.contains(plugin))
+        };
+        match merged.iter_mut().find(same) {
+            Some(known) => known.plugins.extend(concept.plugins),
+            None => merged.push(concept),
+        }
+    }
+    *concepts = merged;
 }
 
 /// The mentions as plugins are told of them.
@@ -271,8 +321,9 @@ fn is_scheme(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
+fn concept(concept: Concept, plugin: &str, code_systems: &[String]) -> api::Concept {
     api::Concept {
+        plugins: vec![plugin.to_owned()],
         id: concept.id,
         vocabulary: concept.vocabulary,
         name: concept.name,
@@ -295,6 +346,45 @@ fn concept(concept: Concept, code_systems: &[String]) -> api::Concept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_several_plugins_find_is_told_once_with_all_of_them() {
+        let found = |id: &str, vocabulary: &str, plugin: &str, score| {
+            let found = Concept {
+                id: id.to_owned(),
+                vocabulary: vocabulary.to_owned(),
+                name: "n".to_owned(),
+                semantic_types: Vec::new(),
+                score,
+                match_kind: "exact".to_owned(),
+                codings: Vec::new(),
+            };
+            concept(found, plugin, &[])
+        };
+        let mut concepts = vec![
+            found("C1", "V", "a", 0.9),
+            found("C1", "V", "b", 0.8),
+            found("C1", "W", "b", 0.8),
+            found("C2", "V", "a", 0.7),
+            found("C2", "V", "a", 0.6),
+        ];
+        merge(&mut concepts);
+        let told: Vec<(&str, f32, String)> = concepts
+            .iter()
+            .map(|concept| (&*concept.vocabulary, concept.score, concept.plugins.join("+")))
+            .collect();
+        let expected = [
+            ("V", 0.9, "a+b"),
+            ("W", 0.8, "b"),
+            ("V", 0.7, "a"),
+            ("V", 0.6, "a"),
+        ];
+        assert_eq!(
+            told,
+            expected.map(|(v, s, p)| (v, s, p.to_owned())),
+            "one plugin's own are its own"
+        );
+    }
 
     #[test]
     fn code_systems_go_by_name_or_uri_and_misspelt_names_are_found() {

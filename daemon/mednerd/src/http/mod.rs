@@ -132,15 +132,20 @@ pub async fn tell_refusal(app: &App, peer: &Peer, door: Door, what: &str, more: 
 }
 
 async fn healthz() -> Response {
+    healthy(Vec::new())
+}
+
+/// That it serves, without these.
+fn healthy(degraded: Vec<String>) -> Response {
     let status = "ok".to_owned();
-    respond::json(StatusCode::OK, &HealthResponse { status })
+    respond::json(StatusCode::OK, &HealthResponse { status, degraded })
 }
 
 async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     match app.health.state() {
         ServiceState::Ready => {
             audit::is_ready(&app).await?;
-            Ok(healthz().await)
+            Ok(healthy(app.generation().out_of_service()))
         }
         ServiceState::Stopping => Err(ApiError::Stopping),
         ServiceState::Unhealthy => Err(ApiError::NotReady {

@@ -72,6 +72,7 @@ pub async fn unload(State(app): State<Arc<App>>, Path(name): Path<String>) -> Re
     })?;
     tracing::info!(model = %name, "unloaded through the admin socket");
     let response = ReloadResponse {
+        plugins: Default::default(),
         loaded: Vec::new(),
         kept: changed.names(),
         unloaded: vec![name],
