@@ -11,7 +11,7 @@ use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
 use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
 use mednerd_pipeline::stretches::{
-    MOST_CANDIDATES, bytes_of, floor, merge_labels, of_stretches, of_words, select,
+    Inside, MOST_CANDIDATES, bytes_of, floor, inside, merge_labels, of_stretches, of_words, select,
 };
 use mednerd_pipeline::tokens::{ByteSpan, Token};
 use mednerd_pipeline::{
@@ -30,6 +30,8 @@ const LONGEST_LABEL: usize = 512;
 const OVERLAP: usize = 64;
 /// Vectors of labels that are kept.
 const VECTORS: usize = 4096;
+/// Words of a document that may be inside entities, counted for each label: what is kept of the scores of a model that scores words.
+const MOST_INSIDE: usize = 2 * MOST_CANDIDATES;
 /// The score that an entity must exceed where the request names none; the reference's.
 pub const THRESHOLD: f32 = 0.5;
 
@@ -190,7 +192,7 @@ pub struct Prepared {
     windows: Vec<Window>,
     room: usize,
     labels: Option<LabelSet>,
-    /// Candidates so far.
+    /// Candidates so far, or words inside them.
     found: AtomicUsize,
 }
 
@@ -198,8 +200,8 @@ pub struct Prepared {
 pub enum Found {
     /// Stretches above the threshold.
     Stretches(Vec<Candidate>),
-    /// Scores of words.
-    Words(Vec<f32>),
+    /// Words inside entities.
+    Words(Vec<Inside>),
 }
 
 impl Prepared {
@@ -214,9 +216,19 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// Counts what was found in one more unit, of which a document may have so many.
+    fn count(&self, found: usize, most: usize) -> Result<(), StageError> {
+        match self.found.fetch_add(found, Ordering::Relaxed) + found > most {
+            true => Err(too_many(TooMany)),
+            false => Ok(()),
+        }
+    }
+}
+
 fn too_many(error: TooMany) -> StageError {
     StageError {
-        unusable: Some("is so low that more than 262144 stretches of this text are above it; raise it"),
+        unusable: Some("is so low that too much of this text is above it for an answer of any use; raise it"),
         ..failed("decoder")(error)
     }
 }
@@ -372,7 +384,13 @@ impl ZeroShot {
         let windows = &prepared.windows;
         let (labels, threshold) = (prompt.len(), ask.threshold);
         let mut found = match (self.engine.max_width(), scores) {
-            (None, Values::All(scores)) => return Ok(Found::Words(scores)),
+            (None, Values::All(scores)) => {
+                let missing = || failed("windows")("no such window");
+                let window = windows.get(window).ok_or_else(missing)?;
+                let found = inside(&scores, labels, threshold, window);
+                prepared.count(found.len(), MOST_INSIDE)?;
+                return Ok(Found::Words(found));
+            }
             (None, Values::Above { .. }) => return Err(failed("engine")("scores of words are left out")),
             (Some(width), Values::All(scores)) => {
                 let scores = scores.into_iter().enumerate();
@@ -383,9 +401,7 @@ impl ZeroShot {
                 of_stretches(places.zip(values), width, labels, threshold, windows, window)
             }
         };
-        if prepared.found.fetch_add(found.len(), Ordering::Relaxed) + found.len() > MOST_CANDIDATES {
-            return Err(too_many(TooMany));
-        }
+        prepared.count(found.len(), MOST_CANDIDATES)?;
         ask.call_by_name(&mut found, prompt.start);
         Ok(Found::Stretches(found))
     }
@@ -470,19 +486,16 @@ impl ZeroShot {
     ) -> Result<Vec<Span>, StageError> {
         let mut candidates = Vec::new();
         for (index, prompt) in ask.prompts.iter().enumerate() {
-            let mut scores: Vec<&[f32]> = Vec::new();
+            let mut words: Vec<Inside> = Vec::new();
             for part in parts.iter().skip(index).step_by(ask.prompts.len().max(1)) {
                 match part {
                     Found::Stretches(found) => candidates.extend_from_slice(found),
-                    Found::Words(found) => scores.push(found),
+                    Found::Words(found) => words.extend_from_slice(found),
                 }
             }
-            if !scores.is_empty() {
-                let mut found =
-                    of_words(&scores, prompt.len(), ask.threshold, &prepared.windows).map_err(too_many)?;
-                ask.call_by_name(&mut found, prompt.start);
-                candidates.append(&mut found);
-            }
+            let mut found = of_words(words, ask.threshold).map_err(too_many)?;
+            ask.call_by_name(&mut found, prompt.start);
+            candidates.append(&mut found);
             if candidates.len() > MOST_CANDIDATES {
                 return Err(too_many(TooMany));
             }
@@ -970,5 +983,33 @@ mod tests {
         let prepared = model.prepare(&text, &ask).unwrap();
         let failed = (0..prepared.units(&ask)).find_map(|unit| model.forward(&prepared, &ask, unit).err());
         assert!(failed.unwrap().unusable.is_some());
+    }
+
+    #[test]
+    fn of_scores_of_words_no_more_is_kept_than_what_is_inside_entities() {
+        let model = open("bi-token");
+        let names: Vec<String> = (0..200).map(|n| format!("label {n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let text = "Pt has fever. ".repeat(1_000);
+        let of = |threshold: f32| {
+            let ask = model
+                .ask(&wanted(&names), threshold, Overlaps::default())
+                .unwrap();
+            let prepared = model.prepare(&text, &ask).unwrap();
+            let units = 0..prepared.units(&ask);
+            let found = units.map(|unit| model.forward(&prepared, &ask, unit));
+            let kept = found.map(|found| match found? {
+                Found::Words(words) => {
+                    Ok(words.iter().filter(|word| word.inside >= threshold).count() - words.len())
+                }
+                Found::Stretches(_) => panic!("it scores words"),
+            });
+            kept.sum::<Result<usize, StageError>>()
+        };
+        assert_eq!(of(0.99).ok(), Some(0));
+        assert!(
+            of(0.0).unwrap_err().unusable.is_some(),
+            "800,000 words and labels"
+        );
     }
 }

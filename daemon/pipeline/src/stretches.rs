@@ -27,6 +27,21 @@ pub struct Candidate {
     pub score: f32,
 }
 
+/// A word that is inside an entity of a label, as far as scores tell: nothing else has part in a candidate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Inside {
+    /// Which word of the document.
+    pub word: usize,
+    /// The label.
+    pub label: usize,
+    /// Probability, 0 to 1, that an entity begins with it.
+    pub begins: f32,
+    /// That one ends with it.
+    pub ends: f32,
+    /// That it is inside one.
+    pub inside: f32,
+}
+
 /// Which candidates may stand beside one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overlaps {
@@ -121,61 +136,61 @@ pub fn of_stretches(
     found
 }
 
-/// The candidates of a document whose words are scored: `parts` holds for each window, for each of its words and each
-/// of `labels` labels three scores before the sigmoid, that it begins, ends and is inside an entity. A candidate begins
-/// and ends with words above `threshold`, has none inside below it, and has the least of their probabilities.
+/// The words that one window owns which are inside an entity, as far as `threshold` lets them. `scores` holds for each of the window's words and
+/// each of `labels` labels three scores before the sigmoid, that it begins, ends and is inside an entity.
+pub fn inside(scores: &[f32], labels: usize, threshold: f32, window: &Window) -> Vec<Inside> {
+    let Range { start, end } = window.owned;
+    let size = 3 * labels;
+    let from = start.saturating_sub(window.tokens.start) * size;
+    let to = end.saturating_sub(window.tokens.start) * size;
+    let owned = scores.get(from..to).unwrap_or_default();
+    let of_label = |(place, scores): (usize, &[f32; 3])| {
+        let [begins, ends, inside] = scores.map(sigmoid);
+        let word = Inside {
+            word: start + place / labels.max(1),
+            label: place % labels.max(1),
+            begins,
+            ends,
+            inside,
+        };
+        // One that is no number does not end an entity.
+        (inside >= threshold || inside.is_nan()).then_some(word)
+    };
+    owned
+        .as_chunks()
+        .0
+        .iter()
+        .enumerate()
+        .filter_map(of_label)
+        .collect()
+}
+
+/// The candidates of a document from the [words inside](inside) entities of all its windows. A candidate begins and ends with words above
+/// `threshold`, has none inside below it, and has the least of their probabilities.
 ///
 /// # Errors
 /// [`TooMany`]
-pub fn of_words(
-    parts: &[&[f32]],
-    labels: usize,
-    threshold: f32,
-    windows: &[Window],
-) -> Result<Vec<Candidate>, TooMany> {
-    let size = 3 * labels;
-    let mut rows: Vec<f32> = Vec::new();
-    for (window, part) in windows.iter().zip(parts) {
-        let Range { start, end } = window.owned;
-        let from = start.saturating_sub(window.tokens.start) * size;
-        let to = end.saturating_sub(window.tokens.start) * size;
-        rows.extend(
-            part.get(from..to)
-                .unwrap_or_default()
-                .iter()
-                .map(|score| sigmoid(*score)),
-        );
-    }
-    let words = rows.len() / size.max(1);
-    let at = |word: usize, label: usize, kind: usize| {
-        rows.get(word * size + 3 * label + kind).copied().unwrap_or(0.0)
-    };
+pub fn of_words(mut words: Vec<Inside>, threshold: f32) -> Result<Vec<Candidate>, TooMany> {
+    words.sort_by_key(|word| (word.label, word.word));
     let mut found = Vec::new();
-    for first in 0..words {
-        for label in 0..labels {
-            let begins = at(first, label, 0);
-            if begins <= threshold {
-                continue;
-            }
-            let mut least = begins;
-            for last in first..words {
-                let inside = at(last, label, 2);
-                if inside < threshold {
-                    break;
+    for (index, first) in words.iter().enumerate() {
+        if first.begins <= threshold {
+            continue;
+        }
+        let mut least = first.begins;
+        let behind = words.iter().skip(index).zip(first.word..);
+        for (last, _) in behind.take_while(|(word, due)| (word.label, word.word) == (first.label, *due)) {
+            least = least.min(last.inside);
+            if last.ends > threshold {
+                if found.len() == MOST_CANDIDATES {
+                    return Err(TooMany);
                 }
-                least = least.min(inside);
-                let ends = at(last, label, 1);
-                if ends > threshold {
-                    if found.len() == MOST_CANDIDATES {
-                        return Err(TooMany);
-                    }
-                    found.push(Candidate {
-                        first,
-                        last,
-                        label,
-                        score: least.min(ends),
-                    });
-                }
+                found.push(Candidate {
+                    first: first.word,
+                    last: last.word,
+                    label: first.label,
+                    score: least.min(last.ends),
+                });
             }
         }
     }
@@ -309,14 +324,56 @@ mod tests {
     fn a_word_score_is_the_least_of_its_parts() {
         // begin, end, inside; the third word is not inside.
         let rows = [2.0, -9.0, 1.0, -9.0, 1.5, 0.5, 3.0, 3.0, -1.0];
-        let found = of_words(&[&rows], 1, 0.5, &whole(3)).unwrap();
+        let words = inside(&rows, 1, 0.5, &whole(3)[0]);
+        assert_eq!(words.len(), 2, "the third is kept by nobody");
+        let found = of_words(words, 0.5).unwrap();
         assert_eq!(found, [candidate(0, 1, 0, sigmoid(0.5))]);
     }
 
     #[test]
     fn an_absurd_threshold_is_told() {
         let rows = vec![0.0; 3 * 1000];
-        assert_eq!(of_words(&[&rows], 1, 0.0, &whole(1000)), Err(TooMany));
+        assert_eq!(
+            of_words(inside(&rows, 1, 0.0, &whole(1000)[0]), 0.0),
+            Err(TooMany)
+        );
+    }
+
+    #[test]
+    fn words_of_two_windows_are_one_entity() {
+        // Of each word: begin, end, inside. Each window has all three words, and owns some of them.
+        let rows = [2.0, -9.0, 1.0, -9.0, -9.0, 1.0, -9.0, 2.0, 1.0];
+        let windows = [0..2, 2..3].map(|owned| Window { tokens: 0..3, owned });
+        let words = windows.iter().flat_map(|window| inside(&rows, 1, 0.5, window));
+        let found = of_words(words.collect(), 0.5).unwrap();
+        assert_eq!(found, [candidate(0, 2, 0, sigmoid(1.0))]);
+    }
+
+    proptest! {
+        /// Each begin with each end behind it and everything between them.
+        #[test]
+        fn the_words_of_a_candidate_are_inside(
+            rows in proptest::collection::vec(proptest::array::uniform3(-2.0_f32..2.0), 0..24),
+            labels in 1_usize..4,
+        ) {
+            let words = rows.len() / labels;
+            let scores: Vec<f32> = rows[..words * labels].iter().flatten().copied().collect();
+            let at = |word: usize, label: usize, kind: usize| sigmoid(rows[word * labels + label][kind]);
+            let mut want = Vec::new();
+            for label in 0..labels {
+                for first in 0..words {
+                    for last in first..words {
+                        let within = (first..=last).map(|word| at(word, label, 2));
+                        let least = within.fold(1.0, f32::min).min(at(first, label, 0)).min(at(last, label, 1));
+                        if least > 0.5 {
+                            want.push(candidate(first, last, label, least));
+                        }
+                    }
+                }
+            }
+            let words = inside(&scores, labels, 0.5, &whole(words)[0]);
+            prop_assert_eq!(of_words(words, 0.5).unwrap(), want);
+        }
     }
 
     #[test]
