@@ -19,7 +19,7 @@ mod tests;
 
 pub use key::{Key, KeyError};
 pub use record::{Entry, Event, Peer, Record};
-pub use trail::{Trail, Written, files};
+pub use trail::{Part, Trail, Written, files, parts};
 pub use verify::{Fault, Report, Verifier};
 
 /// The version of the format of records. A reader refuses what is newer.

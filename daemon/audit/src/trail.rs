@@ -14,6 +14,8 @@ use crate::{Entry, FORMAT, Key, Record};
 
 /// The file that is written to.
 const CURRENT: &str = "audit.ndjson";
+/// The file that is to be the next one, until its first record is in it.
+const NEXT: &str = "audit.ndjson.next";
 
 /// The chain value before the first record.
 pub(crate) const ORIGIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -34,6 +36,55 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// A file of a trail.
+#[derive(Debug)]
+pub struct Part {
+    /// What it is called, or was when it was opened.
+    pub path: PathBuf,
+    /// Where its name may become another file's: opened.
+    pub file: Option<File>,
+}
+
+impl From<PathBuf> for Part {
+    fn from(path: PathBuf) -> Self {
+        Self { path, file: None }
+    }
+}
+
+/// The files of the trail in `folder` as they are at one moment, oldest first. The one that is written to is opened before the others are
+/// looked for, so that no record is missed or met twice where a daemon puts it aside meanwhile.
+///
+/// # Errors
+/// What the system says where the folder cannot be listed, or the file not be opened.
+pub fn parts(folder: &Path) -> io::Result<Vec<Part>> {
+    let path = folder.join(CURRENT);
+    let current = match File::open(&path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let written_to = current.as_ref().map(identity).transpose()?;
+    let is_written_to = |aside: &Path| {
+        // One that is gone is missed where it is to be read.
+        let found = aside.metadata().ok();
+        found.is_some() && found.map(|found| (found.dev(), found.ino())) == written_to
+    };
+    let aside = files(folder)?.into_iter().filter(|path| !path.ends_with(CURRENT));
+    // What begins behind the file that was opened is of another moment.
+    let aside = aside.take_while(|aside| !is_written_to(aside));
+    let mut parts: Vec<Part> = aside.map(Part::from).collect();
+    parts.extend(current.map(|file| Part {
+        path,
+        file: Some(file),
+    }));
+    Ok(parts)
+}
+
+fn identity(file: &File) -> io::Result<(u64, u64)> {
+    let found = file.metadata()?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Where a record ended up.
@@ -72,6 +123,7 @@ impl Trail {
     /// # Errors
     /// What the system says, and where another process writes this trail.
     pub fn open(folder: &Path, key: Key) -> io::Result<Self> {
+        resume(folder)?;
         let mut open = Open::new(folder)?;
         let mut last = open.last()?;
         if last.is_none() {
@@ -183,19 +235,10 @@ impl Trail {
     fn write(&mut self, line: &[u8], seq: u64, max_bytes: u64, durable: bool) -> io::Result<()> {
         let open = self.opened()?;
         if open.length > 0 && open.length + line.len() as u64 > max_bytes {
-            self.rotate(seq)?;
+            self.rotate(line, seq, durable)?;
+        } else {
+            open.write(line, durable)?;
         }
-        let open = self.opened()?;
-        let mut written = open.file.write_all(line);
-        if durable {
-            written = written.and_then(|()| open.file.sync_data());
-        }
-        if let Err(error) = written {
-            // Where this fails too, opening it again cuts off what is not whole.
-            let _ = open.file.set_len(open.length);
-            return Err(error);
-        }
-        open.length += line.len() as u64;
         self.dirty |= !durable;
         Ok(())
     }
@@ -214,13 +257,37 @@ impl Trail {
         }
     }
 
-    fn rotate(&mut self, next: u64) -> io::Result<()> {
+    /// Puts the file aside, when the next one has its first record: number and chain value of the last record are in the file that is
+    /// written to, whatever becomes of those put aside.
+    fn rotate(&mut self, line: &[u8], seq: u64, durable: bool) -> io::Result<()> {
         self.sync()?;
         // Named by the record that the next file begins with: the names sort as the records do.
-        let aside = self.folder.join(format!("audit-{next:012}.ndjson"));
-        std::fs::rename(self.folder.join(CURRENT), aside)?;
-        self.open = None;
+        let aside = self.folder.join(format!("audit-{seq:012}.ndjson"));
+        let (current, next) = (self.folder.join(CURRENT), self.folder.join(NEXT));
+        let begun = Open::begin(&next, line, durable).and_then(|open| {
+            std::fs::rename(&current, &aside)?;
+            std::fs::rename(&next, &current).inspect_err(|_| drop(std::fs::rename(&aside, &current)))?;
+            Ok(open)
+        });
+        if begun.is_err() {
+            // Where this fails, too, the next try writes over it.
+            let _ = std::fs::remove_file(&next);
+        }
+        self.open = Some(begun?);
         Ok(())
+    }
+}
+
+/// Ends what a crash left of a rotation: a file that was to be the next one is that where the other was put aside, and nothing else.
+fn resume(folder: &Path) -> io::Result<()> {
+    let (current, next) = (folder.join(CURRENT), folder.join(NEXT));
+    let ended = match current.try_exists()? {
+        true => std::fs::remove_file(next),
+        false => std::fs::rename(next, current),
+    };
+    match ended {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -232,17 +299,7 @@ impl Drop for Trail {
 
 impl Open {
     fn new(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(CURRENT);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)?;
-        if file.try_lock().is_err() {
-            let told = format!("{}: another process writes this audit trail", path.display());
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, told));
-        }
+        let mut file = locked(&folder.join(CURRENT))?;
         let mut length = file.metadata()?.len();
         let tail = tail(&mut file, length)?;
         if tail.last().is_some_and(|&byte| byte != b'\n') {
@@ -256,6 +313,30 @@ impl Open {
         Ok(Self { file, length })
     }
 
+    /// A new file with its first record.
+    fn begin(path: &Path, line: &[u8], durable: bool) -> io::Result<Self> {
+        let file = locked(path)?;
+        file.set_len(0)?;
+        let mut open = Self { file, length: 0 };
+        open.write(line, durable)?;
+        Ok(open)
+    }
+
+    /// Writes a line as a whole or not at all.
+    fn write(&mut self, line: &[u8], durable: bool) -> io::Result<()> {
+        let mut written = self.file.write_all(line);
+        if durable {
+            written = written.and_then(|()| self.file.sync_data());
+        }
+        if let Err(error) = written {
+            // Where this fails too, opening it again cuts off what is not whole.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
     /// The last record, as far as it can be read.
     fn last(&mut self) -> io::Result<Option<Written>> {
         let tail = tail(&mut self.file, self.length)?;
@@ -266,6 +347,22 @@ impl Open {
             chain: chain.to_owned(),
         }))
     }
+}
+
+/// A file to append to that no other process appends to.
+fn locked(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    if file.try_lock().is_err() {
+        let told = format!("{}: another process writes this audit trail", path.display());
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, told));
+    }
+    Ok(file)
 }
 
 /// The last lines of a file, whole ones but for what a crash left; more than any record is long.

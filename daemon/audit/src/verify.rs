@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::trail::ORIGIN;
+use crate::trail::{ORIGIN, Part};
 use crate::{FORMAT, Key, Record};
 
 /// What stands between a record and its chain value.
@@ -17,6 +18,10 @@ const CHAIN: usize = 64;
 
 /// A longer line is no record.
 const MAX_LINE: u64 = 1 << 20;
+
+/// How long, and how often, the end of a line is waited for: a record may just be written, or the disk be tried.
+const TO_END: Duration = Duration::from_millis(20);
+const LOOKS: u32 = 50;
 
 /// A file, the number of a line of it, and the line.
 type Line = (PathBuf, u64, Vec<u8>);
@@ -81,21 +86,24 @@ pub struct Report {
 /// Reads the files of a trail, oldest first, line by line.
 pub struct Verifier<'k> {
     key: Option<&'k Key>,
-    waiting: VecDeque<PathBuf>,
+    waiting: VecDeque<Part>,
     reading: Option<(PathBuf, BufReader<File>, u64)>,
     previous: Option<(u64, String)>,
     report: Report,
+    /// How often a line without its end is looked at again.
+    pub(crate) looks: u32,
 }
 
 impl<'k> Verifier<'k> {
     /// A reader of these files. Without a key, links between records are looked at and their bytes are not.
-    pub fn new(files: Vec<PathBuf>, key: Option<&'k Key>) -> Self {
+    pub fn new(files: impl IntoIterator<Item = impl Into<Part>>, key: Option<&'k Key>) -> Self {
         Self {
             key,
-            waiting: files.into(),
+            waiting: files.into_iter().map(Into::into).collect(),
             reading: None,
             previous: None,
             report: Report::default(),
+            looks: LOOKS,
         }
     }
 
@@ -131,20 +139,19 @@ impl<'k> Verifier<'k> {
     fn next_line(&mut self) -> Result<Option<Line>, (PathBuf, io::Error)> {
         loop {
             if let Some((path, reader, number)) = &mut self.reading {
-                let mut line = Vec::new();
-                let read = io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line);
-                if let Err(error) = read {
-                    return Err((path.clone(), error));
-                }
+                // Only the last file is written to.
+                let looks = if self.waiting.is_empty() { self.looks } else { 0 };
+                let line = whole_line(reader, looks);
+                let line = line.map_err(|error| (path.clone(), error))?;
                 if !line.is_empty() {
                     *number += 1;
                     return Ok(Some((path.clone(), *number, line)));
                 }
             }
-            let Some(path) = self.waiting.pop_front() else {
+            let Some(Part { path, file }) = self.waiting.pop_front() else {
                 return Ok(None);
             };
-            match File::open(&path) {
+            match file.map_or_else(|| File::open(&path), Ok) {
                 Ok(file) => self.reading = Some((path, BufReader::new(file), 0)),
                 Err(error) => return Err((path, error)),
             }
@@ -196,6 +203,21 @@ impl<'k> Verifier<'k> {
         chain.clone_into(&mut self.report.head);
         self.previous = Some((record.seq, chain.to_owned()));
         Some(record)
+    }
+}
+
+/// The next line, empty at the end of the file. One without its end is looked at again as often as this, since somebody may be writing it.
+fn whole_line(reader: &mut BufReader<File>, mut looks: u32) -> io::Result<Vec<u8>> {
+    loop {
+        let mut line = Vec::new();
+        io::Read::take(&mut *reader, MAX_LINE).read_until(b'\n', &mut line)?;
+        let is_whole = line.is_empty() || line.ends_with(b"\n") || line.len() as u64 == MAX_LINE;
+        if is_whole || looks == 0 {
+            return Ok(line);
+        }
+        looks -= 1;
+        reader.seek(SeekFrom::Current(-i64::try_from(line.len()).unwrap_or(0)))?;
+        std::thread::sleep(TO_END);
     }
 }
 
