@@ -24,11 +24,9 @@ use crate::interrupt::Interrupted;
 use crate::output::{Output, overwrites};
 use crate::{progress_is_welcome, warn, within};
 
-/// A note is sent at most this often while the daemon is busy.
-const ATTEMPTS: u32 = 6;
 /// The daemon's code where it cannot write a record of the document.
 const AUDIT_UNAVAILABLE: &str = "audit_unavailable";
-/// Where the daemon asks for a longer wait, the person decides.
+/// Where the daemon asks for a longer wait, the person decides. It is asked again as long as there is patience.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Answers per connection that may wait for an earlier file.
 const AHEAD: usize = 4;
@@ -247,9 +245,9 @@ fn retry_after(error: &ClientError, attempt: u32) -> Option<Duration> {
     let busy = *status == 429 || (*status == 503 && retry_after.is_some());
     // Of a full disk or a folder that is closed a person has to know.
     let busy = busy && detail.code != AUDIT_UNAVAILABLE;
-    let seconds = retry_after.unwrap_or_else(|| 1 << (attempt - 1).min(6));
+    let seconds = retry_after.unwrap_or_else(|| 1 << (attempt - 1).min(5));
     let wait = Duration::from_secs(seconds).max(Duration::from_millis(100));
-    (busy && attempt < ATTEMPTS && wait <= LONGEST_WAIT).then_some(wait)
+    (busy && wait <= LONGEST_WAIT).then_some(wait)
 }
 
 /// Whether the answer is about this text: its length is right, every entity lies inside, and where
@@ -529,8 +527,12 @@ mod tests {
             retry_after(&refused(429, Some(0)), 1),
             Some(Duration::from_millis(100))
         );
+        assert_eq!(
+            retry_after(&refused(429, None), 40),
+            Some(seconds(32)),
+            "as long as there is patience"
+        );
         for (error, attempt) in [
-            (refused(429, Some(1)), ATTEMPTS),
             (refused(429, Some(3_600)), 1),
             (refused(503, None), 1),
             (coded(503, Some(1), AUDIT_UNAVAILABLE), 1),

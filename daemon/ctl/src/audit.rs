@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::error::ErrorKind;
 use jiff::Timestamp;
-use mednerd_audit::{Key, Record, Verifier, files};
+use mednerd_audit::{Key, Part, Record, Verifier, files, parts};
 
 use crate::cli::{self, AuditCommand, AuditFilter, AuditFormat, AuditPlace};
 use crate::error::Error;
@@ -36,16 +36,28 @@ pub fn run(command: AuditCommand) -> Result<Exit, Error> {
 /// # Errors
 /// [`Error::Trail`]; [`Error::NoTrail`] for a folder without one.
 pub fn trail_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    each_of(paths, files)
+}
+
+/// The same, to be read: a daemon may write to them meanwhile.
+fn trail_parts(paths: &[PathBuf]) -> Result<Vec<Part>, Error> {
+    each_of(paths, parts)
+}
+
+fn each_of<T: From<PathBuf>>(
+    paths: &[PathBuf],
+    within: impl Fn(&Path) -> std::io::Result<Vec<T>>,
+) -> Result<Vec<T>, Error> {
     let mut all = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let found = files(path).map_err(failed(path))?;
+            let found = within(path).map_err(failed(path))?;
             if found.is_empty() {
                 return Err(Error::NoTrail { path: path.clone() });
             }
             all.extend(found);
         } else {
-            all.push(path.clone());
+            all.push(path.clone().into());
         }
     }
     Ok(all)
@@ -58,7 +70,7 @@ fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
 
 fn verify(place: &AuditPlace, head: Option<&str>, as_json: bool) -> Result<Exit, Error> {
     let key = Key::read(&place.key)?;
-    let mut verifier = Verifier::new(trail_files(&place.path)?, Some(&key));
+    let mut verifier = Verifier::new(trail_parts(&place.path)?, Some(&key));
     let mut met = head.is_none();
     while let Some(read) = verifier
         .next_record()
@@ -157,7 +169,7 @@ fn select(
         let id = wanted_id.is_none() || entry.document_id == wanted_id;
         since && until && uid && text && id
     };
-    let mut verifier = Verifier::new(trail_files(&place.path)?, key.as_ref());
+    let mut verifier = Verifier::new(trail_parts(&place.path)?, key.as_ref());
     let mut unread = Ok(Exit::Fine);
     loop {
         let record = verifier.next_record();
@@ -189,6 +201,9 @@ fn select(
     Ok(Exit::Partly)
 }
 
+/// Records of one page: a trail may be larger than memory.
+const AT_ONCE: usize = 1000;
+
 fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
     let mut table = Table::new([
         Column::number("record"),
@@ -202,6 +217,8 @@ fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
         Column::number("entities"),
         Column::number("ms"),
     ]);
+    let mut output = Output::Stdout;
+    let style = output.style();
     let exit = select(place, filter, &AtomicBool::new(false), |record| {
         let entry = &record.entry;
         let number = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), |value| value.to_string());
@@ -230,10 +247,12 @@ fn show(place: &AuditPlace, filter: &AuditFilter) -> Result<Exit, Error> {
                 .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"))
                 .into(),
         ]);
-        Ok(())
+        match table.rows() {
+            AT_ONCE.. => output.write(table.take(style).as_bytes()),
+            _ => Ok(()),
+        }
     })?;
-    let mut output = Output::Stdout;
-    output.last(table.render(output.style()).as_bytes(), exit)
+    output.last(table.take(style).as_bytes(), exit)
 }
 
 const CSV_HEAD: &str = "seq,time,event,uid,gid,pid,exe,action,status,code,document_id,text_hmac,text_bytes,entities,concepts,duration_ms,models,plugins,vocabularies,degraded\n";

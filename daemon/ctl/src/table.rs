@@ -100,6 +100,8 @@ pub struct Table {
     columns: Vec<Column>,
     titles: bool,
     rows: Vec<Vec<Cell>>,
+    /// What the widest cells of earlier pages took.
+    widest: Vec<usize>,
 }
 
 impl Table {
@@ -109,6 +111,7 @@ impl Table {
             columns: columns.into(),
             titles: true,
             rows: Vec::new(),
+            widest: Vec::new(),
         }
     }
 
@@ -118,6 +121,7 @@ impl Table {
             columns: vec![Column::text(""), Column::text("")],
             titles: false,
             rows: Vec::new(),
+            widest: Vec::new(),
         }
     }
 
@@ -126,6 +130,20 @@ impl Table {
         let cells = cells.into();
         debug_assert_eq!(cells.len(), self.columns.len());
         self.rows.push(cells);
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows so far, as a page of a table that goes on: the first has the titles, and no column is narrower than on earlier ones.
+    pub fn take(&mut self, style: Style) -> String {
+        let page = self.render(style);
+        self.widest = self.needed();
+        self.titles = false;
+        self.rows.clear();
+        page
     }
 
     /// The finished table; each line ends in a line feed and has no blanks before it.
@@ -142,18 +160,22 @@ impl Table {
         out
     }
 
+    /// The width of each column's widest cell.
+    fn needed(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        let widest = columns.map(|(at, column)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at));
+            let cells = cells.map(|cell| cell.text.width());
+            let title = if self.titles { column.title.width() } else { 0 };
+            let earlier = self.widest.get(at).copied().unwrap_or(0);
+            cells.max().unwrap_or(0).max(title).max(earlier)
+        });
+        widest.collect()
+    }
+
     /// The width of each column, so that the elastic ones give way, the widest first.
     fn widths(&self, available: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(at, column)| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                let widest = cells.map(|cell| cell.text.width()).max().unwrap_or(0);
-                widest.max(if self.titles { column.title.width() } else { 0 })
-            })
-            .collect();
+        let mut widths = self.needed();
         let Some(available) = available else {
             return widths;
         };
@@ -286,6 +308,17 @@ mod tests {
             sample().render(Style::default()),
             "begin  label    text\n    0  DISEASE  flu\n 1234  X        chronic obstructive pulmonary disease\n"
         );
+    }
+
+    #[test]
+    fn pages_of_a_table_are_aligned_and_titled_once() {
+        let mut table = sample();
+        let first = table.take(Style::default());
+        assert_eq!(first, sample().render(Style::default()));
+        assert_eq!(table.rows(), 0, "what was taken is kept by nobody");
+        table.row(["7".into(), "DRUG".into(), Cell::from("aspirin")]);
+        assert_eq!(table.take(Style::default()), "    7  DRUG     aspirin\n");
+        assert_eq!(table.take(Style::default()), "");
     }
 
     #[test]

@@ -170,13 +170,20 @@ fn a_busy_daemon_is_asked_again_after_the_time_it_named() {
 }
 
 #[test]
-fn a_daemon_that_stays_busy_is_left_alone_in_the_end() {
-    let fake = Fake::new(|_, _, _| refuse(429, "busy", "the queue is full", Some(0)));
+fn a_daemon_that_stays_busy_is_asked_until_there_is_no_patience_left() {
+    let fake = Fake::new(|number, _, body| match number {
+        0..12 => refuse(429, "busy", "the queue is full", Some(0)),
+        _ => annotate(body),
+    });
     let note = fake.file("a.txt", NOTE);
-    let (code, out, err) = run(ctl(&fake.socket()).arg("annotate").arg(note));
+    let (code, _, err) = run(ctl(&fake.socket()).arg("annotate").arg(&note));
+    assert_eq!((code, fake.requests.lock().unwrap().len()), (0, 13), "{err}");
+    let fake = Fake::new(|_, _, _| refuse(429, "busy", "the queue is full", Some(0)));
+    let (code, out, err) = run(ctl(&fake.socket())
+        .args(["annotate", "--timeout", "0.5"])
+        .arg(note));
     assert_eq!((code, out.as_str()), (4, ""));
     assert!(err.contains("the queue is full"), "{err}");
-    assert_eq!(fake.requests.lock().unwrap().len(), 6);
 }
 
 #[test]
