@@ -1,11 +1,13 @@
 //! What monitoring sees: OpenMetrics counters, gauges and histograms. No label ever comes from a
 //! request but a route that exists and a model that is loaded.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::gpu::AllFigures;
 use crate::plugins::Figures;
+use crate::sync::lock;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -112,6 +114,8 @@ pub struct GpuWorkLabels {
 /// All metrics of one daemon.
 pub struct Metrics {
     registry: Registry,
+    /// Held by who fills and writes a page.
+    scrape: Mutex<()>,
     /// HTTP requests.
     pub requests: Family<RequestLabels, Counter>,
     /// Documents by outcome.
@@ -153,6 +157,7 @@ impl Metrics {
             Histogram::new(exponential_buckets(0.001, 2.0, 17))
         });
         let metrics = Self {
+            scrape: Mutex::default(),
             requests: Family::default(),
             documents: Family::default(),
             tokens: Counter::default(),
@@ -354,8 +359,9 @@ impl Metrics {
         }
     }
 
-    /// The text that a scraper reads.
+    /// The text that a scraper reads. One at a time: what counts for itself is cleared and counted in anew.
     pub fn encode(&self, now: Now) -> String {
+        let _one = lock(&self.scrape);
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.waiting.set(whole(now.documents));
         self.held.set(whole(now.bytes));
@@ -370,5 +376,45 @@ impl Metrics {
         // Writing to a String does not fail.
         let _ = text::encode(&mut page, &self.registry);
         page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now(count: u64) -> Now {
+        Now {
+            documents: 0,
+            bytes: 0,
+            connections: 0,
+            healthy: true,
+            models: 1,
+            plugins: vec![Figures {
+                id: "linker".to_owned(),
+                answered: count,
+                failed: count,
+                deaths: count,
+                ready: true,
+                counters: Vec::new(),
+            }],
+            resident_bytes: 0,
+            gpus: AllFigures {
+                batches: count,
+                ..AllFigures::default()
+            },
+        }
+    }
+
+    #[test]
+    fn scrapes_at_once_count_nothing_twice() {
+        let metrics = Metrics::new(jiff::Timestamp::UNIX_EPOCH, Counter::default());
+        let page = |count| metrics.encode(now(count));
+        let expected = [1, 2].map(page);
+        std::thread::scope(|scope| {
+            for (expected, count) in expected.iter().zip([1, 2]) {
+                scope.spawn(move || (0..500).for_each(|_| assert_eq!(page(count), *expected)));
+            }
+        });
     }
 }
