@@ -1,4 +1,4 @@
-//! One connection's bytes. Adds to a Unix stream what a daemon needs: a write that stalls ends the
+//! One connection's bytes. Adds to a Unix stream what a daemon needs: a client that stops reading ends the
 //! connection, reading can be cut off at a moment such that what was sent before it is served and
 //! what comes after it fails at the sender, and a client that has gone is told from one that has only
 //! finished sending.
@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
@@ -19,11 +20,24 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::sync::lock;
 
+/// Bytes of one write. The kernel makes room when all of a write was read, so whoever reads as much in time is not stalled.
+const PIECE: usize = 4 << 10;
+/// How often a stall's length is looked whether there is room. The kernel tells only when most of what it holds was read, and a client
+/// that reads little by little takes its time until then.
+const LOOKS: u32 = 16;
+
 /// The half that the HTTP implementation reads and writes.
 pub struct Wire {
     control: Arc<Control>,
     stall: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    stalled: Option<Stall>,
+}
+
+/// A client that has left no room to write.
+struct Stall {
+    /// When there was room last.
+    since: Instant,
+    look: Pin<Box<Sleep>>,
 }
 
 /// The half that the accept loop keeps.
@@ -73,15 +87,37 @@ impl Wire {
         (wire, control)
     }
 
-    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// Writes where the kernel does not tell that there is room, and looks now and then whether there is.
+    fn poll_looking(&mut self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let (stall, now) = (self.stall, Instant::now());
-        let sleep = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep_until(now + stall)));
-        sleep
-            .as_mut()
-            .poll(context)
-            .map(|()| io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer"))
+        let stalled = self.stalled.get_or_insert_with(|| Stall {
+            since: now,
+            look: Box::pin(sleep_until(now + stall / LOOKS)),
+        });
+        loop {
+            ready!(stalled.look.as_mut().poll(context));
+            let now = Instant::now();
+            match send(
+                self.control.stream.as_raw_fd(),
+                data,
+                MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+            ) {
+                Ok(count) => {
+                    stalled.since = now;
+                    // Until there is no room again: what is left of it would pass for progress later.
+                    stalled.look.as_mut().reset(now);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::EAGAIN) if now < stalled.since + stall => {
+                    stalled.look.as_mut().reset(now + stall / LOOKS);
+                }
+                Err(Errno::EAGAIN) => {
+                    let message = "the client does not read its answer";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
     }
 }
 
@@ -167,6 +203,13 @@ impl Control {
         matches!(recv(self.stream.as_raw_fd(), &mut byte, peek), Ok(1..))
     }
 
+    /// Tells a client that has begun to speak HTTP/2 that nobody understands it; the HTTP implementation only closes.
+    pub fn refuse_version(&self) {
+        let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+        // Nothing was written before it, so there is room; the client may have gone.
+        let _ = self.stream.try_write(answer);
+    }
+
     fn end(&self) {
         if self.exchanges.fetch_sub(1, Ordering::SeqCst) > 1 {
             return;
@@ -244,12 +287,13 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let piece = data.get(..PIECE).unwrap_or(data);
         loop {
             match self.control.stream.poll_write_ready(context) {
                 Poll::Ready(ready) => ready?,
-                Poll::Pending => return self.poll_stalled(context).map(Err),
+                Poll::Pending => return self.poll_looking(context, piece),
             }
-            match self.control.stream.try_write(data) {
+            match self.control.stream.try_write(piece) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {
                     self.stalled = None;
@@ -328,6 +372,24 @@ mod tests {
         assert!(told.is_err(), "it may still read");
         drop(client);
         gone.await;
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_but_steadily_gets_all_of_the_answer() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let stall = Duration::from_secs(2);
+        let (mut wire, _control) = Wire::new(server, stall, Arc::default());
+        let answer = 1 << 20;
+        let writing = tokio::spawn(async move { wire.write_all(&vec![7; answer]).await });
+        let (begun, mut read, mut buffer) = (Instant::now(), 0, vec![0; PIECE]);
+        // For longer than a stall no more of it at a time than the kernel would tell of.
+        while begun.elapsed() < 2 * stall {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            read += client.read(&mut buffer).await.unwrap();
+        }
+        assert!(read < 200_000, "the kernel may have told of room");
+        client.read_exact(&mut vec![0; answer - read]).await.unwrap();
+        writing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
