@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Barrier;
 
 use mednerd_client::api::{AnnotateResponse, Status};
-use mednerd_tests::http::{head, message};
+use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, flaw, long_note};
 use mednerd_tests::{Config, Connection, Daemon, Reply, eventually};
 use serde_json::json;
@@ -103,6 +103,49 @@ fn bodies_beyond_the_budget_are_refused_and_take_no_memory() {
     assert!(grown < 48, "{grown} MiB more for 150 MiB that clients sent");
     daemon.wait_idle();
     daemon.request("POST", "/v1/annotate", &body).ok();
+}
+
+#[test]
+fn a_body_that_may_never_be_held_is_413_and_validate_warns_of_it() {
+    let daemon = Daemon::start(&Config::tiny().server("max_queued_bytes", 100_000));
+    for route in ["/v1/annotate", "/v1/annotate/batch"] {
+        let body = json!({"text": " ".repeat(150_000)}).to_string() + "\n";
+        let reply = daemon.request("POST", route, &body);
+        let code = match route {
+            "/v1/annotate" => reply.refused(413, "body_too_large").code,
+            _ => reply.json()["error"]["code"].as_str().unwrap().to_owned(),
+        };
+        assert_eq!(code, "body_too_large");
+    }
+    let output = daemon.site().validate();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("max_queued_bytes is smaller"), "{told}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_answer_counts_until_it_is_read() {
+    let daemon = Daemon::start(&Config::tiny());
+    let (text, _) = long_note(300_000);
+    let request = json!({"text": text}).to_string();
+    let mut reader = daemon.connect();
+    reader.send(message("POST", "/v1/annotate", &request)).unwrap();
+    eventually("the answer is held", || {
+        let queue = daemon.status().queue;
+        queue.documents == 0 && queue.bytes > 1_000_000
+    });
+    let answer = reader.reply().unwrap().ok();
+    assert!(answer.body.len() > 1_000_000);
+    daemon.wait_idle();
+    let mut batch = daemon.connect();
+    batch.send(batch_head()).unwrap();
+    batch.send(chunk(format!("{request}\n").as_bytes())).unwrap();
+    eventually("the line is held", || {
+        let queue = daemon.status().queue;
+        queue.documents == 0 && queue.bytes > 1_000_000
+    });
+    drop(batch);
+    daemon.wait_idle();
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct App {
     pub health: Health,
     /// Documents admitted.
     pub documents: Arc<Gate>,
-    /// Bytes of bodies held.
+    /// Bytes of bodies held, and of answers that are not handed over.
     pub bytes: Arc<Gate>,
     /// Batches under way.
     pub batches: Arc<Gate>,

@@ -516,6 +516,13 @@ impl Generation {
             warnings
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
+        let server = &self.config.server;
+        if server.max_queued_bytes < server.max_text_bytes {
+            warnings.push(format!(
+                "server.max_queued_bytes is smaller than server.max_text_bytes: what has more than {} bytes is refused with 413",
+                server.max_queued_bytes
+            ));
+        }
         warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));
         warnings.extend(self.shared_vocabularies());
         for named in &self.terms {

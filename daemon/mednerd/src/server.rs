@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use crate::access::{Door, Peer, Policy};
 use crate::app::App;
-use crate::config::Server;
+use crate::config::{Config, Problem, Server};
 use crate::http::{Received, Rest};
 use crate::sync::{Gate, Pass};
 use crate::wire::{Control, Exchange, Wire};
@@ -71,6 +71,37 @@ pub enum SocketError {
         /// `server.admin_socket`
         admin: PathBuf,
     },
+}
+
+impl SocketError {
+    /// Whether the administrator has to change something before it can be had: a folder that is not there.
+    pub fn is_of_configuration(&self) -> bool {
+        let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::Io { source, .. } if missing.contains(&source.kind()))
+    }
+}
+
+/// What keeps sockets from being made where the configuration has them, found out without touching anything. The folder of the package's
+/// sockets is systemd's, and there while the service is.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let sockets = [
+        ("server.socket", &config.server.socket),
+        ("server.admin_socket", &config.server.admin_socket),
+    ];
+    let by_systemd = Path::new(mednerd_client::DEFAULT_SOCKET).parent();
+    let problem = |(key, path): (&str, &PathBuf)| {
+        let folder = path.parent().filter(|folder| Some(*folder) != by_systemd)?;
+        let is_missing = match folder.metadata() {
+            Ok(found) => !found.is_dir(),
+            Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
+        };
+        let message = format!(
+            "{key}: {} is not a folder; make it, for the daemon's user, or name another one",
+            folder.display()
+        );
+        is_missing.then(|| Problem::new(config.place(key).cloned(), message))
+    };
+    sockets.into_iter().filter_map(problem).collect()
 }
 
 /// A socket that listens.
@@ -448,7 +479,9 @@ async fn exchange(
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         let exchange = Arc::new(control.begin());
-        let request = request.map(|body| Body::new(Received::new(body, rest, Arc::clone(&exchange))));
+        let awaited = request.headers().contains_key(header::EXPECT);
+        let request =
+            request.map(|body| Body::new(Received::new(body, rest, awaited, Arc::clone(&exchange))));
         let router = router.clone();
         async move {
             let response = router.oneshot(request).await;
@@ -464,7 +497,12 @@ async fn exchange(
     let came_in_time = !*stop.borrow();
     // What ends a connection early (a client that hung up or stalled) is the client's affair.
     let stopped = tokio::select! {
-        _ = http.as_mut() => return,
+        ended = http.as_mut() => {
+            if ended.is_err_and(|error| error.is_parse_version_h2()) {
+                control.refuse_version();
+            }
+            return;
+        }
         _ = stop.wait_for(|stop| *stop) => true,
         () = control.is_to_leave() => false,
     };

@@ -45,6 +45,15 @@ impl Gate {
             })
     }
 
+    /// Takes in what is there already, whatever else is: it counts against what comes after it.
+    pub fn take_in(self: &Arc<Self>, weight: usize) -> Pass {
+        self.inside.fetch_add(weight, Ordering::AcqRel);
+        Pass {
+            gate: Arc::clone(self),
+            weight,
+        }
+    }
+
     /// Waits until `weight` can get in.
     pub async fn enter(self: &Arc<Self>, weight: usize, limit: usize) -> Pass {
         loop {
@@ -96,7 +105,11 @@ mod tests {
         assert!(first.try_grow(2, 5));
         assert!(!first.try_grow(1, 5));
         assert_eq!(gate.inside(), 5);
+        let more = gate.take_in(4);
+        assert_eq!(gate.inside(), 9);
         drop(first);
+        assert!(gate.try_enter(2, 5).is_none());
+        drop(more);
         assert_eq!(gate.inside(), 0);
         assert!(gate.try_enter(usize::MAX, usize::MAX).is_some());
     }

@@ -493,12 +493,16 @@ impl Doubts {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use mednerd_pipeline::terms::find;
 
     use super::*;
 
-    fn load(path: &Path, score_percent: usize, known: &[&Arc<List>]) -> Result<Arc<List>, Vec<ListError>> {
+    pub(crate) fn load(
+        path: &Path,
+        score_percent: usize,
+        known: &[&Arc<List>],
+    ) -> Result<Arc<List>, Vec<ListError>> {
         let wanted = config::Terms {
             name: "ward".to_owned(),
             path: path.to_owned(),

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use http::StatusCode;
 use mednerd_client::api::{self, AnnotateResponse, Status, Timing, Versions};
 use mednerd_pipeline::{Aggregation, OffsetUnit, Overlaps};
 use serde_json::value::RawValue;
@@ -24,7 +23,7 @@ use crate::audit::Account;
 use crate::generation::{Entry, Generation};
 use crate::metrics::EntityLabels;
 use crate::models::StageError;
-use crate::page::{Annotated, Chosen, Page};
+use crate::page::{Annotated, Chosen, Found, Page};
 use crate::scheduler::{Computed, Job, JobError, Outcome};
 use crate::sync::Pass;
 use crate::zero_shot::{self, Label};
@@ -40,7 +39,9 @@ pub async fn annotate(
 ) -> Result<Response, ApiError> {
     let mut account = Account::open(&app, &peer);
     let answer = serve(&app, body, &mut account).await;
-    Ok(respond::json(StatusCode::OK, &account.close(answer).await?))
+    let answer = account.close(answer).await?;
+    let time = app.generation().config.server.max_deadline;
+    Ok(respond::large(&answer, &app.bytes, time))
 }
 
 async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
@@ -198,7 +199,7 @@ impl Plan {
             aggregation,
             arrived: arrived + stages.decoding,
             allowed: allowed.saturating_sub(stages.decoding),
-            places,
+            places: places.clone(),
         });
         let outcome = tokio::time::timeout_at(deadline.into(), ticket.outcome()).await;
         let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
@@ -235,14 +236,10 @@ impl Plan {
                 let begun = Instant::now();
                 let (found, degraded) = refine(&page, found, deadline).await;
                 stages.degraded = degraded;
-                let page = Arc::clone(&page);
-                // As workers do: the text is hashed here.
-                let annotate =
-                    move || mednerd_sys::forgetting(|| page.annotate(found, &|| Instant::now() < deadline));
-                let annotated = tokio::task::spawn_blocking(annotate).await;
+                let annotated = annotate_aside(Arc::clone(&page), found, deadline, places).await;
                 stages.refining = begun.elapsed();
                 app.metrics.observe("refining", stages.refining);
-                annotated.map_err(|_| ApiError::Internal)?.ok_or_else(late)?
+                annotated?.ok_or_else(late)?
             }
         };
         if let Some(link) = link {
@@ -271,6 +268,28 @@ impl Plan {
         count(app, &page, &annotated);
         Ok(answer(echo, versions, annotated, stages))
     }
+}
+
+/// What the answer says of a document whose findings plugins have refined, computed beside the threads that serve everybody; `None` after
+/// its deadline. Dropping the future cancels it, and `places` are left when it has ended.
+async fn annotate_aside(
+    page: Arc<Page>,
+    found: Vec<Found>,
+    deadline: Instant,
+    places: Vec<Arc<Pass>>,
+) -> Result<Option<Annotated>, ApiError> {
+    let asking = Arc::new(());
+    let asked = Arc::downgrade(&asking);
+    let annotate = move || {
+        let wanted = || asked.strong_count() > 0 && Instant::now() < deadline;
+        // As workers do: the text is hashed here.
+        let annotated = mednerd_sys::forgetting(|| page.annotate(found, &wanted));
+        drop(places);
+        annotated
+    };
+    let annotated = tokio::task::spawn_blocking(annotate).await;
+    drop(asking);
+    annotated.map_err(|_| ApiError::Internal)
 }
 
 /// The models with what each is asked for: the zero-shot ones for the request's labels, or else for their own.
@@ -432,5 +451,44 @@ fn unit(wanted: api::OffsetUnit) -> OffsetUnit {
         api::OffsetUnit::UnicodeCodePoint => OffsetUnit::UnicodeCodePoint,
         api::OffsetUnit::Utf16CodeUnit => OffsetUnit::Utf16CodeUnit,
         api::OffsetUnit::Utf8Byte | api::OffsetUnit::Byte => OffsetUnit::Utf8Byte,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Gate;
+    use crate::terms::NamedList;
+
+    #[tokio::test]
+    async fn what_is_computed_aside_holds_its_places_and_ends_where_nobody_waits() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "name\tlabel\ngout\tDisease\n").unwrap();
+        let page = Arc::new(Page {
+            text: "no gout ".repeat(200_000).into(),
+            original: None,
+            models: Vec::new(),
+            terms: vec![NamedList {
+                name: "ward".to_owned(),
+                default: true,
+                list: crate::terms::tests::load(file.path(), 90, &[]).unwrap(),
+            }],
+            threshold: None,
+            offset_unit: OffsetUnit::Utf8Byte,
+        });
+        let gate = Arc::<Gate>::default();
+        let place = || vec![Arc::new(gate.take_in(1))];
+        let late = Instant::now() + Duration::from_secs(600);
+        let mut aside = Box::pin(annotate_aside(Arc::clone(&page), Vec::new(), late, place()));
+        tokio::select! {
+            biased;
+            _ = &mut aside => panic!("it was done at once"),
+            () = tokio::task::yield_now() => drop(aside),
+        }
+        assert_eq!(gate.inside(), 1, "it is still at work");
+        gate.enter(1, 1).await;
+        let nobody = annotate_aside(page, Vec::new(), Instant::now(), place()).await;
+        assert!(nobody.unwrap().is_none());
+        assert_eq!(gate.inside(), 0);
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::annotate::{Answer, Echo, Plan, versions};
 use super::request::Request;
+use super::respond::{Handover, TooSlow};
 use super::{ApiError, body};
 use crate::access::Peer;
 use crate::app::App;
@@ -36,44 +38,57 @@ pub async fn annotate(
     body: Body,
 ) -> Result<Response, ApiError> {
     let place = app.batches.try_enter(1, MAX_BATCHES);
-    let place = place.ok_or_else(|| ApiError::Busy {
+    let place = place.ok_or_else(|| ApiError::TooManyBatches {
+        most: MAX_BATCHES,
         retry_after: app.retry_after(),
     })?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(drive(app, peer, body, sender, place));
-    let mut response = Body::new(Lines(receiver)).into_response();
+    let mut response = Body::new(Lines { receiver, line: None }).into_response();
     let media = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, media);
     Ok(response)
 }
 
 /// The answer's body: lines as they come.
-struct Lines(mpsc::Receiver<Bytes>);
+struct Lines {
+    receiver: mpsc::Receiver<Handover>,
+    line: Option<Handover>,
+}
 
 impl http_body::Body for Lines {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = TooSlow;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0
-            .poll_recv(context)
-            .map(|line| line.map(|line| Ok(Frame::data(line))))
+        loop {
+            if let Some(line) = &mut self.line {
+                match ready!(Pin::new(line).poll_frame(context)) {
+                    None => self.line = None,
+                    piece => return Poll::Ready(piece),
+                }
+            }
+            self.line = ready!(self.receiver.poll_recv(context));
+            if self.line.is_none() {
+                return Poll::Ready(None);
+            }
+        }
     }
 }
 
 /// Reads lines and hands out documents until the body ends or the client has gone; then the set is
 /// dropped and with it what is under way.
-async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Bytes>, _place: Pass) {
+async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Handover>, _place: Pass) {
     let mut documents = JoinSet::new();
     let all = async {
         let generation = app.generation();
         // Enough that no worker waits for a line to be read.
         let at_once = 2 * app.scheduler.threads() + 2;
         let server = &generation.config.server;
-        let mut lines = Splitter::new(body, body::largest(server), server.stall_timeout);
+        let mut lines = Splitter::new(body, Limits::of(server));
         while let Some((index, line)) = lines.next().await {
             while documents.len() >= at_once {
                 documents.join_next().await;
@@ -112,7 +127,7 @@ async fn hold(app: &App, server: &Server, line: Vec<u8>) -> Result<Held, ApiErro
     Ok((line, share.map_err(|_| ApiError::Busy { retry_after })?))
 }
 
-async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Held, ApiError>) -> Bytes {
+async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Held, ApiError>) -> Handover {
     let mut account = Account::open(app, peer);
     let generation = app.generation();
     let mut echo = None;
@@ -121,7 +136,7 @@ async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Held, ApiError>)
     let response = response.unwrap_or_else(|error| failed(echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
-    bytes.into()
+    Handover::new(bytes, &app.bytes, generation.config.server.max_deadline)
 }
 
 async fn document(
@@ -182,12 +197,35 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
     }
 }
 
+/// What is allowed of a batch.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes of a line.
+    line: usize,
+    /// Between two pieces of the body.
+    pause: Duration,
+    /// Until something comes that is a document, or may become one.
+    idle: Duration,
+    /// Until a line has come as a whole.
+    whole: Duration,
+}
+
+impl Limits {
+    fn of(server: &Server) -> Self {
+        Self {
+            line: body::largest(server),
+            pause: server.stall_timeout,
+            idle: server.idle_timeout,
+            whole: server.max_deadline,
+        }
+    }
+}
+
 /// Splits a body into lines. A line that is too long becomes an error and is skipped; the ones after
 /// it are read.
 struct Splitter {
     body: Body,
-    limit: usize,
-    pause: std::time::Duration,
+    limits: Limits,
     rest: Bytes,
     line: Vec<u8>,
     skipping: bool,
@@ -196,11 +234,10 @@ struct Splitter {
 }
 
 impl Splitter {
-    fn new(body: Body, limit: usize, pause: std::time::Duration) -> Self {
+    fn new(body: Body, limits: Limits) -> Self {
         Self {
             body,
-            limit,
-            pause,
+            limits,
             rest: Bytes::new(),
             line: Vec::new(),
             skipping: false,
@@ -209,8 +246,10 @@ impl Splitter {
         }
     }
 
-    /// The next line that is not blank, with its number from 0, blank lines counted.
+    /// The next line that is not blank, with its number from 0, blank lines counted. Who sends none, or never ends one, does not
+    /// keep others out for ever, however steadily it sends.
     async fn next(&mut self) -> Option<(u64, Result<Vec<u8>, ApiError>)> {
+        let begun = Instant::now();
         loop {
             if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
                 let line = self.rest.split_to(end + 1);
@@ -225,7 +264,15 @@ impl Splitter {
             if self.ended {
                 return self.finish();
             }
-            match body::piece(&mut self.body, self.pause).await {
+            let is_blank = !self.skipping && is_blank(&self.line);
+            let time = if is_blank {
+                self.limits.idle
+            } else {
+                self.limits.whole
+            };
+            let piece = body::piece(&mut self.body, self.limits.pause);
+            let piece = tokio::time::timeout_at((begun + time).into(), piece).await;
+            match piece.unwrap_or(Err(ApiError::BatchIdle { waited: time })) {
                 Ok(Some(data)) => self.rest = data,
                 Ok(None) => self.ended = true,
                 Err(error) => {
@@ -240,7 +287,7 @@ impl Splitter {
     }
 
     fn keep(&mut self, data: &[u8]) {
-        if self.line.len() + data.len() > self.limit {
+        if self.line.len() + data.len() > self.limits.line {
             self.skipping = true;
             self.line = Vec::new();
         }
@@ -254,9 +301,9 @@ impl Splitter {
         self.index += 1;
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skipping) {
-            let limit = self.limit;
+            let limit = self.limits.line;
             Some((index, Err(ApiError::BodyTooLarge { limit })))
-        } else if line.iter().all(u8::is_ascii_whitespace) {
+        } else if is_blank(&line) {
             None
         } else {
             Some((index, Ok(line)))
@@ -264,16 +311,27 @@ impl Splitter {
     }
 }
 
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn split(text: &str, limit: usize) -> Vec<(u64, Option<String>)> {
-        let mut splitter = Splitter::new(
-            Body::from(text.to_owned()),
-            limit,
-            std::time::Duration::from_secs(1),
+    async fn split(text: &str, line: usize) -> Vec<(u64, Option<String>)> {
+        let (pause, idle, whole) = (
+            Duration::from_secs(1),
+            Duration::from_secs(1),
+            Duration::from_secs(1),
         );
+        let limits = Limits {
+            line,
+            pause,
+            idle,
+            whole,
+        };
+        let mut splitter = Splitter::new(Body::from(text.to_owned()), limits);
         let mut lines = Vec::new();
         while let Some((index, line)) = splitter.next().await {
             lines.push((
@@ -298,5 +356,38 @@ mod tests {
     async fn a_line_that_is_too_long_is_told_and_the_next_is_read() {
         let lines = split("aaaaaaaaaaaa\nb\ncccccccccccc", 8).await;
         assert_eq!(lines, [(0, None), (1, Some("b".to_owned())), (2, None)]);
+    }
+
+    /// A body that sends the same piece for ever, with little pauses.
+    struct Steady(&'static [u8], tokio::time::Interval);
+
+    impl http_body::Body for Steady {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            ready!(self.1.poll_tick(context));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0)))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_without_documents_ends_however_steadily_it_comes() {
+        for (piece, idle, whole) in [(&b"\n"[..], 100, 600_000), (b"{", 600_000, 100)] {
+            let steady = Steady(piece, tokio::time::interval(Duration::from_millis(5)));
+            let limits = Limits {
+                line: 1 << 20,
+                pause: Duration::from_secs(60),
+                idle: Duration::from_millis(idle),
+                whole: Duration::from_millis(whole),
+            };
+            let mut lines = Splitter::new(Body::new(steady), limits);
+            let (_, line) = lines.next().await.unwrap();
+            assert!(matches!(line, Err(ApiError::BatchIdle { .. })));
+            assert!(lines.next().await.is_none());
+        }
     }
 }

@@ -17,9 +17,10 @@ use crate::app::App;
 use crate::config::Server;
 use crate::sync::Pass;
 
-/// A JSON string may spell each byte of a text as `\u00xx`; the other fields are small.
+/// A JSON string may spell each byte of a text as `\u00xx`; the other fields are small. What is more than may be held at all is never let in.
 pub fn largest(server: &Server) -> usize {
-    server.max_text_bytes.saturating_mul(6).saturating_add(64 << 10)
+    let spelled = server.max_text_bytes.saturating_mul(6).saturating_add(64 << 10);
+    spelled.min(server.max_queued_bytes)
 }
 
 /// The next piece of a body; `None` at its end.
@@ -72,6 +73,10 @@ pub async fn whole(
 
 async fn read(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8>, Pass), ApiError> {
     let limit = largest(server);
+    // Before the first piece is asked for: who waits for `100 Continue` has sent nothing of it.
+    if usize::try_from(http_body::Body::size_hint(&body).lower()).is_ok_and(|length| length > limit) {
+        return Err(ApiError::BodyTooLarge { limit });
+    }
     let mut share = app.bytes.pass();
     let mut bytes = Vec::new();
     while let Some(data) = piece(&mut body, server.stall_timeout).await? {
@@ -115,16 +120,19 @@ pub struct Received<T: Send + 'static> {
     rest: Rest,
     /// When the last of it came.
     heard: Instant,
+    /// Whether the client waits to be told that the body is wanted.
+    awaited: bool,
     held: Option<T>,
 }
 
 impl<T: Send + 'static> Received<T> {
-    /// Of a request.
-    pub fn new(body: Incoming, rest: Rest, held: T) -> Self {
+    /// Of a request, whose client waits for `100 Continue` where it is `awaited`.
+    pub fn new(body: Incoming, rest: Rest, awaited: bool, held: T) -> Self {
         Self {
             body: Some(body),
             rest,
             heard: Instant::now(),
+            awaited,
             held: Some(held),
         }
     }
@@ -138,6 +146,8 @@ impl<T: Send + Unpin + 'static> http_body::Body for Received<T> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // Who asks for it wants it.
+        self.awaited = false;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -164,7 +174,7 @@ impl<T: Send + 'static> Drop for Received<T> {
         let body = self
             .body
             .take()
-            .filter(|body| !http_body::Body::is_end_stream(body));
+            .filter(|body| !self.awaited && !http_body::Body::is_end_stream(body));
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current())
             && self.heard.elapsed() < self.rest.pause
         {

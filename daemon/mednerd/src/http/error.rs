@@ -136,6 +136,12 @@ pub enum ApiError {
         /// How long it was waited for.
         waited_ms: u64,
     },
+    /// A batch in which nothing came that could be answered.
+    #[error("no whole document came within {} ms; send the rest as another batch", waited.as_millis())]
+    BatchIdle {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The body is compressed.
     #[error("a Content-Encoding is not supported; send the body as it is")]
     ContentEncoding,
@@ -193,6 +199,17 @@ pub enum ApiError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// As many batches are under way as there may be.
+    #[error(
+        "{most} batches are under way, as many as there may be; try again in {} s, or send fewer and longer ones",
+        retry_after.as_secs()
+    )]
+    TooManyBatches {
+        /// How many.
+        most: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The daemon is about to end.
     #[error("mednerd is stopping; try again in a moment")]
     Stopping,
@@ -247,6 +264,7 @@ impl ApiError {
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::DeadlinePassed { .. } => (StatusCode::REQUEST_TIMEOUT, "deadline_passed"),
             Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::BatchIdle { .. } => (StatusCode::REQUEST_TIMEOUT, "batch_idle"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding"),
@@ -257,7 +275,7 @@ impl ApiError {
             Self::WrongFormat { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong_format"),
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
-            Self::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Self::Busy { .. } | Self::TooManyBatches { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
@@ -304,7 +322,9 @@ impl ApiError {
             Self::ReloadRejected { problems } => {
                 json!({"problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>()})
             }
-            Self::Busy { retry_after } => json!({"retry_after_s": retry_after.as_secs()}),
+            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
+                json!({"retry_after_s": retry_after.as_secs()})
+            }
             _ => Value::Null,
         };
         match details {
@@ -315,7 +335,9 @@ impl ApiError {
 
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::Busy { retry_after } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
+            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
+                Some((header::RETRY_AFTER, retry_after.as_secs().into()))
+            }
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
             Self::DecoderUnavailable { .. } => Some((header::RETRY_AFTER, 5.into())),
             Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),

@@ -81,7 +81,7 @@ async fn admit(
         }
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     } else {
-        let encoded = encoding.is_some_and(|encoding| encoding != "identity");
+        let encoded = encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
         let answered = async move {
             match encoded {
                 true => ApiError::ContentEncoding.into_response(),
