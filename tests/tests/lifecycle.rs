@@ -193,6 +193,38 @@ fn what_does_not_finish_in_the_time_to_drain_is_given_up_and_told_so() {
 }
 
 #[test]
+fn the_time_to_drain_is_that_of_the_last_reload() {
+    let mut daemon = Daemon::start(&Config::default().server("drain_timeout_ms", 600_000));
+    daemon
+        .site()
+        .configure(&Config::default().server("drain_timeout_ms", 1));
+    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    let (text, _) = long_note(400_000);
+    let mut client = daemon.connect();
+    client
+        .send(message("POST", "/v1/annotate", json!({"text": text}).to_string()))
+        .unwrap();
+    eventually("the note is under way", || daemon.status().queue.documents == 1);
+    daemon.stop();
+    client.reply().unwrap().refused(503, "stopping");
+}
+
+#[test]
+fn a_folder_for_sockets_that_is_not_there_is_told_before_the_start() {
+    let config = Config::tiny().toml();
+    let site = Site::with_toml(&config.replace("\"mednerd.sock\"", "\"nowhere/mednerd.sock\""));
+    let output = site.validate();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(
+        told.contains(":2: server.socket: ") && told.contains("nowhere is not a folder"),
+        "{told}"
+    );
+    let mut daemon = site.spawn();
+    assert_eq!(daemon.wait().code(), Some(78), "it does not help to try again");
+}
+
+#[test]
 fn after_kill_9_the_next_daemon_takes_the_stale_sockets_over() {
     let site = Site::new(&Config::tiny());
     for _ in 0..3 {

@@ -1,6 +1,6 @@
 //! Whether the daemon works, found out by trying: its admin socket must answer, and a worker must
 //! compute each model's self-check sentence to the very logits it had at load. Only a check that
-//! passed feeds systemd's watchdog.
+//! passed feeds systemd's watchdog. The models are checked before the first request is taken, too.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,12 @@ use mednerd_client::api::ServiceState;
 use crate::app::App;
 use crate::sync::lock;
 
-/// How long one part of a check may take. A worker finishes at most one window first.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the admin socket may take to answer.
+const TO_ANSWER: Duration = Duration::from_secs(10);
+/// How long it may take until a worker has a turn for the self-checks, which come before all that waits. The worker finishes a window
+/// first, and one of a large model for many labels takes a slow core a quarter of that. With a check every 15 s, what takes
+/// longer still feeds a watchdog of 60 s.
+const A_TURN: Duration = Duration::from_secs(30);
 
 /// What the last check found.
 #[derive(Debug, Default)]
@@ -61,26 +65,43 @@ impl Health {
 ///
 /// # Errors
 /// What does not work, in a sentence.
-pub async fn check(app: &App, socket: &Path) -> Result<(), String> {
+async fn check(app: &App, socket: &Path) -> Result<(), String> {
     let result = try_all(app, socket).await;
     app.health.note(&result);
     result
 }
 
-/// Checks for ever, each time after `interval`, and feeds the watchdog after each check that passed. The
-/// caller has just checked.
+/// Checks for ever, at once and then each time after `interval`, and feeds the watchdog after each check that passed.
 pub async fn watch(app: Arc<App>, interval: Duration, watched: bool) {
     let socket = app.generation().config.server.admin_socket.clone();
     loop {
-        tokio::time::sleep(interval).await;
         if check(&app, &socket).await.is_ok() && watched {
             crate::notify::watchdog();
         }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Has a worker check every model, however long that takes.
+///
+/// # Errors
+/// Which model does not work, and why.
+pub async fn check_models(app: &App) -> Result<(), String> {
+    let generation = app.generation();
+    let models = generation.entries.iter().map(|entry| Arc::clone(&entry.model));
+    match app.scheduler.check(models.collect()).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err((index, error))) => {
+            let entry = generation.entries.get(index);
+            let name = entry.map_or("", |entry| &entry.name);
+            Err(format!("model \"{name}\": {error}"))
+        }
+        None => Err("the workers have ended".to_owned()),
     }
 }
 
 async fn try_all(app: &App, socket: &Path) -> Result<(), String> {
-    let answer = tokio::time::timeout(PATIENCE, async {
+    let answer = tokio::time::timeout(TO_ANSWER, async {
         Client::new(socket)
             .raw(http::Method::GET, "/healthz", Vec::new())
             .await
@@ -91,14 +112,6 @@ async fn try_all(app: &App, socket: &Path) -> Result<(), String> {
         Ok(Err(error)) => return Err(format!("its admin socket does not answer: {error}")),
         Err(_) => return Err("its admin socket does not answer in time".to_owned()),
     }
-    for entry in &app.generation().entries {
-        let checked = tokio::time::timeout(PATIENCE, app.scheduler.check(Arc::clone(&entry.model))).await;
-        match checked {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Err(format!("model \"{}\": {error}", entry.name)),
-            Ok(None) => return Err("the workers have ended".to_owned()),
-            Err(_) => return Err("no worker took the self-check in time".to_owned()),
-        }
-    }
-    Ok(())
+    let checked = tokio::time::timeout(A_TURN, check_models(app)).await;
+    checked.unwrap_or_else(|_| Err("no worker took the self-checks in time".to_owned()))
 }

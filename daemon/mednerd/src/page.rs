@@ -77,6 +77,11 @@ pub struct Annotated {
 }
 
 impl Page {
+    /// How much there is to read: the text, or the document that it was decoded from where that is longer.
+    pub fn bytes(&self) -> usize {
+        self.text.len().max(self.source().0.len())
+    }
+
     /// The document as received: its bytes, and its text where it came as one.
     fn source(&self) -> (&[u8], Option<&str>) {
         match &self.original {

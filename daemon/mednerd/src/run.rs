@@ -11,11 +11,11 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::audit::Audit;
-use crate::config::Problem;
+use crate::config::{Config, Problem};
 use crate::generation::{Generation, LISTED};
 use crate::gpu::Gpus;
 use crate::scheduler::Scheduler;
-use crate::server::Listening;
+use crate::server::{Listening, SocketError};
 use crate::{health, logging, notify, server};
 
 /// How often the daemon checks itself where no watchdog asks for it.
@@ -86,7 +86,10 @@ pub fn serve(file: &Path) -> Exit {
         Ok(()) => Exit::Fine,
         Err(error) => {
             tracing::error!("{error}");
-            Exit::Failure
+            match error.downcast_ref().is_some_and(SocketError::is_of_configuration) {
+                true => Exit::Configuration,
+                false => Exit::Failure,
+            }
         }
     }
 }
@@ -156,12 +159,13 @@ async fn until_stopped(
         audit,
         files,
     ));
+    // Before anybody is served: nothing waits that the check could wait for.
+    health::check_models(&app).await?;
     let (stop, stopped) = watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
     for socket in sockets {
         serving.spawn(server::serve(Arc::clone(&app), socket, stopped.clone()));
     }
-    health::check(&app, &server.admin_socket).await?;
     let watchdog = notify::watchdog_interval();
     let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
     let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));
@@ -211,13 +215,14 @@ async fn until_stopped(
     watch.abort();
     // Nobody is left to hear it only where both sockets have ended by themselves.
     let _ = stop.send(true);
-    let drained = tokio::time::timeout(server.drain_timeout, async {
+    let drain_timeout = app.generation().config.server.drain_timeout;
+    let drained = tokio::time::timeout(drain_timeout, async {
         while serving.join_next().await.is_some() {}
     });
     if drained.await.is_err() {
         tracing::warn!(
             "some requests did not finish within {} s",
-            server.drain_timeout.as_secs()
+            drain_timeout.as_secs()
         );
     }
     synced.abort();
@@ -247,7 +252,13 @@ fn status_line(app: &App) -> String {
 /// # Errors
 /// Every problem.
 pub fn validate(file: &Path) -> Result<Vec<String>, Vec<Problem>> {
-    let (generation, _) = Generation::load(file, None)?;
+    let loaded = Generation::load(file, None);
+    let sockets = server::check(&Config::load(file).0);
+    let generation = match loaded {
+        Ok((generation, _)) if sockets.is_empty() => generation,
+        Ok(_) => return Err(sockets),
+        Err(problems) => return Err(problems.into_iter().chain(sockets).collect()),
+    };
     let warnings = generation
         .warnings()
         .into_iter()

@@ -3,6 +3,10 @@
 //! worker while windows remain, and computes one window of it. So a long note uses every idle core,
 //! and a short one behind it waits for one window and not for the whole note.
 //!
+//! Before its windows and behind them a document takes a step over the whole of its text: it is tokenised, and what models and lists
+//! find in it becomes entities. For a short text that is part of a turn. A long one waits for it in a line of its own, before threads of
+//! its own, so that workers have nothing but short turns, whatever the text, and the kernel divides the processor between both.
+//!
 //! What a GPU serves is cut into windows here, handed to it, and decoded here when the last window is back. A window that
 //! comes back without logits is computed here as if there were no GPU.
 
@@ -26,6 +30,9 @@ use crate::sync::{Gate, Pass, lock};
 
 /// Scores from GPUs that may wait for the CPU: 256 MiB.
 const SCORES: usize = 64 << 20;
+
+/// Bytes of a text that is long. The worst of this length takes about as long as a window of a large model.
+const LONG: usize = 32 << 10;
 
 /// How many labels a document has encoded in one turn: they take as long as a window.
 const LABELS_AT_ONCE: usize = 4;
@@ -133,6 +140,8 @@ struct Task {
     /// Nanoseconds spent on its labels.
     encoding: AtomicU64,
     work: OnceLock<Work>,
+    /// Its last step was taken up.
+    concluding: AtomicBool,
     answer: Mutex<Option<oneshot::Sender<Result<Outcome, JobError>>>>,
 }
 
@@ -170,8 +179,11 @@ struct Unit {
 
 enum Item {
     Document(Arc<Task>),
-    Check(Arc<Model>, oneshot::Sender<Result<(), StageError>>),
+    Check(Vec<Arc<Model>>, oneshot::Sender<Checked>),
 }
+
+/// What came of the self-checks of some models: the place of the first that failed, and why.
+pub type Checked = Result<(), (usize, StageError)>;
 
 impl Item {
     /// Tells whoever waits that nobody will work on it any more.
@@ -185,15 +197,24 @@ impl Item {
 }
 
 #[derive(Default)]
-struct Line {
+struct Waiting {
     items: VecDeque<Item>,
     stopping: bool,
 }
 
+/// A line, at whose head threads wait.
+#[derive(Default)]
+struct Line {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
 #[derive(Default)]
 struct Shared {
-    line: Mutex<Line>,
-    changed: Condvar,
+    /// For turns of the workers.
+    turns: Line,
+    /// For steps over the whole of long texts.
+    long: Line,
     /// Scores that wait for the CPU.
     scores: Arc<Gate>,
 }
@@ -207,7 +228,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts `threads` workers, beside these GPUs.
+    /// Starts `threads` workers, half as many threads for long texts, and at least one, beside these GPUs.
     ///
     /// # Errors
     /// What the system says where it has no more threads.
@@ -219,11 +240,13 @@ impl Scheduler {
             threads,
             gpus,
         };
-        for index in 0..threads {
+        type Run = fn(&Arc<Shared>, &Gpus);
+        let workers = (0..threads).map(|index| (format!("worker-{index}"), work as Run));
+        let long = (0..threads.div_ceil(2)).map(|index| (format!("long-{index}"), work_on_long as Run));
+        for (name, run) in workers.chain(long) {
             let (shared, gpus) = (Arc::clone(&shared), Arc::clone(&scheduler.gpus));
-            let worker = std::thread::Builder::new()
-                .name(format!("worker-{index}"))
-                .spawn(move || work(&shared, &gpus))?;
+            let thread = std::thread::Builder::new().name(name);
+            let worker = thread.spawn(move || run(&shared, &gpus))?;
             lock(&scheduler.workers).push(worker);
         }
         Ok(scheduler)
@@ -244,39 +267,30 @@ impl Scheduler {
             begun: OnceLock::new(),
             encoding: AtomicU64::new(0),
             work: OnceLock::new(),
+            concluding: AtomicBool::new(false),
             answer: Mutex::new(Some(sender)),
         });
-        self.shared.push(Item::Document(Arc::clone(&task)), false);
+        self.shared
+            .turns
+            .push(Item::Document(Arc::clone(&task)), Place::End);
         Ticket { task, answer }
     }
 
-    /// Has a worker run a model's self-check, before anything that waits.
+    /// Has a worker run the self-checks of these models, before anything that waits.
     ///
     /// # Errors
-    /// What the check says; `None` where the workers are gone.
-    pub async fn check(&self, model: Arc<Model>) -> Option<Result<(), StageError>> {
+    /// What the checks say; `None` where the workers are gone.
+    pub async fn check(&self, models: Vec<Arc<Model>>) -> Option<Checked> {
         let (sender, answer) = oneshot::channel();
-        {
-            let mut line = lock(&self.shared.line);
-            if line.stopping {
-                return None;
-            }
-            line.items.push_front(Item::Check(model, sender));
-        }
-        self.shared.changed.notify_one();
+        self.shared.turns.push(Item::Check(models, sender), Place::Head);
         answer.await.ok()
     }
 
     /// Ends the workers after what they are computing; whatever waits is answered with
     /// [`JobError::Stopped`].
     pub fn stop(&self) {
-        let waiting = {
-            let mut line = lock(&self.shared.line);
-            line.stopping = true;
-            std::mem::take(&mut line.items)
-        };
-        self.shared.changed.notify_all();
-        waiting.into_iter().for_each(Item::give_up);
+        self.shared.turns.stop();
+        self.shared.long.stop();
         for worker in lock(&self.workers).drain(..) {
             // A worker catches panics; were one to end by one all the same, there is nothing to do.
             drop(worker.join());
@@ -285,24 +299,32 @@ impl Scheduler {
     }
 }
 
-impl Shared {
-    /// To the end of the line or, where part of the work is done already, to its head.
-    fn push(&self, item: Item, begun: bool) {
-        let mut line = lock(&self.line);
+/// Where in a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Before all others.
+    Head,
+    /// Behind them.
+    End,
+}
+
+impl Line {
+    fn push(&self, item: Item, place: Place) {
+        let mut line = lock(&self.waiting);
         if line.stopping {
             drop(line);
             return item.give_up();
         }
-        match begun {
-            true => line.items.push_front(item),
-            false => line.items.push_back(item),
+        match place {
+            Place::Head => line.items.push_front(item),
+            Place::End => line.items.push_back(item),
         }
         drop(line);
         self.changed.notify_one();
     }
 
     fn next(&self) -> Option<Item> {
-        let mut line = lock(&self.line);
+        let mut line = lock(&self.waiting);
         loop {
             if line.stopping {
                 return None;
@@ -313,69 +335,87 @@ impl Shared {
             line = self.changed.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
     }
+
+    /// Gives up what waits, and all that comes.
+    fn stop(&self) {
+        let waiting = {
+            let mut line = lock(&self.waiting);
+            line.stopping = true;
+            std::mem::take(&mut line.items)
+        };
+        self.changed.notify_all();
+        waiting.into_iter().for_each(Item::give_up);
+    }
+
+    fn is_stopping(&self) -> bool {
+        lock(&self.waiting).stopping
+    }
 }
 
+/// A worker.
 fn work(shared: &Arc<Shared>, gpus: &Gpus) {
-    while let Some(item) = shared.next() {
+    while let Some(item) = shared.turns.next() {
         match item {
-            Item::Check(model, sender) => {
-                let checked = catch_unwind(AssertUnwindSafe(|| model.self_check()));
-                let checked = checked.unwrap_or_else(|_| {
-                    Err(StageError {
-                        stage: "engine",
-                        message: "the self-check panicked".to_owned(),
-                        unusable: None,
-                    })
-                });
-                // Nobody listens any more where the check took too long.
-                drop(sender.send(checked));
-            }
-            Item::Document(task) => {
-                let step =
-                    mednerd_sys::forgetting(|| catch_unwind(AssertUnwindSafe(|| task.step(shared, gpus))));
-                match step {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => task.finish(Err(error)),
-                    Err(_) => task.finish(Err(JobError::Panicked)),
-                }
-            }
+            // Nobody listens any more where the check took too long.
+            Item::Check(models, sender) => drop(sender.send(checked(&models))),
+            Item::Document(task) => task.take(|| task.step(shared, gpus)),
         }
     }
 }
 
+/// A thread for long texts.
+fn work_on_long(shared: &Arc<Shared>, gpus: &Gpus) {
+    while let Some(item) = shared.long.next() {
+        // Checks do not come here.
+        if let Item::Document(task) = item {
+            task.take(|| task.step_over_all(shared, gpus));
+        }
+    }
+}
+
+fn checked(models: &[Arc<Model>]) -> Checked {
+    for (index, model) in models.iter().enumerate() {
+        let checked = catch_unwind(AssertUnwindSafe(|| model.self_check()));
+        let checked = checked.unwrap_or_else(|_| {
+            Err(StageError {
+                stage: "engine",
+                message: "the self-check panicked".to_owned(),
+                unusable: None,
+            })
+        });
+        checked.map_err(|error| (index, error))?;
+    }
+    Ok(())
+}
+
 impl Task {
+    /// Takes a step. What it fails of is the answer.
+    fn take(&self, step: impl FnOnce() -> Result<(), JobError>) {
+        match mednerd_sys::forgetting(|| catch_unwind(AssertUnwindSafe(step))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.finish(Err(error)),
+            Err(_) => self.finish(Err(JobError::Panicked)),
+        }
+    }
+
     /// One turn: cut the text into windows if that is not done, then compute one window.
     fn step(self: &Arc<Self>, shared: &Arc<Shared>, gpus: &Gpus) -> Result<(), JobError> {
-        if !self.is_wanted() {
+        if !self.is_due()? {
             return Ok(());
-        }
-        if self.job.arrived.elapsed() >= self.job.allowed {
-            return Err(JobError::DeadlinePassed);
         }
         let work = match self.work.get() {
             Some(work) => work,
-            // Until its work is there, a document stands in the line once: no other worker is here.
-            None => {
-                let (turn, begun) = (Instant::now(), *self.begun.get_or_init(Instant::now));
-                if has_labels_to_encode(&self.job)? {
-                    let spent = u64::try_from(turn.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                    self.encoding.fetch_add(spent, Ordering::Relaxed);
-                    shared.push(Item::Document(Arc::clone(self)), false);
-                    return Ok(());
-                }
-                let work = Work::new(&self.job, begun)?;
-                work.spend(Duration::from_nanos(self.encoding.load(Ordering::Relaxed)));
-                let work = self.work.get_or_init(|| work);
-                self.hand_to_gpus(work, shared, gpus)?;
-                work
-            }
+            None => match self.begin(shared, gpus)? {
+                Some(work) => work,
+                None => return Ok(()),
+            },
         };
         let (index, more) = {
             let mut line = lock(&work.line);
             (line.pop_front(), !line.is_empty())
         };
         if more {
-            shared.push(Item::Document(Arc::clone(self)), false);
+            shared.turns.push(Item::Document(Arc::clone(self)), Place::End);
         }
         if let Some(unit) = index.and_then(|index| work.units.get(index)) {
             let begun = Instant::now();
@@ -385,12 +425,76 @@ impl Task {
             let _ = unit.outputs.set(outputs);
             work.unfinished.fetch_sub(1, Ordering::AcqRel);
         }
-        // Whoever comes first gives the answer.
-        if work.unfinished.load(Ordering::Acquire) == 0 {
-            let wanted = || self.is_wanted() && self.job.arrived.elapsed() < self.job.allowed;
-            self.finish(work.outcome(&self.job, &wanted));
+        // Whoever comes first sees to the answer.
+        if work.unfinished.load(Ordering::Acquire) == 0 && !self.concluding.swap(true, Ordering::AcqRel) {
+            match self.is_long() {
+                true => shared.long.push(Item::Document(Arc::clone(self)), Place::End),
+                false => self.conclude(work),
+            }
         }
         Ok(())
+    }
+
+    /// A step over the whole of a long text: first it is cut into windows, in the end there is an answer.
+    fn step_over_all(self: &Arc<Self>, shared: &Arc<Shared>, gpus: &Gpus) -> Result<(), JobError> {
+        if !self.is_due()? {
+            return Ok(());
+        }
+        match self.work.get() {
+            Some(work) => self.conclude(work),
+            None => {
+                self.prepare(shared, gpus)?;
+                shared.turns.push(Item::Document(Arc::clone(self)), Place::End);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first turns: until its work is there, a document stands in one line once, and nobody else is here. `None` where it has
+    /// gone to stand in a line again.
+    fn begin(self: &Arc<Self>, shared: &Arc<Shared>, gpus: &Gpus) -> Result<Option<&Work>, JobError> {
+        let begun = Instant::now();
+        self.begun.get_or_init(|| begun);
+        if has_labels_to_encode(&self.job)? {
+            let spent = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.encoding.fetch_add(spent, Ordering::Relaxed);
+            shared.turns.push(Item::Document(Arc::clone(self)), Place::End);
+            return Ok(None);
+        }
+        if self.is_long() {
+            shared.long.push(Item::Document(Arc::clone(self)), Place::End);
+            return Ok(None);
+        }
+        self.prepare(shared, gpus).map(Some)
+    }
+
+    /// Cuts the text into windows, and puts these where they are computed.
+    fn prepare(self: &Arc<Self>, shared: &Arc<Shared>, gpus: &Gpus) -> Result<&Work, JobError> {
+        let work = Work::new(&self.job, *self.begun.get_or_init(Instant::now))?;
+        work.spend(Duration::from_nanos(self.encoding.load(Ordering::Relaxed)));
+        let work = self.work.get_or_init(|| work);
+        self.hand_to_gpus(work, shared, gpus)?;
+        Ok(work)
+    }
+
+    /// Gives the answer.
+    fn conclude(&self, work: &Work) {
+        let wanted = || self.is_wanted() && self.job.arrived.elapsed() < self.job.allowed;
+        self.finish(work.outcome(&self.job, &wanted));
+    }
+
+    /// Whether it takes too long to go over all of its text in one turn.
+    fn is_long(&self) -> bool {
+        self.job.page.bytes() > LONG
+    }
+
+    /// Whether somebody waits for the answer, and can still have it.
+    fn is_due(&self) -> Result<bool, JobError> {
+        let is_wanted = self.is_wanted();
+        match is_wanted && self.job.arrived.elapsed() >= self.job.allowed {
+            true => Err(JobError::DeadlinePassed),
+            false => Ok(is_wanted),
+        }
     }
 
     /// Whether somebody waits for the answer.
@@ -462,7 +566,9 @@ struct Returning {
 
 impl Returning {
     fn again(&self) {
-        self.shared.push(Item::Document(Arc::clone(&self.task)), true);
+        self.shared
+            .turns
+            .push(Item::Document(Arc::clone(&self.task)), Place::Head);
     }
 
     /// What the models gave for a window, where it is what it should be. Gives whether that is all of it: in a zero-shot
@@ -496,7 +602,7 @@ impl Returning {
         loop {
             let place = self.shared.scores.try_enter(values, SCORES.max(values));
             let late = Instant::now() >= self.deadline();
-            if place.is_some() || late || !self.is_wanted() || lock(&self.shared.line).stopping {
+            if place.is_some() || late || !self.is_wanted() || self.shared.turns.is_stopping() {
                 return place;
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -695,6 +801,7 @@ mod tests {
     use mednerd_pipeline::OffsetUnit;
 
     use super::*;
+    use crate::terms::NamedList;
 
     fn entry() -> Arc<Entry> {
         of_fixture("bert/fp32")
@@ -784,6 +891,52 @@ mod tests {
             _ = long.outcome() => panic!("the long note was done first"),
             outcome = short.outcome() => assert_eq!(outcome.unwrap().windows, 1),
         }
+        scheduler.stop();
+    }
+
+    /// A document for a list alone: all of it is one step over the whole text.
+    fn listed(list: &Arc<crate::terms::List>, text: &str) -> Job {
+        let named = NamedList {
+            name: "ward".to_owned(),
+            default: true,
+            list: Arc::clone(list),
+        };
+        let mut job = job(&entry(), text);
+        let page = Arc::get_mut(&mut job.page).unwrap();
+        page.models.clear();
+        page.terms.push(named);
+        job
+    }
+
+    #[tokio::test]
+    async fn neither_a_short_note_nor_the_self_check_waits_for_steps_over_long_texts() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "name\tlabel\ngout\tDisease\n").unwrap();
+        let list = crate::terms::tests::load(file.path(), 90, &[]).unwrap();
+        let scheduler = Scheduler::start(1, Arc::new(Gpus::none())).unwrap();
+        let mut short_notes = 0;
+        {
+            let text = "no gout ".repeat(200_000);
+            let long = [(); 3].map(|()| scheduler.submit(listed(&list, &text)));
+            let [first, second, third] = long.map(Ticket::outcome);
+            let short = async {
+                for _ in 0..20 {
+                    let outcome = scheduler.submit(listed(&list, "No gout.")).outcome().await;
+                    short_notes += entities(outcome.unwrap()).len();
+                }
+                scheduler.check(vec![entry().model.clone()]).await.unwrap()
+            };
+            tokio::select! {
+                biased;
+                _ = async { tokio::join!(first, second, third) } => panic!("the long notes were done first"),
+                checked = short => assert!(checked.is_ok()),
+            }
+        }
+        assert_eq!(short_notes, 20);
+        // And a long note is answered all the same.
+        let text = format!("{}gout", " ".repeat(2 * LONG));
+        let outcome = scheduler.submit(listed(&list, &text)).outcome().await.unwrap();
+        assert_eq!(entities(outcome).len(), 1);
         scheduler.stop();
     }
 
@@ -892,6 +1045,6 @@ mod tests {
         }
         assert!(stopped > 0);
         assert!(matches!(after.outcome().await, Err(JobError::Stopped)));
-        assert!(scheduler.check(Arc::clone(&entry.model)).await.is_none());
+        assert!(scheduler.check(vec![Arc::clone(&entry.model)]).await.is_none());
     }
 }
