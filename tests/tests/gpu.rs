@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_client::api::{AnnotateResponse, Engine, Status};
-use mednerd_tests::daemon::{binary, root, tiny_model};
+use mednerd_tests::daemon::{binary, root, shipped_model, tiny_model};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Site, eventually};
 use serde_json::json;
@@ -749,6 +749,37 @@ fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     let answer = daemon.ask(&json!({"text": SENTENCE, "models": ["tiny"]}));
     assert_eq!(answer.engine, Some(Engine::Cuda));
     daemon.logs("does not fit");
+}
+
+#[test]
+fn a_model_that_did_not_fit_is_tried_again_when_others_have_gone() {
+    let host = Host::new(Config::default(), "gpu_memory_mb = 40\n");
+    let second = host.site.path("second");
+    fs::create_dir(&second).unwrap();
+    for file in fs::read_dir(shipped_model()).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), second.join(file.file_name())).unwrap();
+    }
+    // Other bytes: of the same ones there would be one model.
+    let config = second.join("config.json");
+    let same = fs::read_to_string(&config).unwrap();
+    fs::write(config, same + "\n").unwrap();
+    let toml = fs::read_to_string(host.site.config()).unwrap();
+    let table = format!("[[models]]\nname = \"second\"\npath = \"{}\"\n", second.display());
+    host.site.write("mednerd.toml", &(toml.clone() + &table));
+    let daemon = host.start(1);
+    daemon.logs("does not fit");
+    let path = shipped_model();
+    let alone = toml.replace(
+        &format!("\"{}\"", path.display()),
+        &format!("\"{}\"", second.display()),
+    );
+    assert_ne!(alone, toml);
+    host.site.write("mednerd.toml", &alone);
+    assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    eventually("the GPU computes it", || {
+        daemon.annotate(SENTENCE).engine == Some(Engine::Cuda)
+    });
 }
 
 /// Zero-shot models of each kind: labels before the text or with an encoder, stretches or words, and an adapter.

@@ -1,7 +1,6 @@
 //! The threads of each GPU: some hand it batches, one at a time each, and one keeps its models as they should be.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -433,8 +432,8 @@ fn idle(turn: Turn<'_>, worker: &Worker, serves: &HashMap<u64, Served>) {
 /// Keeps the models of one GPU as they should be until the daemon ends.
 pub(super) fn load(shared: &Shared, index: usize, worker: &Worker) {
     let mut done = (0, 0);
-    // What the present child has, and whether it is of use.
-    let mut held: HashMap<u64, bool> = HashMap::new();
+    // What the present child has. What it could not take is not among it, and is tried again when something else has changed.
+    let mut held: HashSet<u64> = HashSet::new();
     loop {
         let (child, version, wanted) = {
             let mut state = lock(&shared.state);
@@ -467,10 +466,10 @@ fn settle(
     worker: &Worker,
     child: u64,
     wanted: &[Wanted],
-    held: &mut HashMap<u64, bool>,
+    held: &mut HashSet<u64>,
 ) -> Result<(), String> {
     let gone: Vec<u64> = held
-        .keys()
+        .iter()
         .copied()
         .filter(|model| !wanted.iter().any(|wanted| wanted.source.id == *model))
         .collect();
@@ -488,15 +487,13 @@ fn settle(
         if lock(&shared.state).stopping {
             return Ok(());
         }
-        let place = match held.entry(wanted.source.id) {
-            Entry::Occupied(_) => continue,
-            Entry::Vacant(place) => place,
-        };
+        if held.contains(&wanted.source.id) {
+            continue;
+        }
         let source = &wanted.source;
         if let Some(model) = &wanted.model
             && let Err(why) = learn(model, source, all, &mut reference)
         {
-            place.insert(false);
             tracing::warn!(
                 model = wanted.name,
                 "the CPU computes this model: there is nothing to check a GPU with: {why}"
@@ -515,7 +512,6 @@ fn settle(
             Ok(_) => return Err("it answered another question".to_owned()),
             Err(Failure::Broken(cause)) => return Err(cause),
             Err(failure) => {
-                place.insert(false);
                 let why = match failure {
                     Failure::OutOfMemory => "it does not fit in the GPU's memory, see gpu_memory_mb",
                     _ => "the GPU's worker did not load it",
@@ -524,7 +520,7 @@ fn settle(
                 continue;
             }
         };
-        place.insert(true);
+        held.insert(source.id);
         let Some(model) = &wanted.model else { continue };
         let served = Served::new(model, loaded);
         check(shared, index, worker, source.id, &served)?;
