@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -228,7 +229,7 @@ fn two_vendors_serve_at_once_and_only_what_is_signed_is_loaded() {
     write(&library, &changed);
     refused("is not the library that the manifest names");
     restore();
-    fs::set_permissions(&library, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    fs::set_permissions(&library, PermissionsExt::from_mode(0o666)).unwrap();
     refused("can be written by others than root");
     restore();
     write(&signature, b"nonsense");
@@ -421,6 +422,41 @@ fn nothing_can_be_gained() {
             daemon.logs("42.0");
         }
         daemon.stop();
+    }
+}
+
+#[test]
+fn a_host_that_root_starts_has_no_capability_and_is_root_no_more_where_it_need_not() {
+    if !production_can_be_tried() {
+        return;
+    }
+    let mode = |path: PathBuf, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    for (folder, is_root) in [(0o755, false), (0o700, true)] {
+        let (site, lines) = with_csv();
+        mode(site.path("terms.csv"), 0o644);
+        mode(site.path("."), folder);
+        let daemon = start(&site, &(policy(true) + &lines));
+        link(&daemon, SENTENCE);
+        let host = plugins(&daemon).plugins[0].pid.unwrap();
+        let status = fs::read_to_string(format!("/proc/{host}/status")).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap()
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect::<Vec<_>>()
+        };
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(field(set), ["0000000000000000"], "{set} {status}");
+        }
+        let ids = [field("Uid:"), field("Gid:")];
+        // Where only root can read what the plugin needs, it is root's number without its rights.
+        let zero = vec!["0".to_owned(); 4];
+        assert_eq!(ids == [zero.clone(), zero], is_root, "{ids:?}");
+        if !is_root {
+            assert!(ids.iter().flatten().all(|id| id != "0"), "{ids:?}");
+            assert_eq!(field("Groups:"), [""; 0]);
+        }
     }
 }
 

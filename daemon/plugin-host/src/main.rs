@@ -1,9 +1,11 @@
 //! `mednerd-plugin-host`: started by the daemon for one plugin, with a socket as standard input, an empty
 //! environment and nothing else. `mednerd-plugin-host check` is the conformance suite, for `mednerctl plugin check`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod capabilities;
 mod check;
+mod privileges;
 mod sandbox;
 mod serve;
 

@@ -23,6 +23,12 @@ pub enum SandboxError {
     /// A limit.
     #[error("a resource limit cannot be set: {0}")]
     Limit(#[from] nix::Error),
+    /// The daemon's other hosts.
+    #[error(
+        "the threads of other plugins cannot be counted: {0}; the list of /proc must be open to mednerd: where AppArmor closes it, \
+             @{{PROC}}/ r, in /etc/apparmor.d/local/usr.bin.mednerd opens it"
+    )]
+    Hosts(io::Error),
     /// Landlock.
     #[error("Landlock cannot be set up: {0}")]
     Landlock(#[from] landlock::RulesetError),
@@ -42,6 +48,11 @@ const FALLBACK: u64 = 4096;
 /// No kernel has more threads than this.
 const MOST_THREADS: u64 = 1 << 22;
 
+/// The limit on core files for which there are none. With 0 the kernel writes no file, and still hands the whole process to a program, where
+/// `core_pattern` names one (apport, systemd-coredump); with this it does neither. A host cannot be made undumpable for it: under
+/// `hidepid`, which the unit asks for, the daemon's other hosts would not see it any more, and they count its threads.
+const NO_CORE: u64 = 1;
+
 /// Limits memory, files and processes, lets others go first where processors are short, and switches core dumps off. `memory` is for the heap of host and plugin;
 /// files that may be mapped come on top.
 pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
@@ -49,7 +60,7 @@ pub fn limit(memory: u64, mapped: u64) -> Result<(), SandboxError> {
     let threads = thread_bound()?;
     mednerd_sys::yield_to_others()?;
     for (resource, most) in [
-        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_CORE, NO_CORE),
         (Resource::RLIMIT_DATA, memory),
         (Resource::RLIMIT_AS, address_space),
         (Resource::RLIMIT_FSIZE, 0),
@@ -75,7 +86,7 @@ fn thread_bound() -> Result<u64, SandboxError> {
     });
     setrlimit(Resource::RLIMIT_NPROC, soft, hard)?;
     Ok(match found? {
-        Some(threads) => threads.saturating_sub(threads_of_hosts()) + THREADS,
+        Some(threads) => threads.saturating_sub(threads_of_hosts()?) + THREADS,
         None => FALLBACK,
     })
 }
@@ -99,14 +110,21 @@ fn threads_of_user(
 }
 
 /// The threads of this user's processes that have this process's parent, as hosts of one daemon do. This one is among them.
-fn threads_of_hosts() -> u64 {
+fn threads_of_hosts() -> Result<u64, SandboxError> {
     let own = nix::unistd::getuid().as_raw();
     let parent = u32::try_from(nix::unistd::getppid().as_raw()).unwrap_or(0);
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok())
+    let processes = std::fs::read_dir("/proc").map_err(SandboxError::Hosts)?;
+    let statuses = processes
+        .filter_map(Result::ok)
+        .filter_map(|process| std::fs::read_to_string(process.path().join("status")).ok());
+    match statuses
         .filter_map(|status| threads_of_host(&status, parent, own))
         .sum()
+    {
+        // This process is one.
+        0 => Err(SandboxError::Hosts(io::ErrorKind::PermissionDenied.into())),
+        threads => Ok(threads),
+    }
 }
 
 /// The threads in a process's `status`, where it is of this parent and user.
@@ -530,7 +548,7 @@ mod tests {
         assert_eq!(threads_of_host(status, 8, 5), None);
         assert_eq!(threads_of_host(status, 7, 6), None);
         assert_eq!(threads_of_host("", 7, 5), None);
-        assert!(threads_of_hosts() >= 1, "this process is one");
+        assert!(threads_of_hosts().unwrap() >= 1, "this process is one");
     }
 
     #[test]

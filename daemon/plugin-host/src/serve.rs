@@ -15,6 +15,7 @@ use mednerd_plugin_host::data;
 use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Sandbox, Start};
 use mednerd_worker::child::{Link, Token};
 
+use crate::privileges::{self, PrivilegeError};
 use crate::sandbox::{self, Processor, SandboxError};
 
 /// The largest `Start`, before limits are known.
@@ -30,6 +31,8 @@ pub enum Refusal {
     /// It cannot be trusted.
     #[error("{0}")]
     Package(#[from] PackageError),
+    #[error("{0}")]
+    Privilege(#[from] PrivilegeError),
     #[error("{0}")]
     Sandbox(#[from] SandboxError),
     #[error("{0}")]
@@ -176,6 +179,8 @@ pub fn confine(
     max_frame: usize,
 ) -> Result<Sandbox, Refusal> {
     let paths = data::named_paths(settings);
+    let needed: Vec<PathBuf> = paths.iter().cloned().chain([directory.to_owned()]).collect();
+    privileges::give_up(&needed)?;
     let memory = (package.manifest.memory_mb << 20) + OWN_MEMORY + 4 * max_frame as u64;
     sandbox::limit(memory, data::size(&paths))?;
     sandbox::allow_cpu(package.manifest.start_time())?;
