@@ -23,8 +23,12 @@ pub const MANIFEST: &str = "plugin.toml";
 pub const SIGNATURE: &str = "plugin.toml.minisig";
 /// What a signature's file is called: the signed file's name and this.
 pub const MINISIG: &str = ".minisig";
-/// Where the package puts the keys of vendors that the hospital trusts.
+/// Where the hospital puts the keys of vendors that it trusts.
 pub const TRUSTED_KEYS: &str = "/etc/mednerd/trusted-keys.d";
+/// Where packages put the keys of their own plugins. A file of the same name in [`TRUSTED_KEYS`] takes its place, and one that is empty
+/// or a link to `/dev/null` takes it away. Not there themselves: a file of `/etc` comes with its package's configuration, which may
+/// be after a daemon was started that needs it.
+pub const PACKAGED_KEYS: &str = "/usr/share/mednerd/trusted-keys.d";
 /// Where `mednerctl plugin install` puts plugins.
 pub const PLUGINS: &str = "/usr/lib/mednerd/plugins";
 
@@ -397,29 +401,71 @@ fn signed(
 /// The trusted keys with their ids. One that cannot be read is an error: which plugins it would have allowed
 /// nobody can tell.
 fn trusted(policy: &Policy) -> Result<Vec<(String, PublicKey)>, PackageError> {
-    let keys = &policy.trusted_keys;
-    if !keys.exists() {
-        return Ok(Vec::new());
-    }
-    let folder = open_folder(keys, policy.owned)?;
-    let entries = std::fs::read_dir(keys).map_err(|error| file_error(keys, &error))?;
+    let packaged = (policy.trusted_keys == Path::new(TRUSTED_KEYS)).then_some(Path::new(PACKAGED_KEYS));
+    keys_of(&policy.trusted_keys, packaged, policy.owned)
+}
+
+/// The keys in the folder `own`, and those in `packaged` in whose place that has no file.
+fn keys_of(
+    own: &Path,
+    packaged: Option<&Path>,
+    owned: bool,
+) -> Result<Vec<(String, PublicKey)>, PackageError> {
+    let here = key_files(own, owned)?;
     let mut found = Vec::new();
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".pub") {
-            continue;
+    for name in &here {
+        if !takes_away(&own.join(name)) {
+            found.push(key(own, name, owned)?);
         }
-        let path = entry.path();
-        let bytes = read(open_file(&folder, keys, &name, policy.owned)?, &path)?;
-        let wrong = || PackageError::Manifest {
-            path: path.clone(),
-            reason: "is no minisign public key".to_owned(),
-        };
-        let text = String::from_utf8(bytes).map_err(|_| wrong())?;
-        let key = PublicKey::decode(&text).map_err(|_| wrong())?;
-        found.push((key_id(&text).ok_or_else(wrong)?, key));
+    }
+    if let Some(packaged) = packaged {
+        for name in key_files(packaged, owned)? {
+            if !here.contains(&name) {
+                found.push(key(packaged, &name, owned)?);
+            }
+        }
     }
     Ok(found)
+}
+
+/// The names of the key files in a folder; none where there is no folder.
+fn key_files(folder: &Path, owned: bool) -> Result<Vec<String>, PackageError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    open_folder(folder, owned)?;
+    let entries = std::fs::read_dir(folder).map_err(|error| file_error(folder, &error))?;
+    let names = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    Ok(names.filter(|name| name.ends_with(".pub")).collect())
+}
+
+/// Whether a file stands for no key at all: it is empty, or a link to `/dev/null`.
+fn takes_away(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => {
+            std::fs::read_link(path).is_ok_and(|to| to == Path::new("/dev/null"))
+        }
+        Ok(metadata) => metadata.is_file() && metadata.len() == 0,
+        Err(_) => false,
+    }
+}
+
+/// The key in a file, with its id.
+fn key(folder: &Path, name: &str, owned: bool) -> Result<(String, PublicKey), PackageError> {
+    let path = folder.join(name);
+    let bytes = read(
+        open_file(&open_folder(folder, owned)?, folder, name, owned)?,
+        &path,
+    )?;
+    let wrong = || PackageError::Manifest {
+        path: path.clone(),
+        reason: "is no minisign public key".to_owned(),
+    };
+    let text = String::from_utf8(bytes).map_err(|_| wrong())?;
+    let key = PublicKey::decode(&text).map_err(|_| wrong())?;
+    Ok((key_id(&text).ok_or_else(wrong)?, key))
 }
 
 /// The id of the key in the second line of a public key or signature, as minisign prints it.
@@ -572,6 +618,38 @@ mod tests {
                    RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
         assert_eq!(key_id(key).unwrap(), "E7620F1842B4E81F");
         assert_eq!(key_id("one line"), None);
+    }
+
+    #[test]
+    fn a_packaged_key_counts_until_a_file_of_its_name_says_otherwise() {
+        let place = tempfile::tempdir().unwrap();
+        let (own, packaged) = (place.path().join("own"), place.path().join("packaged"));
+        for folder in [&own, &packaged] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let key = "untrusted comment: minisign public key E7620F1842B4E81F\n\
+                   RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        std::fs::write(packaged.join("mednerd.pub"), key).unwrap();
+        let trusted = || keys_of(&own, Some(&packaged), false).unwrap().len();
+        assert_eq!(trusted(), 1, "as the package brings it");
+        std::fs::write(own.join("mednerd.pub"), "").unwrap();
+        assert_eq!(trusted(), 0, "an empty file takes it away");
+        std::fs::remove_file(own.join("mednerd.pub")).unwrap();
+        std::os::unix::fs::symlink("/dev/null", own.join("mednerd.pub")).unwrap();
+        assert_eq!(trusted(), 0, "as a link to /dev/null does");
+        std::fs::remove_file(own.join("mednerd.pub")).unwrap();
+        std::fs::write(own.join("acme.pub"), key).unwrap();
+        assert_eq!(trusted(), 2, "other names change nothing");
+        assert_eq!(
+            keys_of(&own, None, false).unwrap().len(),
+            1,
+            "folders that are named stand alone"
+        );
+        // What is neither a key nor empty is never passed over.
+        std::fs::write(own.join("mednerd.pub"), "a key?").unwrap();
+        assert!(keys_of(&own, Some(&packaged), false).is_err());
+        std::fs::remove_dir_all(&own).unwrap();
+        assert_eq!(trusted(), 1, "without a folder of its own");
     }
 
     #[test]
