@@ -8,7 +8,7 @@ use mednerd_client::api::{
 };
 use mednerd_tests::daemon::{root, tiny_model};
 use mednerd_tests::notes::SENTENCE;
-use mednerd_tests::{Config, Daemon};
+use mednerd_tests::{Config, Connection, Daemon};
 use serde_json::{Value, json};
 
 #[test]
@@ -153,34 +153,21 @@ fn answers_are_of_the_clients_types_without_a_field_more() {
     assert_eq!(reload.kept, ["shipped", "tiny"]);
 }
 
-#[test]
-fn metrics_are_openmetrics_text() {
-    let daemon = Daemon::start(&Config::tiny());
-    daemon.annotate(SENTENCE);
-    daemon
-        .request("POST", "/v1/annotate", "{")
-        .refused(400, "malformed_json");
-    let reply = daemon.request("GET", "/metrics", "").ok();
-    assert_eq!(
-        reply.header("content-type"),
-        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
-    );
-    let page = reply.text();
-    assert!(page.ends_with("\n# EOF\n"), "it ends as OpenMetrics must: {page}");
-    assert_eq!(page.matches("# EOF").count(), 1);
+/// What a page of metrics has: each sample with its value, with every line as the format demands.
+fn samples(page: &str, open: bool) -> BTreeMap<String, f64> {
     let mut types: HashMap<&str, &str> = HashMap::new();
     let mut samples: BTreeMap<String, f64> = BTreeMap::new();
     for line in page.lines().filter(|line| *line != "# EOF") {
         if let Some(comment) = line.strip_prefix("# ") {
             let mut words = comment.splitn(3, ' ');
             let (kind, family) = (words.next().unwrap(), words.next().unwrap());
-            assert!(["HELP", "TYPE", "UNIT"].contains(&kind), "{line}");
+            assert!(
+                ["HELP", "TYPE"].contains(&kind) || (open && kind == "UNIT"),
+                "{line}"
+            );
             if kind == "TYPE" {
-                assert_eq!(
-                    types.insert(family, words.next().unwrap()),
-                    None,
-                    "a family twice: {line}"
-                );
+                let twice = types.insert(family, words.next().unwrap());
+                assert_eq!(twice, None, "a family twice: {line}");
             }
             continue;
         }
@@ -192,21 +179,60 @@ fn metrics_are_openmetrics_text() {
             .filter(|(family, _)| name.starts_with(**family))
             .max_by_key(|(family, _)| family.len())
             .unwrap_or_else(|| panic!("a sample of no family: {line}"));
+        assert!(
+            family.starts_with("mednerd_"),
+            "names that are others' too: {line}"
+        );
         let suffix = &name[family.len()..];
+        // Of the types that OpenMetrics has more than the text format none is used.
         let allowed: &[&str] = match *kind {
-            "counter" => &["_total"],
-            "gauge" => &[""],
+            "counter" if open => &["_total"],
+            "counter" | "gauge" => &[""],
             "histogram" => &["_bucket", "_sum", "_count"],
-            "info" => &["_info"],
             other => panic!("an unexpected type {other}"),
         };
         assert!(allowed.contains(&suffix), "{line}");
-        assert_eq!(
-            samples.insert(name_and_labels.to_owned(), value),
-            None,
-            "a sample twice: {line}"
-        );
+        let twice = samples.insert(name_and_labels.to_owned(), value);
+        assert_eq!(twice, None, "a sample twice: {line}");
     }
+    samples
+}
+
+#[test]
+fn metrics_are_in_the_text_format_and_in_openmetrics_for_who_asks() {
+    let daemon = Daemon::start(&Config::tiny());
+    daemon.annotate(SENTENCE);
+    daemon
+        .request("POST", "/v1/annotate", "{")
+        .refused(400, "malformed_json");
+    let reply = daemon.request("GET", "/metrics", "").ok();
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let page = reply.text();
+    let plain = samples(page, false);
+    assert!(!page.contains("# EOF") && !page.contains("# UNIT"), "{page}");
+
+    let mut connection = Connection::open(&daemon.site().socket()).unwrap();
+    let asked = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\
+        Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.3\r\nConnection: close\r\n\r\n";
+    connection.send(asked).unwrap();
+    let reply = connection.reply().unwrap().ok();
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    let page = reply.text();
+    assert!(page.ends_with("\n# EOF\n"), "it ends as OpenMetrics must: {page}");
+    assert_eq!(page.matches("# EOF").count(), 1);
+    let samples = samples(page, true);
+    let names = |samples: &BTreeMap<String, f64>| samples.keys().cloned().collect::<Vec<_>>();
+    let known = names(&plain);
+    assert!(
+        known.iter().all(|name| samples.contains_key(name)),
+        "both have the same"
+    );
     for stage in ["queue", "inference", "total"] {
         let count = samples[&format!("mednerd_stage_seconds_count{{stage=\"{stage}\"}}")];
         let buckets: Vec<f64> = page
@@ -269,7 +295,7 @@ fn metrics_count_what_happens() {
     assert_eq!(daemon.metric("mednerd_windows_total"), 3.0);
     assert_eq!(daemon.metric("mednerd_healthy"), 1.0);
     assert_eq!(daemon.metric("mednerd_models"), 1.0);
-    assert!(daemon.metric("process_resident_memory_bytes") > 1e6);
+    assert!(daemon.metric("mednerd_process_resident_memory_bytes") > 1e6);
 }
 
 #[test]

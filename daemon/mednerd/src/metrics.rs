@@ -1,4 +1,4 @@
-//! What monitoring sees: OpenMetrics counters, gauges and histograms. No label ever comes from a
+//! What monitoring sees: counters, gauges and histograms, in Prometheus' text format or in OpenMetrics. No label ever comes from a
 //! request but a route that exists and a model that is loaded.
 
 use std::sync::Mutex;
@@ -13,11 +13,73 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the page is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format, which every collector reads; node_exporter's reads no other.
+    Text,
+    /// OpenMetrics, for who asks for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What the header `Accept` asks for, if there is one.
+    pub fn accepted(accept: Option<&str>) -> Self {
+        match accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
+            true => Self::OpenMetrics,
+            false => Self::Text,
+        }
+    }
+
+    /// Its media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// What is there from the start, at 0: an alert on growth would miss the first event of a counter that begins with it.
+const OUTCOMES: [&str; 4] = ["ok", "partial", "failed", "abandoned"];
+const RESULTS: [&str; 2] = ["accepted", "rejected"];
+const ROUTES: [&str; 2] = ["/v1/annotate", "/v1/annotate/batch"];
+const STATUSES: [u16; 5] = [200, 408, 429, 500, 503];
+
+/// A page in OpenMetrics as one in Prometheus' text format: a counter's comments name what its samples are called, and neither units nor
+/// an end are told.
+fn as_text(page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    let mut lines = page.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line == "# EOF" || line.starts_with("# UNIT ") {
+            continue;
+        }
+        let mut line = line.to_owned();
+        // HELP comes right before TYPE.
+        let told = [Some(line.as_str()), lines.peek().copied()];
+        let typed = told
+            .into_iter()
+            .flatten()
+            .find_map(|line| line.strip_prefix("# TYPE "));
+        if line.starts_with("# ")
+            && let Some(name) = typed.and_then(|typed| typed.strip_suffix(" counter"))
+        {
+            line = line.replacen(name, &format!("{name}_total"), 1);
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Labels of what runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
 
 /// A request by route and status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -185,24 +247,24 @@ impl Metrics {
         };
         let start: Gauge = Gauge::default();
         start.set(started.as_second());
-        registry.register_with_unit(
+        let build = Family::<BuildLabels, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&BuildLabels { version }).set(1);
+        let own = registry.sub_registry_with_prefix("mednerd");
+        // By names of its own: a collector on the same host has those without a prefix for itself.
+        own.register_with_unit(
             "process_start_time",
             "Start of the process since 1970",
             Unit::Seconds,
             start,
         );
-        registry.register_with_unit(
+        own.register_with_unit(
             "process_resident_memory",
             "Resident memory",
             Unit::Bytes,
             metrics.resident.clone(),
         );
-        let own = registry.sub_registry_with_prefix("mednerd");
-        own.register(
-            "build",
-            "The version that runs",
-            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        own.register("build_info", "The version that runs", build);
         own.register(
             "requests",
             "HTTP requests by route and status",
@@ -289,7 +351,25 @@ impl Metrics {
              self-checks failed",
             metrics.gpu_work.clone(),
         );
+        metrics.begin();
         Self { registry, ..metrics }
+    }
+
+    /// Puts down at 0 what may happen, so that its first time is seen.
+    fn begin(&self) {
+        for outcome in OUTCOMES {
+            drop(self.documents.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for result in RESULTS {
+            drop(self.reloads.get_or_create(&ReloadLabels { result }));
+        }
+        for (route, status) in ROUTES
+            .iter()
+            .flat_map(|route| STATUSES.map(|status| (route, status)))
+        {
+            let route = (*route).to_owned();
+            drop(self.requests.get_or_create(&RequestLabels { route, status }));
+        }
     }
 
     /// Counts a document.
@@ -360,7 +440,7 @@ impl Metrics {
     }
 
     /// The text that a scraper reads. One at a time: what counts for itself is cleared and counted in anew.
-    pub fn encode(&self, now: Now) -> String {
+    pub fn encode(&self, now: Now, format: Format) -> String {
         let _one = lock(&self.scrape);
         let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.waiting.set(whole(now.documents));
@@ -375,13 +455,84 @@ impl Metrics {
         let mut page = String::new();
         // Writing to a String does not fail.
         let _ = text::encode(&mut page, &self.registry);
-        page
+        match format {
+            Format::Text => as_text(&page),
+            Format::OpenMetrics => page,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn openmetrics_is_for_who_asks_for_it() {
+        // As Prometheus asks, and curl.
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        assert_eq!(Format::accepted(Some(prometheus)), Format::OpenMetrics);
+        assert_eq!(Format::accepted(Some("*/*")), Format::Text);
+        assert_eq!(Format::accepted(None), Format::Text);
+    }
+
+    #[test]
+    fn the_text_format_names_counters_as_their_samples_and_has_neither_units_nor_an_end() {
+        let page = "# HELP a_bytes A counter.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\na_bytes_total 3\n\
+                    # HELP a A gauge.\n# TYPE a gauge\na{x=\"# EOF\"} 1\n# EOF\n";
+        let text = "# HELP a_bytes_total A counter.\n# TYPE a_bytes_total counter\na_bytes_total 3\n\
+                    # HELP a A gauge.\n# TYPE a gauge\na{x=\"# EOF\"} 1\n";
+        assert_eq!(as_text(page), text);
+    }
+
+    #[test]
+    fn what_alerts_look_at_is_there_from_the_start() {
+        let metrics = Metrics::new(jiff::Timestamp::UNIX_EPOCH, Counter::default());
+        let now = Now {
+            documents: 0,
+            bytes: 0,
+            connections: 0,
+            healthy: true,
+            models: 0,
+            plugins: Vec::new(),
+            resident_bytes: 0,
+            gpus: AllFigures::default(),
+        };
+        let page = metrics.encode(now, Format::Text);
+        for sample in [
+            "mednerd_documents_total{outcome=\"failed\"} 0",
+            "mednerd_documents_total{outcome=\"partial\"} 0",
+            "mednerd_requests_total{route=\"/v1/annotate\",status=\"429\"} 0",
+            "mednerd_requests_total{route=\"/v1/annotate/batch\",status=\"503\"} 0",
+            "mednerd_reloads_total{result=\"rejected\"} 0",
+            "mednerd_audit_failures_total 0",
+        ] {
+            assert!(
+                page.lines().any(|line| line == sample),
+                "{sample} is not in {page}"
+            );
+        }
+        let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        for kind in kinds {
+            assert!(
+                kind.starts_with("mednerd_")
+                    && [" counter", " gauge", " histogram"]
+                        .iter()
+                        .any(|known| kind.ends_with(known)),
+                "{kind}"
+            );
+        }
+        // The alerts that are shipped ask for nothing that is not there. mednerd_up is of the script that writes the page down.
+        let rules = include_str!("../../../packaging/admin/mednerd.rules.yml");
+        let names = rules
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("expr: "));
+        let names =
+            names.flat_map(|expression| expression.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()));
+        for name in names.filter(|name| name.starts_with("mednerd_") && *name != "mednerd_up") {
+            assert!(page.contains(&format!("# TYPE {name} ")), "{name}");
+        }
+    }
 
     fn now(count: u64) -> Now {
         Now {
@@ -409,7 +560,7 @@ mod tests {
     #[test]
     fn scrapes_at_once_count_nothing_twice() {
         let metrics = Metrics::new(jiff::Timestamp::UNIX_EPOCH, Counter::default());
-        let page = |count| metrics.encode(now(count));
+        let page = |count| metrics.encode(now(count), Format::OpenMetrics);
         let expected = [1, 2].map(page);
         std::thread::scope(|scope| {
             for (expected, count) in expected.iter().zip([1, 2]) {

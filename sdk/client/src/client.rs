@@ -142,7 +142,7 @@ impl Client {
         self.get("/readyz").await
     }
 
-    /// `GET /metrics`: OpenMetrics text.
+    /// `GET /metrics`: Prometheus' text format.
     ///
     /// # Errors
     /// [`ClientError`]

@@ -1,4 +1,4 @@
-//! The routes of the two sockets. Every answer here is JSON, OpenMetrics or NDJSON; every refusal is
+//! The routes of the two sockets. Every answer here is JSON, metrics or NDJSON; every refusal is
 //! an [`ApiError`].
 
 mod annotate;
@@ -20,7 +20,7 @@ use axum::extract::{self, Extension, MatchedPath, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mednerd_audit::Event;
 use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
@@ -154,9 +154,13 @@ async fn readyz(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     }
 }
 
-async fn scrape(State(app): State<Arc<App>>) -> Response {
-    let mut response = app.metrics.encode(app.now()).into_response();
-    let media = HeaderValue::from_static(metrics::CONTENT_TYPE);
+async fn scrape(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let format = metrics::Format::accepted(accept);
+    let mut response = app.metrics.encode(app.now(), format).into_response();
+    let media = HeaderValue::from_static(format.content_type());
     response.headers_mut().insert(header::CONTENT_TYPE, media);
     response
 }

@@ -83,7 +83,13 @@ fn paths(schemas: &mut Schemas) -> Value {
         "/v1/reload": { "post": reload },
         "/healthz": get::<api::HealthResponse>(schemas, "It is alive.", &[403]),
         "/readyz": get::<api::HealthResponse>(schemas, "It can serve.", &[403, 503]),
-        "/metrics": page(schemas, "OpenMetrics.", "Metrics.", "application/openmetrics-text", "string"),
+        "/metrics": page(
+            schemas,
+            "Metrics, in OpenMetrics for who accepts application/openmetrics-text.",
+            "Metrics.",
+            "text/plain",
+            "string",
+        ),
         "/openapi.json": page(schemas, "This document.", "OpenAPI.", "application/json", "object"),
     })
 }
