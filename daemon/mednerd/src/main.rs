@@ -11,6 +11,7 @@ use mednerd::check;
 use mednerd::config::DEFAULT_FILE;
 use mednerd::places::places;
 use mednerd::run::{self, Exit};
+use nix::unistd::{User, geteuid, initgroups, setgid, setuid};
 use serde::Serialize;
 
 #[global_allocator]
@@ -37,7 +38,8 @@ struct ConfigFile {
 enum Command {
     /// Check the configuration and everything it names, print every problem, and end.
     ///
-    /// Exit code 0 where all is right, 78 where something is not.
+    /// Exit code 0 where all is right, 78 where something is not. Root becomes the user mednerd for a configuration in /etc/mednerd:
+    /// what counts is what the service can read.
     Validate(ConfigFile),
     /// Print as JSON where the configuration has everything, and end. `mednerctl doctor` runs it.
     #[command(hide = true)]
@@ -56,7 +58,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // No core for anybody, however the system makes them, and no look into the memory for others of this user.
+    let hidden = nix::sys::prctl::set_dumpable(false);
     let arguments = Arguments::parse();
+    if let Err(error) = hidden {
+        let why = format!("mednerd: the kernel does not let this process refuse core dumps: {error}");
+        let _ = writeln!(std::io::stderr().lock(), "{why}");
+        return Exit::Failure.into();
+    }
     let exit = match arguments.command {
         None => run::serve(&arguments.config.file),
         Some(Command::Validate(config)) => validate(&config.file),
@@ -88,7 +97,30 @@ fn wrong(why: &dyn Display) -> Exit {
     Exit::Configuration
 }
 
+/// The user of the service.
+const SERVICE: &str = "mednerd";
+
+/// Makes root the service's user before anything that the package's configuration names is read: what root can read says nothing of
+/// what the service can, and plugins are not root's to run. A configuration elsewhere is looked at as whoever asks.
+fn as_the_service(file: &Path) -> nix::Result<()> {
+    let here = std::path::absolute(file).is_ok_and(|file| file.starts_with("/etc/mednerd"));
+    if !(here && geteuid().is_root()) {
+        return Ok(());
+    }
+    let Some(user) = User::from_name(SERVICE)? else {
+        return Ok(());
+    };
+    initgroups(c"mednerd", user.gid)?;
+    setgid(user.gid)?;
+    setuid(user.uid)
+}
+
 fn validate(file: &Path) -> Exit {
+    if let Err(error) = as_the_service(file) {
+        return wrong(&format!(
+            "root cannot become the user {SERVICE}, as whom the service reads all this: {error}; run it by `runuser -u {SERVICE} --`"
+        ));
+    }
     let (lines, exit) = match run::validate(file) {
         Ok(mut lines) => {
             lines.push(format!("{}: all is right", file.display()));
