@@ -66,9 +66,12 @@ fn curl() {
     let (site, daemon) = start();
     let script = example("annotate.sh").display().to_string();
     let socket = site.socket().display().to_string();
-    let Some(printed) =
-        run("curl", &["--version"], &site, &[]).and(run("sh", &[&script], &site, &["note.txt", &socket]))
-    else {
+    let Some(printed) = run("curl", &["--version"], &site, &[]).and(run(
+        "sh",
+        &[&script],
+        &site,
+        &["note.txt", &socket, "n-1"],
+    )) else {
         return;
     };
     let answer: AnnotateResponse = serde_json::from_str(&printed).unwrap();
@@ -76,7 +79,7 @@ fn curl() {
         lines(&answer),
         lines(&expected(&daemon, OffsetUnit::UnicodeCodePoint))
     );
-    assert_eq!(answer.document_id.as_deref(), Some("note.txt"));
+    assert_eq!(answer.document_id.as_deref(), Some("n-1"));
 }
 
 #[test]

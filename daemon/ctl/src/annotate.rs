@@ -33,7 +33,15 @@ const AHEAD: usize = 4;
 
 /// Annotates what the options name.
 pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) -> Result<Exit, Error> {
+    // A crash would put notes into a core dump.
+    nix::sys::prctl::set_dumpable(false).map_err(|error| Error::Runtime(error.into()))?;
     let inputs = inputs(&options, std::io::stdin().is_terminal())?;
+    if options.document_id.is_some() && inputs.len() > 1 {
+        return usage(
+            ErrorKind::ArgumentConflict,
+            "--document-id is for one document; --document-id-from-name gives several their names",
+        );
+    }
     if let Some(output) = &options.output {
         refuse_overwriting(output, &inputs)?;
     }
@@ -49,6 +57,7 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
         socket: socket.to_owned(),
         patience,
         template: template(&options),
+        id_from_name: options.document_id_from_name,
         told: AtomicBool::new(false),
         bar: bar.clone(),
     };
@@ -68,8 +77,10 @@ pub async fn run(socket: &Path, patience: Duration, options: AnnotateOptions) ->
 struct Job {
     socket: PathBuf,
     patience: Duration,
-    /// The request without text and name.
+    /// The request without text.
     template: AnnotateRequest,
+    /// Whether each file's name is its document's id.
+    id_from_name: bool,
     /// Whether it was said that the daemon is waited for.
     told: AtomicBool,
     bar: ProgressBar,
@@ -189,13 +200,16 @@ async fn serve(
 
 async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered {
     let mut request = AnnotateRequest {
-        document_id: Some(input.name()),
         text: input.read().await?,
         ..job.template.clone()
     };
+    // Otherwise the name stays here: it may be a patient's, and the audit trail keeps ids as they are.
+    if job.id_from_name {
+        request.document_id = Some(input.name());
+    }
     let deadline = Instant::now() + job.patience;
     let mut attempt = 1;
-    let answer = loop {
+    let mut answer = loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let refusal = match within(left, client.annotate(&request)).await {
             Err(Error::Client(refusal)) => refusal,
@@ -223,6 +237,8 @@ async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered
     };
     let unit = request.offset_unit.unwrap_or_default();
     check(&request.text, unit, &answer)?;
+    // Which answer is which is told all the same.
+    answer.document_id.get_or_insert_with(|| input.name());
     let document = Document {
         name: input.name(),
         text: std::mem::take(&mut request.text),
@@ -371,6 +387,7 @@ fn usage<T>(kind: ErrorKind, sentence: &str) -> Result<T, Error> {
 
 fn template(options: &AnnotateOptions) -> AnnotateRequest {
     AnnotateRequest {
+        document_id: options.document_id.clone(),
         format: options.document_format.clone(),
         models: options.models.clone(),
         threshold: options.threshold,

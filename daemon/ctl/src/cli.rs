@@ -372,6 +372,15 @@ pub struct AnnotateOptions {
     #[arg(long, value_name = "NAME")]
     pub document_format: Option<String>,
 
+    /// The document's id, which the audit trail keeps as it is where it is an identifier: a number, never a name [default: none].
+    #[arg(long, value_name = "ID", conflicts_with = "document_id_from_name")]
+    pub document_id: Option<String>,
+
+    /// Send the name of each file, as it is given here, as its document's id. Only where no name says of whom the document is: the
+    /// audit trail keeps it.
+    #[arg(long)]
+    pub document_id_from_name: bool,
+
     /// Names of the models to ask, comma between [default: the daemon's default models].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub models: Option<Vec<String>>,

@@ -250,20 +250,25 @@ mod tests {
                 );
             }
         }
-        for (name, option) in [
-            ("model-install", "--max-file-mb"),
-            ("plugin-check", "--patience"),
-            ("audit-verify", "--head"),
-        ] {
-            let (_, page) = pages
-                .iter()
-                .find(|(found, _)| *found == format!("mednerctl-{name}.1"))
-                .unwrap();
-            assert!(
-                String::from_utf8_lossy(page).replace("\\-", "-").contains(option),
-                "{name}"
-            );
+        let mut root = cli::command().disable_help_subcommand(true);
+        root.build();
+        let mut commands = Vec::new();
+        add(&root, 0, &mut commands);
+        let mut options = 0;
+        for (_, command) in &commands {
+            let name = format!("{}.1", page_name(command));
+            let (_, page) = pages.iter().find(|(found, _)| *found == name).unwrap();
+            let page = String::from_utf8_lossy(page).replace("\\-", "-");
+            for option in command.get_arguments().filter(|option| !option.is_hide_set()) {
+                let Some(long) = option.get_long() else { continue };
+                let words = page.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
+                // The font's name stands right before it.
+                let found = words.into_iter().any(|word| word.ends_with(&format!("--{long}")));
+                assert!(found, "{name} lacks --{long}");
+                options += 1;
+            }
         }
+        assert!(options > 100, "{options} options were looked for");
     }
 
     #[test]

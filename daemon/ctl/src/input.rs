@@ -29,7 +29,7 @@ impl Input {
         }
     }
 
-    /// Its name, as the person gave it; it is the `document_id` of the request.
+    /// Its name, as the person gave it.
     pub fn name(&self) -> String {
         match self {
             Self::Stdin => "-".to_owned(),

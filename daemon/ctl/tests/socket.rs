@@ -66,7 +66,7 @@ begin  end  label     score  model  text
     let requests = fake.requests.lock().unwrap();
     let request = requests.first().unwrap();
     assert_eq!(request.text, NOTE);
-    assert_eq!(request.document_id.as_deref(), Some("-"));
+    assert_eq!(request.document_id, None, "no name leaves this machine unasked");
     assert_eq!(request.models.as_deref().unwrap(), ["small"]);
     assert_eq!(request.threshold, Some(0.25));
     assert_eq!(request.offset_unit, None);
@@ -103,6 +103,48 @@ fn json_is_one_answer_for_one_file_and_an_array_for_several() {
     assert_eq!(both[0], one);
     assert_eq!(both[1]["document_id"], json!(b.to_str().unwrap()));
     assert!(both[1]["entities"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_files_name_is_sent_only_where_that_is_asked_for() {
+    let fake = Fake::annotating();
+    let (a, b) = (fake.file("Zyxgardquist_Jane.txt", NOTE), fake.file("b.txt", NOTE));
+    let asked = |options: &[&str], files: &[&Path]| {
+        fake.requests.lock().unwrap().clear();
+        let mut command = ctl(&fake.socket());
+        let (code, out, err) = run(command
+            .args(["annotate", "-f", "ndjson"])
+            .args(options)
+            .args(files));
+        let mut sent: Vec<_> = fake
+            .requests
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|one| one.document_id.clone())
+            .collect();
+        sent.sort();
+        (code, out, err, sent)
+    };
+    let names = [&*a, &*b].map(|path| path.to_str().unwrap().to_owned());
+    let (code, out, _, sent) = asked(&[], &[&a, &b]);
+    assert_eq!((code, sent), (0, vec![None, None]));
+    for (line, name) in out.lines().zip(&names) {
+        let answer: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            answer["document_id"],
+            json!(name),
+            "which answer is which is told all the same"
+        );
+    }
+    let (code, _, _, sent) = asked(&["--document-id-from-name"], &[&a, &b]);
+    assert_eq!((code, sent), (0, names.iter().cloned().map(Some).collect()));
+    let (code, out, _, sent) = asked(&["--document-id", "4711"], &[&a]);
+    assert_eq!((code, sent), (0, vec![Some("4711".to_owned())]));
+    assert!(out.contains("\"4711\""), "{out}");
+    let (code, _, err, sent) = asked(&["--document-id", "4711"], &[&a, &b]);
+    assert_eq!((code, sent.len()), (2, 0), "{err}");
+    assert!(err.contains("--document-id-from-name"), "{err}");
 }
 
 #[test]
