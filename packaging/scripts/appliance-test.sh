@@ -1,30 +1,48 @@
 #!/usr/bin/env bash
-# Makes the packages and hands them to tests/appliance/run.sh, with a previous version that is the same but for its number.
-# $1 is the target directory.
+# Makes the packages and hands them to tests/appliance/run.sh, with previous versions that are the same but for their number and the key of
+# the plugin. $1 is the target directory.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1
 work=$target/appliance
-mkdir -p "$work"
+rm -rf "$work/new" "$work/old"
+mkdir -p "$work/new" "$work/old"
 packaging/scripts/deb.sh "$target" >"$work/packages"
-package() { grep "/$1_[^/]*\.deb$" "$work/packages"; }
-# Where make cuda has built it.
-cuda=$(package mednerd-cuda || true)
+(cd "$target/deb" && sha256sum --quiet --check SHA256SUMS)
+while read -r package; do cp "$package" "$work/new/"; done <"$work/packages"
+rm -f "$work"/new/*-dbgsym_*
 
-lintian --allow-root --fail-on error,warning "$(package mednerd)" "$(package mednerd-umls)" "$(package mednerd-sdk)" ${cuda:+"$cuda"}
+lintian --allow-root --fail-on error,warning "$work"/new/*.deb
 echo "ok - lintian finds nothing"
 
-old=$work/old
-rm -rf "$old"
-dpkg-deb -R "$(package mednerd)" "$old"
-sed -i 's/^\(Version: .*\)/\1~previous/' "$old/DEBIAN/control"
-dpkg-deb --root-owner-group -Znone -b "$old" "$work/old.deb" >/dev/null
-rm -rf "$old"
+# Another vendor's key, as a release that is signed anew has.
+key=$work/old.key
+rm -f "$key" "${key%.key}.pub"
+export MEDNERD_KEY_PASSWORD=
+"$target/release/mednerctl" plugin keygen --key "$key" >/dev/null
+for package in "$work"/new/*_amd64.deb; do
+    tree=$work/tree
+    rm -rf "$tree"
+    dpkg-deb -R "$package" "$tree"
+    # "~previous" behind each number of ours, dependencies included.
+    version=$(sed -n 's/^Version: //p' "$tree/DEBIAN/control")
+    sed -i "s/$version/$version~previous/" "$tree/DEBIAN/control"
+    plugin=$tree/usr/lib/mednerd/plugins/mednerd.umls
+    if [ -d "$plugin" ]; then
+        "$target/release/mednerctl" plugin sign "$plugin" --key "$key" >/dev/null
+        chmod 644 "$plugin"/*
+        cp "${key%.key}.pub" "$tree/usr/share/mednerd/trusted-keys.d/mednerd.pub"
+    fi
+    name=${package##*/}
+    dpkg-deb --root-owner-group -Znone -b "$tree" "$work/old/${name%%_*}_previous_amd64.deb" >/dev/null
+done
+rm -rf "$tree"
 
+package() { find "$work/new" -name "$1_*.deb"; }
 tests/appliance/vendor.sh "$(package mednerd)" "$(package mednerd-sdk)" "$work" "$work/vendor" >"$work/vendor.log" 2>&1 || {
     cat "$work/vendor.log"
     echo "not ok - a vendor builds, signs and checks plugins with the SDK's package"
     exit 1
 }
 echo "ok - a vendor builds, signs and checks plugins with the SDK's package, in Rust and in C"
-exec tests/appliance/run.sh "$work/old.deb" "$(package mednerd)" "$(package mednerd-umls)" "$work/vendor" "$work" ${cuda:+"$cuda"}
+exec tests/appliance/run.sh "$work/old" "$work/new" "$work/vendor" "$work"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes Debian packages of the built release in $1, the target directory, and says where they are. The same commit gives
-# the same bytes in any folder. mednerd-cuda is among them where `make cuda` has built it. DEB_REVISION is the revision of the packages (default 1); OUT the folder for them (default:
-# the target directory's deb/); PLUGIN_KEY the secret key that signs the plugins in the tree, MEDNERD_KEY_PASSWORD its password.
+# the same bytes in any folder. mednerd-cuda is among them where `make cuda` has built it. Beside them it writes SHA256SUMS. DEB_REVISION is the revision of the
+# packages (default: 1 with the commit and its time, so that each commit's are newer than those before); OUT the folder for them (default: the target
+# directory's deb/); PLUGIN_KEY the secret key that signs the plugins in the tree, MEDNERD_KEY_PASSWORD its password.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$1
@@ -23,7 +24,10 @@ fi
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-${DEB_REVISION:-1}
+# A tree that is no commit's says so.
+commit=$(TZ=UTC git log -1 --date=format-local:%Y%m%d%H%M%S --format=%cd.%h --abbrev=8)
+git diff --quiet HEAD || commit=$commit.changed
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-${DEB_REVISION:-1+git$commit}
 
 # A dependency that was compiled before rustc.sh was there, or without it.
 for built in "${binaries[@]}" "$plugin" $worker; do
@@ -51,8 +55,16 @@ cp -r packaging/debian "$stage/debian"
 for binary in "${binaries[@]}" $worker; do
     install -m 755 "$release/$binary" "$stage/dist/bin/"
 done
-cp -r packaging/models packaging/terms packaging/systemd packaging/apparmor configs/mednerd.toml "$stage/dist/"
-cp packaging/doc/*.md README.md SPECIFICATION.md "$stage/dist/doc/"
+cp -r packaging/models packaging/terms packaging/systemd packaging/apparmor packaging/admin configs/mednerd.toml "$stage/dist/"
+for page in packaging/doc/*.md README.md ARCHITECTURE.md SPECIFICATION.md CHANGELOG.md SECURITY.md; do
+    # Pages link to what lies beside them here; those of other packages have folders of their own.
+    sed -e 's,](packaging/doc/,](,g' -e 's,](plugins/umls/README.md,](../mednerd-umls/README.md,g' \
+        -e 's,](sdk/plugin/README.md,](../mednerd-sdk/README.md,g' "$page" >"$stage/dist/doc/${page##*/}"
+    while read -r link; do
+        case $link in http* | \#* | ../mednerd-*) continue ;; esac
+        [ -e "packaging/doc/$link" ] || [ -e "./$link" ] || { echo "deb: $page links to $link, which is not installed beside it" >&2; exit 1; }
+    done < <(grep -oE '\]\([^)#]+' "$stage/dist/doc/${page##*/}" | cut -c3-)
+done
 cp -r packaging/doc/examples configs/samples "$stage/dist/doc/"
 "$release/mednerctl" man "$stage/dist/man"
 cp packaging/man/*.1 "$stage/dist/man/"
@@ -80,17 +92,23 @@ sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi"]' \
 
 # What the binaries are made of: beside them, and in each of them.
 packaging/scripts/sbom.py "$stage/dist/doc/mednerd.cdx.json" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
+notices=THIRD-PARTY-NOTICES
+packaging/scripts/notices.py "$stage/dist/doc/$notices" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
+packaging/scripts/notices.py "$stage/dist/umls/$notices" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
 packaging/scripts/sbom.py "$stage/dist/umls/mednerd-umls.cdx.json" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
 if [ -n "$worker" ]; then
     # A workspace of its own.
-    (cd daemon/engine-cuda && ../../packaging/scripts/sbom.py "$stage/dist/mednerd-cuda.cdx.json" "$stage/dist/bin/$worker")
+    (cd daemon/engine-cuda &&
+        ../../packaging/scripts/notices.py "$stage/dist/$notices" "$stage/dist/bin/$worker" &&
+        ../../packaging/scripts/sbom.py "$stage/dist/mednerd-cuda.cdx.json" "$stage/dist/bin/$worker")
     export DEB_BUILD_PROFILES=pkg.mednerd.cuda
 fi
 
 cat >"$stage/debian/changelog" <<CHANGELOG
 mednerd ($version) unstable; urgency=medium
 
-  * See /usr/share/doc/mednerd for what is in this version.
+  * Built from commit ${commit#*.}.
+  * What has changed is in /usr/share/doc/mednerd/CHANGELOG.md.
 
  -- The mednerd authors <mednerd@example.org>  $(date -R -d "@$SOURCE_DATE_EPOCH")
 CHANGELOG
@@ -99,7 +117,11 @@ chmod -R u=rwX,go=rX "$stage"
     cat "$work/log" >&2
     exit 1
 }
+packages=()
 for package in "$work"/*_"${version}"_*.deb; do
     [ "$out" = "$work" ] || mv "$package" "$out/"
-    echo "$out/${package##*/}"
+    packages+=("${package##*/}")
 done
+# For who carries them somewhere else: sha256sum --check SHA256SUMS.
+(cd "$out" && sha256sum "${packages[@]}" >SHA256SUMS)
+for package in "${packages[@]}"; do echo "$out/$package"; done

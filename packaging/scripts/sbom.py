@@ -131,4 +131,5 @@ def main(bom, *files):
         file.write("\n")
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
