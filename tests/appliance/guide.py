@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Does, as root on a server, everything that the administrator's guide says: each command of its blocks in their order, with what it
-configures, then each command that a sentence or table names. guide.py GUIDE; the packages lie in the working directory.
+configures, then each command that a sentence or table names; looks at what some of them say. guide.py GUIDE; the packages lie in the working directory.
 """
 import os
 import re
@@ -10,7 +10,24 @@ import sys
 
 # Commands in sentences that are run: those of these programs, but for what has PLACEHOLDERS, takes long or waits for somebody.
 PROGRAMS = ("systemctl", "mednerctl", "mednerd ", "journalctl", "systemd-tmpfiles", "systemd-analyze", "curl")
-LEFT_OUT = ("systemctl edit", "mednerctl bench")
+LEFT_OUT = ("systemctl edit", "mednerctl bench", "journalctl --namespace")
+CHECK = "/usr/share/mednerd/admin/check_mednerd"
+# What has to be in the answer of a command that begins so; each has to be met.
+SAYS = {
+    "systemctl status mednerd": "active (running)",
+    "mednerctl doctor": "ok      daemon",
+    "mednerctl model list": "pathology",
+    "mednerctl model verify": "pathology",
+    "mednerctl annotate --link": "C0011860",
+    "mednerctl audit verify": "nothing was changed",
+    "mednerctl audit show --text": "ok",
+    "/usr/share/mednerd/admin/restore": "before-restore-",
+    CHECK: "MEDNERD OK",
+    "systemctl is-active mednerd": "active",
+    "curl --unix-socket /run/mednerd/mednerd.sock http://localhost/readyz": '"ok"',
+    "curl --unix-socket /run/mednerd/mednerd.sock http://localhost/metrics": "mednerd_healthy 1",
+}
+met = set()
 
 
 def run(command, **environment):
@@ -20,6 +37,11 @@ def run(command, **environment):
     done = subprocess.run(words, env=settings, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+    for start, words in SAYS.items():
+        if command.startswith(start):
+            met.add(start)
+            if words not in done.stdout:
+                sys.exit(f"{command}: does not say {words!r}:\n{done.stdout}{done.stderr}")
 
 
 def commands(block):
@@ -57,18 +79,24 @@ def main(guide):
             run(command, SYSTEMD_EDITOR=f"sh -c 'printf \"%s\\n\" \"$REMARK\" >\"$0\"'", REMARK=remark)
             done += 1
             if done == 1:
-                package = next(name for name in os.listdir() if re.match(r"mednerd_.*\.deb$", name))
-                for age in ("NEW", "OLD"):
-                    shutil.copy(package, f"mednerd_{age}_amd64.deb")
+                for package in [name for name in os.listdir() if name.endswith(".deb")]:
+                    for age in ("NEW", "OLD"):
+                        shutil.copy(package, package.replace("_1_", f"_{age}_"))
     blocks = re.sub(r"```.*?```", "", text, flags=re.S)
     for command in dict.fromkeys(" ".join(words.split()) for words in re.findall(r"`([^`]+)`", blocks)):
         command = command.removeprefix("sudo ")
         placeholder = re.search(r"\b[A-Z]{3,}\b", command)
-        if command.startswith(PROGRAMS) and not command.startswith(LEFT_OUT) and " " in command and not placeholder:
+        named = command == CHECK or command.startswith(PROGRAMS) and " " in command
+        if named and not command.startswith(LEFT_OUT) and not placeholder:
             run(command)
             done += 1
     if done < 25:
         sys.exit(f"{done} commands were found in the guide")
+    if missing := set(SAYS) - met:
+        sys.exit(f"not in the guide: {missing}")
+    with open("/var/lib/node_exporter/mednerd.prom") as file:
+        if "\nmednerd_up 1\n" not in file.read():
+            sys.exit("the metrics are not in the file")
     print(done)
 
 

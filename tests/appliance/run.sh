@@ -2,10 +2,13 @@
 # Boots Debian with systemd as PID 1 in a container without a network, and does to the package what a hospital does:
 # installs, asks, is refused, reloads, links, kills, upgrades and downgrades under load, fills the disk, removes, purges, and
 # then does everything that the administrator's guide says.
-# run.sh OLD.deb NEW.deb UMLS.deb VENDOR CACHE [CUDA.deb]. Needs root, mmdebstrap and systemd-nspawn. About four minutes.
+# run.sh OLD NEW VENDOR CACHE: OLD and NEW are folders with the packages of two versions, whose plugins are signed by different keys. Needs root,
+# mmdebstrap and systemd-nspawn. About six minutes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-old=$1 new=$2 umls=$3 vendor=$4 cache=$5 cuda=${6:-}
+# shellcheck disable=SC2034 # Both are named by "age".
+old=$(realpath "$1") new=$(realpath "$2") vendor=$3 cache=$4
+cuda=$(find "$new" -name 'mednerd-cuda_*' | head -1)
 [ "$(id -u)" -eq 0 ] || { echo "appliance-test: needs root" >&2; exit 1; }
 
 mkdir -p "$cache"
@@ -57,12 +60,14 @@ main_pid() { inside systemctl show -p MainPID --value mednerd.service; }
 
 mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
-cp "$old" "$place/root/root/old.deb"
-cp "$new" "$place/root/root/new.deb"
-cp "$umls" "$place/root/root/umls.deb"
+for age in old new; do
+    mkdir "$place/root/root/$age"
+    for package in mednerd mednerd-umls ${cuda:+mednerd-cuda}; do
+        cp "${!age}/$package"_*.deb "$place/root/root/$age/$package.deb"
+    done
+done
 cp -r "$vendor" "$place/root/root/vendor"
 if [ -n "$cuda" ]; then
-    cp "$cuda" "$place/root/root/cuda.deb"
     # Of NVIDIA's packages, which are not Debian's, the names alone.
     for name in libcublas-13-0 libcurand-13-0; do
         mkdir -p "$place/$name/DEBIAN"
@@ -71,7 +76,7 @@ if [ -n "$cuda" ]; then
     done
 fi
 cp "$here/load.py" "$place/root/srv/"
-cp "$here/probe.py" "$place/root/root/"
+cp "$here"/probe.* "$here/unit.properties" "$here/textfile.py" "$place/root/root/"
 cp "$here/../../packaging/models/biomed-small/README.md" "$place/root/root/card.md"
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 setsid systemd-nspawn -D "$place/root" -b --register=no --keep-unit -M "mednerd-$$" \
     --capability=all --system-call-filter="bpf @keyring landlock_create_ruleset landlock_add_rule landlock_restrict_self" --private-network --console=read-only </dev/null >"$place/boot" 2>&1 &
@@ -86,7 +91,9 @@ everything() { inside find / -xdev \( -path /proc -o -path /sys -o -path /run -o
 everything >"$place/before"
 pass "Debian $(inside cat /etc/debian_version) boots with $(inside systemctl --version | head -1)"
 
-inside apt-get install -y -q /root/old.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the package installs"; }
+# A user of that name who is older than the package, with files elsewhere.
+inside useradd --system --home-dir /srv mednerd
+inside apt-get install -y -q /root/old/mednerd.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the package installs"; }
 inside systemctl is-active -q mednerd.service mednerd.socket mednerd-admin.socket || die "it runs after the installation"
 inside systemctl is-enabled -q mednerd.service mednerd.socket mednerd-admin.socket || die "it is enabled"
 [ "$(inside stat -c '%a %U:%G' /run/mednerd/mednerd.sock /run/mednerd/admin.sock | paste -sd' ')" = "660 mednerd:mednerd 600 mednerd:mednerd" ] || die "modes of the sockets"
@@ -137,24 +144,30 @@ inside sh -c 'journalctl -u mednerd | grep -q "Watchdog timeout"' || die "the wa
 inside sh -c 'rm -r /etc/systemd/system/mednerd.service.d; systemctl daemon-reload; systemctl restart mednerd.service'
 pass "a daemon that hangs is replaced by the watchdog"
 
+# refuses_cores PID WHO: nobody gets a core of that process, neither a file nor a program that core_pattern names: that is the
+# kernel's, and the host's, so what the kernel goes by is looked at.
+refuses_cores() { inside grep -q "^Max core file size  *$2  *$2 " "/proc/$1/limits" || { inside cat "/proc/$1/limits"; die "$3 may leave a core"; }; }
+undumpable() { [ "$(inside stat -c %u "/proc/$1/environ")" = 0 ] || die "$2 may be dumped, or looked into by its user"; }
 inside kill -SEGV "$(main_pid)"
 answered "after SIGSEGV"
-[ -z "$(inside find / -xdev -newer /root/old.deb -type f \( -name core -o -name 'core.*' \) -not -path '/proc/*')" ] || die "no core file"
-pass "a crash leaves no core file"
+[ -z "$(inside find / -xdev -newer /root/old/mednerd.deb -type f \( -name core -o -name 'core.*' \) -not -path '/proc/*')" ] || die "no core file"
+refuses_cores "$(main_pid)" 1 "the daemon"
+undumpable "$(main_pid)" "the daemon"
+inside runuser -u ehr -- sh -c 'exec 3>/dev/null; sleep 9 | exec mednerctl annotate -' >/dev/null 2>&1 &
+until_inside pgrep -x mednerctl
+sleep 0.5
+undumpable "$(inside pgrep -x mednerctl)" "mednerctl annotate"
+inside pkill -x mednerctl || true
+wait $! || true
+pass "a crash leaves no core file, and the kernel is told to make none for anybody"
 
-# The daemon's unit with the probe in the daemon's place.
-inside sh -c 'sed -e "/^ExecStart=/s,=.*,=/usr/bin/python3 /var/lib/mednerd/models/probe.py," -e "/^ExecReload=\|^Restart\|^WatchdogSec=\|^Requires=\|^After=/d" \
-    -e "s/^Type=.*/Type=oneshot/" -e "/^ExecPaths=/s,\$, /usr/bin/python3 /usr/bin/python3.11," /lib/systemd/system/mednerd.service >/run/systemd/system/mednerd-probe.service
-    install -m 644 /root/probe.py /var/lib/mednerd/models/; systemctl daemon-reload'
-inside systemctl start mednerd-probe.service || { inside journalctl -u mednerd-probe -o cat --no-pager; die "the sandbox holds"; }
-held=$(inside journalctl -u mednerd-probe -o cat --no-pager | grep -c '^forbidden\|^holds')
-[ "$held" -ge 40 ] || die "the probe tried $held things only"
-inside sh -c 'rm /run/systemd/system/mednerd-probe.service /var/lib/mednerd/models/probe.py; systemctl daemon-reload'
-pass "the sandbox holds: $held promises tried by a probe under the same unit"
+# Whatever the unit forbids, with and without each of its lines.
+held=$(inside sh /root/probe.sh /lib/systemd/system/mednerd.service /root/unit.properties /root/probe.py) || { echo "$held"; die "the sandbox holds"; }
+pass "the sandbox holds: $(tail -1 <<<"$held")"
 
 # The plugin as the package brings it: index, key, configuration; its host under the daemon's unit.
 linked() { note linked | sed 's/}$/, "link": true}/' | inside runuser -u ehr -- curl -s -m 60 --unix-socket /run/mednerd/mednerd.sock http://localhost/v1/annotate -d @-; }
-inside apt-get install -y -q /root/umls.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the plugin's package installs"; }
+inside apt-get install -y -q /root/old/mednerd-umls.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the plugin's package installs"; }
 inside mednerd-umls build --rrf /usr/share/mednerd/vocabularies/demo --out /var/lib/mednerd/umls.idx >/dev/null 2>&1 || die "an index is built"
 inside cp /usr/share/doc/mednerd-umls/examples/60-umls.toml /etc/mednerd/conf.d/
 inside mednerctl reload >"$place/reload" || { cat "$place/reload"; die "the plugin is taken"; }
@@ -169,6 +182,7 @@ first=$(host)
 inside grep -q 'mednerd.service$' "/proc/$first/cgroup" || die "the host is in the daemon's unit"
 confined=$(inside grep -c '^CapEff:.*0000000000000000$\|^NoNewPrivs:.*1$\|^Seccomp:.*2$' "/proc/$first/status")
 [ "$confined" = 3 ] || { inside cat "/proc/$first/status"; die "the host is confined"; }
+refuses_cores "$first" 1 "a plugin"
 inside kill -KILL "$first"
 answered "while the host is gone"
 until_inside sh -c 'mednerctl plugins | grep -q ready'
@@ -176,12 +190,12 @@ for _ in $(seq 50); do [[ $(linked) == *C0011860* ]] && break; sleep 0.2; done
 [[ $(linked) == *C0011860* ]] || die "another host links: $(linked)"
 [ "$(host)" != "$first" ] || die "it is another host"
 # Whom the hospital does not trust is not loaded.
-inside mv /etc/mednerd/trusted-keys.d/mednerd.pub /root/
+inside ln -s /dev/null /etc/mednerd/trusted-keys.d/mednerd.pub
 if inside systemctl reload mednerd.service 2>/dev/null; then die "a plugin of a key that nobody trusts is refused"; fi
 inside mednerd validate >"$place/validate" 2>&1 && die "validate tells of a key that nobody trusts"
 grep -q '60-umls.toml:2: signed by key' "$place/validate" || { cat "$place/validate"; die "it names file, line and key"; }
 [[ $(linked) == *C0011860* ]] || die "the old configuration serves on"
-inside mv /root/mednerd.pub /etc/mednerd/trusted-keys.d/
+inside rm /etc/mednerd/trusted-keys.d/mednerd.pub
 inside mednerctl reload >/dev/null
 pass "the UMLS plugin links under the unit, confined, is replaced after SIGKILL, and is refused without its key"
 
@@ -210,21 +224,47 @@ under_load() {
     pass "$1: $(tail -1 "$place/load")"
 }
 inside sh -c 'echo "# mine" >>/etc/mednerd/mednerd.toml'
-under_load "upgrades under load" apt-get install -y -q /root/new.deb
+# Both packages at once, whose plugin has another key now; and the unit is disabled, as a cluster manager's is.
+inside systemctl disable mednerd.service 2>/dev/null
+under_load "upgrades under load, disabled, with a plugin of another key" apt-get install -y -q /root/new/mednerd.deb /root/new/mednerd-umls.deb
+inside systemctl enable mednerd.service 2>/dev/null
 inside grep -q '^# mine' /etc/mednerd/mednerd.toml || die "the configuration is kept"
+! inside sh -c 'readlink /proc/$(systemctl show -p MainPID --value mednerd.service)/exe | grep deleted' || die "the new program runs"
+[[ $(linked) == *C0011860* ]] || die "the new plugin links: $(linked)"
 under_load "restarts under load" systemctl restart mednerd.service
-under_load "downgrades under load" apt-get install -y -q --allow-downgrades /root/old.deb
+under_load "downgrades under load" apt-get install -y -q --allow-downgrades /root/old/mednerd.deb /root/old/mednerd-umls.deb
 
-# A configuration that the new version does not take: the old one must serve on.
-inside sh -c 'echo "nonsense = 1" >/etc/mednerd/conf.d/60-bad.toml'
+# What the new version does not take: the old one must serve on. not_taken WHY CHANGE WORDS UNDO
+not_taken() {
+    local before
+    inside sh -c "$2" >/dev/null
+    before=$(main_pid)
+    inside apt-get install -y -q /root/new/mednerd.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "$1: the upgrade ends well"; }
+    for words in "old version serves on" "$3"; do
+        grep -q "$words" "$place/apt" || { cat "$place/apt"; die "$1: the upgrade tells what to do"; }
+    done
+    [ "$(main_pid)" = "$before" ] || die "$1: the old daemon serves on"
+    answered "after an upgrade that does not fit: $1"
+    inside sh -c "$4"
+}
+not_taken "configuration" 'echo "nonsense = 1" >/etc/mednerd/conf.d/60-bad.toml' '60-bad.toml:1' 'rm /etc/mednerd/conf.d/60-bad.toml'
+# The plugin's package gives the upgrade that was put off another chance.
 before=$(main_pid)
-inside apt-get install -y -q /root/new.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the upgrade ends well"; }
-grep -q "old version serves on" "$place/apt" || { cat "$place/apt"; die "the upgrade tells what to do"; }
-[ "$(main_pid)" = "$before" ] || die "the old daemon serves on"
-answered "after an upgrade that does not fit"
-inside rm /etc/mednerd/conf.d/60-bad.toml
+inside apt-get install -y -q /root/new/mednerd-umls.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the plugin's package installs"; }
+[ "$(main_pid)" != "$before" ] || die "what was put off is done with the plugin's upgrade"
+inside apt-get install -y -q --allow-downgrades /root/old/mednerd.deb /root/old/mednerd-umls.deb >"$place/apt" 2>&1
+# Root can read it, and the service cannot.
+not_taken "a model for root alone" 'cp -r /usr/share/mednerd/models/biomed-small /var/lib/mednerd/models/own
+    printf "[[models]]\nname = \"own\"\npath = \"/var/lib/mednerd/models/own\"\n" >/etc/mednerd/conf.d/50-own.toml
+    mednerctl reload; chmod 700 /var/lib/mednerd/models/own' 'own: cannot be read: Permission denied' \
+    'if mednerd validate >/dev/null; then echo "validate by root says that all is right"; exit 1; fi
+    rm -r /etc/mednerd/conf.d/50-own.toml /var/lib/mednerd/models/own'
+inside apt-get install -y -q --allow-downgrades /root/old/mednerd.deb >"$place/apt" 2>&1
+not_taken "no key" 'mv /etc/mednerd/audit.key /root/' 'a new key cannot verify the old trail' \
+    'test ! -e /etc/mednerd/audit.key && mv /root/audit.key /etc/mednerd/'
 inside systemctl restart mednerd.service
-pass "an upgrade that the configuration does not suit leaves the old daemon serving"
+[ -z "$(inside find /run/systemd/system /run -maxdepth 1 -name 'mednerd-validate*')" ] || die "nothing is left of the checks"
+pass "an upgrade that does not suit the configuration, the service's rights or the key leaves the old daemon serving, and says why"
 
 inside mednerctl audit verify >"$place/verify" || { cat "$place/verify"; die "the audit trail verifies"; }
 inside mednerctl audit show --document by-stranger | grep -q denied && die "a denied request has no document"
@@ -233,6 +273,51 @@ inside mednerctl audit export --document by-ehr | grep -q '"status":"ok"' || die
 inside sh -c 'cp -r /var/lib/mednerd/audit /root/trail; sed -i "0,/\"uid\":/s/\"uid\":[0-9]/\"uid\":7/" /root/trail/audit*.ndjson'
 if inside mednerctl audit verify --path /root/trail >/dev/null 2>&1; then die "an edit is found"; fi
 pass "the audit trail verifies over all restarts ($(sed -n 's/^records as they were written *//p' "$place/verify") records), and an edit is found"
+
+# A backup while much is asked, documents behind it, and the copy put back: no record is lost and both trails verify.
+inside runuser -u ehr -- python3 /srv/load.py /run/mednerd/mednerd.sock >"$place/load" &
+load=$!
+sleep 1
+inside /usr/share/mednerd/admin/backup /root/backup.tar.gz >"$place/backup" 2>&1 || { cat "$place/backup"; die "backs up under load"; }
+[ "$(inside stat -c %a /root/backup.tar.gz)" = 600 ] || die "the copy is for root alone"
+inside pkill -TERM -f '^python3 /srv/load.py'
+wait "$load" || { cat "$place/load"; die "requests failed during the backup"; }
+for number in 1 2 3; do [[ $(ask ehr /run/mednerd/mednerd.sock "behind-$number") == *200 ]] || die "is answered"; done
+answers=$(inside mednerctl audit export | grep -c '"event":"document"')
+inside sh -c 'echo "# behind" >>/etc/mednerd/mednerd.toml'
+inside /usr/share/mednerd/admin/restore /root/backup.tar.gz >"$place/restore" 2>&1 || { cat "$place/restore"; die "is restored"; }
+answered "after it was restored"
+inside mednerctl audit verify >"$place/verify" || { cat "$place/verify"; die "the restored trail verifies and goes on"; }
+! inside grep -q '^# behind' /etc/mednerd/mednerd.toml || die "the settings are those of the copy"
+verify_aside=$(sed -n 's/.*are there: //p' "$place/restore")
+[ -n "$verify_aside" ] || { cat "$place/restore"; die "says where the other records are"; }
+# shellcheck disable=SC2086 # A command line as it was printed.
+inside $verify_aside >"$place/verify" || { cat "$place/verify"; die "the trail that was moved aside verifies"; }
+aside=$(inside sh -c 'echo /var/lib/mednerd/before-restore-*')
+[ "$(inside mednerctl audit export --path "$aside/audit" --key "$aside/mednerd/audit.key" | grep -c '"event":"document"')" = "$answers" ] || die "no record is lost"
+for number in 1 2 3; do
+    inside mednerctl audit export --path "$aside/audit" --key "$aside/mednerd/audit.key" --document "behind-$number" | grep -q '"status":"ok"' || die "the record behind-$number is there"
+done
+if inside sh -c 'head -c 2000 /root/backup.tar.gz >/root/torn.tar.gz; /usr/share/mednerd/admin/restore /root/torn.tar.gz' >"$place/restore" 2>&1; then die "half a copy is refused"; fi
+answered "after half a copy was refused"
+inside rm -r /root/backup.tar.gz /root/torn.tar.gz "$aside"
+pass "backed up under load and restored: $answers records of documents are kept, those since the copy beside it, and both trails verify"
+
+# Metrics as node_exporter's collector reads them, and what monitoring says when there is no daemon.
+inside sh -c '/usr/share/mednerd/admin/textfile /root/mednerd.prom && python3 /root/textfile.py /root/mednerd.prom mednerd_up=1 mednerd_healthy=1 "mednerd_requests_total{route=\"/v1/annotate\",status=\"429\"}=0"' ||
+    die "the collector reads what the script writes"
+inside runuser -u ehr -- /usr/share/mednerd/admin/check_mednerd >"$place/check" || { cat "$place/check"; die "Nagios is told OK"; }
+rc=0; inside runuser -u stranger -- /usr/share/mednerd/admin/check_mednerd >"$place/check" || rc=$?
+[ $rc = 3 ] || { cat "$place/check"; die "Nagios is told UNKNOWN by a stranger ($rc)"; }
+inside systemctl stop mednerd.socket mednerd-admin.socket mednerd.service 2>/dev/null
+inside sh -c '/usr/share/mednerd/admin/textfile /root/mednerd.prom && python3 /root/textfile.py /root/mednerd.prom mednerd_up=0' || die "a dead daemon is seen"
+! inside grep -q mednerd_healthy /root/mednerd.prom || die "and nothing old stays"
+rc=0; inside /usr/share/mednerd/admin/check_mednerd >"$place/check" || rc=$?
+[ $rc = 2 ] || { cat "$place/check"; die "Nagios is told CRITICAL ($rc)"; }
+inside systemctl start mednerd.socket mednerd-admin.socket mednerd.service
+inside rm /root/mednerd.prom
+answered "after monitoring"
+pass "monitoring reads the metrics, and is told when there is no daemon"
 
 # A disk as it is found after a loss of power: what has reached the device, without what is still in memory.
 truncate -s 16M "$place/disk"
@@ -321,17 +406,25 @@ pass "no note text in the journal, the audit trail, the support bundle, /var, /e
 inside apt-get remove -y -q mednerd >"$place/apt" 2>&1 || { cat "$place/apt"; die "removes"; }
 inside test ! -e /run/mednerd || die "the sockets are gone: $(inside ls /run/mednerd)"
 inside test -s /var/lib/mednerd/audit/audit.ndjson -a -e /etc/mednerd/audit.key || die "removing keeps trail and key"
-inside apt-get install -y -q /root/new.deb >"$place/apt" 2>&1
+inside apt-get install -y -q /root/new/mednerd.deb >"$place/apt" 2>&1
 answered "when it is installed again"
 inside mednerctl audit verify >/dev/null || die "the trail goes on"
 pass "is removed, and installed again goes on where it was"
 
 if [ -n "$cuda" ]; then
-    inside sh -c 'apt-get install -y -q /root/cuda.deb /root/libcublas-13-0.deb /root/libcurand-13-0.deb' >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda installs"; }
+    inside sh -c 'apt-get install -y -q /root/new/mednerd-cuda.deb /root/libcublas-13-0.deb /root/libcurand-13-0.deb' >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda installs"; }
     inside systemctl show -p DeviceAllow --value mednerd.service | grep -q 'char-nvidia-uvm rw' || die "the unit opens NVIDIA's devices"
     answered "where there is no driver"
     reason=$(inside mednerctl status)
     [[ $reason == *"there is no libcuda.so.1"* ]] || die "status tells why the CPU computes: $reason"
+    # As the guide says, all of them at once: it stays.
+    inside apt-get install -y -q --allow-downgrades /root/old/mednerd.deb /root/old/mednerd-umls.deb /root/old/mednerd-cuda.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "all go down at once"; }
+    inside apt-get install -y -q /root/new/mednerd.deb /root/new/mednerd-umls.deb /root/new/mednerd-cuda.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "all go up at once"; }
+    inside test -e /usr/libexec/mednerd/mednerd-cuda -a -e /usr/share/mednerd/apparmor.d/mednerd-cuda || die "mednerd-cuda is kept by an upgrade of all"
+    answered "after an upgrade of all"
+    # Not purged: what it opens goes with it.
+    inside apt-get remove -y -q mednerd-cuda >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda is removed"; }
+    [ -z "$(inside find /etc/apparmor.d /usr/share/mednerd -name '*mednerd-cuda*')" ] || die "the profile is closed again"
     inside apt-get purge -y -q mednerd-cuda libcublas-13-0 libcurand-13-0 >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda is purged"; }
     ! inside systemctl show -p DeviceAllow --value mednerd.service | grep -q nvidia || die "the unit is closed again"
     answered "after mednerd-cuda"
@@ -343,9 +436,10 @@ inside apt-get purge -y -q mednerd mednerd-umls >"$place/apt" 2>&1 || { cat "$pl
 inside deluser --quiet ehr mednerd 2>/dev/null || true
 inside sh -c 'userdel -r ehr; userdel -r stranger' 2>/dev/null
 everything >"$place/after"
+inside getent passwd mednerd >/dev/null || die "an account that was there before the package stays"
 left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\)-$\|^/var/mail\|systemd-private-[0-9a-f]*-systemd-\|\.pyc$\|__pycache__$' || true)
 [ -z "$left" ] || die "nothing is left after a purge: $left"
-pass "is purged, and nothing is left"
+pass "is purged, and nothing is left but the user who was there before"
 
 # The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a model, a note.
 inside useradd mirth
@@ -355,7 +449,7 @@ inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/
     ln -s /usr/share/mednerd/vocabularies/demo /srv/umls/2026AA/META
     ln -s /usr/share/mednerd/models/biomed-small /srv/copied/pathology
     echo "Type 2 diabetes." >/root/guide/note.txt
-    cp /root/new.deb /root/guide/mednerd_1_amd64.deb; cp /root/umls.deb /root/guide/mednerd-umls_1_amd64.deb'
+    cp /root/new/mednerd.deb /root/guide/mednerd_1_amd64.deb; cp /root/new/mednerd-umls.deb /root/guide/mednerd-umls_1_amd64.deb'
 cp "$here/guide.py" "$here/../../packaging/doc/administrator-guide.md" "$place/root/root/"
 followed=$(inside sh -c 'cd /root/guide && python3 ../guide.py ../administrator-guide.md') || die "the guide can be followed"
 pass "the administrator's guide is followed: $followed commands"

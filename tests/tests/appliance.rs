@@ -70,7 +70,7 @@ fn the_units_promise_what_the_guide_says() {
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         "MemorySwapMax=0",
-        "LimitCORE=0",
+        "LimitCORE=1",
         "NoExecPaths=/",
         "LoadCredential=audit.key:/etc/mednerd/audit.key",
     ] {
@@ -88,19 +88,28 @@ fn the_units_promise_what_the_guide_says() {
 
 #[test]
 fn maintainer_scripts_and_profile_are_well_formed() {
-    let names = [
-        "mednerd.postinst",
-        "mednerd.prerm",
-        "mednerd.postrm",
-        "mednerd-cuda.postinst",
-        "mednerd-cuda.postrm",
-        "mednerd-umls.postinst",
-        "mednerd-umls.prerm",
-    ];
-    let scripts = names.map(|name| root().join("packaging/debian").join(name));
-    for script in scripts {
-        let output = Command::new("sh").arg("-n").arg(&script).output().unwrap();
+    let folders = ["packaging/debian", "packaging/admin"].map(|folder| root().join(folder));
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let scripts: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| fs::read_to_string(path).unwrap().starts_with("#!/bin/sh"))
+        .collect();
+    assert!(scripts.len() >= 12, "{scripts:?}");
+    for script in &scripts {
+        let output = Command::new("sh").arg("-n").arg(script).output().unwrap();
         assert!(output.status.success(), "{}: {output:?}", script.display());
+    }
+    if there("shellcheck") {
+        let output = Command::new("shellcheck")
+            .arg("--shell=sh")
+            .args(&scripts)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
     if there("apparmor_parser") && std::path::Path::new("/etc/apparmor.d/tunables/global").exists() {
         let profile = root().join("packaging/apparmor/usr.bin.mednerd");
