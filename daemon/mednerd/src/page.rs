@@ -208,7 +208,10 @@ impl Page {
             let task = self.models.len() + name.list;
             (score >= self.threshold.unwrap_or(0.0)).then_some((rule.sure, Mention { task, span }))
         });
-        let mentions = beside(read, merge(models), names.collect());
+        let names: Vec<(f32, Mention)> = names.collect();
+        let nesting = Nesting::of(lists.iter().copied());
+        nesting.retain_undisputed(&mut models, &names, |task| self.is_asked(task));
+        let mentions = beside(read, merge(models), names);
         if mentions.is_empty() {
             return Some((mentions, Vec::new(), found.spoken));
         }
@@ -218,17 +221,11 @@ impl Page {
         }
         let mut mentions = with_short_forms(read, &definitions, mentions, |task| self.part(task));
         mentions.retain(stands);
-        Some((self.settled(read, &lists, mentions), definitions, found.spoken))
-    }
-
-    /// Mentions of which none crosses another. Beside lists alone: by themselves models answer as their references do.
-    fn settled(&self, read: &str, lists: &[&Terms], mentions: Vec<Mention>) -> Vec<Mention> {
-        if lists.is_empty() {
-            return mentions;
+        // By themselves models answer as their references do.
+        if !self.terms.is_empty() {
+            mentions = nesting.settle(read, mentions, |task| self.is_asked(task));
         }
-        let nesting = Nesting::of(lists.iter().copied());
-        let is_listed = |task| task >= self.models.len();
-        nesting.settle(read, mentions, is_listed, |task| self.is_asked(task))
+        Some((mentions, definitions, found.spoken))
     }
 
     /// What short forms have to do with what a model or list has found.

@@ -1,8 +1,10 @@
 //! What entities of one answer are to one another, where lists of names are beside models: apart, or one within the other, and never across. Nor does one
-//! cut a word, or two of the lists' labels stand on the same words where the lists say one of them.
+//! cut a word, or two of the lists' labels stand on the same words of which the lists say one.
 //!
 //! Names that join those of a label, as parts of the body do diseases, lie within them, and they do not lie within those: "left knee" beside "knee pain"
 //! is "knee", and no sweating is in a "sweat gland".
+
+use std::collections::HashMap;
 
 use crate::decode::Span;
 use crate::merge::{Mention, cuts_letters, merge};
@@ -40,15 +42,33 @@ impl Nesting {
         all
     }
 
-    /// The mentions without those that do not go together, in the order of [`merge`]. What is `listed` comes from a list; what is `asked` for by a
-    /// client is left as it is. Linear in the mentions, as long as few lie upon one another.
-    pub fn settle(
+    /// Leaves out what lists call something else than a model that has found it: they have its label, and these words under others alone. What is `asked`
+    /// for by a client stays.
+    pub fn retain_undisputed(
         &self,
-        text: &str,
-        mentions: Vec<Mention>,
-        listed: impl Fn(usize) -> bool,
+        found: &mut Vec<Mention>,
+        names: &[(f32, Mention)],
         asked: impl Fn(usize) -> bool,
-    ) -> Vec<Mention> {
+    ) {
+        let mut labels: HashMap<(usize, usize), Vec<&str>> = HashMap::new();
+        for (_, Mention { span, .. }) in names {
+            labels
+                .entry((span.begin, span.end))
+                .or_default()
+                .push(&span.label);
+        }
+        found.retain(|mention| {
+            let span = &mention.span;
+            let names = labels.get(&(span.begin, span.end));
+            asked(mention.task)
+                || !self.gives(span)
+                || names.is_none_or(|labels| labels.iter().any(|label| is(label, &span.label)))
+        });
+    }
+
+    /// The mentions without those that do not go together, in the order of [`merge`]. What is `asked` for by a client is left as it is. Linear in the
+    /// mentions, as long as few lie upon one another.
+    pub fn settle(&self, text: &str, mentions: Vec<Mention>, asked: impl Fn(usize) -> bool) -> Vec<Mention> {
         let (mut settled, own): (Vec<Mention>, Vec<Mention>) =
             mentions.into_iter().partition(|mention| asked(mention.task));
         let own = own
@@ -56,17 +76,11 @@ impl Nesting {
             .filter(|mention| !cuts_letters(text, &mention.span));
         let own = merge(own.collect());
         let mut open: Vec<Mention> = Vec::new();
-        for together in own.chunk_by(|one, other| place(one) == place(other)) {
-            let begin = together.first().map_or(0, |first| first.span.begin);
-            while let Some(over) = open.pop_if(|last| last.span.end <= begin) {
+        for mention in own {
+            while let Some(over) = open.pop_if(|last| last.span.end <= mention.span.begin) {
                 settled.push(over);
             }
-            let is_listed = together.iter().any(|mention| listed(mention.task));
-            for mention in together {
-                if !is_listed || listed(mention.task) || !self.gives(&mention.span) {
-                    self.enter(mention.clone(), &mut open);
-                }
-            }
+            self.enter(mention, &mut open);
         }
         settled.append(&mut open);
         merge(settled)
@@ -145,10 +159,6 @@ fn is(label: &str, other: &str) -> bool {
     label.eq_ignore_ascii_case(other)
 }
 
-fn place(mention: &Mention) -> (usize, usize) {
-    (mention.span.begin, mention.span.end)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -194,7 +204,7 @@ mod tests {
             let begin = text.find(words).unwrap();
             mention(*task, begin, begin + words.len(), label)
         });
-        let settled = nesting().settle(text, all.collect(), |task| task == 1, |task| task == 2);
+        let settled = nesting().settle(text, all.collect(), |task| task == 2);
         settled
             .into_iter()
             .map(|mention| {
@@ -240,17 +250,6 @@ mod tests {
                 [("sweat gland", 1, "Anatomy"), ("sweat", 1, "Disease")],
                 &[("sweat gland", "Anatomy")],
             ),
-            // The list says what it is, but of labels that it does not have.
-            (
-                "pertussis",
-                [("pertussis", 1, "Disease"), ("pertussis", 0, "Chemical")],
-                &[("pertussis", "Disease")],
-            ),
-            (
-                "albumin",
-                [("albumin", 1, "Chemical"), ("albumin", 0, "Gene")],
-                &[("albumin", "Chemical"), ("albumin", "Gene")],
-            ),
             // A part of a word, and a number behind one.
             (
                 "painter, pH7",
@@ -272,6 +271,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lists_say_what_words_are_but_for_labels_that_they_do_not_have() {
+        for (found, names, stays) in [
+            (mention(0, 0, 9, "Chemical"), &["Disease"][..], false),
+            (mention(0, 0, 9, "CHEMICAL"), &["Disease", "Chemical"], true),
+            (mention(0, 0, 9, "Gene"), &["Disease"], true),
+            (mention(0, 0, 8, "Chemical"), &["Disease"], true),
+            // What a client has asked for.
+            (mention(2, 0, 9, "Chemical"), &["Disease"], true),
+        ] {
+            let names: Vec<_> = names.iter().map(|label| (0.9, mention(1, 0, 9, label))).collect();
+            let mut left = vec![found.clone()];
+            nesting().retain_undisputed(&mut left, &names, |task| task == 2);
+            assert_eq!(left.len(), usize::from(stays), "{found:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_two_entities_cross(
@@ -287,16 +303,16 @@ mod tests {
                     mention
                 })
                 .collect();
-            let settled = nesting().settle(&text, all.clone(), |task| task == 1, |_| false);
+            let settled = nesting().settle(&text, all.clone(), |_| false);
             for (at, one) in settled.iter().enumerate() {
-                let (begin, end) = place(one);
+                let (begin, end) = (one.span.begin, one.span.end);
                 prop_assert!(begin < end);
                 // What is left is all or a part of what was there.
                 prop_assert!(all.iter().any(|own| own.span.label == one.span.label
                     && own.span.begin <= begin
                     && end <= own.span.end));
                 for other in &settled[at + 1..] {
-                    let (from, to) = place(other);
+                    let (from, to) = (other.span.begin, other.span.end);
                     let crosses = begin < from && from < end && end < to;
                     prop_assert!(!crosses, "{one:?} {other:?}");
                 }
