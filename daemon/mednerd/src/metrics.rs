@@ -494,9 +494,24 @@ mod tests {
             connections: 0,
             healthy: true,
             models: 0,
-            plugins: Vec::new(),
+            plugins: vec![Figures {
+                id: "p".to_owned(),
+                answered: 0,
+                failed: 0,
+                deaths: 0,
+                ready: true,
+                counters: Vec::new(),
+            }],
             resident_bytes: 0,
-            gpus: AllFigures::default(),
+            gpus: AllFigures {
+                gpus: vec![crate::gpu::Figures {
+                    gpu: 0,
+                    ready: true,
+                    deaths: 0,
+                    memory_used: 0,
+                }],
+                ..AllFigures::default()
+            },
         };
         let page = metrics.encode(now, Format::Text);
         for sample in [
