@@ -63,7 +63,8 @@ pub fn serve<E: Engine>(
     }
     let (engine, ready) = match open(&start) {
         Ok(pair) => pair,
-        Err(why) => return link.refuse(&why),
+        // A driver may come later, and a GPU be given back.
+        Err(why) => return link.unable(&why),
     };
     let server = Server {
         engine,

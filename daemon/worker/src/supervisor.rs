@@ -625,7 +625,8 @@ impl Shared {
                 Next::Out(wait) => (State::OutOfService(cause.clone()), wait),
             };
             let mut inner = self.lock();
-            inner.statistics.deaths += 1;
+            // What never was there has not died: a start that fails is tried again and again.
+            inner.statistics.deaths += u64::from(!refused);
             inner.statistics.last_death = Some(Death {
                 at: SystemTime::now(),
                 cause: cause.clone(),
@@ -680,6 +681,13 @@ impl Shared {
             Err(error) => return End::NotReady(StartError::Spawn(error.to_string())),
         };
         let end = self.attend(&child, stream, begun, observer);
+        {
+            // What comes while it ends waits for the next one: it would be taken for what it died of.
+            let mut inner = self.lock();
+            if inner.state == State::Ready {
+                inner.state = State::Starting;
+            }
+        }
         let wait = match &end {
             End::Stopped => self.settings.grace,
             _ => Duration::ZERO,
@@ -769,7 +777,7 @@ impl Shared {
                 inner.send(Kind::Stop, 0, &[]);
                 return End::Stopped;
             }
-            if let Some(cause) = inner.condemned.take() {
+            if let Some(cause) = &inner.condemned {
                 return End::Died(format!("killed: {cause}"));
             }
             if ready && next_ping <= now {

@@ -274,6 +274,8 @@ impl Gpus {
         // Our own program, which sees numbers and no text: what it has to say is for the journal.
         settings.stderr = true;
         settings.start_timeout = START;
+        // At boot a driver may come after us.
+        settings.tries_again = true;
         settings.concurrency = protocol::CONCURRENCY;
         let start = protocol::Start {
             gpu: ordinal,
