@@ -111,7 +111,14 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
         );
         assert_eq!(
             keys(&answer["versions"]),
-            BTreeSet::from(["mednerd", "models", "plugins", "precisions", "vocabularies"])
+            BTreeSet::from([
+                "mednerd",
+                "models",
+                "plugin_vocabularies",
+                "plugins",
+                "precisions",
+                "vocabularies"
+            ])
         );
         assert_eq!(
             keys(&answer["timing_ms"]),
