@@ -90,7 +90,14 @@ pub fn check(config: &Config) -> Vec<Problem> {
     ];
     let by_systemd = Path::new(mednerd_client::DEFAULT_SOCKET).parent();
     let problem = |(key, path): (&str, &PathBuf)| {
-        let folder = path.parent().filter(|folder| Some(*folder) != by_systemd)?;
+        // "mednerd.sock" is in the folder that the daemon is started in.
+        let folder = match path.parent()? {
+            own if own.as_os_str().is_empty() => Path::new("."),
+            own => own,
+        };
+        if Some(folder) == by_systemd {
+            return None;
+        }
         let is_missing = match folder.metadata() {
             Ok(found) => !found.is_dir(),
             Err(error) => error.kind() != io::ErrorKind::PermissionDenied,
