@@ -325,10 +325,7 @@ impl Sentence {
 
     /// Whether a mention stands before a word, in its clause.
     fn is_behind_one(&self, at: usize, mentions: &[Range<usize>]) -> bool {
-        let clause = (0..at)
-            .rev()
-            .take_while(|at| !matches!(self.word(*at), "," | ";" | "." | ":"));
-        clause.into_iter().any(|at| is_mention(at, mentions))
+        self.clause_before(at).any(|at| is_mention(at, mentions))
     }
 
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with

@@ -151,7 +151,7 @@ impl Sentence {
                 continue;
             }
             let entries = LEXICON.get(self.as_cue(at)).map_or(&[][..], Vec::as_slice);
-            let hit = entries
+            let mut hit = entries
                 .iter()
                 .filter(|entry| self.has(entry, at) && !(in_form && entry.words.len() > 1))
                 .find_map(|entry| {
@@ -172,7 +172,6 @@ impl Sentence {
                         languages: here().fold(0, |all, (of, _)| all | of & languages),
                     })
                 });
-            let mut hit = hit;
             if let Some(hit) = hit.as_mut().filter(|hit| AS_NEEDED.contains(&hit.name)) {
                 hit.words.end = self.end_of_frequency(hit.words.end);
             }
@@ -250,12 +249,11 @@ impl Sentence {
         if spoken.by_names { own | EN } else { own }
     }
 
+    /// Whether the words of an entry stand here, of which the first was looked up.
     fn has(&self, entry: &Entry, at: usize) -> bool {
-        let mut words = entry.words.iter().enumerate();
+        let mut words = entry.words.iter().enumerate().skip(1);
         at + entry.words.len() <= self.words.len()
-            && words.all(|(offset, word)| {
-                self.word(at + offset) == *word || (offset == 0 && *word == self.as_cue(at))
-            })
+            && words.all(|(offset, word)| self.word(at + offset) == *word)
     }
 
     /// A word, or "not" where it ends one that has it: "don't think".

@@ -54,6 +54,16 @@ const ENDING_FEARS: [&str; 57] = [
     "heeft", "apresenta", "refere", "tem", "doente",
 ];
 
+/// What somebody is at risk of, who may have something else as well: "high risk for falls, confused".
+const AT_RISK: [&str; 6] = [
+    "at risk for",
+    "at risk of",
+    "at high risk for",
+    "at high risk of",
+    "high risk for",
+    "high risk of",
+];
+
 /// What may stand behind a comma in a list of what is feared that "if" begins: "return if she is dizzy, has chest pain".
 const OF_CONDITIONS: [&str; 4] = ["is", "has", "have", "are"];
 
@@ -76,39 +86,18 @@ fn tells_of_what_kind(word: &str) -> bool {
     KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
 }
 
-/// The only comma of what somebody is said to be at risk of, unless "or" makes a list of it.
-fn comma_of_risk(hit: &Hit, sentence: &Sentence, words: Range<usize>) -> Option<usize> {
-    let mut commas = words.clone().filter(|at| sentence.word(*at) == ",");
-    let (first, others) = (commas.next(), commas.next());
-    let is_one = matches!(
-        hit.name,
-        "at risk for"
-            | "at risk of"
-            | "at high risk for"
-            | "at high risk of"
-            | "high risk for"
-            | "high risk of"
-    );
-    first.filter(|_| {
-        is_one
-            && others.is_none()
-            && !words
-                .clone()
-                .any(|at| joins(OR, sentence.word(at), hit.languages))
-    })
-}
-
-fn is_image(word: &str) -> bool {
-    IMAGES.contains(&word)
-}
-
 /// Whether a word is a test that has results of its own: "cultures negative" says nothing of the pneumonia before it.
 fn is_test(word: &str) -> bool {
-    is_image(word)
+    IMAGES.contains(&word)
         || TESTS.contains(&word)
         || word.contains("kultur")
         || word.contains("cultur")
         || word.contains("kweken")
+}
+
+/// Whether a word is of a habit or the like, which a denial ends with.
+fn is_habit(word: &str) -> bool {
+    HABITS.iter().any(|habit| word.starts_with(habit))
 }
 
 impl Sentence {
@@ -404,7 +393,7 @@ impl Sentence {
                 return comma;
             }
             // "High risk for falls, confused and agitated."
-            if let Some(comma) = comma_of_risk(hit, self, hit.words.end..end) {
+            if let Some(comma) = self.comma_of_risk(hit, hit.words.end..end) {
                 return comma;
             }
             let drugs = || self.drugs.iter().map(|drug| drug.start);
@@ -440,6 +429,16 @@ impl Sentence {
                 .unwrap_or(end);
         }
         end
+    }
+
+    /// The only comma of what somebody is said to be at risk of, unless "or" makes a list of it.
+    fn comma_of_risk(&self, hit: &Hit, words: Range<usize>) -> Option<usize> {
+        let mut commas = words.clone().filter(|at| self.word(*at) == ",");
+        let (first, others) = (commas.next(), commas.next());
+        let mut or = words
+            .clone()
+            .filter(|at| joins(OR, self.word(*at), hit.languages));
+        first.filter(|_| AT_RISK.contains(&hit.name) && others.is_none() && or.next().is_none())
     }
 
     /// Where a list of what is denied ends: before one thing behind its only comma that is said to be there, "no signs of infection, dehiscence
@@ -533,9 +532,7 @@ impl Sentence {
             .iter()
             .skip(begun)
             .take_while(|mention| mention.start < words.end);
-        behind.any(|mention| mention.end <= words.end)
-            || NAMED.contains(&before)
-            || HABITS.iter().any(|habit| before.starts_with(habit))
+        behind.any(|mention| mention.end <= words.end) || NAMED.contains(&before) || is_habit(before)
     }
 
     /// Whether what a cue denies, up to a comma, is nothing that a list of findings goes on from: a habit or an allergy, "no alcohol, COPD", an
@@ -548,9 +545,7 @@ impl Sentence {
         }
         // "Patient raucht nicht, COPD", "not feeling well, fever".
         let of_verbs = matches!(hit.name, "not" | "nicht" | "niet" | "nie" | "never" | "nooit");
-        let habit = item
-            .clone()
-            .any(|at| HABITS.iter().any(|habit| self.word(at).starts_with(habit)));
+        let habit = item.clone().any(|at| is_habit(self.word(at)));
         let function = item
             .clone()
             .any(|at| FUNCTIONS.contains(&self.word(at)) || NAMED.contains(&self.word(at)));
@@ -576,7 +571,7 @@ impl Sentence {
                 .take_while(|at| !matches!(self.word(*at), "." | ";"))
         };
         let repeated = self.before(hit.words.start, 1) == "," && before().any(|at| self.word(at) == hit.name);
-        repeated || before().any(|at| is_image(self.word(at)))
+        repeated || before().any(|at| IMAGES.contains(&self.word(at)))
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and

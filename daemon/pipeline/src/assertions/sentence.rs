@@ -127,6 +127,12 @@ impl Sentence {
         at.checked_sub(count).map_or("", |before| self.word(before))
     }
 
+    /// The words before one in its clause, from the nearest on.
+    pub(super) fn clause_before(&self, at: usize) -> impl Iterator<Item = usize> {
+        let before = (0..at).rev();
+        before.take_while(|at| !matches!(self.word(*at), "," | ";" | "." | ":"))
+    }
+
     /// Whether the next word is in this sentence.
     pub(super) fn goes_on(&self, text: &str, next: ByteSpan) -> bool {
         let Some(last) = self.words.last() else {

@@ -20,15 +20,15 @@ const MONTHS: [&str; 23] = [
 const SEASONS: [&str; 5] = ["winter", "summer", "spring", "fall", "autumn"];
 /// What says when something began, or was found out.
 #[rustfmt::skip]
-const ONSET: [&str; 17] = [
-    "diagnosed", "dx", "dx'd", "diagnosis", "began", "begun", "started", "starting", "onset", "diagnostiziert", "diagnostique",
+const ONSET: [&str; 16] = [
+    "diagnosed", "dx", "diagnosis", "began", "begun", "started", "starting", "onset", "diagnostiziert", "diagnostique",
     "diagnostiquee", "diagnosticado", "diagnosticada", "diagnosticata", "diagnosticato", "gediagnosticeerd",
 ];
 /// What says that something is still to come.
 #[rustfmt::skip]
-const COMING: [&str; 16] = [
+const COMING: [&str; 15] = [
     "will", "recheck", "repeat", "follow", "scheduled", "schedule", "due", "appointment", "planned", "plan", "next", "return", "surgery",
-    "review", "f/u", "again",
+    "review", "again",
 ];
 
 /// The years that a note may tell of.
@@ -97,10 +97,7 @@ impl Sentence {
 
     /// Whether words before this one say when something began or was found out, and not that it is over: "diagnosed 10 years ago".
     pub(super) fn tells_onset(&self, at: usize) -> bool {
-        let before = (0..at)
-            .rev()
-            .take_while(|at| !matches!(self.word(*at), "." | ";" | "," | ":"));
-        before.into_iter().any(|at| ONSET.contains(&self.word(at)))
+        self.clause_before(at).any(|at| ONSET.contains(&self.word(at)))
     }
 
     /// Whether a word is a number that may be a year.
