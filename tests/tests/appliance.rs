@@ -2,9 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use mednerd_tests::daemon::root;
+
+/// What a command says that succeeds; fails with all of that where it does not.
+#[track_caller]
+fn succeeds(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let [out, err] = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
+    assert!(output.status.success(), "{out}{err}");
+    output
+}
 
 fn there(program: &str) -> bool {
     let found = Command::new("sh")
@@ -39,16 +48,11 @@ fn exposure_is_at_most(threshold: u32, unit: &str) {
     if !there("systemd-analyze") {
         return;
     }
-    let output = Command::new("systemd-analyze")
-        .args(["security", "--offline=yes", "--no-pager"])
-        .arg(format!("--threshold={threshold}"))
-        .arg(unit)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stdout)
+    let output = succeeds(
+        Command::new("systemd-analyze")
+            .args(["security", "--offline=yes", "--no-pager"])
+            .arg(format!("--threshold={threshold}"))
+            .arg(unit),
     );
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -96,32 +100,13 @@ fn maintainer_scripts_and_profile_are_well_formed() {
         .collect();
     assert!(scripts.len() >= 12, "{scripts:?}");
     for script in &scripts {
-        let output = Command::new("sh").arg("-n").arg(script).output().unwrap();
-        assert!(output.status.success(), "{}: {output:?}", script.display());
+        succeeds(Command::new("sh").arg("-n").arg(script));
     }
     if there("shellcheck") {
-        let output = Command::new("shellcheck")
-            .arg("--shell=sh")
-            .args(&scripts)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        succeeds(Command::new("shellcheck").arg("--shell=sh").args(&scripts));
     }
     if there("apparmor_parser") && std::path::Path::new("/etc/apparmor.d/tunables/global").exists() {
         let profile = root().join("packaging/apparmor/usr.bin.mednerd");
-        let output = Command::new("apparmor_parser")
-            .arg("-QTK")
-            .arg(profile)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        succeeds(Command::new("apparmor_parser").arg("-QTK").arg(profile));
     }
 }

@@ -178,15 +178,21 @@ fn sigint_stops_as_well() {
     assert!(!daemon.site().socket().exists());
 }
 
-#[test]
-fn what_does_not_finish_in_the_time_to_drain_is_given_up_and_told_so() {
-    let mut daemon = Daemon::start(&Config::default().server("drain_timeout_ms", 1));
+/// A client whose note takes long, and has been taken up.
+fn with_a_note_under_way(daemon: &Daemon) -> Connection {
     let (text, _) = long_note(400_000);
     let mut client = daemon.connect();
     client
         .send(message("POST", "/v1/annotate", json!({"text": text}).to_string()))
         .unwrap();
     eventually("the note is under way", || daemon.status().queue.documents == 1);
+    client
+}
+
+#[test]
+fn what_does_not_finish_in_the_time_to_drain_is_given_up_and_told_so() {
+    let mut daemon = Daemon::start(&Config::default().server("drain_timeout_ms", 1));
+    let mut client = with_a_note_under_way(&daemon);
     daemon.stop();
     daemon.logs("did not finish");
     client.reply().unwrap().refused(503, "stopping");
@@ -199,12 +205,7 @@ fn the_time_to_drain_is_that_of_the_last_reload() {
         .site()
         .configure(&Config::default().server("drain_timeout_ms", 1));
     assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
-    let (text, _) = long_note(400_000);
-    let mut client = daemon.connect();
-    client
-        .send(message("POST", "/v1/annotate", json!({"text": text}).to_string()))
-        .unwrap();
-    eventually("the note is under way", || daemon.status().queue.documents == 1);
+    let mut client = with_a_note_under_way(&daemon);
     daemon.stop();
     client.reply().unwrap().refused(503, "stopping");
 }

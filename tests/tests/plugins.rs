@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api::{
-    AnnotateResponse, HealthResponse, PluginState, PluginsResponse, ReloadResponse, Status,
+    AnnotateResponse, Concept, HealthResponse, PluginState, PluginsResponse, ReloadResponse, Status,
 };
 use mednerd_tests::daemon::{binary, library, root};
 use mednerd_tests::http::message;
@@ -47,6 +47,15 @@ fn with_csv() -> (Site, String) {
 fn start(site: &Site, plugins: &str) -> Daemon {
     site.configure(&config().plugins(plugins));
     site.start()
+}
+
+/// The only concept of what stands in the answer with this text.
+fn only_concept<'a>(answer: &'a AnnotateResponse, text: &str) -> &'a Concept {
+    let entity = answer.entities.iter().find(|entity| entity.text == text).unwrap();
+    let [concept] = &*entity.concepts else {
+        panic!("{entity:?}")
+    };
+    concept
 }
 
 fn link(daemon: &Daemon, text: &str) -> AnnotateResponse {
@@ -100,14 +109,7 @@ fn entities_are_linked_and_the_answer_says_by_what() {
     let daemon = start(&site, &(policy(true) + &lines));
     let answer = link(&daemon, SENTENCE);
     assert_eq!((answer.status, answer.degraded.len()), (Status::Ok, 0));
-    let drug = answer
-        .entities
-        .iter()
-        .find(|entity| entity.text == "metformin")
-        .unwrap();
-    let [concept] = &*drug.concepts else {
-        panic!("{drug:?}")
-    };
+    let concept = only_concept(&answer, "metformin");
     assert_eq!((&*concept.id, &*concept.vocabulary), ("C0025598", "TEST"));
     assert_eq!(
         (&*concept.match_kind, &*concept.semantic_types),
@@ -890,14 +892,7 @@ fn a_vocabulary_that_two_plugins_have_is_told_with_both() {
     let hostile = site.hostile("do = \"nothing\"");
     let daemon = start(&site, &(hostile + &csv));
     let answer = link(&daemon, SENTENCE);
-    let drug = answer
-        .entities
-        .iter()
-        .find(|entity| entity.text == "metformin")
-        .unwrap();
-    let [concept] = &*drug.concepts else {
-        panic!("{drug:?}")
-    };
+    let concept = only_concept(&answer, "metformin");
     assert_eq!(
         concept.plugins,
         ["example.csv", "hostile"],

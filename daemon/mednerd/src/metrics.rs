@@ -488,32 +488,7 @@ mod tests {
     #[test]
     fn what_alerts_look_at_is_there_from_the_start() {
         let metrics = Metrics::new(jiff::Timestamp::UNIX_EPOCH, Counter::default());
-        let now = Now {
-            documents: 0,
-            bytes: 0,
-            connections: 0,
-            healthy: true,
-            models: 0,
-            plugins: vec![Figures {
-                id: "p".to_owned(),
-                answered: 0,
-                failed: 0,
-                deaths: 0,
-                ready: true,
-                counters: Vec::new(),
-            }],
-            resident_bytes: 0,
-            gpus: AllFigures {
-                gpus: vec![crate::gpu::Figures {
-                    gpu: 0,
-                    ready: true,
-                    deaths: 0,
-                    memory_used: 0,
-                }],
-                ..AllFigures::default()
-            },
-        };
-        let page = metrics.encode(now, Format::Text);
+        let page = metrics.encode(now(0), Format::Text);
         for sample in [
             "mednerd_documents_total{outcome=\"failed\"} 0",
             "mednerd_documents_total{outcome=\"partial\"} 0",
@@ -566,6 +541,12 @@ mod tests {
             }],
             resident_bytes: 0,
             gpus: AllFigures {
+                gpus: vec![crate::gpu::Figures {
+                    gpu: 0,
+                    ready: true,
+                    deaths: count,
+                    memory_used: 0,
+                }],
                 batches: count,
                 ..AllFigures::default()
             },

@@ -141,18 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn mention(task: usize, begin: usize, end: usize, label: &str, score: f32) -> Mention {
-        Mention {
-            task,
-            span: Span {
-                begin,
-                end,
-                label: label.into(),
-                score,
-            },
-        }
-    }
+    use crate::testing::mention;
 
     #[test]
     fn duplicates_go_and_overlaps_stay() {

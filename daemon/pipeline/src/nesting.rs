@@ -12,11 +12,11 @@ use crate::terms::Terms;
 
 /// Which labels lie within which, by the lists.
 #[derive(Debug, Default)]
-pub struct Nesting {
+pub struct Nesting<'a> {
     /// The labels that names of the lists have.
-    given: Vec<String>,
+    given: Vec<&'a str>,
     /// Labels, each with one that it joins.
-    joining: Vec<(String, String)>,
+    joining: Vec<(&'a str, &'a str)>,
 }
 
 /// What is to become of two mentions that cross.
@@ -29,15 +29,13 @@ enum Crossing {
     DropBehind,
 }
 
-impl Nesting {
+impl<'a> Nesting<'a> {
     /// By these lists.
-    pub fn of<'a>(lists: impl IntoIterator<Item = &'a Terms>) -> Self {
+    pub fn of(lists: impl IntoIterator<Item = &'a Terms>) -> Self {
         let mut all = Self::default();
         for list in lists {
-            all.given.extend(list.labels().map(str::to_ascii_lowercase));
-            let lower =
-                |(label, joins): (&str, &str)| (label.to_ascii_lowercase(), joins.to_ascii_lowercase());
-            all.joining.extend(list.joining().map(lower));
+            all.given.extend(list.labels());
+            all.joining.extend(list.joining());
         }
         all
     }
@@ -165,9 +163,10 @@ mod tests {
 
     use super::*;
     use crate::terms::Term;
+    use crate::testing::mention;
 
     /// Parts of the body, which join diseases, and substances, which join nothing.
-    fn nesting() -> Nesting {
+    fn terms() -> Terms {
         let mut terms = Terms::default();
         for (name, label, joins) in [
             ("knee", "Anatomy", "Disease"),
@@ -183,28 +182,16 @@ mod tests {
             };
             terms.add(term).unwrap();
         }
-        Nesting::of([&terms])
-    }
-
-    fn mention(task: usize, begin: usize, end: usize, label: &str) -> Mention {
-        Mention {
-            task,
-            span: Span {
-                begin,
-                end,
-                label: label.into(),
-                score: 0.9,
-            },
-        }
+        terms
     }
 
     /// The words of a text that are left of some, each with its task and label.
     fn settled<'a>(text: &'a str, words: &[(&str, usize, &str)]) -> Vec<(&'a str, String)> {
         let all = words.iter().map(|(words, task, label)| {
             let begin = text.find(words).unwrap();
-            mention(*task, begin, begin + words.len(), label)
+            mention(*task, begin, begin + words.len(), label, 0.9)
         });
-        let settled = nesting().settle(text, all.collect(), |task| task == 2);
+        let settled = Nesting::of([&terms()]).settle(text, all.collect(), |task| task == 2);
         settled
             .into_iter()
             .map(|mention| {
@@ -274,16 +261,19 @@ mod tests {
     #[test]
     fn lists_say_what_words_are_but_for_labels_that_they_do_not_have() {
         for (found, names, stays) in [
-            (mention(0, 0, 9, "Chemical"), &["Disease"][..], false),
-            (mention(0, 0, 9, "CHEMICAL"), &["Disease", "Chemical"], true),
-            (mention(0, 0, 9, "Gene"), &["Disease"], true),
-            (mention(0, 0, 8, "Chemical"), &["Disease"], true),
+            (mention(0, 0, 9, "Chemical", 0.9), &["Disease"][..], false),
+            (mention(0, 0, 9, "CHEMICAL", 0.9), &["Disease", "Chemical"], true),
+            (mention(0, 0, 9, "Gene", 0.9), &["Disease"], true),
+            (mention(0, 0, 8, "Chemical", 0.9), &["Disease"], true),
             // What a client has asked for.
-            (mention(2, 0, 9, "Chemical"), &["Disease"], true),
+            (mention(2, 0, 9, "Chemical", 0.9), &["Disease"], true),
         ] {
-            let names: Vec<_> = names.iter().map(|label| (0.9, mention(1, 0, 9, label))).collect();
+            let names: Vec<_> = names
+                .iter()
+                .map(|label| (0.9, mention(1, 0, 9, label, 0.9)))
+                .collect();
             let mut left = vec![found.clone()];
-            nesting().retain_undisputed(&mut left, &names, |task| task == 2);
+            Nesting::of([&terms()]).retain_undisputed(&mut left, &names, |task| task == 2);
             assert_eq!(left.len(), usize::from(stays), "{found:?}");
         }
     }
@@ -298,12 +288,10 @@ mod tests {
             let all: Vec<Mention> = raw
                 .into_iter()
                 .map(|(begin, length, label, task, score)| {
-                    let mut mention = mention(task, begin, begin + length, labels[label]);
-                    mention.span.score = f32::from(score) / 10.0;
-                    mention
+                    mention(task, begin, begin + length, labels[label], f32::from(score) / 10.0)
                 })
                 .collect();
-            let settled = nesting().settle(&text, all.clone(), |_| false);
+            let settled = Nesting::of([&terms()]).settle(&text, all.clone(), |_| false);
             for (at, one) in settled.iter().enumerate() {
                 let (begin, end) = (one.span.begin, one.span.end);
                 prop_assert!(begin < end);

@@ -12,6 +12,8 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Tokenizer};
 
+use crate::decode::Span;
+use crate::merge::Mention;
 use crate::terms::{Term, Terms};
 use crate::tokenizer::TextTokenizer;
 
@@ -157,4 +159,17 @@ pub(crate) fn list_of(names: &[(&str, &str, &str)]) -> Terms {
         terms.add(term).expect("a name");
     }
     terms
+}
+
+/// What a task has found.
+pub(crate) fn mention(task: usize, begin: usize, end: usize, label: &str, score: f32) -> Mention {
+    Mention {
+        task,
+        span: Span {
+            begin,
+            end,
+            label: label.into(),
+            score,
+        },
+    }
 }
