@@ -412,9 +412,12 @@ inside mednerctl audit verify >/dev/null || die "the trail goes on"
 pass "is removed, and installed again goes on where it was"
 
 if [ -n "$cuda" ]; then
+    # In place of the driver's own, which is not there: says who asked it for what.
+    inside sh -c 'printf "#!/bin/sh\necho \$(id -u) \$* >>/run/nvidia-modprobe\n" >/usr/bin/nvidia-modprobe; chmod 755 /usr/bin/nvidia-modprobe'
     inside sh -c 'apt-get install -y -q /root/new/mednerd-cuda.deb /root/libcublas-13-0.deb /root/libcurand-13-0.deb' >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda installs"; }
     inside systemctl show -p DeviceAllow --value mednerd.service | grep -q 'char-nvidia-uvm rw' || die "the unit opens NVIDIA's devices"
     answered "where there is no driver"
+    inside grep -q '^0 -u' /run/nvidia-modprobe || die "the device nodes are asked for, by root"
     reason=$(inside mednerctl status)
     [[ $reason == *"there is no libcuda.so.1"* ]] || die "status tells why the CPU computes: $reason"
     # As the guide says, all of them at once: it stays.
@@ -428,6 +431,7 @@ if [ -n "$cuda" ]; then
     inside apt-get purge -y -q mednerd-cuda libcublas-13-0 libcurand-13-0 >"$place/apt" 2>&1 || { cat "$place/apt"; die "mednerd-cuda is purged"; }
     ! inside systemctl show -p DeviceAllow --value mednerd.service | grep -q nvidia || die "the unit is closed again"
     answered "after mednerd-cuda"
+    inside rm /usr/bin/nvidia-modprobe
     pass "mednerd-cuda opens the unit to a GPU and nothing else, says that there is no driver, and goes without a trace"
 fi
 

@@ -77,6 +77,25 @@ fn wait_for_gpu(daemon: &Daemon, models: usize) {
     });
 }
 
+#[test]
+fn each_gpu_has_a_worker_that_sees_it_alone() {
+    let program = binary("mednerd-simulated-gpu");
+    let shown = |fault: std::path::Display<'_>| {
+        let note = format!("echo $CUDA_DEVICE_ORDER >\"{fault}.$CUDA_VISIBLE_DEVICES\"");
+        format!("/bin/sh -c '{note}; exec \"{}\" \"{fault}\"'", program.display())
+    };
+    let host = Host::with_worker(Config::tiny(), "device = \"cuda\"\ngpus = [3, 1]\n", shown);
+    let daemon = host.site.start();
+    eventually("both GPUs serve", || {
+        let gpus = daemon.status().engine.gpus;
+        gpus.len() == 2 && gpus.iter().all(|gpu| gpu.models.len() == 1)
+    });
+    for gpu in ["3", "1"] {
+        let order = fs::read_to_string(host.fault.with_extension(gpu)).unwrap();
+        assert_eq!(order, "PCI_BUS_ID\n");
+    }
+}
+
 fn texts() -> Vec<String> {
     let lengths = [100, 400, 900, 2_500, 12_000];
     let mut texts: Vec<String> = lengths.map(|length| long_note(length).0).into();

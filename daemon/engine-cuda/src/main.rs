@@ -1,4 +1,5 @@
-//! `mednerd-cuda`: the GPU worker. The daemon starts it with a socket as standard input and an empty environment.
+//! `mednerd-cuda`: the GPU worker. The daemon starts it with a socket as standard input and an environment that shows it
+//! one GPU alone.
 //! `mednerd-cuda --about` is for people: the first GPU in a line, or what is missing.
 
 use std::process::ExitCode;

@@ -27,7 +27,7 @@ pub struct Found {
     pub ready: Ready,
 }
 
-/// Opens the GPU that `start` names.
+/// Opens the first GPU that the environment shows, which `start` gives its number in the machine.
 ///
 /// # Errors
 /// A sentence for the administrator.
@@ -73,15 +73,18 @@ pub fn open(start: &Start) -> Result<Found, String> {
             "the NVIDIA driver is {driver}, and {DRIVER} or later is needed; upgrade the driver"
         ));
     }
-    result::init().map_err(failed("the driver finds no GPU that it can use"))?;
-    let count = result::device::get_count().map_err(failed("the driver does not count its GPUs"))?;
-    if i64::from(start.gpu) >= i64::from(count) {
-        return Err(format!(
-            "there is no GPU {}: the driver counts {count}, from 0",
-            start.gpu
-        ));
+    let shown = result::init().and_then(|()| result::device::get_count());
+    match shown {
+        Ok(count) if count > 0 => {}
+        Ok(_) | Err(result::DriverError(sys::cudaError_enum::CUDA_ERROR_NO_DEVICE)) => {
+            return Err(format!(
+                "there is no GPU {} that the driver can use; `nvidia-smi -L` lists those that there are",
+                start.gpu
+            ));
+        }
+        Err(error) => return Err(format!("the driver cannot use GPU {}: {error}", start.gpu)),
     }
-    let device = CudaDevice::new_with_stream(start.gpu as usize)
+    let device = CudaDevice::new_with_stream(0)
         .map_err(|error| format!("GPU {} cannot be used: {error}", start.gpu))?;
     let stream = device.cuda_stream();
     let context = stream.context();

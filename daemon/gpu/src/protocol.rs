@@ -64,7 +64,7 @@ impl Precision {
 /// The payload of `Start`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// Which GPU, as the driver counts them.
+    /// Which GPU, as `nvidia-smi` counts them: for what the worker says of it. It takes the first that its environment shows it.
     pub gpu: u32,
     /// The arithmetic.
     pub precision: Precision,

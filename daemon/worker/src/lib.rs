@@ -3,7 +3,7 @@
 //! back-off, circuit breaker), [`child`] the worker's side.
 //!
 //! The child's end of a socket pair is its standard input; its other streams are `/dev/null` unless asked
-//! otherwise, and its environment is empty. Payloads are the users' own; nothing here reads or logs them.
+//! otherwise, and its environment is what its settings say. Payloads are the users' own; nothing here reads or logs them.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -31,8 +31,10 @@ pub struct Settings {
     pub name: String,
     /// The program.
     pub program: PathBuf,
-    /// Its arguments. The environment is empty.
+    /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// All that its environment has.
+    pub environment: Vec<(&'static str, OsString)>,
     /// Whether it writes to this process's stderr; else to `/dev/null`.
     pub stderr: bool,
     /// What it finds as its standard output: a file that it shall have whatever has become of the name. `/dev/null` where
@@ -69,6 +71,7 @@ impl Settings {
             name: name.into(),
             program: program.into(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             stderr: false,
             handed: None,
             start: Vec::new(),
@@ -227,6 +230,7 @@ pub struct Worker {
 
 struct Shared {
     settings: Settings,
+    killing: Killing,
     inner: Mutex<Inner>,
     changed: Condvar,
     waker: EventFd,
@@ -277,6 +281,10 @@ impl Worker {
     /// # Errors
     /// Where the system gives no thread or descriptor.
     pub fn launch(settings: Settings, observer: Observer) -> io::Result<Self> {
+        Self::launch_killing(settings, observer, Killing::default())
+    }
+
+    fn launch_killing(settings: Settings, observer: Observer, killing: Killing) -> io::Result<Self> {
         let waker = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         let statistics = Statistics {
             state: State::Starting,
@@ -305,6 +313,7 @@ impl Worker {
         };
         let shared = Arc::new(Shared {
             settings,
+            killing,
             inner: Mutex::new(inner),
             changed: Condvar::new(),
             waker,
@@ -579,6 +588,42 @@ enum End {
     Killed(String),
 }
 
+impl End {
+    /// The same of a child that was killed and is there still.
+    fn of_held_child(self) -> Self {
+        let told = |cause: &str| {
+            let and = if cause.is_empty() { "" } else { "; " };
+            format!(
+                "{cause}{and}the kernel holds it, as where a driver or a file system hangs: `dmesg` may say which"
+            )
+        };
+        match self {
+            Self::Stopped => Self::Stopped,
+            Self::NotReady(error) => Self::NotReady(StartError::Died(told(&error.to_string()))),
+            Self::Died(cause) => Self::Died(told(&cause)),
+            Self::Killed(cause) => Self::Killed(told(&cause)),
+        }
+    }
+}
+
+/// How a killed child ends.
+#[derive(Clone, Copy)]
+struct Killing {
+    signal: Signal,
+    /// So long it may take; after that it is held by the kernel, as where a driver or a file system hangs.
+    patience: Duration,
+}
+
+impl Default for Killing {
+    fn default() -> Self {
+        Self {
+            signal: Signal::SIGKILL,
+            // A process may have gigabytes to give back.
+            patience: Duration::from_secs(3),
+        }
+    }
+}
+
 impl Shared {
     /// Every critical section leaves the data whole at each step.
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -594,7 +639,7 @@ impl Shared {
         let mut deaths = Deaths::default();
         loop {
             let first = self.lock().first_start.is_none();
-            let end = self.live(observer);
+            let (end, mut held) = self.live(observer);
             let (error, cause, refused) = match end {
                 End::Stopped => return self.end("it was stopped"),
                 End::NotReady(error) if first && !(self.settings.tries_again && error.may_pass()) => {
@@ -616,7 +661,7 @@ impl Shared {
             };
             observer(Notice::Died(&cause));
             let mut next = deaths.next(Instant::now(), self.settings.backoff, self.settings.breaker);
-            if refused {
+            if refused || held.is_some() {
                 next = Next::Out(self.settings.breaker.rest);
             }
             let (state, wait) = match next {
@@ -643,6 +688,15 @@ impl Shared {
             // The state stays until a child is ready: whoever calls while it is tried again has waited for none yet.
             if !self.rest(wait) {
                 return self.end("it was stopped");
+            }
+            // Another one beside it would be held by the same.
+            while held
+                .as_mut()
+                .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+            {
+                if !self.rest(self.settings.heartbeat) {
+                    return self.end("it was stopped");
+                }
             }
         }
     }
@@ -673,12 +727,12 @@ impl Shared {
         finish(finished);
     }
 
-    /// One child, from start to end.
-    fn live(&self, observer: &Observer) -> End {
+    /// One child, from start to end; with it where it was killed and is there still.
+    fn live(&self, observer: &Observer) -> (End, Option<Child>) {
         let begun = Instant::now();
         let (mut child, stream) = match self.spawn() {
             Ok(pair) => pair,
-            Err(error) => return End::NotReady(StartError::Spawn(error.to_string())),
+            Err(error) => return (End::NotReady(StartError::Spawn(error.to_string())), None),
         };
         let end = self.attend(&child, stream, begun, observer);
         {
@@ -692,7 +746,7 @@ impl Shared {
             End::Stopped => self.settings.grace,
             _ => Duration::ZERO,
         };
-        let status = reap(&mut child, wait);
+        let status = reap(&mut child, wait, self.killing);
         let mut inner = self.lock();
         inner.stream = None;
         inner.outgoing = Vec::new();
@@ -700,7 +754,10 @@ impl Shared {
         inner.statistics.pid = None;
         inner.statistics.ready_since = None;
         drop(inner);
-        match end {
+        let Some(status) = status else {
+            return (end.of_held_child(), Some(child));
+        };
+        let end = match end {
             // The end of the stream says less than the status.
             End::Died(cause) if cause.is_empty() => {
                 let by_kill =
@@ -714,14 +771,22 @@ impl Shared {
                 End::NotReady(StartError::Died(describe(status)))
             }
             end => end,
-        }
+        };
+        (end, None)
     }
 
     fn spawn(&self) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.settings.program);
-        command.args(&self.settings.arguments).env_clear();
         command
+            .args(&self.settings.arguments)
+            .env_clear()
+            .envs(
+                self.settings
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
             .current_dir("/")
             .process_group(0)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -929,18 +994,26 @@ fn timeout(left: Duration) -> PollTimeout {
     PollTimeout::try_from(i32::try_from(milliseconds).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
 }
 
-/// Waits a little where told so, then kills the child with all that it has started, and takes its status.
-fn reap(child: &mut Child, wait: Duration) -> io::Result<ExitStatus> {
+/// Waits a little where told so, then kills the child with all that it has started, and takes its status; `None` where it does
+/// not end.
+fn reap(child: &mut Child, wait: Duration, killing: Killing) -> Option<io::Result<ExitStatus>> {
     let pid = i32::try_from(child.id()).ok().map(Pid::from_raw);
-    let until = Instant::now() + wait;
-    while Instant::now() < until && !pid.is_some_and(has_ended) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let ends_within = |time: Duration| {
+        let until = Instant::now() + time;
+        while !pid.is_some_and(has_ended) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
+    };
+    ends_within(wait);
     // Before waiting: as long as the child is not waited for, its number names nobody else's group.
     if let Some(pid) = pid {
-        let _ = killpg(pid, Signal::SIGKILL);
+        let _ = killpg(pid, killing.signal);
     }
-    child.wait()
+    ends_within(killing.patience).then(|| child.wait())
 }
 
 /// Whether the child has ended. It is not waited for and keeps its number.
@@ -984,11 +1057,61 @@ mod tests {
         }
         // Asked again, it is there still, and its status, too.
         assert!(has_ended(pid(&ended)));
-        let status = reap(&mut ended, Duration::from_secs(60));
-        assert!(status.is_ok_and(|status| status.success()));
+        let status = reap(&mut ended, Duration::from_secs(60), Killing::default());
+        assert!(status.is_some_and(|status| status.is_ok_and(|status| status.success())));
         let mut sleeps = program("sleep", &["1000"]);
         assert!(!has_ended(pid(&sleeps)));
-        let status = reap(&mut sleeps, Duration::ZERO);
-        assert_eq!(describe(status), "ended by SIGKILL");
+        let status = reap(&mut sleeps, Duration::ZERO, Killing::default());
+        assert_eq!(status.map(describe).as_deref(), Some("ended by SIGKILL"));
+    }
+
+    #[test]
+    fn none_is_started_beside_one_that_does_not_end() {
+        // Stopped and not killed, it stays, as one does that waits for a driver.
+        let killing = Killing {
+            signal: Signal::SIGSTOP,
+            patience: Duration::from_millis(50),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let started = folder.path().join("started");
+        let mut settings = Settings::new("held", "/bin/sh");
+        let script = "echo $$ >> \"$STARTED\"; exec sleep 1000";
+        settings.arguments = vec!["-c".into(), script.into()];
+        settings.environment = vec![("STARTED", started.clone().into())];
+        settings.tries_again = true;
+        settings.start_timeout = Duration::from_millis(500);
+        settings.heartbeat = Duration::from_millis(10);
+        settings.breaker.rest = Duration::from_millis(10);
+        let (tell, told) = std::sync::mpsc::channel();
+        let observer = move |notice: Notice<'_>| {
+            if let Notice::Died(cause) = notice {
+                let _ = tell.send(cause.to_owned());
+            }
+        };
+        let worker = Worker::launch_killing(settings, Box::new(observer), killing).unwrap();
+        // The last one; and how many there were.
+        let kill = || {
+            let pids = std::fs::read_to_string(&started).unwrap();
+            let last = pids.lines().last().unwrap().parse().unwrap();
+            killpg(Pid::from_raw(last), Signal::SIGKILL).unwrap();
+            pids.lines().count()
+        };
+        let why = worker.wait_ready().unwrap_err().to_string();
+        assert!(why.contains("the kernel holds it"), "{why}");
+        assert!(told.recv().unwrap().contains("was not ready within 500 ms"));
+        // Nobody waits for it, and no second one is tried.
+        let (tell, answer) = std::sync::mpsc::channel();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        worker.call(Vec::new(), deadline, move |result| {
+            let _ = tell.send(result);
+        });
+        assert!(matches!(answer.recv().unwrap(), Err(CallError::Unavailable(_))));
+        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(worker.statistics().starts, 1);
+        assert_eq!(kill(), 1);
+        // The next is tried, and held as well.
+        told.recv().unwrap();
+        assert_eq!(kill(), 2);
+        drop(worker);
     }
 }

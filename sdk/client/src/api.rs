@@ -710,7 +710,7 @@ pub struct EngineStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GpuStatus {
-    /// Which, as the driver counts them.
+    /// Which, by its number in `nvidia-smi`.
     pub gpu: u64,
     /// `starting`, `loading`, `ready` (it serves the models below) or `down`.
     pub state: String,

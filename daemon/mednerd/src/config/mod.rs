@@ -204,7 +204,7 @@ pub struct Engine {
     pub precision: Precision,
     /// The program of the GPU workers; `None`: where the package puts it.
     pub worker: Option<PathBuf>,
-    /// Which GPUs, as the driver counts them.
+    /// Which GPUs, by their numbers in `nvidia-smi`.
     pub gpus: Vec<u32>,
     /// In what precision they compute.
     pub gpu_precision: mednerd_gpu::protocol::Precision,

@@ -277,6 +277,11 @@ impl Gpus {
         // At boot a driver may come after us.
         settings.tries_again = true;
         settings.concurrency = protocol::CONCURRENCY;
+        // It sees its own GPU alone, by the number that `nvidia-smi` gives it: one that fails is no other's trouble.
+        settings.environment = vec![
+            ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".into()),
+            ("CUDA_VISIBLE_DEVICES", ordinal.to_string().into()),
+        ];
         let start = protocol::Start {
             gpu: ordinal,
             precision: self.engine.gpu_precision,
