@@ -48,6 +48,19 @@ fn is_number(word: &str) -> bool {
     (1..=2).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether a text ends with a line that is nothing but a bullet, or a number as of a list's items. Looks back no further than that.
+fn is_behind_marker(text: &str) -> bool {
+    let is_blank = |c: char| c.is_whitespace() && c != '\n';
+    let text = text.trim_end_matches(is_blank);
+    let marker = text.rsplit(char::is_whitespace).next().unwrap_or_default();
+    let before = text
+        .strip_suffix(marker)
+        .unwrap_or_default()
+        .trim_end_matches(is_blank);
+    (before.is_empty() || before.ends_with('\n'))
+        && (BULLETS.contains(&marker) || marker.strip_suffix(['.', ')']).is_some_and(is_number))
+}
+
 pub(super) fn folded(text: &str) -> String {
     let mut folded = String::new();
     fold(text, &mut folded);
@@ -146,15 +159,9 @@ impl Sentence {
         if self.has_answered() && gap.contains(is_wide) {
             return false;
         }
-        let line = text.get(..next.begin).unwrap_or_default();
-        let line = line
-            .get(line.rfind('\n').map_or(0, |at| at + 1)..)
-            .unwrap_or_default()
-            .trim();
         let begins_item = gap.matches('\n').count() == 1 && (BULLETS.contains(&own) || is_number(own));
-        let is_first = !gap.contains('\n')
-            && (BULLETS.contains(&line) || line.strip_suffix(['.', ')']).is_some_and(is_number));
-        if (begins_item || is_first) && self.heads_a_list() {
+        let is_first = || !gap.contains('\n') && is_behind_marker(text.get(..next.begin).unwrap_or_default());
+        if self.heads_a_list() && (begins_item || is_first()) {
             return true;
         }
         match between(text, last.end, next.begin) {
