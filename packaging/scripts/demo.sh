@@ -30,29 +30,11 @@ install -m 644 "$place/demo.pub" "$place/keys"
 
 # Only root can own a plugin's folder as a server demands it.
 development=$([ "$(id -u)" = 0 ] && echo false || echo true)
-cat >"$place/mednerd.toml" <<TOML
-[server]
-socket = "mednerd.sock"
-admin_socket = "admin.sock"
-[access]
-groups = []
-[[models]]
-name = "biomed-small"
-path = "$PWD/packaging/models/biomed-small"
-default = true
-$(for task in anatomy gene cell cancer-genetics species; do
-    printf '[[models.adapters]]\nname = "%s"\npath = "%s"\n' "$task" "$PWD/packaging/models/adapters/$task"
-done)
-[[terms]]
-name = "clinical-terms"
-path = "$PWD/packaging/terms"
-score_percent = 90
-misspelt_percent = 80
-sure_percent = 90
-models_percent = 80
-[plugin_policy]
-trusted_keys = "$place/keys"
-development = $development
+# As it is shipped, with everything in this folder and nothing of a server.
+sed -e "s|/usr/share/mednerd|$PWD/packaging|" -e 's|^groups = .*|groups = []|' -e '/^path = "\/var\/lib\/mednerd\/audit"/d' \
+    -e 's|^\[server\]|&\nsocket = "mednerd.sock"\nadmin_socket = "admin.sock"|' \
+    -e "s|^\[plugin_policy\]|&\ntrusted_keys = \"$place/keys\"\ndevelopment = $development|" configs/mednerd.toml >"$place/mednerd.toml"
+cat >>"$place/mednerd.toml" <<TOML
 [[plugins]]
 path = "$place/umls"
 [plugins.settings]

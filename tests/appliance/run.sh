@@ -298,6 +298,10 @@ aside=$(inside sh -c 'echo /var/lib/mednerd/before-restore-*')
 for number in 1 2 3; do
     inside mednerctl audit export --path "$aside/audit" --key "$aside/mednerd/audit.key" --document "behind-$number" | grep -q '"status":"ok"' || die "the record behind-$number is there"
 done
+if inside sh -c 'mkdir -p /root/evil/etc/cron.d /root/evil/etc/mednerd; touch /root/evil/etc/cron.d/evil /root/evil/etc/mednerd/audit.key
+    tar -czf /root/evil.tar.gz -C /root/evil etc/mednerd etc/cron.d; /usr/share/mednerd/admin/restore /root/evil.tar.gz' >"$place/restore" 2>&1; then die "a copy with more than that is refused"; fi
+inside test ! -e /etc/cron.d/evil || die "what is refused is not unpacked"
+grep -q 'etc/cron.d/evil' "$place/restore" || { cat "$place/restore"; die "says what is odd in it"; }
 if inside sh -c 'head -c 2000 /root/backup.tar.gz >/root/torn.tar.gz; /usr/share/mednerd/admin/restore /root/torn.tar.gz' >"$place/restore" 2>&1; then die "half a copy is refused"; fi
 answered "after half a copy was refused"
 inside rm -r /root/backup.tar.gz /root/torn.tar.gz "$aside"

@@ -83,6 +83,36 @@ fn a_tick_box_is_in_no_mention() {
 }
 
 #[test]
+fn models_read_what_word_processors_and_printers_write() {
+    let daemon = both_models();
+    let plain = "Atrial fibrillation, renal failure, pulmonary fibrosis.\nGiven metformin for\ndiabetes and heart\nfailure.\n";
+    let ask = |text: &str| {
+        let answer = daemon.annotate(text);
+        assert_eq!(flaw(text, &answer), None);
+        let found = answer.entities.into_iter();
+        found
+            .map(|entity| {
+                let text = entity
+                    .text
+                    .replace("\u{fb01}", "fi")
+                    .replace(char::is_control, " ");
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let text = words.join(" ");
+                (text, entity.label, entity.score)
+            })
+            .collect::<Vec<_>>()
+    };
+    let expected = ask(plain);
+    assert!(expected.len() >= 4, "{expected:?}");
+    for end in ["\r\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{2028}"] {
+        assert_eq!(ask(&plain.replace('\n', end)), expected, "{end:?}");
+    }
+    for (sign, read) in [("fi", "\u{fb01}"), (" f", "\0f"), (" d", "\u{1f}d")] {
+        assert_eq!(ask(&plain.replace(sign, read)), expected, "{read:?}");
+    }
+}
+
+#[test]
 fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
     let daemon = Daemon::start(&Config::default());
     for text in [SENTENCE, ""] {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mednerd_client::api::{BatchLine, PluginState, Status};
-use mednerd_tests::daemon::binary;
+use mednerd_tests::daemon::{binary, tiny_model};
 use mednerd_tests::http::{batch_head, chunk, head, message};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Reply, Site, eventually};
@@ -129,10 +129,14 @@ fn rounds() -> usize {
 
 /// Within five seconds of the last answer no note is in the process any more.
 fn look_into_memory(daemon: &Daemon) {
+    look_into_memory_for(daemon, &CANARY.as_bytes()[..8]);
+}
+
+fn look_into_memory_for(daemon: &Daemon, bytes: &[u8]) {
     let mut found = None;
     for _ in 0..5 {
         std::thread::sleep(Duration::from_secs(1));
-        found = daemon.in_memory(&CANARY.as_bytes()[..8]);
+        found = daemon.in_memory(bytes);
         if found.as_ref().is_none_or(Vec::is_empty) {
             break;
         }
@@ -169,6 +173,34 @@ fn talkative(site: &Site) -> Command {
         .env("RUST_LOG", "trace")
         .env("RUST_BACKTRACE", "full");
     command
+}
+
+/// A tokenizer is no secret: whoever has the numbers of a text's words has the text.
+#[test]
+fn nor_are_the_numbers_of_its_words_left_in_memory() {
+    let tokenizer = fs::read(tiny_model().join("tokenizer.json")).unwrap();
+    let tokenizer: Value = serde_json::from_slice(&tokenizer).unwrap();
+    let words = tokenizer["model"]["vocab"].as_object().unwrap().iter();
+    let words: Vec<(&str, u32)> = words
+        .filter(|(word, _)| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_lowercase()))
+        .map(|(word, number)| (&**word, u32::try_from(number.as_u64().unwrap()).unwrap()))
+        .collect();
+    assert!(words.len() > 20, "{}", words.len());
+    // In an order that nothing else has them in, and more of them than fit one window.
+    let note: Vec<(&str, u32)> = (0..3_000).map(|at| words[at * at * 7 % words.len()]).collect();
+    let text: Vec<&str> = note.iter().map(|(word, _)| *word).collect();
+    let daemon = Daemon::start(&Config::tiny());
+    let answer = daemon.annotate(&text.join(" "));
+    assert_eq!(answer.status, Status::Ok);
+    let some = &note[1_500..1_512];
+    let [narrow, wide]: [Vec<u8>; 2] = [
+        some.iter().flat_map(|(_, number)| number.to_ne_bytes()).collect(),
+        some.iter()
+            .flat_map(|(_, number)| i64::from(*number).to_ne_bytes())
+            .collect(),
+    ];
+    look_into_memory_for(&daemon, &narrow);
+    look_into_memory_for(&daemon, &wide);
 }
 
 #[test]

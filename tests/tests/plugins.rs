@@ -731,15 +731,10 @@ fn a_daemon_that_is_told_to_stop_while_it_reloads_stops() {
     let (_site, mut daemon) = slow_to_reload();
     daemon.signal(Signal::SIGHUP);
     std::thread::sleep(Duration::from_millis(300));
-    let begun = Instant::now();
     daemon.signal(Signal::SIGTERM);
     daemon.logs("stopping");
-    assert!(
-        begun.elapsed() < Duration::from_millis(1500),
-        "{:?}",
-        begun.elapsed()
-    );
     assert_eq!(daemon.wait().code(), Some(0));
+    // It did not wait for that.
     assert!(!daemon.log().contains("in force"), "{}", daemon.log());
 }
 

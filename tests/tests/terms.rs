@@ -3,6 +3,7 @@
 
 use mednerd_client::api::{self, AnnotateResponse, ModelsResponse, ReloadResponse};
 use mednerd_tests::daemon::root;
+use mednerd_tests::notes::flaw;
 use mednerd_tests::{Config, Site};
 use serde_json::json;
 
@@ -430,6 +431,54 @@ fn an_answer_does_not_depend_on_how_lines_end() {
         assert_eq!(ask(&lines.join(end)), expected, "{end:?}");
     }
     assert_eq!(ask(&format!("\u{feff}{}", lines.join("\n"))), expected);
+}
+
+#[test]
+fn apostrophes_dashes_ligatures_and_soft_hyphens_are_read_as_they_are_meant() {
+    let daemon = shipped().start();
+    let ask = |text: &str| {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        assert_eq!(flaw(text, &answer), None);
+        let entities = answer.entities.into_iter();
+        let plain = |text: &str| {
+            text.replace('\u{ad}', "")
+                .replace("\u{fb00}", "ff")
+                .replace("\u{fb01}", "fi")
+        };
+        entities
+            .map(|entity| {
+                (
+                    plain(&entity.text),
+                    entity.assertions.iter().map(|one| one.kind).collect(),
+                )
+            })
+            .collect::<Vec<(String, Vec<_>)>>()
+    };
+    for (written, meant) in [
+        ("Patient doesn\u{b4}t have fever.", "Patient doesn't have fever."),
+        (
+            "Patient doesn\u{2018}t have fever.",
+            "Patient doesn't have fever.",
+        ),
+        ("Patient doesn\u{92}t have fever.", "Patient doesn't have fever."),
+        ("fever (\u{2013}), cough (+)", "fever (-), cough (+)"),
+        ("fever (\u{2212}), cough (+)", "fever (-), cough (+)"),
+        ("PE was not con\u{fb01}rmed.", "PE was not confirmed."),
+        ("PE was not con\u{ad}firmed.", "PE was not confirmed."),
+        (
+            "Atrial \u{fb01}brillation. No e\u{fb00}usion.",
+            "Atrial fibrillation. No effusion.",
+        ),
+        ("Atrial fibril\u{ad}lation.", "Atrial fibrillation."),
+    ] {
+        let expected = ask(meant);
+        assert!(!expected.is_empty(), "{meant}");
+        assert_eq!(ask(written), expected, "{written}");
+    }
+    assert_eq!(
+        ask("Patient doesn\u{b4}t have fever."),
+        [("fever".to_owned(), vec![api::AssertionKind::Negated])]
+    );
 }
 
 /// A word of a megabyte, and rows of what headings are looked for at, were looked through again for each of their letters: none of these

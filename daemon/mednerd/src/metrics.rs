@@ -109,7 +109,7 @@ pub struct EntityLabels {
 /// A stage of a document's way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StageLabels {
-    /// `queue`, `inference` or `total`.
+    /// `decoding`, `queue`, `inference`, `refining`, `linking` or `total`.
     pub stage: &'static str,
 }
 

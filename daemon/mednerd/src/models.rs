@@ -9,8 +9,8 @@ use mednerd_engine_tract::{LabelSet, Options, TractModel};
 use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint};
 use mednerd_pipeline::{
-    Aggregation, LabelScheme, Logits, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
-    without_tick_boxes,
+    Aggregation, LabelScheme, Logits, Readable, Span, TextTokenizer, Tokens, Window, decode, stitch, windows,
+    with_plain_lines,
 };
 use mednerd_plugin::AdapterFiles;
 
@@ -415,12 +415,18 @@ impl Base {
 
 impl Reader {
     fn prepare(&self, text: &str) -> Result<Prepared, StageError> {
-        // Of the same length, so that tokens lie in the text as received.
-        let read = without_tick_boxes(text);
-        let tokens = self.tokenizer.tokenise(&read).map_err(failed("tokeniser"))?;
+        let read = Readable::new(text);
+        let tokens = self.tokenizer.tokenise(read.text());
+        let tokens = tokens.and_then(|tokens| read.as_received(tokens));
+        let tokens = tokens.map_err(failed("tokeniser"))?;
         let capacity = self.context.saturating_sub(self.tokenizer.special_count());
-        let windows =
-            windows(text, &tokens, capacity, OVERLAP.min(capacity / 4)).map_err(failed("windows"))?;
+        let windows = windows(
+            &with_plain_lines(text),
+            &tokens,
+            capacity,
+            OVERLAP.min(capacity / 4),
+        )
+        .map_err(failed("windows"))?;
         Ok(Prepared::Tokens(tokens, windows))
     }
 }

@@ -18,7 +18,7 @@ use mednerd_plugin::{
     ability,
 };
 use mednerd_plugin_host::data::{self, Stamp};
-use mednerd_plugin_host::protocol::{Event, Fault, Outcome, Ready, Reply, Request, Start};
+use mednerd_plugin_host::protocol::{Event, Fault, MAX_BATCH, Outcome, Ready, Reply, Request, Start};
 use mednerd_worker::{CallError, Notice, Settings, StartError, State, Ticket, Worker};
 use tokio::sync::oneshot;
 
@@ -31,8 +31,6 @@ use killers::{Digest, Killers};
 const HOST: &str = "mednerd-plugin-host";
 /// Where the package puts it.
 const LIBEXEC: &str = "/usr/libexec/mednerd";
-/// Documents in one batch.
-const MAX_BATCH: usize = 64;
 /// Bytes of text in one batch of several documents.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 /// An adapter's files are never larger, however much memory it may have.

@@ -7,7 +7,7 @@ use crate::folding::{fold, words};
 use crate::tokens::ByteSpan;
 
 /// Languages as bits of a number.
-pub(crate) type Languages = u8;
+pub(crate) type Languages = u16;
 pub(crate) const EN: Languages = 1;
 pub(crate) const DE: Languages = 1 << 1;
 pub(crate) const FR: Languages = 1 << 2;
@@ -18,7 +18,7 @@ pub(crate) const PT: Languages = 1 << 6;
 /// Those whose adjectives stand before what they are said of, and not behind.
 pub(crate) const GERMANIC: Languages = EN | DE | NL;
 /// All of them.
-pub(crate) const ALL: Languages = (1 << 7) - 1;
+pub(crate) const ALL: Languages = (1 << CODES.len()) - 1;
 
 /// By their codes of ISO 639-1, in the order of their bits.
 pub const CODES: [&str; 7] = ["en", "de", "fr", "es", "it", "nl", "pt"];
@@ -69,7 +69,7 @@ const TELLING: [(Languages, &str); 7] = [
 /// Words that several languages say no with: alone they tell none of them, and names tell better, "No fiebre, no tos".
 const SHARED: [&str; 3] = ["no", "non", "si"];
 /// Says of the languages that a word tells of that it is one of those.
-const IS_SHARED: Languages = 1 << 7;
+const IS_SHARED: Languages = 1 << 15;
 
 /// How often words told of each language.
 #[derive(Clone, Copy, Default)]

@@ -8,8 +8,8 @@ use std::hint::black_box;
 use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms::find;
 use mednerd_pipeline::{
-    Asked, Mention, Nesting, Span, Term, Terms, assertions, beside, definitions, sections, short_headings,
-    with_plain_lines, without_tick_boxes,
+    Asked, Mention, Nesting, Readable, Span, Term, Terms, assertions, beside, definitions, sections,
+    short_headings, with_plain_lines,
 };
 
 /// Repeated, with the mention `asthma` in most of them.
@@ -72,7 +72,7 @@ const UNITS: &[&str] = &[
 /// All that is done with a text beside what the models do.
 fn read(text: &str, list: &Terms) {
     let text = with_plain_lines(text);
-    black_box(without_tick_boxes(&text));
+    black_box(Readable::new(&text));
     let headings = sections(&text);
     black_box(short_headings(&text, &headings).count());
     let names = find(&text, &[list]).names.into_iter().map(|name| {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use mednerd_plugin::host::{Caller, DocumentFormat, Failure, Library, Linked, Normalizer};
 use mednerd_plugin::package::{self, Policy};
 use mednerd_plugin::{Document, ErrorKind, Mention, NormalizeOptions, Span, ability, contract};
+use mednerd_plugin_host::protocol::{MAX_BATCH, MAX_TEXT, max_frame};
 use mednerd_worker::child::Link;
 use mednerd_worker::{Notice, Settings, StartError, Worker};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -23,12 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 const LATE: Duration = Duration::from_millis(100);
 /// How much resident memory may grow over 10,000 calls.
 const GROWTH: u64 = 2 << 20;
-/// The longest text that a server takes, unless its administrator says otherwise.
-const MAX_TEXT: usize = 4 << 20;
-/// The longest message of a server with that; an adapter's files come in one as large as the plugin's memory.
-const MAX_FRAME: usize = 2 * MAX_TEXT + (15 << 20);
-/// Documents that a server puts into one batch at most.
-const MAX_BATCH: usize = 64;
+/// The longest message of a server that is as it comes; an adapter's files come in one as large as the plugin's memory.
+const MAX_FRAME: usize = max_frame(MAX_TEXT);
 /// Of the vendor's mentions, so many go into the note that every test has.
 const IN_EVERY_NOTE: usize = 100;
 

@@ -10,6 +10,18 @@ use mednerd_plugin::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The longest text in bytes that a server takes, unless its administrator says otherwise.
+pub const MAX_TEXT: usize = 4_000_000;
+/// Documents that a server puts into one batch at most.
+pub const MAX_BATCH: usize = 64;
+
+/// The longest message of a server that takes texts of so many bytes: a batch, or one long note, with room for what is found in it.
+pub const fn max_frame(max_text: usize) -> usize {
+    let texts = 2 * max_text;
+    let least = 1 << 20;
+    (if texts > least { texts } else { least }) + (15 << 20)
+}
+
 /// The payload of `Start`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {

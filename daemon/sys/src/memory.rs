@@ -3,17 +3,20 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::mem::MaybeUninit;
 
-/// Blocks up to this size are overwritten whatever is in them.
-const SMALL: usize = 4096;
+/// Blocks up to this size are overwritten whatever is in them: the numbers of a window's words among them, as an engine has them.
+const SMALL: usize = 64 << 10;
 
-/// The system's heap, where a block that may hold text is overwritten before it is given back: so a note is not in the
-/// process any longer than its request. Long texts lie in blocks aligned to 1 (bytes) or 8 (behind a count of owners); large blocks
-/// aligned to 4, or for vector instructions, hold a model's numbers, which would cost time to overwrite.
+/// What this is aligned to is a text, numbers that stand for its words, or places in it.
+const SCALAR: usize = 8;
+
+/// The system's heap, where a block that may hold a text, or what it can be made from again, is overwritten before it is given back: so a
+/// note is not in the process any longer than its request. Only large blocks that are aligned for vector instructions are not: they hold
+/// what a model multiplies, which would cost time to overwrite.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Forgetful;
 
 fn may_hold_text(layout: Layout) -> bool {
-    matches!(layout.align(), 1 | 2 | 8) || layout.size() <= SMALL
+    layout.align() <= SCALAR || layout.size() <= SMALL
 }
 
 // SAFETY: every block comes from and goes back to `System` with the layout it was asked for; what is done in between
@@ -101,6 +104,23 @@ pub fn share_one_heap() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_model_multiplies_is_not_overwritten() {
+        for (size, align, overwritten) in [
+            (1 << 20, 1, true),
+            // A long text's tokens.
+            (1 << 20, 4, true),
+            (1 << 20, 8, true),
+            // A window's, for an engine.
+            (4096 * 8, 64, true),
+            (1 << 20, 16, false),
+            (1 << 20, 64, false),
+        ] {
+            let layout = Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>());
+            assert_eq!(may_hold_text(layout), overwritten, "{size} {align}");
+        }
+    }
 
     /// What is in a block after it was given back is the heap's business; what was in it before is looked at through
     /// the block that replaced it.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use mednerd_engine_tract::Precision;
+use mednerd_plugin_host::protocol::{MAX_TEXT, max_frame};
 use mednerd_worker::Breaker;
 use nix::errno::Errno;
 use reader::{Document, Section};
@@ -141,7 +142,7 @@ impl Default for Server {
         Self {
             socket: mednerd_client::DEFAULT_SOCKET.into(),
             admin_socket: mednerd_client::DEFAULT_ADMIN_SOCKET.into(),
-            max_text_bytes: 4_000_000,
+            max_text_bytes: MAX_TEXT,
             max_queued_documents: 64,
             max_queued_bytes: 128 << 20,
             max_connections: 512,
@@ -509,8 +510,7 @@ impl Config {
             config.files.push(path);
         }
         config.check_names(&mut problems);
-        // A batch, or one long note, with room for what is found in it.
-        config.plugin_policy.max_frame = (2 * config.server.max_text_bytes).max(1 << 20) + (15 << 20);
+        config.plugin_policy.max_frame = max_frame(config.server.max_text_bytes);
         (config, problems)
     }
 

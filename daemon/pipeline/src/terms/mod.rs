@@ -182,7 +182,7 @@ impl Table {
 pub struct Terms {
     labels: Vec<Label>,
     /// By the number of their language; the last for names that belong to none.
-    tables: [Table; 8],
+    tables: [Table; CODES.len() + 1],
     /// Labels of names that join others, each with the label that they join, by number.
     joining: Vec<(u16, u16)>,
     /// What names mean; many mean the same.
