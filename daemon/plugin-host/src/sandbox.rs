@@ -35,8 +35,8 @@ pub enum SandboxError {
     /// seccomp.
     #[error("seccomp cannot be set up: {0}")]
     Seccomp(#[from] seccompiler::BackendError),
-    /// A descriptor.
-    #[error("{0}")]
+    /// Its priority or a descriptor.
+    #[error("the process cannot be confined: {0}")]
     Io(#[from] io::Error),
 }
 
