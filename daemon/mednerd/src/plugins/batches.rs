@@ -1,0 +1,334 @@
+//! What waits for a plugin, and how it is put into batches: as many documents as a call can do at the plugin's own pace.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mednerd_plugin::{Decoded, Document, ErrorKind, Mention, NormalizeOptions, Span};
+use mednerd_plugin_host::protocol::{Fault, MAX_BATCH, Outcome, Reply, Request};
+use mednerd_worker::{CallError, Ticket};
+use tokio::sync::oneshot;
+
+use super::killers::Digest;
+use super::{AskError, Links};
+use crate::original::Source;
+
+/// Bytes of text in one batch of several documents.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+
+/// What a plugin is asked for one document.
+pub(super) enum Ask {
+    /// Concepts for its mentions.
+    Link {
+        note: Note,
+        options: Arc<NormalizeOptions>,
+    },
+    /// Its text.
+    Decode {
+        format: String,
+        source: Source,
+        max_text: usize,
+    },
+    /// What the adapter makes of the spans that its model found.
+    Refine { text: Arc<str>, spans: Vec<Span> },
+}
+
+/// What it says, in the same order.
+pub(super) enum Said {
+    Linked(Links),
+    Decoded(Decoded),
+    Refined(Vec<Span>),
+}
+
+/// A document that waits for a plugin.
+pub(super) struct Item {
+    pub(super) ask: Ask,
+    pub(super) deadline: Instant,
+    /// Sent without others: it was in a batch from which nothing came.
+    pub(super) alone: bool,
+    pub(super) done: oneshot::Sender<Result<Said, AskError>>,
+}
+
+/// A note with its mentions, shared among plugins.
+#[derive(Clone)]
+pub struct Note {
+    /// All of it.
+    pub text: Arc<str>,
+    /// The mentions.
+    pub mentions: Arc<[Spotted]>,
+}
+
+/// A mention.
+pub struct Spotted {
+    /// First byte.
+    pub begin: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// Its entity type.
+    pub label: String,
+    /// Probability.
+    pub score: f32,
+    /// The section of the note, by its name.
+    pub section: Option<&'static str>,
+}
+
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) waiting: Vec<Item>,
+    /// The batch that the host has.
+    pub(super) current: Vec<Item>,
+    pub(super) ticket: Option<Ticket>,
+    pub(super) busy: bool,
+    /// When the batch was handed in.
+    pub(super) sent: Option<Instant>,
+    /// How long it takes for one document; zero where that is not known yet.
+    pub(super) pace: Duration,
+    /// Documents that it failed since it last did what it was asked.
+    pub(super) failures: u32,
+}
+
+impl Item {
+    /// Its text and options, where it can share a batch with others.
+    fn shareable(&self) -> Option<(&Note, &Arc<NormalizeOptions>)> {
+        match &self.ask {
+            Ask::Link { note, options } if !self.alone => Some((note, options)),
+            _ => None,
+        }
+    }
+}
+
+impl Queue {
+    /// Counts what is the plugin's own failure and no document's.
+    pub(super) fn count(&mut self, result: &Result<Said, AskError>) {
+        match result {
+            Ok(_) => self.failures = 0,
+            Err(AskError::Fault(Fault::Plugin(error)))
+                if !matches!(error.kind, ErrorKind::Input | ErrorKind::Cancelled) =>
+            {
+                self.failures = self.failures.saturating_add(1);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// How many documents a batch may hold: as many as a call can do in half of its time at the plugin's own pace. One where
+/// that is not known.
+pub(super) fn at_once(pace: Duration, call_time: Duration) -> usize {
+    let many = (call_time / 2)
+        .as_nanos()
+        .checked_div(pace.as_nanos())
+        .unwrap_or(1);
+    usize::try_from(many).unwrap_or(MAX_BATCH).clamp(1, MAX_BATCH)
+}
+
+/// The pace after a call for so many documents: what was, and a quarter of what is.
+pub(super) fn paced(before: Duration, time: Duration, documents: usize) -> Duration {
+    let each = time / u32::try_from(documents.max(1)).unwrap_or(u32::MAX);
+    let pace = match before.is_zero() {
+        true => each,
+        false => before * 3 / 4 + each / 4,
+    };
+    pace.max(Duration::from_nanos(1))
+}
+
+/// What tells a document, and what is asked of it, from all others; `None` where it cannot be written down.
+pub(super) fn digest(item: &Item) -> Option<Digest> {
+    encode(std::slice::from_ref(item)).map(|bytes| Digest::of(&bytes))
+}
+
+/// Takes the next batch out of what waits: the first item and, where it is to be linked, up to `most` with the same wishes
+/// as long as the batch is not large. What nobody waits for goes.
+pub(super) fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Item>> {
+    waiting.retain(|item| !item.done.is_closed());
+    let mut rest = std::mem::take(waiting).into_iter();
+    let first = rest.next()?;
+    let Some((note, options)) = first.shareable() else {
+        waiting.extend(rest);
+        return Some(vec![first]);
+    };
+    let (mut bytes, options) = (note.text.len(), Arc::clone(options));
+    let mut batch = vec![first];
+    for item in rest {
+        let length = item.shareable().and_then(|(note, wishes)| {
+            let fits = *wishes == options && batch.len() < most && bytes + note.text.len() <= MAX_BATCH_BYTES;
+            fits.then_some(note.text.len())
+        });
+        match length {
+            Some(length) => {
+                bytes += length;
+                batch.push(item);
+            }
+            None => waiting.push(item),
+        }
+    }
+    Some(batch)
+}
+
+/// A batch as the host reads it; `None` where it cannot be written down.
+pub(super) fn encode(batch: &[Item]) -> Option<Vec<u8>> {
+    let request = match batch {
+        [
+            Item {
+                ask:
+                    Ask::Decode {
+                        format,
+                        source,
+                        max_text,
+                    },
+                ..
+            },
+        ] => Request::Decode {
+            format,
+            bytes: source.bytes(),
+            max_text: *max_text,
+        },
+        [
+            Item {
+                ask: Ask::Refine { text, spans },
+                ..
+            },
+        ] => Request::Refine {
+            text,
+            spans: spans.clone(),
+        },
+        _ => {
+            let links = || {
+                batch.iter().filter_map(|item| match &item.ask {
+                    Ask::Link { note, options } => Some((note, options)),
+                    _ => None,
+                })
+            };
+            let options = links()
+                .next()
+                .map(|(_, options)| NormalizeOptions::clone(options));
+            Request::Normalize {
+                options: options?,
+                documents: links().map(|(note, _)| document(note)).collect(),
+            }
+        }
+    };
+    postcard::to_allocvec(&request).ok()
+}
+
+pub(super) fn document(note: &Note) -> Document<'_> {
+    let mentions = note.mentions.iter().map(|spotted| Mention {
+        begin: spotted.begin,
+        end: spotted.end,
+        label: &spotted.label,
+        score: spotted.score,
+        section: spotted.section,
+    });
+    Document {
+        text: &note.text,
+        mentions: mentions.collect(),
+    }
+}
+
+/// What a host says, with the time that the plugin took, or why it says nothing.
+pub(super) fn answered(result: Result<Vec<u8>, CallError>) -> Result<(Outcome, Duration), AskError> {
+    let payload = match result {
+        Ok(payload) => payload,
+        Err(CallError::Failed(payload)) => {
+            let fault = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
+            return Err(AskError::Fault(Fault::mute(fault)));
+        }
+        Err(error) => return Err(AskError::Call(error)),
+    };
+    let reply: Reply = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
+    Ok((reply.outcome, Duration::from_nanos(reply.plugin_ns)))
+}
+
+/// Whether a document of a batch may have failed for another one of it: where the whole of the batch did, or where there was
+/// no time left for it.
+pub(super) fn may_be_of_another(error: &AskError, whole: bool) -> bool {
+    if !whole {
+        return matches!(error, AskError::Fault(Fault::Plugin(error)) if error.kind == ErrorKind::Cancelled);
+    }
+    !matches!(
+        error,
+        AskError::Call(CallError::Unavailable(_) | CallError::Cancelled | CallError::Busy) | AskError::Busy
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Said, AskError>>;
+
+    fn item(text: &str, top_k: usize, alone: bool) -> (Item, Answer) {
+        let (done, answer) = oneshot::channel();
+        let options = NormalizeOptions {
+            top_k,
+            vocabularies: Vec::new(),
+        };
+        let ask = match text {
+            "decode" => Ask::Decode {
+                format: "f".to_owned(),
+                source: Source::Text(text.into()),
+                max_text: 1,
+            },
+            _ => Ask::Link {
+                note: Note {
+                    text: text.into(),
+                    mentions: Arc::new([]),
+                },
+                options: Arc::new(options),
+            },
+        };
+        let item = Item {
+            ask,
+            deadline: Instant::now(),
+            alone,
+            done,
+        };
+        (item, answer)
+    }
+
+    #[test]
+    fn a_batch_holds_documents_with_the_same_wishes_in_their_order() {
+        let long = "x".repeat(MAX_BATCH_BYTES);
+        let given = [
+            ("a", 5, false),
+            ("b", 5, false),
+            ("c", 3, false),
+            (&*long, 5, false),
+            ("decode", 5, false),
+            ("d", 5, true),
+            ("e", 5, false),
+        ];
+        let (mut waiting, mut answers): (Vec<Item>, Vec<Answer>) = given
+            .into_iter()
+            .map(|(text, top_k, alone)| item(text, top_k, alone))
+            .unzip();
+        drop(answers.remove(1));
+        let mut batches = Vec::new();
+        while let Some(batch) = next_batch(&mut waiting, MAX_BATCH) {
+            let first = |item: &Item| match &item.ask {
+                Ask::Link { note, .. } => note.text.chars().next().unwrap(),
+                _ => '*',
+            };
+            batches.push(batch.iter().map(first).collect::<String>());
+        }
+        assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_half_a_call_allows_at_the_pace_of_the_plugin() {
+        let (call, each) = (Duration::from_secs(1), Duration::from_millis(20));
+        let mut pace = Duration::ZERO;
+        assert_eq!(at_once(pace, call), 1, "nothing is known");
+        pace = paced(pace, each, 1);
+        assert_eq!(at_once(pace, call), 25);
+        pace = paced(pace, each * 25, 25);
+        assert_eq!(at_once(pace, call), 25);
+        // A call that failed for its time, then quick ones.
+        pace = paced(pace, call, 1);
+        assert_eq!(at_once(pace, call), 1);
+        for _ in 0..100 {
+            pace = paced(pace, Duration::from_micros(10), 1);
+        }
+        assert_eq!(at_once(pace, call), MAX_BATCH);
+        assert_eq!(at_once(paced(pace, Duration::ZERO, 0), Duration::ZERO), 1);
+    }
+}
