@@ -8,7 +8,7 @@ use mednerd_gpu::protocol::Precision;
 #[test]
 fn every_kernel_is_its_definition() {
     for precision in [Precision::Fp32, Precision::Fp16, Precision::Bf16] {
-        for name in checks::KERNELS {
+        for &name in checks::KERNELS {
             // The long ones are the same in each precision but for rounding.
             let cases = if name != "attend_long" {
                 16

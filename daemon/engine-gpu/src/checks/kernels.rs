@@ -1363,51 +1363,44 @@ fn scores_of_words<D: Device>(device: &D, seed: u64) {
 
 type Check<D> = fn(&D, u64);
 
-/// The names of the kernels' checks.
-pub const KERNELS: [&str; 16] = [
-    "embed",
-    "add_norm",
-    "finish_and_gate",
-    "in_8_bits",
-    "many_in_8_bits",
-    "rotate_and_unfold",
-    "low_rank_changes",
-    "low_rank_tensor",
-    "attend",
-    "attend_tensor",
-    "attend_places",
-    "attend_long",
-    "recur",
-    "stretches",
-    "sift",
-    "scores_of_words",
+/// Each kernel's check, by the name of its function.
+macro_rules! checks {
+    ($($name:ident),* $(,)?) => {
+        /// The names of the kernels' checks.
+        pub const KERNELS: &[&str] = &[$(stringify!($name)),*];
+
+        fn check<D: Device>(name: &str) -> Option<Check<D>> {
+            match name {
+                $(stringify!($name) => Some($name),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+checks![
+    embed,
+    add_norm,
+    finish_and_gate,
+    in_8_bits,
+    many_in_8_bits,
+    rotate_and_unfold,
+    low_rank_changes,
+    low_rank_tensor,
+    attend,
+    attend_tensor,
+    attend_places,
+    attend_long,
+    recur,
+    stretches,
+    sift,
+    scores_of_words,
 ];
 
 /// Checks what one of [`KERNELS`] names, `cases` times with other shapes and numbers.
 pub fn kernel<D: Device>(device: &D, name: &str, seed: u64, cases: u64) {
-    let checks: [Check<D>; 16] = [
-        embed,
-        add_norm,
-        finish_and_gate,
-        in_8_bits,
-        many_in_8_bits,
-        rotate_and_unfold,
-        low_rank_changes,
-        low_rank_tensor,
-        attend,
-        attend_tensor,
-        attend_places,
-        attend_long,
-        recur,
-        stretches,
-        sift,
-        scores_of_words,
-    ];
-    let place = KERNELS
-        .iter()
-        .position(|known| *known == name)
-        .expect("a kernel's check");
+    let check = check::<D>(name).expect("a kernel's check");
     for case in 0..cases {
-        checks[place](device, seed.wrapping_mul(1_000_003).wrapping_add(case));
+        check(device, seed.wrapping_mul(1_000_003).wrapping_add(case));
     }
 }
