@@ -2,8 +2,10 @@
 """What the notes say of their diseases, as read by one person, beside what mednerd's rules say. Python's standard library only.
 
     tests/gold/assertions.py PROGRAM [--notes even | --visits ../shared/data/notes] [--errors]
+    tests/gold/assertions.py --socket /run/mednerd/mednerd.sock [...]
 
-PROGRAM is the example `assertions` of `daemon/pipeline`. `assertions.tsv` has a line for each disease: the note, the number of the mention
+PROGRAM is the example `assertions` of `daemon/pipeline`: what the rules say of the diseases that the gold has. A daemon is asked for the
+text alone: what it does not find at just that place counts as missing, and nothing is asked of what it finds elsewhere. `assertions.tsv` has a line for each disease: the note, the number of the mention
 among all of the note, its text, and what is said of it, or `-`. Rules were made with the notes of odd numbers in view; those of even
 numbers were only counted. `visits-assertions.tsv` has the same of the visit notes, whose texts are in the folder that `--visits` names, by
 the code points of each disease.
@@ -12,6 +14,7 @@ the code points of each disease.
 import argparse
 import csv
 import subprocess
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -20,6 +23,8 @@ import gold
 import visits
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "sdk/python"))
+from mednerd_train.daemon import Client  # noqa: E402
 #: As the readings call them, and as the program does.
 KINDS = {
     "negated": "negated",
@@ -75,20 +80,34 @@ def answers(program, text, mentions):
     return [dict(one.rstrip(")").split(" (", 1) for one in line) for line in said]
 
 
+def served(client, text, mentions):
+    """The same of a daemon; `None` for a mention that it does not find."""
+    found = defaultdict(dict)
+    for entity in client.annotate(text):
+        if entity["label"] == "Disease":
+            found[entity["begin"], entity["end"]] |= {said["kind"]: said["cue"] for said in entity["assertions"]}
+    return [found.get((begin, end)) for begin, end, _ in mentions]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("program", type=Path)
+    parser.add_argument("program", type=Path, nargs="?")
+    parser.add_argument("--socket", type=Path, help="ask this daemon instead")
     parser.add_argument("--notes", choices=("odd", "even", "all"), default="all")
     parser.add_argument("--visits", type=Path, help="the visit notes instead, whose texts are in this folder")
     parser.add_argument("--errors", action="store_true")
     arguments = parser.parse_args()
-    counts, by_language, total, right = Counter(), Counter(), 0, 0
+    if bool(arguments.program) == bool(arguments.socket):
+        parser.error("either PROGRAM or --socket")
+    client = arguments.socket and Client(arguments.socket)
+    counts, by_language, total, right, lost = Counter(), Counter(), 0, 0, 0
     for note, said_of in of_visits(arguments.visits) if arguments.visits else of_wards(arguments.notes):
         text, mentions = note["text"], note["mentions"]
-        found = answers(arguments.program.resolve(), text, mentions)
+        found = served(client, text, mentions) if client else answers(arguments.program.resolve(), text, mentions)
         for number, expected in said_of.items():
             begin, end, _ = mentions[number]
-            own = found[number]
+            own = found[number] or {}
+            lost += found[number] is None
             total, right = total + 1, right + (set(own) == expected)
             for kind in KINDS.values():
                 outcome = {(True, True): "both", (False, True): "extra", (True, False): "missing"}.get((kind in expected, kind in own))
@@ -99,6 +118,8 @@ def main():
                     before, behind = text[max(0, begin - 70):begin], text[end:end + 45]
                     context = f"{before}[[{text[begin:end]}]]{behind}".replace("\n", "⏎")
                     print(f"{outcome:8}{kind:13}{note['name']}#{number} {own.get(kind, '')!r}: {context}")
+    if client:
+        print(f"{total - lost} of {total} found")
     print(f"{total} mentions, all said right of {100 * right / total:.1f} %")
     print("| | both | only read | only said | precision | recall | F1 |\n|---|---|---|---|---|---|---|")
     for kind in KINDS.values():
