@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use mednerd_client::api::{AnnotateResponse, Engine, Status};
+use mednerd_client::api::{AnnotateResponse, Engine, GpuState, Status};
 use mednerd_tests::daemon::{binary, root, shipped_model, tiny_model};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Site, eventually};
@@ -73,7 +73,7 @@ fn wait_for_gpu(daemon: &Daemon, models: usize) {
     eventually("the GPU serves its models", || {
         let gpus = daemon.status().engine.gpus;
         gpus.iter()
-            .any(|gpu| gpu.models.len() == models && gpu.state == "ready")
+            .any(|gpu| gpu.models.len() == models && gpu.state == GpuState::Ready)
     });
 }
 
@@ -218,7 +218,13 @@ fn under_load(
                 answered.load(Ordering::Relaxed) >= before + 8 || !alive()
             });
             eventually("the GPU is back", || {
-                daemon.status().engine.gpus.iter().any(|gpu| gpu.state == "ready") || !alive()
+                daemon
+                    .status()
+                    .engine
+                    .gpus
+                    .iter()
+                    .any(|gpu| gpu.state == GpuState::Ready)
+                    || !alive()
             });
         }
         over.store(true, Ordering::Relaxed);
@@ -339,7 +345,7 @@ fn a_degraded_answer_says_so_and_is_whole() {
     // The self-check of the next worker ends that one too: at last it is left alone for a while.
     eventually("the GPU is out of service", || {
         let gpu = &daemon.status().engine.gpus[0];
-        gpu.state == "down" && gpu.deaths >= 3
+        gpu.state == GpuState::Down && gpu.deaths >= 3
     });
     let answer = daemon.annotate(SENTENCE);
     assert_eq!(

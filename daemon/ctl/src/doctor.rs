@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use mednerd_audit::{Key, Verifier};
-use mednerd_client::api::{Engine, PluginState, ServiceState, StatusResponse};
+use mednerd_client::api::{Engine, GpuState, PluginState, ServiceState, StatusResponse};
 use mednerd_client::{Client, ClientError};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
@@ -612,21 +612,21 @@ fn loaded(findings: &mut Findings, status: &StatusResponse, wants_gpu: bool) {
     }
     for gpu in &status.engine.gpus {
         let named = format!("{} {}, driver {}", gpu.gpu, gpu.name, gpu.driver);
-        let (verdict, found, remedy) = match gpu.state.as_str() {
-            "ready" if gpu.deaths == 0 => (Verdict::Ok, named, ""),
-            "ready" => (
+        let (verdict, found, remedy) = match gpu.state {
+            GpuState::Ready if gpu.deaths == 0 => (Verdict::Ok, named, ""),
+            GpuState::Ready => (
                 Verdict::Warning,
                 format!("{named}; its worker died {} times", gpu.deaths),
                 "`journalctl -u mednerd` says why; `nvidia-smi -q` shows errors of its memory",
             ),
-            "down" => (
+            GpuState::Down => (
                 Verdict::Warning,
                 format!("{} computes nothing: {}", gpu.gpu, gpu.detail),
                 "the CPU computes meanwhile; `nvidia-smi` shows what the driver sees, `journalctl -u mednerd` tells of its worker",
             ),
-            state => (
+            GpuState::Starting | GpuState::Loading => (
                 Verdict::Warning,
-                format!("{} is {state}", gpu.gpu),
+                format!("{} serves no model yet", gpu.gpu),
                 "wait a minute, then look again",
             ),
         };

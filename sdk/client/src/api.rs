@@ -706,14 +706,29 @@ pub struct EngineStatus {
     pub gpus: Vec<GpuStatus>,
 }
 
+/// What a GPU's worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum GpuState {
+    /// It looks for its GPU.
+    Starting,
+    /// It has it, and serves no model yet.
+    Loading,
+    /// It serves models.
+    Ready,
+    /// It computes nothing: `detail` says why.
+    Down,
+}
+
 /// A GPU and its worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GpuStatus {
     /// Which, by its number in `nvidia-smi`.
     pub gpu: u64,
-    /// `starting`, `loading`, `ready` (it serves the models below) or `down`.
-    pub state: String,
+    /// What its worker is doing.
+    pub state: GpuState,
     /// Why it is down; empty otherwise.
     pub detail: String,
     /// What it is called; empty before its worker was ready.

@@ -448,15 +448,15 @@ impl Gpus {
             let worker = gpu.worker.as_ref().map(|worker| worker.statistics());
             let time =
                 |at: SystemTime| Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string());
-            let (name, detail) = match &gpu.phase {
-                Phase::Starting => ("starting", String::new()),
-                Phase::Up if gpu.serves.is_empty() => ("loading", String::new()),
-                Phase::Up => ("ready", String::new()),
-                Phase::Down(why) => ("down", why.clone()),
+            let (now, detail) = match &gpu.phase {
+                Phase::Starting => (api::GpuState::Starting, String::new()),
+                Phase::Up if gpu.serves.is_empty() => (api::GpuState::Loading, String::new()),
+                Phase::Up => (api::GpuState::Ready, String::new()),
+                Phase::Down(why) => (api::GpuState::Down, why.clone()),
             };
             api::GpuStatus {
                 gpu: gpu.ordinal.into(),
-                state: name.to_owned(),
+                state: now,
                 detail,
                 name: gpu.about.name.clone(),
                 driver: gpu.about.driver.clone(),
