@@ -524,7 +524,7 @@ impl Model {
         }
     }
 
-    /// The entities of a text from the outputs of all its units, in order.
+    /// The entities of a text from the outputs of all its units, in order. `None` where they are no longer `wanted`.
     ///
     /// # Errors
     /// [`StageError`]
@@ -535,7 +535,8 @@ impl Model {
         parts: &[&Output],
         aggregation: Aggregation,
         ask: Option<&Ask>,
-    ) -> Result<Vec<Span>, StageError> {
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Span>>, StageError> {
         match (&self.kind, prepared, ask) {
             (Kind::Classifier(model), Prepared::Tokens(tokens, windows), _) => {
                 let logits = parts.iter().filter_map(|part| match part {
@@ -545,14 +546,16 @@ impl Model {
                 let probabilities = stitch(model.scheme.len(), windows, logits)
                     .and_then(Logits::softmax)
                     .map_err(failed("decoder"))?;
-                decode(text, tokens, &probabilities, &model.scheme, aggregation).map_err(failed("decoder"))
+                decode(text, tokens, &probabilities, &model.scheme, aggregation)
+                    .map(Some)
+                    .map_err(failed("decoder"))
             }
             (Kind::ZeroShot(model), Prepared::Words(words), Some(ask)) => {
                 let found = parts.iter().filter_map(|part| match part {
                     Output::Found(found) => Some(found),
                     Output::Logits(_) => None,
                 });
-                model.decode(text, words, ask, &found.collect::<Vec<_>>())
+                model.decode(text, words, ask, &found.collect::<Vec<_>>(), wanted)
             }
             _ => Err(failed("decoder")("the text was prepared for another model")),
         }
@@ -823,7 +826,8 @@ mod tests {
                         })
                         .collect();
                     let parts: Vec<&Output> = parts.iter().collect();
-                    let spans = model.decode(text, &prepared, &parts, aggregation, None).unwrap();
+                    let spans = model.decode(text, &prepared, &parts, aggregation, None, &|| true);
+                    let spans = spans.unwrap().unwrap();
                     let got = spans.iter().map(|s| (s.label.to_string(), s.begin, s.end));
                     let want = expected.iter().map(|(place, _)| place.clone());
                     assert_eq!(got.collect::<Vec<_>>(), want.collect::<Vec<_>>(), "{place}");

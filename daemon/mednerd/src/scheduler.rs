@@ -746,9 +746,10 @@ impl Work {
                         &parts,
                         job.aggregation,
                         ask.as_ref(),
+                        wanted,
                     )
                     .map_err(of_model(entry))?;
-                found.push((task, spans));
+                found.push((task, spans.ok_or(JobError::DeadlinePassed)?));
             }
         }
         let result = match job.page.is_refined() {

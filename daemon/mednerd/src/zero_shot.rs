@@ -473,7 +473,8 @@ impl ZeroShot {
         })
     }
 
-    /// The entities of a text from what was found in all its units, in order.
+    /// The entities of a text from what was found in all its units, in order. `None` where they are no longer `wanted`, which is asked for
+    /// each prompt.
     ///
     /// # Errors
     /// [`StageError`]
@@ -483,9 +484,13 @@ impl ZeroShot {
         prepared: &Prepared,
         ask: &Ask,
         parts: &[&Found],
-    ) -> Result<Vec<Span>, StageError> {
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Span>>, StageError> {
         let mut candidates = Vec::new();
         for (index, prompt) in ask.prompts.iter().enumerate() {
+            if !wanted() {
+                return Ok(None);
+            }
             let mut words: Vec<Inside> = Vec::new();
             for part in parts.iter().skip(index).step_by(ask.prompts.len().max(1)) {
                 match part {
@@ -499,6 +504,9 @@ impl ZeroShot {
             if candidates.len() > MOST_CANDIDATES {
                 return Err(too_many(TooMany));
             }
+        }
+        if !wanted() {
+            return Ok(None);
         }
         merge_labels(&mut candidates);
         if self.engine.max_width().is_none() {
@@ -514,7 +522,7 @@ impl ZeroShot {
                 score: found.score,
             })
         });
-        Ok(spans.collect())
+        Ok(Some(spans.collect()))
     }
 
     /// The scores of a sentence for the same labels each time.
@@ -709,7 +717,10 @@ mod tests {
             .map(|unit| model.forward(&prepared, ask, unit).unwrap())
             .collect();
         let parts: Vec<&Found> = parts.iter().collect();
-        model.decode(text, &prepared, ask, &parts).unwrap()
+        model
+            .decode(text, &prepared, ask, &parts, &|| true)
+            .unwrap()
+            .unwrap()
     }
 
     /// Compares every case of a golden.json and gives the number of entities.
@@ -971,6 +982,29 @@ mod tests {
         }
         let text = "Started on amoxicillin 500 mg.";
         assert_eq!(spans(&model, text, &ask), spans(&open("bi-marker"), text, &ask));
+    }
+
+    #[test]
+    fn nothing_is_made_of_scores_that_nobody_wants_any_more() {
+        for variant in ["span", "bi-token"] {
+            let model = open(variant);
+            let ask = model
+                .ask(&wanted(&["drug", "dose"]), 0.5, Overlaps::default())
+                .unwrap();
+            let text = "Started on amoxicillin 500 mg.";
+            let prepared = model.prepare(text, &ask).unwrap();
+            let parts: Vec<Found> = (0..prepared.units(&ask))
+                .map(|unit| model.forward(&prepared, &ask, unit).unwrap())
+                .collect();
+            let parts: Vec<&Found> = parts.iter().collect();
+            // Whenever it is that they leave.
+            for leaving in 0..3 {
+                let asked = std::cell::Cell::new(0);
+                let here = || asked.replace(asked.get() + 1) < leaving;
+                let found = model.decode(text, &prepared, &ask, &parts, &here).unwrap();
+                assert_eq!(found.is_some(), leaving == 2, "{variant}");
+            }
+        }
     }
 
     #[test]

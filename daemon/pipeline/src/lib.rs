@@ -71,6 +71,7 @@ pub mod nesting;
 pub mod offsets;
 mod pieces;
 pub mod readable;
+mod ranges;
 pub mod sections;
 mod sentences;
 pub mod short_forms;

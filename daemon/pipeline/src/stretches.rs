@@ -2,12 +2,13 @@
 //! candidates of the whole document to those that stand beside one another. As in the `gliner` package
 //! (`gliner/decoding/decoder.py`, 0.2.24).
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use thiserror::Error;
 use unicode_categories::UnicodeCategories;
 
+use crate::ranges::Highest;
 use crate::tokens::ByteSpan;
 use crate::windows::Window;
 
@@ -166,35 +167,79 @@ pub fn inside(scores: &[f32], labels: usize, threshold: f32, window: &Window) ->
 }
 
 /// The candidates of a document from the [words inside](inside) entities of all its windows. A candidate begins and ends with words above
-/// `threshold`, has none inside below it, and has the least of their probabilities.
+/// `threshold`, has none inside below it, and has the least of their probabilities. Takes time linear in the words, beside their sorting, and in what
+/// is found.
 ///
 /// # Errors
 /// [`TooMany`]
 pub fn of_words(mut words: Vec<Inside>, threshold: f32) -> Result<Vec<Candidate>, TooMany> {
     words.sort_by_key(|word| (word.label, word.word));
     let mut found = Vec::new();
-    for (index, first) in words.iter().enumerate() {
+    for run in words.chunk_by(|word, next| (word.label, word.word + 1) == (next.label, next.word)) {
+        of_run(run, threshold, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Where a candidate may end.
+struct End {
+    /// Place in its run.
+    place: usize,
+    word: usize,
+    score: f32,
+    /// The least that a word is inside behind it, up to the next end.
+    behind: f32,
+}
+
+/// The same from words of one label that stand side by side: each begin with each end from it on.
+fn of_run(run: &[Inside], threshold: f32, found: &mut Vec<Candidate>) -> Result<(), TooMany> {
+    let is_end = |word: &Inside| word.ends > threshold;
+    // The least that a word is inside from each to the next end. What is no number is not the least of anything.
+    let mut up_to_end = vec![f32::INFINITY; run.len()];
+    let mut least = f32::INFINITY;
+    for (word, up_to_end) in run.iter().zip(&mut up_to_end).rev() {
+        if is_end(word) {
+            least = f32::INFINITY;
+        }
+        least = least.min(word.inside);
+        *up_to_end = least;
+    }
+    let ends: Vec<End> = run
+        .iter()
+        .enumerate()
+        .filter(|(_, word)| is_end(word))
+        .map(|(place, word)| End {
+            place,
+            word: word.word,
+            score: word.ends,
+            behind: up_to_end.get(place + 1).copied().unwrap_or(f32::INFINITY),
+        })
+        .collect();
+    let mut ends = ends.as_slice();
+    for (place, (first, up_to_end)) in run.iter().zip(up_to_end).enumerate() {
+        if let Some((passed, behind)) = ends.split_first()
+            && passed.place < place
+        {
+            ends = behind;
+        }
         if first.begins <= threshold {
             continue;
         }
-        let mut least = first.begins;
-        let behind = words.iter().skip(index).zip(first.word..);
-        for (last, _) in behind.take_while(|(word, due)| (word.label, word.word) == (first.label, *due)) {
-            least = least.min(last.inside);
-            if last.ends > threshold {
-                if found.len() == MOST_CANDIDATES {
-                    return Err(TooMany);
-                }
-                found.push(Candidate {
-                    first: first.word,
-                    last: last.word,
-                    label: first.label,
-                    score: least.min(last.ends),
-                });
+        let mut least = first.begins.min(up_to_end);
+        for end in ends {
+            if found.len() == MOST_CANDIDATES {
+                return Err(TooMany);
             }
+            found.push(Candidate {
+                first: first.word,
+                last: end.word,
+                label: first.label,
+                score: least.min(end.score),
+            });
+            least = least.min(end.behind);
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The same stretch with the same label is kept once, with its best score; the order is by first word, last word, label.
@@ -208,46 +253,72 @@ pub fn merge_labels(candidates: &mut Vec<Candidate>) {
 }
 
 /// Takes candidates from the best score down, each that may stand beside those taken before. Of equal scores the first
-/// in `candidates` comes first. The answer is in the order of the text.
+/// in `candidates` comes first. The answer is in the order of the text. Takes time linear in the candidates, beside a logarithm.
 pub fn select(mut candidates: Vec<Candidate>, overlaps: Overlaps) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut taken = Taken::default();
+    let mut taken = Taken::among(&candidates);
     candidates.retain(|candidate| taken.take(candidate.first, candidate.last, overlaps));
     candidates.sort_by_key(|candidate| candidate.first);
     candidates
 }
 
-/// The stretches that were taken: the last words of those that begin with a word.
-#[derive(Default)]
+/// The stretches that were taken.
 struct Taken {
-    ends: BTreeMap<usize, Vec<usize>>,
-    longest: usize,
+    stretches: HashSet<(usize, usize)>,
+    /// The words that any candidate begins with, and how far those reach that were taken: one past their last word.
+    begins: (Vec<usize>, Highest),
+    /// The words that any ends with, and how early those begin: the fewer words before, the higher.
+    ends: (Vec<usize>, Highest),
 }
 
 impl Taken {
-    fn take(&mut self, first: usize, last: usize, overlaps: Overlaps) -> bool {
-        let mut same = false;
-        // No stretch that begins earlier reaches so far.
-        let near = first.saturating_sub(self.longest)..=last;
-        for (&other, ends) in self.ends.range(near) {
-            for &end in ends {
-                if (other, end) == (first, last) {
-                    same = true;
-                    continue;
-                }
-                let apart = end < first || last < other;
-                let within = (other <= first && last <= end) || (first <= other && end <= last);
-                if !(apart || overlaps.nested && within) {
-                    return false;
-                }
-            }
+    /// Nothing yet of these candidates.
+    fn among(candidates: &[Candidate]) -> Self {
+        let places = |word: fn(&Candidate) -> usize| {
+            let mut words: Vec<usize> = candidates.iter().map(word).collect();
+            words.sort_unstable();
+            words.dedup();
+            let highest = Highest::new(words.len());
+            (words, highest)
+        };
+        Self {
+            stretches: HashSet::new(),
+            begins: places(|candidate| candidate.first),
+            ends: places(|candidate| candidate.last),
         }
-        if same {
+    }
+
+    fn take(&mut self, first: usize, last: usize, overlaps: Overlaps) -> bool {
+        // Nothing overlaps what was taken that may not.
+        if self.stretches.contains(&(first, last)) {
             return overlaps.several_labels;
         }
-        self.ends.entry(first).or_default().push(last);
-        self.longest = self.longest.max(last - first);
+        let clashes = match overlaps.nested {
+            true => self.reach(first + 1, last) > last + 1 || self.from(first, last) < first,
+            false => self.reach(0, last) > first,
+        };
+        if clashes {
+            return false;
+        }
+        self.stretches.insert((first, last));
+        let place = |words: &[usize], word| words.partition_point(|other| *other < word);
+        self.begins.1.raise(place(&self.begins.0, first), last + 1);
+        self.ends.1.raise(place(&self.ends.0, last), usize::MAX - first);
         true
+    }
+
+    /// One past the last word of what was taken that begins with a word from `first` to `last`.
+    fn reach(&self, first: usize, last: usize) -> usize {
+        let (words, highest) = &self.begins;
+        let before = words.partition_point(|word| *word < first);
+        highest.within(before..words.partition_point(|word| *word <= last))
+    }
+
+    /// The first word of what was taken that ends with a word from `first` to the one before `last`.
+    fn from(&self, first: usize, last: usize) -> usize {
+        let (words, highest) = &self.ends;
+        let before = words.partition_point(|word| *word < first);
+        usize::MAX - highest.within(before..words.partition_point(|word| *word < last))
     }
 }
 
@@ -374,6 +445,80 @@ mod tests {
             let words = inside(&scores, labels, 0.5, &whole(words)[0]);
             prop_assert_eq!(of_words(words, 0.5).unwrap(), want);
         }
+    }
+
+    /// Every word from a begin on as long as they are inside, as it is defined.
+    fn naive_words(mut words: Vec<Inside>, threshold: f32) -> Vec<Candidate> {
+        words.sort_by_key(|word| (word.label, word.word));
+        let mut found = Vec::new();
+        for (index, first) in words.iter().enumerate() {
+            if first.begins <= threshold {
+                continue;
+            }
+            let mut least = first.begins;
+            let behind = words.iter().skip(index).zip(first.word..);
+            for (last, _) in behind.take_while(|(word, due)| (word.label, word.word) == (first.label, *due)) {
+                least = least.min(last.inside);
+                if last.ends > threshold {
+                    found.push(candidate(
+                        first.word,
+                        last.word,
+                        first.label,
+                        least.min(last.ends),
+                    ));
+                }
+            }
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn candidates_of_words_are_as_they_are_defined(
+            raw in proptest::collection::vec((0_usize..3, 0_usize..12, proptest::array::uniform3(0_u8..12)), 0..40),
+            threshold in 0_u8..10,
+        ) {
+            let score = |score| if score == 11 { f32::NAN } else { f32::from(score) / 10.0 };
+            let words = raw.into_iter().map(|(label, word, scores)| {
+                let [begins, ends, inside] = scores.map(score);
+                Inside { word, label, begins, ends, inside }
+            });
+            let words: Vec<Inside> = words.collect();
+            let threshold = f32::from(threshold) / 10.0;
+            prop_assert_eq!(of_words(words.clone(), threshold).unwrap(), naive_words(words, threshold));
+        }
+    }
+
+    /// It would take minutes if every word were looked at from every begin.
+    #[test]
+    fn words_that_end_nothing_cost_nothing() {
+        let words = 1 << 20;
+        let word = |word: usize| Inside {
+            word,
+            label: 0,
+            begins: 0.9,
+            ends: if word + 2 == words { 0.8 } else { 0.1 },
+            inside: 0.7,
+        };
+        let all = (0..words).filter(|at| at + 3 != words).map(word);
+        let found = of_words(all.collect(), 0.5).unwrap();
+        assert_eq!(found, [candidate(words - 2, words - 2, 0, 0.7)]);
+    }
+
+    /// It would take minutes if each were held against all that were taken.
+    #[test]
+    fn many_stretches_in_one_another_are_taken_in_no_time() {
+        let words = 1 << 20;
+        let nested = (0..words).map(|last| candidate(0, last, 0, 0.9));
+        let overlaps = |nested| Overlaps {
+            nested,
+            several_labels: false,
+        };
+        assert_eq!(select(nested.collect(), overlaps(true)).len(), words);
+        // One that is long, and then short ones.
+        let behind = (words..2 * words).map(|first| candidate(first, first, 0, 0.8));
+        let flat = std::iter::once(candidate(0, words - 1, 0, 0.9)).chain(behind);
+        assert_eq!(select(flat.collect(), overlaps(false)).len(), words + 1);
     }
 
     #[test]
