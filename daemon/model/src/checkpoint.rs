@@ -95,11 +95,10 @@ impl Checkpoint {
         let config = Object::parse(&config_file.path, &config_file.bytes)?;
         let family = families::find(&config)?;
         let onnx = Onnx::find(dir)?;
-        let weights = open_weights(
-            dir,
-            onnx.is_some(),
-            "transformers import AutoModelForTokenClassification",
-        )?;
+        let weights = match (Weights::open(dir)?, &onnx) {
+            (None, None) => return Err(missing_weights(dir, &CLASSIFIER)),
+            (weights, _) => weights,
+        };
         let labels = labels::read(&config)?;
         let architecture = (family.describe)(&Source {
             config: &config,
@@ -140,7 +139,11 @@ impl Checkpoint {
     }
 
     fn open_gliner(dir: &Path, config: &gliner::Files) -> Result<Self, ModelError> {
-        let weights = open_weights(dir, false, "gliner import GLiNER")?.unwrap_or_else(|| Weights::none(dir));
+        let weights = match (Weights::open(dir)?, Onnx::find(dir)?) {
+            (Some(weights), _) => weights,
+            (None, Some(_)) => return Err(missing_weights(dir, &EXPORTED)),
+            (None, None) => return Err(missing_weights(dir, &GLINER)),
+        };
         let files = TokenizerFiles::read(dir)?;
         let described = gliner::describe(dir, config, &files, &weights)?;
         let context = context(gliner::context(&described.encoder), &files, &described.tokenizer)?;
@@ -322,25 +325,49 @@ fn read_config(dir: &Path) -> Result<Small, ModelError> {
     })
 }
 
-/// The safetensors files. They may be absent only where there is an ONNX export.
-fn open_weights(dir: &Path, onnx: bool, library: &'static str) -> Result<Option<Weights>, ModelError> {
-    if let Some(weights) = Weights::open(dir)? {
-        return Ok(Some(weights));
+/// What is said where there are no weights that can be read.
+struct Missing {
+    /// Module and class that write a pickle's weights anew.
+    library: &'static str,
+    wanted: &'static str,
+    advice: &'static str,
+}
+
+const CLASSIFIER: Missing = Missing {
+    library: "transformers import AutoModelForTokenClassification",
+    wanted: "model.safetensors (or model.safetensors.index.json with its shards, or model.onnx)",
+    advice: "Copy the weights from the original checkpoint",
+};
+
+const GLINER: Missing = Missing {
+    library: "gliner import GLiNER",
+    wanted: "model.safetensors (or model.safetensors.index.json with its shards)",
+    advice: "Copy the weights from the original checkpoint",
+};
+
+/// A GLiNER that is there as an ONNX export alone.
+const EXPORTED: Missing = Missing {
+    advice: "ONNX exports of GLiNER are not read: copy the weights that this one was made from",
+    ..GLINER
+};
+
+fn missing_weights(dir: &Path, missing: &Missing) -> ModelError {
+    let pickles = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+    match pickles
+        .map(|name| dir.join(name))
+        .into_iter()
+        .find(|path| path.exists())
+    {
+        Some(path) => ModelError::Pickle {
+            path,
+            library: missing.library,
+        },
+        None => ModelError::MissingFile {
+            dir: dir.to_owned(),
+            wanted: missing.wanted,
+            advice: missing.advice,
+        },
     }
-    if onnx {
-        return Ok(None);
-    }
-    for name in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
-        let path = dir.join(name);
-        if path.exists() {
-            return Err(ModelError::Pickle { path, library });
-        }
-    }
-    Err(ModelError::MissingFile {
-        dir: dir.to_owned(),
-        wanted: "model.safetensors (or model.safetensors.index.json with its shards, or model.onnx)",
-        advice: "Copy the weights from the original checkpoint",
-    })
 }
 
 /// The longest sequence, and that a note fits into it beside the special tokens.

@@ -138,7 +138,7 @@ pub enum ModelError {
     },
     /// A tensor that the architecture needs is not in the files.
     #[error(
-        "{}: tensor \"{tensor}\" of shape {shape:?} is missing; config.json asks for it. \
+        "{}: tensor \"{tensor}\" of shape {shape:?} is missing; the model's configuration asks for it. \
          The weights belong to another configuration or are incomplete",
         path.display()
     )]
@@ -151,13 +151,13 @@ pub enum ModelError {
         shape: Vec<usize>,
     },
     /// A tensor has another shape than the configuration asks for.
-    #[error("{}: tensor \"{tensor}\" has shape {found:?}; config.json asks for {expected:?}", path.display())]
+    #[error("{}: tensor \"{tensor}\" has shape {found:?}; the model's configuration asks for {expected:?}", path.display())]
     Shape {
         /// The weight file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The shape config.json asks for.
+        /// The shape that the configuration asks for.
         expected: Vec<usize>,
         /// The shape in the file.
         found: Vec<usize>,

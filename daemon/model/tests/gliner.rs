@@ -232,6 +232,7 @@ fn a_head_that_does_not_fit_its_encoder_is_refused_by_tensor() {
         ("span", json!({"hidden_size": 24}), "span_rep_layer"),
         ("span", json!({"span_mode": "marker"}), "project_start"),
         ("span", json!({"span_mode": "token_level"}), "scorer.proj_token"),
+        ("span", json!({"span_mode": "token-level"}), "scorer.proj_token"),
         ("span", json!({"num_rnn_layers": 1}), "rnn.lstm.weight_ih_l0"),
         ("token", json!({"num_rnn_layers": 2}), "rnn.lstm.weight_ih_l1"),
         ("span", json!({"vocab_size": 500}), "word_embeddings"),
@@ -246,6 +247,8 @@ fn a_head_that_does_not_fit_its_encoder_is_refused_by_tensor() {
             message.contains(tensor) && message.contains("model.safetensors"),
             "{tensor}: {message}"
         );
+        // It is gliner_config.json that asks for it.
+        assert!(!message.contains("; config.json"), "{message}");
     }
     let message = refused(&with("marker", json!({"hidden_size": 13})));
     assert!(message.contains("even number"), "{message}");
@@ -273,6 +276,34 @@ fn an_adapter_of_the_label_encoder_is_refused() {
         message.contains("only the text encoder") && message.contains("labels_encoder"),
         "{message}"
     );
+}
+
+#[test]
+fn an_export_in_the_place_of_the_weights_is_called_that() {
+    for place in ["model.onnx", "onnx/model.onnx"] {
+        let dir = copy("span");
+        fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+        let message = refused(&dir);
+        assert!(
+            message.contains("model.safetensors") && !message.contains("onnx"),
+            "{message}"
+        );
+        fs::create_dir_all(dir.path().join("onnx")).unwrap();
+        fs::write(dir.path().join(place), "").unwrap();
+        let message = refused(&dir);
+        assert!(
+            message.contains("ONNX exports of GLiNER are not read") && !message.contains("or model.onnx"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn more_words_than_are_read_at_once_are_read_in_windows() {
+    for (max_len, words) in [(16_384_u64, 16_384), (16_385, 16_384), (1 << 40, 16_384)] {
+        let checkpoint = Checkpoint::open(with("span", json!({"max_len": max_len})).path()).unwrap();
+        assert_eq!(checkpoint.gliner().unwrap().max_words, words);
+    }
 }
 
 #[test]
