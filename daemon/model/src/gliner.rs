@@ -43,6 +43,7 @@ const HARMLESS: [&str; 7] = [
 
 const LSTM_LIMIT: usize = 8;
 const SPAN_LIMIT: usize = 1 << 10;
+/// Words that are read at once, whatever the configuration allows. A longer text is read in windows all the same.
 const WORD_LIMIT: usize = 1 << 14;
 
 /// Positions that are relative alone have no end. This many times what the encoder was trained on, all distances share
@@ -330,7 +331,7 @@ pub(crate) fn describe(
             None => reader.recurrent()?,
         },
         head: reader.head()?,
-        max_words: config.count("max_len", 384, WORD_LIMIT)?,
+        max_words: config.count("max_len", 384, usize::MAX)?.min(WORD_LIMIT),
     };
     reader.check_tensors(&gliner)?;
     Ok(Described {
