@@ -2,7 +2,7 @@
 //! in the document as received.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mednerd_client::api::{self, TextLength};
@@ -12,8 +12,8 @@ use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
     Asked, Assertion, Cover, Definition, Mention, Nesting, OffsetMap, OffsetUnit, Section, Span, Spoken,
-    Terms, assertions, beside, definitions, merge, retain_confident, section_at, sections, short_headings,
-    with_plain_lines,
+    Terms, assertions, beside, definitions, is_drug, merge, retain_confident, section_at, sections,
+    short_headings, with_plain_lines,
 };
 use sha2::{Digest, Sha256};
 
@@ -130,10 +130,7 @@ impl Page {
             .iter()
             .map(|(mention, _)| (mention.span.begin, mention.span.end))
             .collect();
-        let drugs: Vec<bool> = placed
-            .iter()
-            .map(|(mention, _)| is_drug(&mention.span.label))
-            .collect();
+        let drugs = drugs(placed.iter().map(|(mention, _)| mention), self.models.len());
         let asked = Asked {
             mentions: &spans,
             is_drug: &|index| drugs.get(index) == Some(&true),
@@ -317,10 +314,21 @@ impl Page {
     }
 }
 
-/// Whether what has this label may be a drug that somebody takes.
-fn is_drug(label: &str) -> bool {
-    let names = ["chemical", "drug", "medication", "simple_chemical"];
-    names.iter().any(|name| label.eq_ignore_ascii_case(name))
+/// Which mentions may be drugs that somebody takes: those whose labels are of drugs, and those on the very words that a list has such a
+/// label for. Tasks below `lists` are models.
+fn drugs<'a>(mentions: impl Iterator<Item = &'a Mention> + Clone, lists: usize) -> Vec<bool> {
+    let place = |mention: &Mention| (mention.span.begin, mention.span.end);
+    let mut labels: HashMap<&str, bool> = HashMap::new();
+    let mut listed = HashSet::new();
+    for mention in mentions.clone() {
+        let label = &*mention.span.label;
+        if *labels.entry(label).or_insert_with(|| is_drug(label)) && mention.task >= lists {
+            listed.insert(place(mention));
+        }
+    }
+    mentions
+        .map(|mention| labels.get(&*mention.span.label) == Some(&true) || listed.contains(&place(mention)))
+        .collect()
 }
 
 /// What a text tells of mentions beside naming them: their sections, and what it says of them. `None` where that is no longer wanted.
@@ -423,7 +431,38 @@ mod tests {
             said("Chemical"),
             [vec![api::AssertionKind::Negated], gout.clone()]
         );
-        assert_eq!(said("Drug"), [vec![api::AssertionKind::Negated], gout.clone()]);
+        for label in ["Drug", "medications", "CHEM", "Drug name", "Medikament"] {
+            assert_eq!(
+                said(label),
+                [vec![api::AssertionKind::Negated], gout.clone()],
+                "{label}"
+            );
+        }
         assert_eq!(said("Disease"), [vec![], gout]);
+    }
+
+    #[test]
+    fn the_words_of_a_listed_drug_are_a_drug_whatever_else_they_are_called() {
+        let mention = |task, begin, end, label: &str| Mention {
+            task,
+            span: Span {
+                begin,
+                end,
+                label: label.into(),
+                score: 0.9,
+            },
+        };
+        // Two models, and a list behind them.
+        let mentions = [
+            mention(2, 4, 12, "Chemical"),
+            mention(0, 4, 12, "blood thinner"),
+            mention(0, 0, 12, "blood thinner"),
+            mention(1, 20, 30, "Chemical"),
+            mention(0, 20, 30, "blood thinner"),
+            mention(2, 40, 44, "Disease"),
+            mention(1, 40, 44, "blood thinner"),
+        ];
+        let found = drugs(mentions.iter(), 2);
+        assert_eq!(found, [true, true, false, true, false, false, false]);
     }
 }

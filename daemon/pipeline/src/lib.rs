@@ -61,6 +61,7 @@
 pub mod assertions;
 pub mod cover;
 pub mod decode;
+pub mod drugs;
 mod folding;
 pub mod labels;
 mod languages;
@@ -88,6 +89,7 @@ pub mod words;
 pub use assertions::{Asked, Assertion, assertions};
 pub use cover::Cover;
 pub use decode::{Aggregation, DecodeError, Span, decode};
+pub use drugs::is_drug;
 pub use labels::{LabelError, LabelScheme, Position, Tagging};
 pub use languages::Spoken;
 pub use lines::with_plain_lines;
