@@ -11,7 +11,7 @@ use mednerd_engine_tract::{Asked, GlinerModel, LabelSet};
 use mednerd_gpu::protocol::Values;
 use mednerd_model::{Adapter, Checkpoint, LabelEncoder};
 use mednerd_pipeline::stretches::{
-    Inside, MOST_CANDIDATES, bytes_of, floor, inside, merge_labels, of_stretches, of_words, select,
+    Inside, Letters, MOST_CANDIDATES, floor, inside, merge_labels, of_stretches, of_words, select,
 };
 use mednerd_pipeline::tokens::{ByteSpan, Token};
 use mednerd_pipeline::{
@@ -486,35 +486,23 @@ impl ZeroShot {
         parts: &[&Found],
         wanted: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<Span>>, StageError> {
-        let mut candidates = Vec::new();
-        for (index, prompt) in ask.prompts.iter().enumerate() {
-            if !wanted() {
-                return Ok(None);
-            }
-            let mut words: Vec<Inside> = Vec::new();
-            for part in parts.iter().skip(index).step_by(ask.prompts.len().max(1)) {
-                match part {
-                    Found::Stretches(found) => candidates.extend_from_slice(found),
-                    Found::Words(found) => words.extend_from_slice(found),
-                }
-            }
-            let mut found = of_words(words, ask.threshold).map_err(too_many)?;
-            ask.call_by_name(&mut found, prompt.start);
-            candidates.append(&mut found);
-            if candidates.len() > MOST_CANDIDATES {
-                return Err(too_many(TooMany));
-            }
-        }
-        if !wanted() {
+        let Some(mut candidates) = candidates(ask, parts, wanted)? else {
             return Ok(None);
-        }
+        };
+        let letters = Letters::new(text, &prepared.words);
+        letters.complete(&mut candidates);
+        Ok(wanted().then(|| self.spans(candidates, &letters, ask)))
+    }
+
+    /// Those of a document's candidates that stand beside one another.
+    fn spans(&self, mut candidates: Vec<Candidate>, letters: &Letters<'_>, ask: &Ask) -> Vec<Span> {
         merge_labels(&mut candidates);
         if self.engine.max_width().is_none() {
             // The order in which the reference finds them, which decides between equal scores.
             candidates.sort_by_key(|found| (found.first, found.label, found.last));
         }
         let spans = select(candidates, ask.overlaps).into_iter().filter_map(|found| {
-            let place = bytes_of(text, &prepared.words, found.first, found.last)?;
+            let place = letters.bytes(found.first, found.last)?;
             Some(Span {
                 begin: place.begin,
                 end: place.end,
@@ -522,7 +510,7 @@ impl ZeroShot {
                 score: found.score,
             })
         });
-        Ok(Some(spans.collect()))
+        spans.collect()
     }
 
     /// The scores of a sentence for the same labels each time.
@@ -596,6 +584,34 @@ impl ZeroShot {
         lock(vectors).put(&phrase.text, &vector);
         Ok(vector)
     }
+}
+
+/// The candidates of a document, by the names of labels, from what was found in all its units. `None` where they are no longer `wanted`.
+fn candidates(
+    ask: &Ask,
+    parts: &[&Found],
+    wanted: &dyn Fn() -> bool,
+) -> Result<Option<Vec<Candidate>>, StageError> {
+    let mut candidates = Vec::new();
+    for (index, prompt) in ask.prompts.iter().enumerate() {
+        if !wanted() {
+            return Ok(None);
+        }
+        let mut words: Vec<Inside> = Vec::new();
+        for part in parts.iter().skip(index).step_by(ask.prompts.len().max(1)) {
+            match part {
+                Found::Stretches(found) => candidates.extend_from_slice(found),
+                Found::Words(found) => words.extend_from_slice(found),
+            }
+        }
+        let mut found = of_words(words, ask.threshold).map_err(too_many)?;
+        ask.call_by_name(&mut found, prompt.start);
+        candidates.append(&mut found);
+        if candidates.len() > MOST_CANDIDATES {
+            return Err(too_many(TooMany));
+        }
+    }
+    Ok(Some(candidates))
 }
 
 impl Ask {
@@ -710,17 +726,28 @@ mod tests {
         labels(&names).unwrap()
     }
 
+    fn found(model: &ZeroShot, prepared: &Prepared, ask: &Ask) -> Vec<Found> {
+        let units = 0..prepared.units(ask);
+        units
+            .map(|unit| model.forward(prepared, ask, unit).unwrap())
+            .collect()
+    }
+
     fn spans(model: &ZeroShot, text: &str, ask: &Ask) -> Vec<Span> {
         let prepared = model.prepare(text, ask).unwrap();
-        let units = 0..prepared.units(ask);
-        let parts: Vec<Found> = units
-            .map(|unit| model.forward(&prepared, ask, unit).unwrap())
-            .collect();
+        let parts = found(model, &prepared, ask);
         let parts: Vec<&Found> = parts.iter().collect();
-        model
-            .decode(text, &prepared, ask, &parts, &|| true)
-            .unwrap()
-            .unwrap()
+        let spans = model.decode(text, &prepared, ask, &parts, &|| true);
+        spans.unwrap().unwrap()
+    }
+
+    /// As the reference takes them: it knows nothing of marks.
+    fn spans_of_words(model: &ZeroShot, text: &str, ask: &Ask) -> Vec<Span> {
+        let prepared = model.prepare(text, ask).unwrap();
+        let parts = found(model, &prepared, ask);
+        let parts: Vec<&Found> = parts.iter().collect();
+        let candidates = candidates(ask, &parts, &|| true).unwrap().unwrap();
+        model.spans(candidates, &Letters::new(text, &prepared.words), ask)
     }
 
     /// Compares every case of a golden.json and gives the number of entities.
@@ -746,7 +773,10 @@ mod tests {
                 let ask = model
                     .ask(&wanted(&names), threshold.parse().unwrap(), overlaps)
                     .unwrap();
-                let found = spans(model, text, &ask);
+                let found = spans_of_words(model, text, &ask);
+                if !text.contains('\u{301}') {
+                    assert_eq!(found, spans(model, text, &ask));
+                }
                 let mut got: Vec<Row> = found
                     .iter()
                     .map(|span| {
@@ -910,6 +940,40 @@ mod tests {
     }
 
     #[test]
+    fn no_entity_begins_or_ends_within_a_letter() {
+        let text = "e\u{301}tat fe\u{301}brile, cafe\u{301}\u{323} au lait";
+        for (variant, several) in [
+            ("span", false),
+            ("span", true),
+            ("bi-token", false),
+            ("token-modernbert", false),
+        ] {
+            let model = open(variant);
+            for (nested, threshold) in [(false, 0.0), (true, 0.0), (false, 0.4), (true, 0.4)] {
+                let overlaps = Overlaps {
+                    nested,
+                    several_labels: several,
+                };
+                let ask = model
+                    .ask(&wanted(&["drug", "dose"]), threshold, overlaps)
+                    .unwrap();
+                let found = spans(&model, text, &ask);
+                let mut places = HashSet::new();
+                for span in &found {
+                    let marks = |at: usize| text[at..].starts_with(['\u{301}', '\u{323}']);
+                    assert!(!marks(span.begin) && !marks(span.end), "{variant}: {span:?}");
+                    let label = several.then_some(&span.label);
+                    assert!(
+                        places.insert((span.begin, span.end, label)),
+                        "{variant}: {span:?}"
+                    );
+                }
+                assert!(threshold > 0.0 || !found.is_empty(), "{variant}");
+            }
+        }
+    }
+
+    #[test]
     fn synonyms_are_answered_under_one_name() {
         let model = open("bi-span");
         let text = "Pt admitted with acute pneumonia, started on amoxicillin 500 mg TID.";
@@ -993,9 +1057,7 @@ mod tests {
                 .unwrap();
             let text = "Started on amoxicillin 500 mg.";
             let prepared = model.prepare(text, &ask).unwrap();
-            let parts: Vec<Found> = (0..prepared.units(&ask))
-                .map(|unit| model.forward(&prepared, &ask, unit).unwrap())
-                .collect();
+            let parts = found(&model, &prepared, &ask);
             let parts: Vec<&Found> = parts.iter().collect();
             // Whenever it is that they leave.
             for leaving in 0..3 {

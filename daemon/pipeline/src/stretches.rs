@@ -322,19 +322,60 @@ impl Taken {
     }
 }
 
-/// The bytes of a stretch of words, with the marks that follow the last one: a word of the reference ends before the
-/// accent of a decomposed letter. `None` where there are no such words.
-pub fn bytes_of(text: &str, words: &[ByteSpan], first: usize, last: usize) -> Option<ByteSpan> {
-    let (first, last) = (words.get(first)?, words.get(last)?);
-    let marks = text
-        .get(last.end..)?
-        .chars()
-        .take_while(|c| c.is_mark())
-        .map(char::len_utf8);
-    Some(ByteSpan {
-        begin: first.begin,
-        end: last.end + marks.sum::<usize>(),
-    })
+/// The words of a text as they are written: a word of the reference ends before the accent of a decomposed letter, which is a word of its own there.
+pub struct Letters<'a> {
+    words: &'a [ByteSpan],
+    /// Of each word, whether it begins within a letter.
+    within: Vec<bool>,
+    /// Of each word, the last of the marks that follow it, and the byte behind them.
+    ends: Vec<(usize, usize)>,
+}
+
+impl<'a> Letters<'a> {
+    /// Of a text and its words. Takes time linear in the text.
+    pub fn new(text: &str, words: &'a [ByteSpan]) -> Self {
+        let within = |word: &ByteSpan| {
+            let (before, behind) = text.split_at_checked(word.begin).unwrap_or_default();
+            let follows = before.ends_with(|c: char| !c.is_whitespace());
+            follows && behind.starts_with(|c: char| c.is_mark())
+        };
+        let within: Vec<bool> = words.iter().map(within).collect();
+        let mut ends = vec![(0, 0); words.len()];
+        // The word behind, where it is a mark, and what it ends with.
+        let mut next: Option<(usize, (usize, usize))> = None;
+        let mut limit = text.len();
+        for (index, (word, own)) in words.iter().zip(&mut ends).enumerate().rev() {
+            let behind = text.get(word.end..limit).unwrap_or_default();
+            let marks = behind.chars().take_while(|c| c.is_mark()).map(char::len_utf8);
+            let end = word.end + marks.sum::<usize>();
+            *own = match next {
+                Some((begin, ends)) if begin == end => ends,
+                _ => (index, end),
+            };
+            next = (within.get(index) == Some(&true)).then_some((word.begin, *own));
+            limit = word.begin;
+        }
+        Self { words, within, ends }
+    }
+
+    /// Lets candidates end with the marks that follow them, and leaves out those that begin with such a mark. Thus those of the same bytes have
+    /// the same words.
+    pub fn complete(&self, candidates: &mut Vec<Candidate>) {
+        candidates.retain_mut(|candidate| {
+            if let Some((last, _)) = self.ends.get(candidate.last) {
+                candidate.last = *last;
+            }
+            self.within.get(candidate.first) == Some(&false)
+        });
+    }
+
+    /// The bytes of a stretch of words, with the marks that follow the last one. `None` where there are no such words.
+    pub fn bytes(&self, first: usize, last: usize) -> Option<ByteSpan> {
+        Some(ByteSpan {
+            begin: self.words.get(first)?.begin,
+            end: self.ends.get(last)?.1,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -342,6 +383,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing::messy_text;
+    use crate::words::WordSplitter;
 
     fn candidate(first: usize, last: usize, label: usize, score: f32) -> Candidate {
         Candidate {
@@ -534,15 +577,87 @@ mod tests {
 
     #[test]
     fn accents_stay_with_their_letters() {
-        let text = "cafe\u{301} x";
-        let words = [
-            ByteSpan { begin: 0, end: 4 },
-            ByteSpan { begin: 4, end: 6 },
-            ByteSpan { begin: 7, end: 8 },
+        let text = "e\u{301}tat fe\u{301}brile \u{301}x";
+        let words = WordSplitter::new().unwrap().split(text).unwrap();
+        assert_eq!(words.len(), 8);
+        let letters = Letters::new(text, &words);
+        let written = |first, last| letters.bytes(first, last).map(|bytes| &text[bytes.range()]);
+        assert_eq!(written(0, 0), Some("e\u{301}"));
+        assert_eq!(written(0, 1), Some("e\u{301}"));
+        assert_eq!(written(2, 3), Some("tat fe\u{301}"));
+        assert_eq!(written(7, 8), None);
+        let mut found = vec![
+            candidate(0, 0, 0, 0.6),
+            candidate(0, 1, 0, 0.9),
+            candidate(1, 2, 0, 0.9),
+            candidate(2, 3, 0, 0.5),
+            candidate(4, 5, 0, 0.9),
+            // It follows nothing that it could stand on.
+            candidate(6, 6, 0, 0.9),
         ];
-        assert_eq!(bytes_of(text, &words, 0, 0), Some(ByteSpan { begin: 0, end: 6 }));
-        assert_eq!(bytes_of(text, &words, 1, 2), Some(ByteSpan { begin: 4, end: 8 }));
-        assert_eq!(bytes_of(text, &words, 1, 3), None);
+        letters.complete(&mut found);
+        merge_labels(&mut found);
+        let want = [
+            candidate(0, 1, 0, 0.9),
+            candidate(2, 4, 0, 0.5),
+            candidate(6, 6, 0, 0.9),
+        ];
+        assert_eq!(found, want);
+    }
+
+    /// It would take hours if marks were looked at from every word before them.
+    #[test]
+    fn many_marks_cost_what_they_are() {
+        let marks = 1 << 20;
+        let text = format!("e{}", "\u{301}".repeat(marks));
+        let words = WordSplitter::new().unwrap().split(&text).unwrap();
+        let letters = Letters::new(&text, &words);
+        let mut found: Vec<Candidate> = (0..=marks).map(|last| candidate(0, last, 0, 0.9)).collect();
+        letters.complete(&mut found);
+        assert!(found.iter().all(|found| (found.first, found.last) == (0, marks)));
+        let bare = &words[..1];
+        let whole = Some(ByteSpan {
+            begin: 0,
+            end: text.len(),
+        });
+        assert_eq!(
+            (letters.bytes(0, 0), Letters::new(&text, bare).bytes(0, 0)),
+            (whole, whole)
+        );
+    }
+
+    proptest! {
+        /// Of all stretches of a text, also where a tokenizer drops words.
+        #[test]
+        fn what_is_taken_is_apart_in_bytes_too(
+            text in messy_text(60),
+            dropped in proptest::collection::vec(any::<bool>(), 12),
+            scores in proptest::collection::vec(0_u8..30, 12 * 12),
+        ) {
+            let mut words = WordSplitter::new().unwrap().split(&text).unwrap();
+            words.truncate(12);
+            let mut dropped = dropped.into_iter();
+            words.retain(|_| dropped.next() == Some(false));
+            let all = (0..words.len()).flat_map(|first| (first..words.len()).map(move |last| (first, last)));
+            let mut all: Vec<Candidate> = all
+                .zip(scores)
+                .map(|((first, last), score)| candidate(first, last, usize::from(score) % 2, f32::from(score)))
+                .collect();
+            let letters = Letters::new(&text, &words);
+            letters.complete(&mut all);
+            merge_labels(&mut all);
+            let taken = select(all, Overlaps::default());
+            let mut covered = 0;
+            for found in taken {
+                let bytes = letters.bytes(found.first, found.last).unwrap();
+                prop_assert!(bytes.begin >= covered);
+                let (before, behind) = text.split_at(bytes.begin);
+                let alone = before.is_empty() || before.ends_with(char::is_whitespace);
+                prop_assert!(alone || !behind.starts_with(|c: char| c.is_mark()));
+                prop_assert!(!text[bytes.end..].starts_with(|c: char| c.is_mark()));
+                covered = bytes.end;
+            }
+        }
     }
 
     proptest! {
