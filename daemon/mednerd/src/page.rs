@@ -130,7 +130,12 @@ impl Page {
             .iter()
             .map(|(mention, _)| (mention.span.begin, mention.span.end))
             .collect();
-        let drugs = drugs(placed.iter().map(|(mention, _)| mention), self.models.len());
+        let mut labels: HashMap<&str, bool> = HashMap::new();
+        let drugs: Vec<bool> = placed
+            .iter()
+            .map(|(mention, _)| &*mention.span.label)
+            .map(|label| *labels.entry(label).or_insert_with(|| is_drug(label)))
+            .collect();
         let asked = Asked {
             mentions: &spans,
             is_drug: &|index| drugs.get(index) == Some(&true),
@@ -314,23 +319,6 @@ impl Page {
     }
 }
 
-/// Which mentions may be drugs that somebody takes: those whose labels are of drugs, and those on the very words that a list has such a
-/// label for. Tasks below `lists` are models.
-fn drugs<'a>(mentions: impl Iterator<Item = &'a Mention> + Clone, lists: usize) -> Vec<bool> {
-    let place = |mention: &Mention| (mention.span.begin, mention.span.end);
-    let mut labels: HashMap<&str, bool> = HashMap::new();
-    let mut listed = HashSet::new();
-    for mention in mentions.clone() {
-        let label = &*mention.span.label;
-        if *labels.entry(label).or_insert_with(|| is_drug(label)) && mention.task >= lists {
-            listed.insert(place(mention));
-        }
-    }
-    mentions
-        .map(|mention| labels.get(&*mention.span.label) == Some(&true) || listed.contains(&place(mention)))
-        .collect()
-}
-
 /// What a text tells of mentions beside naming them: their sections, and what it says of them. `None` where that is no longer wanted.
 fn told(
     text: &str,
@@ -442,27 +430,18 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_listed_drug_are_a_drug_whatever_else_they_are_called() {
-        let mention = |task, begin, end, label: &str| Mention {
-            task,
-            span: Span {
-                begin,
-                end,
-                label: label.into(),
-                score: 0.9,
-            },
-        };
-        // Two models, and a list behind them.
-        let mentions = [
-            mention(2, 4, 12, "Chemical"),
-            mention(0, 4, 12, "blood thinner"),
-            mention(0, 0, 12, "blood thinner"),
-            mention(1, 20, 30, "Chemical"),
-            mention(0, 20, 30, "blood thinner"),
-            mention(2, 40, 44, "Disease"),
-            mention(1, 40, 44, "blood thinner"),
-        ];
-        let found = drugs(mentions.iter(), 2);
-        assert_eq!(found, [true, true, false, true, false, false, false]);
+    fn the_words_of_a_drug_are_one_whatever_else_they_are_called() {
+        let text = "Not taking aspirin, gout settled.";
+        let spans = [(11, 18), (11, 18), (20, 24)];
+        let asked = asked(&spans, &|index| index == 1);
+        let told = told(text, &sections(text), &[], &asked).unwrap();
+        let kinds = told
+            .iter()
+            .map(|(_, said)| said.iter().map(|one| one.kind).collect());
+        let (negated, gout) = (
+            vec![api::AssertionKind::Negated],
+            vec![api::AssertionKind::Historical],
+        );
+        assert_eq!(kinds.collect::<Vec<Vec<_>>>(), [negated.clone(), negated, gout]);
     }
 }

@@ -16,9 +16,10 @@ const HEADS: &str = "medicament medicamento medicamenti medicacion medicacao med
 const KINDS: &str = "analgesic analgesiq analgetik antibioti anticoagulan antikoagulan anticonvuls antidepres antihypertens \
     antihipertens antiipertens antipsicotic antipsychoti antivir diureti opiace opiate opioid painkiller sedativ statin steroid";
 /// Two words that are one.
-const PAIRS: [&str; 20] = [
+const PAIRS: [&str; 21] = [
     "active ingredient",
     "active principle",
+    "blood thinner",
     "aktive substanz",
     "actieve stof",
     "actieve stoffen",
@@ -181,6 +182,7 @@ mod tests {
             "antibiotic",
             "Antibiotics",
             "statin",
+            "blood thinners",
             "opioids",
             "Medikament",
             "Medikamente",
