@@ -12,8 +12,8 @@ use mednerd_pipeline::short_forms::{Part, with_short_forms};
 use mednerd_pipeline::terms;
 use mednerd_pipeline::{
     Asked, Assertion, Cover, Definition, Mention, Nesting, OffsetMap, OffsetUnit, Section, Span, Spoken,
-    Terms, assertions, beside, definitions, is_drug, merge, retain_confident, section_at, sections,
-    short_headings, with_plain_lines,
+    Terms, assertions, beside, definitions, is_drug, retain_confident, section_at, sections, short_headings,
+    with_plain_lines,
 };
 use sha2::{Digest, Sha256};
 
@@ -213,7 +213,7 @@ impl Page {
         let names: Vec<(f32, Mention)> = names.collect();
         let nesting = Nesting::of(lists.iter().copied());
         nesting.retain_undisputed(&mut models, &names, |task| self.is_asked(task));
-        let mentions = beside(read, merge(models), names);
+        let mentions = beside(read, models, names, |task| self.is_asked(task));
         if mentions.is_empty() {
             return Some((mentions, Vec::new(), found.spoken));
         }

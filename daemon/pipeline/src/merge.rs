@@ -37,7 +37,19 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
 /// Where a model's finding overlaps names, the surer one stands: the finding from the score on that comes with the name, unless it lies within a
 /// longer name. A part of a word that a name covers is not what a model meant, and is left out, whatever its label, and so are one or two letters
 /// that end a name: "breast ca" is no calcium. Names of one label do not overlap, and are in the order of the text.
-pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> Vec<Mention> {
+///
+/// What is `asked` for by a client stands, all of it, and so does what the lists have, overlaps of one label included: a client that asks for
+/// "disease" is not answered less of either. Only the very words that it has under a name's label are no name besides.
+pub fn beside(
+    text: &str,
+    models: Vec<Mention>,
+    listed: Vec<(f32, Mention)>,
+    asked: impl Fn(usize) -> bool,
+) -> Vec<Mention> {
+    let (wanted, models): (Vec<Mention>, Vec<Mention>) =
+        models.into_iter().partition(|mention| asked(mention.task));
+    let words = |span: &Span| (span.begin, span.end, span.label.to_ascii_lowercase());
+    let answered: HashSet<_> = wanted.iter().map(|mention| words(&mention.span)).collect();
     let mut names: BTreeMap<String, Names> = BTreeMap::new();
     let mut all: Vec<(usize, usize)> = Vec::new();
     for (sure, mention) in listed {
@@ -51,7 +63,7 @@ pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> 
     }
     let ends: HashSet<usize> = all.iter().map(|(_, end)| *end).collect();
     let names_cover = Cover::new(all);
-    let mut found: Vec<Mention> = models;
+    let mut found = merge(models);
     found.retain(|mention| {
         let span = &mention.span;
         let within = names_cover.covers(span.begin, span.end);
@@ -79,7 +91,9 @@ pub fn beside(text: &str, models: Vec<Mention>, listed: Vec<(f32, Mention)>) -> 
         stands
     });
     let names = names.into_values().flat_map(|own| own.0);
-    found.extend(names.filter(|name| name.stands).map(|name| name.mention));
+    let names = names.filter(|name| name.stands).map(|name| name.mention);
+    found.extend(names.filter(|name| answered.is_empty() || !answered.contains(&words(&name.span))));
+    found.extend(wanted);
     merge(found)
 }
 
@@ -215,6 +229,7 @@ mod tests {
                 text,
                 models.to_vec(),
                 names.iter().map(|name| (0.9, name.clone())).collect(),
+                |_| false,
             )
         };
         let (long, short) = ("acute pneumonia", "pneumonia");
@@ -239,6 +254,40 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_a_client_asks_for_stands_beside_names_and_they_beside_it() {
+        let text = "acute hepatitis C";
+        let of = |task: usize, words: &str, label: &str, score: f32| {
+            let begin = text.rfind(words).unwrap();
+            mention(task, begin, begin + words.len(), label, score)
+        };
+        let names = |label: &str| vec![(0.9, of(2, "hepatitis C", label, 0.9))];
+        // Two letters that end a name, a part of a word and what lies within a longer name, of another label and of the same.
+        let models = [
+            of(0, "C", "stage", 0.6),
+            of(0, "hep", "virus type", 0.6),
+            of(0, "hepatitis", "disease", 0.6),
+            of(0, "acute hepatitis", "disease", 0.6),
+        ];
+        let found = |asked: bool| beside(text, models.to_vec(), names("Disease"), |task| asked && task == 0);
+        let mut all = models.to_vec();
+        all.push(names("Disease")[0].1.clone());
+        assert_eq!(found(true), merge(all));
+        assert_eq!(found(false), [names("Disease")[0].1.clone()]);
+        // The very words of a name: once under its label, in the client's spelling, and beside any other.
+        let same = of(0, "hepatitis C", "disease", 0.6);
+        let found = |label: &str| beside(text, vec![same.clone()], names(label), |task| task == 0);
+        assert_eq!(found("Disease"), [same.clone()]);
+        assert_eq!(found("disease"), [same.clone()]);
+        assert_eq!(found("Virus"), [names("Virus")[0].1.clone(), same.clone()]);
+        // What another model has found beside it is no client's.
+        let other = of(1, "C", "stage", 0.9);
+        let found = beside(text, vec![models[0].clone(), other], names("Disease"), |task| {
+            task == 0
+        });
+        assert_eq!(found, [names("Disease")[0].1.clone(), models[0].clone()]);
+    }
+
     proptest! {
         #[test]
         fn nothing_of_a_list_overlaps_what_stands_of_its_label(
@@ -261,7 +310,8 @@ mod tests {
                 mention(1, begin, begin + length, labels[label], 0.5)
             });
             let names: Vec<Mention> = names.filter(|name| name.span.end <= text.len()).collect();
-            let found = beside(text, models.clone(), names.iter().map(|name| (sure, name.clone())).collect());
+            let listed = names.iter().map(|name| (sure, name.clone())).collect();
+            let found = beside(text, models.clone(), listed, |_| false);
             let overlaps = |one: &Mention, other: &Mention| {
                 let (one, other) = (&one.span, &other.span);
                 one.label == other.label && one.begin < other.end && other.begin < one.end
