@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use mednerd_tests::daemon::root;
 use mednerd_tests::notes::FILLER;
-use mednerd_tests::{Config, Daemon};
+use mednerd_tests::{Config, Daemon, Site};
 use serde_json::{Value, json};
 
 fn gliner(variant: &str) -> PathBuf {
@@ -131,6 +131,108 @@ fn labels_come_from_the_request_or_the_configuration() {
     let metrics = daemon.request("GET", "/metrics", "").ok();
     let metrics = metrics.text();
     assert!(metrics.contains("zero-shot") && !metrics.contains("\"dose\""));
+}
+
+/// A daemon with a model that is asked for anything, the same with labels of its own, and a list.
+fn beside_a_list() -> Daemon {
+    let path = gliner("span").display().to_string();
+    let config = Config::without_models().models(&format!(
+        "[[models]]\nname = \"span\"\npath = \"{path}\"\n\
+         [[models]]\nname = \"own\"\npath = \"{path}\"\nlabels = [\"virus type\", \"stage\", \"disease\"]\n"
+    ));
+    let site = Site::new(&config);
+    site.write(
+        "ward.tsv",
+        "name\tlabel\nHepatitis C\tDisease\nwarfarin\tChemical\n",
+    );
+    let list = "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\nsure_percent = 100\n";
+    site.write("mednerd.toml", &(config.toml() + list));
+    site.start()
+}
+
+/// Place, label and model of each entity of a text, of which every stretch has every label.
+fn everything(daemon: &Daemon, text: &str, models: Value, labels: Value) -> Vec<(u64, u64, String, String)> {
+    let answer = daemon.ask(&json!({
+        "text": text, "models": models, "labels": labels, "threshold": 0.0, "nested": true, "multi_label": true,
+    }));
+    let of = |e: mednerd_client::api::Entity| (e.begin, e.end, e.label, e.model);
+    answer.entities.into_iter().map(of).collect()
+}
+
+#[test]
+fn what_a_request_asks_for_stands_beside_lists_as_without_them() {
+    let daemon = beside_a_list();
+    let text = "Hepatitis C";
+    let name = (0, 11, "Disease".to_owned(), "ward".to_owned());
+    for labels in [
+        json!(["virus type", "stage"]),
+        json!(["disease"]),
+        json!(["Disease"]),
+    ] {
+        let mut alone = everything(&daemon, text, json!(["span"]), labels.clone());
+        assert!(alone.iter().any(|(begin, end, ..)| (*begin, *end) == (10, 11)));
+        // The very words of the name are there once under its label.
+        if !alone
+            .iter()
+            .any(|(_, end, label, _)| *end == 11 && label.eq_ignore_ascii_case("disease"))
+        {
+            alone.push(name.clone());
+        }
+        let mut beside = everything(&daemon, text, json!(["span", "ward"]), labels.clone());
+        alone.sort();
+        beside.sort();
+        assert_eq!(beside, alone, "{labels}");
+    }
+    // Without overlaps, too.
+    let answer = daemon.ask(&json!({
+        "text": text, "models": ["span", "ward"], "labels": ["virus type", "stage"], "threshold": 0.0,
+    }));
+    assert!(answer.entities.iter().any(|entity| entity.model == "span"));
+    assert!(answer.entities.iter().any(|entity| entity.model == "ward"));
+}
+
+#[test]
+fn with_labels_of_the_configuration_a_zero_shot_model_is_judged_by_lists_as_others_are() {
+    let daemon = beside_a_list();
+    let text = "Hepatitis C";
+    let alone = everything(&daemon, text, json!(["own"]), Value::Null);
+    let beside = everything(&daemon, text, json!(["own", "ward"]), Value::Null);
+    // A letter at the end of a name, and what lies within a name under its label.
+    let is_judged = |(begin, _, label, _): &&(u64, u64, String, String)| *begin == 10 || label == "disease";
+    assert!(alone.iter().any(|found| is_judged(&found)));
+    assert!(!beside.iter().any(|found| is_judged(&found)), "{beside:?}");
+    assert!(beside.iter().any(|(.., model)| model == "own"), "{beside:?}");
+    assert!(beside.iter().any(|(.., model)| model == "ward"), "{beside:?}");
+    // The same labels of a request are the client's.
+    let labels = json!(["virus type", "stage", "disease"]);
+    let asked = everything(&daemon, text, json!(["own", "ward"]), labels);
+    assert!(alone.iter().all(|found| asked.contains(found)), "{asked:?}");
+}
+
+#[test]
+fn what_is_said_of_a_drug_does_not_hang_on_how_its_label_is_spelled() {
+    let daemon = beside_a_list();
+    let said = |models: Value, label: &str| {
+        let answer = daemon.ask(&json!({
+            "text": "Off warfarin.", "models": models, "labels": [label], "threshold": 0.0, "nested": true,
+        }));
+        let mut own = answer.entities.into_iter();
+        let own = own.find(|entity| entity.text == "warfarin" && entity.label == label);
+        own.unwrap().assertions.len()
+    };
+    for label in [
+        "drug",
+        "medications",
+        "CHEM",
+        "Drug name",
+        "Medikament",
+        "fármaco",
+    ] {
+        assert_eq!(said(json!(["span"]), label), 1, "{label}");
+    }
+    assert_eq!(said(json!(["span"]), "device"), 0);
+    // The list has the very words.
+    assert_eq!(said(json!(["span", "ward"]), "device"), 1);
 }
 
 #[test]

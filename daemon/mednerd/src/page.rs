@@ -45,6 +45,8 @@ pub struct Chosen {
     pub entry: Arc<Entry>,
     /// What it is asked for, where it is a zero-shot model.
     pub ask: Option<Ask>,
+    /// Whether that is what the request asks for, and not what the configuration says.
+    pub by_request: bool,
     /// Whether short forms are what the text defines them as.
     pub short_forms: bool,
 }
@@ -179,7 +181,7 @@ impl Page {
     ) -> Option<(Vec<Mention>, Vec<Definition>, Option<Spoken>)> {
         let mut models = Vec::new();
         for (task, mut spans) in found {
-            if !self.is_asked(task) {
+            if !self.knows_threshold(task) {
                 match self.threshold {
                     Some(threshold) => retain_confident(&mut spans, threshold),
                     None => self.retain_sure(&mut spans),
@@ -256,8 +258,16 @@ impl Page {
             .collect()
     }
 
-    /// Whether a model was asked for labels.
+    /// Whether the request has asked a model for labels: what it finds is the client's, and no list's to judge. With labels of the configuration a
+    /// zero-shot model is one of the models that lists stand beside.
     fn is_asked(&self, task: usize) -> bool {
+        self.models
+            .get(task)
+            .is_some_and(|chosen| chosen.ask.is_some() && chosen.by_request)
+    }
+
+    /// Whether a model has heeded its threshold already, as zero-shot models do, whoever names their labels.
+    fn knows_threshold(&self, task: usize) -> bool {
         self.models.get(task).is_some_and(|chosen| chosen.ask.is_some())
     }
 

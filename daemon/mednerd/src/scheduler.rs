@@ -832,6 +832,7 @@ mod tests {
                 models: vec![Chosen {
                     entry: Arc::clone(entry),
                     ask: None,
+                    by_request: false,
                     short_forms: false,
                 }],
                 terms: Vec::new(),

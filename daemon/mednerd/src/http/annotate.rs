@@ -323,12 +323,14 @@ fn choose(
         overlaps.unwrap_or_default(),
         threshold.unwrap_or(zero_shot::THRESHOLD),
     );
+    let by_request = labels.is_some();
     let chosen = models.into_iter().map(|entry| {
         let short_forms = generation.takes_short_forms(&entry);
         let Some(model) = entry.model.zero_shot() else {
             return Ok(Chosen {
                 entry,
                 ask: None,
+                by_request,
                 short_forms,
             });
         };
@@ -342,6 +344,7 @@ fn choose(
         let ask = model.ask(wanted, threshold, overlaps).map_err(ApiError::Label)?;
         Ok(Chosen {
             ask: Some(ask),
+            by_request,
             entry,
             short_forms,
         })
