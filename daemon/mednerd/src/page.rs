@@ -215,7 +215,7 @@ impl Page {
         let names: Vec<(f32, Mention)> = names.collect();
         let nesting = Nesting::of(lists.iter().copied());
         nesting.retain_undisputed(&mut models, &names, |task| self.is_asked(task));
-        let mentions = beside(read, models, names, |task| self.is_asked(task));
+        let mentions = beside(read, models, names, |task| self.is_asked(task), wanted)?;
         if mentions.is_empty() {
             return Some((mentions, Vec::new(), found.spoken));
         }
@@ -227,7 +227,7 @@ impl Page {
         mentions.retain(stands);
         // By themselves models answer as their references do.
         if !self.terms.is_empty() {
-            mentions = nesting.settle(read, mentions, |task| self.is_asked(task));
+            mentions = nesting.settle(read, mentions, |task| self.is_asked(task), wanted)?;
         }
         Some((mentions, definitions, found.spoken))
     }

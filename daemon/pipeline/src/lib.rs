@@ -70,6 +70,7 @@ pub mod logits;
 pub mod merge;
 pub mod nesting;
 pub mod offsets;
+mod patience;
 mod pieces;
 pub mod readable;
 mod ranges;

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::cover::Cover;
 use crate::decode::Span;
+use crate::patience::Patience;
 
 /// An entity and the task that found it.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,16 +41,20 @@ pub fn merge(mut mentions: Vec<Mention>) -> Vec<Mention> {
 ///
 /// What is `asked` for by a client stands, all of it, and so does what the lists have, overlaps of one label included: a client that asks for
 /// "disease" is not answered less of either. Only the very words that it has under a name's label are no name besides.
+///
+/// `None` where it is no longer `wanted`, which is asked now and then: stretches in one another may each overlap many names.
 pub fn beside(
     text: &str,
     models: Vec<Mention>,
     listed: Vec<(f32, Mention)>,
     asked: impl Fn(usize) -> bool,
-) -> Vec<Mention> {
-    let (wanted, models): (Vec<Mention>, Vec<Mention>) =
+    wanted: &dyn Fn() -> bool,
+) -> Option<Vec<Mention>> {
+    let mut patience = Patience::new(wanted);
+    let (own, models): (Vec<Mention>, Vec<Mention>) =
         models.into_iter().partition(|mention| asked(mention.task));
     let words = |span: &Span| (span.begin, span.end, span.label.to_ascii_lowercase());
-    let answered: HashSet<_> = wanted.iter().map(|mention| words(&mention.span)).collect();
+    let answered: HashSet<_> = own.iter().map(|mention| words(&mention.span)).collect();
     let mut names: BTreeMap<String, Names> = BTreeMap::new();
     let mut all: Vec<(usize, usize)> = Vec::new();
     for (sure, mention) in listed {
@@ -77,6 +82,9 @@ pub fn beside(
             return true;
         };
         let near = own.overlapping(span);
+        if !patience.lasts(near.len()) {
+            return false;
+        }
         let overlapping = own.0.get_mut(near).unwrap_or_default();
         let stands = overlapping.iter().all(|name| {
             let other = &name.mention.span;
@@ -90,11 +98,14 @@ pub fn beside(
         }
         stands
     });
+    if !patience.lasts(0) {
+        return None;
+    }
     let names = names.into_values().flat_map(|own| own.0);
     let names = names.filter(|name| name.stands).map(|name| name.mention);
     found.extend(names.filter(|name| answered.is_empty() || !answered.contains(&words(&name.span))));
-    found.extend(wanted);
-    merge(found)
+    found.extend(own);
+    Some(merge(found))
 }
 
 /// A name that was found.
@@ -230,7 +241,9 @@ mod tests {
                 models.to_vec(),
                 names.iter().map(|name| (0.9, name.clone())).collect(),
                 |_| false,
+                &|| true,
             )
+            .unwrap()
         };
         let (long, short) = ("acute pneumonia", "pneumonia");
         for (model, name, expected) in [
@@ -261,6 +274,9 @@ mod tests {
             let begin = text.rfind(words).unwrap();
             mention(task, begin, begin + words.len(), label, score)
         };
+        let beside = |models: &[Mention], names, is_asked: &dyn Fn(usize) -> bool| {
+            beside(text, models.to_vec(), names, is_asked, &|| true).unwrap()
+        };
         let names = |label: &str| vec![(0.9, of(2, "hepatitis C", label, 0.9))];
         // Two letters that end a name, a part of a word and what lies within a longer name, of another label and of the same.
         let models = [
@@ -269,23 +285,36 @@ mod tests {
             of(0, "hepatitis", "disease", 0.6),
             of(0, "acute hepatitis", "disease", 0.6),
         ];
-        let found = |asked: bool| beside(text, models.to_vec(), names("Disease"), |task| asked && task == 0);
+        let found = |asked: bool| beside(&models, names("Disease"), &|task| asked && task == 0);
         let mut all = models.to_vec();
         all.push(names("Disease")[0].1.clone());
         assert_eq!(found(true), merge(all));
         assert_eq!(found(false), [names("Disease")[0].1.clone()]);
         // The very words of a name: once under its label, in the client's spelling, and beside any other.
         let same = of(0, "hepatitis C", "disease", 0.6);
-        let found = |label: &str| beside(text, vec![same.clone()], names(label), |task| task == 0);
+        let found = |label: &str| beside(std::slice::from_ref(&same), names(label), &|task| task == 0);
         assert_eq!(found("Disease"), [same.clone()]);
         assert_eq!(found("disease"), [same.clone()]);
         assert_eq!(found("Virus"), [names("Virus")[0].1.clone(), same.clone()]);
         // What another model has found beside it is no client's.
-        let other = of(1, "C", "stage", 0.9);
-        let found = beside(text, vec![models[0].clone(), other], names("Disease"), |task| {
-            task == 0
-        });
+        let both = [models[0].clone(), of(1, "C", "stage", 0.9)];
+        let found = beside(&both, names("Disease"), &|task| task == 0);
         assert_eq!(found, [names("Disease")[0].1.clone(), models[0].clone()]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_given_up() {
+        // Each of a thousand overlaps a hundred names.
+        let text = "ab ".repeat(1_200);
+        let models: Vec<Mention> = (0..1_000)
+            .map(|more| mention(0, 0, 300 + 3 * more, "Disease", 0.9))
+            .collect();
+        let names: Vec<(f32, Mention)> = (0..100)
+            .map(|at| (0.5, mention(1, 3 * at, 3 * at + 2, "Disease", 0.9)))
+            .collect();
+        let stays = beside(&text, models.clone(), names.clone(), |_| false, &|| true);
+        assert_eq!(stays.map(|found| found.len()), Some(1_000));
+        assert_eq!(beside(&text, models, names, |_| false, &|| false), None);
     }
 
     proptest! {
@@ -311,7 +340,7 @@ mod tests {
             });
             let names: Vec<Mention> = names.filter(|name| name.span.end <= text.len()).collect();
             let listed = names.iter().map(|name| (sure, name.clone())).collect();
-            let found = beside(text, models.clone(), listed, |_| false);
+            let found = beside(text, models.clone(), listed, |_| false, &|| true).unwrap();
             let overlaps = |one: &Mention, other: &Mention| {
                 let (one, other) = (&one.span, &other.span);
                 one.label == other.label && one.begin < other.end && other.begin < one.end

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use crate::decode::Span;
 use crate::merge::{Mention, cuts_letters, merge};
+use crate::patience::Patience;
 use crate::terms::Terms;
 
 /// Which labels lie within which, by the lists.
@@ -65,8 +66,15 @@ impl<'a> Nesting<'a> {
     }
 
     /// The mentions without those that do not go together, in the order of [`merge`]. What is `asked` for by a client is left as it is. Linear in the
-    /// mentions, as long as few lie upon one another.
-    pub fn settle(&self, text: &str, mentions: Vec<Mention>, asked: impl Fn(usize) -> bool) -> Vec<Mention> {
+    /// mentions, as long as few lie upon one another; `None` where it is no longer `wanted`, which is asked now and then.
+    pub fn settle(
+        &self,
+        text: &str,
+        mentions: Vec<Mention>,
+        asked: impl Fn(usize) -> bool,
+        wanted: &dyn Fn() -> bool,
+    ) -> Option<Vec<Mention>> {
+        let mut patience = Patience::new(wanted);
         let (mut settled, own): (Vec<Mention>, Vec<Mention>) =
             mentions.into_iter().partition(|mention| asked(mention.task));
         let own = own
@@ -78,10 +86,13 @@ impl<'a> Nesting<'a> {
             while let Some(over) = open.pop_if(|last| last.span.end <= mention.span.begin) {
                 settled.push(over);
             }
+            if !patience.lasts(1 + open.len()) {
+                return None;
+            }
             self.enter(mention, &mut open);
         }
         settled.append(&mut open);
-        merge(settled)
+        Some(merge(settled))
     }
 
     /// Puts a mention upon those that have begun before it and are not over, of which each lies within the one below. Those that it crosses are the
@@ -191,7 +202,8 @@ mod tests {
             let begin = text.find(words).unwrap();
             mention(*task, begin, begin + words.len(), label, 0.9)
         });
-        let settled = Nesting::of([&terms()]).settle(text, all.collect(), |task| task == 2);
+        let settled = Nesting::of([&terms()]).settle(text, all.collect(), |task| task == 2, &|| true);
+        let settled = settled.unwrap();
         settled
             .into_iter()
             .map(|mention| {
@@ -278,6 +290,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_nobody_waits_for_is_given_up() {
+        let text = "ab ".repeat(1_000);
+        let all: Vec<Mention> = (1..=1_000)
+            .map(|words| mention(0, 0, 3 * words, "Disease"))
+            .collect();
+        let settled = |wanted: &dyn Fn() -> bool| Nesting::of([&terms()]).settle(&text, all.clone(), |_| false, wanted);
+        assert_eq!(settled(&|| true).map(|settled| settled.len()), Some(1_000));
+        assert_eq!(settled(&|| false), None);
+    }
+
     proptest! {
         #[test]
         fn no_two_entities_cross(
@@ -291,7 +314,7 @@ mod tests {
                     mention(task, begin, begin + length, labels[label], f32::from(score) / 10.0)
                 })
                 .collect();
-            let settled = Nesting::of([&terms()]).settle(&text, all.clone(), |_| false);
+            let settled = Nesting::of([&terms()]).settle(&text, all.clone(), |_| false, &|| true).unwrap();
             for (at, one) in settled.iter().enumerate() {
                 let (begin, end) = (one.span.begin, one.span.end);
                 prop_assert!(begin < end);
