@@ -294,9 +294,10 @@ mod tests {
     fn what_nobody_waits_for_is_given_up() {
         let text = "ab ".repeat(1_000);
         let all: Vec<Mention> = (1..=1_000)
-            .map(|words| mention(0, 0, 3 * words, "Disease"))
+            .map(|words| mention(0, 0, 3 * words, "Disease", 0.9))
             .collect();
-        let settled = |wanted: &dyn Fn() -> bool| Nesting::of([&terms()]).settle(&text, all.clone(), |_| false, wanted);
+        let settled =
+            |wanted: &dyn Fn() -> bool| Nesting::of([&terms()]).settle(&text, all.clone(), |_| false, wanted);
         assert_eq!(settled(&|| true).map(|settled| settled.len()), Some(1_000));
         assert_eq!(settled(&|| false), None);
     }

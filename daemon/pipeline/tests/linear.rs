@@ -85,9 +85,10 @@ fn read(text: &str, list: &Terms) {
         };
         (0.9, Mention { task: 0, span })
     });
-    let found = beside(&text, Vec::new(), names.collect());
+    let (nobody, wanted) = (|_| false, || true);
+    let found = beside(&text, Vec::new(), names.collect(), nobody, &wanted).unwrap();
     let found = with_short_forms(&text, &definitions(&text), found, |_| Part::List);
-    let found = Nesting::of([list]).settle(&text, found, |_| false);
+    let found = Nesting::of([list]).settle(&text, found, nobody, &wanted).unwrap();
     let mentions: Vec<(usize, usize)> = found
         .iter()
         .map(|found| (found.span.begin, found.span.end))
@@ -96,7 +97,7 @@ fn read(text: &str, list: &Terms) {
         mentions: &mentions,
         is_drug: &|_| false,
         spoken: None,
-        wanted: &|| true,
+        wanted: &wanted,
     };
     assert_eq!(
         assertions(&text, &headings, &asked).unwrap().len(),
