@@ -243,7 +243,7 @@ const PRESENT_TELLS: &str =
     "was admitted with, admitted with, complains of, now has, today has, currently has";
 /// How it begins at the beginning of a sentence.
 const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
-    heute, aktuell, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
+    heute, jetzt, nun, aktuell, nu, maintenant, ahora, adesso, agora, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {

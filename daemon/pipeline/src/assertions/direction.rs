@@ -41,16 +41,30 @@ impl Sentence {
             "n" => {
                 let bracketed = before == "[" && self.word(end) == "]" && is_end(at - 1, mentions);
                 let ends = self.ends(end) || self.word(end + 1) == ":";
-                bracketed || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
+                bracketed
+                    || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
+                    || self.is_short_answer(end - 1, mentions)
+                    || (is_end(at, mentions) && hit.words.len() > 1)
+            }
+            // "Kortademig niet", "Husten: nicht", and not "Patient versteht seine Diabetes nicht".
+            "nicht" | "niet" => {
+                let asked = at - usize::from(before == ":");
+                self.ends(end)
+                    && mentions
+                        .iter()
+                        .any(|mention| mention.end == asked && self.begins_item(mention))
             }
             name if DENIES.contains(&name) => {
                 let own = mentions.iter().find(|mention| mention.end == at);
-                let begins =
-                    |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
-                self.ends(end) && own.is_some_and(begins)
+                self.ends(end) && own.is_some_and(|mention| self.begins_item(mention))
             }
             _ => false,
         }
+    }
+
+    /// Whether nothing stands before a mention in its item.
+    fn begins_item(&self, mention: &Range<usize>) -> bool {
+        matches!(self.before(mention.start, 1), "" | "," | ";" | ".")
     }
 
     /// Whether a mention ends right before a sign, or before its colon.
@@ -81,7 +95,7 @@ impl Sentence {
     }
 
     /// Whether a word for no is the one in brackets of two: "Y / (N)".
-    fn is_chosen(&self, at: usize) -> bool {
+    pub(super) fn is_chosen(&self, at: usize) -> bool {
         self.before(at, 1) == "("
             && self.word(at + 1) == ")"
             && self.before(at, 2) == "/"
@@ -104,6 +118,8 @@ impl Sentence {
             "vs" | "versus" => true,
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" => ends,
+            "nicht" | "niet" => false,
+            "0" => self.is_short_answer(hit.words.end - 1, mentions) || hit.words.len() > 1,
             "no" | "non" | "nao" => {
                 let before = self.before(hit.words.start, 1);
                 ends && (matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
@@ -132,7 +148,6 @@ impl Sentence {
                 ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
-            "(-)" => is_end(hit.words.start, mentions),
             "ø" | "∅" => self.is_answer_to_mention(hit.words.start, mentions),
             // "Wegen Dyspnoe erfolgte die erneute Vorstellung" is no advice.
             _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
@@ -155,11 +170,6 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
-            // "HIV (-), hepatitis (+)", "fever (-) cough (+)"
-            "(-)" => {
-                let behind = is_end(hit.words.start, mentions);
-                !behind && !self.ends(hit.words.end)
-            }
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
                 !self.is_behind_question(hit.words.start) || !self.ends(hit.words.end)
@@ -189,6 +199,22 @@ impl Sentence {
                 !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
             }
             "negatives" => self.word(hit.words.end) == ":",
+            // "s/ febre", "s/febre", and not "s/c", or the heading "S/".
+            "s/" => {
+                let (first, next) = (hit.words.start, self.word(hit.words.end));
+                let apart = first == 0 || !self.are_joined(first - 1);
+                let is_word = next.starts_with(char::is_alphabetic)
+                    && (next.len() > 1 || !self.are_joined(hit.words.end - 1));
+                apart && is_word && !(first == 0 && self.letters.contains(&first))
+            }
+            // "Pat. o. Fieber", and not "p.o.", "s. o.", "Husten o. Fieber".
+            "o." => {
+                let shortened = before == "." && self.before(hit.words.start, 2).len() < 2;
+                let next = first_from(hit.words.end, mentions);
+                !shortened
+                    && !is_end(hit.words.start, mentions)
+                    && next.is_some_and(|next| next.start == hit.words.end)
+            }
             // "Please report any bleeding", and not "she did not report any pain".
             "report any" => matches!(
                 before,

@@ -23,6 +23,8 @@ pub(super) enum Role {
     Stop,
     /// The same, behind a comma or "and": ", mild oedema".
     Anew,
+    /// What was said ends here, where a clause of its own begins: "no fever there is cough".
+    Clause,
     /// What was said so ends here, where something stands before it that it was said of: "no cough has fever", "denies taking aspirin".
     EndOf(Kind),
 }
@@ -43,7 +45,7 @@ pub(super) const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Drug, Either, EndOf, Nothing, Stop};
+use Role::{Anew, Clause, Cue, Drug, Either, EndOf, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -116,6 +118,11 @@ macro_rules! ago {
 #[rustfmt::skip]
 const AGO: &str = ago!(2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50);
 
+/// How clauses begin in dictation, which has no full stops.
+pub(super) const CLAUSES: &str = "he has, she has, they have, he had, she had, he is, she is, they are, he does, she does, patient has, patient is,
+    patient does, pt has, pt is, there is, there are, there was, there were, on exam, on examination, next paragraph, new paragraph,
+    review of systems, physical exam, physical examination, assessment, medications include, medications are, current medications, meds include";
+
 /// Some entries are read by name as well, in `direction.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
@@ -130,7 +137,6 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no family history of, no fhx of, no fh of, non contributory for, not any, no longer has, no longer have, rather than, no personal history of,
         no personal h/o, no personal hx of, no significant history of, no hx, doubt, doubtful for, doesnt have, dont have, didnt have, clear of, inconsistent with, not known to have,
         ruled him out for, ruled her out for, ruled the patient out for, ruled patient out for"),
-    (ALL, Cue(Negated, FAR, Some(1)), "(-)"),
     (EN, Cue(Negated, FAR, NEXT), "denies, deny"),
     (EN, Cue(Negated, NEAR, NO), "unlikely due to, unlikely from, unlikely secondary to, unlikely 2/2, not likely due to, less likely due to"),
     (EN, Cue(Negated, NO, NEXT), "neg hx, negative hx"),
@@ -198,6 +204,17 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Negated, NO, NEAR), "descartado, descartada, excluido, excluida, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, pouco provavel, nao"),
 
     (ALL, Cue(Negated, NO, NEAR), "n"),
+    (ALL, Cue(Negated, NO, NEXT), "0"),
+    (EN, Cue(Negated, FAR, NEAR), "nil known, none known"),
+    (EN, Cue(Negated, NO, NEAR), "screen negative, screens negative"),
+    (EN, Cue(Negated, FAR, NO), "screen negative for, screens negative for, screened negative for"),
+    (DE, Cue(Negated, NO, NEXT), "nicht"),
+    (NL, Cue(Negated, NO, NEXT), "niet"),
+    (DE, Cue(Negated, NEXT, NO), "o."),
+    (PT | ES | IT, Cue(Negated, FAR, NO), "s/"),
+    (IT, Cue(Negated, FAR, NO), "neg per, neg. per, neg x, neg. x, negativo x, negativa x, negativi per, negative per, negativi x, negative x"),
+    (ES | PT, Cue(Negated, FAR, NO), "neg para, neg. para, negativo p/, negativa p/, neg p/"),
+    (ALL, Nothing, "rh (-)"),
     (EN, Cue(Negated, FAR, NEXT), "ø"),
     // Elsewhere it is rather a diameter.
     (DE | FR | ES | IT | NL | PT, Cue(Negated, NEXT, NEXT), "ø"),
@@ -414,10 +431,10 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         doesn't deny, didn't deny, cannot deny, can't deny, not without, never without, died after, died due to, died from, died because of, died secondary to, passed away due to, passed away from, passed away because of, infant of diabetic mother, infant of a diabetic mother, mother of two, mother of three, mother of 2, mother of 3, father of two, father of three, father of 2, father of 3, grandmother of, grandfather of,
         young mother, young father, first time mother, first time father, not explain, not explained by, not relieve, not relieved, not improve, not improved by, not treat, not control, not cleared, not clear the, not recovered from, not coping with, not cause, not alleviate, not resolve, not help,
         no memory of, no recollection of, no recall of, without improvement, without resolution, no resolution,
-        history of present illness, history and physical, history from, history obtained, social history, day history of, days history of, week history of, weeks history of, month history of, months history of, hour history of, hours history of, year history of, years history of, day hx of, week hx of, month hx of, wk hx of, wk history of, h hx of, d hx of, d history of, w history of,
+        history of present illness, history and physical, history from, history obtained, social history,
         year old, years old, yr old, yrs old, month old, months old, week old, weeks old, day old, days old, y old, yo, prior to, previous to, previous day, past week, past month, past day, past few, past year, past 2, past 3, past 24,
         if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely related to, consider starting, consider adding, known history, previously noted, previously described, previously seen, previously identified, previously known, new onset, could be related to, may be related to, might be related to, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age, evidence for,
-        /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, without complication, without complications, positive history of, previously healthy, previously well, previously fit, cleared for, cleared by, cleared to, old and"),
+        year-old, month-old, week-old, day-old, yr-old, may have to, without complication, without complications, positive history of, previously healthy, previously well, previously fit, cleared for, cleared by, cleared to, old and"),
     (DE, Nothing, "keine zunahme, kein ruckgang, keine verschlechterung, keine progression, kein progress, keine exazerbation, kein anstieg, nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache, nicht -"),
     (FR, Nothing, "pas que, n'a pas soulage, n'a pas ameliore, n'a pas calme, pas soulage, pas d'augmentation, pas d'aggravation, sans changement, sans aggravation, sans amelioration, sans modification, pas de progression, non seulement, pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas, non a petites cellules"),
     (ES, Nothing, "no alivio, no alivia, no mejoro, no calmo, no hay mejoria, no hay cambios, sin aumento, sin empeoramiento, sin progresion, sin cambios, no solo, sin dificultad, gram negativo, si precisa, si es necesario, si es posible, no controlada, no controlado, mal controlada, sin mejoria, no mejora, no insulinodependiente, desde hace, de hace"),
@@ -427,7 +444,6 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Ends.
     (ALL, Stop, PRESENT_BEGINS),
-    (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
     (EN, Stop, "from prior, from previous, from old, from remote, from past, from recent, from known"),
@@ -435,6 +451,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no relevant past medical history, no sig past medical history, no medical history, no significant medical history"),
     (EN, Stop, "at the time of, at time of, p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs ctab, lungs with, abdomen soft, abdomen with"),
     (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of, states, says, describes, described, just"),
+    (EN, Clause, CLAUSES),
+    (EN, Anew, "he has, she has, they have, he had, she had, he is, she is, they are, patient has, patient is, pt has, pt is"),
+    (EN, Clause, "shows, showed, reveals, revealed, demonstrates, demonstrated, continue, start, take, give"),
     (EN, EndOf(Uncertain), "given, based on, in view of, in light of"),
     (EN, EndOf(Historical), "c/o, complaining of, admitted with, admitted for, brought in, sent in, referred for, seen for, evaluated for, transferred with, transferred for, came in, comes in, arrives with, arrived with, who developed, found to have"),
     (EN, Anew, "i, has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),

@@ -180,6 +180,8 @@ pub(super) const BEGINNING: [&str; 14] = [
     "worsening", "new", "increased", "severe", "persistent", "mild", "moderate", "decreased", "acute",
     "significant", "productive", "hyperdynamic", "recurrent", "diffuse",
 ];
+/// What says that there is a history, or of how many days it is: "3 day h/o cough".
+pub(super) const HISTORY: [&str; 5] = ["h/o", "hx of", "hx", "history of", "history"];
 /// What a number is no year before.
 #[rustfmt::skip]
 pub(super) const UNITS: [&str; 25] = [
@@ -195,9 +197,9 @@ pub(super) const FUNCTIONS: [&str; 34] = [
 ];
 /// What shows something, and is told of before what it shows.
 #[rustfmt::skip]
-pub(super) const IMAGES: [&str; 29] = [
+pub(super) const IMAGES: [&str; 31] = [
     "ct", "cta", "cth", "ctpa", "us", "uss", "cxr", "axr", "xr", "mri", "mra", "ekg", "ecg", "echo", "tte", "tee", "rx", "ultrasound",
-    "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt",
+    "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt", "doppler", "duplex",
 ];
 /// Other tests that have results of their own.
 #[rustfmt::skip]

@@ -11,13 +11,16 @@
 
 mod answers;
 mod boxes;
+mod clauses;
 mod direction;
+mod durations;
 mod histories;
 mod hits;
 mod lexicon;
 mod lists;
 mod reach;
 mod sentence;
+mod signs;
 mod years;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,11 +31,11 @@ use mednerd_abbreviations::Definition;
 use answers::{Answer, answers, is_no};
 use boxes::{BOX, TICKED, TICKED_NO, has_empty_box};
 use histories::Histories;
-use hits::plus_answers;
 use lexicon::{FAR, NEAR, NEXT, Role};
 use lists::{AS_NEEDED, BEFORE, DENIES, DENYING, TAKING, UNITS};
 use reach::MOST_LISTED;
 use sentence::Sentence;
+use signs::{NO_BY_LETTER, plus_answers};
 
 use crate::folding::words;
 use crate::languages::{Spoken, languages};
@@ -64,6 +67,8 @@ pub struct Assertion {
 
 /// Words that a sentence may have, at most; longer ones are cut.
 const LONGEST: usize = 400;
+/// What says no of a finding, and of what is measured that it is normal, or how much.
+const BY_LETTER: [&str; 3] = ["n", NO_BY_LETTER, "0"];
 /// Mentions within each other that are looked through for what a word is in.
 const MOST_NESTED: usize = 4;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
@@ -298,7 +303,9 @@ impl Sentence {
                 let is_asked = |mention: &Range<usize>| match of_drugs {
                     true => self.is_drug(mention),
                     // "GERD prn antacids"; and "calcium: N" is normal.
-                    false if hit.name == "n" || AS_NEEDED.contains(&hit.name) => !self.is_drug(mention),
+                    false if BY_LETTER.contains(&hit.name) || AS_NEEDED.contains(&hit.name) => {
+                        !self.is_drug(mention)
+                    }
                     // "History of AF on warfarin".
                     false => kind != Kind::Historical || !self.is_taken(mention),
                 };

@@ -347,3 +347,51 @@ fn a_denial_ends_with_what_it_denies() {
         "Pas d'anomalie, {hernie|} inguinale.",
     ]);
 }
+
+#[test]
+fn a_clause_of_its_own_ends_what_was_said_before_it() {
+    assert_said(&[
+        "his brother had a {heart attack|F} at fifty on exam there is {edema|}",
+        "no family history of {cancer|NF} she has a {lump|} in the left breast",
+        "patient denies any {chest pain|N} he does have {shortness of breath|} and {leg swelling|}",
+        "no history of {diabetes|N} {hypertension|} is well controlled {copd|} is stable",
+        "denies {fever|N} {chills|N} on exam abdomen is distended with {rebound tenderness|}",
+        "without evidence of {fracture|N} there is soft tissue {swelling|} and {effusion|}",
+        "rule out {pneumonia|U} chest x ray shows {infiltrate|} patient has {hypoxia|}",
+        "status post cabg in two thousand eight also {hyperlipidemia|} next paragraph medications include {metoprolol|!} and {aspirin|!} he is allergic to {lisinopril|!} which caused {cough|}",
+        "past medical history significant for {hypertension|H} and {gout|H} review of systems positive for {chest pain|} assessment {pneumonia|}",
+        "return if {fever|Y} continue {amoxicillin|!} for {otitis media|}",
+        "No {tenderness|N} on exam, {swelling|N} or {redness|N}",
+        "Patient denies that she has {fever|N}",
+        "No {rash|N} on exam or {swelling|N}",
+        "Return if {fever|Y} or she has {pain|Y}",
+        "Denies {pain|N} when he is walking",
+        "{hepatitis B|N} and {TB|N} screen negative liver function fine, {HLD|}/ASCVD risk",
+    ]);
+}
+
+#[test]
+fn what_a_denial_has_behind_its_comma_with_a_time_or_an_image_is_there() {
+    assert_said(&[
+        "No {PTX|N} on CXR, bibasilar {atelectasis|}.",
+        "No {fracture|N} on X-ray, soft tissue {swelling|}.",
+        "No {DVT|N} on doppler, {Baker's cyst|}.",
+        "No {PE|N} on CTPA, {pneumonia|}.",
+        "No {gallstones|N} on US, {fatty liver|}.",
+        "No {free air|N} on KUB, {constipation|}.",
+        "No {DVT|N} on US, {PE|N} on CT.",
+        "No {effusion|N} on CXR, {pneumothorax|N}.",
+        "Denies {chest pain|N}, {SOB|} x 2 days.",
+        "Denies {fever|N}, {cough|} for 3 days.",
+        "Denies {fever|N}, {diarrhea|} 5 times today.",
+        "Denies {SI|N}, {anxiety|} 8/10.",
+        "Niega {fiebre|N}, {tos|} de 3 días de evolución.",
+        "Verneint {Fieber|N}, {Husten|} seit 3 Tagen.",
+        "nil {vomiting|N}, {diarrhoea|} x4.",
+        "No {fever|N}, {cough|} x 3/7",
+        "Denies {fever|N}, {chills|N}, {cough|N}.",
+        "Denies {fever|N}, {cough|N} since last visit.",
+        "Denies {fever|N}, {chills|N}, {cough|} x 3 days",
+        "No {fever|N}, {chills|N}, {cough|} x 3 days",
+    ]);
+}

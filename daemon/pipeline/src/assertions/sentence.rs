@@ -25,6 +25,8 @@ pub(super) struct Sentence {
     /// The words that are written in capitals, and whether any small letter is there.
     pub(super) capitals: Vec<usize>,
     pub(super) small: bool,
+    /// Those that are one capital letter.
+    pub(super) letters: Vec<usize>,
     /// The words that are all that a cell of a table has, and answer the one before it.
     pub(super) cells: Vec<usize>,
     /// Those that say yes by their accent: "sí".
@@ -96,6 +98,7 @@ impl Sentence {
         self.cells.clear();
         self.affirmed.clear();
         self.capitals.clear();
+        self.letters.clear();
         self.drugs.clear();
         self.small = false;
     }
@@ -114,6 +117,9 @@ impl Sentence {
         self.small |= small;
         if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
             self.capitals.push(self.words.len());
+        }
+        if own.chars().count() == 1 && own.starts_with(char::is_uppercase) {
+            self.letters.push(self.words.len());
         }
         if own.chars().count() == 2
             && own.to_lowercase().starts_with('s')
@@ -162,6 +168,10 @@ impl Sentence {
         let begins_item = gap.matches('\n').count() == 1 && (BULLETS.contains(&own) || is_number(own));
         let is_first = || !gap.contains('\n') && is_behind_marker(text.get(..next.begin).unwrap_or_default());
         if self.heads_a_list() && (begins_item || is_first()) {
+            return true;
+        }
+        // "Diabetes ...... No", where dots lead to the answer.
+        if !gap.contains('\n') && self.leader(self.words.len()) > 0 && CELLS.contains(&&*folded(own)) {
             return true;
         }
         match between(text, last.end, next.begin) {

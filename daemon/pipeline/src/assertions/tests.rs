@@ -1201,3 +1201,104 @@ fn the_language_that_names_tell_chooses_the_cues() {
     };
     assert_eq!(differential(crate::languages::NL, true), 1);
 }
+
+#[test]
+fn signs_in_brackets_stand_before_what_they_are_said_of_or_behind_it() {
+    assert_said(&[
+        "(+) {DM|} (-) {HTN|N}",
+        "S: (+) {chest pain|} (-) {SOB|N}",
+        "Pt with (+) {orthopnea|} (-) {edema|N}.",
+        "HEENT: (+) {pallor|} (-) {icterus|N}",
+        "(+){cough|} (-){fever|N}",
+        "PMH: (+) {DM|H} (-) {HTN|N} (-) {asthma|N}",
+        "[Y] {cough|} [N] {fever|N}",
+        "[-] {fever|N}",
+        "(+) {fever|}, (-) {cough|N}",
+        "{HIV|N} (-), {hepatitis|} (+)",
+        "{fever|N} (-) {cough|} (+)",
+        "{Fever|N} [N] {cough|} [Y]",
+        "{Fever|N}: (-) {Cough|}: (+)",
+        "{Asthma|}: (+) {wheeze|} (-) {stridor|N}",
+        "{Murphy|N} (-), {fever|}",
+        "(-) {fever|N}, {chills|N} (+) {cough|}",
+        "Abd (-) {masses|N} (-) {tenderness|N}",
+        "Rh (-) with {anemia|}",
+        "✓ {cough|} ✗ {vomiting|N}",
+        "✗ {vomiting|N}",
+        "✓ {cough|} ✓ {vomiting|}",
+    ]);
+}
+
+#[test]
+fn letters_and_signs_answer_without_a_colon() {
+    assert_said(&[
+        "{Chest pain|N} N, {SOB|N} N, {cough|} Y",
+        "{Heartburn|} Y / {Constipation|N} N",
+        "{Constipation|N} N / {Heartburn|} Y",
+        "{Chest pain|N} - N, {SOB|N} - N",
+        "{Chest pain|N} (N)",
+        "{Nausea|N}=N",
+        "{nausea|N} 0, {vomiting|N} 0. {Edema|} 0-1+.",
+        "{calcium|!} N, {sodium|!} 0",
+        "{abdominal pain|} n and v, {nausea|} N/V",
+        "{asthma|} N. meningitidis",
+        "{Diabetes|N} ...... No",
+        "{Diabetes|N}........No\n{Gout|}........Yes",
+        "{Diabetes|N} -> no, {gout|} -> yes",
+        "{Cancer|N}: nil known",
+        "{asthma|}, nil known allergies",
+        "{MI|N}/{CVA|N}/{DVT|N}: nil",
+        "{signos meníngeos|N} -, {defensa|N} -.",
+        "{Fieber|N} -, {Husten|N} -, {Trauma|N} neg",
+        "{Pneumonia|} -\ncontinue ceftriaxone",
+        "{Pneumonia|} - continue ceftriaxone",
+    ]);
+}
+
+#[test]
+fn a_history_in_one_paragraph_ends_where_an_examination_begins() {
+    assert_said(&[
+        "ATCD : {HTA|H}, {asthme|H}. TA 12/8. {Toux|} et {fièvre|}.",
+        "AP: {HTA|H}, {DM|H}. EF: {crepitantes|} bibasales. Rx: {neumonía|}.",
+        "VE: {aHT|H}. Sono: {Cholezystitis|}. D: {Sepsis|}.",
+        "VE: {aHT|H}. Pulmo: {Rasseln|}. Abdomen: {Schmerz|}",
+        "VE: {aHT|H}. KU: {Ödeme|}.",
+        "APR: {asma|H}. EO: {dolore|} FID. Eco: {appendicite|}.",
+        "VG: {DM|H}. RR 120/80. Thorax: {crepitaties|}. X-thorax: {pneumonie|}.",
+        "VG: {DM|H}. Nu {koorts|} en {hoesten|}.",
+        "PMH: {asthma|H}. Abdo: {guarding|} RIF. USS: {appendicitis|}.",
+        "PMH: {HTN|H}. Temp 38, {cough|}.",
+        "PMHx: {asthma|H}. Stable, no {CP|N}. {Wheeze|} on auscultation.",
+        "PMH: {HTN|H}. Surgical: {appendicitis|H} 2001. Other: {gout|H}",
+        "PMH: Cardiac: {HTN|H}. Lungs: {asthma|H}. GI: {GERD|H}",
+        "PMH: {CHF|H}. Echo 2019 EF 30%. {CAD|H}",
+        "PMH: {HTN|H}. {MI|H}: 2010. {AF|H} 2012",
+        "FH: {CAD|F}. BP 120/80. {Chest pain|}",
+        "FH: {CAD|F}. Maternal side: {DM|F}",
+        "ATCD : {GEU|H} 2021. Suspicion de {GEU|U}.",
+    ]);
+}
+
+#[test]
+fn the_time_before_a_history_says_that_it_is_of_the_complaint() {
+    assert_said(&[
+        "Presents with 2 day h/o {cough|}.",
+        "2/7 h/o {cough|} and {fever|}",
+        "67M with 3 wk h/o {dysphagia|}",
+        "3 month h/o {weight loss|}",
+        "2 yr h/o {forgetfulness|}",
+        "4 day hx {diarrhoea|}",
+        "24 hr history of {vomiting|}",
+        "5 day hx of {cough|}",
+        "3/52 hx {cough|}",
+        "Two year history of {back pain|}",
+        "2-day h/o {cough|}",
+        "2 days' history of {cough|}",
+        "3d h/o {cough|}",
+        "few weeks h/o {cough|}",
+        "65 y h/o {DM|H}",
+        "65F w h/o {DM|H}",
+        "45 M h/o {DM|H}",
+        "Day 3. h/o {DM|H}",
+    ]);
+}
