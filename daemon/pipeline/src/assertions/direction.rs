@@ -6,8 +6,8 @@ use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
 use super::lexicon::{NEAR, Role, is_per, reports};
 use super::lists::{
-    ADVISING, ANSWERS, AS_NEEDED, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
-    POSSESSIVES, STUDIES,
+    ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
+    POSSESSIVES, REPLACED, STUDIES,
 };
 use super::sentence::Sentence;
 use super::{Kind, is_end, is_mention};
@@ -22,6 +22,10 @@ const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
 const LASTING: [&str; 12] = [
     "developed", "demonstrated", "demonstrates", "showed", "shows", "revealed", "for", "started", "began", "noticed", "diagnosed", "found",
 ];
+
+/// What says that something is still to be done: "would like to get morphine changed to oxycodone".
+#[rustfmt::skip]
+const TO_COME: [&str; 11] = ["would", "will", "should", "could", "can", "may", "be", "plan", "if", "get", "consider"];
 
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
@@ -161,6 +165,12 @@ impl Sentence {
                 (ends || given) && !self.stands_before(hit, mentions)
             }
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
+            // "Warfarin changed to apixaban", and not "metoprolol changed to 50 mg".
+            name if REPLACED.contains(&name) => {
+                let mut before = self.clause_before(hit.words.start);
+                let to_come = before.any(|at| TO_COME.contains(&self.word(at)));
+                !to_come && self.drugs.iter().any(|drug| drug.start == hit.words.end)
+            }
             _ => (!ahead || ends) && !self.is_onset(hit),
         }
     }
@@ -354,15 +364,6 @@ impl Sentence {
         self.clause_before(at).any(|at| is_mention(at, mentions))
     }
 
-    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
-    /// lorazepam".
-    pub(super) fn is_before_drug(&self, hit: &Hit) -> bool {
-        let (begin, end) = (hit.words.start, hit.words.end);
-        let begins = |at: usize| self.drugs.iter().any(|drug| drug.start == at);
-        let next = begins(end) || (begins(end + 1) && !BY.contains(&self.word(end)));
-        next && !self.drugs.iter().any(|drug| drug.end == begin)
-    }
-
     /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
     pub(super) fn is_told_of(&self, hit: &Hit) -> bool {
         let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
@@ -383,11 +384,33 @@ impl Sentence {
 
     /// Whether a sign or "in" stands before a relative, so that what stands before that is said of him or her.
     pub(super) fn is_said_of(&self, at: usize) -> bool {
-        let side = matches!(self.before(at, 1), "maternal" | "paternal");
+        let side = matches!(self.before(at, 1), "maternal" | "paternal" | "a" | "an");
         matches!(
             self.before(at, 1 + usize::from(side)),
             "in" | ":" | "-" | "\u{2013}" | "("
         )
+    }
+
+    /// Whether "relative" is no person: "relative adrenal insufficiency".
+    pub(super) fn is_relative_to(&self, hit: &Hit) -> bool {
+        let next = self.word(hit.words.end);
+        hit.name == "relative"
+            && !self.ends(hit.words.end)
+            && !matches!(
+                next,
+                "with"
+                    | "has"
+                    | "had"
+                    | "have"
+                    | "who"
+                    | "whose"
+                    | "died"
+                    | "suffers"
+                    | "suffered"
+                    | "diagnosed"
+                    | ":"
+                    | "of"
+            )
     }
 
     /// Whether a relative tells of the patient, or is only there.

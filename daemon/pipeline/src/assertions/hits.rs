@@ -162,6 +162,11 @@ impl Sentence {
             if let Some(hit) = hit.as_mut().filter(|hit| AS_NEEDED.contains(&hit.name)) {
                 hit.words.end = self.end_of_frequency(hit.words.end);
             }
+            if let Some(hit) = hit.as_mut()
+                && hit.roles.iter().any(|role| matches!(role, Role::Drug(..)))
+            {
+                hit.words.end = self.end_of_drug_heading(hit);
+            }
             // "3 day h/o cough" tells of the complaint.
             let of_days =
                 |hit: &&mut Hit| HISTORY.contains(&hit.name) && self.is_behind_length(hit.words.start);

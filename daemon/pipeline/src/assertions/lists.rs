@@ -37,6 +37,33 @@ pub(super) const GIVEN: [&str; 33] = [
     "after", "by", "on", "now", "following", "over", "within", "without", "from", "than", "w", "s", "b", "before", "prior", "this", "x", "per",
     "d",
 ];
+/// What stands between a drug and the one that is given in its place.
+#[rustfmt::skip]
+pub(super) const REPLACED: [&str; 31] = [
+    "changed to", "switched to", "transitioned to", "converted to", "replaced by", "replaced with", "substituted with", "substituted by",
+    "umgestellt auf", "gewechselt auf", "ersetzt durch", "omgezet naar", "vervangen door", "remplace par", "remplacee par", "relaye par",
+    "cambiado a", "cambiada a", "cambiado por", "cambiada por", "sustituido por", "sustituida por", "sostituito con", "sostituita con",
+    "sostituito da", "sostituita da", "trocado por", "trocada por", "substituido por", "substituida por", "switch to",
+];
+/// What stands before the one in its place, where the other is named first: "switched from apixaban to warfarin".
+#[rustfmt::skip]
+pub(super) const REPLACING: [&str; 14] = [
+    "to", "auf", "zu", "a", "par", "vers", "por", "con", "naar", "op", "para", "pour", "ad", "door",
+];
+/// What is done with a drug that is taken.
+#[rustfmt::skip]
+pub(super) const BEGUN: [&str; 43] = [
+    "started", "start", "starting", "commenced", "continued", "continue", "continues", "begun", "began", "initiated", "resumed", "restarted",
+    "added", "increased", "changed", "switched", "kept", "iniciou", "iniciado", "iniciada", "iniciamos", "inicia", "inicio", "iniziato", "iniziata",
+    "inizia", "iniziamo", "begonnen", "gestart", "gestartet", "angesetzt", "debute", "introduit", "instaure", "poursuivi", "continua", "mantem",
+    "mantiene", "fortgefuhrt", "weiter", "weitergegeben", "gecontinueerd", "mantido",
+];
+/// What heads a list of drugs that are stopped.
+#[rustfmt::skip]
+pub(super) const STOPPED: [&str; 22] = [
+    "stopped", "discontinued", "ceased", "held", "withheld", "abgesetzt", "abgesetzte", "pausiert", "gestopt", "gestopte", "gestaakt", "arrete",
+    "arretes", "suspendido", "suspendida", "suspendidos", "sospeso", "sospesa", "sospesi", "suspenso", "suspensos", "suspensa",
+];
 /// What is said of what stands before it, but where it begins something.
 #[rustfmt::skip]
 pub(super) const OF_WHAT: [&str; 11] = [

@@ -282,7 +282,7 @@ impl Sentence {
             || BY.contains(&next);
         let of_the_last = of_the_last && stops_it;
         // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
-        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus");
+        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus" | "less likely");
         let chosen = self.is_chosen(hit.words.start);
         let (mut listed, mut named, mut joined) = (false, false, true);
         for at in (begin..hit.words.start - asked).rev() {
@@ -399,7 +399,8 @@ impl Sentence {
             let reach = first(&[",", ".", "given", "used", "with", "to"], hit.words.end).unwrap_or(end);
             return if is_all && !drug { reach.max(listed) } else { reach };
         }
-        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" {
+        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" || of_drugs && self.heads_drugs(hit)
+        {
             return end;
         }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
@@ -439,6 +440,10 @@ impl Sentence {
                 .min()
                 .unwrap_or(end);
         }
+        let end = match self.end_of_stopped(hit, hit.words.end..end, hit.languages) {
+            Some(begun) if of_drugs => begun,
+            _ => end,
+        };
         // "No fever on amoxicillin."
         let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
         let mut given = given.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");

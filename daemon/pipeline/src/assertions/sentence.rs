@@ -80,11 +80,13 @@ const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
 
 /// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
 #[rustfmt::skip]
-const HEADING: [&str; 56] = [
+const HEADING: [&str; 70] = [
     "denies", "denied", "denying", "negatives", "negative", "no", "absent", "if", "verneint", "nie", "niega", "nega", "ontkent", "falls",
     "si", "se", "for", "following", "risks", "risk", "precautions", "return", "differential", "ddx", "dd", "rule", "r/o", "out", "resolved",
     "inactive", "excluded", "complications", "effects", "suspected", "possible", "when", "call", "als", "bei", "bij", "indien", "risiken",
-    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin",
+    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin", "stopped",
+    "discontinued", "ceased", "withheld", "abgesetzt", "pausiert", "gestopt", "gestaakt", "arretes", "arrete", "suspendidos", "sospesi", "suspensos",
+    "interrotti",
 ];
 
 const MOST_HEADING: usize = 7;
@@ -169,6 +171,19 @@ impl Sentence {
         let is_first = || !gap.contains('\n') && is_behind_marker(text.get(..next.begin).unwrap_or_default());
         if self.heads_a_list() && (begins_item || is_first()) {
             return true;
+        }
+        let item = text.get(next.begin..).unwrap_or_default();
+        let item = item.split('\n').next().unwrap_or_default();
+        if gap.matches('\n').count() == 1 {
+            let before = text.get(..last.end).unwrap_or_default();
+            let row = before.rsplit('\n').next().unwrap_or_default();
+            // Another row of a table.
+            if row.contains('|') && item.contains('|') {
+                return false;
+            }
+            if item.len() < WRAPPED && !item.contains(':') && self.heads_drug_lines(text) {
+                return true;
+            }
         }
         // "Diabetes ...... No", where dots lead to the answer.
         if !gap.contains('\n') && self.leader(self.words.len()) > 0 && CELLS.contains(&&*folded(own)) {

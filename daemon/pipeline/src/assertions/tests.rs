@@ -702,7 +702,7 @@ fn what_is_resolved_or_unlikely_stands_before_or_behind() {
         "{HTN|}; {DM2|}; {AKI|H}, resolved 5/2; {PNA|H} resolved",
         "{PE|N} - unlikely b/c low Wells score",
         "{PE|N}, unlikely per CT",
-        "{ACS|N}, less likely per cardiology",
+        "{ACS|U}, less likely per cardiology",
         "{Fever|} unlikely due to {UTI|N}",
         "{Weakness|} unlikely {stroke|N} given MRI negative",
         "{Abdominal pain|} unlikely from {appendicitis|N}.",
@@ -921,7 +921,7 @@ fn a_past_event_ends_where_the_complaint_begins() {
 fn what_is_unlikely_is_absent() {
     assert_said(&[
         "Unlikely {PE|N}.",
-        "Less likely {cellulitis|N}",
+        "Less likely {cellulitis|U}",
         "Not likely {gout|N}",
         "Low probability of {DVT|N}",
         "Low likelihood of {ACS|N}",
@@ -929,11 +929,11 @@ fn what_is_unlikely_is_absent() {
         "{PE|N} is unlikely.",
         "{PE|U} more likely than {gout|}",
         "{PE|N} unlikely, {pneumonia|} treated",
-        "{Cellulitis|N} less likely, {gout|U} likely",
-        "{Gout|U} likely, {cellulitis|N} less likely",
+        "{Cellulitis|U} less likely, {gout|U} likely",
+        "{Gout|U} likely, {cellulitis|U} less likely",
         "Unlikely to be admitted with {asthma|}.",
         "Unlikely {PE|N}, {DVT|} on heparin.",
-        "{Pneumonia|N} unlikely. {CHF|N} less likely.",
+        "{Pneumonia|N} unlikely. {CHF|U} less likely.",
         "Unlikely cause of {pain|}",
     ]);
 }
@@ -1003,7 +1003,7 @@ fn signs_that_stand_free_are_read() {
         "+ {cough|}, {fever|}, - {SOB|N}, {chills|}",
         "{PE|N} unlikely given normal CT",
         "{AKI|H}, resolved with fluids, {nausea|}",
-        "Most likely {gout|U}, less likely {cellulitis|N}",
+        "Most likely {gout|U}, less likely {cellulitis|U}",
         "old {bruise|}, soft",
         "Doubt {pneumonia|N}, aspiration (no {choking|N} hx), {croup|N}.",
         "({SJS|H} 1998!!)",
@@ -1300,5 +1300,92 @@ fn the_time_before_a_history_says_that_it_is_of_the_complaint() {
         "65F w h/o {DM|H}",
         "45 M h/o {DM|H}",
         "Day 3. h/o {DM|H}",
+    ]);
+}
+
+#[test]
+fn drugs_are_stopped_in_lists_tables_and_behind_their_dose() {
+    assert_said(&[
+        "{Clopidogrel|!H} | 75 mg | PO | OD | STOPPED",
+        "{Warfarin|!H} | 3 mg | STOPPED",
+        "{Furosemide|!H} 40 mg tablets | once daily | Discontinued",
+        "{Furosemide|!} 40 mg tablets | once daily with food and water | Continued\n{Warfarin|!H} | 3 mg | STOPPED\n{Aspirin|!} | 75 mg | OD",
+        "DISCONTINUED MEDICATIONS: {warfarin|!H}, {digoxin|!H}",
+        "Discontinued medications: {warfarin|!H} 3 mg, {digoxin|!H} 125 mcg",
+        "Stopped medicines:\n{Warfarin|!H}\n{Digoxin|!H} 125 mcg\nStarted medicines:\n{Apixaban|!}",
+        "Stopped medicines:\n{Warfarin|!H}\n\n{Apixaban|!} 5 mg",
+        "Stopped medicines:\n- {Warfarin|!H}\n- {Digoxin|!H}\n\n{Apixaban|!} 5 mg",
+        "Abgesetzt: {Metformin|!H}, {Marcumar|!H}",
+        "Medikation pausiert: {Metformin|!H}",
+        "Gestaakt: {metformine|!H}",
+        "Traitement arrêté : {Tahor|!H}",
+        "Discontinued: {warfarin|!H}",
+        "MEDICATIONS STOPPED: {warfarin|!H}",
+        "{Marcumar|!H} 3 mg 1-0-0 abgesetzt",
+        "{Ramipril|!H} ceased.",
+        "{Ramipril|!H} withheld",
+        "D/C {lisinopril|!H}",
+        "D/C home on {lisinopril|!}",
+        "Switched from {apixaban|!H} to {warfarin|!}",
+        "{Warfarin|!H} changed to {apixaban|!}",
+        "{Metoprolol|!} changed to 50 mg BID",
+        "Umstellung von {Marcumar|!H} auf {Eliquis|!}",
+        "{Insulin|!N} not given.",
+        "Dose of {enoxaparin|!N} omitted.",
+        "{Warfarin|!H} - discontinued: INR high, started {apixaban|!}",
+        "{Morphine|!} to be changed to {oxycodone|!}",
+    ]);
+}
+
+#[test]
+fn a_stop_ends_before_the_drug_that_is_begun() {
+    assert_said(&[
+        "Discontinued {lisinopril|!H} and {losartan|!} started.",
+        "Stopped {aspirin|!H} and {clopidogrel|!} continued.",
+        "Sospesa {warfarin|!H} e iniziato {apixaban|!}",
+        "Suspendeu {losartan|!H} e iniciou {amlodipina|!}.",
+        "Stopped {aspirin|!H} and {clopidogrel|!H}.",
+        "Stopped {aspirin|!H} and {clopidogrel|!H} and started {apixaban|!}",
+        "Stopped {aspirin|!H}, started {clopidogrel|!}",
+    ]);
+}
+
+#[test]
+fn what_is_prevented_is_no_drug_and_what_is_held_is_not_taken() {
+    assert_said(&[
+        "{Anti-D|!} given 28/40.",
+        "Anti-{D|!} given 28/40.",
+        "On {trimethoprim|!} prophylaxis.",
+        "{Heparin|!} prophylaxis given.",
+        "{cotrimoxazole|!} prophylaxis started",
+        "{DVT|Y} prophylaxis",
+        "SQ {heparin|!H} held",
+        "{ticagrelor|!H} held 5/7",
+        "{Entresto|!H} held for {hypotension|}",
+        "{Metformin|!H} on hold",
+    ]);
+}
+
+#[test]
+fn what_is_relative_is_no_relative() {
+    assert_said(&[
+        "Patient has relative {adrenal insufficiency|}.",
+        "She has relative {polycythaemia|}.",
+        "Relative {afferent pupillary defect|}",
+        "single parent with {depression|}",
+        "A relative with {TB|F}. Relative had {gout|F}.",
+        "His relative has {gout|F}",
+        "{gout|F} in a relative",
+    ]);
+}
+
+#[test]
+fn what_is_less_likely_is_uncertain() {
+    assert_said(&[
+        "{HIT|U} less likely, 4T score 2, PF4 sent",
+        "{malignancy|}, less likely {infection|U}",
+        "{PE|U} - less likely",
+        "{Abdominal pain|} {appendicitis|U} less likely",
+        "{PE|N} unlikely",
     ]);
 }
