@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
-use super::lexicon::{NEAR, Role, is_per, reports};
+use super::lexicon::{NEAR, Role, is_per, is_relative, reports};
 use super::lists::{
     ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
     POSSESSIVES, REPLACED, STUDIES,
@@ -157,7 +157,9 @@ impl Sentence {
             _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
                 let before = || (0..hit.words.start).map(|at| self.word(at));
                 let is_told = before().any(|word| matches!(word, "wegen" | "aufgrund" | "erfolgte"));
-                before().any(|word| ADVISING.contains(&word)) && !is_told
+                // "Recurrent falls, no sick contact" is English.
+                let bare = hit.name == "contact" && !(ends && before().any(|word| word == "bij"));
+                before().any(|word| ADVISING.contains(&word)) && !is_told && !bare
             }
             // "Chest pain, unlikely ischemic" has it.
             name if name.ends_with("likely") && BEFORE.contains(&name) => {
@@ -165,6 +167,10 @@ impl Sentence {
                 (ends || given) && !self.stands_before(hit, mentions)
             }
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
+            // "Epilepsy: past".
+            "past" | "previous" => ends && self.before(hit.words.start, 1) == ":",
+            // "MI 2 weeks ago", and not "pain since 2 weeks ago".
+            "ago" => !self.is_onset(hit) && !self.tells_since(hit.words.start),
             // "Warfarin changed to apixaban", and not "metoprolol changed to 50 mg".
             name if REPLACED.contains(&name) => {
                 let mut before = self.clause_before(hit.words.start);
@@ -209,6 +215,27 @@ impl Sentence {
                 !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
             }
             "negatives" => self.word(hit.words.end) == ":",
+            // "Previous: PPH", and not "compared to previous: larger".
+            "previous:" | "prev:" => matches!(before, "" | "." | ";"),
+            // Who worries is a doctor: a patient's or relative's worry tells what there is.
+            "concerned about" => {
+                let worries = |at: usize| {
+                    matches!(self.word(at), "she" | "he" | "they" | "patient" | "pt")
+                        || is_relative(self.word(at))
+                };
+                let told = matches!(
+                    self.word(hit.words.end),
+                    "the" | "her" | "his" | "their" | "this" | "these" | "your"
+                );
+                !told && !self.clause_before(hit.words.start).any(worries)
+            }
+            // "Q DVT", and not "Q fever", "non Q MI", "q 6h".
+            "q" => {
+                let next = first_from(hit.words.end, mentions);
+                self.letters.contains(&hit.words.start)
+                    && !matches!(before, "non" | "-")
+                    && next.is_some_and(|next| next.start == hit.words.end)
+            }
             // "s/ febre", "s/febre", and not "s/c", or the heading "S/".
             "s/" => {
                 let (first, next) = (hit.words.start, self.word(hit.words.end));

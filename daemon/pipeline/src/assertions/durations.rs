@@ -33,6 +33,9 @@ static NUMBERS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 /// What a length of time that lasts still stands behind.
 #[rustfmt::skip]
 const SINCE: [&str; 11] = ["x", "for", "seit", "depuis", "desde", "hace", "da", "sinds", "ha", "de", "di"];
+/// What time is counted in where it is long ago.
+#[rustfmt::skip]
+const LONG: [&str; 13] = ["wk", "wks", "week", "weeks", "mo", "mos", "mth", "mths", "month", "months", "yrs", "years", "yr"];
 /// How often something came, behind a number.
 const TIMES: [&str; 7] = ["times", "mal", "fois", "veces", "volte", "keer", "vezes"];
 
@@ -61,8 +64,8 @@ impl Sentence {
             || (number && self.word(at + 1) == "/" && is_fraction(self.word(at + 2)))
     }
 
-    /// Whether a length of time ends right before a word: "3 day h/o", "2/7 hx", "24 hr history".
-    pub(super) fn is_behind_length(&self, at: usize) -> bool {
+    /// Where a length of time begins that ends right before a word: "3 day h/o", "2/7 hx", "24 hr history", "3 weeks ago".
+    pub(super) fn length_before(&self, at: usize) -> Option<usize> {
         let mut end = at;
         // "2 days' history", "2 day's history".
         while end > 1 && matches!(self.before(end, 1), "'" | "\u{2019}" | "s" | "-") {
@@ -70,15 +73,43 @@ impl Sentence {
         }
         let unit = self.before(end, 1);
         if is_fraction(unit) && self.before(end, 2) == "/" {
-            return is_number(self.before(end, 3));
+            return end.checked_sub(3).filter(|begin| is_number(self.word(*begin)));
         }
-        // "65 y h/o" is an age, and "65F w h/o" is "with".
+        if is_counted_unit(unit) {
+            return end.checked_sub(1);
+        }
         let dash = usize::from(self.before(end, 2) == "-");
         let before = self.before(end, 2 + dash);
-        let named = unit.len() > 1 && UNITS.contains(unit);
-        is_counted_unit(unit)
-            || named
-            || (matches!(unit, "d" | "h" | "w") && (is_number(before) || NUMBERS.contains(before)))
+        let counted = is_number(before) || NUMBERS.contains(before);
+        // "65 y h/o" is an age, and "65F w h/o" is "with".
+        let is_one = match unit {
+            "d" | "h" | "w" => counted,
+            unit => unit.len() > 1 && UNITS.contains(unit),
+        };
+        let begin = end.checked_sub(1 + if counted { dash + 1 } else { 0 });
+        begin.filter(|_| is_one)
+    }
+
+    /// Whether a length of time before a word is one of weeks or months, after which what happened is past.
+    pub(super) fn is_long_before(&self, at: usize) -> bool {
+        match self.before(at, 1) {
+            "52" | "12" => true,
+            unit => {
+                let unit = unit.trim_start_matches(|c: char| c.is_ascii_digit());
+                LONG.contains(&unit)
+            }
+        }
+    }
+
+    /// Whether a length of time that begins here tells since when something is there.
+    pub(super) fn tells_since(&self, at: usize) -> bool {
+        matches!(
+            self.before(at, 1),
+            "since" | "from" | "until" | "till" | "beginning" | "about" | "around" | "approximately"
+        ) && (matches!(
+            self.before(at, 1),
+            "since" | "from" | "until" | "till" | "beginning"
+        ) || self.before(at, 2) == "since")
     }
 
     /// Whether a mention stands among these words, and behind it how long it has lasted, how often it came, or how bad it is.

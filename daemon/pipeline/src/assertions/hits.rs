@@ -169,9 +169,17 @@ impl Sentence {
             }
             // "3 day h/o cough" tells of the complaint.
             let of_days =
-                |hit: &&mut Hit| HISTORY.contains(&hit.name) && self.is_behind_length(hit.words.start);
+                |hit: &&mut Hit| HISTORY.contains(&hit.name) && self.length_before(hit.words.start).is_some();
             if let Some(hit) = hit.as_mut().filter(of_days) {
                 hit.roles = vec![Role::Nothing];
+            }
+            // "MI 6/52 ago".
+            if let Some(hit) = hit.as_mut().filter(|hit| hit.name == "ago") {
+                let begin = self.length_before(hit.words.start);
+                match begin.filter(|_| self.is_long_before(hit.words.start)) {
+                    Some(begin) => hit.words.start = begin,
+                    None => hit.roles = vec![Role::Nothing],
+                }
             }
             at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
             if let Some(hit) = hit.as_mut().filter(|hit| ANSWERS.contains(&hit.name)) {

@@ -231,3 +231,19 @@ fn short_words_for_no_are_read() {
         "{Husten|} o. {Fieber|}. Heparin p.o., s. o. {Pneumonie|}",
     ]);
 }
+
+#[test]
+fn relatives_who_are_ill_are_told_of() {
+    assert_said(&[
+        "Tochter ist an {Grippe|F} erkrankt.",
+        "Seine Frau hat {Grippe|F}.",
+        "Tochter ist krank ({Grippe|F})",
+        "Dochtertje heeft {roodvonk|F}.",
+        "Echtgenote is zelf ziek ({griep|F}).",
+        "Su mujer tiene {COVID|F}.",
+        "Donor died of {SAH|F}",
+        "Die Frau hat {Grippe|}.",
+        "La mujer tiene {COVID|}",
+        "Tochter ist besorgt wegen {Fieber|}",
+    ]);
+}

@@ -323,14 +323,32 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Uncertain, NEAR, NO), "possivel, possiveis, provavel, provaveis, presumivel, duvidosa, duvidoso, vs, versus, ?"),
     (PT, Cue(Uncertain, NO, NEAR), "possivel, provavel, a esclarecer, a descartar, nao descartada, nao descartado, nao excluida, nao excluido, a excluir, por excluir, a confirmar, vs, versus"),
 
+    (EN, Cue(Uncertain, NEAR, NO), "concerned about"),
+    (EN, Cue(Uncertain, FAR, NO), "worrying for, wonders if, wonder if, wondering if, wonders whether, wonder whether, wondering whether"),
+    (EN, Cue(Uncertain, NEXT, NO), "treat as, treated as, treating as"),
+    // In capitals, right before what is asked.
+    (EN, Cue(Uncertain, Some(1), NO), "q"),
+    (EN, Cue(Uncertain, NO, NEAR), "are possible, are also possible, is also possible, also possible"),
+    (FR, Cue(Uncertain, FAR, NO), "dd, ddx, dg diff, diag diff"),
+    (ES, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
+    (ES, Cue(Uncertain, NEXT, NO), "d/c"),
+    (PT, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
+
     // Only feared, or to be prevented.
     (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, return with, come back if, come back for, return to ed for, return to the ed for, return to er for, return to the er for, return to hospital for, return to the hospital for, return to ed with, return to the ed with, return to clinic for,
-        call your doctor for, seek care immediately for, seek medical care for, seek medical attention for, seek immediate care for, report any, risk of, risk for, risks of, risks including, risks incl, risks include, risks inc, side effects, side effects of, consent for, consented for, go to the er for, go to er for, go to the ed for, go to ed for, seek care for, call for, signs of infection such as, risk factors for, at risk for, at risk of,
+        call your doctor for, seek care immediately for, seek medical care for, seek medical attention for, seek immediate care for, report any, risk of, risk for, risks of, risks including, risks incl, risks incl., risks include, risks inc, risks inc., side effects, side effects of, consent for, consented for, go to the er for, go to er for, go to the ed for, go to ed for, seek care for, call for, signs of infection such as, risk factors for, at risk for, at risk of,
         for fear of, for the fear of, to prevent, prevent, preventing, prevention of, prevents, prophylaxis for, prophylaxis against, ppx for, monitor for, monitoring for, monitored for, watch for, watching for, watch out for, screen for, screening for, screened for, look out for, lookout for,
         as needed for, prn for, vaccination against, vaccine for, to avoid, precautions for, warning signs of, complications such as, side effects such as, side effects including, educated on, educated about, in case, at high risk for, at high risk of, high risk for, high risk of, predisposed to, be aware of, susceptible to,
         increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether, return precautions, precautions re, advice re, advised re, info re, information re, leaflet re, sn re, safety net re, safety netted re, safety netting,
         warned about, warned of, warned re, counselled on, counselled about, counselled re, counseled on, counseled about, counseled re, red flags, advice leaflet, discussed risk of, discussed risks of, signs to watch"),
     (EN, Cue(Hypothetical, FAR, NO), "come back to the ed for, come back to the ed if, come back to the er for, come back to the er if, come back to er for, come back to er if, come back to ed for, come back to ed if, avoid any, complications may include, complications include, potential complications, potential complications of, potential complications include, potential risks, contraindications:, risks explained, risks explained including, risks explained to include, risks reviewed, risks:, risk include, risk includes, adverse effects:, adverse effects such as, warnings:, may cause, can cause, could cause, may lead to, can lead to, could lead to, may progress to, could progress to, can progress to, call 911 for, call 911 if, call your surgeon for, call your surgeon with, call your doctor with, call the office for, call the office with, seek help for, seek help immediately for, observe for, monitor closely for, monitored closely for, monitor her for, monitor him for, counselled regarding, counseled regarding, advised regarding, educated regarding, instructed regarding, when to call the doctor, when to seek care, immunised against, immunized against, vaccinated against"),
+    (EN, Cue(Hypothetical, NEXT, NO), "(risk"),
+    (DE, Cue(Hypothetical, FAR, NO), "aufklarung uber, aufgeklart uber, b.b. bei, b. b. bei, bei bedarf bei"),
+    (FR, Cue(Hypothetical, FAR, NO), "surveiller"),
+    (IT, Cue(Hypothetical, FAR, NO), "osservare, osservare comparsa di, sorvegliare, sorvegliare comparsa di, monitorare comparsa di"),
+    (PT, Cue(Hypothetical, FAR, NO), "vigiar"),
+    // "Bij koorts contact."
+    (NL, Cue(Hypothetical, NO, Some(10)), "contact"),
     // In capitals: side effects.
     (EN, Cue(Hypothetical, FAR, NO), "se"),
     (EN, Cue(Hypothetical, FAR, NO), "prn, as needed, p.r.n."),
@@ -356,6 +374,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Past.
     (EN, Cue(Historical, FAR, NO), "resolved problems, inactive problems, history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, history is significant for, history is also significant for, history is notable for, history includes, history positive for, history is positive for, recovered from, remote history of, pmh significant for, pmhx significant for, pmh notable for, prev, personal history of, personal h/o, past history significant for, prev h/o, prev hx of"),
+    (EN, Cue(Historical, FAR, NO), "previous:, prev:, prev ga:, previous ga:, prev anaesthetic:, previous anaesthetic:, previous anaesthetics:"),
+    (EN, Cue(Historical, NO, NEXT), "past, previous"),
+    // Behind weeks and months, in figures.
+    (EN, Cue(Historical, NO, NEAR), "ago"),
+    (EN, Cue(Historical, NO, NEAR), "previously resected, previously excised, previously removed, resected previously, excised previously"),
+    (NL, Cue(Historical, FAR, NO), "vg"),
     (EN, Cue(Historical, NEAR, NO), "from prior, from previous, from old, from remote, from past"),
     (EN, Cue(Historical, NEAR, NO), "used to have, used to get, formerly, cured of, interval resolution of, resolution of, old, healed, resolved, old healed, prior, previous, previously, remote, former, childhood, past"),
     (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, now resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured, healed, has healed, have healed, has gone, have gone, is gone, are gone, now gone, has gone away, went away, has defervesced, now settled, has now resolved"),
@@ -402,6 +426,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Cue(Family, FAR, NEXT), "vater, mutter, bruder, schwester, schwestern, geschwister, grossmutter, grossvater, oma, opa, tante, onkel, eltern, cousin, cousine, grosseltern"),
     (DE, Cue(Family, FAR, NO), "familienanamnese, familienanamnestisch, familiare, familiar, familiare belastung mit, kontakt zu,
         sohn hat, sohn mit, tochter hat, tochter mit, ehemann hat, ehemann mit, ehemann an, ehefrau hat, ehefrau mit, ehefrau an, kinder haben, kinder mit"),
+    (DE, Cue(Family, FAR, NO), "seine frau hat, ihr mann hat, seine frau ist an, ihr mann ist an, seine frau ist krank, ihr mann ist krank, tochter ist an, sohn ist an,
+        ehemann ist an, ehefrau ist an, kinder sind an, tochter ist krank, sohn ist krank, ehemann ist krank, ehefrau ist krank, kinder sind krank"),
+    (EN, Cue(Family, FAR, NO), "donor died of, donor died from"),
+    (ES, Cue(Family, FAR, NO), "su mujer tiene, su mujer con, su marido tiene, su hijo tiene, su hija tiene, su pareja tiene"),
+    (NL, Cue(Family, FAR, NO), "dochtertje heeft, dochtertje met, zoontje heeft, zoontje met, broertje met, zusje met, zijn vrouw heeft, haar man heeft, kinderen hebben,
+        echtgenoot is ziek, echtgenote is ziek, echtgenoot is zelf ziek, echtgenote is zelf ziek, zoon is ziek, dochter is ziek"),
     (DE, Cue(Family, FAR, NEAR), "in der familie"),
     (DE, Cue(Family, NO, NEAR), "in der familie bekannt"),
     // Who brings the patient.

@@ -68,8 +68,8 @@ pub struct Assertion {
 
 /// Words that a sentence may have, at most; longer ones are cut.
 const LONGEST: usize = 400;
-/// What says no of a finding, and of what is measured that it is normal, or how much.
-const BY_LETTER: [&str; 3] = ["n", NO_BY_LETTER, "0"];
+/// What says no of a finding, and of what is measured that it is normal, or how much; and when something was, and not when a drug was given.
+const OF_FINDINGS: [&str; 4] = ["n", NO_BY_LETTER, "0", "ago"];
 /// The roles of what is said of diseases alone.
 const OF_DISEASES: [Role; 2] = [
     Role::Cue(Kind::Hypothetical, None, NEXT),
@@ -310,7 +310,7 @@ impl Sentence {
                 let is_asked = |mention: &Range<usize>| match of_drugs {
                     true => self.is_drug(mention),
                     // "GERD prn antacids"; and "calcium: N" is normal.
-                    false if BY_LETTER.contains(&hit.name) || AS_NEEDED.contains(&hit.name) => {
+                    false if OF_FINDINGS.contains(&hit.name) || AS_NEEDED.contains(&hit.name) => {
                         !self.is_drug(mention)
                     }
                     // "Anti-D given", "on trimethoprim prophylaxis".

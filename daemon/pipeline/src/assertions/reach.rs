@@ -72,6 +72,9 @@ const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
 
+/// Words from "or" to what is joined by it, at most.
+const ALTERNATIVE: usize = 3;
+
 /// Words between a cue and the colon before its list, at most.
 const MOST_HEADED: usize = 6;
 
@@ -266,6 +269,9 @@ impl Sentence {
         let begin = hit.words.start.saturating_sub(asked + reach);
         let begin = match kind {
             Kind::Negated => self.begin_of_slashed(begin, mentions).max(floor),
+            Kind::Uncertain => self
+                .begin_of_alternatives(begin, hit.languages, mentions)
+                .max(floor),
             _ => begin.max(floor),
         };
         if matches!(kind, Kind::Negated | Kind::Uncertain)
@@ -327,6 +333,19 @@ impl Sentence {
             }
         }
         begin
+    }
+
+    /// Where the alternatives begin of which the last stands here: "achalasia or a peptic stricture are also possible".
+    fn begin_of_alternatives(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let Some(or) = (from.saturating_sub(ALTERNATIVE)..from + 1)
+            .rev()
+            .find(|at| joins(OR, self.word(*at), languages))
+        else {
+            return from;
+        };
+        let between = (or + 1..from).any(|at| !self.word(at).starts_with(char::is_alphabetic));
+        let own = mentions.iter().find(|mention| mention.end == or);
+        own.filter(|_| !between).map_or(from, |own| own.start.min(from))
     }
 
     /// Whether something before has its own answer here: "heartburn Y / constipation N".

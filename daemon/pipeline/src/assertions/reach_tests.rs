@@ -395,3 +395,46 @@ fn what_a_denial_has_behind_its_comma_with_a_time_or_an_image_is_there() {
         "No {fever|N}, {chills|N}, {cough|} x 3 days",
     ]);
 }
+
+#[test]
+fn guesses_are_told_in_many_ways() {
+    assert_said(&[
+        "concerned about an oesophageal {malignancy|U}",
+        "Mother is concerned about {fever|}",
+        "She is concerned about {weight gain|}",
+        "I am concerned about {sepsis|U}",
+        "Worrying for {malignancy|U}",
+        "{Achalasia|U} or a peptic {stricture|U} are also possible",
+        "{Hiatus hernia|} and {Achalasia|U} or a peptic {stricture|U} are also possible",
+        "DD: {dissecção de aorta|U}. Doente com {dor|} no peito, sem {febre|N}.",
+        "DD {FCS|U}. Le patient est stable et sans {fièvre|N}.",
+        "DD : {FCS|U}",
+        "D/C {ITU|U}. Paciente con {fiebre|} de 3 días, sin {tos|N}.",
+        "D/C home with {pneumonia|}",
+        "dx dif: {apendicitis|U}",
+        "Q {DVT|U}",
+        "{Q fever|}",
+        "Non Q {MI|}",
+        "Treat as {sepsis|U}",
+        "{amoxicillin|!} q 6h, {fever|}",
+        "She wonders if it's a {UTI|U}",
+        "I am concerned about the {redness|}.",
+    ]);
+}
+
+#[test]
+fn what_is_watched_for_or_explained_is_feared() {
+    assert_said(&[
+        "Consent: risks incl. {haemorrhage|Y}",
+        "{osteoporosis|} (risk {MRONJ|Y})",
+        "Aufklärung über {Blutung|Y}",
+        "Novalgin b.B. bei {Schmerzen|Y}",
+        "Osservare comparsa di {vomito|Y}",
+        "Vigiar {retenção|Y}",
+        "Surveiller {saignement|Y}",
+        "Beleid: bij {koorts|Y} contact.",
+        "De patiënt heeft contact met {koorts|}",
+        "{Hypertension|} at risk of {stroke|Y}",
+        "Recurrent falls, {fever|}, no sick contact.",
+    ]);
+}

@@ -185,6 +185,12 @@ impl Sentence {
                 return true;
             }
         }
+        // "Risks incl. haemorrhage", "b.B. bei Schmerzen".
+        let count = self.words.len();
+        let shortened = self.before(count, 1) == "." && matches!(self.before(count, 2), "incl" | "inc" | "b");
+        if shortened && !gap.contains('\n') && own.starts_with(char::is_lowercase) {
+            return true;
+        }
         // "Diabetes ...... No", where dots lead to the answer.
         if !gap.contains('\n') && self.leader(self.words.len()) > 0 && CELLS.contains(&&*folded(own)) {
             return true;

@@ -1389,3 +1389,34 @@ fn what_is_less_likely_is_uncertain() {
         "{PE|N} unlikely",
     ]);
 }
+
+#[test]
+fn short_headings_and_answers_tell_what_is_past() {
+    assert_said(&[
+        "Vorerkr.: {Gicht|H}",
+        "Vg {hooikoorts|H}. De patiënt heeft {hoest|} en is niet {ziek|N}.",
+        "PMH of note: {AF|H}",
+        "Prev GA: {PONV|H}",
+        "Previous: {PPH|H}",
+        "{Epilepsy|H}: Past.",
+        "Compared to previous: {effusion|} larger",
+        "VG normal, {fever|}",
+        "{Asthma|}: past 3 days worse",
+        "NBD: {Gicht|}",
+    ]);
+}
+
+#[test]
+fn weeks_and_months_ago_are_past() {
+    assert_said(&[
+        "Had {UTI|H} 3/12 ago",
+        "{MI|H} 2 weeks ago",
+        "{MI|H} 6/52 ago",
+        "{Meckel's diverticulum|H} previously resected",
+        "{Cough|} began 2 weeks ago",
+        "{back pain|} started 3/12 ago",
+        "{Fall|H} 3 weeks ago, {hip pain|} since",
+        "Diagnosed with {asthma|} 6/12 ago",
+        "{Pain|} since 2 weeks ago. {Cough|} 3 days ago. {Methotrexate|!} 2 weeks ago.",
+    ]);
+}
