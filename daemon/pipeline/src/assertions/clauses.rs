@@ -15,6 +15,16 @@ const SUBORDINATE: [&str; 20] = [
 ];
 /// What a patient is told to do, or a drug is: "return if fever continue amoxicillin".
 const ORDERS: [&str; 4] = ["continue", "start", "take", "give"];
+/// What is a heading in dictation, unless it is part of what is told: "no fever on assessment".
+#[rustfmt::skip]
+const HEADINGS: [&str; 7] = [
+    "assessment", "review of systems", "physical exam", "physical examination", "current medications", "medications are", "medications include",
+];
+#[rustfmt::skip]
+const PART_OF: [&str; 22] = [
+    "on", "upon", "by", "from", "with", "in", "of", "for", "during", "at", "per", "the", "an", "a", "to", "her", "his", "my", "our", "risk",
+    "further", "and",
+];
 /// Words from a study to what it shows, at most.
 const STUDY: usize = 3;
 /// What is told of something that is there, behind "is": "hypertension is well controlled".
@@ -36,11 +46,10 @@ impl Sentence {
             name if ORDERS.contains(&name) => {
                 kind == Kind::Hypothetical && self.drugs.iter().any(|drug| drug.start == end)
             }
-            "assessment" => {
-                !matches!(
-                    self.before(begin, 1),
-                    "for" | "risk" | "the" | "an" | "further" | "of"
-                ) && !matches!(self.word(end), "of" | "for")
+            name if HEADINGS.contains(&name) => {
+                !PART_OF.contains(&self.before(begin, 1))
+                    && !self.ends(end)
+                    && !matches!(self.word(end), "of" | "for")
             }
             // "No swelling on exam, redness", "or redness".
             "on exam" | "on examination" => {

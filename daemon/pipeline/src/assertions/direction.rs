@@ -170,7 +170,13 @@ impl Sentence {
             // "Epilepsy: past".
             "past" | "previous" => ends && self.before(hit.words.start, 1) == ":",
             // "MI 2 weeks ago", and not "pain since 2 weeks ago".
-            "ago" => !self.is_onset(hit) && !self.tells_since(hit.words.start),
+            "ago" => {
+                let begin = hit.words.start;
+                let lasts = self
+                    .clause_before(begin)
+                    .any(|at| LASTING.contains(&self.word(at)));
+                !self.is_onset(hit) && !self.tells_since(begin) && !lasts
+            }
             // "Warfarin changed to apixaban", and not "metoprolol changed to 50 mg".
             name if REPLACED.contains(&name) => {
                 let mut before = self.clause_before(hit.words.start);

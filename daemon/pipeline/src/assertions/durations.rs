@@ -101,15 +101,13 @@ impl Sentence {
         }
     }
 
-    /// Whether a length of time that begins here tells since when something is there.
+    /// Whether a length of time that begins here tells since when something is there: "since about 2 weeks ago".
     pub(super) fn tells_since(&self, at: usize) -> bool {
+        let about = usize::from(matches!(self.before(at, 1), "about" | "around" | "approximately"));
         matches!(
-            self.before(at, 1),
-            "since" | "from" | "until" | "till" | "beginning" | "about" | "around" | "approximately"
-        ) && (matches!(
-            self.before(at, 1),
+            self.before(at, 1 + about),
             "since" | "from" | "until" | "till" | "beginning"
-        ) || self.before(at, 2) == "since")
+        )
     }
 
     /// Whether a mention stands among these words, and behind it how long it has lasted, how often it came, or how bad it is.
@@ -125,7 +123,9 @@ impl Sentence {
             let times = |at: usize| is_number(self.word(at)) && TIMES.contains(&self.word(at + 1));
             let of_ten =
                 |at: usize| is_number(self.word(at)) && self.word(at + 1) == "/" && self.word(at + 2) == "10";
-            let since = SINCE.contains(&own) && !matches!(next, "the");
+            // "Denies tobacco, alcohol for 10 years".
+            let lasts = own == "for" && self.word(at + 2).starts_with('y');
+            let since = SINCE.contains(&own) && !lasts;
             let from = at + 1 + usize::from(own == "desde" && matches!(next, "hace" | "ha"));
             repeated
                 || times(at)

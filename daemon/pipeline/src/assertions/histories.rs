@@ -83,9 +83,9 @@ const SUSPICION: [&str; 7] = [
 ];
 /// How labels begin that stand within a history: "PMH: gout. Surgical: none".
 #[rustfmt::skip]
-const PARTS: [&str; 26] = [
+const PARTS: [&str; 29] = [
     "chir", "surg", "quir", "gyn", "gin", "obst", "ostet", "psych", "psiq", "psic", "fam", "med", "other", "autre", "otr", "altr", "ander",
-    "sonst", "outr", "past", "prev", "interv", "hosp", "trauma", "iq", "qx",
+    "sonst", "outr", "past", "prev", "interv", "hosp", "trauma", "iq", "qx", "ops", "oper", "proc",
 ];
 /// Words of which some alone say that there is nothing to tell.
 static NONE: Words = LazyLock::new(|| {

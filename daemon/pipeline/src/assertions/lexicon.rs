@@ -121,7 +121,8 @@ const AGO: &str = ago!(2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23
 /// How clauses begin in dictation, which has no full stops.
 pub(super) const CLAUSES: &str = "he has, she has, they have, he had, she had, he is, she is, they are, he does, she does, patient has, patient is,
     patient does, pt has, pt is, there is, there are, there was, there were, on exam, on examination, next paragraph, new paragraph,
-    review of systems, physical exam, physical examination, assessment, medications include, medications are, current medications, meds include";
+    review of systems, physical exam, physical examination, assessment, medications include, medications are, current medications, meds include,
+    number one, number two, number three, number four, number five, number six, number seven, number eight";
 
 /// Some entries are read by name as well, in `direction.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
@@ -333,6 +334,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ES, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
     (ES, Cue(Uncertain, NEXT, NO), "d/c"),
     (PT, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
+    (FR | ES | IT | NL | PT, Cue(Uncertain, FAR, NO), "dd:, ddx:"),
 
     // Only feared, or to be prevented.
     (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, return with, come back if, come back for, return to ed for, return to the ed for, return to er for, return to the er for, return to hospital for, return to the hospital for, return to ed with, return to the ed with, return to clinic for,

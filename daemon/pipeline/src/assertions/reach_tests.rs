@@ -366,6 +366,9 @@ fn a_clause_of_its_own_ends_what_was_said_before_it() {
         "No {rash|N} on exam or {swelling|N}",
         "Return if {fever|Y} or she has {pain|Y}",
         "Denies {pain|N} when he is walking",
+        "rule out {mi|U} with serial troponins number two {diabetes|} sliding scale {insulin|!}",
+        "No {fever|N} on assessment, {chills|N} or {cough|N}",
+        "No {nausea|N} from current medications, {rash|N} or {itching|N}",
         "{hepatitis B|N} and {TB|N} screen negative liver function fine, {HLD|}/ASCVD risk",
     ]);
 }
@@ -393,6 +396,7 @@ fn what_a_denial_has_behind_its_comma_with_a_time_or_an_image_is_there() {
         "Denies {fever|N}, {cough|N} since last visit.",
         "Denies {fever|N}, {chills|N}, {cough|} x 3 days",
         "No {fever|N}, {chills|N}, {cough|} x 3 days",
+        "Denies {tobacco|N}, {alcohol|N} for 10 years",
     ]);
 }
 

@@ -172,11 +172,11 @@ impl Sentence {
         if self.heads_a_list() && (begins_item || is_first()) {
             return true;
         }
-        let item = text.get(next.begin..).unwrap_or_default();
-        let item = item.split('\n').next().unwrap_or_default();
         if gap.matches('\n').count() == 1 {
             let before = text.get(..last.end).unwrap_or_default();
             let row = before.rsplit('\n').next().unwrap_or_default();
+            let item = text.get(next.begin..).unwrap_or_default();
+            let item = item.split('\n').next().unwrap_or_default();
             // Another row of a table.
             if row.contains('|') && item.contains('|') {
                 return false;
@@ -192,7 +192,8 @@ impl Sentence {
             return true;
         }
         // "Diabetes ...... No", where dots lead to the answer.
-        if !gap.contains('\n') && self.leader(self.words.len()) > 0 && CELLS.contains(&&*folded(own)) {
+        let leads = || own.starts_with(char::is_alphabetic) && self.leader(count) > 0;
+        if !gap.contains('\n') && leads() && CELLS.contains(&&*folded(own)) {
             return true;
         }
         match between(text, last.end, next.begin) {

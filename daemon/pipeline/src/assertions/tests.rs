@@ -1414,9 +1414,17 @@ fn weeks_and_months_ago_are_past() {
         "{MI|H} 6/52 ago",
         "{Meckel's diverticulum|H} previously resected",
         "{Cough|} began 2 weeks ago",
+        "Developed a {rash|} 2 weeks ago. {Pain|} since about 3 weeks ago.",
         "{back pain|} started 3/12 ago",
         "{Fall|H} 3 weeks ago, {hip pain|} since",
         "Diagnosed with {asthma|} 6/12 ago",
         "{Pain|} since 2 weeks ago. {Cough|} 3 days ago. {Methotrexate|!} 2 weeks ago.",
     ]);
+}
+
+/// It would take many minutes if it were not linear.
+#[test]
+fn a_text_of_one_line_is_read() {
+    let text = format!("{}no fever", "well, cough ".repeat(250_000));
+    assert_eq!(said(&text, "fever"), "N");
 }
