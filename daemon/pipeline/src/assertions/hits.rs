@@ -103,7 +103,7 @@ impl Sentence {
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
-        let lead = self.signs_lead(mentions);
+        let side = self.side_of_signs(mentions);
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -116,7 +116,7 @@ impl Sentence {
                 at += 1;
                 continue;
             }
-            if let Some(sign) = self.sign_for_itself(at, lead, mentions) {
+            if let Some(sign) = self.sign_for_itself(at, side, mentions) {
                 at = sign.words.end;
                 hits.push(one(sign.words, sign.name, sign.role));
                 continue;

@@ -32,27 +32,44 @@ pub(super) fn plus_answers(text: &str) -> bool {
     })
 }
 
+/// Where the signs in brackets of a sentence stand: before what they are said of, "(+) cough (-) fever", behind it, "Kernig (-) cough (+)", or
+/// on the side that each tells itself.
+#[derive(Clone, Copy)]
+pub(super) enum Side {
+    Lead,
+    Follow,
+    Either,
+}
+
 impl Sentence {
-    /// Whether the signs in brackets of this sentence stand before what they are said of: "(+) cough (-) fever", and not "cough (+) fever (-)". The
-    /// first one tells it: no mention ends right before it, and something stands behind it.
-    pub(super) fn signs_lead(&self, mentions: &[Range<usize>]) -> bool {
+    /// On which side the signs in brackets of this sentence stand of what they are said of. The first one tells it: no mention ends right before it
+    /// where they lead, and they follow where the last one ends what is said.
+    pub(super) fn side_of_signs(&self, mentions: &[Range<usize>]) -> Side {
         let mut all = (0..self.words.len()).filter_map(|at| self.bracketed(at));
-        all.next().is_some_and(|(words, _)| {
-            let begin = words.start;
-            let of_heading = self.before(begin, 1) == ":" && !self.is_before_question(begin, ":");
-            !self.ends(words.end) && (of_heading || !self.is_answer_to_mention(begin, mentions))
-        })
+        let Some((first, _)) = all.next() else {
+            return Side::Either;
+        };
+        let last = all.last().map_or(first.end, |(words, _)| words.end);
+        let begin = first.start;
+        let of_heading = self.before(begin, 1) == ":" && !self.is_before_question(begin, ":");
+        let behind_one = !of_heading && self.is_answer_to_mention(begin, mentions);
+        match self.ends(last) {
+            true if self.before(begin, 1).starts_with(char::is_alphabetic) => Side::Follow,
+            false if !behind_one && !self.ends(first.end) => Side::Lead,
+            _ => Side::Either,
+        }
     }
 
-    /// The sign in brackets, or the cross, that begins here, where those of its sentence `lead` what they are said of or follow it.
-    pub(super) fn sign_for_itself(&self, at: usize, lead: bool, mentions: &[Range<usize>]) -> Option<Sign> {
+    /// The sign in brackets, or the cross, that begins here, where those of its sentence stand on this side.
+    pub(super) fn sign_for_itself(&self, at: usize, side: Side, mentions: &[Range<usize>]) -> Option<Sign> {
         let (words, name) = self.bracketed(at)?;
         let follows = self.is_answer_to_mention(words.start, mentions);
         let ends = self.ends(words.end);
-        let (ahead, back) = if lead {
-            (!ends, ends && follows)
-        } else {
-            (!ends && !follows, follows)
+        let behind_word = self.before(words.start, 1).starts_with(char::is_alphabetic);
+        let (ahead, back) = match side {
+            Side::Lead => (!ends, ends && follows),
+            Side::Follow => (!ends && !follows && !behind_word, follows),
+            Side::Either => (!ends && !follows, follows),
         };
         let role = match name {
             YES => Role::Stop,
@@ -125,7 +142,13 @@ impl Sentence {
             "/" | "-" => !self.are_joined(at),
             _ => false,
         };
-        ends && is_end(at - dash, mentions)
+        // "CP N SOB N palpitations Y".
+        let next = mentions.iter().find(|mention| mention.start == end);
+        let is_one_of_many = self.letters.contains(&at)
+            && next.is_some_and(|next| {
+                matches!(self.word(next.end), "y" | "n") && self.letters.contains(&next.end)
+            });
+        (ends || is_one_of_many) && is_end(at - dash, mentions)
     }
 
     /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.

@@ -1220,6 +1220,8 @@ fn signs_in_brackets_stand_before_what_they_are_said_of_or_behind_it() {
         "{Fever|N}: (-) {Cough|}: (+)",
         "{Asthma|}: (+) {wheeze|} (-) {stridor|N}",
         "{Murphy|N} (-), {fever|}",
+        "Kernig (-) {clonus|} (+)",
+        "Romberg (-) {tremor|N} (-) {clonus|} (+).",
         "(-) {fever|N}, {chills|N} (+) {cough|}",
         "Abd (-) {masses|N} (-) {tenderness|N}",
         "Rh (-) with {anemia|}",
@@ -1233,6 +1235,7 @@ fn signs_in_brackets_stand_before_what_they_are_said_of_or_behind_it() {
 fn letters_and_signs_answer_without_a_colon() {
     assert_said(&[
         "{Chest pain|N} N, {SOB|N} N, {cough|} Y",
+        "{CP|N} N {SOB|N} N {palpitations|} Y",
         "{Heartburn|} Y / {Constipation|N} N",
         "{Constipation|N} N / {Heartburn|} Y",
         "{Chest pain|N} - N, {SOB|N} - N",
