@@ -49,7 +49,7 @@ impl Sentence {
         let Some((first, _)) = all.next() else {
             return Side::Either;
         };
-        let last = all.last().map_or(first.end, |(words, _)| words.end);
+        let last = all.next_back().map_or(first.end, |(words, _)| words.end);
         let begin = first.start;
         let of_heading = self.before(begin, 1) == ":" && !self.is_before_question(begin, ":");
         let behind_one = !of_heading && self.is_answer_to_mention(begin, mentions);
