@@ -16,6 +16,8 @@ const CALLED: [&str; 20] = [
     "medications", "medication", "medicines", "meds", "drugs", "medikation", "medikamente", "medicaments", "traitements", "medicamentos",
     "medicacion", "medicacao", "farmaci", "terapia", "medicatie", "medicijnen", "on", "this", "admission", "discharge",
 ];
+/// Words of a heading over lines of drugs, at most.
+const HEADED: usize = 4;
 /// Words of a dose, at most.
 const DOSE: usize = 14;
 /// What a dose is given as, or how.
@@ -58,7 +60,7 @@ impl Sentence {
 
     /// Whether a colon that ended a line headed a list of drugs that are stopped, with one on each line.
     pub(super) fn heads_drug_lines(&self, text: &str) -> bool {
-        let colon = (1..=CALLED.len().min(4)).find(|at| self.word(*at) == ":");
+        let colon = (1..=HEADED).find(|at| self.word(*at) == ":");
         let ends_line = |colon: usize| {
             let behind = self
                 .words

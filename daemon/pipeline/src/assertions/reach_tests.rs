@@ -442,3 +442,30 @@ fn what_is_watched_for_or_explained_is_feared() {
         "Recurrent falls, {fever|}, no sick contact.",
     ]);
 }
+
+#[test]
+fn lists_doses_and_clauses_end_where_a_reader_ends_them() {
+    assert_said(&[
+        "Mallampati II, TMD N, {mouth opening|N} N",
+        "{Chest pain|} (Y), {SOB|N} (N)",
+        "{Fever|N} (N) {cough|} (Y) {rash|N} (N)",
+        "Denies {fever|N}, {chills|N}, there is {bleeding|}",
+        "Father has {diabetes|F} and there is {heart disease|F} in the family.",
+        "Call if {fever|Y}, {chills|Y}, or there is {bleeding|Y}",
+        "PMH: {HTN|H}, {DM|H}. {Depression|H}: stable on sertraline. {COPD|H}",
+        "PMH: {OA|H}. Ops: appendicectomy for {appendicitis|H}",
+        "No {PE|N} CT chest shows {pneumonia|}",
+        "{Lasix|!H} held and continue {aspirin|!}",
+        "Possible {PE|U}, he has {DVT|}",
+        "No {cough|N} (but {wheeze|} +)",
+        "Patient reports {pain|} (5/10), no {fever|N}",
+        "No {fever|N}, {cough|N}, {chest pain|N} or {rash|N} for 3 days",
+        "Pain relief with {paracetamol|!}, {vomiting|} x2",
+        "Not taking: {aspirin|!N}",
+        "BP meds held: {lisinopril|!H}, {amlodipine|!H}",
+        "Held: {metformin|!H}. Continue: {aspirin|!}",
+        "Hold {metformin|!}",
+        "Stop {aspirin|!} and start {clopidogrel|!}",
+        "Discharged on {aspirin|!}; DC {warfarin|!H}",
+    ]);
+}
