@@ -680,3 +680,66 @@ proptest! {
         }
     }
 }
+
+/// Mentions one after another, so many times, in a text of their own, with the text that they stand in.
+fn repeated(words: &[&str], times: usize) -> (String, Vec<(usize, usize)>) {
+    let mut text = String::new();
+    let mut places = Vec::new();
+    for word in words.iter().cycle().take(times * words.len()) {
+        places.push((text.len(), text.len() + word.len()));
+        text.push_str(word);
+        text.push_str(". ");
+    }
+    (text, places)
+}
+
+#[test]
+fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
+    let (_folder, linker) = typed(&[
+        ("D1", "Chronic lymphocytic leukemia", "T047"),
+        ("D2", "Pneumonia", "T047"),
+        ("D2", "PNA", "T047"),
+        ("D3", "CLL", "T116"),
+    ]);
+    let words = ["Pneumonia", "CLL", "PNA", "MGUS", "chronic lymphocytic leukemia"];
+    let linked = |times: usize, wanted: &dyn Fn() -> bool| {
+        let (text, places) = repeated(&words, times);
+        let mentions: Vec<_> = places
+            .iter()
+            .map(|&(begin, end)| mednerd_umls::linker::Mention {
+                text: &text[begin..end],
+                begin,
+                end,
+                label: "Disease",
+                score: 1.0,
+                section: "",
+            })
+            .collect();
+        let document = mednerd_umls::linker::Document {
+            text: &text,
+            mentions: &mentions,
+        };
+        let begun = std::time::Instant::now();
+        let linked = linker.link_while(&document, &options(&[]), wanted);
+        (linked, begun.elapsed())
+    };
+    let asked = std::cell::Cell::new(0);
+    let count = |most: usize| {
+        asked.set(asked.get() + 1);
+        asked.get() <= most
+    };
+    let (all, _) = linked(10, &|| count(usize::MAX));
+    assert_eq!(all.unwrap().len(), 50);
+    let whole = asked.get();
+    assert!(whole >= 3 * 50 + 20, "every pass asks: {whole}");
+    for most in 0..whole {
+        asked.set(0);
+        assert!(
+            linked(10, &|| count(most)).0.is_none(),
+            "not ended by question {most}"
+        );
+    }
+    let least = |times| (0..3).map(|_| linked(times, &|| true).1).min().unwrap();
+    let (few, many) = (least(200), least(6_400));
+    assert!(many < 150 * few, "32 times the mentions: {few:?}, then {many:?}");
+}

@@ -8,6 +8,7 @@
 mod composite;
 mod confidence;
 mod definitions;
+mod document;
 pub(crate) mod groups;
 pub mod ranker;
 pub(crate) mod similarity;
@@ -29,7 +30,6 @@ use crate::local::{Entry, Local};
 use crate::text::words::Synonym;
 use crate::text::{self, Forms};
 use confidence::{ESTABLISHED, Evidence, confidence};
-use definitions::{Definitions, initials_are};
 use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
@@ -297,7 +297,7 @@ impl Linker {
         self.link_while(document, options, &|| true).unwrap_or_default()
     }
 
-    /// As [`link`](Self::link), but `None` as soon as `wanted`, which is asked before each mention, says no.
+    /// As [`link`](Self::link), but `None` as soon as `wanted`, which each pass over the mentions asks before each of them, says no.
     pub fn link_while(
         &self,
         document: &Document<'_>,
@@ -325,18 +325,18 @@ impl Linker {
             .settings
             .threshold
             .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
-        let linked = sieve
-            .document(document, wanted)?
+        let candidates = |found: Vec<Found>| {
+            let kept = found
+                .into_iter()
+                .filter(|found| found.confidence >= threshold)
+                .take(options.top_k);
+            kept.map(|found| self.candidate(&local, found, options)).collect()
+        };
+        let linked = sieve.document(document, wanted)?;
+        linked
             .into_iter()
-            .map(|found| {
-                let kept = found
-                    .into_iter()
-                    .filter(|found| found.confidence >= threshold)
-                    .take(options.top_k);
-                kept.map(|found| self.candidate(&local, found, options)).collect()
-            })
-            .collect();
-        Some(linked)
+            .map(|found| wanted().then(|| candidates(found)))
+            .collect()
     }
 
     fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
@@ -455,150 +455,6 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    fn document(&self, document: &Document<'_>, wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Found>>> {
-        let definitions = Definitions::of(document);
-        let mut known: HashMap<String, Vec<Found>> = HashMap::new();
-        let mut linked: Vec<Vec<Found>> = document
-            .mentions
-            .iter()
-            .map(|mention| {
-                let mut found = wanted().then(|| self.mention(mention, &definitions, &mut known))?;
-                self.by_group(&mut found, mention.label);
-                Some(found)
-            })
-            .collect::<Option<_>>()?;
-        self.undefined(document, &definitions, &mut linked, &mut known);
-        self.spoken_of(document, &mut linked);
-        Some(linked)
-    }
-
-    fn mention(
-        &self,
-        mention: &Mention<'_>,
-        definitions: &Definitions,
-        known: &mut HashMap<String, Vec<Found>>,
-    ) -> Vec<Found> {
-        let text = mention.text.trim();
-        let mut lookup = |text: &str| {
-            if let Some(found) = known.get(text) {
-                return found.clone();
-            }
-            let found = self.surface(text);
-            known.insert(text.to_owned(), found.clone());
-            found
-        };
-        if let Some(long) = definitions.long_form(text, mention.begin) {
-            let mut expanded = lookup(long);
-            mark_expanded(&mut expanded);
-            let mut direct = lookup(text);
-            if !expanded.is_empty() {
-                // The document says what it means: what the short form means elsewhere is an afterthought.
-                for one in &mut direct {
-                    one.confidence *= 0.2;
-                }
-            }
-            return merge(expanded, direct);
-        }
-        let expanded = definitions.expand(text, mention.begin);
-        let direct = lookup(text);
-        match expanded {
-            // A name that is in the vocabulary as it stands needs no expansion.
-            Some(expanded) if direct.first().is_none_or(|best| best.stage > Stage::Key) => {
-                let mut expanded = lookup(&expanded);
-                mark_expanded(&mut expanded);
-                merge(expanded, direct)
-            }
-            _ => direct,
-        }
-    }
-
-    /// Short forms that the document uses and does not define: by what else it speaks of.
-    fn undefined(
-        &self,
-        document: &Document<'_>,
-        definitions: &Definitions,
-        linked: &mut [Vec<Found>],
-        known: &mut HashMap<String, Vec<Found>>,
-    ) {
-        let is_open = |mention: &Mention<'_>, found: &[Found]| {
-            let short = text::is_short_acronym(mention.text)
-                || (text::is_acronym(mention.text) && found.first().is_some_and(|best| self.is_short(best)));
-            short
-                && definitions
-                    .long_form(mention.text.trim(), mention.begin)
-                    .is_none()
-        };
-        let open: Vec<bool> = document
-            .mentions
-            .iter()
-            .zip(linked.iter())
-            .map(|(mention, found)| is_open(mention, found))
-            .collect();
-        if !open.contains(&true) {
-            return;
-        }
-        let spoken: Vec<(u32, &str)> = document
-            .mentions
-            .iter()
-            .zip(linked.iter().zip(&open))
-            .filter(|(_, (_, open))| !**open)
-            .filter_map(|(mention, (found, _))| {
-                let best = found.first().filter(|best| best.confidence > 0.6)?;
-                Some((best.concept, mention.text))
-            })
-            .collect();
-        for ((mention, found), open) in document.mentions.iter().zip(linked.iter_mut()).zip(open) {
-            if !open {
-                continue;
-            }
-            if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
-                continue;
-            }
-            let elsewhere = |one: &Found| {
-                let mut spoken = spoken.iter();
-                spoken.any(|(concept, name)| *concept == one.concept && !repeats(mention.text, name))
-            };
-            if let Some(at) = found
-                .iter()
-                .position(|found| found.stage < Stage::Fuzzy && elsewhere(found))
-            {
-                found[..=at].rotate_right(1);
-                let likely = confidence::LESS_THAN_SURE * self.by_label(&found[0], mention.label);
-                found[0].confidence = found[0].confidence.max(likely);
-                descend(found);
-                continue;
-            }
-            if found.first().is_some_and(|best| best.stage < Stage::Fuzzy) {
-                continue;
-            }
-            // No name is written so: a mention elsewhere whose initials are the short form.
-            let long = document
-                .mentions
-                .iter()
-                .find(|other| initials_are(other.text, mention.text));
-            if let Some(long) = long {
-                let mut expanded = known
-                    .entry(long.text.trim().to_owned())
-                    .or_insert_with(|| self.surface(long.text.trim()))
-                    .clone();
-                for one in &mut expanded {
-                    one.initials = true;
-                    one.stage = Stage::Fuzzy;
-                    one.class = LOOSE;
-                    one.confidence = one.confidence.min(BY_INITIALS);
-                }
-                // The few letters of a short form are like many a name's: that tells less than initials do.
-                let likely = expanded.first().filter(|best| best.confidence >= 0.5);
-                let most = likely.map_or(1.0, |best| 0.9 * best.confidence);
-                for one in found.iter_mut() {
-                    one.confidence = one.confidence.min(most);
-                }
-                self.by_group(&mut expanded, mention.label);
-                *found = merge(expanded, std::mem::take(found));
-            }
-        }
-    }
-
     /// Whether the name that matched is written like an acronym.
     fn is_short(&self, found: &Found) -> bool {
         match found.name {
@@ -608,49 +464,6 @@ impl Sieve<'_> {
                 .find(|link| link.concept == found.concept)
                 .is_some_and(|link| link.acronym),
             Name::Local(_) => false,
-        }
-    }
-
-    /// What the document speaks of elsewhere, by another name, is likelier meant: among concepts that share a name it
-    /// goes first, and of candidates that are merely alike its odds rise.
-    fn spoken_of(&self, document: &Document<'_>, linked: &mut [Vec<Found>]) {
-        let spoken: Vec<(u32, &str)> = document
-            .mentions
-            .iter()
-            .zip(linked.iter())
-            .filter_map(|(mention, found)| {
-                let best = found.first().filter(|best| best.confidence > 0.8)?;
-                Some((best.concept, mention.text))
-            })
-            .collect();
-        for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
-            let text = mention.text.to_lowercase();
-            let elsewhere = |one: &Found| {
-                spoken.iter().any(|(concept, name)| {
-                    *concept == one.concept && name.to_lowercase() != text && !repeats(mention.text, name)
-                })
-            };
-            let Some(&best) = found.first() else {
-                continue;
-            };
-            // By initials a concept was found that is spoken of anyway.
-            if best.initials {
-                continue;
-            }
-            if best.stage == Stage::Fuzzy {
-                for one in found.iter_mut().filter(|one| !one.initials && elsewhere(one)) {
-                    let odds = SPOKEN_OF * one.confidence;
-                    one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
-                }
-                // Stable: of equals the order stands.
-                found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-            } else if best.class != LOOSE {
-                let equals = found.iter().take_while(|one| one.class == best.class);
-                if let Some(at) = equals.into_iter().position(elsewhere) {
-                    found[..=at].rotate_right(1);
-                    found[0].confidence = best.confidence;
-                }
-            }
         }
     }
 
@@ -1134,35 +947,6 @@ impl Sieve<'_> {
     fn sort(&self, found: &mut [Found]) {
         found.sort_by(|a, b| self.order(a, b));
     }
-
-    /// What is left of the confidence of a concept of another semantic group than the mention's label.
-    fn by_label(&self, one: &Found, label: &str) -> f32 {
-        let Some(group) = groups::of_label(label) else {
-            return 1.0;
-        };
-        let types = self.index.semantic_types(one.concept);
-        let mut types = types.filter_map(groups::of_type).peekable();
-        if types.peek().is_none() || types.any(|own| group.contains(&own)) {
-            1.0
-        } else {
-            0.5
-        }
-    }
-
-    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where the mention is not its
-    /// very name: "chest" is no chest pain, and "alcohol" as a drug no alcoholism.
-    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
-        let mut foreign = false;
-        found.retain_mut(|one| {
-            let left = self.by_label(one, label);
-            one.confidence *= left;
-            foreign |= left < 1.0;
-            left >= 1.0 || one.stage <= Stage::Key
-        });
-        if foreign {
-            found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        }
-    }
 }
 
 /// The character trigrams of an exact form.
@@ -1195,38 +979,4 @@ fn descend(found: &mut [Found]) {
         least = least.min(one.confidence);
         one.confidence = least;
     }
-}
-
-/// Whether one of two mentions is a short form that the other contains: "MCL strain" says nothing about what "MCL" means.
-fn repeats(one: &str, other: &str) -> bool {
-    let within = |short: &str, long: &str| {
-        let is_token = |token: &str| token.eq_ignore_ascii_case(short.trim());
-        text::is_acronym(short)
-            && long
-                .split(|c: char| c.is_whitespace() || ",;:()[]/".contains(c))
-                .any(is_token)
-    };
-    within(one, other) || within(other, one)
-}
-
-fn mark_expanded(found: &mut [Found]) {
-    for one in found {
-        one.expanded = true;
-        one.confidence *= 0.99;
-    }
-}
-
-/// Two lists in one, by confidence; of a concept that both have, the better.
-fn merge(first: Vec<Found>, second: Vec<Found>) -> Vec<Found> {
-    let mut merged = first;
-    for one in second {
-        match merged.iter_mut().find(|known| known.concept == one.concept) {
-            Some(known) if known.confidence < one.confidence => *known = one,
-            Some(_) => {}
-            None => merged.push(one),
-        }
-    }
-    // Stable: the first list goes before the second where they are equal.
-    merged.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    merged
 }
