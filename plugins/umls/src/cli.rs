@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::eval;
 use crate::index::Index;
 use crate::linker::{Document, Linker, Mention, Options, Settings};
+use crate::output::Output;
 use crate::terms;
 
 /// How a run ended.
@@ -368,6 +369,16 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
 }
 
 fn evaluate(options: EvalOptions) -> Result<String, Error> {
+    // Refused before the work rather than behind it.
+    let mut inputs = vec![&options.index.index, &options.gold];
+    inputs.extend(options.synonyms.iter().chain(&options.map));
+    let output = |path: &Option<PathBuf>, option: &str, inputs: &[&PathBuf]| {
+        let path = path.as_deref();
+        path.map(|path| Output::new(path, option, inputs)).transpose()
+    };
+    let errors = output(&options.errors, "--errors", &inputs)?;
+    inputs.extend(&options.errors);
+    let diagram = output(&options.reliability, "--reliability", &inputs)?;
     let map = options
         .map
         .as_deref()
@@ -388,16 +399,10 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
         &options.types,
         options.top_k.map(usize::from),
     );
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
-        })
-    };
-    if let Some(path) = &options.reliability {
-        write(path, eval::reliability_svg(&evaluation))?;
+    if let Some(output) = diagram {
+        output.write(&eval::reliability_svg(&evaluation))?;
     }
-    if let Some(path) = &options.errors {
+    if let Some(output) = errors {
         let mut table = String::from("count\tmention\tgold\tgot\thow\trank of the right one\n");
         for error in &evaluation.errors {
             let eval::Mistake {
@@ -410,7 +415,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
             } = error;
             let _ = writeln!(table, "{count}\t{mention}\t{gold}\t{got}\t{how}\t{rank}");
         }
-        write(path, table)?;
+        output.write(&table)?;
     }
     if options.json {
         json(&evaluation)
@@ -420,6 +425,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
 }
 
 fn terms(options: TermsOptions) -> Result<String, Error> {
+    let output = Output::new(&options.out, "--out", [&options.index.index])?;
     let index = Index::open(&options.index.index)?;
     let choice = terms::Choice {
         label: options.label,
@@ -428,10 +434,7 @@ fn terms(options: TermsOptions) -> Result<String, Error> {
         most_words: options.most_words.into(),
     };
     let (list, count) = terms::list(&index, &choice);
-    std::fs::write(&options.out, list).map_err(|source| Error::Write {
-        path: options.out.clone(),
-        source,
-    })?;
+    output.write(&list)?;
     Ok(format!("{}: {count} names\n", options.out.display()))
 }
 

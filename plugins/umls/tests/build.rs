@@ -4,6 +4,8 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 
 use common::{Release, dictionary, first, link, open};
 use mednerd_umls::build::{Build, Filters, Input};
@@ -365,9 +367,55 @@ fn an_index_is_not_written_over_what_it_is_made_from() {
             memory: 1 << 20,
         };
         let said = message(build.run(&mut ()));
-        assert!(said.contains("is what the index is made from"), "{said}");
+        assert!(said.contains("is what this command reads; give --out"), "{said}");
         assert_eq!(fs::read(out).unwrap(), before);
     }
+}
+
+#[test]
+fn an_index_replaces_files_alone_and_a_link_stays_one() {
+    let release = Release::small();
+    release.write();
+    let building = |out: &Path| {
+        let build = Build {
+            input: Input::Rrf(release.folder.path().to_owned()),
+            out: out.to_owned(),
+            filters: Filters::default(),
+            memory: 1 << 20,
+        };
+        build.run(&mut ())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [pipe, to_pipe, first, link, new, to_new] =
+        ["pipe", "to pipe", "v1", "current", "v2", "next"].map(|name| folder.path().join(name));
+    nix::unistd::mkfifo(
+        &pipe,
+        nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&pipe, &to_pipe).unwrap();
+    for out in [&pipe, &to_pipe] {
+        let said = message(building(out));
+        assert!(said.contains("device or pipe and no file"), "{said}");
+    }
+    assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo() && to_pipe.is_symlink());
+    let said = message(building(folder.path()));
+    assert!(said.contains("is a folder; give --out"), "{said}");
+
+    fs::write(&first, "an older one").unwrap();
+    for (link, target, written) in [(&link, "v1", &first), (&to_new, "v2", &new)] {
+        std::os::unix::fs::symlink(target, link).unwrap();
+        building(link).unwrap();
+        assert!(link.is_symlink() && written.symlink_metadata().unwrap().is_file());
+        Index::open(written).unwrap();
+        // As the plugin's user must be able to read it.
+        assert_eq!(written.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    }
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 6, "nothing is left beside them");
+    // A pipe is no index either, and nobody waits for what comes out of it.
+    let said = message(Index::open(&pipe));
+    assert!(said.contains("pipe or device and no index"), "{said}");
 }
 
 #[test]
