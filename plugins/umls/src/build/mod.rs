@@ -327,10 +327,20 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds a name of a concept. One without a letter or digit is left out; control characters and line ends become spaces.
+    /// Adds a name of a concept, also as it is written where there are no umlauts. One without a letter or digit is left out; control
+    /// characters and line ends become spaces.
     fn name(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
         let name = &printable(name);
         let name = without_tag(name);
+        self.spelling(concept, vocabulary, name, quality)?;
+        match text::without_umlauts(name) {
+            // Of less standing: the concept is called by the other.
+            Some(spelt) => self.spelling(concept, vocabulary, &spelt, quality.saturating_sub(1)),
+            None => Ok(()),
+        }
+    }
+
+    fn spelling(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
         let exact = text::exact_form(name);
         if exact.is_empty() || exact.len() > MAX_NAME {
             return Ok(());

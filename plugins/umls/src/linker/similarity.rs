@@ -134,7 +134,7 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
     if numbers_differ(a, &of_mention, b, &of_name) {
         left *= 0.8;
     }
-    if exclude(a, &of_mention, b, &of_name) || swapped() {
+    if exclude(a, &of_mention, b, &of_name) || swapped() || strengths_differ(a, b) {
         left *= 0.4;
     }
     let added = || (0..b.words.len()).filter(|&j| of_name[j] == 0.0);
@@ -164,6 +164,23 @@ fn numbers_differ(a: &Weighed, of_a: &[f32], b: &Weighed, of_b: &[f32]) -> bool 
     in_a.clone().any(lone) || in_b.clone().any(lone) || (in_a.any(counts) && in_b.any(counts))
 }
 
+/// The numbers of a name that have a unit behind them.
+fn strengths(name: &Weighed) -> Vec<&String> {
+    let pairs = name.words.windows(2);
+    pairs
+        .filter(|pair| text::is_number(&pair[0]) && text::is_unit(&pair[1]))
+        .map(|pair| &pair[0])
+        .collect()
+}
+
+/// Whether both have strengths, and the mention one that is no number of the name: 5 mg are no 10, and no 0.5.
+fn strengths_differ(mention: &Weighed, name: &Weighed) -> bool {
+    let wanted = strengths(mention);
+    !wanted.is_empty()
+        && !strengths(name).is_empty()
+        && wanted.iter().any(|strength| !name.words.contains(strength))
+}
+
 /// Whether both have the same numbers in another order: "stage 2 by type 1" and "stage 1 by type 2".
 fn numbers_swapped(a: &Weighed, b: &Weighed) -> bool {
     let numbers = |name: &Weighed| -> Vec<String> {
@@ -172,6 +189,10 @@ fn numbers_swapped(a: &Weighed, b: &Weighed) -> bool {
     };
     let (mut in_a, mut in_b) = (numbers(a), numbers(b));
     if in_a.len() != in_b.len() || in_a.len() < 2 || in_a == in_b {
+        return false;
+    }
+    // "5-325 mg" has the strengths of a combination in an order of its own.
+    if (1..in_a.len()).contains(&strengths(a).len()) {
         return false;
     }
     in_a.sort_unstable();
@@ -208,7 +229,11 @@ fn words_alike(a: &str, a_stem: &str, synonyms: &[Synonym], b: &str, b_stem: &st
         return 1.0;
     }
     if a_stem == b_stem {
-        return if akin(a, b, a_stem) { 0.97 } else { NAMED_AFTER };
+        return match akin(a, b, a_stem) {
+            true => 0.97,
+            false if text::are_substances(a, b) => 0.0,
+            false => NAMED_AFTER,
+        };
     }
     if let Some(synonym) = synonyms.iter().find(|synonym| synonym.is(b, b_stem)) {
         return synonym.alike;
@@ -439,9 +464,19 @@ mod tests {
             ("benign neoplasm of colon", "malignant neoplasm of colon"),
             ("upper respiratory infection", "lower respiratory infection"),
             ("no fever", "fever"),
+            ("ferrous sulfate", "ferric sulfate"),
+            ("ramipril", "ramiprilat"),
+            ("(+)-menthol", "(-)-menthol"),
+            ("lisinopril 0.5 mg", "lisinopril 5 MG Oral Tablet"),
+            ("prednisone 12.5 mg", "prednisone 5 MG"),
+            ("digoxin 125 mg", "digoxin 0.125 MG"),
+            ("clonidine 1 mg", "clonidine 0.1 MG"),
         ] {
             assert!(alike(a, b) < 0.4, "{a} / {b}: {}", alike(a, b));
         }
+        let combination = "acetaminophen 325 MG / hydrocodone bitartrate 5 MG";
+        let strength = |text: &str| alike(&format!("hydrocodone acetaminophen {text}"), combination);
+        assert!(strength("5-325 mg") > 2.0 * strength("5-500 mg"));
         assert!(alike("acute on chronic heart failure", "chronic heart failure") > 0.8);
         let with = |remark: &str| alike("kidney failure", &format!("kidney failure, {remark}"));
         assert!(with("not otherwise specified") > 2.0 * with("not xxxxxxxxx yyyyyyyyy"));

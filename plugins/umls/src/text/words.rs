@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use super::stem::are_substances;
 use super::{derive, inflect};
 
 /// Words that no key contains.
@@ -109,6 +110,7 @@ const CHOICES: &[&str] = &[
     "less|greater",
     "primary|secondary",
     "increased increase elevated raised high|decreased decrease reduced restricted diminished low",
+    "plus|minus",
     "proximal|distal",
     "anterior|posterior",
     "medial|lateral",
@@ -139,6 +141,9 @@ pub(crate) fn sides(word: &str) -> &'static [(usize, usize)] {
 
 /// Whether one of two words excludes the other.
 pub(crate) fn exclude(a: &str, b: &str) -> bool {
+    if are_substances(a, b) {
+        return true;
+    }
     let others = sides(b);
     let differs =
         |(choice, side): &(usize, usize)| others.iter().any(|(other, at)| other == choice && at != side);
