@@ -4,13 +4,16 @@
 
 use std::collections::HashMap;
 
+use super::confidence;
 use super::definitions::{Definitions, Initials};
-use super::{BY_INITIALS, Document, Found, LOOSE, Mention, SPOKEN_OF, Sieve, Stage, descend};
-use super::{confidence, groups};
+use super::groups::{Allowed, Fit};
+use super::{
+    BY_INITIALS, Document, Found, LOOSE, Mention, SPOKEN_OF, Sieve, Stage, descend, leave_what_is_left,
+};
 use crate::text;
 
-/// What each text was found to stand for.
-type Known = HashMap<String, Vec<Found>>;
+/// What each text was found to stand for, by what its label allows.
+type Known = HashMap<Allowed, HashMap<String, Vec<Found>>>;
 
 impl Sieve<'_> {
     /// The candidates of each mention, or `None` as soon as `wanted` says no.
@@ -24,32 +27,29 @@ impl Sieve<'_> {
         let mut linked: Vec<Vec<Found>> = document
             .mentions
             .iter()
-            .map(|mention| {
-                let mut found = wanted().then(|| self.mention(mention, &definitions, &mut known))?;
-                self.by_group(&mut found, mention.label);
-                Some(found)
-            })
+            .map(|mention| wanted().then(|| self.mention(mention, &definitions, &mut known)))
             .collect::<Option<_>>()?;
         self.undefined(document, &definitions, &mut linked, &mut known, wanted)?;
         self.spoken_of(document, &mut linked, wanted)?;
         Some(linked)
     }
 
-    fn lookup(&self, text: &str, known: &mut Known) -> Vec<Found> {
+    fn lookup(&self, text: &str, allowed: Allowed, known: &mut Known) -> Vec<Found> {
+        let known = known.entry(allowed).or_default();
         if let Some(found) = known.get(text) {
             return found.clone();
         }
-        let found = self.surface(text);
+        let found = self.surface(text, allowed);
         known.insert(text.to_owned(), found.clone());
         found
     }
 
     fn mention(&self, mention: &Mention<'_>, definitions: &Definitions, known: &mut Known) -> Vec<Found> {
-        let text = mention.text.trim();
+        let (text, allowed) = (mention.text.trim(), Allowed::by(mention.label));
         if let Some(long) = definitions.long_form(text, mention.begin) {
-            let mut expanded = self.lookup(long, known);
+            let mut expanded = self.lookup(long, allowed, known);
             mark_expanded(&mut expanded);
-            let mut direct = self.lookup(text, known);
+            let mut direct = self.lookup(text, allowed, known);
             if !expanded.is_empty() {
                 // The document says what it means: what the short form means elsewhere is an afterthought.
                 for one in &mut direct {
@@ -59,11 +59,11 @@ impl Sieve<'_> {
             return merge(expanded, direct);
         }
         let expanded = definitions.expand(text, mention.begin);
-        let direct = self.lookup(text, known);
+        let direct = self.lookup(text, allowed, known);
         match expanded {
             // A name that is in the vocabulary as it stands needs no expansion.
             Some(expanded) if direct.first().is_none_or(|best| best.stage > Stage::Key) => {
-                let mut expanded = self.lookup(&expanded, known);
+                let mut expanded = self.lookup(&expanded, allowed, known);
                 mark_expanded(&mut expanded);
                 merge(expanded, direct)
             }
@@ -113,13 +113,13 @@ impl Sieve<'_> {
             if best == Some(Stage::Synonym) {
                 continue;
             }
-            if let Some(at) = found
-                .iter()
-                .position(|found| found.stage < Stage::Fuzzy && spoken.vouches(found, mention.text))
-            {
+            let is_meant = |one: &Found| {
+                one.stage < Stage::Fuzzy && one.fit < Fit::Foreign && spoken.vouches(one, mention.text)
+            };
+            if let Some(at) = found.iter().position(is_meant) {
                 found[..=at].rotate_right(1);
-                let likely = confidence::LESS_THAN_SURE * self.by_label(&found[0], mention.label);
-                found[0].confidence = found[0].confidence.max(likely);
+                found[0].confidence = found[0].confidence.max(confidence::LESS_THAN_SURE);
+                leave_what_is_left(found);
                 descend(found);
                 continue;
             }
@@ -128,29 +128,10 @@ impl Sieve<'_> {
             }
             // No name is written so: a mention elsewhere whose initials are the short form.
             if let Some(long) = initials.long_form(mention.text) {
-                let expanded = self.lookup(long.trim(), known);
-                self.by_initials(expanded, found, mention.label);
+                by_initials(self.lookup(long.trim(), Allowed::by(mention.label), known), found);
             }
         }
         Some(())
-    }
-
-    /// Puts what a mention stands for whose initials the short form is among what the short form itself is like.
-    fn by_initials(&self, mut expanded: Vec<Found>, found: &mut Vec<Found>, label: &str) {
-        for one in &mut expanded {
-            one.initials = true;
-            one.stage = Stage::Fuzzy;
-            one.class = LOOSE;
-            one.confidence = one.confidence.min(BY_INITIALS);
-        }
-        // The few letters of a short form are like many a name's: that tells less than initials do.
-        let likely = expanded.first().filter(|best| best.confidence >= 0.5);
-        let most = likely.map_or(1.0, |best| 0.9 * best.confidence);
-        for one in found.iter_mut() {
-            one.confidence = one.confidence.min(most);
-        }
-        self.by_group(&mut expanded, label);
-        *found = merge(expanded, std::mem::take(found));
     }
 
     /// What the document speaks of elsewhere, by another name, is likelier meant: among concepts that share a name it
@@ -176,7 +157,8 @@ impl Sieve<'_> {
                 continue;
             }
             if best.stage == Stage::Fuzzy {
-                for one in found.iter_mut().filter(|one| !one.initials && elsewhere(one)) {
+                let is_meant = |one: &Found| !one.initials && one.fit < Fit::Foreign && elsewhere(one);
+                for one in found.iter_mut().filter(|one| is_meant(one)) {
                     let odds = SPOKEN_OF * one.confidence;
                     one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
                 }
@@ -192,35 +174,24 @@ impl Sieve<'_> {
         }
         Some(())
     }
+}
 
-    /// What is left of the confidence of a concept of another semantic group than the mention's label.
-    fn by_label(&self, one: &Found, label: &str) -> f32 {
-        let Some(group) = groups::of_label(label) else {
-            return 1.0;
-        };
-        let types = self.index.semantic_types(one.concept);
-        let mut types = types.filter_map(groups::of_type).peekable();
-        if types.peek().is_none() || types.any(|own| group.contains(&own)) {
-            1.0
-        } else {
-            0.5
-        }
+/// Puts what a mention stands for whose initials the short form is among what the short form itself is like.
+fn by_initials(mut expanded: Vec<Found>, found: &mut Vec<Found>) {
+    expanded.retain(|one| one.fit < Fit::Foreign);
+    for one in &mut expanded {
+        one.initials = true;
+        one.stage = Stage::Fuzzy;
+        one.class = LOOSE;
+        one.confidence = one.confidence.min(BY_INITIALS);
     }
-
-    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where the mention is not its
-    /// very name: "chest" is no chest pain, and "alcohol" as a drug no alcoholism.
-    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
-        let mut foreign = false;
-        found.retain_mut(|one| {
-            let left = self.by_label(one, label);
-            one.confidence *= left;
-            foreign |= left < 1.0;
-            left >= 1.0 || one.stage <= Stage::Key
-        });
-        if foreign {
-            found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        }
+    // The few letters of a short form are like many a name's: that tells less than initials do.
+    let likely = expanded.first().filter(|best| best.confidence >= 0.5);
+    let most = likely.map_or(1.0, |best| 0.9 * best.confidence);
+    for one in found.iter_mut() {
+        one.confidence = one.confidence.min(most);
     }
+    *found = merge(expanded, std::mem::take(found));
 }
 
 /// The concepts that a document speaks of, each with the names that it has there: as they are written and in small letters.

@@ -30,6 +30,7 @@ use crate::local::{Entry, Local};
 use crate::text::words::Synonym;
 use crate::text::{self, Forms};
 use confidence::{ESTABLISHED, Evidence, confidence};
+use groups::{Allowed, Fit};
 use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
@@ -194,6 +195,8 @@ struct Found {
     expanded: bool,
     /// Found by another mention whose initials the short form is.
     initials: bool,
+    /// How it fits the mention's label.
+    fit: Fit,
     /// Strict matches go before loose ones whatever their confidence.
     class: u8,
     confidence: f32,
@@ -468,11 +471,12 @@ impl Sieve<'_> {
     }
 
     /// All candidates for a text, best first.
-    fn surface(&self, text: &str) -> Vec<Found> {
-        let mut found = self.strict(text);
-        let certain = found.first().is_some_and(|best| best.stage <= Stage::Variant);
+    fn surface(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let mut found = self.strict(text, allowed);
+        let best = found.first();
+        let certain = best.is_some_and(|best| best.stage <= Stage::Variant && best.fit < Fit::Foreign);
         if !certain {
-            found.extend(self.composite(text));
+            found.extend(self.composite(text, allowed));
         }
         let sure = found.first().is_some_and(|best| best.confidence >= AUTO_ACCEPT);
         let enough = match self.enough {
@@ -482,30 +486,31 @@ impl Sieve<'_> {
         };
         if !(certain && enough) {
             let seen: Vec<u32> = found.iter().map(|found| found.concept).collect();
-            let retrieved = self.retrieve(text);
+            let retrieved = self.retrieve(text, allowed);
             found.extend(retrieved.into_iter().filter(|one| !seen.contains(&one.concept)));
         }
         self.sort(&mut found);
+        leave_what_is_left(&mut found);
         descend(&mut found);
         found
     }
 
     /// The stages that need no retrieval; of a compound with a hyphen that has no name, those of the compound without:
     /// "light-headedness".
-    fn strict(&self, text: &str) -> Vec<Found> {
-        let found = self.sieved(text);
+    fn strict(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let found = self.sieved(text, allowed);
         if !found.is_empty() {
             return found;
         }
         let Some(joined) = text::without_hyphens(text) else {
             return found;
         };
-        let mut found = self.sieved(&joined);
+        let mut found = self.sieved(&joined, allowed);
         found.retain(|one| one.stage <= Stage::Key);
         found
     }
 
-    fn sieved(&self, text: &str) -> Vec<Found> {
+    fn sieved(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let forms = Forms::of(text);
         if forms.exact.is_empty() {
             return Vec::new();
@@ -543,6 +548,7 @@ impl Sieve<'_> {
                         preferred: false,
                         expanded: false,
                         initials: false,
+                        fit: self.fit(entry.concept, allowed),
                         class: 2 * table as u8,
                         confidence: 0.0,
                         score: 0.0,
@@ -565,8 +571,14 @@ impl Sieve<'_> {
                     }
                     let one = Found {
                         class: 2 * table as u8 + 1,
-                        ..self.found(name, link, stage, 1.0)
+                        ..self.found(name, link, stage, allowed)
                     };
+                    // A substance has no adjective: what shares its stem is another one, "methanal" and "methane".
+                    if stage == Stage::Variant
+                        && (one.fit == Fit::Foreign || self.is_substance(link.concept, allowed))
+                    {
+                        continue;
+                    }
                     match found.iter_mut().find(|found| found.concept == link.concept) {
                         None => found.push(one),
                         Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
@@ -582,22 +594,33 @@ impl Sieve<'_> {
         if let [best, rival, ..] = &mut found[..]
             && best.class != rival.class
             && best.stage != Stage::Synonym
+            && rival.fit < Fit::Foreign
         {
             best.confidence *= 0.9;
         }
         found
     }
 
-    fn found(&self, name: u32, link: Link, stage: Stage, similarity: f32) -> Found {
+    fn fit(&self, concept: u32, allowed: Allowed) -> Fit {
+        allowed.fit(self.index.semantic_types(concept))
+    }
+
+    fn is_substance(&self, concept: u32, allowed: Allowed) -> bool {
+        allowed.is_substance(self.index.semantic_types(concept))
+    }
+
+    /// A match of the strict stages.
+    fn found(&self, name: u32, link: Link, stage: Stage, allowed: Allowed) -> Found {
         Found {
             concept: link.concept,
             name: Name::Index(name),
             stage,
-            similarity,
+            similarity: 1.0,
             quality: link.quality,
             preferred: self.index.preferred(link.concept) == name,
             expanded: false,
             initials: false,
+            fit: self.fit(link.concept, allowed),
             class: LOOSE,
             confidence: 0.0,
             score: 0.0,
@@ -605,10 +628,23 @@ impl Sieve<'_> {
         }
     }
 
-    /// Gives the matches of one stage their confidences: the best one that of the stage, its rivals less.
+    /// Gives the matches of one stage their confidences: those that fit the mention's label as if there were no others. Of what is left one
+    /// has half the confidence, behind everything that fits: "alcohol" as a drug is no alcoholism.
     fn rate(&self, found: &mut [Found], text: &str, indexed: bool) {
-        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
         self.sort(found);
+        let fitting = found.partition_point(|one| one.fit < Fit::Foreign);
+        let (fitting, foreign) = found.split_at_mut(fitting);
+        self.rate_rivals(fitting, text, indexed);
+        self.rate_rivals(foreign, text, indexed);
+        for one in foreign {
+            one.confidence *= 0.5;
+            one.class = LOOSE;
+        }
+    }
+
+    /// The best one gets the confidence of the stage, its rivals less.
+    fn rate_rivals(&self, found: &mut [Found], text: &str, indexed: bool) {
+        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
         let rivals = found.len().saturating_sub(1);
         for (i, one) in found.iter_mut().enumerate() {
             let acronym = self.is_short(one);
@@ -636,53 +672,61 @@ impl Sieve<'_> {
     }
 
     /// Readings of a mention that names several things.
-    fn composite(&self, text: &str) -> Vec<Found> {
-        for reading in composite::readings(text) {
-            let parts: Option<Vec<Found>> = reading
+    fn composite(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let several = composite::readings(text).into_iter().find_map(|reading| {
+            let part = |part: &String| self.part(part, Stage::Variant, allowed);
+            reading.iter().map(part).collect::<Option<Vec<Found>>>()
+        });
+        let combined = || {
+            let is_substance = |one: &Found| self.is_substance(one.concept, allowed);
+            let part = |part: &String| self.part(part, Stage::Key, allowed).filter(is_substance);
+            composite::substances(text)?
                 .iter()
-                .map(|part| {
-                    self.strict(part)
-                        .into_iter()
-                        .next()
-                        .filter(|best| best.stage <= Stage::Variant)
-                })
-                .collect();
-            if let Some(parts) = parts {
-                let mut found: Vec<Found> = Vec::new();
-                for (i, part) in parts.into_iter().enumerate() {
-                    if !found.iter().any(|found| found.concept == part.concept) {
-                        let evidence = Evidence {
-                            stage: Stage::Composite,
-                            chance: 1.0,
-                            undefined: false,
-                            rivals: 0,
-                            preferred: false,
-                            established: true,
-                            case: false,
-                        };
-                        found.push(Found {
-                            stage: Stage::Composite,
-                            class: LOOSE,
-                            // The order of the parts is the order of the answer.
-                            confidence: confidence(evidence) - 0.001 * i as f32,
-                            ..part
-                        });
-                    }
-                }
-                return found;
+                .map(part)
+                .collect::<Option<Vec<Found>>>()
+        };
+        let parts = several.or_else(combined).unwrap_or_default();
+        let mut found: Vec<Found> = Vec::new();
+        for (i, part) in parts.into_iter().enumerate() {
+            if found.iter().any(|found| found.concept == part.concept) {
+                continue;
             }
+            let evidence = Evidence {
+                stage: Stage::Composite,
+                chance: 1.0,
+                undefined: false,
+                rivals: 0,
+                preferred: false,
+                established: true,
+                case: false,
+            };
+            found.push(Found {
+                stage: Stage::Composite,
+                class: LOOSE,
+                // The order of the parts is the order of the answer.
+                confidence: confidence(evidence) - 0.001 * i as f32,
+                ..part
+            });
         }
-        Vec::new()
+        found
+    }
+
+    /// The concept of a part of a mention: by a strict stage, in the case of its name, and of what the label allows. A word that only says of
+    /// which kind something is names nothing.
+    fn part(&self, part: &str, loosest: Stage, allowed: Allowed) -> Option<Found> {
+        let best = self.strict(part, allowed).into_iter().next()?;
+        let named = best.stage <= loosest && best.class != LOOSE;
+        (named && !text::words::is_quality(part)).then_some(best)
     }
 
     /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
-    fn retrieve(&self, text: &str) -> Vec<Found> {
+    fn retrieve(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let mut pool: HashMap<u32, Pooled> = HashMap::new();
         let exact = text::exact_form(text);
         let mention = self.weighed(text);
-        self.retrieve_into(text, &mention, &mut pool);
+        self.retrieve_into(text, &mention, allowed, &mut pool);
         if let Some(apart) = self.taken_apart(&mention.words, &mention.stems) {
-            self.retrieve_into(&apart, &self.weighed(&apart), &mut pool);
+            self.retrieve_into(&apart, &self.weighed(&apart), allowed, &mut pool);
         }
         let mut pool: Vec<Pooled> = pool.into_values().collect();
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
@@ -783,12 +827,19 @@ impl Sieve<'_> {
         changed.then(|| words.join(" "))
     }
 
-    fn retrieve_into(&self, text: &str, mention: &Weighed, pool: &mut HashMap<u32, Pooled>) {
+    fn retrieve_into(
+        &self,
+        text: &str,
+        mention: &Weighed,
+        allowed: Allowed,
+        pool: &mut HashMap<u32, Pooled>,
+    ) {
         let exact = &text::exact_form(text);
         let synonyms = synonyms(&mention.stems);
         let query = self.query(&mention.stems);
         let mut offer = |found: Found, best: Likeness| {
-            if self.local.is_blocked(exact, found.concept) {
+            // What is merely alike must fit: "chest" is no chest pain.
+            if found.fit == Fit::Foreign || self.local.is_blocked(exact, found.concept) {
                 return;
             }
             let new = Pooled {
@@ -814,15 +865,19 @@ impl Sieve<'_> {
                 continue;
             }
             let name = self.weighed(self.index.name(hit.document));
+            if similarity::is_mere_eponym(mention, &name) {
+                continue;
+            }
             let alike = likeness(mention, &synonyms, &name);
             if !is_candidate(&alike) {
                 continue;
             }
             for link in self.index.best_links(hit.document) {
-                offer(
-                    self.found(hit.document, link, Stage::Fuzzy, alike.similarity),
-                    alike,
-                );
+                let found = Found {
+                    similarity: alike.similarity,
+                    ..self.found(hit.document, link, Stage::Fuzzy, allowed)
+                };
+                offer(found, alike);
             }
         }
         for number in self.local_names(&mention.stems) {
@@ -845,6 +900,7 @@ impl Sieve<'_> {
                 preferred: false,
                 expanded: false,
                 initials: false,
+                fit: self.fit(*concept, allowed),
                 class: LOOSE,
                 confidence: 0.0,
                 score: 0.0,
@@ -921,6 +977,7 @@ impl Sieve<'_> {
                 found.stage,
                 Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
+                found.fit,
                 Reverse(if self.several {
                     self.index.vocabularies_of(found.concept)
                 } else {
@@ -969,6 +1026,19 @@ fn is_another(table: Table, text: &str, forms: &Forms, name: &str) -> bool {
             let name = Forms::of(name);
             !forms.is_akin(&name) || forms.is_swapped(&name)
         }
+    }
+}
+
+/// Gives what is looser than the best candidate no more confidence than the best one leaves: they are not both meant.
+fn leave_what_is_left(found: &mut [Found]) {
+    let Some((best, rivals)) = found.split_first_mut() else {
+        return;
+    };
+    for rival in rivals
+        .iter_mut()
+        .filter(|rival| best.class != LOOSE && rival.class > best.class)
+    {
+        rival.confidence = rival.confidence.min(1.0 - best.confidence);
     }
 }
 

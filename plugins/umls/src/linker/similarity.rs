@@ -23,6 +23,8 @@ pub(crate) struct Weighed {
     capitals: Vec<bool>,
     /// As [`text::Forms::cause`].
     cause: Option<usize>,
+    /// The first word is written without an s that would be taken off its end.
+    singular: bool,
 }
 
 impl Weighed {
@@ -34,7 +36,9 @@ impl Weighed {
     fn by(text: &str, weigh: impl FnMut(&String) -> f32) -> Self {
         let text::Words { words, stems, cause } = text::Words::of(text);
         let capitals = text::capitals(text);
+        let head = text.split_whitespace().next().unwrap_or_default();
         Self {
+            singular: !head.trim_end_matches('\'').ends_with(['s', 'S']),
             weights: stems.iter().map(weigh).collect(),
             capitals: words.iter().map(|word| capitals.contains(word)).collect(),
             words,
@@ -146,6 +150,34 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
         added: u8::try_from(added().count()).unwrap_or(u8::MAX),
         telling: u8::try_from(telling.count()).unwrap_or(u8::MAX),
     }
+}
+
+/// Whether `name` is somebody's syndrome or disease of whom the mention's only word is no name: "terrible" and Terry, "cook" and Cooks. The
+/// same word is, and so are what is made of a longer name and a slip of the pen.
+pub(super) fn is_mere_eponym(mention: &Weighed, name: &Weighed) -> bool {
+    const LEAST_NAME: usize = 6;
+    const LEAST_COMMON: usize = 9;
+    let ([word], [person, what]) = (&mention.words[..], &name.words[..]) else {
+        return false;
+    };
+    if !matches!(what.as_str(), "syndrome" | "disease") {
+        return false;
+    }
+    let (stem, of_person) = (&mention.stems[0], &name.stems[0]);
+    if word == person {
+        return mention.singular && !name.singular;
+    }
+    if stem == of_person {
+        return stem.len() < LEAST_NAME;
+    }
+    let common = word
+        .bytes()
+        .zip(person.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    common < LEAST_COMMON
+        && spelt_alike(word, person) < ONE_LETTER
+        && !words::synonyms(stem).iter().any(|one| one.is(person, of_person))
 }
 
 /// The words of `name` without a partner.
@@ -266,9 +298,12 @@ fn spelt_alike(a: &str, b: &str) -> f32 {
     if distance > 1 && is_drug(a) && is_drug(b) {
         return 0.3 * alike;
     }
-    let near = (distance == 1 && longest >= 6) || (distance == 2 && longest >= 9);
+    // Nor does a slip begin a word with another letter: Seckel, Meckel.
+    let begins =
+        a.len() != b.len() || a.as_bytes()[0] == b.as_bytes()[0] || a.as_bytes()[1..] != b.as_bytes()[1..];
+    let near = begins && ((distance == 1 && longest >= 6) || (distance == 2 && longest >= 9));
     // A word that texts have is no slip of the pen: arteritis, arthritis.
-    let slip = (near || alike >= 0.7) && !words::is_known(a);
+    let slip = begins && (near || alike >= 0.7) && !words::is_known(a);
     if slip && distance == 1 && near {
         ONE_LETTER
     } else if slip && near {

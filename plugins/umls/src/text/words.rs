@@ -122,6 +122,16 @@ const CHOICES: &[&str] = &[
      ovary ovarian|testis testicular|thyroid|bladder|stomach gastric|colon colonic|skin cutaneous|eye ocular|ear|bone",
 ];
 
+/// So many of the choices, the first ones, are of qualities and not of places.
+const QUALITIES: usize = 15;
+
+/// Whether a word only says of which kind something is: "malignant", "left", "severe".
+pub(crate) fn is_quality(word: &str) -> bool {
+    let word = word.trim().to_lowercase();
+    let among = |(choice, _): &(usize, usize)| *choice < QUALITIES;
+    sides(&word).iter().any(among) || information(&derive(&inflect(&word))) < 1.0
+}
+
 /// The choices that a word makes, each with the side that it is on.
 pub(crate) fn sides(word: &str) -> &'static [(usize, usize)] {
     static TABLE: OnceLock<HashMap<&str, Vec<(usize, usize)>>> = OnceLock::new();
