@@ -279,6 +279,12 @@ impl Linker {
         Ok(lines)
     }
 
+    /// CUIs among the hospital's own names that the index does not have, in order: of another release or subset, or mistyped.
+    pub fn unknown(&self) -> Vec<String> {
+        let local = self.local.read().unwrap_or_else(PoisonError::into_inner);
+        local.unknown().map(str::to_owned).collect()
+    }
+
     /// The index.
     pub fn index(&self) -> &Index {
         &self.index
@@ -310,7 +316,7 @@ impl Linker {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         let record = self.index.record();
         // RxNorm's own names are the ones that count there, whoever else has them.
-        let several = record.kind != "rxnorm" && record.vocabularies.len() >= ESTABLISHED as usize;
+        let several = record.kind != "rxnorm" && record.sources().count() >= ESTABLISHED as usize;
         let sieve = Sieve {
             index: &self.index,
             local: &local,
