@@ -74,6 +74,12 @@ impl Filters {
         .collect()
     }
 
+    /// Whether names in this language, and of this term type, are taken. Codes are taken whatever their names are.
+    fn takes_name(&self, language: &str, term_type: &str) -> bool {
+        let language = self.languages.is_empty() || self.languages.iter().any(|at| at == language);
+        language && !self.without_term_types.iter().any(|at| at == term_type)
+    }
+
     fn takes_vocabulary(&self, name: &str) -> bool {
         let listed = |list: &[String]| list.iter().any(|at| at == name);
         (self.vocabularies.is_empty() || listed(&self.vocabularies)) && !listed(&self.without)
@@ -368,7 +374,7 @@ impl Builder {
     fn code(
         &mut self,
         concept: u32,
-        vocabulary: u16,
+        vocabulary: &str,
         code: &str,
         name: &str,
         quality: u16,
@@ -376,6 +382,7 @@ impl Builder {
         if code.is_empty() || code.contains(char::is_control) {
             return Ok(());
         }
+        let vocabulary = self.vocabulary(vocabulary)?;
         let name = &printable(name);
         // The name is in the index anyway: its hash finds it there.
         let name = text::hash(&text::exact_form(without_tag(name)));
