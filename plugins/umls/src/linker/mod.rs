@@ -870,8 +870,9 @@ impl Sieve<'_> {
             if text::differ_by_capital_s(text, self.index.name(hit.document)) {
                 continue;
             }
-            let name = self.weighed(self.index.name(hit.document));
-            if similarity::is_mere_eponym(mention, &name) {
+            let written = self.index.name(hit.document);
+            let name = self.weighed(written);
+            if similarity::is_mere_eponym((text, mention), (written, &name)) {
                 continue;
             }
             let alike = likeness(mention, &synonyms, &name);

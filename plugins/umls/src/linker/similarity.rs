@@ -23,8 +23,6 @@ pub(crate) struct Weighed {
     capitals: Vec<bool>,
     /// As [`text::Forms::cause`].
     cause: Option<usize>,
-    /// The first word is written without an s that would be taken off its end.
-    singular: bool,
 }
 
 impl Weighed {
@@ -36,9 +34,7 @@ impl Weighed {
     fn by(text: &str, weigh: impl FnMut(&String) -> f32) -> Self {
         let text::Words { words, stems, cause } = text::Words::of(text);
         let capitals = text::capitals(text);
-        let head = text.split_whitespace().next().unwrap_or_default();
         Self {
-            singular: !head.trim_end_matches('\'').ends_with(['s', 'S']),
             weights: stems.iter().map(weigh).collect(),
             capitals: words.iter().map(|word| capitals.contains(word)).collect(),
             words,
@@ -152,20 +148,27 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
     }
 }
 
-/// Whether `name` is somebody's syndrome or disease of whom the mention's only word is no name: "terrible" and Terry, "cook" and Cooks. The
+/// Whether a name is somebody's syndrome or disease of whom the mention's only word is no name: "terrible" and Terry, "cook" and Cooks. The
 /// same word is, and so are what is made of a longer name and a slip of the pen.
-pub(super) fn is_mere_eponym(mention: &Weighed, name: &Weighed) -> bool {
+pub(super) fn is_mere_eponym((text, mention): (&str, &Weighed), (written, name): (&str, &Weighed)) -> bool {
     const LEAST_NAME: usize = 6;
     const LEAST_COMMON: usize = 9;
-    let ([word], [person, what]) = (&mention.words[..], &name.words[..]) else {
+    const LEAST_WORD: usize = 5;
+    let ([word], [first, second]) = (&mention.words[..], &name.words[..]) else {
         return false;
     };
-    if !matches!(what.as_str(), "syndrome" | "disease") {
-        return false;
-    }
-    let (stem, of_person) = (&mention.stems[0], &name.stems[0]);
+    let is_illness = |word: &str| matches!(word, "syndrome" | "disease");
+    let (person, of_person) = match (is_illness(first), is_illness(second)) {
+        (false, true) => (first, &name.stems[0]),
+        (true, false) => (second, &name.stems[1]),
+        _ => return false,
+    };
+    let stem = &mention.stems[0];
     if word == person {
-        return mention.singular && !name.singular;
+        // "her" is nobody's name in small letters; and "Hers", whose s is no plural's.
+        let short = word.len() < LEAST_WORD && words::is_everyday(word) && !text.contains(char::is_uppercase);
+        let (text, written) = (text::exact_form(text), text::exact_form(written));
+        return short || !written.split(' ').any(|token| token == word || token == text);
     }
     if stem == of_person {
         return stem.len() < LEAST_NAME;

@@ -136,6 +136,10 @@ pub fn derive(word: &str) -> String {
         ("kinesis", "kines"),
         ("kinetic", "kines"),
         ("thetoid", "thetos"),
+        // What is done to something is not what it is called after: "immunization" is nothing immune.
+        ("ization", "iz"),
+        ("izing", "iz"),
+        ("ized", "iz"),
     ];
     for (from, to) in NOUNS {
         if let Some(stem) = super::without(word, from)
