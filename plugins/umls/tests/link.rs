@@ -779,6 +779,10 @@ fn substances_are_told_apart() {
         ("D12", "Hydrocodone", "T121"),
         ("D13", "Acetaminophen", "T121"),
         ("D14", "Acetaminophen 325 MG", "T200"),
+        ("D15", "Etretin", "T121"),
+        ("D16", "Cilazaprilate", "T121"),
+        ("D17", "(\u{b1})-Hyoscyamine", "T121"),
+        ("D18", "Selenic acid", "T121"),
     ]);
     let of = |text: &str| labelled(&linker, text, &[(text, "Chemical")]).remove(0);
     for text in [
@@ -789,6 +793,10 @@ fn substances_are_told_apart() {
         "methane",
         "nicotinic",
         "(+)-menthol",
+        "etretinate",
+        "cilazapril",
+        "hyoscyamine",
+        "selenious acid",
         "lisinopril 0.5 mg",
         "digoxin 125 mg",
     ] {

@@ -787,7 +787,13 @@ impl Sieve<'_> {
         let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
             found.similarity
         } else {
-            likeness(mention, synonyms, &self.weighed(self.index.name(preferred))).similarity
+            likeness(
+                mention,
+                synonyms,
+                &self.weighed(self.index.name(preferred)),
+                false,
+            )
+            .similarity
         };
         let features = ranker::Evidence {
             best,
@@ -875,11 +881,13 @@ impl Sieve<'_> {
             if similarity::is_mere_eponym((text, mention), (written, &name)) {
                 continue;
             }
-            let alike = likeness(mention, &synonyms, &name);
+            let links = self.index.best_links(hit.document);
+            let substance = links.iter().all(|link| self.is_substance(link.concept, allowed));
+            let alike = likeness(mention, &synonyms, &name, substance);
             if !is_candidate(&alike) {
                 continue;
             }
-            for link in self.index.best_links(hit.document) {
+            for link in links {
                 let found = Found {
                     similarity: alike.similarity,
                     ..self.found(hit.document, link, Stage::Fuzzy, allowed)
@@ -894,7 +902,7 @@ impl Sieve<'_> {
             if text::differ_by_capital_s(text, written) {
                 continue;
             }
-            let alike = likeness(mention, &synonyms, name);
+            let alike = likeness(mention, &synonyms, name, self.is_substance(*concept, allowed));
             if !is_candidate(&alike) {
                 continue;
             }

@@ -89,8 +89,14 @@ pub(super) struct Likeness {
     pub(super) telling: u8,
 }
 
-/// Compares a mention, of whose words `synonyms` are, with a name.
-pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name: &Weighed) -> Likeness {
+/// Compares a mention, of whose words `synonyms` are, with a name. A `substance` has no adjective: words with the stem of its name are as
+/// alike as they are spelt.
+pub(super) fn likeness(
+    mention: &Weighed,
+    synonyms: &[&'static [Synonym]],
+    name: &Weighed,
+    substance: bool,
+) -> Likeness {
     let (a, b) = (mention, name);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {
@@ -100,7 +106,10 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
             if b.capitals[j] && !a.capitals[i] && words::is_known(&a.words[i]) {
                 continue;
             }
-            let alike = words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]);
+            let alike = match substance && a.stems[i] == b.stems[j] && a.words[i] != b.words[j] {
+                true => spelt_alike(&a.words[i], &b.words[j]),
+                false => words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]),
+            };
             if alike > 0.0 {
                 pairs.push((alike, i, j));
             }
@@ -454,7 +463,7 @@ mod tests {
     fn alike(a: &str, b: &str) -> f32 {
         let weigh = |text: &str| Weighed::by(text, |stem| 100.0 * words::information(stem));
         let mention = weigh(a);
-        likeness(&mention, &synonyms(&mention.stems), &weigh(b)).similarity
+        likeness(&mention, &synonyms(&mention.stems), &weigh(b), false).similarity
     }
 
     #[test]
@@ -571,7 +580,7 @@ mod tests {
     fn what_a_name_adds_is_told() {
         let weigh = |text: &str| Weighed::by(text, |_| 1.0);
         let mention = weigh("fatigue");
-        let added = |name: &str| likeness(&mention, &synonyms(&mention.stems), &weigh(name));
+        let added = |name: &str| likeness(&mention, &synonyms(&mention.stems), &weigh(name), false);
         assert_eq!(added("Chronic fatigue syndrome").telling, 0);
         assert_eq!(added("Muscle fatigue").telling, 1);
         assert!((added("Muscle fatigue").covering - 0.5).abs() < 1e-6);

@@ -21,7 +21,7 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
         let head = &text[..text.len() - rest.len() - c.len_utf8()];
         let sign = match c {
             '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (Some(word), 0)),
-            '(' if token.is_empty() => rotation(rest).map(|word| (Some(word), "+)-".len())),
+            '(' if token.is_empty() => rotation(rest).map(|(word, more)| (Some(word), more)),
             _ if token.is_empty() => None,
             _ => charge(head, c, rest),
         };
@@ -135,13 +135,20 @@ fn strength(token: String) -> impl Iterator<Item = String> {
     parts.into_iter().filter(|part| !part.is_empty())
 }
 
-/// The word for the rotation in front of a molecule's name: "(+)-menthol". Both at once, "(±)-", is the substance as it is given.
-fn rotation(rest: &str) -> Option<&'static str> {
-    match rest {
-        _ if rest.starts_with("+)-") => Some("plus"),
-        _ if rest.starts_with("-)-") => Some("minus"),
-        _ => None,
-    }
+/// The word for the rotation in front of a molecule's name, "(+)-menthol", and how many bytes of `rest` belong to it. Both at once,
+/// "(±)-", is another name than the one without.
+fn rotation(rest: &str) -> Option<(&'static str, usize)> {
+    const SIGNS: [(&str, &str); 7] = [
+        ("+)-", "plus"),
+        ("-)-", "minus"),
+        ("−)-", "minus"),
+        ("–)-", "minus"),
+        ("±)-", "racemic"),
+        ("+-)-", "racemic"),
+        ("+/-)-", "racemic"),
+    ];
+    let found = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
+    found.map(|(sign, word)| (*word, sign.len()))
 }
 
 /// The ASCII character of one that is as wide as a Chinese one.

@@ -434,6 +434,9 @@ mod tests {
             ("T+ B+ SCID", "T-B+ SCID"),
             ("(+)-menthol", "(-)-menthol"),
             ("menthol", "(-)-menthol"),
+            ("ketamine", "(\u{2212})-ketamine"),
+            ("hyoscyamine", "(\u{b1})-hyoscyamine"),
+            ("methionine", "(+-)-Methionine"),
             ("lisinopril 0.5 mg", "lisinopril 5 mg"),
             ("2-5 mg", "2.5 mg"),
             ("2,4-D", "2.4 D"),
@@ -457,6 +460,8 @@ mod tests {
             ("given 5 mg.", "given 5 mg"),
             ("T-B+NK- SCID", "T- B+ NK- SCID"),
             ("T+B-NK+", "T+ B- NK+"),
+            ("(\u{2212})-menthol", "(-)-Menthol"),
+            ("(+/-)-verapamil", "(\u{b1})-Verapamil"),
         ] {
             assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
         }

@@ -247,9 +247,11 @@ pub fn akin(a: &str, b: &str, stem: &str) -> bool {
 pub(crate) fn are_substances(a: &str, b: &str) -> bool {
     const ENDINGS: &[(&str, &str)] = &[
         ("ous", "ic"),
+        ("ious", "ic"),
         ("ane", "anal"),
         ("sine", "sinal"),
         ("il", "ilat"),
+        ("il", "ilate"),
         ("ate", "ite"),
     ];
     const LEAST: usize = 3;
@@ -273,6 +275,7 @@ mod tests {
             ("mercuric", "mercurous"),
             ("nitrous", "nitric"),
             ("phosphorous", "phosphoric"),
+            ("selenious", "selenic"),
             ("methane", "methanal"),
             ("tyrosine", "tyrosinal"),
             ("nitrate", "nitrite"),
