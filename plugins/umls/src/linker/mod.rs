@@ -579,10 +579,7 @@ impl Sieve<'_> {
                         class: 2 * table as u8 + 1,
                         ..self.found(name, link, stage, allowed)
                     };
-                    // A substance has no adjective: what shares its stem is another one, "methanal" and "methane".
-                    if stage == Stage::Variant
-                        && (one.fit == Fit::Foreign || self.is_substance(link.concept, allowed))
-                    {
+                    if stage == Stage::Variant && !self.is_varied(text, link, allowed) {
                         continue;
                     }
                     match found.iter_mut().find(|found| found.concept == link.concept) {
@@ -613,6 +610,13 @@ impl Sieve<'_> {
 
     fn is_substance(&self, concept: u32, allowed: Allowed) -> bool {
         allowed.is_substance(self.index.semantic_types(concept))
+    }
+
+    /// Whether a name may have another ending than the mention: a concept of another kind needs its very name. A substance has no
+    /// adjective, what shares its stem is another one ("methanal", "methane"), and neither has a short form ("CMTRIA", "CMTRIC").
+    fn is_varied(&self, text: &str, link: Link, allowed: Allowed) -> bool {
+        let short = link.acronym && text::is_acronym(text) && !text::words::is_known(&text.to_lowercase());
+        !short && self.fit(link.concept, allowed) < Fit::Foreign && !self.is_substance(link.concept, allowed)
     }
 
     /// A match of the strict stages.
@@ -680,7 +684,12 @@ impl Sieve<'_> {
     /// Readings of a mention that names several things.
     fn composite(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let several = composite::readings(text).into_iter().find_map(|reading| {
-            let part = |part: &String| self.part(part, Stage::Variant, allowed);
+            let part = |part: &String| {
+                // "Pancreatitis, alcoholic" is no alcoholism.
+                let turned = text.contains(',') && !part.contains(' ');
+                let loosest = if turned { Stage::Key } else { Stage::Variant };
+                self.part(part, loosest, allowed)
+            };
             reading.iter().map(part).collect::<Option<Vec<Found>>>()
         });
         let combined = || {
