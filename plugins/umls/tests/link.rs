@@ -719,7 +719,7 @@ fn a_label_chooses_before_rivals_are_weighed() {
         alone("MS", "Disease")
             .iter()
             .take(2)
-            .all(|one| one.id < "D3".to_owned())
+            .all(|one| one.id.as_str() < "D3")
     );
     // The main group of a label before the others that it may be.
     assert_eq!(id(&alone("cold", "Disease")), "D5");
