@@ -562,7 +562,10 @@ fn the_shipped_lists_find_fractures_and_what_was_scanned() {
     let daemon = shipped().start();
     for (text, expected) in [
         ("She fell and has a # L wrist.", &["#", "L wrist"][..]),
-        ("Imp: # NOF, rib #, no HTN", &["# NOF", "NOF", "rib #", "rib", "HTN"]),
+        (
+            "Imp: # NOF, rib #, no HTN",
+            &["# NOF", "NOF", "rib #", "rib", "HTN"],
+        ),
         ("# HTN\n# DM2\n# L hip pain", &["HTN", "DM2", "hip pain", "hip"]),
         (
             "PMH: Hypertens1on, g1aucoma. On amlod1pine for pneurnonia.",
