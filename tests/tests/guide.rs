@@ -183,6 +183,9 @@ fn batch() {
     assert_eq!(answers.len(), 20);
     for answer in answers {
         assert_eq!(answer.response.status, Status::Ok);
-        assert_eq!(answer.response.document_id, Some(format!("n-{}", answer.index)));
+        assert_eq!(
+            answer.response.document_id,
+            answer.index.map(|index| format!("n-{index}"))
+        );
     }
 }

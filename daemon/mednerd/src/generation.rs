@@ -19,6 +19,7 @@ use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
 use crate::rerank::Reranker;
+use crate::sync::most_of;
 use crate::terms::{List, NamedList};
 use crate::zero_shot::{self, Label};
 
@@ -517,10 +518,11 @@ impl Generation {
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
         let server = &self.config.server;
-        if server.max_queued_bytes < server.max_text_bytes {
+        let most = most_of(server.max_queued_bytes);
+        if most < server.max_text_bytes {
             warnings.push(format!(
-                "server.max_queued_bytes is smaller than server.max_text_bytes: what has more than {} bytes is refused with 413",
-                server.max_queued_bytes
+                "server.max_queued_bytes is smaller than server.max_text_bytes needs: of it one user may hold {most} bytes, and what has \
+                 more is refused with 413"
             ));
         }
         warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));

@@ -261,8 +261,9 @@ pub struct AnnotateResponse<C = Value> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchLine<C = Value> {
-    /// The line of the request that this answers, from 0. Lines come as they finish.
-    pub index: u64,
+    /// The line of the request that this answers, from 0, blank lines counted. Lines come as they finish. `null` where `error` is about
+    /// the batch and no line of it: what came before is answered, and nothing more is read.
+    pub index: Option<u64>,
     /// The answer.
     #[serde(flatten)]
     pub response: AnnotateResponse<C>,

@@ -38,27 +38,26 @@ pub async fn annotate(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut account = Account::open(&app, &peer);
-    let answer = serve(&app, body, &mut account).await;
+    let answer = serve(&app, &peer, body, &mut account).await;
     let answer = account.close(answer).await?;
     let time = app.generation().config.server.max_deadline;
-    Ok(respond::large(&answer, &app.bytes, time))
+    Ok(respond::large(&answer, &app.bytes.of(peer.uid), time))
 }
 
-async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
+async fn serve(app: &App, peer: &Peer, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
     account.is_possible().await?;
     let generation = app.generation();
     let server = &generation.config.server;
-    let (bytes, share) = body::whole(app, server, body, account.arrived).await?;
+    let (bytes, share) = body::whole(app, server, peer.uid, body, account.arrived).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
     account.read(&request);
     let plan = Plan::new(&generation, request, account.arrived)?;
     let admitted = app
         .documents
-        .try_enter(1, server.max_queued_documents)
-        .ok_or_else(|| ApiError::Busy {
-            retry_after: app.retry_after(),
-        })?;
+        .of(peer.uid)
+        .try_enter(1, server.max_queued_documents);
+    let admitted = admitted.map_err(|full| ApiError::full(full, "documents under way", app.retry_after()))?;
     account.places = vec![share.into(), admitted.into()];
     plan.run(app, account.places.clone()).await
 }
@@ -480,7 +479,7 @@ mod tests {
             offset_unit: OffsetUnit::Utf8Byte,
         });
         let gate = Arc::<Gate>::default();
-        let place = || vec![Arc::new(gate.take_in(1))];
+        let place = || vec![Arc::new(gate.of(7).take_in(1))];
         let late = Instant::now() + Duration::from_secs(600);
         let mut aside = Box::pin(annotate_aside(Arc::clone(&page), Vec::new(), late, place()));
         tokio::select! {
@@ -489,7 +488,7 @@ mod tests {
             () = tokio::task::yield_now() => drop(aside),
         }
         assert_eq!(gate.inside(), 1, "it is still at work");
-        gate.enter(1, 1).await;
+        gate.of(7).enter(1, 1).await;
         let nobody = annotate_aside(page, Vec::new(), Instant::now(), place()).await;
         assert!(nobody.unwrap().is_none());
         assert_eq!(gate.inside(), 0);

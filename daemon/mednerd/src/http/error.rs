@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::respond;
 use crate::config::Problem;
+use crate::sync::Full;
 use crate::zero_shot::LabelFault;
 
 /// Why a request has no answer.
@@ -130,6 +131,12 @@ pub enum ApiError {
         /// The deadline.
         deadline_ms: u64,
     },
+    /// The body came too slowly as a whole.
+    #[error("the body came too slowly; it has {} s, and one more for each megabyte", grace.as_secs_f64())]
+    BodySlow {
+        /// How long any body may take.
+        grace: Duration,
+    },
     /// The client paused too long in the middle of the body.
     #[error("the rest of the body did not arrive within {waited_ms} ms")]
     BodyTimeout {
@@ -210,6 +217,17 @@ pub enum ApiError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// One user has as much as one may have while others could come.
+    #[error(
+        "this user has as many {what} as one may have, and what is left is kept for others; try again in {} s",
+        retry_after.as_secs()
+    )]
+    UserBusy {
+        /// Of what.
+        what: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The daemon is about to end.
     #[error("mednerd is stopping; try again in a moment")]
     Stopping,
@@ -245,6 +263,14 @@ fn listed(names: &[String]) -> String {
 }
 
 impl ApiError {
+    /// Why there is no room for one more of `what`.
+    pub fn full(full: Full, what: &'static str, retry_after: Duration) -> Self {
+        match full {
+            Full::All => Self::Busy { retry_after },
+            Full::Own => Self::UserBusy { what, retry_after },
+        }
+    }
+
     /// The status, and the code that programs hold on to.
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {
@@ -263,7 +289,7 @@ impl ApiError {
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::DeadlinePassed { .. } => (StatusCode::REQUEST_TIMEOUT, "deadline_passed"),
-            Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::BodyTimeout { .. } | Self::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BatchIdle { .. } => (StatusCode::REQUEST_TIMEOUT, "batch_idle"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
@@ -276,6 +302,7 @@ impl ApiError {
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } | Self::TooManyBatches { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Self::UserBusy { .. } => (StatusCode::TOO_MANY_REQUESTS, "user_busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
@@ -322,7 +349,9 @@ impl ApiError {
             Self::ReloadRejected { problems } => {
                 json!({"problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>()})
             }
-            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
+            Self::Busy { retry_after }
+            | Self::TooManyBatches { retry_after, .. }
+            | Self::UserBusy { retry_after, .. } => {
                 json!({"retry_after_s": retry_after.as_secs()})
             }
             _ => Value::Null,
@@ -335,14 +364,14 @@ impl ApiError {
 
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
-                Some((header::RETRY_AFTER, retry_after.as_secs().into()))
-            }
+            Self::Busy { retry_after }
+            | Self::TooManyBatches { retry_after, .. }
+            | Self::UserBusy { retry_after, .. } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
             Self::DecoderUnavailable { .. } => Some((header::RETRY_AFTER, 5.into())),
             Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),
             // The rest of the body was not read: the connection cannot be used again.
-            Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {
+            Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } | Self::BodySlow { .. } => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
             _ => None,
