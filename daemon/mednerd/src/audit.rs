@@ -131,7 +131,7 @@ impl Audit {
         });
         let started = Entry {
             event: Event::Started,
-            action: Some(format!("mednerd {}", env!("CARGO_PKG_VERSION"))),
+            action: Some(format!("mednerd {}", mednerd_client::version())),
             ..Entry::default()
         };
         // Noted in the log; what follows is the next request's affair.

@@ -115,7 +115,7 @@ impl Plan {
             .format
             .map(|format| Decode::new(generation, format, request.text.clone()))
             .transpose()?;
-        let mut versions = versions(generation.digests(&models));
+        let mut versions = versions(generation, generation.digests(&models));
         let lists = terms.iter();
         versions
             .models
@@ -162,7 +162,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn run(self, app: &App, places: Vec<Arc<Pass>>) -> Result<Answer, ApiError> {
+    pub async fn run(self, app: &App, mut places: Vec<Arc<Pass>>) -> Result<Answer, ApiError> {
         let Self {
             mut page,
             decode,
@@ -192,6 +192,7 @@ impl Plan {
             stages.decoding = begun.elapsed();
             app.metrics.observe("decoding", stages.decoding);
         }
+        places.push(app.work.of(0).take_in(page.text.len()).into());
         let page = Arc::new(page);
         let ticket = app.scheduler.submit(Job {
             page: Arc::clone(&page),
@@ -224,7 +225,7 @@ impl Plan {
                 }
             }
         })?;
-        stages.note(app, &outcome);
+        stages.note(app, &outcome, page.text.len());
         if outcome.engine() == api::Engine::Cuda {
             let precisions = versions.precisions.values_mut();
             precisions.for_each(|precision| gpu_precision.clone_into(precision));
@@ -367,7 +368,7 @@ struct Stages {
 }
 
 impl Stages {
-    fn note(&mut self, app: &App, outcome: &Outcome) {
+    fn note(&mut self, app: &App, outcome: &Outcome, bytes: usize) {
         self.queue = outcome.queued;
         self.inference = outcome.computed;
         self.engine = Some(outcome.engine());
@@ -378,7 +379,7 @@ impl Stages {
         metrics.gpu_windows.inc_by(outcome.gpu_windows as u64);
         metrics.observe("queue", outcome.queued);
         metrics.observe("inference", outcome.computed);
-        app.note_cost(outcome.computed);
+        app.note_cost(outcome.computed, bytes);
     }
 }
 
@@ -431,9 +432,10 @@ fn answer(echo: Echo, versions: Versions, annotated: Annotated, stages: Stages) 
 }
 
 /// What made an answer, with the digests of its models.
-pub fn versions(models: BTreeMap<String, String>) -> Versions {
+pub fn versions(generation: &Generation, models: BTreeMap<String, String>) -> Versions {
     Versions {
-        mednerd: env!("CARGO_PKG_VERSION").to_owned(),
+        mednerd: mednerd_client::version().to_owned(),
+        settings: generation.settings().to_owned(),
         models,
         ..Versions::default()
     }

@@ -29,7 +29,7 @@ use crate::generation::Generation;
 use crate::sync::{Full, Pass};
 
 /// Batches at once; one more is told to come again. Eight are what a user alone gets.
-const MAX_BATCHES: usize = 9;
+pub const MAX_BATCHES: usize = 9;
 
 /// The handler.
 pub async fn annotate(
@@ -142,7 +142,7 @@ async fn serve(app: &App, peer: &Peer, index: Option<u64>, line: Result<Held, Ap
     let mut echo = None;
     let answer = document(app, &generation, peer, line, &mut echo, &mut account).await;
     let response = account.close(answer).await;
-    let response = response.unwrap_or_else(|error| failed(echo, &error));
+    let response = response.unwrap_or_else(|error| failed(&generation, echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
     Handover::new(
@@ -165,13 +165,14 @@ async fn document(
     let documents = app.documents.of(peer.uid);
     let admitted = documents.enter_behind(1, server.max_queued_documents);
     let admitted = tokio::time::timeout(server.max_deadline, admitted).await;
-    let request = Request::parse(&line).inspect_err(|_| {
+    let request = Request::parse(&line).map_err(|error| {
         let (document_id, context) = Request::identity(&line);
         *echo = Some(Echo {
             document_id,
             offset_unit: Default::default(),
             context,
         });
+        error.of_line()
     })?;
     drop(line);
     account.read(&request);
@@ -190,7 +191,7 @@ async fn document(
         .await
 }
 
-fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
+fn failed(generation: &Generation, echo: Option<Echo>, error: &ApiError) -> Answer {
     let echo = echo.unwrap_or(Echo {
         document_id: None,
         offset_unit: Default::default(),
@@ -204,7 +205,7 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
         text_sha256: String::new(),
         text_length: TextLength::default(),
         entities: Vec::new(),
-        versions: versions(BTreeMap::new()),
+        versions: versions(generation, BTreeMap::new()),
         engine: None,
         timing_ms: Timing::default(),
         context: echo.context,

@@ -17,6 +17,17 @@ use crate::zero_shot::LabelFault;
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ApiError {
+    /// The body has nothing in it.
+    #[error(
+        "the body is empty, or its length was not announced; send a JSON object, with Content-Length or chunked"
+    )]
+    EmptyBody,
+    /// A line of a batch is not JSON.
+    #[error("this line is not valid JSON at column {column}")]
+    MalformedLine {
+        /// From 1.
+        column: usize,
+    },
     /// The body is not JSON.
     #[error("the body is not valid JSON at line {line}, column {column}")]
     MalformedJson {
@@ -26,7 +37,7 @@ pub enum ApiError {
         column: usize,
     },
     /// The body is not UTF-8.
-    #[error("the body is not valid UTF-8 at byte {position}; send JSON in UTF-8")]
+    #[error("the body, or this line of a batch, is not valid UTF-8 at byte {position}; send JSON in UTF-8")]
     InvalidUtf8 {
         /// The first byte that is wrong.
         position: usize,
@@ -150,7 +161,9 @@ pub enum ApiError {
         waited: Duration,
     },
     /// The body is compressed.
-    #[error("a Content-Encoding is not supported; send the body as it is")]
+    #[error(
+        "neither a Content-Encoding nor a Transfer-Encoding other than chunked is supported; send the body as it is"
+    )]
     ContentEncoding,
     /// The connection broke in the middle of the body.
     #[error("the body ended before it was complete")]
@@ -271,9 +284,19 @@ impl ApiError {
         }
     }
 
+    /// The same, as it is told of a line of a batch, whose number the answer has.
+    pub fn of_line(self) -> Self {
+        match self {
+            Self::MalformedJson { column, .. } => Self::MalformedLine { column },
+            other => other,
+        }
+    }
+
     /// The status, and the code that programs hold on to.
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::EmptyBody => (StatusCode::BAD_REQUEST, "empty_body"),
+            Self::MalformedLine { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
             Self::NotAnObject => (StatusCode::BAD_REQUEST, "not_an_object"),
@@ -325,6 +348,7 @@ impl ApiError {
     fn details(&self) -> Map<String, Value> {
         let details = match self {
             Self::MalformedJson { line, column } => json!({"line": line, "column": column}),
+            Self::MalformedLine { column } => json!({"column": column}),
             Self::InvalidUtf8 { position } => json!({"position": position}),
             Self::InvalidField { field, .. }
             | Self::MissingField { field }
@@ -387,5 +411,33 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mednerd_client::api::ERROR_CODES;
+
+    /// What is in quotation marks in the one table.
+    fn codes() -> BTreeSet<&'static str> {
+        let (_, table) = include_str!("error.rs").split_once("pub fn status(").unwrap();
+        let (table, _) = table.split_once("pub fn detail(").unwrap();
+        table.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_code_is_in_the_description_and_in_the_guide() {
+        assert!(codes().len() > 30);
+        assert_eq!(codes(), ERROR_CODES.iter().copied().collect());
+        assert!(ERROR_CODES.is_sorted());
+        let guide = include_str!("../../../../packaging/doc/integration-guide.md");
+        for code in codes() {
+            assert!(
+                guide.contains(&format!("`{code}`")),
+                "the guide does not have {code}"
+            );
+        }
     }
 }

@@ -29,7 +29,8 @@ use crate::app::App;
 use crate::audit;
 use crate::metrics::{self, RequestLabels};
 pub use annotate::Answer;
-pub use body::{Received, Rest};
+pub use batch::MAX_BATCHES;
+pub use body::{Received, Rest, largest as largest_body};
 pub use error::ApiError;
 pub use openapi::document as openapi;
 pub use request::Request as AnnotateRequest;
@@ -71,7 +72,7 @@ async fn admit(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let encoded = is_encoded(request.headers());
     let action = format!("{} {}", request.method(), request.uri().path());
     let changes = door == Door::Admin && !request.method().is_safe();
     let response = if !app.generation().policy.allows(&peer, door) {
@@ -79,7 +80,6 @@ async fn admit(
         tell_refusal(&app, &peer, door, &route).await;
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     } else {
-        let encoded = encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
         let answered = async move {
             match encoded {
                 true => ApiError::ContentEncoding.into_response(),
@@ -112,6 +112,15 @@ async fn admit(
         .get_or_create(&RequestLabels { route, status })
         .inc();
     response
+}
+
+/// Whether a body is not as it is: compressed as a whole, or on its way.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let other = |name, plain: &[u8]| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|value| !value.as_bytes().eq_ignore_ascii_case(plain))
+    };
+    other(header::CONTENT_ENCODING, b"identity") || other(header::TRANSFER_ENCODING, b"chunked")
 }
 
 /// Counts a refusal, and tells journal and trail of it; where there are too many, of all of them at the end of the minute.

@@ -29,6 +29,9 @@ pub async fn load(
 ) -> Result<Response, ApiError> {
     let server = app.generation().config.server.clone();
     let (bytes, _share) = body::whole(&app, &server, peer.uid, body, Instant::now()).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(ApiError::EmptyBody);
+    }
     let refused = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data => ApiError::LoadFields,
         _ => ApiError::MalformedJson {
