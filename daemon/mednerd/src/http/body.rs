@@ -215,3 +215,15 @@ async fn discard(mut body: Incoming, rest: Rest) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_large_has_more_time() {
+        let grace = Duration::from_secs(60);
+        let seconds = |bytes| time_for(bytes, grace).as_secs();
+        assert_eq!([0, 999_999, 1_000_000, 24_000_000].map(seconds), [60, 60, 61, 84]);
+    }
+}
