@@ -72,6 +72,9 @@ const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
 
+/// Words from a cue to the end of what is mixed, at most.
+const MIXED: usize = 8;
+
 /// Words from "or" to what is joined by it, at most.
 const ALTERNATIVE: usize = 3;
 
@@ -116,6 +119,9 @@ impl Sentence {
         let Some(hit) = hits.get(number) else { return 0 };
         let reach = if self.denies_any(hit, mentions) {
             usize::MAX
+        } else if self.word(hit.words.end) == "mixed" {
+            // "Probable mixed Alzheimer's and vascular dementia" is one thing.
+            reach.max(MIXED)
         } else {
             reach
         };

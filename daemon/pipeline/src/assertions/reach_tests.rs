@@ -423,6 +423,7 @@ fn guesses_are_told_in_many_ways() {
         "{amoxicillin|!} q 6h, {fever|}",
         "She wonders if it's a {UTI|U}",
         "I am concerned about the {redness|}.",
+        "probable mixed {Alzheimer's|U} and {vascular dementia|U}, {falls|}",
     ]);
 }
 
