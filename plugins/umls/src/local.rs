@@ -33,7 +33,7 @@ pub(crate) struct Local {
     given: HashMap<u32, u32>,
     /// Concepts that are not in the index: id and name.
     own: Vec<(String, String)>,
-    /// Those of them that are CUIs, and so of another release or subset, or mistyped.
+    /// Those of them that look like CUIs: of another release or subset, or mistyped.
     unknown: BTreeSet<String>,
     concepts: u32,
     lines: usize,
@@ -127,11 +127,6 @@ impl Local {
                 local.lines += 1;
                 let known = resolve(index, id);
                 if known.is_none() && !block && index.record().kind == "umls" && is_numbered(id) {
-                    if id.len() != CUI_LENGTH {
-                        return Err(wrong(format!(
-                            "{id} is no CUI, which is C and seven digits; give a concept of your own another id"
-                        )));
-                    }
                     local.unknown.insert(id.to_owned());
                 }
                 match known
@@ -203,7 +198,7 @@ impl Local {
         self.lines
     }
 
-    /// CUIs that the index does not have, which are concepts of their own now.
+    /// What looks like a CUI and is none of the index: concepts of their own now.
     pub(crate) fn unknown(&self) -> impl ExactSizeIterator<Item = &str> {
         self.unknown.iter().map(String::as_str)
     }
@@ -264,9 +259,6 @@ pub(crate) fn mapped<'a>(
         .map(String::as_str)
         .chain(found.is_empty().then_some(id))
 }
-
-/// A CUI is C and seven digits.
-const CUI_LENGTH: usize = 8;
 
 /// Whether an id is written like a CUI: the letter, and nothing but digits behind it.
 fn is_numbered(id: &str) -> bool {

@@ -279,7 +279,8 @@ impl Linker {
         Ok(lines)
     }
 
-    /// CUIs among the hospital's own names that the index does not have, in order: of another release or subset, or mistyped.
+    /// Ids of the hospital's own names that look like CUIs and are none of a UMLS index, in order: of another release or subset, or
+    /// mistyped.
     pub fn unknown(&self) -> Vec<String> {
         let local = self.local.read().unwrap_or_else(PoisonError::into_inner);
         local.unknown().map(str::to_owned).collect()
