@@ -23,6 +23,25 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A release with all its names, none of which has a code.
+fn copy_without_codes(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        if name == "MRCONSO.RRF" {
+            let bare = |row: &str| {
+                let mut cells: Vec<&str> = row.split('|').collect();
+                cells[13] = "NOCODE";
+                cells.join("|") + "\n"
+            };
+            text = text.lines().map(bare).collect();
+        }
+        std::fs::write(to.join(name), text).unwrap();
+    }
+}
+
 #[test]
 fn every_command_does_its_work() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,6 +51,16 @@ fn every_command_does_its_work() {
     let built = program(&["build", "--rrf", demo.to_str().unwrap(), "--out", &index]);
     assert_eq!(built.status.code(), Some(0));
     assert!(built.stderr.is_empty(), "no progress where there is no terminal");
+    assert!(!String::from_utf8_lossy(&built.stdout).contains("no codes"));
+    // What is taken may have none; that is said.
+    let (release, bare) = (path("META"), path("bare"));
+    copy_without_codes(&demo, Path::new(&release));
+    let built = program(&["build", "--rrf", &release, "--out", &bare]);
+    let said = String::from_utf8_lossy(&built.stdout);
+    assert!(
+        said.contains(" 0 codes from ") && said.contains("\nno codes: "),
+        "{said}"
+    );
 
     let query = json(&program(&[
         "query",
