@@ -156,6 +156,7 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
     let malformed = lines[&1].response.error.as_ref().unwrap();
     let told: Vec<&String> = malformed.details.keys().collect();
     assert_eq!(told, ["column"], "its line is told by the index");
+    assert!(malformed.details["column"].as_u64() >= Some(1), "{malformed:?}");
     let huge = lines[&9].response.error.as_ref().unwrap();
     assert!(huge.message.contains("this line of a batch"), "{}", huge.message);
 }

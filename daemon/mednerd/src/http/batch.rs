@@ -165,7 +165,8 @@ async fn document(
     let documents = app.documents.of(peer.uid);
     let admitted = documents.enter_behind(1, server.max_queued_documents);
     let admitted = tokio::time::timeout(server.max_deadline, admitted).await;
-    let request = Request::parse(&line).map_err(|error| {
+    // Else what is missing at its end would be missing in the next line.
+    let request = Request::parse(line.trim_ascii_end()).map_err(|error| {
         let (document_id, context) = Request::identity(&line);
         *echo = Some(Echo {
             document_id,
