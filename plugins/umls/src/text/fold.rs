@@ -122,14 +122,12 @@ fn is_thousand(token: &str, rest: &str) -> bool {
 fn strength(token: String) -> impl Iterator<Item = String> {
     let end = token.find(|c: char| !c.is_ascii_digit() && c != '.');
     let (number, unit) = token.split_at(end.unwrap_or(token.len()));
-    let (number, unit) = match unit.is_empty() || UNITS.contains(&unit) {
-        true => (number, unit),
-        false => (token.as_str(), ""),
-    };
-    let number = match number.split_once('.') {
-        Some((_, "000")) | None => number,
-        Some((_, places)) if places.contains('.') => number,
-        Some(_) => number.trim_end_matches('0').trim_end_matches('.'),
+    let (number, unit) = match number.split_once('.') {
+        _ if !unit.is_empty() && !UNITS.contains(&unit) => (token.as_str(), ""),
+        Some((_, places)) if places != "000" && !places.contains('.') => {
+            (number.trim_end_matches('0').trim_end_matches('.'), unit)
+        }
+        _ => (number, unit),
     };
     let parts = [number.to_owned(), unit.to_owned()];
     parts.into_iter().filter(|part| !part.is_empty())

@@ -564,6 +564,12 @@ mod tests {
         }
 
         #[test]
+        fn numbers_signs_and_units_are_read_once(text in "([0-9.,mgkTBN+() -]|mg|NK|\\(-\\)-|,000){0,14}") {
+            let exact = exact_form(&text);
+            prop_assert_eq!(exact_form(&exact), exact);
+        }
+
+        #[test]
         fn case_and_punctuation_do_not_matter(words in prop::collection::vec("[a-z]{1,9}", 1..6)) {
             let plain = words.join(" ");
             prop_assert_eq!(Forms::of(&plain), Forms::of(&words.join("-").to_uppercase()));
