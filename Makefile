@@ -3,6 +3,9 @@
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mednerd/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
+# What `--version` and answers say beside the release's number; the packages' revision.
+export MEDNERD_REVISION := $(shell packaging/scripts/revision.sh)
+
 CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release

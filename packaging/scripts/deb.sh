@@ -24,10 +24,18 @@ fi
 
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH LC_ALL=C.UTF-8 TZ=UTC
-# A tree that is no commit's says so.
-commit=$(TZ=UTC git log -1 --date=format-local:%Y%m%d%H%M%S --format=%cd.%h --abbrev=8)
+commit=$(git log -1 --format=%h --abbrev=8)
 git diff --quiet HEAD || commit=$commit.changed
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-${DEB_REVISION:-1+git$commit}
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)-$(packaging/scripts/revision.sh)
+
+# What answers say of their version must be the package's.
+for built in mednerd mednerctl; do
+    found=$("$release/$built" --version)
+    if [ "$found" != "$built $version" ]; then
+        echo "deb: $release/$built is \"$found\", and the package is $version; make deb builds it as that" >&2
+        exit 1
+    fi
+done
 
 # A dependency that was compiled before rustc.sh was there, or without it.
 for built in "${binaries[@]}" "$plugin" $worker; do
@@ -107,7 +115,7 @@ fi
 cat >"$stage/debian/changelog" <<CHANGELOG
 mednerd ($version) unstable; urgency=medium
 
-  * Built from commit ${commit#*.}.
+  * Built from commit $commit.
   * What has changed is in /usr/share/doc/mednerd/CHANGELOG.md.
 
  -- The mednerd authors <mednerd@example.org>  $(date -R -d "@$SOURCE_DATE_EPOCH")

@@ -6,9 +6,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use mednerd_client::api::ErrorBody;
+use mednerd_tests::http::head;
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Daemon, eventually};
 use nix::unistd::geteuid;
@@ -58,6 +59,123 @@ fn call(socket: &Path, groups: &str, arguments: &[&str], route: &str) -> (u16, S
         status.parse().unwrap_or_else(|_| panic!("{told}")),
         body.to_owned() + &told,
     )
+}
+
+/// [`USER`] with many connections, which it keeps until it is told to end.
+struct Crowd(Child);
+
+impl Crowd {
+    /// Each of `number` connections sends `head` and so many letters.
+    fn start(socket: &Path, number: usize, head: &str, letters: usize) -> Self {
+        const CLIENT: &str = r#"use IO::Socket::UNIX; use IO::Handle; $| = 1; $SIG{PIPE} = "IGNORE";
+            my ($socket, $number, $head, $letters) = @ARGV;
+            my @held;
+            for (1 .. $number) {
+                my $client = IO::Socket::UNIX->new($socket) or die $!;
+                $client->autoflush(1);
+                print $client $head, "x" x $letters;
+                push @held, $client;
+            }
+            print "here\n";
+            <STDIN>;"#;
+        let user = USER.to_string();
+        let mut crowd = Command::new("setpriv")
+            .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+            .args(["perl", "-e", CLIENT])
+            .arg(socket)
+            .args([&number.to_string(), head, &letters.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(crowd.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "here\n");
+        Self(crowd)
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// A daemon that [`USER`] may ask.
+fn shared(config: Config) -> Daemon {
+    let daemon = Daemon::start(&config.access(&format!("groups = []\nusers = [\"{USER}\"]\n")));
+    open_wide(&daemon);
+    let folder = daemon.site().socket();
+    fs::set_permissions(folder.parent().unwrap(), PermissionsExt::from_mode(0o755)).unwrap();
+    daemon
+}
+
+#[test]
+fn a_user_who_takes_all_leaves_room_for_others() {
+    if not_root() {
+        return;
+    }
+    let post = |route: &str, length: usize| {
+        let head = head("POST", route, length);
+        String::from_utf8(head).unwrap()
+    };
+
+    // Connections with half of a request each, more than there may be, and more than may wait.
+    let daemon = shared(Config::tiny().server("max_connections", 16));
+    let crowd = Crowd::start(&daemon.site().socket(), 100, "POST", 0);
+    eventually("its share is in", || daemon.status().queue.connections == 14);
+    daemon.annotate(SENTENCE);
+    drop(crowd);
+    daemon.wait_idle();
+
+    // Bodies that do not end.
+    let daemon = shared(Config::tiny().server("max_queued_bytes", 8_000_000));
+    let crowd = Crowd::start(
+        &daemon.site().socket(),
+        20,
+        &post("/v1/annotate", 700_000),
+        600_000,
+    );
+    eventually("its share is held", || daemon.status().queue.bytes > 6_000_000);
+    assert!(daemon.status().queue.bytes <= 7_000_000);
+    daemon.annotate(&" ".repeat(300_000));
+    drop(crowd);
+    daemon.wait_idle();
+
+    // Batches that do not end.
+    let line = format!("{}\n", json!({"text": SENTENCE}));
+    let crowd = Crowd::start(
+        &daemon.site().socket(),
+        20,
+        &(post("/v1/annotate/batch", 1_000_000) + &line),
+        0,
+    );
+    eventually("as many as it may have are answered", || {
+        daemon.status().requests.ok >= 9
+    });
+    assert_eq!(daemon.batch(&line).status, 200);
+    drop(crowd);
+    daemon.wait_idle();
+
+    // Documents that take long.
+    let config = Config::default().threads(1).server("max_queued_documents", 16);
+    let daemon = shared(config.server("default_deadline_ms", 600_000));
+    let text = "Pt has acute pneumonia on amoxicillin. ".repeat(3_000);
+    let body = json!({ "text": text }).to_string();
+    let crowd = Crowd::start(
+        &daemon.site().socket(),
+        30,
+        &(post("/v1/annotate", body.len()) + &body),
+        0,
+    );
+    eventually("its share is under way", || daemon.status().queue.documents == 14);
+    daemon.annotate(SENTENCE);
+    let refused = "mednerd_requests_total{route=\"/v1/annotate\",status=\"429\"}";
+    eventually("what is more is refused", || daemon.metric(refused) >= 16.0);
+    drop(crowd);
 }
 
 /// As a careless administrator might: now only the daemon itself keeps anybody out.

@@ -147,6 +147,7 @@ fn an_answer_has_every_field_of_the_interface_even_at_its_default() {
                 "plugin_vocabularies",
                 "plugins",
                 "precisions",
+                "settings",
                 "vocabularies"
             ])
         );

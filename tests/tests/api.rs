@@ -148,6 +148,13 @@ fn answers_are_of_the_clients_types_without_a_field_more() {
         [daemon.site().config().display().to_string()]
     );
     assert_eq!(status.configuration.rejected, [""; 0]);
+    assert_eq!(status.configuration.settings.len(), 16);
+    let limits = status.limits;
+    assert_eq!(
+        (limits.max_text_bytes, limits.max_deadline_ms, limits.batches),
+        (4_000_000, 600_000, 8)
+    );
+    assert!(limits.max_body_bytes > 6 * limits.max_text_bytes);
 
     let reload: ReloadResponse = daemon.admin("POST", "/v1/reload").ok().decode();
     assert_eq!(reload.kept, ["shipped", "tiny"]);

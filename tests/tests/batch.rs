@@ -17,7 +17,10 @@ fn lines(reply: &Reply) -> BTreeMap<u64, BatchLine> {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}")))
         .collect();
     let count = lines.len();
-    let by_index: BTreeMap<_, _> = lines.into_iter().map(|line| (line.index, line)).collect();
+    let by_index: BTreeMap<_, _> = lines
+        .into_iter()
+        .map(|line| (line.index.unwrap(), line))
+        .collect();
     assert_eq!(by_index.len(), count, "no line is answered twice");
     by_index
 }
@@ -72,7 +75,11 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
         (3, b"{\"text\":\"\xff\"}", Some("invalid_utf8")),
         (4, b"[]", Some("not_an_object")),
         (5, b"   \r", None),
-        (6, b"{\"text\":\"a\",\"txet\":1}", Some("unknown_field")),
+        (
+            6,
+            br#"{"text":"a","txet":1,"context":[1],"document_id":"id"}"#,
+            Some("unknown_field"),
+        ),
         (
             7,
             b"{\"text\":\"a\",\"models\":[\"nobody\"]}",
@@ -82,7 +89,11 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
         (9, huge.as_bytes(), Some("body_too_large")),
         (10, b"{\"text\":\"a\",\"link\":true}", Some("unusable_field")),
         (11, b"{\"text\":1}", Some("invalid_field")),
-        (12, b"{\"text\":\"a\",\"text\":\"a\"}", Some("duplicate_field")),
+        (
+            12,
+            br#"{"text":"a","text":"a","context":[1],"document_id":"id"}"#,
+            Some("duplicate_field"),
+        ),
         (13, good.as_bytes(), None),
         (
             14,
@@ -132,16 +143,46 @@ fn a_line_that_fails_says_why_and_the_others_are_answered() {
         Some("long"),
         "so that the client knows which"
     );
-    for index in 14..17 {
+    for index in [6, 12, 14, 15, 16] {
         assert_eq!(
             lines[&index].response.document_id.as_deref(),
             Some("id"),
             "line {index}"
         );
     }
-    assert_eq!(lines[&15].response.context, json!([1]));
+    for index in [6, 12, 15] {
+        assert_eq!(lines[&index].response.context, json!([1]), "line {index}");
+    }
+    let malformed = lines[&1].response.error.as_ref().unwrap();
+    let told: Vec<&String> = malformed.details.keys().collect();
+    assert_eq!(told, ["column"], "its line is told by the index");
+    assert!(malformed.details["column"].as_u64() >= Some(1), "{malformed:?}");
     let huge = lines[&9].response.error.as_ref().unwrap();
     assert!(huge.message.contains("this line of a batch"), "{}", huge.message);
+}
+
+#[test]
+fn a_batch_that_is_idle_says_so_without_the_number_of_a_line() {
+    let daemon = Daemon::start(
+        &Config::tiny()
+            .server("idle_timeout_ms", 900)
+            .server("stall_timeout_ms", 200),
+    );
+    let line = chunk(format!("{}\n", json!({"text": SENTENCE})).as_bytes());
+    let mut batch = daemon.connect();
+    batch.send(batch_head()).unwrap();
+    batch.send(&line).unwrap();
+    assert_eq!(batch.reply_head().unwrap().status, 200);
+    assert_eq!(next(&mut batch).index, Some(0));
+    // Longer than it may pause within a line.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    batch.send(&line).unwrap();
+    let second = next(&mut batch);
+    assert_eq!((second.index, second.response.status), (Some(1), Status::Ok));
+    let last = next(&mut batch);
+    assert_eq!((last.index, last.response.status), (None, Status::Failed));
+    assert_eq!(last.response.error.unwrap().code, "batch_idle");
+    assert_eq!(batch.reply_chunk().unwrap(), None);
 }
 
 #[test]
@@ -152,9 +193,12 @@ fn answers_come_while_the_client_still_sends() {
     let first = json!({"text": SENTENCE});
     batch.send(chunk(format!("{first}\n").as_bytes())).unwrap();
     assert_eq!(batch.reply_head().unwrap().status, 200);
-    assert_eq!(next(&mut batch).index, 0);
+    assert_eq!(next(&mut batch).index, Some(0));
     for index in 1..20 {
-        assert_eq!(exchange(&mut batch, &json!({"text": SENTENCE})).index, index);
+        assert_eq!(
+            exchange(&mut batch, &json!({"text": SENTENCE})).index,
+            Some(index)
+        );
     }
     batch.send(chunk(b"")).unwrap();
     assert_eq!(batch.reply_chunk().unwrap(), None, "it ends as it should");
@@ -185,11 +229,11 @@ fn a_batch_of_any_length_takes_little_memory() {
         while let Some(answer) = batch.reply_chunk().unwrap() {
             let line: BatchLine = serde_json::from_slice(&answer).unwrap();
             assert_eq!(line.response.status, Status::Ok);
-            assert!(seen.insert(line.index), "line {} is answered twice", line.index);
+            assert!(seen.insert(line.index), "line {:?} is answered twice", line.index);
         }
         seen
     });
-    assert_eq!(seen, (0..count).collect());
+    assert_eq!(seen, (0..count).map(Some).collect());
     let grown = (daemon.memory("VmHWM") - before) >> 20;
     assert!(grown < 24, "{grown} MiB more for 64 MB of lines");
 }
@@ -245,7 +289,7 @@ fn a_batch_cut_off_in_the_middle_of_a_line_leaves_nothing_behind() {
         batch.send(chunk(line.as_bytes())).unwrap();
         batch.send(&chunk(line.as_bytes())[..cut]).unwrap();
         assert_eq!(batch.reply_head().unwrap().status, 200);
-        assert_eq!(next(&mut batch).index, 0);
+        assert_eq!(next(&mut batch).index, Some(0));
         drop(batch);
     }
     daemon.wait_idle();
@@ -266,7 +310,7 @@ fn too_many_batches_at_once_are_told_to_come_again_and_single_notes_get_in() {
         if head.status != 200 {
             break head;
         }
-        assert_eq!(next(&mut batch).index, 0);
+        assert_eq!(next(&mut batch).index, Some(0));
         open.push(batch);
         assert!(open.len() < 100, "there is no limit");
     };

@@ -23,7 +23,7 @@ fn each_malformed_request_has_its_code_and_leaves_the_connection_usable() {
     let daemon = Daemon::start(&Config::tiny());
     let mut client = daemon.connect();
     let cases: [(&[u8], &str); 29] = [
-        (b"", "malformed_json"),
+        (b"", "empty_body"),
         (b"{", "malformed_json"),
         (b"{\"text\":\"a\"", "malformed_json"),
         (b"{\"text\":\"a\"}{}", "malformed_json"),
@@ -401,6 +401,19 @@ fn a_body_that_comes_slowly_but_steadily_is_served() {
 }
 
 #[test]
+fn a_body_that_trickles_in_is_408() {
+    let daemon = Daemon::start(&Config::tiny().server("idle_timeout_ms", 600));
+    let body = json!({"text": SENTENCE}).to_string();
+    let mut slow = daemon.connect();
+    slow.send(head("POST", "/v1/annotate", body.len())).unwrap();
+    slow.send(&body[..10]).unwrap();
+    let error = slow.reply().unwrap().refused(408, "body_timeout");
+    assert!(error.message.contains("too slowly"), "{}", error.message);
+    assert_eq!(slow.until_closed().unwrap(), b"");
+    daemon.wait_idle();
+}
+
+#[test]
 fn a_body_that_takes_longer_than_any_document_may_is_408() {
     let daemon = Daemon::start(
         &Config::tiny()
@@ -462,6 +475,25 @@ fn what_is_not_http_is_refused_and_harms_nobody() {
     assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
     daemon.wait_idle();
     daemon.annotate(SENTENCE);
+}
+
+#[test]
+fn of_a_length_and_chunks_the_chunks_count_and_the_connection_closes() {
+    let daemon = Daemon::start(&Config::tiny());
+    let body = json!({"text": SENTENCE}).to_string();
+    let length = body.len();
+    for lengths in [
+        format!("content-length: {length}\r\ncontent-length: {length}\r\n\r\n{body}"),
+        format!("content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"),
+    ] {
+        let mut client = daemon.connect();
+        let request = format!("POST /v1/annotate HTTP/1.1\r\nhost: x\r\n{lengths}");
+        client.send(&request).unwrap();
+        client.reply().unwrap().ok();
+        if request.contains("chunked") {
+            assert_eq!(client.until_closed().unwrap(), b"");
+        }
+    }
 }
 
 #[test]
@@ -535,7 +567,22 @@ fn a_compressed_body_is_415_and_says_so() {
         client.send(head + "\x1f_").unwrap();
         client.reply().unwrap().refused(415, "content_encoding");
     }
+    for coding in ["gzip, chunked", "gzip\r\ntransfer-encoding: chunked"] {
+        let mut client = daemon.connect();
+        let head = format!("POST /v1/annotate HTTP/1.1\r\nhost: x\r\ntransfer-encoding: {coding}\r\n\r\n");
+        client.send(head.as_bytes()).unwrap();
+        client.send(chunk(b"\x1f_")).unwrap();
+        client.send(chunk(b"")).unwrap();
+        client.reply().unwrap().refused(415, "content_encoding");
+    }
     let body = json!({"text": SENTENCE}).to_string();
+    let mut client = daemon.connect();
+    client
+        .send("POST /v1/annotate HTTP/1.1\r\nhost: x\r\ntransfer-encoding: Chunked\r\n\r\n")
+        .unwrap();
+    client.send(chunk(body.as_bytes())).unwrap();
+    client.send(chunk(b"")).unwrap();
+    client.reply().unwrap().ok();
     let head = format!(
         "POST /v1/annotate HTTP/1.1\r\nhost: x\r\ncontent-encoding: Identity\r\ncontent-length: {}\r\n\r\n",
         body.len()

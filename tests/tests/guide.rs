@@ -146,6 +146,7 @@ fn the_programs_wait_longer_than_the_daemon() {
     for (program, before, milliseconds) in [
         ("annotate.sh", "--max-time ", 1000),
         ("annotate.py", "timeout=", 1000),
+        ("batch.py", "timeout=", 1000),
         ("Annotate.java", "TIMEOUT_SECONDS = ", 1000),
         ("annotate.mjs", "setTimeout(", 1),
     ] {
@@ -154,35 +155,62 @@ fn the_programs_wait_longer_than_the_daemon() {
     }
 }
 
-#[test]
-fn batch() {
-    let (site, _daemon) = start();
-    let requests: String = (0..20)
-        .map(|number| {
-            format!(
-                "{}\n",
-                json!({"text": NOTE, "document_id": format!("n-{number}")})
-            )
-        })
-        .collect();
-    site.write("requests.ndjson", &requests);
-    let script = example("batch.sh").display().to_string();
-    let socket = site.socket().display().to_string();
-    let Some(printed) = run("curl", &["--version"], &site, &[]).and(run(
-        "sh",
-        &[&script],
-        &site,
-        &["requests.ndjson", &socket],
-    )) else {
-        return;
+const NOTES: usize = 20;
+
+/// That many requests, in the file `requests.ndjson`.
+fn requests(site: &Site) {
+    let request = |number| {
+        format!(
+            "{}\n",
+            json!({"text": NOTE, "document_id": format!("n-{number}")})
+        )
     };
+    site.write("requests.ndjson", &(0..NOTES).map(request).collect::<String>());
+}
+
+fn check_batch(printed: &str) {
     let answers: Vec<BatchLine> = printed
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(answers.len(), 20);
+    assert_eq!(answers.len(), NOTES);
     for answer in answers {
         assert_eq!(answer.response.status, Status::Ok);
-        assert_eq!(answer.response.document_id, Some(format!("n-{}", answer.index)));
+        assert_eq!(
+            answer.response.document_id,
+            answer.index.map(|index| format!("n-{index}"))
+        );
+    }
+}
+
+#[test]
+fn batch() {
+    let (site, _daemon) = start();
+    requests(&site);
+    let script = example("batch.sh").display().to_string();
+    let socket = site.socket().display().to_string();
+    let printed = run("curl", &["--version"], &site, &[]).and(run(
+        "sh",
+        &[&script],
+        &site,
+        &["requests.ndjson", &socket],
+    ));
+    if let Some(printed) = printed {
+        check_batch(&printed);
+    }
+}
+
+#[test]
+fn batch_in_python() {
+    let (site, _daemon) = start();
+    requests(&site);
+    let (program, socket) = (example("batch.py"), site.socket());
+    let arguments = [
+        program.to_str().unwrap(),
+        socket.to_str().unwrap(),
+        "requests.ndjson",
+    ];
+    if let Some(printed) = run("python3", &arguments, &site, &[]) {
+        check_batch(&printed);
     }
 }

@@ -113,7 +113,7 @@ fn sigterm_lets_a_long_note_and_a_batch_finish() {
     let line: BatchLine = serde_json::from_slice(&batch.reply_chunk().unwrap().unwrap()).unwrap();
     assert_eq!(
         (line.index, line.response.status),
-        (1, Status::Ok),
+        (Some(1), Status::Ok),
         "a line sent after SIGTERM"
     );
     assert_eq!(batch.reply_chunk().unwrap(), None);

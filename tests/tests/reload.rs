@@ -39,6 +39,28 @@ fn hang_up(daemon: &Daemon) {
 }
 
 #[test]
+fn settings_that_bear_on_answers_show_in_versions() {
+    let config = |percent: usize| {
+        Config::tiny().models(&format!(
+            "[[terms]]\nname = \"ward\"\npath = \"ward.tsv\"\ndefault = true\nscore_percent = {percent}\n"
+        ))
+    };
+    let site = Site::new(&config(80));
+    site.write("ward.tsv", "name\tlabel\ngout\tDisease\n");
+    let daemon = site.start();
+    let before = daemon.annotate(SENTENCE).versions;
+    assert_eq!(daemon.status().configuration.settings, before.settings);
+    reload(&daemon);
+    assert_eq!(daemon.annotate(SENTENCE).versions, before, "nothing has changed");
+    site.configure(&config(70));
+    reload(&daemon);
+    let after = daemon.annotate(SENTENCE).versions;
+    assert_ne!(after.settings, before.settings);
+    assert_eq!(daemon.status().configuration.settings, after.settings);
+    assert_eq!(after.models, before.models, "which is all that shows it");
+}
+
+#[test]
 fn a_reload_loads_keeps_and_unloads_models_and_changes_the_default() {
     let daemon = Daemon::start(&Config::tiny());
     let loaded_at = daemon.status().configuration.loaded_at;

@@ -345,6 +345,21 @@ fn the_shipped_lists_know_short_forms_by_what_stands_beside_them() {
             "The patient has left knee pain and a PD-L1 of 50%. G-CSF was given.",
             &["knee pain Disease", "knee Anatomy", "G-CSF Chemical"],
         ),
+        (
+            "Seen on HD, ASA 3, by Dr K. Meds: aspirin 75 mg OD, Mg 1.8.",
+            &["aspirin Chemical", "Mg Chemical"],
+        ),
+        ("Old MI", &["MI Disease"]),
+        ("VE: cervix closed", &["cervix Anatomy"]),
+        (
+            "Riferisce dolore spalla sx e tosse, nega febbre da ieri",
+            &[
+                "dolore Disease",
+                "spalla sx Anatomy",
+                "tosse Disease",
+                "febbre Disease",
+            ],
+        ),
     ] {
         let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
         let found: Vec<String> = answer
@@ -492,6 +507,8 @@ fn no_text_holds_a_worker() {
         format!("asthma a{}", "\u{b}".repeat(500_000)),
         format!("asthma\nPMH: {dots}{}", " a today".repeat(100_000)),
         format!("asthma\nPMH: {dots}{}", " Foo:".repeat(100_000)),
+        format!("asthma {}", "# L L L L L L L L L ".repeat(50_000)),
+        format!("asthma {}", "rnrnrnr1rnrnrn5 ".repeat(60_000)),
     ] {
         let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"], "deadline_ms": 60_000}));
         assert!(answer.entities.iter().any(|entity| entity.text == "asthma"));
@@ -538,6 +555,27 @@ fn the_shipped_lists_know_what_was_meant_and_what_is_right() {
     let text =
         "In addition she was looking at her moderate ability to identify the numbers, with hypertension.";
     assert_eq!(find(text), [("hypertension".to_owned(), 0.8)]);
+}
+
+#[test]
+fn the_shipped_lists_find_fractures_and_what_was_scanned() {
+    let daemon = shipped().start();
+    for (text, expected) in [
+        ("She fell and has a # L wrist.", &["#", "L wrist"][..]),
+        (
+            "Imp: # NOF, rib #, no HTN",
+            &["# NOF", "NOF", "rib #", "rib", "HTN"],
+        ),
+        ("# HTN\n# DM2\n# L hip pain", &["HTN", "DM2", "hip pain", "hip"]),
+        (
+            "PMH: Hypertens1on, g1aucoma. On amlod1pine for pneurnonia.",
+            &["Hypertens1on", "g1aucoma", "amlod1pine", "pneurnonia"],
+        ),
+    ] {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let found: Vec<&str> = answer.entities.iter().map(|entity| &*entity.text).collect();
+        assert_eq!(found, expected, "{text}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub const LONG_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Parser)]
 #[command(
     name = "mednerctl",
-    version,
+    version = mednerd_client::version(),
     after_long_help = exit_codes(),
     propagate_version = true,
     max_term_width = 100,

@@ -288,7 +288,7 @@ async fn daemon<'i>(
                       without a record";
         findings.add("audit records", Verdict::Warning, found, remedy);
     }
-    let own = env!("CARGO_PKG_VERSION");
+    let own = mednerd_client::version();
     if status.version != own {
         let found = format!("the daemon is {}, mednerctl is {own}", status.version);
         let remedy = "after an upgrade `systemctl restart mednerd`; `journalctl -u mednerd` says if the new version refused the configuration";

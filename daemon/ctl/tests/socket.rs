@@ -599,7 +599,7 @@ impl Beside {
 /// The answer to `GET /v1/status` of a daemon whose process is this one.
 fn own_status(config: &Path) -> String {
     let mut status = status();
-    status["version"] = json!(env!("CARGO_PKG_VERSION"));
+    status["version"] = json!(mednerd_client::version());
     status["pid"] = json!(std::process::id());
     status["configuration"] = json!({
         "files": [config], "loaded_at": "", "rejected": [], "plugin_development": false,

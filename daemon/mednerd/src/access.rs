@@ -125,31 +125,66 @@ impl Policy {
     }
 }
 
-/// Refusals of one user that are written down in a minute.
-const TOLD: u64 = 20;
+/// Refusals that are written down in a minute: of all users, and of one of them.
+const TOLD: usize = 60;
+const TOLD_OF_ONE: usize = 20;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Who was refused how often. Of each user the first few refusals of a minute are written down, and how many more there were with
-/// the next one: who may not call cannot fill the disk.
+/// What is refused in a minute. The first few refusals are written down one by one, and how many more there were at the minute's end in
+/// one record: who may not call cannot fill the disk, whatever many users it has.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<u32, (Instant, u64)>>);
+pub struct Refusals(Mutex<Minute>);
+
+#[derive(Debug, Default)]
+struct Minute {
+    since: Option<Instant>,
+    /// Of whom how many were written down; no more users than that are kept.
+    told: HashMap<u32, usize>,
+    /// Those that were not.
+    untold: u64,
+}
+
+/// What is to be done about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is to be written down.
+    Told,
+    /// It is the first that is not: after this time [`Refusals::untold`] says how many there were.
+    Summed(Duration),
+    /// Nothing more.
+    Counted,
+}
 
 impl Refusals {
-    /// Counts one of `uid`. Where it is to be written down, how many before it were not.
-    pub fn note(&self, uid: u32) -> Option<u64> {
+    /// Counts one of `uid`.
+    pub fn note(&self, uid: u32) -> Refusal {
         self.note_at(uid, Instant::now())
     }
 
-    fn note_at(&self, uid: u32, now: Instant) -> Option<u64> {
-        let mut users = lock(&self.0);
-        let (since, count) = users.entry(uid).or_insert((now, 0));
-        let mut untold = 0;
-        if now.saturating_duration_since(*since) >= MINUTE {
-            untold = count.saturating_sub(TOLD);
-            (*since, *count) = (now, 0);
+    fn note_at(&self, uid: u32, now: Instant) -> Refusal {
+        let mut minute = lock(&self.0);
+        let age = minute.since.map(|since| now.saturating_duration_since(since));
+        let age = age.filter(|age| *age < MINUTE).unwrap_or_else(|| {
+            minute.since = Some(now);
+            minute.told.clear();
+            Duration::ZERO
+        });
+        let (all, own) = (minute.told.values().sum::<usize>(), minute.told.get(&uid));
+        let own = own.copied().unwrap_or_default();
+        if all < TOLD && own < TOLD_OF_ONE {
+            minute.told.insert(uid, own + 1);
+            return Refusal::Told;
         }
-        *count += 1;
-        (*count <= TOLD).then_some(untold)
+        minute.untold += 1;
+        match minute.untold {
+            1 => Refusal::Summed(MINUTE.saturating_sub(age)),
+            _ => Refusal::Counted,
+        }
+    }
+
+    /// How many were not written down since this was asked last.
+    pub fn untold(&self) -> u64 {
+        std::mem::take(&mut lock(&self.0).untold)
     }
 }
 
@@ -208,16 +243,32 @@ mod tests {
     }
 
     #[test]
-    fn of_many_refusals_a_few_are_told_and_how_many_more_there_were() {
+    fn of_many_refusals_a_few_are_told_and_then_how_many_more_there_were() {
         let (refusals, begun) = (Refusals::default(), Instant::now());
-        let told = |uid, after| refusals.note_at(uid, begun + Duration::from_secs(after));
-        let first: Vec<Option<u64>> = (0..35).map(|_| told(7, 1)).collect();
-        assert_eq!(first.iter().flatten().count(), 20);
-        assert_eq!(first.first(), Some(&Some(0)));
-        assert_eq!(told(8, 2), Some(0), "others are told apart");
-        assert_eq!(told(7, 59), None);
-        assert_eq!(told(7, 61), Some(16));
-        assert_eq!(told(7, 62), Some(0));
+        let note = |uid, after| refusals.note_at(uid, begun + Duration::from_secs(after));
+        let told = |uid, times| (0..times).filter(|_| note(uid, 1) == Refusal::Told).count();
+        assert_eq!(note(7, 0), Refusal::Told);
+        assert_eq!(told(7, 19), 19);
+        assert_eq!(note(7, 1), Refusal::Summed(Duration::from_secs(59)));
+        assert_eq!(note(7, 2), Refusal::Counted);
+        assert_eq!(note(8, 2), Refusal::Told, "others are told apart");
+        assert_eq!(refusals.untold(), 2);
+        assert_eq!(refusals.untold(), 0);
+        assert_eq!(note(7, 61), Refusal::Told, "another minute");
+    }
+
+    #[test]
+    fn many_users_are_told_no_more_often_and_none_is_kept() {
+        let (refusals, begun) = (Refusals::default(), Instant::now());
+        for minute in 0..3 {
+            let at = begun + minute * MINUTE;
+            let told = (0..6_000).map(|uid| refusals.note_at(uid % 300, at));
+            let told: Vec<Refusal> = told.collect();
+            let number = |wanted| told.iter().filter(|refusal| **refusal == wanted).count();
+            assert_eq!((number(Refusal::Told), number(Refusal::Summed(MINUTE))), (60, 1));
+            assert_eq!(refusals.untold(), 5_940);
+            assert_eq!(lock(&refusals.0).told.len(), 60);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What all connections share: the generation in force, the workers, the gates, the counters.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,15 @@ use mednerd_client::api::{self, ReloadResponse, ServiceState};
 
 use crate::access::Refusals;
 use crate::audit::Audit;
-use crate::config::Problem;
+use crate::config::{Problem, Server};
 use crate::generation::Generation;
 use crate::gpu::Gpus;
 use crate::health::Health;
+use crate::http;
 use crate::metrics::{Metrics, Now, ReloadLabels};
 use crate::scheduler::Scheduler;
 use crate::server::SocketFile;
-use crate::sync::{Gate, lock};
+use crate::sync::{Gate, lock, most_of};
 
 /// The daemon behind its sockets.
 pub struct App {
@@ -29,8 +29,7 @@ pub struct App {
     sockets: Vec<SocketFile>,
     started: Instant,
     started_at: Timestamp,
-    /// Moving mean of the computing time of a document, in nanoseconds.
-    cost: AtomicU64,
+    cost: Mutex<Cost>,
     /// The workers.
     pub scheduler: Scheduler,
     /// The GPUs.
@@ -47,6 +46,8 @@ pub struct App {
     pub documents: Arc<Gate>,
     /// Bytes of bodies held, and of answers that are not handed over.
     pub bytes: Arc<Gate>,
+    /// Bytes of the texts of documents that workers have.
+    pub work: Arc<Gate>,
     /// Batches under way.
     pub batches: Arc<Gate>,
     /// Open connections.
@@ -74,7 +75,7 @@ impl App {
             sockets,
             started: Instant::now(),
             started_at,
-            cost: AtomicU64::new(0),
+            cost: Mutex::default(),
             scheduler,
             gpus,
             audit,
@@ -83,6 +84,7 @@ impl App {
             health: Health::default(),
             documents: Arc::default(),
             bytes: Arc::default(),
+            work: Arc::default(),
             batches: Arc::default(),
             connections: Arc::default(),
         }
@@ -154,24 +156,14 @@ impl App {
         Ok(changed)
     }
 
-    /// Notes how long a document took to compute.
-    pub fn note_cost(&self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        // A lost update costs an estimate nothing.
-        let mean = self.cost.load(Ordering::Relaxed);
-        let moved = if mean == 0 {
-            nanoseconds
-        } else {
-            mean - mean / 16 + nanoseconds / 16
-        };
-        self.cost.store(moved, Ordering::Relaxed);
+    /// Notes how long a document with a text of so many bytes took to compute.
+    pub fn note_cost(&self, time: Duration, bytes: usize) {
+        lock(&self.cost).note(time, bytes);
     }
 
     /// When what waits now should be done: the answer to whoever comes too many.
     pub fn retry_after(&self) -> Duration {
-        let waiting = self.documents.inside() as u64 / self.scheduler.threads().max(1) as u64;
-        let nanoseconds = self.cost.load(Ordering::Relaxed).saturating_mul(waiting);
-        Duration::from_secs(Duration::from_nanos(nanoseconds).as_secs().clamp(1, 60))
+        lock(&self.cost).wait(self.work.inside(), self.scheduler.threads())
     }
 
     /// What is true now, for a scrape.
@@ -200,7 +192,7 @@ impl App {
         let counted = |outcome| self.metrics.counted(outcome);
         let (engine, reason) = self.gpus.reason();
         api::StatusResponse {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: mednerd_client::version().to_owned(),
             state: self.health.state(),
             pid: std::process::id(),
             started_at: self.started_at.to_string(),
@@ -222,6 +214,7 @@ impl App {
                 bytes_capacity: server.max_queued_bytes as u64,
                 connections: self.connections.inside() as u64,
             },
+            limits: limits(server),
             requests: api::RequestCounts {
                 ok: counted("ok"),
                 partial: counted("partial"),
@@ -239,10 +232,57 @@ impl App {
                     .map(|file| file.display().to_string())
                     .collect(),
                 loaded_at: generation.loaded_at.to_string(),
+                settings: generation.settings().to_owned(),
                 rejected: lock(&self.rejected).clone(),
                 plugin_development: generation.config.plugin_policy.development,
             },
         }
+    }
+}
+
+/// What clients may count on.
+fn limits(server: &Server) -> api::Limits {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    api::Limits {
+        max_text_bytes: server.max_text_bytes as u64,
+        max_body_bytes: http::largest_body(server) as u64,
+        default_deadline_ms: milliseconds(server.default_deadline),
+        max_deadline_ms: milliseconds(server.max_deadline),
+        idle_timeout_ms: milliseconds(server.idle_timeout),
+        stall_timeout_ms: milliseconds(server.stall_timeout),
+        batches: most_of(http::MAX_BATCHES) as u64,
+    }
+}
+
+/// What it takes to compute texts, as sums over documents in which the last ones count most.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    seconds: f64,
+    bytes: f64,
+}
+
+impl Default for Cost {
+    /// Of a model of the shipped one's size on one core, which anything that is known outweighs.
+    fn default() -> Self {
+        Self {
+            seconds: 20e-6,
+            bytes: 1.0,
+        }
+    }
+}
+
+impl Cost {
+    fn note(&mut self, time: Duration, bytes: usize) {
+        let moved = |sum: f64, new: f64| sum * (15.0 / 16.0) + new / 16.0;
+        self.seconds = moved(self.seconds, time.as_secs_f64());
+        self.bytes = moved(self.bytes, bytes as f64);
+    }
+
+    /// When so much is computed, in whole seconds, as far as a client is told.
+    fn wait(&self, bytes: usize, threads: usize) -> Duration {
+        let seconds = self.seconds / self.bytes.max(f64::MIN_POSITIVE) * bytes as f64 / threads.max(1) as f64;
+        // What is out of range is clamped by the cast.
+        Duration::from_secs((seconds.ceil() as u64).clamp(1, 60))
     }
 }
 
@@ -261,4 +301,25 @@ fn resident_bytes() -> u64 {
 pub fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_wait_follows_from_the_texts_that_wait() {
+        let mut cost = Cost::default();
+        let wait = |cost: &Cost, bytes| cost.wait(bytes, 2).as_secs();
+        assert_eq!(wait(&cost, 0), 1);
+        assert_eq!(wait(&cost, 70 * 1_500_000), 60, "before anything was computed");
+        // Many short notes, each in a hundredth of a second, and then a few long ones wait.
+        for _ in 0..100 {
+            cost.note(Duration::from_millis(10), 1_000);
+        }
+        assert_eq!(wait(&cost, 4_190_000), 21);
+        assert_eq!(wait(&cost, 1_000), 1);
+        cost.note(Duration::from_secs(3), 1_500_000);
+        assert_eq!(wait(&cost, 15_000_000), 16);
+    }
 }

@@ -131,7 +131,7 @@ impl Audit {
         });
         let started = Entry {
             event: Event::Started,
-            action: Some(format!("mednerd {}", env!("CARGO_PKG_VERSION"))),
+            action: Some(format!("mednerd {}", mednerd_client::version())),
             ..Entry::default()
         };
         // Noted in the log; what follows is the next request's affair.
@@ -350,11 +350,11 @@ pub async fn keep_synced(app: Arc<App>) {
 
 /// Has an event written down that is about no document. One that cannot be written is counted and does not undo what has
 /// happened.
-pub async fn note(app: &App, event: Event, peer: &Peer, action: &str, status: &str) {
+pub async fn note(app: &App, event: Event, peer: Option<&Peer>, action: &str, status: &str) {
     let Some(audit) = &app.audit else { return };
     let entry = Entry {
         event,
-        peer: Some(known(peer)),
+        peer: peer.map(known),
         action: Some(action.to_owned()),
         status: status.to_owned(),
         ..Entry::default()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use mednerd_client::api::{self, LoadRequest, ReloadResponse};
@@ -19,6 +19,8 @@ use crate::gpu::{Gpus, Source};
 use crate::models::{Base, Facts, LoadError, Model};
 use crate::plugins::{Plugin, PluginError};
 use crate::rerank::Reranker;
+use crate::settings;
+use crate::sync::most_of;
 use crate::terms::{List, NamedList};
 use crate::zero_shot::{self, Label};
 
@@ -73,6 +75,8 @@ pub struct Generation {
     pub reranker: Option<Arc<Reranker>>,
     /// When it was made.
     pub loaded_at: Timestamp,
+    /// Computed when it is first asked for.
+    settings: OnceLock<String>,
 }
 
 impl Generation {
@@ -161,6 +165,7 @@ impl Generation {
             plugins,
             reranker,
             loaded_at: now(),
+            settings: OnceLock::new(),
         };
         let names = generation.names();
         let before = previous.map(Self::names).unwrap_or_default();
@@ -287,7 +292,15 @@ impl Generation {
             plugins: self.plugins.clone(),
             reranker: self.reranker.clone(),
             loaded_at: self.loaded_at,
+            settings: OnceLock::new(),
         }
+    }
+
+    /// The digest of the settings that bear on answers.
+    pub fn settings(&self) -> &str {
+        let entries = self.entries.iter().map(Arc::as_ref);
+        self.settings
+            .get_or_init(|| settings::digest(&self.config, entries))
     }
 
     /// What the models compute in: one name, or several where `auto` led to several.
@@ -517,10 +530,11 @@ impl Generation {
                 .push("no model has default = true: requests that name no model will be refused".to_owned());
         }
         let server = &self.config.server;
-        if server.max_queued_bytes < server.max_text_bytes {
+        let most = most_of(server.max_queued_bytes);
+        if most < server.max_text_bytes {
             warnings.push(format!(
-                "server.max_queued_bytes is smaller than server.max_text_bytes: what has more than {} bytes is refused with 413",
-                server.max_queued_bytes
+                "server.max_queued_bytes is smaller than server.max_text_bytes needs: of it one user may hold {most} bytes, and what has \
+                 more is refused with 413"
             ));
         }
         warnings.extend(self.plugins.iter().flat_map(|plugin| plugin.warnings()));

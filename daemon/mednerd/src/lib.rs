@@ -25,6 +25,7 @@ mod rerank;
 pub mod run;
 mod scheduler;
 mod server;
+mod settings;
 mod sync;
 mod terms;
 mod wire;

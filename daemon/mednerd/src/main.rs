@@ -19,7 +19,7 @@ static HEAP: mednerd_sys::Forgetful = mednerd_sys::Forgetful;
 
 /// Finds biomedical entities in clinical text and answers on a Unix socket.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version = mednerd_client::version(), args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

@@ -248,7 +248,7 @@ impl Metrics {
         let start: Gauge = Gauge::default();
         start.set(started.as_second());
         let build = Family::<BuildLabels, Gauge>::default();
-        let version = env!("CARGO_PKG_VERSION");
+        let version = mednerd_client::version();
         build.get_or_create(&BuildLabels { version }).set(1);
         let own = registry.sub_registry_with_prefix("mednerd");
         // By names of its own: a collector on the same host has those without a prefix for itself.

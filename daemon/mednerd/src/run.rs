@@ -175,7 +175,7 @@ async fn until_stopped(
         tracing::warn!("the configuration asks for a GPU: {reason}");
     }
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = mednerd_client::version(),
         models = %app.generation().names().join(", "),
         threads = app.scheduler.threads(),
         "ready on {} after {} ms; {reason}",

@@ -980,14 +980,14 @@ mod tests {
         let tickets: Vec<Ticket> = (0..20)
             .map(|_| {
                 let mut job = job(&entry, &note(2_000));
-                job.places.push(gate.try_enter(1, 20).unwrap().into());
+                job.places.push(gate.of(7).take_in(1).into());
                 scheduler.submit(job)
             })
             .collect();
         assert_eq!(gate.inside(), 20);
         drop(tickets);
-        // All 20 at once fit in again only when no worker holds any of them.
-        gate.enter(20, 20).await;
+        // One fits in again only when no worker holds any of them.
+        gate.of(8).enter(1, 1).await;
         scheduler.stop();
     }
 

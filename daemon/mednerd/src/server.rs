@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,8 @@ use crate::access::{Door, Peer, Policy};
 use crate::app::App;
 use crate::config::{Config, Problem, Server};
 use crate::http::{Received, Rest};
-use crate::sync::{Gate, Pass};
-use crate::wire::{Control, Exchange, Wire};
+use crate::sync::{Full, Gate, Pass, lock};
+use crate::wire::{Control, Exchange, TOO_MANY, UNKNOWN_VERSION, Wire};
 
 /// How long a connection from which nothing came yet may take to speak when the daemon is told to stop.
 const FIRST_WORDS: Duration = Duration::from_millis(250);
@@ -38,6 +38,8 @@ const FIRST_WORDS: Duration = Duration::from_millis(250);
 const TO_LEAVE: Duration = Duration::from_secs(1);
 /// How many connections of users who may not call are open at once, to be told so; one more is closed without a word.
 const STRANGERS: usize = 16;
+/// How many connections of users who may call wait for room at once; one more is told to come again.
+const WAITING: usize = 64;
 /// How long each of them has.
 const A_STRANGERS_TIME: Duration = Duration::from_secs(5);
 
@@ -306,64 +308,60 @@ fn listen(listener: StdListener, path: &Path) -> Result<UnixListener, SocketErro
 pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<bool>) {
     let router = crate::http::router(Arc::clone(&app), socket.door);
     let mut connections = JoinSet::new();
-    let gate = match socket.door {
-        Door::Client => Arc::clone(&app.connections),
-        // Of its own: however many clients there are, an administrator and the health check get in.
-        Door::Admin => Arc::default(),
-    };
-    let strangers = Arc::<Gate>::default();
-    let idled = Arc::new(Notify::new());
+    let room = Arc::new(Room {
+        gate: match socket.door {
+            Door::Client => Arc::clone(&app.connections),
+            // Of its own: however many clients there are, an administrator and the health check get in.
+            Door::Admin => Arc::default(),
+        },
+        open: Mutex::default(),
+        idled: Arc::default(),
+    });
+    let (waiting, strangers) = (Arc::<Gate>::default(), Arc::<Gate>::default());
     let wire = |stream| {
         Wire::new(
             stream,
             app.generation().config.server.stall_timeout,
-            Arc::clone(&idled),
+            Arc::clone(&room.idled),
         )
     };
-    // Those that ended among them.
-    let mut open: Vec<Weak<Control>> = Vec::new();
     loop {
         let accepted = tokio::select! {
             accepted = socket.listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
-        if open.len() > 2 * connections.len() + 16 {
-            open.retain(|control| control.strong_count() > 0);
-        }
+        room.forget(2 * connections.len() + 16);
         match accepted {
             Ok((stream, _)) => {
                 let Some(caller) = Caller::of(&stream, &app, socket.door) else {
                     continue;
                 };
-                let pass = if caller.is_known {
-                    tokio::select! {
-                        pass = room(&app, &gate, &open, &idled) => Some(pass),
-                        _ = stop.wait_for(|stop| *stop) => None,
-                    }
-                } else {
-                    match strangers.try_enter(1, STRANGERS) {
-                        Some(pass) => Some(pass),
-                        None => {
-                            let (app, door) = (Arc::clone(&app), socket.door);
-                            if let Some(more) = app.refusals.note(caller.peer.uid) {
-                                let told = async move {
-                                    crate::http::tell_refusal(&app, &caller.peer, door, "a connection", more)
-                                        .await;
-                                };
-                                tokio::spawn(told);
-                            }
-                            continue;
-                        }
-                    }
+                let place = match caller.is_known {
+                    true => room.place(&app, caller.peer.uid, &waiting),
+                    false => strangers.try_enter(1, STRANGERS).map(Place::Inside),
                 };
                 let wire = wire(stream);
-                if caller.is_known {
-                    open.push(Arc::downgrade(&wire.1));
-                }
-                let connection = connection(Arc::clone(&app), router.clone(), caller, wire, stop.clone());
+                let Some(place) = place else {
+                    turn_away(&app, socket.door, caller, &wire.1);
+                    continue;
+                };
+                let (app, router, stop) = (Arc::clone(&app), router.clone(), stop.clone());
+                let room = Arc::clone(&room);
+                // Who waits for room keeps nobody else from the door.
                 connections.spawn(async move {
-                    connection.await;
+                    let pass = match place {
+                        Place::Inside(pass) => Some(pass),
+                        Place::Waiting(place) => {
+                            let pass = room.wait(&app, caller.peer.uid, stop.clone()).await;
+                            drop(place);
+                            pass
+                        }
+                    };
+                    if caller.is_known {
+                        room.note(caller.peer.uid, &wire.1);
+                    }
+                    connection(app, router, caller, wire, stop).await;
                     drop(pass);
                 });
             }
@@ -395,30 +393,106 @@ pub async fn serve(app: Arc<App>, socket: Listening, mut stop: watch::Receiver<b
     while connections.join_next().await.is_some() {}
 }
 
-/// Room for one more connection. Where there is none, the one that has been idle longest is closed; where none is idle, the
-/// new one waits for the first that is.
-async fn room(app: &App, gate: &Arc<Gate>, open: &[Weak<Control>], idled: &Notify) -> Pass {
-    let mut asked: Option<Instant> = None;
-    loop {
+/// Ends a connection for which there is no place, not even to wait: strangers without a word, others with one.
+fn turn_away(app: &Arc<App>, door: Door, caller: Caller, control: &Control) {
+    if caller.is_known {
+        return control.refuse(TOO_MANY);
+    }
+    let app = Arc::clone(app);
+    tokio::spawn(async move {
+        crate::http::tell_refusal(&app, &caller.peer, door, "a connection").await;
+    });
+}
+
+/// Where a new connection is.
+enum Place {
+    /// Let in.
+    Inside(Pass),
+    /// Among those that wait for room.
+    Waiting(Pass),
+}
+
+/// The connections of a socket.
+struct Room {
+    gate: Arc<Gate>,
+    /// Those that ended among them.
+    open: Mutex<Vec<Open>>,
+    /// Told where one becomes idle.
+    idled: Arc<Notify>,
+}
+
+/// A connection that is let in.
+struct Open {
+    user: u32,
+    control: Weak<Control>,
+}
+
+impl Room {
+    /// A place for a new connection of a user: inside, or among those that wait.
+    fn place(&self, app: &App, user: u32, waiting: &Arc<Gate>) -> Option<Place> {
         let limit = app.generation().config.server.max_connections;
-        if let Some(pass) = gate.try_enter(1, limit) {
-            return pass;
+        let inside = self.gate.of(user).try_enter(1, limit).map(Place::Inside);
+        let waiting = || waiting.of(user).try_enter(1, WAITING).map(Place::Waiting);
+        inside.or_else(|_| waiting()).ok()
+    }
+
+    /// Waits for room for one more connection of a user; `None` at the end of all.
+    async fn wait(&self, app: &App, user: u32, mut stop: watch::Receiver<bool>) -> Option<Pass> {
+        tokio::select! {
+            pass = self.enter(app, user) => Some(pass),
+            _ = stop.wait_for(|stop| *stop) => None,
         }
-        {
+    }
+
+    /// Notes a connection that is let in.
+    fn note(&self, user: u32, control: &Arc<Control>) {
+        let control = Arc::downgrade(control);
+        lock(&self.open).push(Open { user, control });
+    }
+
+    /// Room for one more connection of a user. Where there is none, the one that has been idle longest is closed, where the user has too
+    /// many one of its own before all; where none is idle, the new one waits for the first that is.
+    async fn enter(&self, app: &App, user: u32) -> Pass {
+        let mut asked: Option<Instant> = None;
+        let share = self.gate.of(user);
+        loop {
+            let limit = app.generation().config.server.max_connections;
+            let full = match share.try_enter(1, limit) {
+                Ok(pass) => return pass,
+                Err(full) => full,
+            };
             // One whose last answer is still being written is idle too, and may take its time to leave: then another is asked.
-            let open = open.iter().filter_map(Weak::upgrade);
-            let idle = open.filter(|control| !control.is_busy() && !control.is_leaving());
             if asked.is_none_or(|asked| asked.elapsed() >= TO_LEAVE)
-                && let Some(longest) = idle.min_by_key(|control| control.idle_since())
+                && let Some(longest) = self.longest_idle((full == Full::Own).then_some(user))
             {
                 longest.make_leave();
                 asked = Some(Instant::now());
             }
+            tokio::select! {
+                pass = share.enter(1, limit) => return pass,
+                () = self.idled.notified() => {}
+                () = tokio::time::sleep(TO_LEAVE) => {}
+            }
         }
-        tokio::select! {
-            pass = gate.enter(1, limit) => return pass,
-            () = idled.notified() => {}
-            () = tokio::time::sleep(TO_LEAVE) => {}
+    }
+
+    /// The connection that has been idle longest, of this user before all where one is given.
+    fn longest_idle(&self, user: Option<u32>) -> Option<Arc<Control>> {
+        let open = lock(&self.open);
+        let open = open
+            .iter()
+            .filter_map(|open| Some((open.user, open.control.upgrade()?)));
+        let idle = open.filter(|(_, control)| !control.is_busy() && !control.is_leaving());
+        let longest =
+            idle.min_by_key(|(of, control)| (user.is_some_and(|user| user != *of), control.idle_since()));
+        longest.map(|(_, control)| control)
+    }
+
+    /// Forgets those that ended, where there are more than `most`.
+    fn forget(&self, most: usize) {
+        let mut open = lock(&self.open);
+        if open.len() > most {
+            open.retain(|open| open.control.strong_count() > 0);
         }
     }
 }
@@ -506,7 +580,7 @@ async fn exchange(
     let stopped = tokio::select! {
         ended = http.as_mut() => {
             if ended.is_err_and(|error| error.is_parse_version_h2()) {
-                control.refuse_version();
+                control.refuse(UNKNOWN_VERSION);
             }
             return;
         }

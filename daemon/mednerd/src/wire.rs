@@ -26,6 +26,13 @@ const PIECE: usize = 4 << 10;
 /// that reads little by little takes its time until then.
 const LOOKS: u32 = 16;
 
+/// For a client that has begun to speak HTTP/2, which nobody understands: the HTTP implementation only closes.
+pub const UNKNOWN_VERSION: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// For a client for which there is no place.
+pub const TOO_MANY: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// The half that the HTTP implementation reads and writes.
 pub struct Wire {
     control: Arc<Control>,
@@ -203,9 +210,8 @@ impl Control {
         matches!(recv(self.stream.as_raw_fd(), &mut byte, peek), Ok(1..))
     }
 
-    /// Tells a client that has begun to speak HTTP/2 that nobody understands it; the HTTP implementation only closes.
-    pub fn refuse_version(&self) {
-        let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    /// Gives the client this answer instead of any other, before it is closed.
+    pub fn refuse(&self, answer: &[u8]) {
         // Nothing was written before it, so there is room; the client may have gone.
         let _ = self.stream.try_write(answer);
     }

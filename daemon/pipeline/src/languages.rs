@@ -66,6 +66,47 @@ const TELLING: [(Languages, &str); 7] = [
     ),
 ];
 
+/// Words that are said often and in few languages, too, though not in every text: they tell it beside the names of one where those above do not.
+#[rustfmt::skip]
+const HINTING: [(Languages, &str); 11] = [
+    (
+        EN,
+        "ago, any, both, closed, daily, day, days, every, exam, following, high, known, left, low, lower, meds, month, months, more, new, night, noted, now,
+         old, only, previous, prior, right, seen, shows, since, some, started, stopped, tablets, takes, taking, than, then, today, twice, under, upper, very,
+         weeks, well, year, years, yesterday",
+    ),
+    (
+        DE,
+        "abends, beidseits, bekannt, bekannte, bekannter, bekanntes, gestern, heute, jahr, jahre, jahren, monat, monate, monaten, morgens, tage, tagen, taglich,
+         uber, unauffallig, unter, vor, woche, wochen",
+    ),
+    (
+        FR,
+        "apres, avant, droit, droite, gauche, hier, jour, jours, matin, mois, semaine, semaines, soir, sous, traitement",
+    ),
+    (
+        ES,
+        "ayer, dcha, dcho, derecha, derecho, hoy, izq, izquierda, izquierdo, tratamiento",
+    ),
+    (
+        IT,
+        "anche, anno, degli, delle, dello, destra, destro, dopo, giorni, giorno, ieri, mese, mesi, nella, oggi, pregresso, settimana, settimane, sinistra,
+         sinistro, sono",
+    ),
+    (
+        NL,
+        "bekend, dag, dagen, gisteren, jaren, maand, maanden, nog, onder, ook, tijdens, vandaag, weken",
+    ),
+    (
+        PT,
+        "direita, direito, esquerda, esquerdo, hoje, medicada, medicado, ontem, tratamento",
+    ),
+    (DE | NL, "links, rechts"),
+    (ES | PT, "ambos, anos, antecedentes, cada, dia, dias, meses, semana, semanas"),
+    (ES | IT | PT, "terapia"),
+    (EN | NL, "week"),
+];
+
 /// Words that several languages say no with: alone they tell none of them, and names tell better, "No fiebre, no tos".
 const SHARED: [&str; 3] = ["no", "non", "si"];
 /// Says of the languages that a word tells of that it is one of those.
@@ -240,20 +281,32 @@ fn is_of_weeks(before: &str, behind: &str) -> bool {
     counted && (next.is_empty() || BEHIND_WEEKS.contains(&next))
 }
 
+/// The languages that a word, folded, hints at.
+pub(crate) fn hinted_by(word: &str) -> Languages {
+    static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| by_word(&HINTING));
+    WORDS.get(word).copied().unwrap_or(0)
+}
+
 fn known(word: &str) -> Languages {
     static WORDS: LazyLock<HashMap<&'static str, Languages>> = LazyLock::new(|| {
-        let mut all: HashMap<&'static str, Languages> = HashMap::new();
-        for (language, list) in TELLING {
-            for word in list.split(", ") {
-                *all.entry(word).or_default() |= language;
-                if SHARED.contains(&word) {
-                    *all.entry(word).or_default() |= IS_SHARED;
-                }
-            }
+        let mut all = by_word(&TELLING);
+        for word in SHARED {
+            *all.entry(word).or_default() |= IS_SHARED;
         }
         all
     });
     WORDS.get(word).copied().unwrap_or(0)
+}
+
+/// The languages of each word of some lists.
+fn by_word(lists: &[(Languages, &'static str)]) -> HashMap<&'static str, Languages> {
+    let mut all = HashMap::new();
+    for (language, list) in lists {
+        for word in list.split(',').map(str::trim) {
+            *all.entry(word).or_default() |= language;
+        }
+    }
+    all
 }
 
 #[cfg(test)]

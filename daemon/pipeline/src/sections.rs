@@ -243,7 +243,7 @@ const PRESENT_TELLS: &str =
     "was admitted with, admitted with, complains of, now has, today has, currently has";
 /// How it begins at the beginning of a sentence.
 const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
-    heute, aktuell, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
+    heute, jetzt, nun, aktuell, nu, maintenant, ahora, adesso, agora, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
 pub fn section_at(sections: &[Section], at: usize) -> Option<&'static str> {
@@ -595,7 +595,7 @@ const HEADINGS: &[(&str, &str)] = &[
         huidige ziektegeschiedenis, historia da doenca atual, hda, historia da molestia atual, hma"),
     ("past medical history", "personal history, past personal history, past medical history, pmh, pmhx, past medical hx, past med hx, past history, medical history,
         previous medical history, comorbidities, co morbidities, background, background history,
-        vorerkrankungen, relevante vorerkrankungen, begleiterkrankungen, eigenanamnese, vorgeschichte, medizinische vorgeschichte,
+        pmh of note, pmhx of note, past medical history of note, vorerkr, vorerkrankungen, relevante vorerkrankungen, begleiterkrankungen, eigenanamnese, vorgeschichte, medizinische vorgeschichte,
         antecedents, antecedents medicaux, antecedents personnels, antecedents medicaux et chirurgicaux, atcd, atcds, comorbidites,
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
         anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
@@ -685,7 +685,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("diagnoses", "diagnosis, diagnoses, dx, principal diagnosis, primary diagnosis, secondary diagnosis, secondary diagnoses,
         final diagnosis, final diagnoses, discharge diagnosis, discharge diagnoses, admission diagnosis, admitting diagnosis,
         clinical diagnosis, preoperative diagnosis, postoperative diagnosis, pre op dx, post op dx, pre operative diagnosis,
-        post operative diagnosis, diagnose, diagnosen, hauptdiagnose, nebendiagnose, nebendiagnosen, entlassungsdiagnose,
+        post operative diagnosis, diagnose, diagnosen, hauptdiagnose, nebendiagnose, nebendiagnosen, nbd, entlassungsdiagnose,
         entlassungsdiagnosen, entlassdiagnose, entlassdiagnosen, aufnahmediagnose, diagnostic, diagnostics, diagnostic principal,
         diagnostics associes, diagnostic de sortie, diagnostico, diagnosticos, diagnostico principal, diagnosticos secundarios,
         diagnostico al alta, diagnosi, diagnosi principale, diagnosi di dimissione, diagnosi alla dimissione,

@@ -90,6 +90,7 @@ const TESTS: &[(&str, &str, Test)] = &[
     (ability::NORMALIZER, "normalizer.sample", mentions),
     (ability::NORMALIZER, "normalizer.empty", empty),
     (ability::NORMALIZER, "normalizer.huge", huge),
+    (ability::NORMALIZER, "normalizer.many", many),
     (ability::NORMALIZER, "normalizer.unicode", unicode),
     (ability::NORMALIZER, "normalizer.options", options),
     (ability::NORMALIZER, "normalizer.batch", batch),
@@ -513,6 +514,38 @@ fn huge(bench: &Bench) -> Result<String, String> {
     Ok(format!(
         "{MAX_BATCH} notes in one batch, and one of a megabyte, in {time:.0} ms"
     ))
+}
+
+/// Ten times the mentions may take ten times the time, with plenty to spare for a busy machine.
+fn many(bench: &Bench) -> Result<String, String> {
+    const FEW: usize = 2_000;
+    const MANY: usize = 20_000;
+    const MOST: u32 = 40;
+    const SLACK: Duration = Duration::from_secs(1);
+    let normalizer = bench.normalizer()?;
+    let own = &bench.job.samples.mentions;
+    let words: Vec<&str> = own.iter().take(IN_EVERY_NOTE).map(String::as_str).collect();
+    let words: Vec<&str> = words.into_iter().chain(CLINICAL).chain(["PNA", "DVT"]).collect();
+    let time = |mentions: usize| {
+        let words: Vec<&str> = words.iter().copied().cycle().take(mentions).collect();
+        let note = Note::new(&words);
+        let begun = Instant::now();
+        link(&normalizer, &[note.document()], &any(5)).map(|_| begun.elapsed())
+    };
+    at_best(|| {
+        let (few, all) = (time(FEW)?, time(MANY)?);
+        let said = format!(
+            "a note of {FEW} mentions took {} ms, one of {MANY} {} ms",
+            few.as_millis(),
+            all.as_millis()
+        );
+        match all > MOST * few + SLACK {
+            true => Err(format!(
+                "{said}: its time must grow with the mentions, not with their square"
+            )),
+            false => Ok(said),
+        }
+    })
 }
 
 fn unicode(bench: &Bench) -> Result<String, String> {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::eval;
 use crate::index::Index;
 use crate::linker::{Document, Linker, Mention, Options, Settings};
+use crate::output::Output;
 use crate::terms;
 
 /// How a run ended.
@@ -75,10 +76,10 @@ struct BuildOptions {
     /// Index to write; an older one is replaced when the new one is complete.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Languages to take, as LAT has them; "all" for all.
+    /// Languages of the names to take, as LAT has them; "all" for all. Codes are taken whatever the language of their names.
     #[arg(long, value_name = "LAT", value_delimiter = ',', default_value = "ENG")]
     language: Vec<String>,
-    /// Vocabularies to take, as SAB has them [default: all].
+    /// Vocabularies to take names and codes of, as SAB has them [default: all].
     #[arg(long, value_name = "SAB", value_delimiter = ',')]
     sab: Vec<String>,
     /// Vocabularies to leave out.
@@ -87,7 +88,7 @@ struct BuildOptions {
     /// Semantic types to take, as TUI has them [default: all].
     #[arg(long, value_name = "TUI", value_delimiter = ',')]
     semantic_type: Vec<String>,
-    /// Term types to leave out, as TTY has them.
+    /// Term types of names to leave out, as TTY has them.
     #[arg(long, value_name = "TTY", value_delimiter = ',')]
     without_tty: Vec<String>,
     /// Take names that are marked as suppressed too.
@@ -245,8 +246,14 @@ fn build(options: BuildOptions) -> Result<String, Error> {
     }
     .run(&mut Bar::default())?;
     let size = std::fs::metadata(&options.out).map_or(0, |file| file.len());
+    let hint = match (record.kind.as_str(), record.codings) {
+        ("umls", 0) => {
+            "no codes: no row that is taken is of a code system; look at --sab and --without-sab\n"
+        }
+        _ => "",
+    };
     Ok(format!(
-        "{}: {} concepts, {} names, {} codes from {} rows; {:.1} MB in {:.1} s\n",
+        "{}: {} concepts, {} names, {} codes from {} rows; {:.1} MB in {:.1} s\n{hint}",
         options.out.display(),
         record.concepts,
         record.names,
@@ -257,12 +264,32 @@ fn build(options: BuildOptions) -> Result<String, Error> {
     ))
 }
 
+/// Says which CUIs of the hospital's own names the index does not have.
+fn warn_of_unknown(linker: &Linker) {
+    const FIRST: usize = 5;
+    let unknown = linker.unknown();
+    let (first, more) = unknown.split_at(unknown.len().min(FIRST));
+    if !first.is_empty() {
+        let more = match more.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(
+            io::stderr(),
+            "mednerd-umls: warning: the index does not have {}{more}, which are now concepts of your own; look for slips of the \
+             pen, and for another release or subset",
+            first.join(", ")
+        );
+    }
+}
+
 fn query(options: QueryOptions) -> Result<String, Error> {
     let linker = Linker::open(Settings {
         index: options.index.index,
         synonyms: options.synonyms,
         ..Settings::default()
     })?;
+    warn_of_unknown(&linker);
     let all = options.codes.iter().any(|code| code == "all");
     let wanted = Options {
         top_k: options.top.into(),
@@ -368,6 +395,16 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
 }
 
 fn evaluate(options: EvalOptions) -> Result<String, Error> {
+    // Refused before the work rather than behind it.
+    let mut inputs = vec![&options.index.index, &options.gold];
+    inputs.extend(options.synonyms.iter().chain(&options.map));
+    let output = |path: &Option<PathBuf>, option: &str, inputs: &[&PathBuf]| {
+        let path = path.as_deref();
+        path.map(|path| Output::new(path, option, inputs)).transpose()
+    };
+    let errors = output(&options.errors, "--errors", &inputs)?;
+    inputs.extend(&options.errors);
+    let diagram = output(&options.reliability, "--reliability", &inputs)?;
     let map = options
         .map
         .as_deref()
@@ -380,6 +417,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
         ..Settings::default()
     };
     let linker = Linker::open_mapped(settings, map.clone())?;
+    warn_of_unknown(&linker);
     let documents = eval::pubtator::read(&options.gold)?;
     let evaluation = eval::evaluate(
         &linker,
@@ -388,16 +426,10 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
         &options.types,
         options.top_k.map(usize::from),
     );
-    let write = |path: &PathBuf, text: String| {
-        std::fs::write(path, text).map_err(|source| Error::Write {
-            path: path.clone(),
-            source,
-        })
-    };
-    if let Some(path) = &options.reliability {
-        write(path, eval::reliability_svg(&evaluation))?;
+    if let Some(output) = diagram {
+        output.write(&eval::reliability_svg(&evaluation))?;
     }
-    if let Some(path) = &options.errors {
+    if let Some(output) = errors {
         let mut table = String::from("count\tmention\tgold\tgot\thow\trank of the right one\n");
         for error in &evaluation.errors {
             let eval::Mistake {
@@ -410,7 +442,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
             } = error;
             let _ = writeln!(table, "{count}\t{mention}\t{gold}\t{got}\t{how}\t{rank}");
         }
-        write(path, table)?;
+        output.write(&table)?;
     }
     if options.json {
         json(&evaluation)
@@ -420,6 +452,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
 }
 
 fn terms(options: TermsOptions) -> Result<String, Error> {
+    let output = Output::new(&options.out, "--out", [&options.index.index])?;
     let index = Index::open(&options.index.index)?;
     let choice = terms::Choice {
         label: options.label,
@@ -428,10 +461,7 @@ fn terms(options: TermsOptions) -> Result<String, Error> {
         most_words: options.most_words.into(),
     };
     let (list, count) = terms::list(&index, &choice);
-    std::fs::write(&options.out, list).map_err(|source| Error::Write {
-        path: options.out.clone(),
-        source,
-    })?;
+    output.write(&list)?;
     Ok(format!("{}: {count} names\n", options.out.display()))
 }
 

@@ -14,14 +14,26 @@ pub struct Coding {
     pub display: String,
 }
 
-/// Whether the codes of this vocabulary go into the index.
-pub(crate) fn is_coded(vocabulary: &str) -> bool {
-    system(vocabulary).is_some()
+/// The vocabulary whose codes the rows of this one of a release have, where they go into the index: its own, or those of what it
+/// translates.
+pub(crate) fn coded(vocabulary: &str) -> Option<&'static str> {
+    CodeSystem::of_umls(vocabulary).map(|system| system.umls)
 }
 
-/// The FHIR system of a vocabulary by its UMLS abbreviation.
-pub(crate) fn system(vocabulary: &str) -> Option<&'static str> {
-    CodeSystem::of_umls(vocabulary).map(|system| system.uri)
+/// The vocabulary of the codes of a system that a dictionary names, as people name it or by a URI.
+pub(crate) fn named(system: &str) -> Option<&str> {
+    let known = CodeSystem::named(system).map(|system| system.umls);
+    known.or_else(|| is_uri(system).then_some(system))
+}
+
+/// The FHIR system of a vocabulary by its UMLS abbreviation; a URI is one.
+pub(crate) fn system(vocabulary: &str) -> Option<&str> {
+    let known = CodeSystem::of_umls(vocabulary).map(|system| system.uri);
+    known.or_else(|| is_uri(vocabulary).then_some(vocabulary))
+}
+
+fn is_uri(name: &str) -> bool {
+    name.starts_with("urn:") || name.contains("://")
 }
 
 /// Whether `wanted` means this vocabulary of an index: by the vocabulary's own name or by any name of its code system.

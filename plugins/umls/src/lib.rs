@@ -12,6 +12,7 @@ pub mod eval;
 pub mod index;
 pub mod linker;
 mod local;
+mod output;
 mod terms;
 pub mod text;
 

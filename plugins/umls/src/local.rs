@@ -11,7 +11,7 @@
 //! the index does not have becomes a concept of the hospital's own. A name that is given several times for
 //! different ids prefers the one that is given most often. Lines that begin with `#` are comments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::error::Error;
@@ -33,6 +33,8 @@ pub(crate) struct Local {
     given: HashMap<u32, u32>,
     /// Concepts that are not in the index: id and name.
     own: Vec<(String, String)>,
+    /// Those of them that look like CUIs: of another release or subset, or mistyped.
+    unknown: BTreeSet<String>,
     concepts: u32,
     lines: usize,
 }
@@ -123,7 +125,11 @@ impl Local {
                 .filter(|id| !id.is_empty());
             for id in ids.flat_map(|id| mapped(map, id)) {
                 local.lines += 1;
-                match resolve(index, id)
+                let known = resolve(index, id);
+                if known.is_none() && !block && index.record().kind == "umls" && is_numbered(id) {
+                    local.unknown.insert(id.to_owned());
+                }
+                match known
                     .map(Some)
                     .unwrap_or_else(|| (!block).then(|| local.own_concept(id, name)))
                 {
@@ -192,6 +198,11 @@ impl Local {
         self.lines
     }
 
+    /// What looks like a CUI and is none of the index: concepts of their own now.
+    pub(crate) fn unknown(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.unknown.iter().map(String::as_str)
+    }
+
     pub(crate) fn exact(&self, forms: &Forms) -> &[Entry] {
         self.exact
             .get(&forms.exact)
@@ -249,15 +260,26 @@ pub(crate) fn mapped<'a>(
         .chain(found.is_empty().then_some(id))
 }
 
-/// The concept of an id, whichever way its prefix is written: "D003920", "MESH:D003920", "OMIM:219700", "219700".
+/// Whether an id is written like a CUI: the letter, and nothing but digits behind it.
+fn is_numbered(id: &str) -> bool {
+    let digits = id.strip_prefix(['C', 'c']);
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The concept of an id, whichever way its prefix is written: "D003920", "MESH:D003920", "OMIM:219700", "219700"; a CUI may have a small
+/// letter.
 pub(crate) fn resolve(index: &Index, id: &str) -> Option<u32> {
     let id = id.trim();
-    index.concept(id).or_else(|| match id.split_once(':') {
-        Some((prefix, code)) => index
-            .concept(&format!("{}:{code}", prefix.to_uppercase()))
-            .or_else(|| index.concept(code)),
-        None => ["MESH", "OMIM", "UMLS"]
-            .iter()
-            .find_map(|prefix| index.concept(&format!("{prefix}:{id}"))),
-    })
+    let capital = || is_numbered(id).then(|| index.concept(&id.to_uppercase()))?;
+    index
+        .concept(id)
+        .or_else(capital)
+        .or_else(|| match id.split_once(':') {
+            Some((prefix, code)) => index
+                .concept(&format!("{}:{code}", prefix.to_uppercase()))
+                .or_else(|| index.concept(code)),
+            None => ["MESH", "OMIM", "UMLS"]
+                .iter()
+                .find_map(|prefix| index.concept(&format!("{prefix}:{id}"))),
+        })
 }

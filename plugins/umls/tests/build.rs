@@ -4,6 +4,8 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 
 use common::{Release, dictionary, first, link, open};
 use mednerd_umls::build::{Build, Filters, Input};
@@ -341,6 +343,122 @@ fn codes_that_are_none_are_left_out() {
 }
 
 #[test]
+fn codes_are_taken_whatever_their_names_are() {
+    let mut release = Release::small();
+    // Before its names and behind them; a translation has the codes of what it translates.
+    let row = |language: &str, sab: &str, code: &str, name: &str| {
+        format!("C0000008|{language}|P|L1|PF|S1|Y|A1||||{sab}|PT|{code}|{name}|0|N||\n")
+    };
+    let rows = row("ENG", "ICD10CM", "I10", "Essential hypertension")
+        + &row("GER", "MSHGER", "D006973", "Hypertonie")
+        + &row("SPA", "SCTSPA", "38341003", "hipertensión")
+        + &row("GER", "DMDICD10", "I10-I15", "Hypertonie");
+    release.text("MRCONSO.RRF").push_str(&rows);
+    for sab in ["MSHGER", "SCTSPA", "DMDICD10"] {
+        let line = format!("||{sab}_2026|{sab}||||2026|Y|\n");
+        release.text("MRSAB.RRF").push_str(&line);
+    }
+    release.write();
+    let codes = |change: &dyn Fn(&mut Filters), name: &str| -> Vec<String> {
+        let mut filters = Filters::default();
+        change(&mut filters);
+        release.build(filters, 1 << 20).unwrap();
+        let best = link(&open(&release.path("index"), None), name).remove(0);
+        let code = |coding: mednerd_umls::codings::Coding| {
+            let system = coding.system.rsplit('/').next().unwrap_or_default().to_owned();
+            format!("{system} {}", coding.code)
+        };
+        let mut codes: Vec<String> = best.codings.into_iter().map(code).collect();
+        codes.sort();
+        codes
+    };
+    let all = ["icd-10-cm I10", "mesh D006973", "sct 38341003", "umls C0000008"];
+    assert_eq!(
+        codes(
+            &|filters| filters.languages = vec!["GER".to_owned()],
+            "Hypertonie"
+        ),
+        all
+    );
+    assert_eq!(codes(&|_| {}, "Hypertension"), all);
+    assert_eq!(
+        codes(
+            &|filters| filters.without_term_types = vec!["MH".to_owned()],
+            "Essential hypertension"
+        ),
+        all
+    );
+    // What is left out as a vocabulary gives no codes either: its licence may be the reason.
+    assert_eq!(
+        codes(
+            &|filters| filters.without = vec!["SCTSPA".to_owned(), "ICD10CM".to_owned()],
+            "Hypertension"
+        ),
+        ["mesh D006973", "umls C0000008"]
+    );
+    assert_eq!(
+        codes(
+            &|filters| {
+                filters.languages.clear();
+                filters.vocabularies = vec!["MSHGER".to_owned()];
+            },
+            "Hypertonie"
+        ),
+        ["mesh D006973", "umls C0000008"]
+    );
+}
+
+#[test]
+fn a_subset_may_have_empty_files() {
+    let mut release = Release::small();
+    for file in ["MRDEF.RRF", "MRCUI.RRF", "MRRANK.RRF"] {
+        release.text(file).clear();
+    }
+    release.write();
+    assert_eq!(release.build(Filters::default(), 1 << 20).unwrap().concepts, 8);
+    // One that is announced as empty and is not is of another release.
+    fs::write(
+        release.path("MRDEF.RRF"),
+        "C0000001|A1|AT1||MSH|Death of muscle.|N||\n",
+    )
+    .unwrap();
+    let said = message(release.build(Filters::default(), 1 << 20));
+    assert!(said.contains("1 rows where MRFILES.RRF announces 0"), "{said}");
+}
+
+#[test]
+fn a_release_in_parts_or_packed_says_what_to_do() {
+    let release = Release::small();
+    release.write();
+    fs::rename(release.path("MRCONSO.RRF"), release.path("MRCONSO.RRF.aa.gz")).unwrap();
+    let said = message(release.build(Filters::default(), 1 << 20));
+    assert!(
+        said.contains("MRCONSO.RRF.aa.gz") && said.contains("join them first"),
+        "{said}"
+    );
+    fs::rename(release.path("MRFILES.RRF"), release.path("MRFILES.RRF.gz")).unwrap();
+    let said = message(release.build(Filters::default(), 1 << 20));
+    assert!(
+        said.contains("MRFILES.RRF.gz") && said.contains("unpack it first"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_vocabulary_has_its_current_version() {
+    let mut release = Release::small();
+    let sources = release.text("MRSAB.RRF");
+    *sources = format!("{sources}||MSH_2020|MSH||||2020|N|\n");
+    let linker = release.linker();
+    let sources = &linker.index().record().vocabularies;
+    assert!(
+        sources
+            .iter()
+            .any(|source| source.name == "MSH" && source.version == "2026")
+    );
+}
+
+#[test]
 fn an_index_is_not_written_over_what_it_is_made_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("d.csv");
@@ -365,9 +483,55 @@ fn an_index_is_not_written_over_what_it_is_made_from() {
             memory: 1 << 20,
         };
         let said = message(build.run(&mut ()));
-        assert!(said.contains("is what the index is made from"), "{said}");
+        assert!(said.contains("is what this command reads; give --out"), "{said}");
         assert_eq!(fs::read(out).unwrap(), before);
     }
+}
+
+#[test]
+fn an_index_replaces_files_alone_and_a_link_stays_one() {
+    let release = Release::small();
+    release.write();
+    let building = |out: &Path| {
+        let build = Build {
+            input: Input::Rrf(release.folder.path().to_owned()),
+            out: out.to_owned(),
+            filters: Filters::default(),
+            memory: 1 << 20,
+        };
+        build.run(&mut ())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [pipe, to_pipe, first, link, new, to_new] =
+        ["pipe", "to pipe", "v1", "current", "v2", "next"].map(|name| folder.path().join(name));
+    nix::unistd::mkfifo(
+        &pipe,
+        nix::sys::stat::Mode::S_IRUSR | nix::sys::stat::Mode::S_IWUSR,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&pipe, &to_pipe).unwrap();
+    for out in [&pipe, &to_pipe] {
+        let said = message(building(out));
+        assert!(said.contains("device or pipe and no file"), "{said}");
+    }
+    assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo() && to_pipe.is_symlink());
+    let said = message(building(folder.path()));
+    assert!(said.contains("is a folder; give --out"), "{said}");
+
+    fs::write(&first, "an older one").unwrap();
+    for (link, target, written) in [(&link, "v1", &first), (&to_new, "v2", &new)] {
+        std::os::unix::fs::symlink(target, link).unwrap();
+        building(link).unwrap();
+        assert!(link.is_symlink() && written.symlink_metadata().unwrap().is_file());
+        Index::open(written).unwrap();
+        // As the plugin's user must be able to read it.
+        assert_eq!(written.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+    }
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 6, "nothing is left beside them");
+    // A pipe is no index either, and nobody waits for what comes out of it.
+    let said = message(Index::open(&pipe));
+    assert!(said.contains("pipe or device and no index"), "{said}");
 }
 
 #[test]
@@ -395,6 +559,50 @@ fn dictionaries_are_read_as_people_write_them() {
         );
     }
 
+    // Ids are codes of the source where that is a code system, or of the system that a column names.
+    for (text, system, code) in [
+        (
+            "id,name,semantic_type,source\nI21.9,Herzinfarkt,T047,ICD10GM\n",
+            "http://fhir.de/CodeSystem/bfarm/icd-10-gm",
+            "I21.9",
+        ),
+        (
+            "id,name\nICD10GM:I21.9,Herzinfarkt\n",
+            "http://fhir.de/CodeSystem/bfarm/icd-10-gm",
+            "I21.9",
+        ),
+        (
+            "id,name,source,system\n8-98,Herzinfarkt,haus,OPS\n",
+            "http://fhir.de/CodeSystem/bfarm/ops",
+            "8-98",
+        ),
+        (
+            "id,name,system\nx7,Herzinfarkt,urn:oid:1.2.3\n",
+            "urn:oid:1.2.3",
+            "x7",
+        ),
+    ] {
+        let (folder, record) = dictionary(text);
+        let record = record.unwrap();
+        let best = link(&open(&folder.path().join("index"), None), "Herzinfarkt").remove(0);
+        assert_eq!(best.codings.len(), 1, "{text}");
+        let coding = &best.codings[0];
+        assert_eq!(
+            (
+                coding.system.as_str(),
+                coding.code.as_str(),
+                coding.display.as_str()
+            ),
+            (system, code, "Herzinfarkt")
+        );
+        assert_eq!(record.sources().count(), 1);
+    }
+    let said = message(dictionary("id,name,system\nx7,Herzinfarkt,OPSS\n").1);
+    assert!(
+        said.contains("dictionary.csv:2: \"OPSS\" is no code system"),
+        "{said}"
+    );
+
     // Without a source names are of the vocabulary "dictionary"; empty cells at the end are nothing; what no answer may have is a
     // space.
     let (folder, record) = dictionary("id,name\nD1,Fever,,\nD2,\"Dry\u{b} \tcough\",\n");
@@ -416,11 +624,11 @@ fn dictionaries_are_read_as_people_write_them() {
         ),
         (
             "id,name\nD\u{7}1,ok\n",
-            "dictionary.csv:2: the id, semantic type or source has a control",
+            "dictionary.csv:2: the id, semantic type, source or system has a control",
         ),
         (
             "id,name,source\nD1,ok,\"a\tb\"\n",
-            "dictionary.csv:2: the id, semantic type or source has a control",
+            "dictionary.csv:2: the id, semantic type, source or system has a control",
         ),
         ("a,b\n1,2\n", "dictionary.csv:1:"),
         ("id,name\nD1,\n", "no name is left"),

@@ -578,6 +578,16 @@ fn the_hospital_adds_and_blocks() {
     assert_eq!(first(&linker, "lumpy").unwrap().0, "C0000002");
     assert_eq!(id(&link(&linker, "cold")), "C0000004");
 
+    // A CUI in small letters is one; what only looks like one of the index is told of.
+    fs::write(
+        &tsv,
+        "lumpy\tc0000002\nodd\tC7654321\nodder\tC000101\nours\tL-7\n",
+    )
+    .unwrap();
+    linker.reload().unwrap();
+    assert_eq!(first(&linker, "lumpy").unwrap().0, "C0000002");
+    assert_eq!(linker.unknown(), ["C000101", "C7654321"]);
+
     for (text, expected) in [
         (
             &b"fine\tC0000001\nonly a name\n"[..],
@@ -679,4 +689,284 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_label_chooses_before_rivals_are_weighed() {
+    let (_folder, linker) = typed(&[
+        ("D1", "Multiple Sclerosis", "T047"),
+        ("D1", "MS", "T047"),
+        ("D2", "Mitral Valve Stenosis", "T047"),
+        ("D2", "MS", "T047"),
+        ("D3", "Morphine Sulfate", "T121"),
+        ("D3", "MS", "T121"),
+        ("D4", "Cold Temperature", "T070"),
+        ("D4", "Cold", "T070"),
+        ("D4", "Low temperature", "T070"),
+        ("D5", "Common Cold", "T047"),
+        ("D5", "Cold", "T047"),
+    ]);
+    let alone = |text: &'static str, label: &str| labelled(&linker, text, &[(text, label)]).remove(0);
+    let drug = alone("MS", "Chemical");
+    assert!(id(&drug) == "D3" && drug[0].score > 0.7, "{drug:?}");
+    // As where no other kind has the name.
+    let (_folder, only) = typed(&[("D3", "Morphine Sulfate", "T121"), ("D3", "MS", "T121")]);
+    assert_eq!(
+        drug[0].score,
+        labelled(&only, "MS", &[("MS", "Chemical")])[0][0].score
+    );
+    assert!(
+        alone("MS", "Disease")
+            .iter()
+            .take(2)
+            .all(|one| one.id.as_str() < "D3")
+    );
+    // The main group of a label before the others that it may be.
+    assert_eq!(id(&alone("cold", "Disease")), "D5");
+
+    // What else the note speaks of does not make a drug a disease.
+    let text = "Multiple sclerosis since 2010. MS 4 mg IV given. MS stable.";
+    let mentions = [
+        ("Multiple sclerosis", "Disease"),
+        ("MS", "Chemical"),
+        ("MS", "Disease"),
+    ];
+    let linked = labelled(&linker, text, &mentions);
+    assert_eq!((id(&linked[1]), id(&linked[2])), ("D3", "D1"));
+}
+
+#[test]
+fn what_is_looser_gets_what_the_best_candidate_leaves() {
+    let (_folder, linker) = named(&[
+        "Goldberg-Shprintzen syndrome",
+        "Shprintzen-Goldberg syndrome",
+        "Hypertension",
+        "Hypertensive",
+    ]);
+    let thorough = Options {
+        thorough: true,
+        ..options(&[])
+    };
+    for text in ["Shprintzen-Goldberg syndrome", "hypertension"] {
+        let found = link_in(&linker, text, &[text], &thorough).remove(0);
+        let [best, rival, ..] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert!(
+            best.id.eq_ignore_ascii_case(text) && best.score > 0.7,
+            "{found:?}"
+        );
+        assert!(best.score + rival.score < 1.001, "{found:?}");
+    }
+}
+
+#[test]
+fn substances_are_told_apart() {
+    let (_folder, linker) = typed(&[
+        ("D1", "Ferric sulfate", "T121"),
+        ("D2", "Nitric oxide", "T121"),
+        ("D3", "Phosphoric acid", "T121"),
+        ("D4", "Ramiprilat", "T121"),
+        ("D5", "Methanal", "T121"),
+        ("D6", "Nicotine", "T121"),
+        ("D7", "Levosalbutamol", "T121"),
+        ("D7", "(-)-Albuterol", "T121"),
+        ("D8", "Salbutamol", "T121"),
+        ("D8", "Albuterol", "T121"),
+        ("D9", "(-)-Menthol", "T121"),
+        ("D10", "Lisinopril 5 MG Oral Tablet", "T200"),
+        ("D11", "Digoxin 0.125 MG", "T200"),
+        ("D12", "Hydrocodone", "T121"),
+        ("D13", "Acetaminophen", "T121"),
+        ("D14", "Acetaminophen 325 MG", "T200"),
+        ("D15", "Etretin", "T121"),
+        ("D16", "Cilazaprilate", "T121"),
+        ("D17", "(\u{b1})-Hyoscyamine", "T121"),
+        ("D18", "Selenic acid", "T121"),
+    ]);
+    let of = |text: &str| labelled(&linker, text, &[(text, "Chemical")]).remove(0);
+    for text in [
+        "ferrous sulfate",
+        "nitrous oxide",
+        "phosphorous acid",
+        "ramipril",
+        "methane",
+        "nicotinic",
+        "(+)-menthol",
+        "etretinate",
+        "cilazapril",
+        "hyoscyamine",
+        "selenious acid",
+        "lisinopril 0.5 mg",
+        "digoxin 125 mg",
+    ] {
+        let best = of(text).into_iter().next();
+        assert!(
+            best.as_ref()
+                .is_none_or(|best| best.stage == Stage::Fuzzy && best.score < 0.5),
+            "{text}: {best:?}"
+        );
+    }
+    for (text, expected) in [
+        ("albuterol", "D8"),
+        ("(-)-albuterol", "D7"),
+        ("digoxin .125 mg", "D11"),
+        ("lisinopril 5mg oral tablet", "D10"),
+    ] {
+        let best = of(text).remove(0);
+        assert!(
+            best.id == expected && best.stage <= Stage::Key,
+            "{text}: {best:?}"
+        );
+    }
+    for text in [
+        "hydrocodone-acetaminophen",
+        "Hydrocodone-Acetaminophen 5-325 mg tablet",
+    ] {
+        let both: Vec<String> = of(text).into_iter().take(2).map(|one| one.id).collect();
+        assert_eq!(both, ["D12", "D13"], "{text}");
+    }
+}
+
+#[test]
+fn a_quality_and_a_short_form_in_small_letters_are_no_part_of_several_names() {
+    let (_folder, linker) = named(&[
+        "Schwannoma",
+        "Malignant",
+        "LIP",
+        "Oral Cavity Cancer",
+        "Nausea",
+        "CLL",
+    ]);
+    for text in ["Schwannoma, malignant", "Lip and Oral Cavity Cancer"] {
+        let found = link(&linker, text);
+        assert!(
+            found.iter().all(|one| one.stage != Stage::Composite),
+            "{text}: {found:?}"
+        );
+    }
+    assert_eq!(first(&linker, "nausea and CLL").unwrap().1, "composite");
+}
+
+#[test]
+fn umlauts_may_be_written_in_two_letters() {
+    let (_folder, linker) = named(&["Ödem", "Anämie", "U\u{308}belkeit", "Haemophilus"]);
+    for (text, expected) in [
+        ("Oedem", "Ödem"),
+        ("anaemie", "Anämie"),
+        ("Anämie", "Anämie"),
+        ("Uebelkeit", "U\u{308}belkeit"),
+        ("Haemophilus", "Haemophilus"),
+    ] {
+        let best = link(&linker, text).remove(0);
+        assert_eq!((best.id.as_str(), best.stage), (expected, Stage::Exact), "{text}");
+        assert_eq!(best.name, expected);
+    }
+}
+
+#[test]
+fn a_word_is_no_eponym() {
+    let (_folder, linker) = named(&[
+        "Terry Syndrome",
+        "Landing Disease",
+        "Hers' Disease",
+        "Disease Had",
+        "Immune Deficiency",
+        "Cooks syndrome",
+        "Temple syndrome",
+        "Meckel syndrome 7",
+        "Nephrotic Syndrome",
+        "Parkinson Disease",
+        "Cushing Syndrome",
+    ]);
+    for text in [
+        "terrible",
+        "landed",
+        "her",
+        "had",
+        "cook",
+        "template",
+        "Seckel syndrome 7",
+    ] {
+        let best = link(&linker, text).into_iter().next();
+        assert!(
+            best.as_ref().is_none_or(|best| best.score < 0.5),
+            "{text}: {best:?}"
+        );
+    }
+    for (text, expected) in [
+        ("nephrotic", "Nephrotic Syndrome"),
+        ("parkinsonian", "Parkinson Disease"),
+        ("Cushing's", "Cushing Syndrome"),
+    ] {
+        let thorough = Options {
+            thorough: true,
+            ..options(&[])
+        };
+        let found = link_in(&linker, text, &[text], &thorough).remove(0);
+        assert_eq!(id(&found), expected, "{text}");
+    }
+}
+
+/// Mentions one after another, so many times, in a text of their own, with the text that they stand in.
+fn repeated(words: &[&str], times: usize) -> (String, Vec<(usize, usize)>) {
+    let mut text = String::new();
+    let mut places = Vec::new();
+    for word in words.iter().cycle().take(times * words.len()) {
+        places.push((text.len(), text.len() + word.len()));
+        text.push_str(word);
+        text.push_str(". ");
+    }
+    (text, places)
+}
+
+#[test]
+fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
+    let (_folder, linker) = typed(&[
+        ("D1", "Chronic lymphocytic leukemia", "T047"),
+        ("D2", "Pneumonia", "T047"),
+        ("D2", "PNA", "T047"),
+        ("D3", "CLL", "T116"),
+    ]);
+    let words = ["Pneumonia", "CLL", "PNA", "MGUS", "chronic lymphocytic leukemia"];
+    let linked = |times: usize, wanted: &dyn Fn() -> bool| {
+        let (text, places) = repeated(&words, times);
+        let mentions: Vec<_> = places
+            .iter()
+            .map(|&(begin, end)| mednerd_umls::linker::Mention {
+                text: &text[begin..end],
+                begin,
+                end,
+                label: "Disease",
+                score: 1.0,
+                section: "",
+            })
+            .collect();
+        let document = mednerd_umls::linker::Document {
+            text: &text,
+            mentions: &mentions,
+        };
+        let begun = std::time::Instant::now();
+        let linked = linker.link_while(&document, &options(&[]), wanted);
+        (linked, begun.elapsed())
+    };
+    let asked = std::cell::Cell::new(0);
+    let count = |most: usize| {
+        asked.set(asked.get() + 1);
+        asked.get() <= most
+    };
+    let (all, _) = linked(10, &|| count(usize::MAX));
+    assert_eq!(all.unwrap().len(), 50);
+    let whole = asked.get();
+    assert!(whole >= 3 * 50 + 20, "every pass asks: {whole}");
+    for most in 0..whole {
+        asked.set(0);
+        assert!(
+            linked(10, &|| count(most)).0.is_none(),
+            "not ended by question {most}"
+        );
+    }
+    let least = |times| (0..3).map(|_| linked(times, &|| true).1).min().unwrap();
+    let (few, many) = (least(400), least(6_400));
+    assert!(many < 100 * few, "16 times the mentions: {few:?}, then {many:?}");
 }

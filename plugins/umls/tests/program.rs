@@ -1,6 +1,8 @@
 //! The program: its exit codes and what it prints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -21,6 +23,25 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// A release with all its names, none of which has a code.
+fn copy_without_codes(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        if name == "MRCONSO.RRF" {
+            let bare = |row: &str| {
+                let mut cells: Vec<&str> = row.split('|').collect();
+                cells[13] = "NOCODE";
+                cells.join("|") + "\n"
+            };
+            text = text.lines().map(bare).collect();
+        }
+        std::fs::write(to.join(name), text).unwrap();
+    }
+}
+
 #[test]
 fn every_command_does_its_work() {
     let folder = tempfile::tempdir().unwrap();
@@ -30,6 +51,16 @@ fn every_command_does_its_work() {
     let built = program(&["build", "--rrf", demo.to_str().unwrap(), "--out", &index]);
     assert_eq!(built.status.code(), Some(0));
     assert!(built.stderr.is_empty(), "no progress where there is no terminal");
+    assert!(!String::from_utf8_lossy(&built.stdout).contains("no codes"));
+    // What is taken may have none; that is said.
+    let (release, bare) = (path("META"), path("bare"));
+    copy_without_codes(&demo, Path::new(&release));
+    let built = program(&["build", "--rrf", &release, "--out", &bare]);
+    let said = String::from_utf8_lossy(&built.stdout);
+    assert!(
+        said.contains(" 0 codes from ") && said.contains("\nno codes: "),
+        "{said}"
+    );
 
     let query = json(&program(&[
         "query",
@@ -123,4 +154,59 @@ fn exit_codes_tell_what_happened() {
     let failed = program(&["query", "--index", path.to_str().unwrap(), "pain"]);
     assert_eq!(failed.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("this is no index"));
+}
+
+#[test]
+fn an_output_is_no_input_and_replaces_an_older_file_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [index, gold, list, link, twin] = ["index", "gold", "list", "link", "twin"].map(path);
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+    let built = program(&["build", "--rrf", demo.to_str().unwrap(), "--out", &index]);
+    assert_eq!(built.status.code(), Some(0));
+    std::fs::write(
+        &gold,
+        "1|t|Fever.\n1|a|Chills.\n1\t0\t5\tFever\tDisease\tC0015967\n",
+    )
+    .unwrap();
+    std::fs::hard_link(&gold, &twin).unwrap();
+    std::os::unix::fs::symlink(&index, &link).unwrap();
+    let files = [&index, &gold].map(|file| (file, std::fs::read(file).unwrap()));
+    let eval = ["eval", "--index", &index, "--gold", &gold];
+    let with = |more: &[&str]| program(&[&eval[..], more].concat());
+    let new = path("new");
+    for refused in [
+        program(&["terms", "--index", &index, "--out", &index]),
+        program(&["terms", "--index", &index, "--out", &link]),
+        with(&["--errors", &gold]),
+        with(&["--errors", &twin]),
+        with(&["--reliability", &index]),
+        with(&["--errors", &new, "--reliability", &new]),
+    ] {
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(5), "{said}");
+        assert!(said.contains("is what this command reads; give --"), "{said}");
+    }
+    for (file, before) in &files {
+        assert_eq!(&std::fs::read(file).unwrap(), before);
+    }
+    assert!(!Path::new(&new).exists());
+
+    // Whoever has the older one open keeps all of it.
+    std::fs::write(&list, "an older list").unwrap();
+    std::fs::set_permissions(&list, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let mut older = std::fs::File::open(&list).unwrap();
+    let listed = program(&["terms", "--index", &index, "--out", &list]);
+    assert_eq!(listed.status.code(), Some(0));
+    let mut kept = String::new();
+    older.read_to_string(&mut kept).unwrap();
+    assert_eq!(kept, "an older list");
+    assert!(std::fs::read_to_string(&list).unwrap().starts_with("name\t"));
+    assert_eq!(
+        std::fs::metadata(&list).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+    // A terminal or pipe gets it as it comes.
+    let shown = program(&["terms", "--index", &index, "--out", "/dev/stdout"]);
+    assert!(shown.stdout.starts_with(b"name\tlabel\tlanguage\n"));
 }

@@ -261,8 +261,9 @@ pub struct AnnotateResponse<C = Value> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BatchLine<C = Value> {
-    /// The line of the request that this answers, from 0. Lines come as they finish.
-    pub index: u64,
+    /// The line of the request that this answers, from 0, blank lines counted. Lines come as they finish. `null` where `error` is about
+    /// the batch and no line of it: what came before is answered, and nothing more is read.
+    pub index: Option<u64>,
     /// The answer.
     #[serde(flatten)]
     pub response: AnnotateResponse<C>,
@@ -381,8 +382,11 @@ pub struct Coding {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Versions {
-    /// The daemon's version.
+    /// The daemon's version, that of its packages: another one may answer otherwise.
     pub mednerd: String,
+    /// A digest of the settings that bear on answers: where it differs, so may the answer.
+    #[serde(default)]
+    pub settings: String,
     /// Model name to the digest of its files; the bases of adapters are among them, and as `linking.rerank` the encoder
     /// that concepts were ranked by.
     pub models: BTreeMap<String, String>,
@@ -423,11 +427,52 @@ pub struct ErrorBody {
     pub error: ErrorDetail,
 }
 
+/// Every `code` of an [`ErrorDetail`], sorted.
+pub const ERROR_CODES: &[&str] = &[
+    "audit_unavailable",
+    "batch_idle",
+    "body_incomplete",
+    "body_timeout",
+    "body_too_large",
+    "busy",
+    "content_encoding",
+    "deadline_passed",
+    "decoder_unavailable",
+    "decoding_failed",
+    "duplicate_field",
+    "empty_body",
+    "inference_failed",
+    "internal",
+    "invalid_field",
+    "invalid_utf8",
+    "malformed_json",
+    "method_not_allowed",
+    "missing_field",
+    "model_rejected",
+    "no_default_model",
+    "not_an_object",
+    "not_ready",
+    "peer_not_allowed",
+    "reload_rejected",
+    "route_not_found",
+    "stopping",
+    "text_too_long",
+    "unknown_code_system",
+    "unknown_field",
+    "unknown_format",
+    "unknown_model",
+    "unknown_vocabulary",
+    "unusable_field",
+    "user_busy",
+    "wrong_format",
+];
+
 /// What went wrong. Never holds note text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorDetail {
     /// For programs; stable.
+    #[cfg_attr(feature = "schema", schemars(extend("enum" = ERROR_CODES)))]
     pub code: String,
     /// For people.
     pub message: String,
@@ -677,6 +722,9 @@ pub struct StatusResponse {
     pub engine: EngineStatus,
     /// How busy it is.
     pub queue: QueueStatus,
+    /// What it takes.
+    #[serde(default)]
+    pub limits: Limits,
     /// Counts since the start.
     pub requests: RequestCounts,
     /// Resident memory of the daemon.
@@ -767,6 +815,26 @@ pub struct QueueStatus {
     pub connections: u64,
 }
 
+/// What the daemon takes, as configured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Limits {
+    /// Bytes of a text in UTF-8, or of a document before base64.
+    pub max_text_bytes: u64,
+    /// Bytes of a request's body, or of a line of a batch.
+    pub max_body_bytes: u64,
+    /// The deadline of a request that names none.
+    pub default_deadline_ms: u64,
+    /// The longest deadline; a longer one is cut to it.
+    pub max_deadline_ms: u64,
+    /// How long a connection may be idle, a batch may wait for its next document, and a small body may take.
+    pub idle_timeout_ms: u64,
+    /// How long a client may pause in a body, in a line of a batch, or in reading an answer.
+    pub stall_timeout_ms: u64,
+    /// Batches of one user at once.
+    pub batches: u64,
+}
+
 /// Documents by outcome since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -789,6 +857,9 @@ pub struct ConfigurationStatus {
     pub files: Vec<String>,
     /// When it was put in force, RFC 3339.
     pub loaded_at: String,
+    /// The digest of the settings that bear on answers, as in their `versions`.
+    #[serde(default)]
+    pub settings: String,
     /// Problems of the last reload that was refused; empty where the last one was taken.
     pub rejected: Vec<String>,
     /// Whether plugins that nobody has signed are loaded.

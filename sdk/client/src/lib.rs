@@ -15,10 +15,21 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+use std::sync::LazyLock;
+
 pub mod api;
 mod client;
 
 pub use client::{Batch, Client, ClientError};
+
+/// The version of mednerd that this was built as: that of its packages, where it was built for one, else the release's.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("MEDNERD_REVISION") {
+        Some(revision) if !revision.is_empty() => format!("{}-{revision}", env!("CARGO_PKG_VERSION")),
+        _ => env!("CARGO_PKG_VERSION").to_owned(),
+    });
+    &VERSION
+}
 
 /// The socket that the package's configuration uses for EHR systems.
 pub const DEFAULT_SOCKET: &str = "/run/mednerd/mednerd.sock";

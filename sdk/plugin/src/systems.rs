@@ -48,6 +48,10 @@ pub const CODE_SYSTEMS: &[CodeSystem] = &[
     system("MONDO", "MONDO", "MONDO", "http://purl.obolibrary.org/obo/mondo.owl"),
     system("DO", "DO", "DOID", "http://purl.obolibrary.org/obo/doid.owl"),
     system("UMLS", "UMLS", "UMLS", "http://terminology.hl7.org/CodeSystem/umls"),
+    // Of Germany's BfArM, which the UMLS does not have; their abbreviations are as dictionaries write them.
+    system("ICD-10-GM", "ICD10GM", "ICD10GM", "http://fhir.de/CodeSystem/bfarm/icd-10-gm"),
+    system("OPS", "OPS", "OPS", "http://fhir.de/CodeSystem/bfarm/ops"),
+    system("Alpha-ID", "ALPHAID", "ALPHA-ID", "http://fhir.de/CodeSystem/bfarm/alpha-id"),
 ];
 
 impl CodeSystem {
@@ -60,9 +64,25 @@ impl CodeSystem {
         })
     }
 
-    /// The system of a UMLS vocabulary (SAB).
+    /// The system of a UMLS vocabulary (SAB), or of one that is its translation: "MSHGER" has the codes of MeSH.
     pub fn of_umls(sab: &str) -> Option<&'static Self> {
-        CODE_SYSTEMS.iter().find(|system| system.umls == sab)
+        let original = original(sab);
+        CODE_SYSTEMS.iter().find(|system| system.umls == original)
+    }
+}
+
+/// The vocabulary whose codes a translation has, by their abbreviations in the UMLS.
+fn original(sab: &str) -> &str {
+    let translates = |original: &&str| {
+        let language = sab.strip_prefix(*original);
+        language
+            .is_some_and(|language| language.len() == 3 && language.bytes().all(|b| b.is_ascii_uppercase()))
+    };
+    match sab {
+        "SCTSPA" => "SNOMEDCT_US",
+        "DMDICD10" | "ICD10DUT" | "ICD10AE" => "ICD10",
+        _ if sab.starts_with("LNC-") => "LNC",
+        _ => ["MSH", "MDR"].into_iter().find(translates).unwrap_or(sab),
     }
 }
 
@@ -84,6 +104,27 @@ mod tests {
             CodeSystem::of_umls("LNC").map(|system| system.uri),
             Some("http://loinc.org")
         );
+    }
+
+    #[test]
+    fn a_translation_has_the_codes_of_its_original() {
+        for (sab, umls) in [
+            ("MSHGER", "MSH"),
+            ("MDRJPN", "MDR"),
+            ("SCTSPA", "SNOMEDCT_US"),
+            ("DMDICD10", "ICD10"),
+            ("LNC-DE-DE", "LNC"),
+        ] {
+            assert_eq!(
+                CodeSystem::of_umls(sab).map(|system| system.umls),
+                Some(umls),
+                "{sab}"
+            );
+        }
+        // Modifications have codes of their own.
+        for sab in ["ICD10AM", "MSHX", "MTH", "SCTUSX"] {
+            assert_eq!(CodeSystem::of_umls(sab), None, "{sab}");
+        }
     }
 
     #[test]

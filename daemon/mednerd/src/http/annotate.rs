@@ -38,27 +38,26 @@ pub async fn annotate(
     body: Body,
 ) -> Result<Response, ApiError> {
     let mut account = Account::open(&app, &peer);
-    let answer = serve(&app, body, &mut account).await;
+    let answer = serve(&app, &peer, body, &mut account).await;
     let answer = account.close(answer).await?;
     let time = app.generation().config.server.max_deadline;
-    Ok(respond::large(&answer, &app.bytes, time))
+    Ok(respond::large(&answer, &app.bytes.of(peer.uid), time))
 }
 
-async fn serve(app: &App, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
+async fn serve(app: &App, peer: &Peer, body: Body, account: &mut Account<'_>) -> Result<Answer, ApiError> {
     account.is_possible().await?;
     let generation = app.generation();
     let server = &generation.config.server;
-    let (bytes, share) = body::whole(app, server, body, account.arrived).await?;
+    let (bytes, share) = body::whole(app, server, peer.uid, body, account.arrived).await?;
     let request = Request::parse(&bytes)?;
     drop(bytes);
     account.read(&request);
     let plan = Plan::new(&generation, request, account.arrived)?;
     let admitted = app
         .documents
-        .try_enter(1, server.max_queued_documents)
-        .ok_or_else(|| ApiError::Busy {
-            retry_after: app.retry_after(),
-        })?;
+        .of(peer.uid)
+        .try_enter(1, server.max_queued_documents);
+    let admitted = admitted.map_err(|full| ApiError::full(full, "documents under way", app.retry_after()))?;
     account.places = vec![share.into(), admitted.into()];
     plan.run(app, account.places.clone()).await
 }
@@ -116,7 +115,7 @@ impl Plan {
             .format
             .map(|format| Decode::new(generation, format, request.text.clone()))
             .transpose()?;
-        let mut versions = versions(generation.digests(&models));
+        let mut versions = versions(generation, generation.digests(&models));
         let lists = terms.iter();
         versions
             .models
@@ -163,7 +162,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`ApiError`]
-    pub async fn run(self, app: &App, places: Vec<Arc<Pass>>) -> Result<Answer, ApiError> {
+    pub async fn run(self, app: &App, mut places: Vec<Arc<Pass>>) -> Result<Answer, ApiError> {
         let Self {
             mut page,
             decode,
@@ -193,6 +192,7 @@ impl Plan {
             stages.decoding = begun.elapsed();
             app.metrics.observe("decoding", stages.decoding);
         }
+        places.push(app.work.of(0).take_in(page.text.len()).into());
         let page = Arc::new(page);
         let ticket = app.scheduler.submit(Job {
             page: Arc::clone(&page),
@@ -225,7 +225,7 @@ impl Plan {
                 }
             }
         })?;
-        stages.note(app, &outcome);
+        stages.note(app, &outcome, page.text.len());
         if outcome.engine() == api::Engine::Cuda {
             let precisions = versions.precisions.values_mut();
             precisions.for_each(|precision| gpu_precision.clone_into(precision));
@@ -368,7 +368,7 @@ struct Stages {
 }
 
 impl Stages {
-    fn note(&mut self, app: &App, outcome: &Outcome) {
+    fn note(&mut self, app: &App, outcome: &Outcome, bytes: usize) {
         self.queue = outcome.queued;
         self.inference = outcome.computed;
         self.engine = Some(outcome.engine());
@@ -379,7 +379,7 @@ impl Stages {
         metrics.gpu_windows.inc_by(outcome.gpu_windows as u64);
         metrics.observe("queue", outcome.queued);
         metrics.observe("inference", outcome.computed);
-        app.note_cost(outcome.computed);
+        app.note_cost(outcome.computed, bytes);
     }
 }
 
@@ -432,9 +432,10 @@ fn answer(echo: Echo, versions: Versions, annotated: Annotated, stages: Stages) 
 }
 
 /// What made an answer, with the digests of its models.
-pub fn versions(models: BTreeMap<String, String>) -> Versions {
+pub fn versions(generation: &Generation, models: BTreeMap<String, String>) -> Versions {
     Versions {
-        mednerd: env!("CARGO_PKG_VERSION").to_owned(),
+        mednerd: mednerd_client::version().to_owned(),
+        settings: generation.settings().to_owned(),
         models,
         ..Versions::default()
     }
@@ -480,7 +481,7 @@ mod tests {
             offset_unit: OffsetUnit::Utf8Byte,
         });
         let gate = Arc::<Gate>::default();
-        let place = || vec![Arc::new(gate.take_in(1))];
+        let place = || vec![Arc::new(gate.of(7).take_in(1))];
         let late = Instant::now() + Duration::from_secs(600);
         let mut aside = Box::pin(annotate_aside(Arc::clone(&page), Vec::new(), late, place()));
         tokio::select! {
@@ -489,7 +490,7 @@ mod tests {
             () = tokio::task::yield_now() => drop(aside),
         }
         assert_eq!(gate.inside(), 1, "it is still at work");
-        gate.enter(1, 1).await;
+        gate.of(7).enter(1, 1).await;
         let nobody = annotate_aside(page, Vec::new(), Instant::now(), place()).await;
         assert!(nobody.unwrap().is_none());
         assert_eq!(gate.inside(), 0);

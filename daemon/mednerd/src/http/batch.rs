@@ -26,10 +26,10 @@ use crate::app::App;
 use crate::audit::Account;
 use crate::config::Server;
 use crate::generation::Generation;
-use crate::sync::Pass;
+use crate::sync::{Full, Pass};
 
-/// Batches at once; one more is told to come again.
-const MAX_BATCHES: usize = 8;
+/// Batches at once; one more is told to come again. Eight are what a user alone gets.
+pub const MAX_BATCHES: usize = 9;
 
 /// The handler.
 pub async fn annotate(
@@ -37,17 +37,24 @@ pub async fn annotate(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let place = app.batches.try_enter(1, MAX_BATCHES);
-    let place = place.ok_or_else(|| ApiError::TooManyBatches {
-        most: MAX_BATCHES,
-        retry_after: app.retry_after(),
-    })?;
+    let place = app.batches.of(peer.uid).try_enter(1, MAX_BATCHES);
+    let place = place.map_err(|full| too_many(full, app.retry_after()))?;
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(drive(app, peer, body, sender, place));
     let mut response = Body::new(Lines { receiver, line: None }).into_response();
     let media = HeaderValue::from_static("application/x-ndjson");
     response.headers_mut().insert(header::CONTENT_TYPE, media);
     Ok(response)
+}
+
+fn too_many(full: Full, retry_after: Duration) -> ApiError {
+    match full {
+        Full::All => ApiError::TooManyBatches {
+            most: MAX_BATCHES,
+            retry_after,
+        },
+        Full::Own => ApiError::full(full, "batches", retry_after),
+    }
 }
 
 /// The answer's body: lines as they come.
@@ -95,7 +102,7 @@ async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Hando
             }
             // Beyond the budget one line of a batch waits here, and the rest of it with the client.
             let line = match line {
-                Ok(line) => hold(&app, server, line).await,
+                Ok(line) => hold(&app, server, peer.uid, line).await,
                 Err(error) => Err(error),
             };
             let (app, peer, sender) = (Arc::clone(&app), peer.clone(), sender.clone());
@@ -116,47 +123,57 @@ async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Hando
 /// A line and its share of the budget.
 type Held = (Vec<u8>, Pass);
 
-/// Waits for a line's share. A batch takes half of what there is, so that a clinician's single note still gets in.
+/// Waits for a line's share. Batches take half of what there is, so that a clinician's single note still gets in; where others hold
+/// that half, an eighth.
 ///
 /// # Errors
 /// [`ApiError::Busy`] where others take all of it for longer than any document may take.
-async fn hold(app: &App, server: &Server, line: Vec<u8>) -> Result<Held, ApiError> {
-    let half = (server.max_queued_bytes / 2).max(line.len());
-    let share = tokio::time::timeout(server.max_deadline, app.bytes.enter(line.len(), half)).await;
+async fn hold(app: &App, server: &Server, user: u32, line: Vec<u8>) -> Result<Held, ApiError> {
+    let bytes = app.bytes.of(user);
+    let share = bytes.enter_behind(line.len(), server.max_queued_bytes);
+    let share = tokio::time::timeout(server.max_deadline, share).await;
     let retry_after = app.retry_after();
     Ok((line, share.map_err(|_| ApiError::Busy { retry_after })?))
 }
 
-async fn serve(app: &App, peer: &Peer, index: u64, line: Result<Held, ApiError>) -> Handover {
+async fn serve(app: &App, peer: &Peer, index: Option<u64>, line: Result<Held, ApiError>) -> Handover {
     let mut account = Account::open(app, peer);
     let generation = app.generation();
     let mut echo = None;
-    let answer = document(app, &generation, line, &mut echo, &mut account).await;
+    let answer = document(app, &generation, peer, line, &mut echo, &mut account).await;
     let response = account.close(answer).await;
-    let response = response.unwrap_or_else(|error| failed(echo, &error));
+    let response = response.unwrap_or_else(|error| failed(&generation, echo, &error));
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
-    Handover::new(bytes, &app.bytes, generation.config.server.max_deadline)
+    Handover::new(
+        bytes,
+        &app.bytes.of(peer.uid),
+        generation.config.server.max_deadline,
+    )
 }
 
 async fn document(
     app: &App,
     generation: &Generation,
+    peer: &Peer,
     line: Result<Held, ApiError>,
     echo: &mut Option<Echo>,
     account: &mut Account<'_>,
 ) -> Result<Answer, ApiError> {
     let (line, share) = line?;
     let server = &generation.config.server;
-    let half = (server.max_queued_documents / 2).max(1);
-    let admitted = tokio::time::timeout(server.max_deadline, app.documents.enter(1, half)).await;
-    let request = Request::parse(&line).inspect_err(|_| {
+    let documents = app.documents.of(peer.uid);
+    let admitted = documents.enter_behind(1, server.max_queued_documents);
+    let admitted = tokio::time::timeout(server.max_deadline, admitted).await;
+    // Else what is missing at its end would be missing in the next line.
+    let request = Request::parse(line.trim_ascii_end()).map_err(|error| {
         let (document_id, context) = Request::identity(&line);
         *echo = Some(Echo {
             document_id,
             offset_unit: Default::default(),
             context,
         });
+        error.of_line()
     })?;
     drop(line);
     account.read(&request);
@@ -175,7 +192,7 @@ async fn document(
         .await
 }
 
-fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
+fn failed(generation: &Generation, echo: Option<Echo>, error: &ApiError) -> Answer {
     let echo = echo.unwrap_or(Echo {
         document_id: None,
         offset_unit: Default::default(),
@@ -189,7 +206,7 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
         text_sha256: String::new(),
         text_length: TextLength::default(),
         entities: Vec::new(),
-        versions: versions(BTreeMap::new()),
+        versions: versions(generation, BTreeMap::new()),
         engine: None,
         timing_ms: Timing::default(),
         context: echo.context,
@@ -202,11 +219,11 @@ fn failed(echo: Option<Echo>, error: &ApiError) -> Answer {
 struct Limits {
     /// Bytes of a line.
     line: usize,
-    /// Between two pieces of the body.
+    /// Between two pieces of a line.
     pause: Duration,
     /// Until something comes that is a document, or may become one.
     idle: Duration,
-    /// Until a line has come as a whole.
+    /// From its first piece until a line has come as a whole.
     whole: Duration,
 }
 
@@ -220,6 +237,9 @@ impl Limits {
         }
     }
 }
+
+/// A line, or what is wrong with it, with its number; or what is wrong with the batch where there is no line.
+type Numbered = (Option<u64>, Result<Vec<u8>, ApiError>);
 
 /// Splits a body into lines. A line that is too long becomes an error and is skipped; the ones after
 /// it are read.
@@ -246,10 +266,10 @@ impl Splitter {
         }
     }
 
-    /// The next line that is not blank, with its number from 0, blank lines counted. Who sends none, or never ends one, does not
-    /// keep others out for ever, however steadily it sends.
-    async fn next(&mut self) -> Option<(u64, Result<Vec<u8>, ApiError>)> {
-        let begun = Instant::now();
+    /// The next line that is not blank, with its number from 0, blank lines counted; or what ended the body, with the number of the line
+    /// that it cut off, if any. Who sends none, or never ends one, does not keep others out for ever, however steadily it sends.
+    async fn next(&mut self) -> Option<Numbered> {
+        let (mut begun, mut is_within) = (Instant::now(), false);
         loop {
             if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
                 let line = self.rest.split_to(end + 1);
@@ -265,12 +285,15 @@ impl Splitter {
                 return self.finish();
             }
             let is_blank = !self.skipping && is_blank(&self.line);
-            let time = if is_blank {
-                self.limits.idle
-            } else {
-                self.limits.whole
+            let (pause, time) = match is_blank {
+                // Between two lines there is no pause: a client may wait for its next note.
+                true => (Duration::MAX, self.limits.idle),
+                false => (self.limits.pause, self.limits.whole),
             };
-            let piece = body::piece(&mut self.body, self.limits.pause);
+            if !is_blank && !std::mem::replace(&mut is_within, true) {
+                begun = Instant::now();
+            }
+            let piece = body::piece(&mut self.body, pause);
             let piece = tokio::time::timeout_at((begun + time).into(), piece).await;
             match piece.unwrap_or(Err(ApiError::BatchIdle { waited: time })) {
                 Ok(Some(data)) => self.rest = data,
@@ -280,7 +303,7 @@ impl Splitter {
                     self.ended = true;
                     self.line.clear();
                     self.skipping = false;
-                    return Some((self.index, Err(error)));
+                    return Some(((!is_blank).then_some(self.index), Err(error)));
                 }
             }
         }
@@ -296,8 +319,8 @@ impl Splitter {
         }
     }
 
-    fn finish(&mut self) -> Option<(u64, Result<Vec<u8>, ApiError>)> {
-        let index = self.index;
+    fn finish(&mut self) -> Option<Numbered> {
+        let index = Some(self.index);
         self.index += 1;
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skipping) {
@@ -335,7 +358,7 @@ mod tests {
         let mut lines = Vec::new();
         while let Some((index, line)) = splitter.next().await {
             lines.push((
-                index,
+                index.unwrap(),
                 line.ok()
                     .map(|line| String::from_utf8(line).unwrap().trim().to_owned()),
             ));
@@ -385,9 +408,48 @@ mod tests {
                 whole: Duration::from_millis(whole),
             };
             let mut lines = Splitter::new(Body::new(steady), limits);
-            let (_, line) = lines.next().await.unwrap();
+            let (index, line) = lines.next().await.unwrap();
             assert!(matches!(line, Err(ApiError::BatchIdle { .. })));
+            assert_eq!(index, (piece == b"{").then_some(0), "the line that was cut off");
             assert!(lines.next().await.is_none());
         }
+    }
+
+    /// A body of these pieces, with a pause before each.
+    struct Pausing(std::vec::IntoIter<&'static [u8]>, tokio::time::Interval);
+
+    impl http_body::Body for Pausing {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            ready!(self.1.poll_tick(context));
+            let piece = self.0.next();
+            Poll::Ready(piece.map(|piece| Ok(Frame::data(Bytes::from_static(piece)))))
+        }
+    }
+
+    #[tokio::test]
+    async fn between_two_lines_a_client_may_take_its_time_and_within_one_it_may_not() {
+        let pieces: Vec<&'static [u8]> = vec![b"a\n", b"b\n\n", b"c", b"d\n"];
+        let interval = tokio::time::interval(Duration::from_millis(300));
+        let limits = Limits {
+            line: 100,
+            pause: Duration::from_millis(30),
+            idle: Duration::from_secs(60),
+            whole: Duration::from_secs(60),
+        };
+        let mut lines = Splitter::new(Body::new(Pausing(pieces.into_iter(), interval)), limits);
+        for (number, expected) in [(0, b"a\n"), (1, b"b\n")] {
+            let (index, line) = lines.next().await.unwrap();
+            assert_eq!((index, line.as_deref()), (Some(number), Ok(&expected[..])));
+        }
+        let (index, line) = lines.next().await.unwrap();
+        assert_eq!(index, Some(3));
+        assert!(matches!(line, Err(ApiError::BodyTimeout { .. })));
+        assert!(lines.next().await.is_none());
     }
 }

@@ -15,12 +15,15 @@ use tokio::runtime::Handle;
 use super::ApiError;
 use crate::app::App;
 use crate::config::Server;
-use crate::sync::Pass;
+use crate::sync::{Pass, most_of};
 
-/// A JSON string may spell each byte of a text as `\u00xx`; the other fields are small. What is more than may be held at all is never let in.
+/// Bytes of a body that give it a second more.
+const A_SECOND: usize = 1_000_000;
+
+/// A JSON string may spell each byte of a text as `\u00xx`; the other fields are small. What is more than one user may hold is never let in.
 pub fn largest(server: &Server) -> usize {
     let spelled = server.max_text_bytes.saturating_mul(6).saturating_add(64 << 10);
-    spelled.min(server.max_queued_bytes)
+    spelled.min(most_of(server.max_queued_bytes))
 }
 
 /// The next piece of a body; `None` at its end.
@@ -52,18 +55,21 @@ pub async fn piece(
     }
 }
 
-/// A whole body and its share of the budget, which is given back when the share is dropped.
+/// A whole body of a user and its share of the budget, which is given back when the share is dropped. What is held must come: whoever
+/// sends little by little what is large would hold it for as long as any document may take.
 ///
 /// # Errors
-/// As [`piece`], and [`ApiError::BodyTooLarge`], [`ApiError::Busy`]; [`ApiError::DeadlinePassed`] where what `arrived` then
+/// As [`piece`], and [`ApiError::BodyTooLarge`], [`ApiError::BodySlow`], [`ApiError::Busy`], [`ApiError::UserBusy`]; [`ApiError::DeadlinePassed`] where what `arrived` then
 /// cannot be answered in time any more, whatever its deadline.
 pub async fn whole(
     app: &App,
     server: &Server,
+    user: u32,
     body: Body,
     arrived: Instant,
 ) -> Result<(Vec<u8>, Pass), ApiError> {
-    let read = tokio::time::timeout_at((arrived + server.max_deadline).into(), read(app, server, body));
+    let read = read(app, server, user, body, arrived);
+    let read = tokio::time::timeout_at((arrived + server.max_deadline).into(), read);
     read.await.unwrap_or_else(|_| {
         Err(ApiError::DeadlinePassed {
             deadline_ms: u64::try_from(server.max_deadline.as_millis()).unwrap_or(u64::MAX),
@@ -71,26 +77,39 @@ pub async fn whole(
     })
 }
 
-async fn read(app: &App, server: &Server, mut body: Body) -> Result<(Vec<u8>, Pass), ApiError> {
+async fn read(
+    app: &App,
+    server: &Server,
+    user: u32,
+    mut body: Body,
+    arrived: Instant,
+) -> Result<(Vec<u8>, Pass), ApiError> {
     let limit = largest(server);
     // Before the first piece is asked for: who waits for `100 Continue` has sent nothing of it.
     if usize::try_from(http_body::Body::size_hint(&body).lower()).is_ok_and(|length| length > limit) {
         return Err(ApiError::BodyTooLarge { limit });
     }
-    let mut share = app.bytes.pass();
+    let mut share = app.bytes.of(user).pass();
     let mut bytes = Vec::new();
-    while let Some(data) = piece(&mut body, server.stall_timeout).await? {
+    let grace = server.idle_timeout;
+    loop {
+        let until = arrived + time_for(bytes.len(), grace);
+        let data = tokio::time::timeout_at(until.into(), piece(&mut body, server.stall_timeout)).await;
+        let Some(data) = data.unwrap_or(Err(ApiError::BodySlow { grace }))? else {
+            return Ok((bytes, share));
+        };
         if bytes.len() + data.len() > limit {
             return Err(ApiError::BodyTooLarge { limit });
         }
-        if !share.try_grow(data.len(), server.max_queued_bytes) {
-            return Err(ApiError::Busy {
-                retry_after: app.retry_after(),
-            });
-        }
+        let grown = share.try_grow(data.len(), server.max_queued_bytes);
+        grown.map_err(|full| ApiError::full(full, "bytes under way", app.retry_after()))?;
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes, share))
+}
+
+/// How long a body may have taken of which so much came.
+fn time_for(bytes: usize, grace: Duration) -> Duration {
+    grace + Duration::from_secs((bytes / A_SECOND) as u64)
 }
 
 /// How much is read of a body that nobody wants any more.
@@ -194,5 +213,17 @@ async fn discard(mut body: Incoming, rest: Rest) {
         if read > rest.bytes {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_large_has_more_time() {
+        let grace = Duration::from_secs(60);
+        let seconds = |bytes| time_for(bytes, grace).as_secs();
+        assert_eq!([0, 999_999, 1_000_000, 24_000_000].map(seconds), [60, 60, 61, 84]);
     }
 }

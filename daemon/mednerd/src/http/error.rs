@@ -11,11 +11,23 @@ use serde_json::{Map, Value, json};
 
 use super::respond;
 use crate::config::Problem;
+use crate::sync::Full;
 use crate::zero_shot::LabelFault;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ApiError {
+    /// The body has nothing in it.
+    #[error(
+        "the body is empty, or its length was not announced; send a JSON object, with Content-Length or chunked"
+    )]
+    EmptyBody,
+    /// A line of a batch is not JSON.
+    #[error("this line is not valid JSON at column {column}")]
+    MalformedLine {
+        /// From 1.
+        column: usize,
+    },
     /// The body is not JSON.
     #[error("the body is not valid JSON at line {line}, column {column}")]
     MalformedJson {
@@ -25,7 +37,7 @@ pub enum ApiError {
         column: usize,
     },
     /// The body is not UTF-8.
-    #[error("the body is not valid UTF-8 at byte {position}; send JSON in UTF-8")]
+    #[error("the body, or this line of a batch, is not valid UTF-8 at byte {position}; send JSON in UTF-8")]
     InvalidUtf8 {
         /// The first byte that is wrong.
         position: usize,
@@ -130,6 +142,12 @@ pub enum ApiError {
         /// The deadline.
         deadline_ms: u64,
     },
+    /// The body came too slowly as a whole.
+    #[error("the body came too slowly; it has {} s, and one more for each megabyte", grace.as_secs_f64())]
+    BodySlow {
+        /// How long any body may take.
+        grace: Duration,
+    },
     /// The client paused too long in the middle of the body.
     #[error("the rest of the body did not arrive within {waited_ms} ms")]
     BodyTimeout {
@@ -143,7 +161,9 @@ pub enum ApiError {
         waited: Duration,
     },
     /// The body is compressed.
-    #[error("a Content-Encoding is not supported; send the body as it is")]
+    #[error(
+        "neither a Content-Encoding nor a Transfer-Encoding other than chunked is supported; send the body as it is"
+    )]
     ContentEncoding,
     /// The connection broke in the middle of the body.
     #[error("the body ended before it was complete")]
@@ -210,6 +230,17 @@ pub enum ApiError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// One user has as much as one may have while others could come.
+    #[error(
+        "this user has as many {what} as one may have, and what is left is kept for others; try again in {} s",
+        retry_after.as_secs()
+    )]
+    UserBusy {
+        /// Of what.
+        what: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The daemon is about to end.
     #[error("mednerd is stopping; try again in a moment")]
     Stopping,
@@ -245,9 +276,27 @@ fn listed(names: &[String]) -> String {
 }
 
 impl ApiError {
+    /// Why there is no room for one more of `what`.
+    pub fn full(full: Full, what: &'static str, retry_after: Duration) -> Self {
+        match full {
+            Full::All => Self::Busy { retry_after },
+            Full::Own => Self::UserBusy { what, retry_after },
+        }
+    }
+
+    /// The same, as it is told of a line of a batch, whose number the answer has.
+    pub fn of_line(self) -> Self {
+        match self {
+            Self::MalformedJson { column, .. } => Self::MalformedLine { column },
+            other => other,
+        }
+    }
+
     /// The status, and the code that programs hold on to.
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {
+            Self::EmptyBody => (StatusCode::BAD_REQUEST, "empty_body"),
+            Self::MalformedLine { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::MalformedJson { .. } => (StatusCode::BAD_REQUEST, "malformed_json"),
             Self::InvalidUtf8 { .. } => (StatusCode::BAD_REQUEST, "invalid_utf8"),
             Self::NotAnObject => (StatusCode::BAD_REQUEST, "not_an_object"),
@@ -263,7 +312,7 @@ impl ApiError {
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::DeadlinePassed { .. } => (StatusCode::REQUEST_TIMEOUT, "deadline_passed"),
-            Self::BodyTimeout { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::BodyTimeout { .. } | Self::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
             Self::BatchIdle { .. } => (StatusCode::REQUEST_TIMEOUT, "batch_idle"),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::TextTooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "text_too_long"),
@@ -276,6 +325,7 @@ impl ApiError {
             Self::NoDefaultModel => (StatusCode::UNPROCESSABLE_ENTITY, "no_default_model"),
             Self::ReloadRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "reload_rejected"),
             Self::Busy { .. } | Self::TooManyBatches { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy"),
+            Self::UserBusy { .. } => (StatusCode::TOO_MANY_REQUESTS, "user_busy"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Self::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "not_ready"),
             Self::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "audit_unavailable"),
@@ -298,6 +348,7 @@ impl ApiError {
     fn details(&self) -> Map<String, Value> {
         let details = match self {
             Self::MalformedJson { line, column } => json!({"line": line, "column": column}),
+            Self::MalformedLine { column } => json!({"column": column}),
             Self::InvalidUtf8 { position } => json!({"position": position}),
             Self::InvalidField { field, .. }
             | Self::MissingField { field }
@@ -322,7 +373,9 @@ impl ApiError {
             Self::ReloadRejected { problems } => {
                 json!({"problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>()})
             }
-            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
+            Self::Busy { retry_after }
+            | Self::TooManyBatches { retry_after, .. }
+            | Self::UserBusy { retry_after, .. } => {
                 json!({"retry_after_s": retry_after.as_secs()})
             }
             _ => Value::Null,
@@ -335,14 +388,14 @@ impl ApiError {
 
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Self::Busy { retry_after } | Self::TooManyBatches { retry_after, .. } => {
-                Some((header::RETRY_AFTER, retry_after.as_secs().into()))
-            }
+            Self::Busy { retry_after }
+            | Self::TooManyBatches { retry_after, .. }
+            | Self::UserBusy { retry_after, .. } => Some((header::RETRY_AFTER, retry_after.as_secs().into())),
             Self::Stopping => Some((header::RETRY_AFTER, 1.into())),
             Self::DecoderUnavailable { .. } => Some((header::RETRY_AFTER, 5.into())),
             Self::AuditUnavailable => Some((header::RETRY_AFTER, 30.into())),
             // The rest of the body was not read: the connection cannot be used again.
-            Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } => {
+            Self::BodyTooLarge { .. } | Self::BodyTimeout { .. } | Self::BodySlow { .. } => {
                 Some((header::CONNECTION, HeaderValue::from_static("close")))
             }
             _ => None,
@@ -358,5 +411,33 @@ impl IntoResponse for ApiError {
             response.headers_mut().insert(name, value);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mednerd_client::api::ERROR_CODES;
+
+    /// What is in quotation marks in the one table.
+    fn codes() -> BTreeSet<&'static str> {
+        let (_, table) = include_str!("error.rs").split_once("pub fn status(").unwrap();
+        let (table, _) = table.split_once("pub fn detail(").unwrap();
+        table.split('"').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_code_is_in_the_description_and_in_the_guide() {
+        assert!(codes().len() > 30);
+        assert_eq!(codes(), ERROR_CODES.iter().copied().collect());
+        assert!(ERROR_CODES.is_sorted());
+        let guide = include_str!("../../../../packaging/doc/integration-guide.md");
+        for code in codes() {
+            assert!(
+                guide.contains(&format!("`{code}`")),
+                "the guide does not have {code}"
+            );
+        }
     }
 }

@@ -24,12 +24,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mednerd_audit::Event;
 use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
-use crate::access::{Door, Peer};
+use crate::access::{Door, Peer, Refusal};
 use crate::app::App;
 use crate::audit;
 use crate::metrics::{self, RequestLabels};
 pub use annotate::Answer;
-pub use body::{Received, Rest};
+pub use batch::MAX_BATCHES;
+pub use body::{Received, Rest, largest as largest_body};
 pub use error::ApiError;
 pub use openapi::document as openapi;
 pub use request::Request as AnnotateRequest;
@@ -71,17 +72,14 @@ async fn admit(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    let encoded = is_encoded(request.headers());
     let action = format!("{} {}", request.method(), request.uri().path());
     let changes = door == Door::Admin && !request.method().is_safe();
     let response = if !app.generation().policy.allows(&peer, door) {
-        if let Some(more) = app.refusals.note(peer.uid) {
-            // What it asked for is a stranger's words.
-            tell_refusal(&app, &peer, door, &route, more).await;
-        }
+        // What it asked for is a stranger's words.
+        tell_refusal(&app, &peer, door, &route).await;
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     } else {
-        let encoded = encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
         let answered = async move {
             match encoded {
                 true => ApiError::ContentEncoding.into_response(),
@@ -98,7 +96,7 @@ async fn admit(
                 } else {
                     "failed"
                 };
-                audit::note(&app, Event::Administration, &peer, &action, outcome).await;
+                audit::note(&app, Event::Administration, Some(&peer), &action, outcome).await;
                 response
             });
             changed
@@ -116,19 +114,44 @@ async fn admit(
     response
 }
 
-/// Tells journal and trail of a refusal, and of `more` before it.
-pub async fn tell_refusal(app: &App, peer: &Peer, door: Door, what: &str, more: u64) {
-    tracing::warn!(
-        uid = peer.uid,
-        ?door,
-        more,
-        "a user that is not listed in [access] was refused"
-    );
-    let action = match more {
-        0 => what.to_owned(),
-        _ => format!("{what} and {more} more before"),
+/// Whether a body is not as it is: compressed as a whole, or on its way.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let other = |name, plain: &[u8]| {
+        let mut values = headers.get_all(name).iter();
+        values.any(|value| !value.as_bytes().eq_ignore_ascii_case(plain))
     };
-    audit::note(app, Event::Denied, peer, &action, "denied").await;
+    other(header::CONTENT_ENCODING, b"identity") || other(header::TRANSFER_ENCODING, b"chunked")
+}
+
+/// Counts a refusal, and tells journal and trail of it; where there are too many, of all of them at the end of the minute.
+pub async fn tell_refusal(app: &Arc<App>, peer: &Peer, door: Door, what: &str) {
+    match app.refusals.note(peer.uid) {
+        Refusal::Told => {
+            tracing::warn!(
+                uid = peer.uid,
+                ?door,
+                "a user that is not listed in [access] was refused"
+            );
+            audit::note(app, Event::Denied, Some(peer), what, "denied").await;
+        }
+        Refusal::Summed(time) => {
+            let app = Arc::clone(app);
+            tokio::spawn(async move {
+                tokio::time::sleep(time).await;
+                let more = app.refusals.untold();
+                tracing::warn!(more, "users that are not listed in [access] were refused");
+                audit::note(
+                    &app,
+                    Event::Denied,
+                    None,
+                    &format!("{more} more refusals"),
+                    "denied",
+                )
+                .await;
+            });
+        }
+        Refusal::Counted => {}
+    }
 }
 
 async fn healthz() -> Response {

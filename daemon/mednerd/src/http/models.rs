@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use mednerd_client::api::{LoadRequest, ModelsResponse, ReloadResponse};
 use serde_json::value::RawValue;
 
 use super::{ApiError, body, respond};
+use crate::access::Peer;
 use crate::app::App;
 
 /// `GET /v1/models`
@@ -21,9 +22,16 @@ pub async fn list(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `POST /v1/models`
-pub async fn load(State(app): State<Arc<App>>, body: Body) -> Result<Response, ApiError> {
+pub async fn load(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Response, ApiError> {
     let server = app.generation().config.server.clone();
-    let (bytes, _share) = body::whole(&app, &server, body, Instant::now()).await?;
+    let (bytes, _share) = body::whole(&app, &server, peer.uid, body, Instant::now()).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(ApiError::EmptyBody);
+    }
     let refused = |error: serde_json::Error| match error.classify() {
         serde_json::error::Category::Data => ApiError::LoadFields,
         _ => ApiError::MalformedJson {

@@ -31,7 +31,7 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
                 call is decided by the user and groups of the calling process. No error ever quotes a request. \
-                A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding \
+                A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding, or a Transfer-Encoding other than chunked, \
                 with 415, each with an ErrorBody; what is not HTTP, or has a head of more than about 110 KiB or 100 fields, with an \
                 empty body.",
         },
@@ -49,7 +49,8 @@ fn paths(schemas: &mut Schemas) -> Value {
     );
     let batch = post::<api::AnnotateRequest, api::BatchLine>(
         schemas,
-        "One document a line in, one answer a line out, as they finish. A document that fails is a line with status `failed`.",
+        "One document a line in, one answer a line out, as they finish. A document that fails is a line with status `failed`; \
+         what ends the batch itself is one with `index` null.",
         "application/x-ndjson",
         &[403, 415, 429],
     );
@@ -147,13 +148,17 @@ fn responses<Answer: JsonSchema>(schemas: &mut Schemas, media: &str, errors: &[u
 fn refusals(schemas: &mut Schemas, errors: &[u16]) -> Map<String, Value> {
     let mut responses = Map::new();
     for status in errors {
-        responses.insert(
-            status.to_string(),
-            json!({
-                "description": describe(*status),
-                "content": { "application/json": { "schema": schemas.answers.subschema_for::<api::ErrorBody>() } },
-            }),
-        );
+        let mut response = json!({
+            "description": describe(*status),
+            "content": { "application/json": { "schema": schemas.answers.subschema_for::<api::ErrorBody>() } },
+        });
+        if matches!(status, 429 | 503) {
+            response["headers"] = json!({ "Retry-After": {
+                "description": "Seconds after which it is worth asking again; not where the code is `not_ready`.",
+                "schema": { "type": "integer", "minimum": 1 },
+            } });
+        }
+        responses.insert(status.to_string(), response);
     }
     responses
 }
@@ -165,7 +170,7 @@ fn describe(status: u16) -> &'static str {
         404 => "A model that is not loaded.",
         408 => "The deadline passed, or the client paused too long.",
         413 => "The text or body is too large.",
-        415 => "The body is compressed.",
+        415 => "The body is compressed, as a whole or on its way.",
         422 => "Well-formed, but of no use as things are.",
         429 => "Busy; come again after `Retry-After` seconds.",
         503 => "Stopping, not ready, or without its audit trail or the plugin for the format.",

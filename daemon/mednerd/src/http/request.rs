@@ -68,11 +68,10 @@ impl Request {
     /// # Errors
     /// The field that is wrong, or the place where the JSON is.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let body = std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 {
-            position: error.valid_up_to(),
-        })?;
-        // RFC 8259 lets a receiver ignore it, and Windows tools send it.
-        let mut fields = Fields::parse(body.strip_prefix('\u{feff}').unwrap_or(body))?;
+        let mut fields = Fields::read(body)?;
+        if let Some(fault) = fields.fault.take() {
+            return Err(fault);
+        }
         let text = source(&mut fields)?;
         let offset_unit = offset_unit(&mut fields, &text)?;
         let request = Self {
@@ -103,9 +102,7 @@ impl Request {
 
     /// What an answer to a refused request repeats, as far as it can be read: `document_id` and `context`.
     pub fn identity(body: &[u8]) -> (Option<String>, Option<Box<RawValue>>) {
-        let fields = std::str::from_utf8(body)
-            .map(|body| Fields::parse(body.strip_prefix('\u{feff}').unwrap_or(body)));
-        let Ok(Ok(mut fields)) = fields else {
+        let Ok(mut fields) = Fields::read(body) else {
             return (None, None);
         };
         let document_id = fields.take("document_id", "a string");
@@ -198,30 +195,48 @@ fn longest(field: &str) -> usize {
     }
 }
 
-struct Fields<'b>([Option<&'b RawValue>; FIELDS.len()]);
+/// The fields of a request, each where it stands first.
+#[derive(Default)]
+struct Fields<'b> {
+    values: [Option<&'b RawValue>; FIELDS.len()],
+    /// What is wrong with the first of those that are no field, or stand twice.
+    fault: Option<ApiError>,
+}
 
 impl<'b> Fields<'b> {
-    fn parse(body: &'b str) -> Result<Self, ApiError> {
+    fn read(body: &'b [u8]) -> Result<Self, ApiError> {
+        let body = std::str::from_utf8(body).map_err(|error| ApiError::InvalidUtf8 {
+            position: error.valid_up_to(),
+        })?;
+        // RFC 8259 lets a receiver ignore it, and Windows tools send it.
+        let body = body.strip_prefix('\u{feff}').unwrap_or(body);
+        if body.trim_ascii().is_empty() {
+            return Err(ApiError::EmptyBody);
+        }
         let mut deserializer = serde_json::Deserializer::from_str(body);
-        let pairs = deserializer
-            .deserialize_map(Pairs)
-            .and_then(|pairs| deserializer.end().map(|()| pairs))
+        deserializer
+            .deserialize_map(Reader)
+            .and_then(|fields| deserializer.end().map(|()| fields))
             .map_err(|error| match error.classify() {
                 serde_json::error::Category::Data => ApiError::NotAnObject,
                 _ => ApiError::MalformedJson {
                     line: error.line(),
                     column: error.column(),
                 },
-            })?;
-        let mut fields = [None; FIELDS.len()];
-        for (name, value) in pairs {
-            let known = FIELDS.iter().zip(&mut fields).find(|(field, _)| **field == name);
-            let (field, place) = known.ok_or(ApiError::UnknownField { known: KNOWN })?;
-            if place.replace(value).is_some() {
-                return Err(ApiError::DuplicateField { field });
+            })
+    }
+
+    fn put(&mut self, name: &str, value: &'b RawValue) {
+        let mut places = FIELDS.iter().zip(&mut self.values);
+        let fault = match places.find(|(field, _)| **field == name) {
+            None => ApiError::UnknownField { known: KNOWN },
+            Some((field, Some(_))) => ApiError::DuplicateField { field },
+            Some((_, place)) => {
+                *place = Some(value);
+                return;
             }
-        }
-        Ok(Self(fields))
+        };
+        self.fault.get_or_insert(fault);
     }
 
     fn raw(&mut self, name: &str) -> Option<Box<RawValue>> {
@@ -248,28 +263,25 @@ impl<'b> Fields<'b> {
 
     fn find(&mut self, name: &str) -> Option<&'b RawValue> {
         let index = FIELDS.iter().position(|field| *field == name)?;
-        self.0.get_mut(index)?.take()
+        self.values.get_mut(index)?.take()
     }
 }
 
-struct Pairs;
+struct Reader;
 
-impl<'b> Visitor<'b> for Pairs {
-    type Value = Vec<(Cow<'b, str>, &'b RawValue)>;
+impl<'b> Visitor<'b> for Reader {
+    type Value = Fields<'b>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'b>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::with_capacity(FIELDS.len() + 1);
-        while let Some(pair) = map.next_entry()? {
-            // One more than there are fields: one of them is unknown or stands twice, whatever comes.
-            if pairs.len() <= FIELDS.len() {
-                pairs.push(pair);
-            }
+        let mut fields = Fields::default();
+        while let Some((name, value)) = map.next_entry::<Cow<'b, str>, _>()? {
+            fields.put(&name, value);
         }
-        Ok(pairs)
+        Ok(fields)
     }
 }
 
@@ -347,7 +359,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_by_its_code() {
         let cases: [(&[u8], &str); 25] = [
-            (b"", "malformed_json"),
+            (b"", "empty_body"),
             (b"{\"text\":\"a\"", "malformed_json"),
             (b"{\"text\":\"a\"} x", "malformed_json"),
             (b"{\"text\":\"\\ud800\"}", "invalid_field"),
@@ -381,6 +393,22 @@ mod tests {
         ];
         for (body, expected) in cases {
             assert_eq!(code(body), expected, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_refused_request_is_known_by_its_id_and_context() {
+        let many: String = (0..100).map(|index| format!("\"f{index}\":1,")).collect();
+        for body in [
+            r#"{"txet":"a","document_id":"d","context":[1]}"#.to_owned(),
+            r#"{"document_id":"d","text":"a","text":"b","context":[1]}"#.to_owned(),
+            r#"{"document_id":"d","context":[1],"document_id":"other","text":"a"}"#.to_owned(),
+            format!(r#"{{{many}"document_id":"d","context":[1]}}"#),
+        ] {
+            assert!(Request::parse(body.as_bytes()).is_err());
+            let (document_id, context) = Request::identity(body.as_bytes());
+            assert_eq!(document_id.as_deref(), Some("d"), "{body}");
+            assert_eq!(context.unwrap().get(), "[1]", "{body}");
         }
     }
 

@@ -1,7 +1,6 @@
 //! The one serialiser of JSON answers, and how large ones are handed over.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use serde::Serialize;
 
-use crate::sync::{Gate, Pass};
+use crate::sync::{Pass, Share};
 
 /// How much of an answer is handed over at once. What was handed over is with the connection, and counted no more.
 const PIECE: usize = 64 << 10;
@@ -31,10 +30,10 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Of these bytes, held in `gate` for `time` at most.
-    pub fn new(bytes: Vec<u8>, gate: &Arc<Gate>, time: Duration) -> Self {
+    /// Of these bytes, held in `share` for `time` at most.
+    pub fn new(bytes: Vec<u8>, share: &Share, time: Duration) -> Self {
         Self {
-            _held: gate.take_in(bytes.len()),
+            _held: share.take_in(bytes.len()),
             rest: bytes.into(),
             until: Instant::now() + time,
         }
@@ -68,10 +67,10 @@ impl http_body::Body for Handover {
     }
 }
 
-/// `value` as a JSON answer of any size, which counts in `gate` until it is handed over, for `time` at most.
-pub fn large(value: &impl Serialize, gate: &Arc<Gate>, time: Duration) -> Response {
+/// `value` as a JSON answer of any size, which counts in `share` until it is handed over, for `time` at most.
+pub fn large(value: &impl Serialize, share: &Share, time: Duration) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => of(StatusCode::OK, Body::new(Handover::new(body, gate, time))),
+        Ok(body) => of(StatusCode::OK, Body::new(Handover::new(body, share, time))),
         // As below.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -95,15 +94,18 @@ fn of(status: StatusCode, body: Body) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::sync::Gate;
 
     #[tokio::test]
     async fn an_answer_is_held_until_it_is_handed_over() {
         let gate = Arc::<Gate>::default();
         let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|at| at as u8).collect();
-        let mut answer = Handover::new(bytes.clone(), &gate, Duration::from_secs(600));
+        let mut answer = Handover::new(bytes.clone(), &gate.of(7), Duration::from_secs(600));
         let mut handed_over = Vec::new();
         while let Some(frame) = answer.frame().await {
             assert_eq!(gate.inside(), bytes.len());
@@ -118,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_nobody_takes_in_time_is_given_up() {
-        let mut late = Handover::new(vec![7; 2 * PIECE], &Arc::default(), Duration::ZERO);
+        let mut late = Handover::new(vec![7; 2 * PIECE], &Arc::<Gate>::default().of(7), Duration::ZERO);
         assert!(late.frame().await.unwrap().is_err());
     }
 }

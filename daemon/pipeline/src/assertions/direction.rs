@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
-use super::lexicon::{NEAR, Role, is_per, reports};
+use super::lexicon::{NEAR, Role, is_per, is_relative, reports};
 use super::lists::{
-    ADVISING, ANSWERS, AS_NEEDED, BEFORE, BY, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
-    POSSESSIVES, STUDIES,
+    ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
+    POSSESSIVES, REPLACED, STUDIES,
 };
 use super::sentence::Sentence;
 use super::{Kind, is_end, is_mention};
@@ -22,6 +22,10 @@ const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
 const LASTING: [&str; 12] = [
     "developed", "demonstrated", "demonstrates", "showed", "shows", "revealed", "for", "started", "began", "noticed", "diagnosed", "found",
 ];
+
+/// What says that something is still to be done: "would like to get morphine changed to oxycodone".
+#[rustfmt::skip]
+const TO_COME: [&str; 11] = ["would", "will", "should", "could", "can", "may", "be", "plan", "if", "get", "consider"];
 
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
@@ -41,16 +45,30 @@ impl Sentence {
             "n" => {
                 let bracketed = before == "[" && self.word(end) == "]" && is_end(at - 1, mentions);
                 let ends = self.ends(end) || self.word(end + 1) == ":";
-                bracketed || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
+                bracketed
+                    || (ends && (of_a_table() || (before == ":" && is_end(at - 1, mentions))))
+                    || self.is_short_answer(end - 1, mentions)
+                    || (is_end(at, mentions) && hit.words.len() > 1)
+            }
+            // "Kortademig niet", "Husten: nicht", and not "Patient versteht seine Diabetes nicht".
+            "nicht" | "niet" => {
+                let asked = at - usize::from(before == ":");
+                self.ends(end)
+                    && mentions
+                        .iter()
+                        .any(|mention| mention.end == asked && self.begins_item(mention))
             }
             name if DENIES.contains(&name) => {
                 let own = mentions.iter().find(|mention| mention.end == at);
-                let begins =
-                    |mention: &Range<usize>| matches!(self.before(mention.start, 1), "" | "," | ";" | ".");
-                self.ends(end) && own.is_some_and(begins)
+                self.ends(end) && own.is_some_and(|mention| self.begins_item(mention))
             }
             _ => false,
         }
+    }
+
+    /// Whether nothing stands before a mention in its item.
+    fn begins_item(&self, mention: &Range<usize>) -> bool {
+        matches!(self.before(mention.start, 1), "" | "," | ";" | ".")
     }
 
     /// Whether a mention ends right before a sign, or before its colon.
@@ -81,7 +99,7 @@ impl Sentence {
     }
 
     /// Whether a word for no is the one in brackets of two: "Y / (N)".
-    fn is_chosen(&self, at: usize) -> bool {
+    pub(super) fn is_chosen(&self, at: usize) -> bool {
         self.before(at, 1) == "("
             && self.word(at + 1) == ")"
             && self.before(at, 2) == "/"
@@ -104,6 +122,8 @@ impl Sentence {
             "vs" | "versus" => true,
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" => ends,
+            "nicht" | "niet" => false,
+            "0" => self.is_short_answer(hit.words.end - 1, mentions) || hit.words.len() > 1,
             "no" | "non" | "nao" => {
                 let before = self.before(hit.words.start, 1);
                 ends && (matches!(before, ":" | "-" | "?" | "=" | "\u{2013}")
@@ -132,13 +152,14 @@ impl Sentence {
                 ) || (next.starts_with('x') && next.ends_with(|c: char| c.is_ascii_digit()));
                 (ends || goes_on) && self.before(hit.words.start, 1) != ":"
             }
-            "(-)" => is_end(hit.words.start, mentions),
             "ø" | "∅" => self.is_answer_to_mention(hit.words.start, mentions),
             // "Wegen Dyspnoe erfolgte die erneute Vorstellung" is no advice.
             _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, Some(10))) => {
                 let before = || (0..hit.words.start).map(|at| self.word(at));
                 let is_told = before().any(|word| matches!(word, "wegen" | "aufgrund" | "erfolgte"));
-                before().any(|word| ADVISING.contains(&word)) && !is_told
+                // "Recurrent falls, no sick contact" is English.
+                let bare = hit.name == "contact" && !(ends && before().any(|word| word == "bij"));
+                before().any(|word| ADVISING.contains(&word)) && !is_told && !bare
             }
             // "Chest pain, unlikely ischemic" has it.
             name if name.ends_with("likely") && BEFORE.contains(&name) => {
@@ -146,6 +167,22 @@ impl Sentence {
                 (ends || given) && !self.stands_before(hit, mentions)
             }
             name if BEFORE.contains(&name) => !self.stands_before(hit, mentions),
+            // "Epilepsy: past".
+            "past" | "previous" => ends && self.before(hit.words.start, 1) == ":",
+            // "MI 2 weeks ago", and not "pain since 2 weeks ago".
+            "ago" => {
+                let begin = hit.words.start;
+                let lasts = self
+                    .clause_before(begin)
+                    .any(|at| LASTING.contains(&self.word(at)));
+                !self.is_onset(hit) && !self.tells_since(begin) && !lasts
+            }
+            // "Warfarin changed to apixaban", and not "metoprolol changed to 50 mg".
+            name if REPLACED.contains(&name) => {
+                let mut before = self.clause_before(hit.words.start);
+                let to_come = before.any(|at| TO_COME.contains(&self.word(at)));
+                !to_come && self.drugs.iter().any(|drug| drug.start == hit.words.end)
+            }
             _ => (!ahead || ends) && !self.is_onset(hit),
         }
     }
@@ -155,11 +192,6 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
-            // "HIV (-), hepatitis (+)", "fever (-) cough (+)"
-            "(-)" => {
-                let behind = is_end(hit.words.start, mentions);
-                !behind && !self.ends(hit.words.end)
-            }
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
                 !self.is_behind_question(hit.words.start) || !self.ends(hit.words.end)
@@ -189,6 +221,43 @@ impl Sentence {
                 !self.ends(hit.words.end) && next != ":" && !STUDIES.contains(&next)
             }
             "negatives" => self.word(hit.words.end) == ":",
+            // "Previous: PPH", and not "compared to previous: larger".
+            "previous:" | "prev:" => matches!(before, "" | "." | ";"),
+            // Who worries is a doctor: a patient's or relative's worry tells what there is.
+            "concerned about" => {
+                let worries = |at: usize| {
+                    matches!(self.word(at), "she" | "he" | "they" | "patient" | "pt")
+                        || is_relative(self.word(at))
+                };
+                let told = matches!(
+                    self.word(hit.words.end),
+                    "the" | "her" | "his" | "their" | "this" | "these" | "your"
+                );
+                !told && !self.clause_before(hit.words.start).any(worries)
+            }
+            // "Q DVT", and not "Q fever", "non Q MI", "q 6h".
+            "q" => {
+                let next = first_from(hit.words.end, mentions);
+                self.letters.contains(&hit.words.start)
+                    && !matches!(before, "non" | "-")
+                    && next.is_some_and(|next| next.start == hit.words.end)
+            }
+            // "s/ febre", "s/febre", and not "s/c", or the heading "S/".
+            "s/" => {
+                let (first, next) = (hit.words.start, self.word(hit.words.end));
+                let apart = first == 0 || !self.are_joined(first - 1);
+                let is_word = next.starts_with(char::is_alphabetic)
+                    && (next.len() > 1 || !self.are_joined(hit.words.end - 1));
+                apart && is_word && !(first == 0 && self.letters.contains(&first))
+            }
+            // "Pat. o. Fieber", and not "p.o.", "s. o.", "Husten o. Fieber".
+            "o." => {
+                let shortened = before == "." && self.before(hit.words.start, 2).len() < 2;
+                let next = first_from(hit.words.end, mentions);
+                !shortened
+                    && !is_end(hit.words.start, mentions)
+                    && next.is_some_and(|next| next.start == hit.words.end)
+            }
             // "Please report any bleeding", and not "she did not report any pain".
             "report any" => matches!(
                 before,
@@ -328,15 +397,6 @@ impl Sentence {
         self.clause_before(at).any(|at| is_mention(at, mentions))
     }
 
-    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
-    /// lorazepam".
-    pub(super) fn is_before_drug(&self, hit: &Hit) -> bool {
-        let (begin, end) = (hit.words.start, hit.words.end);
-        let begins = |at: usize| self.drugs.iter().any(|drug| drug.start == at);
-        let next = begins(end) || (begins(end + 1) && !BY.contains(&self.word(end)));
-        next && !self.drugs.iter().any(|drug| drug.end == begin)
-    }
-
     /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
     pub(super) fn is_told_of(&self, hit: &Hit) -> bool {
         let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
@@ -357,11 +417,33 @@ impl Sentence {
 
     /// Whether a sign or "in" stands before a relative, so that what stands before that is said of him or her.
     pub(super) fn is_said_of(&self, at: usize) -> bool {
-        let side = matches!(self.before(at, 1), "maternal" | "paternal");
+        let side = matches!(self.before(at, 1), "maternal" | "paternal" | "a" | "an");
         matches!(
             self.before(at, 1 + usize::from(side)),
             "in" | ":" | "-" | "\u{2013}" | "("
         )
+    }
+
+    /// Whether "relative" is no person: "relative adrenal insufficiency".
+    pub(super) fn is_relative_to(&self, hit: &Hit) -> bool {
+        let next = self.word(hit.words.end);
+        hit.name == "relative"
+            && !self.ends(hit.words.end)
+            && !matches!(
+                next,
+                "with"
+                    | "has"
+                    | "had"
+                    | "have"
+                    | "who"
+                    | "whose"
+                    | "died"
+                    | "suffers"
+                    | "suffered"
+                    | "diagnosed"
+                    | ":"
+                    | "of"
+            )
     }
 
     /// Whether a relative tells of the patient, or is only there.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::lexicon::{is_relative, set};
+use super::lists::IMAGES;
 use super::{Assertion, Kind, WRAPPED};
 use crate::folding::{fold, words};
 use crate::sections::{HISTORIES, Section};
@@ -60,9 +61,31 @@ static UNITS: Words = LazyLock::new(|| {
      dias, semanas, meses, ieri, ore, giorni, settimane, mesi, gisteren, uur, dagen, weken, maanden, ontem",
 ])
 });
-/// Studies, in capitals at the beginning of a sentence.
-const STUDIES: [&str; 16] = [
-    "CXR", "ECG", "EKG", "RX", "TDM", "CT", "MRI", "IRM", "RM", "TAC", "TC", "XR", "EEG", "TTE", "MRT", "ETT",
+/// Studies, beside images, that begin a sentence.
+const STUDIES: [&str; 6] = ["eeg", "ett", "tc", "ro", "sonographie", "labs"];
+/// What is measured of a patient, before its number.
+#[rustfmt::skip]
+const VITALS: [&str; 18] = [
+    "ta", "bp", "rr", "pa", "fc", "hr", "temp", "temperature", "temperatur", "spo2", "sao2", "sat", "sats", "puls", "pulse", "pols", "tension",
+    "afebrile",
+];
+/// How words begin that tell of an examination.
+const EXAMINED: [&str; 4] = ["auscult", "auskult", "palpat", "percuss"];
+/// What a doctor has now, and not the patient's past: "Suspicion de GEU".
+const SUSPICION: [&str; 7] = [
+    "suspicion",
+    "verdacht",
+    "sospecha",
+    "sospetto",
+    "vermoeden",
+    "verdenking",
+    "suspeita",
+];
+/// How labels begin that stand within a history: "PMH: gout. Surgical: none".
+#[rustfmt::skip]
+const PARTS: [&str; 29] = [
+    "chir", "surg", "quir", "gyn", "gin", "obst", "ostet", "psych", "psiq", "psic", "fam", "med", "other", "autre", "otr", "altr", "ander",
+    "sonst", "outr", "past", "prev", "interv", "hosp", "trauma", "iq", "qx", "ops", "oper", "proc",
 ];
 /// Words of which some alone say that there is nothing to tell.
 static NONE: Words = LazyLock::new(|| {
@@ -264,16 +287,19 @@ impl<'a> Histories<'a> {
 
     /// Where a sentence begins that tells of something else than the first one.
     fn end_of_sentences(&self, content: Range<usize>, kind: Kind) -> usize {
-        let mut sentences = self.sentences(&content).into_iter();
+        let mut sentences = self.sentences(&content, kind).into_iter();
         let Some(first) = sentences.next() else {
             return content.end;
         };
         let has_none = first.words.iter().all(|word| NONE.contains(word.as_str()));
         // Who tells a history in sentences has much in it.
         let prose = first.words.iter().any(|word| HAS.contains(word.as_str()));
+        // "PMH: Cardiac: HTN. Lungs: asthma."
+        let in_parts = first.label;
         let mut relatives = first.relatives().unwrap_or_default();
         for sentence in sentences {
             let ends = has_none
+                || (kind != Kind::Hypothetical && sentence.examines(in_parts))
                 || match kind {
                     Kind::Family => sentence.leaves_the_family(relatives),
                     // "Immunizations: flu 2023. Cough for three days."
@@ -289,7 +315,7 @@ impl<'a> Histories<'a> {
     }
 
     /// The sentences of a stretch of text, from the first word behind a heading's colon on.
-    fn sentences(&self, content: &Range<usize>) -> Vec<Told> {
+    fn sentences(&self, content: &Range<usize>, kind: Kind) -> Vec<Told> {
         let mut all: Vec<Told> = Vec::new();
         let slice = self.text.get(content.clone()).unwrap_or_default();
         let mut last: Option<ByteSpan> = None;
@@ -306,7 +332,8 @@ impl<'a> Histories<'a> {
                 all.push(Told {
                     begin: word.begin,
                     words: Vec::new(),
-                    study: STUDIES.contains(&own),
+                    capital: own.starts_with(char::is_uppercase),
+                    label: self.begins_part(word.begin, content.end, kind),
                 });
             }
             if is_word && let Some(sentence) = all.last_mut() {
@@ -317,6 +344,20 @@ impl<'a> Histories<'a> {
             last = (!begins || is_word).then_some(word);
         }
         all
+    }
+
+    /// Whether a sentence begins with a label, of something that is no part of the history: "HTA. EF: crepitantes".
+    fn begins_part(&self, begin: usize, end: usize, kind: Kind) -> bool {
+        let limit = self
+            .text
+            .floor_char_boundary(end.min(begin.saturating_add(LABEL + 2)));
+        let rest = self.text.get(begin..limit).unwrap_or_default();
+        let line = rest.split('\n').next().unwrap_or_default();
+        let label = folded(line);
+        let part = label
+            .first()
+            .is_some_and(|word| PARTS.iter().any(|start| word.starts_with(start)));
+        line.starts_with(char::is_uppercase) && !part && self.is_label(begin, line, kind)
     }
 
     fn begins_sentence(&self, last: ByteSpan, word: ByteSpan) -> bool {
@@ -339,8 +380,9 @@ impl<'a> Histories<'a> {
 struct Told {
     begin: usize,
     words: Vec<String>,
-    /// Whether a study begins it.
-    study: bool,
+    /// Whether a capital letter begins it, and whether a label does.
+    capital: bool,
+    label: bool,
 }
 
 impl Told {
@@ -376,6 +418,24 @@ impl Told {
             || (1..NEAR_BEGINNING).any(|at| HAS.contains(self.word(at)) && behind_patient(at))
     }
 
+    /// Whether it tells what an examination or a study found, or is about to be told: "TA 12/8", "EF: crepitantes", "CXR: pneumonia". One of a
+    /// year is past.
+    fn examines(&self, in_parts: bool) -> bool {
+        let first = self.word(0);
+        let value = self.word(1);
+        let number = value.starts_with(|c: char| c.is_ascii_digit());
+        let degrees = || value.parse().is_ok_and(|value: u8| (34..43).contains(&value));
+        let vital = number && (VITALS.contains(&first) || (first == "t" && degrees()));
+        let study = self.capital && (IMAGES.contains(&first) || STUDIES.contains(&first));
+        let examined = || {
+            let starts = |word: &String| EXAMINED.iter().any(|start| word.starts_with(start));
+            self.words.iter().any(starts)
+        };
+        let year = |word: &String| word.parse().is_ok_and(|year: u16| (1900..2100).contains(&year));
+        (vital || study || (self.label && !in_parts) || SUSPICION.contains(&first) || examined())
+            && !self.words.iter().any(year)
+    }
+
     /// Whether it tells of the last days: "depuis 2 jours", "da ieri".
     fn is_recent(&self) -> bool {
         let units = || (1..=NEAR_BEGINNING).any(|at| UNITS.contains(self.word(at)));
@@ -386,7 +446,7 @@ impl Told {
     fn begins_the_present(&self, prose: bool) -> bool {
         let is = PATIENT.contains(self.word(0)) && self.word(1) == "is";
         let today = self.words.last().is_some_and(|last| last == "today");
-        self.study || self.tells() || self.is_recent() || (!prose && (self.has() || is || today))
+        self.tells() || self.is_recent() || (!prose && (self.has() || is || today))
     }
 
     /// Whether a family history has ended before it, in which women and men were named last.
@@ -401,7 +461,7 @@ impl Told {
         };
         let verb = HAS.contains(self.word(0));
         let named = self.words.iter().any(|word| PATIENT.contains(word.as_str()));
-        pronoun || verb || named || self.study || self.tells() || self.is_recent()
+        pronoun || verb || named || self.tells() || self.is_recent()
     }
 }
 

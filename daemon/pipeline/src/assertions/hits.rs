@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::Kind;
 use super::answers::{Answer, group_at};
 use super::boxes::TICKED_NO;
-use super::is_mention;
 use super::lexicon::{Entry, LEXICON, Role};
-use super::lists::{AS_NEEDED, CAPITALS, FREQUENCY, UNTOLD};
+use super::lists::{ANSWERS, AS_NEEDED, CAPITALS, FREQUENCY, HISTORY, UNTOLD};
 use super::sentence::Sentence;
+use super::{is_end, is_mention};
 
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT, Spoken};
 
@@ -81,19 +81,6 @@ const NOT_EXCLUDED: [NotExcluded; 7] = [
     },
 ];
 
-/// Whether a plus stands behind a word, apart from it or behind its colon, and ends something there.
-pub(super) fn plus_answers(text: &str) -> bool {
-    text.match_indices('+').any(|(at, _)| {
-        let before = text.get(..at).unwrap_or_default();
-        let behind = text.get(at + 1..).unwrap_or_default();
-        let word = before.trim_end_matches([' ', ':']);
-        word.len() < before.len()
-            && before.len() - word.len() < 4
-            && word.ends_with(char::is_alphabetic)
-            && (behind.is_empty() || behind.starts_with([',', ';', '.', '\n', '\r']))
-    })
-}
-
 /// Whether these words are part of a mention and do not begin it.
 pub(super) fn inside(words: &Range<usize>, mentions: &[Range<usize>]) -> bool {
     mentions
@@ -116,6 +103,7 @@ impl Sentence {
         let signed = (0..self.words.len()).any(|at| self.is_sign(at, "+"))
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
+        let side = self.side_of_signs(mentions);
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -128,13 +116,12 @@ impl Sentence {
                 at += 1;
                 continue;
             }
-            // "+ cough, - SOB", "cough +, SOB -"
-            let asked = self.word(at) == "-" && self.is_before_question(at, ":");
-            let ahead = counted && !asked && self.is_free_sign(at, "-");
-            let back = (asked || (self.plus_answers && self.is_sign_behind(at, "-")))
-                && self.is_answer_to_mention(at, mentions);
-            if ahead || back {
-                let role = Role::Cue(Kind::Negated, ahead.then_some(1), back.then_some(2));
+            if let Some(sign) = self.sign_for_itself(at, side, mentions) {
+                at = sign.words.end;
+                hits.push(one(sign.words, sign.name, sign.role));
+                continue;
+            }
+            if let Some(role) = self.minus(at, counted, mentions) {
                 hits.push(one(at..at + 1, "-", role));
                 at += 1;
                 continue;
@@ -175,7 +162,34 @@ impl Sentence {
             if let Some(hit) = hit.as_mut().filter(|hit| AS_NEEDED.contains(&hit.name)) {
                 hit.words.end = self.end_of_frequency(hit.words.end);
             }
+            if let Some(hit) = hit.as_mut()
+                && hit.roles.iter().any(|role| matches!(role, Role::Drug(..)))
+            {
+                hit.words.end = self.end_of_drug_heading(hit);
+            }
+            // "3 day h/o cough" tells of the complaint.
+            let of_days =
+                |hit: &&mut Hit| HISTORY.contains(&hit.name) && self.length_before(hit.words.start).is_some();
+            if let Some(hit) = hit.as_mut().filter(of_days) {
+                hit.roles = vec![Role::Nothing];
+            }
+            // "MI 6/52 ago".
+            if let Some(hit) = hit.as_mut().filter(|hit| hit.name == "ago") {
+                let begin = self.length_before(hit.words.start);
+                match begin.filter(|_| self.is_long_before(hit.words.start)) {
+                    Some(begin) => hit.words.start = begin,
+                    None => hit.roles = vec![Role::Nothing],
+                }
+            }
             at = hit.as_ref().map_or(at + 1, |hit| hit.words.end);
+            if let Some(hit) = hit.as_mut().filter(|hit| ANSWERS.contains(&hit.name)) {
+                let begin = hit.words.start - self.leader(hit.words.start);
+                if is_end(begin, mentions) {
+                    // An arrow is no end where it leads to an answer.
+                    hits.truncate(hits.partition_point(|before: &Hit| before.words.end <= begin));
+                    hit.words.start = begin;
+                }
+            }
             hits.extend(hit);
         }
         hits
@@ -193,42 +207,6 @@ impl Sentence {
             "for" => end + 1,
             _ => end,
         }
-    }
-
-    /// What a sign does in a sentence of signs, "-LOC, -nausea, +headache": a minus says no of what stands behind it, up to a comma.
-    fn sign(&self, at: usize) -> Option<Role> {
-        if self.is_sign(at, "+") {
-            return Some(Role::Stop);
-        }
-        self.is_sign(at, "-").then(|| {
-            let reach = (at + 1..at + 5).take_while(|at| !matches!(self.word(*at), "," | ";" | ""));
-            Role::Cue(Kind::Negated, Some(reach.count()), None)
-        })
-    }
-
-    /// Whether this sign stands apart from the word behind it, and begins something.
-    fn is_free_sign(&self, at: usize, sign: &str) -> bool {
-        let letter = self.word(at + 1).starts_with(char::is_alphabetic);
-        self.word(at) == sign
-            && letter
-            && !self.are_joined(at)
-            // A minus at the beginning is a list's dash.
-            && (matches!(self.before(at, 1), "," | ":") || (sign == "+" && at == 0))
-    }
-
-    /// Whether this sign stands free, and nothing of what it may be said of behind it: "cough +, fever -".
-    fn is_sign_behind(&self, at: usize, sign: &str) -> bool {
-        self.word(at) == sign
-            && self.is_apart(at)
-            && (at + 1 == self.words.len() || matches!(self.word(at + 1), "," | ";" | "."))
-    }
-
-    /// Whether this sign stands right before a word, and apart from what is before it.
-    fn is_sign(&self, at: usize, sign: &str) -> bool {
-        let next = self.word(at + 1);
-        // "+ve" is a word of its own.
-        let letter = next.starts_with(char::is_alphabetic) && next != "ve";
-        self.word(at) == sign && letter && self.are_joined(at) && self.is_apart(at)
     }
 
     /// Those of the languages that a word here may be a cue of. A few capital letters among small ones are an English short form, where

@@ -210,3 +210,40 @@ fn what_stands_beside_it_is_not_said_so() {
         "Gestopt met {metoprolol|!H}, gestart met {amlodipine|!}.",
     ]);
 }
+
+#[test]
+fn short_words_for_no_are_read() {
+    assert_said(&[
+        "MMII s/ {edema|N}",
+        "Pcte s/ {febre|N}, s/ {dispneia|N}.",
+        "Abdómen s/ {massas|N}",
+        "Pte s/{fiebre|N}",
+        "S/ {febre|} há 3 dias. Heparina s/c, {febre|}",
+        "TC encefalo: neg per {emorragia|N}",
+        "TC {encefalo|}: neg. per {emorragia|N}",
+        "Eco addome negativa x {calcoli|N}",
+        "{Kortademig|N} niet.",
+        "{Kortademig|N}: niet. {Misselijk|N} niet, {hoest|}.",
+        "De patiënt begrijpt zijn {diabetes|} niet.",
+        "{Husten|N} nicht.",
+        "Er akzeptiert die Diagnose {Krebs|} nicht.",
+        "Pat. o. {Fieber|N}",
+        "{Husten|} o. {Fieber|}. Heparin p.o., s. o. {Pneumonie|}",
+    ]);
+}
+
+#[test]
+fn relatives_who_are_ill_are_told_of() {
+    assert_said(&[
+        "Tochter ist an {Grippe|F} erkrankt.",
+        "Seine Frau hat {Grippe|F}.",
+        "Tochter ist krank ({Grippe|F})",
+        "Dochtertje heeft {roodvonk|F}.",
+        "Echtgenote is zelf ziek ({griep|F}).",
+        "Su mujer tiene {COVID|F}.",
+        "Donor died of {SAH|F}",
+        "Die Frau hat {Grippe|}.",
+        "La mujer tiene {COVID|}",
+        "Tochter ist besorgt wegen {Fieber|}",
+    ]);
+}

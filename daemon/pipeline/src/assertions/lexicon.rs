@@ -23,6 +23,8 @@ pub(super) enum Role {
     Stop,
     /// The same, behind a comma or "and": ", mild oedema".
     Anew,
+    /// What was said ends here, where a clause of its own begins: "no fever there is cough".
+    Clause,
     /// What was said so ends here, where something stands before it that it was said of: "no cough has fever", "denies taking aspirin".
     EndOf(Kind),
 }
@@ -43,7 +45,7 @@ pub(super) const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Cue, Drug, Either, EndOf, Nothing, Stop};
+use Role::{Anew, Clause, Cue, Drug, Either, EndOf, Nothing, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -116,6 +118,12 @@ macro_rules! ago {
 #[rustfmt::skip]
 const AGO: &str = ago!(2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50);
 
+/// How clauses begin in dictation, which has no full stops.
+pub(super) const CLAUSES: &str = "he has, she has, they have, he had, she had, he is, she is, they are, he does, she does, patient has, patient is,
+    patient does, pt has, pt is, there is, there are, there was, there were, on exam, on examination, next paragraph, new paragraph,
+    review of systems, physical exam, physical examination, assessment, medications include, medications are, current medications, meds include,
+    number one, number two, number three, number four, number five, number six, number seven, number eight";
+
 /// Some entries are read by name as well, in `direction.rs`: what begins with "which" may stand behind a comma, and of "denies", "free", "no", "se" and others what stands beside them decides (`may_look_ahead`, `may_look_back`).
 #[rustfmt::skip]
 const ENTRIES: &[(Languages, Role, &str)] = &[
@@ -130,9 +138,10 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no family history of, no fhx of, no fh of, non contributory for, not any, no longer has, no longer have, rather than, no personal history of,
         no personal h/o, no personal hx of, no significant history of, no hx, doubt, doubtful for, doesnt have, dont have, didnt have, clear of, inconsistent with, not known to have,
         ruled him out for, ruled her out for, ruled the patient out for, ruled patient out for"),
-    (ALL, Cue(Negated, FAR, Some(1)), "(-)"),
     (EN, Cue(Negated, FAR, NEXT), "denies, deny"),
-    (EN, Cue(Negated, NEAR, NO), "unlikely due to, unlikely from, unlikely secondary to, unlikely 2/2, not likely due to, less likely due to"),
+    (EN, Cue(Negated, NEAR, NO), "unlikely due to, unlikely from, unlikely secondary to, unlikely 2/2, not likely due to"),
+    (EN, Cue(Uncertain, NEAR, NO), "less likely due to, less likely, less likely to be"),
+    (EN, Cue(Uncertain, NO, NEAR), "less likely"),
     (EN, Cue(Negated, NO, NEXT), "neg hx, negative hx"),
     (EN, Cue(Negated, FAR, NO), "negative history of, negative history for, negatives"),
     (EN, Cue(Hypothetical, NO, NEXT), "immune"),
@@ -145,15 +154,15 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Cue(Negated, FAR, NO), "never diagnosed with, not diagnosed with, not been diagnosed with"),
     (EN, Either(Negated), "ruled out for, was ruled out for, were ruled out for, is ruled out for, has been ruled out for, been ruled out for, ct ruled out, mri ruled out,
         ultrasound ruled out, us ruled out, echo ruled out, imaging ruled out, scan ruled out, scans ruled out, workup ruled out, work up ruled out, tests ruled out, has ruled out, have ruled out"),
-    (EN, Cue(Negated, NEXT, NO), "absent, no prior, no previous, unlikely to be, is unlikely to be, are unlikely to be, unlikely to have, unlikely to represent, is unlikely to represent, not likely to be, is not likely to be, not likely to have, less likely to be"),
+    (EN, Cue(Negated, NEXT, NO), "absent, no prior, no previous, unlikely to be, is unlikely to be, are unlikely to be, unlikely to have, unlikely to represent, is unlikely to represent, not likely to be, is not likely to be, not likely to have"),
     (EN, Cue(Negated, FAR, NO), "neg, negative"),
-    (EN, Cue(Negated, NEAR, NO), "unlikely, less likely, not likely, very unlikely, highly unlikely, low probability of, low probability for, low likelihood of, low likelihood for, low pretest probability of, low pretest probability for, low pre-test probability of, low pre-test probability for"),
+    (EN, Cue(Negated, NEAR, NO), "unlikely, not likely, very unlikely, highly unlikely, low probability of, low probability for, low likelihood of, low likelihood for, low pretest probability of, low pretest probability for, low pre-test probability of, low pre-test probability for"),
     (EN, Cue(Negated, NO, NEAR), "no longer identified, no longer visible, no longer seen, no longer evident, no longer visualized, no longer visualised, no longer noted, no longer appreciated, no longer demonstrated, no longer detected, no longer palpable"),
     (EN, Cue(Negated, NEAR, NO), "not, isn't, wasn't, aren't, weren't, hasn't, haven't, hadn't, cannot see, can't see, isnt, wasnt, arent, werent, hasnt, havent, hadnt, doesnt, didnt"),
     (EN, Either(Negated), "ruled out, excluded"),
     (EN, Cue(Negated, NO, NEAR), "was ruled out, were ruled out, is ruled out, has been ruled out, was excluded, been excluded, were excluded, negative, neg, absent,
         is absent, not present, not seen, not identified, not detected, not found, not noted, not demonstrated, not evident, not visualized, not visualised, not appreciated,
-        not observed, not palpable, not palp, not visible, denied, is denied, none, nil, no, unlikely, is unlikely, less likely, not likely, none seen, none noted, not felt, no longer present, is no longer present, are no longer present,
+        not observed, not palpable, not palp, not visible, denied, is denied, none, nil, no, unlikely, is unlikely, not likely, none seen, none noted, not felt, no longer present, is no longer present, are no longer present,
         not seem to be present, not appear to be present, felt to be unlikely, thought to be unlikely, considered unlikely, deemed unlikely, seems unlikely, very unlikely, highly unlikely, which was ruled out, which were ruled out, which has been ruled out, which was excluded,
         not to be present, not be present, not felt to be present, not thought to be present, not suspected, is not suspected, was not suspected, not confirmed, never observed, never diagnosed, not been noted, not been seen, not been found, not been detected, not been identified, not been confirmed,
         not be demonstrated, not be confirmed, not be identified, not be found, not believed to be present"),
@@ -198,6 +207,17 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Negated, NO, NEAR), "descartado, descartada, excluido, excluida, negativo, negativa, negativos, negativas, ausente, ausentes, negado, negada, pouco provavel, nao"),
 
     (ALL, Cue(Negated, NO, NEAR), "n"),
+    (ALL, Cue(Negated, NO, NEXT), "0"),
+    (EN, Cue(Negated, FAR, NEAR), "nil known, none known"),
+    (EN, Cue(Negated, NO, NEAR), "screen negative, screens negative"),
+    (EN, Cue(Negated, FAR, NO), "screen negative for, screens negative for, screened negative for"),
+    (DE, Cue(Negated, NO, NEXT), "nicht"),
+    (NL, Cue(Negated, NO, NEXT), "niet"),
+    (DE, Cue(Negated, NEXT, NO), "o."),
+    (PT | ES | IT, Cue(Negated, FAR, NO), "s/"),
+    (IT, Cue(Negated, FAR, NO), "neg per, neg. per, neg x, neg. x, negativo x, negativa x, negativi per, negative per, negativi x, negative x"),
+    (ES | PT, Cue(Negated, FAR, NO), "neg para, neg. para, negativo p/, negativa p/, neg p/"),
+    (ALL, Nothing, "rh (-)"),
     (EN, Cue(Negated, FAR, NEXT), "ø"),
     // Elsewhere it is rather a diameter.
     (DE | FR | ES | IT | NL | PT, Cue(Negated, NEXT, NEXT), "ø"),
@@ -230,9 +250,26 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Drug(Negated, FAR, NO), "not taking, not take, not on, not currently on, not currently taking, no longer on, no longer taking, no longer takes, no longer take, never took, never taken, never takes, not using, not use, not been taking, not been on"),
     (EN, Drug(Negated, NEXT, NO), "off, weaned off, off of"),
     (EN, Drug(Historical, FAR, NO), "stopped taking, has stopped, have stopped, self discontinued, self-discontinued, we stopped, we discontinued"),
-    (EN, Drug(Historical, FAR, NEAR), "discontinued, stopped, held, d/c'd, dc'd, d/ced, dced"),
+    (EN, Drug(Historical, FAR, NEAR), "discontinued, stopped, held, ceased, withheld, paused, d/c'd, dc'd, d/ced, dced"),
     (EN, Drug(Historical, NO, NEAR), "was discontinued, were discontinued, has been discontinued, have been discontinued, been discontinued, had been discontinued, is discontinued, was stopped, were stopped, has been stopped, have been stopped, been stopped, had been stopped, is stopped, was d/c'd, were d/c'd, was dc'd"),
-    (EN, Nothing, "not stopped, not discontinued, not held, be held, if held, never stopped, never discontinued, not been stopped, not been discontinued, be stopped, be discontinued, if stopped, until stopped, can be stopped, not be stopped, not be discontinued, weaning off, wean off, taper off, tapering off, coming off, come off, hold off, holding off, not off, never off, on and off"),
+    (EN, Drug(Historical, NO, NEAR), "on hold, put on hold"),
+    (EN, Drug(Historical, Some(1), NO), "d/c, dc"),
+    (EN, Drug(Negated, NO, NEAR), "not given, not administered, omitted, was omitted"),
+    (EN, Drug(Historical, NEAR, NO), "switched from, changed from, transitioned from, converted from"),
+    (DE, Drug(Historical, NEAR, NO), "umstellung von, umgestellt von, wechsel von"),
+    (FR, Drug(Historical, NEAR, NO), "relais de, passage de, remplacement de"),
+    (ES, Drug(Historical, NEAR, NO), "cambio de, cambiado de, sustitucion de"),
+    (IT, Drug(Historical, NEAR, NO), "passaggio da, sostituzione di"),
+    (NL, Drug(Historical, NEAR, NO), "omgezet van, overgezet van, omzetting van"),
+    (PT, Drug(Historical, NEAR, NO), "troca de, trocado de, substituicao de"),
+    (EN, Drug(Historical, NO, NEAR), "changed to, switched to, transitioned to, converted to, replaced by, replaced with, substituted with, substituted by, switch to"),
+    (DE, Drug(Historical, NO, NEAR), "umgestellt auf, gewechselt auf, ersetzt durch"),
+    (NL, Drug(Historical, NO, NEAR), "omgezet naar, vervangen door"),
+    (FR, Drug(Historical, NO, NEAR), "remplace par, remplacee par, relaye par"),
+    (ES, Drug(Historical, NO, NEAR), "cambiado a, cambiada a, cambiado por, cambiada por, sustituido por, sustituida por"),
+    (IT, Drug(Historical, NO, NEAR), "sostituito con, sostituita con, sostituito da, sostituita da"),
+    (PT, Drug(Historical, NO, NEAR), "trocado por, trocada por, substituido por, substituida por"),
+    (EN, Nothing, "not stopped, not ceased, not withheld, not paused, not omitted, be withheld, be paused, be ceased, if withheld, not discontinued, not held, be held, if held, never stopped, never discontinued, not been stopped, not been discontinued, be stopped, be discontinued, if stopped, until stopped, can be stopped, not be stopped, not be discontinued, weaning off, wean off, taper off, tapering off, coming off, come off, hold off, holding off, not off, never off, on and off"),
     (DE, Drug(Historical, NO, NEAR), "abgesetzt, wurde abgesetzt, wurden abgesetzt"),
     (DE, Drug(Historical, NO, NEAR), "pausiert"),
     (DE, Drug(Historical, NEAR, NO), "absetzen von"),
@@ -287,14 +324,33 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Uncertain, NEAR, NO), "possivel, possiveis, provavel, provaveis, presumivel, duvidosa, duvidoso, vs, versus, ?"),
     (PT, Cue(Uncertain, NO, NEAR), "possivel, provavel, a esclarecer, a descartar, nao descartada, nao descartado, nao excluida, nao excluido, a excluir, por excluir, a confirmar, vs, versus"),
 
+    (EN, Cue(Uncertain, NEAR, NO), "concerned about"),
+    (EN, Cue(Uncertain, FAR, NO), "worrying for, wonders if, wonder if, wondering if, wonders whether, wonder whether, wondering whether"),
+    (EN, Cue(Uncertain, NEXT, NO), "treat as, treated as, treating as"),
+    // In capitals, right before what is asked.
+    (EN, Cue(Uncertain, Some(1), NO), "q"),
+    (EN, Cue(Uncertain, NO, NEAR), "are possible, are also possible, is also possible, also possible"),
+    (FR, Cue(Uncertain, FAR, NO), "dd, ddx, dg diff, diag diff"),
+    (ES, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
+    (ES, Cue(Uncertain, NEXT, NO), "d/c"),
+    (PT, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
+    (FR | ES | IT | NL | PT, Cue(Uncertain, FAR, NO), "dd:, ddx:"),
+
     // Only feared, or to be prevented.
     (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, return with, come back if, come back for, return to ed for, return to the ed for, return to er for, return to the er for, return to hospital for, return to the hospital for, return to ed with, return to the ed with, return to clinic for,
-        call your doctor for, seek care immediately for, seek medical care for, seek medical attention for, seek immediate care for, report any, risk of, risk for, risks of, risks including, risks incl, risks include, risks inc, side effects, side effects of, consent for, consented for, go to the er for, go to er for, go to the ed for, go to ed for, seek care for, call for, signs of infection such as, risk factors for, at risk for, at risk of,
+        call your doctor for, seek care immediately for, seek medical care for, seek medical attention for, seek immediate care for, report any, risk of, risk for, risks of, risks including, risks incl, risks incl., risks include, risks inc, risks inc., side effects, side effects of, consent for, consented for, go to the er for, go to er for, go to the ed for, go to ed for, seek care for, call for, signs of infection such as, risk factors for, at risk for, at risk of,
         for fear of, for the fear of, to prevent, prevent, preventing, prevention of, prevents, prophylaxis for, prophylaxis against, ppx for, monitor for, monitoring for, monitored for, watch for, watching for, watch out for, screen for, screening for, screened for, look out for, lookout for,
         as needed for, prn for, vaccination against, vaccine for, to avoid, precautions for, warning signs of, complications such as, side effects such as, side effects including, educated on, educated about, in case, at high risk for, at high risk of, high risk for, high risk of, predisposed to, be aware of, susceptible to,
         increased risk of, low risk for, low risk of, reduce risk of, contraindicated in, whether, return precautions, precautions re, advice re, advised re, info re, information re, leaflet re, sn re, safety net re, safety netted re, safety netting,
         warned about, warned of, warned re, counselled on, counselled about, counselled re, counseled on, counseled about, counseled re, red flags, advice leaflet, discussed risk of, discussed risks of, signs to watch"),
     (EN, Cue(Hypothetical, FAR, NO), "come back to the ed for, come back to the ed if, come back to the er for, come back to the er if, come back to er for, come back to er if, come back to ed for, come back to ed if, avoid any, complications may include, complications include, potential complications, potential complications of, potential complications include, potential risks, contraindications:, risks explained, risks explained including, risks explained to include, risks reviewed, risks:, risk include, risk includes, adverse effects:, adverse effects such as, warnings:, may cause, can cause, could cause, may lead to, can lead to, could lead to, may progress to, could progress to, can progress to, call 911 for, call 911 if, call your surgeon for, call your surgeon with, call your doctor with, call the office for, call the office with, seek help for, seek help immediately for, observe for, monitor closely for, monitored closely for, monitor her for, monitor him for, counselled regarding, counseled regarding, advised regarding, educated regarding, instructed regarding, when to call the doctor, when to seek care, immunised against, immunized against, vaccinated against"),
+    (EN, Cue(Hypothetical, NEXT, NO), "(risk"),
+    (DE, Cue(Hypothetical, FAR, NO), "aufklarung uber, aufgeklart uber, b.b. bei, b. b. bei, bei bedarf bei"),
+    (FR, Cue(Hypothetical, FAR, NO), "surveiller"),
+    (IT, Cue(Hypothetical, FAR, NO), "osservare, osservare comparsa di, sorvegliare, sorvegliare comparsa di, monitorare comparsa di"),
+    (PT, Cue(Hypothetical, FAR, NO), "vigiar"),
+    // "Bij koorts contact."
+    (NL, Cue(Hypothetical, NO, Some(10)), "contact"),
     // In capitals: side effects.
     (EN, Cue(Hypothetical, FAR, NO), "se"),
     (EN, Cue(Hypothetical, FAR, NO), "prn, as needed, p.r.n."),
@@ -320,6 +376,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Past.
     (EN, Cue(Historical, FAR, NO), "resolved problems, inactive problems, history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, history is significant for, history is also significant for, history is notable for, history includes, history positive for, history is positive for, recovered from, remote history of, pmh significant for, pmhx significant for, pmh notable for, prev, personal history of, personal h/o, past history significant for, prev h/o, prev hx of"),
+    (EN, Cue(Historical, FAR, NO), "previous:, prev:, prev ga:, previous ga:, prev anaesthetic:, previous anaesthetic:, previous anaesthetics:"),
+    (EN, Cue(Historical, NO, NEXT), "past, previous"),
+    // Behind weeks and months, in figures.
+    (EN, Cue(Historical, NO, NEAR), "ago"),
+    (EN, Cue(Historical, NO, NEAR), "previously resected, previously excised, previously removed, resected previously, excised previously"),
+    (NL, Cue(Historical, FAR, NO), "vg"),
     (EN, Cue(Historical, NEAR, NO), "from prior, from previous, from old, from remote, from past"),
     (EN, Cue(Historical, NEAR, NO), "used to have, used to get, formerly, cured of, interval resolution of, resolution of, old, healed, resolved, old healed, prior, previous, previously, remote, former, childhood, past"),
     (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, now resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured, healed, has healed, have healed, has gone, have gone, is gone, are gone, now gone, has gone away, went away, has defervesced, now settled, has now resolved"),
@@ -366,6 +428,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Cue(Family, FAR, NEXT), "vater, mutter, bruder, schwester, schwestern, geschwister, grossmutter, grossvater, oma, opa, tante, onkel, eltern, cousin, cousine, grosseltern"),
     (DE, Cue(Family, FAR, NO), "familienanamnese, familienanamnestisch, familiare, familiar, familiare belastung mit, kontakt zu,
         sohn hat, sohn mit, tochter hat, tochter mit, ehemann hat, ehemann mit, ehemann an, ehefrau hat, ehefrau mit, ehefrau an, kinder haben, kinder mit"),
+    (DE, Cue(Family, FAR, NO), "seine frau hat, ihr mann hat, seine frau ist an, ihr mann ist an, seine frau ist krank, ihr mann ist krank, tochter ist an, sohn ist an,
+        ehemann ist an, ehefrau ist an, kinder sind an, tochter ist krank, sohn ist krank, ehemann ist krank, ehefrau ist krank, kinder sind krank"),
+    (EN, Cue(Family, FAR, NO), "donor died of, donor died from"),
+    (ES, Cue(Family, FAR, NO), "su mujer tiene, su mujer con, su marido tiene, su hijo tiene, su hija tiene, su pareja tiene"),
+    (NL, Cue(Family, FAR, NO), "dochtertje heeft, dochtertje met, zoontje heeft, zoontje met, broertje met, zusje met, zijn vrouw heeft, haar man heeft, kinderen hebben,
+        echtgenoot is ziek, echtgenote is ziek, echtgenoot is zelf ziek, echtgenote is zelf ziek, zoon is ziek, dochter is ziek"),
     (DE, Cue(Family, FAR, NEAR), "in der familie"),
     (DE, Cue(Family, NO, NEAR), "in der familie bekannt"),
     // Who brings the patient.
@@ -412,12 +480,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no response to, no treatment, not treated, no treatment for, no meds, not take, not taking, not on, off, no show, not sure, no worsening, no progression, no further progression, no further worsening, no interval increase, no interval progression, no reduction, no growth of, no deterioration, no exacerbation, no exacerbations,
         no recent exacerbation, no recent exacerbations, no acute exacerbation, no enlargement, no flare, no flares, no recent flare, no effect on, no complications of, no complications from, no sequelae, no response of, no evidence that, not deny, does not deny, did not deny, do not deny,
         doesn't deny, didn't deny, cannot deny, can't deny, not without, never without, died after, died due to, died from, died because of, died secondary to, passed away due to, passed away from, passed away because of, infant of diabetic mother, infant of a diabetic mother, mother of two, mother of three, mother of 2, mother of 3, father of two, father of three, father of 2, father of 3, grandmother of, grandfather of,
-        young mother, young father, first time mother, first time father, not explain, not explained by, not relieve, not relieved, not improve, not improved by, not treat, not control, not cleared, not clear the, not recovered from, not coping with, not cause, not alleviate, not resolve, not help,
+        single parent, single parents, single mother, single father, single mum, single mom, single dad, young mother, young father, first time mother, first time father, not explain, not explained by, not relieve, not relieved, not improve, not improved by, not treat, not control, not cleared, not clear the, not recovered from, not coping with, not cause, not alleviate, not resolve, not help,
         no memory of, no recollection of, no recall of, without improvement, without resolution, no resolution,
-        history of present illness, history and physical, history from, history obtained, social history, day history of, days history of, week history of, weeks history of, month history of, months history of, hour history of, hours history of, year history of, years history of, day hx of, week hx of, month hx of, wk hx of, wk history of, h hx of, d hx of, d history of, w history of,
+        history of present illness, history and physical, history from, history obtained, social history,
         year old, years old, yr old, yrs old, month old, months old, week old, weeks old, day old, days old, y old, yo, prior to, previous to, previous day, past week, past month, past day, past few, past year, past 2, past 3, past 24,
         if not, as if, see if, check if, risk factors, low risk, old records, previous records, likely related to, consider starting, consider adding, known history, previously noted, previously described, previously seen, previously identified, previously known, new onset, could be related to, may be related to, might be related to, when possible, as soon as possible, if possible, if needed, if indicated, if necessary, if able, as possible, if tolerated, as likely, may have been, mother baby, maternal age, paternal age, evidence for,
-        /7 hx of, /52 hx of, /12 hx of, /7 history of, /52 history of, /12 history of, /7 hx, /52 hx, /12 hx, year-old, month-old, week-old, day-old, yr-old, may have to, without complication, without complications, positive history of, previously healthy, previously well, previously fit, cleared for, cleared by, cleared to, old and"),
+        year-old, month-old, week-old, day-old, yr-old, may have to, without complication, without complications, positive history of, previously healthy, previously well, previously fit, cleared for, cleared by, cleared to, old and"),
     (DE, Nothing, "keine zunahme, kein ruckgang, keine verschlechterung, keine progression, kein progress, keine exazerbation, kein anstieg, nicht nur, keine anderung, keine veranderung, kein zweifel, ohne probleme, gram negativ, nicht ausreichend, nicht kontrolliert, nicht nur, im alter, alter von, jahre alt, keine besserung, vor allem, keine ursache, nicht -"),
     (FR, Nothing, "pas que, n'a pas soulage, n'a pas ameliore, n'a pas calme, pas soulage, pas d'augmentation, pas d'aggravation, sans changement, sans aggravation, sans amelioration, sans modification, pas de progression, non seulement, pas de changement, pas seulement, sans difficulte, pas de modification, gram negatif, pas d'amelioration, si besoin, si necessaire, si possible, non insulino dependant, nie pas, non a petites cellules"),
     (ES, Nothing, "no alivio, no alivia, no mejoro, no calmo, no hay mejoria, no hay cambios, sin aumento, sin empeoramiento, sin progresion, sin cambios, no solo, sin dificultad, gram negativo, si precisa, si es necesario, si es posible, no controlada, no controlado, mal controlada, sin mejoria, no mejora, no insulinodependiente, desde hace, de hace"),
@@ -427,7 +495,6 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
 
     // Ends.
     (ALL, Stop, PRESENT_BEGINS),
-    (ALL, Stop, "(+)"),
     (EN, Stop, "+ve"),
     (EN, Stop, "since, following a, following an, following the, following his, following her, with residual, with known, now with, now presents, and a, and an, to explain, to account for, but, however, although, though, except, except for, aside from, apart from, other than, yet, nevertheless, whereas, because, because of, secondary to, due to, caused by, as a cause of, as the cause of, for, otherwise, reports, endorses, admits, complains, presents, presented, presenting with, ;, pending, despite, in the setting of, 2/2, under, attributed to, started on, treated with, managed with, continues to have, continues with, then, after, until, before, when, ->, →, =>"),
     (EN, Stop, "from prior, from previous, from old, from remote, from past, from recent, from known"),
@@ -435,6 +502,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         no relevant past medical history, no sig past medical history, no medical history, no significant medical history"),
     (EN, Stop, "at the time of, at time of, p/w, a/w, here with, in ed for, in ed with, in the ed for, in the ed with, adm w/, heart regular, heart rrr, lungs ctab, lungs with, abdomen soft, abdomen with"),
     (EN, EndOf(Negated), "taking, takes, uses, using, has, c/o, complaining of, states, says, describes, described, just"),
+    (EN, Clause, CLAUSES),
+    (EN, Anew, "he has, she has, they have, he had, she had, he is, she is, they are, patient has, patient is, pt has, pt is"),
+    (EN, Clause, "shows, showed, reveals, revealed, demonstrates, demonstrated, continue, start, take, give"),
     (EN, EndOf(Uncertain), "given, based on, in view of, in light of"),
     (EN, EndOf(Historical), "c/o, complaining of, admitted with, admitted for, brought in, sent in, referred for, seen for, evaluated for, transferred with, transferred for, came in, comes in, arrives with, arrived with, who developed, found to have"),
     (EN, Anew, "i, has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),

@@ -8,10 +8,10 @@ pub(super) const NON: [&str; 30] = [
     "ischemic", "ischaemic", "alcoholic", "diabetic", "traumatic", "displaced", "weight", "operative", "toxic",
     "insulin", "pitting",
 ];
-/// Short forms of German and Dutch that are others where nothing tells the language.
+/// Short forms and a word of German, Dutch and Spanish that are others where nothing tells the language.
 #[rustfmt::skip]
-pub(super) const UNTOLD: [&str; 2] = [
-    "zn", "dd",
+pub(super) const UNTOLD: [&str; 5] = [
+    "zn", "dd", "vg", "d/c", "falls",
 ];
 /// Words of other languages than English that stay what they are in capitals.
 #[rustfmt::skip]
@@ -36,6 +36,33 @@ pub(super) const GIVEN: [&str; 33] = [
     "given", "to", "in", "that", "because", "due", "as", "with", "based", "since", "at", "for", "cause", "source",
     "after", "by", "on", "now", "following", "over", "within", "without", "from", "than", "w", "s", "b", "before", "prior", "this", "x", "per",
     "d",
+];
+/// What stands between a drug and the one that is given in its place.
+#[rustfmt::skip]
+pub(super) const REPLACED: [&str; 31] = [
+    "changed to", "switched to", "transitioned to", "converted to", "replaced by", "replaced with", "substituted with", "substituted by",
+    "umgestellt auf", "gewechselt auf", "ersetzt durch", "omgezet naar", "vervangen door", "remplace par", "remplacee par", "relaye par",
+    "cambiado a", "cambiada a", "cambiado por", "cambiada por", "sustituido por", "sustituida por", "sostituito con", "sostituita con",
+    "sostituito da", "sostituita da", "trocado por", "trocada por", "substituido por", "substituida por", "switch to",
+];
+/// What stands before the one in its place, where the other is named first: "switched from apixaban to warfarin".
+#[rustfmt::skip]
+pub(super) const REPLACING: [&str; 14] = [
+    "to", "auf", "zu", "a", "par", "vers", "por", "con", "naar", "op", "para", "pour", "ad", "door",
+];
+/// What is done with a drug that is taken.
+#[rustfmt::skip]
+pub(super) const BEGUN: [&str; 43] = [
+    "started", "start", "starting", "commenced", "continued", "continue", "continues", "begun", "began", "initiated", "resumed", "restarted",
+    "added", "increased", "changed", "switched", "kept", "iniciou", "iniciado", "iniciada", "iniciamos", "inicia", "inicio", "iniziato", "iniziata",
+    "inizia", "iniziamo", "begonnen", "gestart", "gestartet", "angesetzt", "debute", "introduit", "instaure", "poursuivi", "continua", "mantem",
+    "mantiene", "fortgefuhrt", "weiter", "weitergegeben", "gecontinueerd", "mantido",
+];
+/// What heads a list of drugs that are stopped.
+#[rustfmt::skip]
+pub(super) const STOPPED: [&str; 22] = [
+    "stopped", "discontinued", "ceased", "held", "withheld", "abgesetzt", "abgesetzte", "pausiert", "gestopt", "gestopte", "gestaakt", "arrete",
+    "arretes", "suspendido", "suspendida", "suspendidos", "sospeso", "sospesa", "sospesi", "suspenso", "suspensos", "suspensa",
 ];
 /// What is said of what stands before it, but where it begins something.
 #[rustfmt::skip]
@@ -180,6 +207,8 @@ pub(super) const BEGINNING: [&str; 14] = [
     "worsening", "new", "increased", "severe", "persistent", "mild", "moderate", "decreased", "acute",
     "significant", "productive", "hyperdynamic", "recurrent", "diffuse",
 ];
+/// What says that there is a history, or of how many days it is: "3 day h/o cough".
+pub(super) const HISTORY: [&str; 5] = ["h/o", "hx of", "hx", "history of", "history"];
 /// What a number is no year before.
 #[rustfmt::skip]
 pub(super) const UNITS: [&str; 25] = [
@@ -195,9 +224,9 @@ pub(super) const FUNCTIONS: [&str; 34] = [
 ];
 /// What shows something, and is told of before what it shows.
 #[rustfmt::skip]
-pub(super) const IMAGES: [&str; 29] = [
+pub(super) const IMAGES: [&str; 31] = [
     "ct", "cta", "cth", "ctpa", "us", "uss", "cxr", "axr", "xr", "mri", "mra", "ekg", "ecg", "echo", "tte", "tee", "rx", "ultrasound",
-    "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt",
+    "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt", "doppler", "duplex",
 ];
 /// Other tests that have results of their own.
 #[rustfmt::skip]

@@ -11,13 +11,17 @@
 
 mod answers;
 mod boxes;
+mod clauses;
 mod direction;
+mod drugs;
+mod durations;
 mod histories;
 mod hits;
 mod lexicon;
 mod lists;
 mod reach;
 mod sentence;
+mod signs;
 mod years;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,11 +32,11 @@ use mednerd_abbreviations::Definition;
 use answers::{Answer, answers, is_no};
 use boxes::{BOX, TICKED, TICKED_NO, has_empty_box};
 use histories::Histories;
-use hits::plus_answers;
 use lexicon::{FAR, NEAR, NEXT, Role};
 use lists::{AS_NEEDED, BEFORE, DENIES, DENYING, TAKING, UNITS};
 use reach::MOST_LISTED;
 use sentence::Sentence;
+use signs::{NO_BY_LETTER, plus_answers};
 
 use crate::folding::words;
 use crate::languages::{Spoken, languages};
@@ -64,6 +68,13 @@ pub struct Assertion {
 
 /// Words that a sentence may have, at most; longer ones are cut.
 const LONGEST: usize = 400;
+/// What says no of a finding, and of what is measured that it is normal, or how much; and when something was, and not when a drug was given.
+const OF_FINDINGS: [&str; 4] = ["n", NO_BY_LETTER, "0", "ago"];
+/// The roles of what is said of diseases alone.
+const OF_DISEASES: [Role; 2] = [
+    Role::Cue(Kind::Hypothetical, None, NEXT),
+    Role::Cue(Kind::Hypothetical, NEXT, None),
+];
 /// Mentions within each other that are looked through for what a word is in.
 const MOST_NESTED: usize = 4;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
@@ -287,6 +298,7 @@ impl Sentence {
                     // What was "two years ago" has entries of its own for what stands before that.
                     Role::Either(Kind::Historical) => continue,
                     Role::Either(kind) => (kind, None, NEAR),
+                    Role::Drug(kind, ..) if self.heads_drugs(hit) => (kind, FAR, None),
                     Role::Drug(kind, Some(_), Some(back)) if !self.is_before_drug(hit) => {
                         (kind, None, Some(back))
                     }
@@ -298,11 +310,15 @@ impl Sentence {
                 let is_asked = |mention: &Range<usize>| match of_drugs {
                     true => self.is_drug(mention),
                     // "GERD prn antacids"; and "calcium: N" is normal.
-                    false if hit.name == "n" || AS_NEEDED.contains(&hit.name) => !self.is_drug(mention),
+                    false if OF_FINDINGS.contains(&hit.name) || AS_NEEDED.contains(&hit.name) => {
+                        !self.is_drug(mention)
+                    }
+                    // "Anti-D given", "on trimethoprim prophylaxis".
+                    false if OF_DISEASES.contains(role) => !self.is_drug(mention),
                     // "History of AF on warfarin".
                     false => kind != Kind::Historical || !self.is_taken(mention),
                 };
-                if kind == Kind::Family && self.tells(hit) {
+                if kind == Kind::Family && (self.tells(hit) || self.is_relative_to(hit)) {
                     continue;
                 }
                 let answers = self.answers(hit, mentions);
@@ -332,11 +348,19 @@ impl Sentence {
                     } else {
                         reach
                     };
-                    let begin = self.back(&hits, number, kind, reach, mentions);
+                    let dose = self.behind_dose(hit.words.start).filter(|_| of_drugs);
+                    let cell = self.cell_of_drug(hit).filter(|_| of_drugs);
+                    let (begin, end) = match cell {
+                        Some(cell) => (cell.start, cell.end),
+                        None => {
+                            let reach = reach.max(dose.unwrap_or(0));
+                            (self.back(&hits, number, kind, reach, mentions), hit.words.start)
+                        }
+                    };
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);
                     let here = mentions.iter().enumerate().skip(first);
                     for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
-                        if mention.end <= hit.words.start && mention.end > begin && is_asked(mention) {
+                        if mention.end <= end && mention.end > begin && is_asked(mention) {
                             note(index, kind, hit.words.start - mention.end, hit.name);
                         }
                     }

@@ -14,10 +14,10 @@ use super::{Kind, is_end, is_mention};
 use crate::languages::{EN, Languages};
 
 /// What says of one thing that it is absent, or of a list.
-const DETERMINERS: [&str; 27] = [
-    "nie", "never", "nooit", "neg", "negative", "no", "not", "kein", "keine", "keinen", "keinem", "keiner",
-    "nicht", "non", "pas de", "pas d", "pas", "geen", "niet", "nao", "sin", "sem", "sans", "senza", "ohne",
-    "zonder", "without",
+const DETERMINERS: [&str; 31] = [
+    "(-)", "(n)", "s/", "nil", "nie", "never", "nooit", "neg", "negative", "no", "not", "kein", "keine",
+    "keinen", "keinem", "keiner", "nicht", "non", "pas de", "pas d", "pas", "geen", "niet", "nao", "sin",
+    "sem", "sans", "senza", "ohne", "zonder", "without",
 ];
 
 /// What is said to a colon goes on behind it: "no B symptoms: fever", "oncle paternel : infarctus".
@@ -72,6 +72,12 @@ const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
 ];
 
+/// Words from a cue to the end of what is mixed, at most.
+const MIXED: usize = 8;
+
+/// Words from "or" to what is joined by it, at most.
+const ALTERNATIVE: usize = 3;
+
 /// Words between a cue and the colon before its list, at most.
 const MOST_HEADED: usize = 6;
 
@@ -113,6 +119,9 @@ impl Sentence {
         let Some(hit) = hits.get(number) else { return 0 };
         let reach = if self.denies_any(hit, mentions) {
             usize::MAX
+        } else if self.word(hit.words.end) == "mixed" {
+            // "Probable mixed Alzheimer's and vascular dementia" is one thing.
+            reach.max(MIXED)
         } else {
             reach
         };
@@ -139,6 +148,7 @@ impl Sentence {
                 Role::EndOf(of) => {
                     of == kind && self.has_said(hit.words.end..next.words.start, hit.languages, mentions)
                 }
+                Role::Clause => self.begins_clause(hit, kind, next, mentions),
                 // "No fever h/o COPD", and not "no documented history of COPD", "no cardiac history of arrhythmia".
                 Role::Cue(Kind::Historical, FAR, _) if kind == Kind::Negated => {
                     let mut between = hit.words.end..next.words.start;
@@ -222,8 +232,8 @@ impl Sentence {
                 })
     }
 
-    /// Where the first mention begins that a sign behind it says to be there, "no pallor, oedema+", or that a drug is for, where another stands
-    /// before it, "no dm htn on amlodipine".
+    /// Where the first mention begins that a sign behind it says to be there, "no pallor, oedema+", or that a drug is for or more is told of, where
+    /// another stands before it, "no dm htn on amlodipine", "no diabetes hypertension is well controlled".
     fn first_affirmed(&self, words: Range<usize>, mentions: &[Range<usize>]) -> Option<usize> {
         let begun = mentions.partition_point(|mention| mention.start < words.start);
         let mut here = mentions
@@ -236,7 +246,8 @@ impl Sentence {
                     && self.word(mention.end + 1).starts_with(char::is_alphabetic));
             let drug =
                 self.word(mention.end) == "on" && self.drugs.iter().any(|drug| drug.start == mention.end + 1);
-            plus || (drug && is_end(mention.start, mentions) && mention.start > words.start)
+            let behind_another = is_end(mention.start, mentions) && mention.start > words.start;
+            plus || ((drug || self.is_subject(mention)) && behind_another)
         })
         .map(|mention| mention.start)
     }
@@ -261,7 +272,14 @@ impl Sentence {
         let mut before = hits.iter().take(number).rev();
         let stop = before.find(|before| before.roles.contains(&Role::Stop));
         let floor = stop.map_or(0, |stop| stop.words.end);
-        let begin = hit.words.start.saturating_sub(asked + reach).max(floor);
+        let begin = hit.words.start.saturating_sub(asked + reach);
+        let begin = match kind {
+            Kind::Negated => self.begin_of_slashed(begin, mentions).max(floor),
+            Kind::Uncertain => self
+                .begin_of_alternatives(begin, hit.languages, mentions)
+                .max(floor),
+            _ => begin.max(floor),
+        };
         if matches!(kind, Kind::Negated | Kind::Uncertain)
             && let Some(list) = self.list_before(begin..hit.words.start, floor, mentions, hit.languages)
         {
@@ -276,11 +294,13 @@ impl Sentence {
             || BY.contains(&next);
         let of_the_last = of_the_last && stops_it;
         // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
-        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus");
+        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus" | "less likely");
+        let chosen = self.is_chosen(hit.words.start);
         let (mut listed, mut named, mut joined) = (false, false, true);
         for at in (begin..hit.words.start - asked).rev() {
             let own = is_mention(at, mentions);
             match self.word(at) {
+                _ if nearest && !chosen && self.is_other_answer(at, mentions) => return at + 1,
                 "/" => (listed, joined) = (true, true),
                 _ if self.is_joint(at, hit.languages) => (listed, joined) = (true, true),
                 // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
@@ -321,6 +341,41 @@ impl Sentence {
         begin
     }
 
+    /// Where the alternatives begin of which the last stands here: "achalasia or a peptic stricture are also possible".
+    fn begin_of_alternatives(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
+        let Some(or) = (from.saturating_sub(ALTERNATIVE)..from + 1)
+            .rev()
+            .find(|at| joins(OR, self.word(*at), languages))
+        else {
+            return from;
+        };
+        let between = (or + 1..from).any(|at| !self.word(at).starts_with(char::is_alphabetic));
+        let own = mentions.iter().find(|mention| mention.end == or);
+        own.filter(|_| !between).map_or(from, |own| own.start.min(from))
+    }
+
+    /// Whether something before has its own answer here: "heartburn Y / constipation N".
+    fn is_other_answer(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        matches!(self.word(at), "y" | "yes" | "n" | "no")
+            && is_end(at, mentions)
+            && !self.word(at + 1).starts_with(char::is_alphabetic)
+    }
+
+    /// Where the list begins that slashes make of what stands here: "MI/CVA/DVT".
+    fn begin_of_slashed(&self, from: usize, mentions: &[Range<usize>]) -> usize {
+        let slashed = |at: usize| {
+            self.word(at) == "/" && at > 0 && is_mention(at - 1, mentions) && is_mention(at + 1, mentions)
+        };
+        let mut begin = from;
+        while slashed(begin) || (begin > 0 && is_mention(begin, mentions) && slashed(begin - 1)) {
+            begin -= 1;
+            while begin > 0 && is_mention(begin, mentions) && is_mention(begin - 1, mentions) {
+                begin -= 1;
+            }
+        }
+        begin
+    }
+
     /// Whether a sign or word parts what is told from what is said about it: "dyspnea: PE ruled out", "cough with COVID negative".
     fn is_border(&self, at: usize) -> bool {
         match self.word(at) {
@@ -333,7 +388,11 @@ impl Sentence {
     /// Whether what begins something new ends a list of what is feared.
     fn ends_fears(&self, hit: &Hit, next: &Hit) -> bool {
         let of_condition = OF_CONDITIONS.contains(&next.name) && !hit.name.ends_with("if");
-        of_condition || ENDING_FEARS.contains(&next.name)
+        let of_clause = next.roles.contains(&Role::Clause);
+        let first = next.name.split(' ').next().filter(|_| of_clause);
+        of_condition
+            || ENDING_FEARS.contains(&first.unwrap_or(next.name))
+            || ENDING_FEARS.contains(&next.name)
     }
 
     /// Whether a colon ends what a cue is about, and its list stands behind: "watch for signs of infection: redness", "risks of surgery: bleeding",
@@ -365,7 +424,8 @@ impl Sentence {
             let reach = first(&[",", ".", "given", "used", "with", "to"], hit.words.end).unwrap_or(end);
             return if is_all && !drug { reach.max(listed) } else { reach };
         }
-        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" {
+        if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" || of_drugs && self.heads_drugs(hit)
+        {
             return end;
         }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
@@ -380,7 +440,7 @@ impl Sentence {
             hit.name,
             "s/p" | "status post" | "past" | "previous" | "prior" | "former"
         ) {
-            return first(&[",", "with", "w"], hit.words.end + 1).unwrap_or(end);
+            return first(&[",", "with", "w", "also"], hit.words.end + 1).unwrap_or(end);
         }
         // "Profilaxis de TVP con enoxaparina"; "ibuprofeno si dolor, omeprazol 20 mg".
         if kind == Kind::Hypothetical {
@@ -405,6 +465,10 @@ impl Sentence {
                 .min()
                 .unwrap_or(end);
         }
+        let end = match self.end_of_stopped(hit, hit.words.end..end, hit.languages) {
+            Some(begun) if of_drugs => begun,
+            _ => end,
+        };
         // "No fever on amoxicillin."
         let given = self.drugs.iter().map(|drug| drug.start.saturating_sub(1));
         let mut given = given.filter(|at| (hit.words.end..end).contains(at) && self.word(*at) == "on");
@@ -414,6 +478,11 @@ impl Sentence {
         };
         let end = if kind == Kind::Negated && !DENIES.contains(&hit.name) {
             self.end_of_denied(hit, hit.words.end..end, mentions)
+        } else {
+            end
+        };
+        let end = if kind == Kind::Negated {
+            self.end_before_counted(hit.words.end..end, hit.languages, mentions)
         } else {
             end
         };
@@ -439,6 +508,24 @@ impl Sentence {
             .clone()
             .filter(|at| joins(OR, self.word(*at), hit.languages));
         first.filter(|_| AT_RISK.contains(&hit.name) && others.is_none() && or.next().is_none())
+    }
+
+    /// Before the last item of what is denied, where that says how long it has lasted, how often it came or how bad it is: "denies fever, cough for 3
+    /// days".
+    fn end_before_counted(
+        &self,
+        list: Range<usize>,
+        languages: Languages,
+        mentions: &[Range<usize>],
+    ) -> usize {
+        let last = list.clone().rev().find(|at| self.word(*at) == ",");
+        let is_there = |comma: &usize| {
+            let item = comma + 1..list.end;
+            self.is_counted(item.clone(), mentions)
+                && !item.clone().any(|at| joins(OR, self.word(at), languages))
+                && (list.start..*comma).any(|at| is_mention(at, mentions))
+        };
+        last.filter(is_there).unwrap_or(list.end)
     }
 
     /// Where a list of what is denied ends: before one thing behind its only comma that is said to be there, "no signs of infection, dehiscence
@@ -517,7 +604,12 @@ impl Sentence {
 
     /// Whether a cue's words have said of something what they say, before others begin: a mention ends there, or a comma does, and no list goes
     /// on behind them.
-    fn has_said(&self, words: Range<usize>, languages: Languages, mentions: &[Range<usize>]) -> bool {
+    pub(super) fn has_said(
+        &self,
+        words: Range<usize>,
+        languages: Languages,
+        mentions: &[Range<usize>],
+    ) -> bool {
         let before = self.before(words.end, 1);
         if joins(OR, before, languages) || words.is_empty() {
             return false;
@@ -560,7 +652,7 @@ impl Sentence {
     /// Whether the one item behind a list's comma is said to be there: each one before it has a "no" of its own, "no A, no B, C", or an image
     /// shows it, "CT: no PE, pneumonia".
     fn is_found(&self, hit: &Hit, rest: Range<usize>, languages: Languages) -> bool {
-        let comma = rest.start;
+        let (comma, end) = (rest.start, rest.end);
         let mut behind = rest.skip(1).map(|at| self.word(at));
         if self.are_a_pair(comma) || behind.any(|word| word == "," || joins(OR, word, languages)) {
             return false;
@@ -571,7 +663,10 @@ impl Sentence {
                 .take_while(|at| !matches!(self.word(*at), "." | ";"))
         };
         let repeated = self.before(hit.words.start, 1) == "," && before().any(|at| self.word(at) == hit.name);
-        repeated || before().any(|at| IMAGES.contains(&self.word(at)))
+        // "No PTX on CXR, atelectasis", and not "no DVT on US, PE on CT".
+        let shows = |mut words: Range<usize>| words.any(|at| IMAGES.contains(&self.word(at)));
+        let on_image = shows(hit.words.end..comma) && !shows(comma..end);
+        repeated || on_image || before().any(|at| IMAGES.contains(&self.word(at)))
     }
 
     /// Whether words behind a comma go on with a list: some of them are joined by "or", or all stand alone, or they are many and
@@ -616,7 +711,11 @@ impl Sentence {
             is_one = true;
         }
         let alone = alone && item.first().is_none_or(|first| !self.are_a_pair(first - 1));
-        is_one && rest.all(|at| ENDING.contains(&self.word(at)) || (!alone && NOW.contains(&self.word(at))))
+        is_one
+            && rest.all(|at| {
+                let word = self.word(at);
+                ENDING.contains(&word) || IMAGES.contains(&word) || (!alone && NOW.contains(&word))
+            })
     }
 
     /// Whether what stands on both sides of a comma is always told together: "no fever, chills today".
@@ -625,7 +724,13 @@ impl Sentence {
         let mut named = item
             .map(|at| self.word(at))
             .filter(|word| !NOW.contains(word) && !ENDING.contains(word));
-        let (Some(last), left) = (named.by_ref().last(), self.before(comma, 1)) else {
+        // "No effusion on CXR, pneumothorax".
+        let of_image = |at: &usize| {
+            let word = self.word(*at);
+            IMAGES.contains(&word) || matches!(word, "on" | "by" | "in" | "x" | "-" | "ray" | "doppler")
+        };
+        let left = (0..comma).rev().find(|at| !of_image(at)).unwrap_or(0);
+        let (Some(last), left) = (named.by_ref().last(), self.word(left)) else {
             return false;
         };
         GROUPS.iter().any(|group| {
@@ -650,9 +755,11 @@ impl Sentence {
             .is_some_and(|before| self.word(before) == ":");
         let mut begin = last;
         for at in (floor..=last).rev().take(MOST_LISTED) {
-            if self.is_joint(at, languages) {
+            if self.is_other_answer(at, mentions) {
+                return None;
+            } else if self.is_joint(at, languages) {
                 listed = true;
-            } else if self.word(at) != "," && !is_mention(at, mentions) {
+            } else if !matches!(self.word(at), "," | "/") && !is_mention(at, mentions) {
                 return None;
             }
             begin = at;
@@ -661,7 +768,7 @@ impl Sentence {
     }
 
     /// Whether a word joins the last thing of a list to those before it.
-    fn is_joint(&self, at: usize, languages: Languages) -> bool {
+    pub(super) fn is_joint(&self, at: usize, languages: Languages) -> bool {
         let word = self.word(at);
         joins(OR, word, languages) || joins(AND, word, languages)
     }

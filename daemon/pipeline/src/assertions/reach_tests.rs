@@ -347,3 +347,126 @@ fn a_denial_ends_with_what_it_denies() {
         "Pas d'anomalie, {hernie|} inguinale.",
     ]);
 }
+
+#[test]
+fn a_clause_of_its_own_ends_what_was_said_before_it() {
+    assert_said(&[
+        "his brother had a {heart attack|F} at fifty on exam there is {edema|}",
+        "no family history of {cancer|NF} she has a {lump|} in the left breast",
+        "patient denies any {chest pain|N} he does have {shortness of breath|} and {leg swelling|}",
+        "no history of {diabetes|N} {hypertension|} is well controlled {copd|} is stable",
+        "denies {fever|N} {chills|N} on exam abdomen is distended with {rebound tenderness|}",
+        "without evidence of {fracture|N} there is soft tissue {swelling|} and {effusion|}",
+        "rule out {pneumonia|U} chest x ray shows {infiltrate|} patient has {hypoxia|}",
+        "status post cabg in two thousand eight also {hyperlipidemia|} next paragraph medications include {metoprolol|!} and {aspirin|!} he is allergic to {lisinopril|!} which caused {cough|}",
+        "past medical history significant for {hypertension|H} and {gout|H} review of systems positive for {chest pain|} assessment {pneumonia|}",
+        "return if {fever|Y} continue {amoxicillin|!} for {otitis media|}",
+        "No {tenderness|N} on exam, {swelling|N} or {redness|N}",
+        "Patient denies that she has {fever|N}",
+        "No {rash|N} on exam or {swelling|N}",
+        "Return if {fever|Y} or she has {pain|Y}",
+        "Denies {pain|N} when he is walking",
+        "rule out {mi|U} with serial troponins number two {diabetes|} sliding scale {insulin|!}",
+        "No {fever|N} on assessment, {chills|N} or {cough|N}",
+        "No {nausea|N} from current medications, {rash|N} or {itching|N}",
+        "{hepatitis B|N} and {TB|N} screen negative liver function fine, {HLD|}/ASCVD risk",
+    ]);
+}
+
+#[test]
+fn what_a_denial_has_behind_its_comma_with_a_time_or_an_image_is_there() {
+    assert_said(&[
+        "No {PTX|N} on CXR, bibasilar {atelectasis|}.",
+        "No {fracture|N} on X-ray, soft tissue {swelling|}.",
+        "No {DVT|N} on doppler, {Baker's cyst|}.",
+        "No {PE|N} on CTPA, {pneumonia|}.",
+        "No {gallstones|N} on US, {fatty liver|}.",
+        "No {free air|N} on KUB, {constipation|}.",
+        "No {DVT|N} on US, {PE|N} on CT.",
+        "No {effusion|N} on CXR, {pneumothorax|N}.",
+        "Denies {chest pain|N}, {SOB|} x 2 days.",
+        "Denies {fever|N}, {cough|} for 3 days.",
+        "Denies {fever|N}, {diarrhea|} 5 times today.",
+        "Denies {SI|N}, {anxiety|} 8/10.",
+        "Niega {fiebre|N}, {tos|} de 3 días de evolución.",
+        "Verneint {Fieber|N}, {Husten|} seit 3 Tagen.",
+        "nil {vomiting|N}, {diarrhoea|} x4.",
+        "No {fever|N}, {cough|} x 3/7",
+        "Denies {fever|N}, {chills|N}, {cough|N}.",
+        "Denies {fever|N}, {cough|N} since last visit.",
+        "Denies {fever|N}, {chills|N}, {cough|} x 3 days",
+        "No {fever|N}, {chills|N}, {cough|} x 3 days",
+        "Denies {tobacco|N}, {alcohol|N} for 10 years",
+    ]);
+}
+
+#[test]
+fn guesses_are_told_in_many_ways() {
+    assert_said(&[
+        "concerned about an oesophageal {malignancy|U}",
+        "Mother is concerned about {fever|}",
+        "She is concerned about {weight gain|}",
+        "I am concerned about {sepsis|U}",
+        "Worrying for {malignancy|U}",
+        "{Achalasia|U} or a peptic {stricture|U} are also possible",
+        "{Hiatus hernia|} and {Achalasia|U} or a peptic {stricture|U} are also possible",
+        "DD: {dissecção de aorta|U}. Doente com {dor|} no peito, sem {febre|N}.",
+        "DD {FCS|U}. Le patient est stable et sans {fièvre|N}.",
+        "DD : {FCS|U}",
+        "D/C {ITU|U}. Paciente con {fiebre|} de 3 días, sin {tos|N}.",
+        "D/C home with {pneumonia|}",
+        "dx dif: {apendicitis|U}",
+        "Q {DVT|U}",
+        "{Q fever|}",
+        "Non Q {MI|}",
+        "Treat as {sepsis|U}",
+        "{amoxicillin|!} q 6h, {fever|}",
+        "She wonders if it's a {UTI|U}",
+        "I am concerned about the {redness|}.",
+        "probable mixed {Alzheimer's|U} and {vascular dementia|U}, {falls|}",
+    ]);
+}
+
+#[test]
+fn what_is_watched_for_or_explained_is_feared() {
+    assert_said(&[
+        "Consent: risks incl. {haemorrhage|Y}",
+        "{osteoporosis|} (risk {MRONJ|Y})",
+        "Aufklärung über {Blutung|Y}",
+        "Novalgin b.B. bei {Schmerzen|Y}",
+        "Osservare comparsa di {vomito|Y}",
+        "Vigiar {retenção|Y}",
+        "Surveiller {saignement|Y}",
+        "Beleid: bij {koorts|Y} contact.",
+        "De patiënt heeft contact met {koorts|}",
+        "{Hypertension|} at risk of {stroke|Y}",
+        "Recurrent falls, {fever|}, no sick contact.",
+    ]);
+}
+
+#[test]
+fn lists_doses_and_clauses_end_where_a_reader_ends_them() {
+    assert_said(&[
+        "Mallampati II, TMD N, {mouth opening|N} N",
+        "{Chest pain|} (Y), {SOB|N} (N)",
+        "{Fever|N} (N) {cough|} (Y) {rash|N} (N)",
+        "Denies {fever|N}, {chills|N}, there is {bleeding|}",
+        "Father has {diabetes|F} and there is {heart disease|F} in the family.",
+        "Call if {fever|Y}, {chills|Y}, or there is {bleeding|Y}",
+        "PMH: {HTN|H}, {DM|H}. {Depression|H}: stable on sertraline. {COPD|H}",
+        "PMH: {OA|H}. Ops: appendicectomy for {appendicitis|H}",
+        "No {PE|N} CT chest shows {pneumonia|}",
+        "{Lasix|!H} held and continue {aspirin|!}",
+        "Possible {PE|U}, he has {DVT|}",
+        "No {cough|N} (but {wheeze|} +)",
+        "Patient reports {pain|} (5/10), no {fever|N}",
+        "No {fever|N}, {cough|N}, {chest pain|N} or {rash|N} for 3 days",
+        "Pain relief with {paracetamol|!}, {vomiting|} x2",
+        "Not taking: {aspirin|!N}",
+        "BP meds held: {lisinopril|!H}, {amlodipine|!H}",
+        "Held: {metformin|!H}. Continue: {aspirin|!}",
+        "Hold {metformin|!}",
+        "Stop {aspirin|!} and start {clopidogrel|!}",
+        "Discharged on {aspirin|!}; DC {warfarin|!H}",
+    ]);
+}

@@ -25,6 +25,8 @@ pub(super) struct Sentence {
     /// The words that are written in capitals, and whether any small letter is there.
     pub(super) capitals: Vec<usize>,
     pub(super) small: bool,
+    /// Those that are one capital letter.
+    pub(super) letters: Vec<usize>,
     /// The words that are all that a cell of a table has, and answer the one before it.
     pub(super) cells: Vec<usize>,
     /// Those that say yes by their accent: "sí".
@@ -78,11 +80,13 @@ const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
 
 /// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
 #[rustfmt::skip]
-const HEADING: [&str; 56] = [
+const HEADING: [&str; 70] = [
     "denies", "denied", "denying", "negatives", "negative", "no", "absent", "if", "verneint", "nie", "niega", "nega", "ontkent", "falls",
     "si", "se", "for", "following", "risks", "risk", "precautions", "return", "differential", "ddx", "dd", "rule", "r/o", "out", "resolved",
     "inactive", "excluded", "complications", "effects", "suspected", "possible", "when", "call", "als", "bei", "bij", "indien", "risiken",
-    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin",
+    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin", "stopped",
+    "discontinued", "ceased", "withheld", "abgesetzt", "pausiert", "gestopt", "gestaakt", "arretes", "arrete", "suspendidos", "sospesi", "suspensos",
+    "interrotti",
 ];
 
 const MOST_HEADING: usize = 7;
@@ -96,6 +100,7 @@ impl Sentence {
         self.cells.clear();
         self.affirmed.clear();
         self.capitals.clear();
+        self.letters.clear();
         self.drugs.clear();
         self.small = false;
     }
@@ -114,6 +119,9 @@ impl Sentence {
         self.small |= small;
         if !small && (2..=4).contains(&own.len()) && own.chars().all(char::is_uppercase) {
             self.capitals.push(self.words.len());
+        }
+        if own.chars().count() == 1 && own.starts_with(char::is_uppercase) {
+            self.letters.push(self.words.len());
         }
         if own.chars().count() == 2
             && own.to_lowercase().starts_with('s')
@@ -162,6 +170,30 @@ impl Sentence {
         let begins_item = gap.matches('\n').count() == 1 && (BULLETS.contains(&own) || is_number(own));
         let is_first = || !gap.contains('\n') && is_behind_marker(text.get(..next.begin).unwrap_or_default());
         if self.heads_a_list() && (begins_item || is_first()) {
+            return true;
+        }
+        if gap.matches('\n').count() == 1 {
+            let before = text.get(..last.end).unwrap_or_default();
+            let row = before.rsplit('\n').next().unwrap_or_default();
+            let item = text.get(next.begin..).unwrap_or_default();
+            let item = item.split('\n').next().unwrap_or_default();
+            // Another row of a table.
+            if row.contains('|') && item.contains('|') {
+                return false;
+            }
+            if item.len() < WRAPPED && !item.contains(':') && self.heads_drug_lines(text) {
+                return true;
+            }
+        }
+        // "Risks incl. haemorrhage", "b.B. bei Schmerzen".
+        let count = self.words.len();
+        let shortened = self.before(count, 1) == "." && matches!(self.before(count, 2), "incl" | "inc" | "b");
+        if shortened && !gap.contains('\n') && own.starts_with(char::is_lowercase) {
+            return true;
+        }
+        // "Diabetes ...... No", where dots lead to the answer.
+        let leads = || own.starts_with(char::is_alphabetic) && self.leader(count) > 0;
+        if !gap.contains('\n') && leads() && CELLS.contains(&&*folded(own)) {
             return true;
         }
         match between(text, last.end, next.begin) {

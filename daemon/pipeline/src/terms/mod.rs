@@ -6,6 +6,7 @@
 //! the disease that they stand next to. A list may be [tolerant](Terms::tolerant) of one wrong letter in a word. Nothing is learnt, and the
 //! same text gives the same always.
 
+mod fractures;
 mod neighbours;
 mod persons;
 mod search;

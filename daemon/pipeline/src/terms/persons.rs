@@ -103,15 +103,16 @@ fn named(words: &Words<'_>, title: usize) -> Option<(usize, usize)> {
     if ending.is_some_and(|(_, endings)| endings.contains(&words.written_as(first))) {
         first = behind_point(words, first + 1);
     }
+    let begin = first;
     let first = behind_initials(words, first);
-    let is_name =
-        |at: usize| is_name(words.written_as(at)) && words.words.get(at).is_some_and(|word| word.follows);
+    let follows = |at: usize| words.words.get(at).is_some_and(|word| word.follows);
+    let is_name = |at: usize| is_name(words.written_as(at)) && follows(at);
     if !is_name(first) {
-        return None;
+        // "Dr K", and no potassium.
+        return (first > begin && follows(begin)).then_some((begin, begin));
     }
     // "Mr Jones Asthma review", "Ms. White Anemia, CKD": a second word is a name where it is known as one, or looks like one.
     let second = behind_initials(words, first + 1);
-    let follows = |at: usize| words.words.get(at).is_some_and(|word| word.follows);
     let ends = |at: usize| !follows(at) || words.written_as(at).starts_with(|c: char| !c.is_alphanumeric());
     let works = |at: usize| {
         let behind = at + usize::from(words.written_as(at) == ",");
@@ -122,14 +123,13 @@ fn named(words: &Words<'_>, title: usize) -> Option<(usize, usize)> {
         && (second > first + 2
             || works(second + 1)
             || (ends(second + 1) && SURNAMES.contains(&words.written_as(second))));
-    Some((first, if is_second { second } else { first }))
+    Some((begin, if is_second { second } else { first }))
 }
 
 /// The word behind the initials that stand at a place.
 fn behind_initials(words: &Words<'_>, mut at: usize) -> usize {
     for _ in 0..INITIALS {
-        let initial = words.written_as(at);
-        if initial.chars().count() == 1 && initial.starts_with(char::is_uppercase) {
+        if is_initial(words.written_as(at)) {
             at = behind_point(words, at + 1);
         }
     }
@@ -161,7 +161,6 @@ fn field(words: &Words<'_>, colon: usize) -> Option<(usize, usize)> {
     let (mut last, mut comma) = (None, false);
     for at in (colon + 1..words.words.len()).take(MOST_IN_FIELD) {
         let written = words.written_as(at);
-        let is_initial = written.chars().count() == 1 && written.starts_with(char::is_uppercase);
         let word = words.words.get(at)?;
         if !word.follows || word.begins_line {
             break;
@@ -170,7 +169,7 @@ fn field(words: &Words<'_>, colon: usize) -> Option<(usize, usize)> {
             "," if !comma => comma = true,
             // An initial's, or a title's; any other ends the field.
             "." if is_short(words.written_as(at - 1)) => {}
-            _ if is_initial || is_name(written) => last = Some(at),
+            _ if is_initial(written) || is_name(written) => last = Some(at),
             _ => break,
         }
     }
@@ -180,6 +179,11 @@ fn field(words: &Words<'_>, colon: usize) -> Option<(usize, usize)> {
     // "PCP: Jones" is no pneumonia.
     let first = if own == "pcp" { before } else { colon + 1 };
     (last > colon).then_some((first, last))
+}
+
+/// Whether a word is one capital letter.
+fn is_initial(word: &str) -> bool {
+    word.chars().count() == 1 && word.starts_with(char::is_uppercase)
 }
 
 /// Whether a word is an initial or a title.
@@ -244,6 +248,7 @@ mod tests {
             "MI",
             "Graves",
             "hand",
+            "K",
         ] {
             let label = "Disease";
             let term = Term {
@@ -282,6 +287,9 @@ mod tests {
             "Mrs Anna Burns, MD",
             "Dr. Anna Gout MD",
             "Dr. Anna Graves.",
+            "Seen by Dr K today",
+            "Seen by Dr K. If worse, return.",
+            "Seen by Dr. K.",
         ] {
             assert_eq!(found(text), 0, "{text}");
         }
@@ -300,6 +308,8 @@ mod tests {
             ("Mr Jones A Gout", 1),
             ("s/p CABG, MI 10012", 1),
             ("lives in Flint, MI 48501", 0),
+            ("Dr Fox: K 3.1", 1),
+            ("told the Dr\nK 3.1", 1),
         ] {
             assert_eq!(found(text), count, "{text}");
         }

@@ -3,15 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::fractures::fractures;
 use super::persons::persons;
-use super::spelling::may_be_misspelt;
-use super::words::Words;
+use super::spelling::{LEAST_SCANNED, may_be_misspelt, scanned};
+use super::stems::stem;
+use super::words::{Words, is_in_capitals};
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
 use crate::cover::Cover;
-use crate::languages::{ALL, CODES, GERMANIC, Languages, Spoken, Telling};
+use crate::languages::{ALL, CODES, EN, GERMANIC, Languages, NL, Spoken, Telling};
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;
+/// Letters of a short form that tells no language at most.
+const LETTERS_OF_ALL: usize = 2;
 /// Words from one question whether they are still wanted to the next: some milliseconds.
 const BETWEEN_QUESTIONS: usize = 4096;
 
@@ -85,6 +89,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     let mut search = Search::new(text, lists);
     let told = |by_names| move |languages| Spoken { languages, by_names };
     let mut spoken = search.tell().map(told(false));
+    search.read_signs();
     if !(wanted() && search.respell(wanted)) {
         return None;
     }
@@ -126,6 +131,7 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
             });
         !is_other || search.is_loud(found.first)
     });
+    search.prefer_english(&mut found);
     let (hiding, mut found): (Vec<Match>, Vec<Match>) =
         found.into_iter().partition(|found| found.label.is_none());
     let hiding: Vec<(usize, usize)> = hiding.iter().map(|found| (found.first, found.last)).collect();
@@ -163,7 +169,7 @@ pub fn meant(word: &str, language: &str, lists: &[&Terms]) -> Option<String> {
     let place = CODES.iter().position(|code| *code == language)?;
     let word = search.words.word(0);
     let is_one = search.words.words.len() == 1 && may_be_misspelt(word);
-    is_one.then(|| search.meant(word, bit(place)).map(str::to_owned))?
+    is_one.then(|| search.meant(word, bit(place)))?
 }
 
 impl<'a> Search<'a> {
@@ -223,29 +229,84 @@ impl<'a> Search<'a> {
         whole
     }
 
-    /// Where too few common words told a language, those tell it that are names in one: "HF" and "AF" are no diseases among German words. Names
-    /// of every language, such as those of drugs, tell none, whichever lists have them besides.
+    /// Where too few common words told a language, those tell it that are names in one, and words that hint at it: "HF" and "AF" are no
+    /// diseases among German words. Names of every language, such as those of drugs, tell none, whichever lists have them besides, nor
+    /// does what one hides; nor do two capital letters, which mean something in each, unless there is nothing else.
     fn tell_by(&mut self, found: &mut Vec<Match>) -> Option<Languages> {
-        let mut all = Telling::default();
-        self.words.words.iter().for_each(|word| all.note(word.tells, 1));
         let place = |found: &Match| (found.first, found.last);
-        let of_all: HashSet<_> = found
-            .iter()
-            .filter(|found| found.language == 0)
-            .map(place)
-            .collect();
-        let own = found
-            .iter()
-            .filter(|found| found.label.is_some() && !of_all.contains(&place(found)));
+        let tells_none = |found: &&Match| found.language == 0 || found.label.is_none();
+        let none: HashSet<_> = found.iter().filter(tells_none).map(place).collect();
+        let own = found.iter().filter(|found| !none.contains(&place(found)));
         let own: HashSet<_> = own.map(|found| (place(found), found.language)).collect();
-        for ((first, last), language) in own {
-            all.note(language, last + 1 - first);
+        let words = self.words.words.iter().enumerate();
+        let words = words.map(|(at, word)| ((at, at), word.tells | word.hints));
+        let is_short = |first: usize, last: usize| {
+            let word = self.words.written_as(first);
+            first == last && word.len() <= LETTERS_OF_ALL && is_in_capitals(word)
+        };
+        let (mut all, mut short) = (Telling::default(), Telling::default());
+        for ((first, last), languages) in words.chain(own) {
+            short.note(languages, last + 1 - first);
+            if !is_short(first, last) {
+                all.note(languages, last + 1 - first);
+            }
         }
-        let spoken = all.most()?;
+        let spoken = all.most().or(short.most())?;
         let undecided = self.words.words.iter_mut().filter(|word| word.spoken == ALL);
         undecided.for_each(|word| word.spoken = spoken);
         found.retain(|found| found.language == 0 || self.spoken(found.first) & found.language != 0);
         Some(spoken)
+    }
+
+    /// Leaves out what other languages mean by a short form of English where the line may be English: "MI 2012" names no leg.
+    fn prefer_english(&self, found: &mut Vec<Match>) {
+        let is_english =
+            |found: &&Match| found.language == EN && found.case == Case::Capitals && !found.by_neighbours;
+        let place = |found: &Match| (found.first, found.last);
+        let english: HashSet<_> = found.iter().filter(is_english).map(place).collect();
+        found.retain(|found| {
+            found.language & !EN == 0 || found.by_neighbours || !english.contains(&place(found))
+        });
+    }
+
+    /// Reads the signs that are fractures as the word, where a list has it.
+    fn read_signs(&mut self) {
+        let is_disease = |at: usize| {
+            let word = self.fracture(at);
+            let label = word.and_then(|word| self.label_of(word, self.spoken(at)));
+            let mut found = Vec::new();
+            for source in &self.sources {
+                self.at(at, at, source, &mut found);
+            }
+            found
+                .iter()
+                .any(|found| found.label.is_some() && found.label == label)
+        };
+        let signs = fractures(&self.words, is_disease).into_iter();
+        let read = signs.filter_map(|at| Some((at, self.fracture(at)?.to_owned())));
+        let read: Vec<(usize, String)> = read.collect();
+        self.words.respell(&read, false);
+    }
+
+    /// The word for a fracture in a language of a place where the sign for it is written; `None` in others.
+    fn fracture(&self, at: usize) -> Option<&'static str> {
+        match self.spoken(at) {
+            spoken if spoken & EN != 0 => Some("fracture"),
+            spoken if spoken & NL != 0 => Some("fractuur"),
+            _ => None,
+        }
+    }
+
+    /// The label of a name of one word, folded, in some languages.
+    fn label_of(&self, word: &str, spoken: Languages) -> Option<usize> {
+        let own = |source: &&Source<'_>| source.language == 0 || source.language & spoken != 0;
+        let mut labels = self.sources.iter().filter(own).flat_map(|source| {
+            let key = mix(Form::Stems.start(), stem(word, source.language));
+            let meanings = source.list.meanings(source.table.names.get(&key));
+            meanings
+                .filter_map(|meaning| *self.places.get(source.number)?.get(usize::from(meaning.label?))?)
+        });
+        labels.next()
     }
 
     /// Reads words that a tolerant list has but for a letter as they were meant; whether that was wanted to its end.
@@ -253,38 +314,52 @@ impl<'a> Search<'a> {
         if !self.sources.iter().any(|source| source.list.tolerant) {
             return true;
         }
-        let mut known: HashMap<(&str, Languages), Option<&str>> = HashMap::new();
+        let mut known: HashMap<(&str, Languages), Option<String>> = HashMap::new();
         let mut meant = Vec::new();
         for at in 0..self.words.words.len() {
             if at % BETWEEN_QUESTIONS == 0 && !wanted() {
                 return false;
             }
             let (word, spoken) = (self.words.word(at), self.spoken(at));
-            if may_be_misspelt(word) && !self.words.is_part(at) {
-                let right = *known
+            if word.len() >= LEAST_SCANNED && !self.words.is_part(at) {
+                let right = known
                     .entry((word, spoken))
                     .or_insert_with(|| self.meant(word, spoken));
-                meant.extend(right.map(|right| (at, right.to_owned())));
+                meant.extend(right.clone().map(|right| (at, right)));
             }
         }
-        self.words.respell(&meant);
+        self.words.respell(&meant, true);
         true
     }
 
     /// The word that one which no list has is meant to be, where there is one.
-    fn meant<'s>(&'s self, word: &'s str, spoken: Languages) -> Option<&'s str> {
+    fn meant(&self, word: &str, spoken: Languages) -> Option<String> {
         let sources = || {
             let sources = self.sources.iter();
             sources.filter(move |source| source.language == 0 || source.language & spoken != 0)
         };
-        if sources().any(|source| source.table.spelling.knows(word, source.language)) {
+        let knows = |word: &str| sources().any(|source| source.table.spelling.knows(word, source.language));
+        if knows(word) {
             return None;
         }
-        let tolerant = sources().filter(|source| source.list.tolerant);
-        let meant = tolerant.flat_map(|source| source.table.spelling.meant(word, source.language));
-        // The commonest, and of equally common ones always the same.
-        let meant = meant.max_by(|(one, names), (other, others)| (names, other).cmp(&(others, one)));
-        meant.map(|(meant, _)| meant)
+        let tolerant = || sources().filter(|source| source.list.tolerant);
+        let is_of =
+            |read: &String| tolerant().any(|source| source.table.spelling.knows(read, source.language));
+        // "1tablet" and "0edema" are a number and a word.
+        let bare = word.trim_matches(|c: char| c.is_ascii_digit());
+        if (bare.len() == word.len() || !knows(bare))
+            && let Some(read) = scanned(word).into_iter().find(is_of)
+        {
+            return Some(read);
+        }
+        if !may_be_misspelt(word) {
+            return None;
+        }
+        let meant = tolerant().flat_map(|source| source.table.spelling.meant(word, source.language));
+        // The likest, of those the commonest, and of equally common ones always the same.
+        let meant =
+            meant.max_by_key(|(meant, names, is_alike)| (*is_alike, *names, std::cmp::Reverse(*meant)));
+        meant.map(|(meant, ..)| meant.to_owned())
     }
 
     /// Whether the line of a word is in capitals.
@@ -590,7 +665,7 @@ mod tests {
             found.map(|name| name.label.to_string()).collect()
         };
         assert_eq!(labels("suspected PE"), ["Disease"]);
-        assert_eq!(labels("dor no pe, PE"), ["Anatomy", "Disease"]);
+        assert_eq!(labels("no pe, no PE"), ["Anatomy", "Disease"]);
         assert_eq!(
             labels("Doente com dor no pe desde ontem, PE"),
             ["Anatomy", "Anatomy"]
@@ -604,6 +679,8 @@ mod tests {
             ("lisinopril", "Chemical", "fr"),
             ("lisinopril", "Chemical", "it"),
             ("Gicht", "Disease", "de"),
+            ("*emia", "Disease", "en"),
+            ("creatininemia", "-", "it"),
         ]);
         let spoken = |text: &str| find(text, &[&terms]).spoken;
         assert_eq!(spoken("Lisinopril 10 mg. Fever ruled out."), None);
@@ -612,6 +689,8 @@ mod tests {
             by_names: true,
         });
         assert_eq!(spoken("Lisinopril 10 mg. Gicht."), german);
+        let hidden = find("creatininemia 1,4", &[&terms]);
+        assert!(hidden.names.is_empty() && hidden.spoken.is_none());
     }
 
     #[test]

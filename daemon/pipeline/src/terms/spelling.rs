@@ -4,6 +4,9 @@
 //! much, another one, or two have changed places; the first and the last are right, as few people get the first one wrong, and as the
 //! last one tells "anemic" from "anemia". A word that is right by itself is never another: those are the words of all names and what a
 //! list has under `=`. Candidates are found by leaving out each letter in turn, on both sides, after Garbe's SymSpell (2012).
+//!
+//! What a scanner misreads may be wrong more than once, anywhere, and in shorter words, as long as nothing else is: "g1aucoma", "me11itus",
+//! "pneurnonia".
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
@@ -79,6 +82,49 @@ pub(super) fn may_be_misspelt(word: &str) -> bool {
     (LEAST..=MOST + 1).contains(&(word.len() + 1)) && word.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// Letters of a word that may be misread, at least, and those among them that digits do not stand for: "hba1c" is what it is.
+pub(super) const LEAST_SCANNED: usize = 6;
+const LEAST_BESIDE_DIGITS: usize = 5;
+/// Misread letters of a word at most; each doubles what it may be.
+const MOST_MISREAD: usize = 4;
+/// What is read for what, in words of letters alone and in words with digits.
+const READ_FOR: [(&str, &[&str]); 2] = [("rn", &["m"]), ("m", &["rn"])];
+const READ_FOR_LETTERS: [(&str, &[&str]); 4] =
+    [("0", &["o"]), ("1", &["l", "i"]), ("5", &["s"]), ("rn", &["m"])];
+
+/// What a word, folded, may have been before it was scanned, and itself among them; nothing where it does not look scanned.
+pub(super) fn scanned(word: &str) -> Vec<String> {
+    let count = |of: &[u8]| word.bytes().filter(|byte| of.contains(byte)).count();
+    let digits = count(b"015");
+    let letters = word.bytes().filter(u8::is_ascii_lowercase).count();
+    let confused: &[(&str, &[&str])] = match digits {
+        _ if letters + digits < word.len() || word.len() > MOST => return Vec::new(),
+        0 if letters >= LEAST => &READ_FOR,
+        _ if digits > 0 && letters >= LEAST_BESIDE_DIGITS => &READ_FOR_LETTERS,
+        _ => return Vec::new(),
+    };
+    if !confused.iter().any(|(wrong, _)| word.contains(wrong)) {
+        return Vec::new();
+    }
+    let (mut all, mut rest, mut misread) = (vec![String::new()], word, 0);
+    while let Some(letter) = rest.chars().next() {
+        let found = confused.iter().find(|(wrong, _)| rest.starts_with(wrong));
+        let own = found.map_or(letter.len_utf8(), |(wrong, _)| wrong.len());
+        let (taken, left) = rest.split_at_checked(own).unwrap_or((rest, ""));
+        let others = found.map_or(&[][..], |(_, meant)| meant);
+        misread += usize::from(found.is_some());
+        if misread > MOST_MISREAD {
+            return Vec::new();
+        }
+        let forms = std::iter::once(&taken).chain(others);
+        all = forms
+            .flat_map(|form| all.iter().map(move |before| format!("{before}{form}")))
+            .collect();
+        rest = left;
+    }
+    all
+}
+
 impl Spelling {
     /// Takes in a word, folded; whether others may be meant for it.
     pub(super) fn add(&mut self, word: &str, is_meant: bool, language: Languages) {
@@ -109,18 +155,23 @@ impl Spelling {
         self.known.contains(&mix(0, stem(word, language)))
     }
 
-    /// The words that one, folded, may be meant to be, and how many names have them.
+    /// The words that one, folded, may be meant to be, how many names have them, and whether they are alike with their endings or without them, and
+    /// not one with and one without: "artreial" is rather "arterial" than "arteria".
     pub(super) fn meant<'a>(
         &'a self,
         word: &'a str,
         language: Languages,
-    ) -> impl Iterator<Item = (&'a str, u32)> {
+    ) -> impl Iterator<Item = (&'a str, u32, bool)> {
         let near = self.near(language);
+        let alike = move |meant: &str| {
+            is_one_letter_off(word, meant) || is_one_letter_off(stem(word, language), stem(meant, language))
+        };
         forms(word, language).flat_map(move |own| {
-            let alike = left_out(own).flat_map(move |parts| near.words(hash(parts)));
-            alike.filter_map(move |at| {
+            let parts = left_out(own).flat_map(move |parts| near.words(hash(parts)));
+            parts.filter_map(move |at| {
                 self.word(at)
                     .filter(|(meant, _)| forms(meant, language).any(|meant| is_one_letter_off(own, meant)))
+                    .map(|(meant, names)| (meant, names, alike(meant)))
             })
         })
     }
@@ -206,7 +257,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::languages::EN;
+    use crate::languages::{EN, PT};
 
     fn spelling(words: &[&str]) -> Spelling {
         let mut spelling = Spelling::default();
@@ -220,7 +271,7 @@ mod tests {
         let meant = |word| {
             spelling
                 .meant(word, EN)
-                .map(|(word, _)| word)
+                .map(|(word, ..)| word)
                 .collect::<HashSet<_>>()
                 .into_iter()
                 .collect::<Vec<_>>()
@@ -243,6 +294,52 @@ mod tests {
         for word in ["bneumonia", "pneumonix", "pnemnia", "anaemia", "anemic"] {
             assert!(meant(word).is_empty(), "{word}");
         }
+    }
+
+    #[test]
+    fn a_scanner_reads_digits_for_letters_and_two_letters_for_one() {
+        for (word, right) in [
+            ("hypertens1on", "hypertension"),
+            ("g1aucoma", "glaucoma"),
+            ("me11itus", "mellitus"),
+            ("1atanoprost", "latanoprost"),
+            ("0edema", "oedema"),
+            ("5troke", "stroke"),
+            ("pneurnonia", "pneumonia"),
+            ("cornrnunity", "community"),
+            ("extemal", "external"),
+            ("c1arithrornycin", "clarithromycin"),
+        ] {
+            assert!(scanned(word).iter().any(|read| read == right), "{word}");
+        }
+        for word in [
+            "b12",
+            "t1dm",
+            "hba1c",
+            "20mg",
+            "covid19",
+            "1week2",
+            "11111abcd",
+            "pain",
+            "barn",
+            "\u{e9}1aaaaa",
+        ] {
+            assert!(scanned(word).is_empty(), "{word}");
+        }
+        assert!(scanned(&"m".repeat(MOST)).is_empty());
+    }
+
+    #[test]
+    fn endings_are_compared_with_endings() {
+        let mut spelling = Spelling::default();
+        for word in ["arterial", "arteria"] {
+            spelling.add(word, true, PT);
+        }
+        let meant: HashSet<_> = spelling.meant("artreial", PT).collect();
+        assert_eq!(
+            meant,
+            HashSet::from([("arterial", 1, true), ("arteria", 1, false)])
+        );
     }
 
     #[test]
@@ -297,7 +394,7 @@ mod tests {
             }
             prop_assume!(!spelling.knows(&wrong, EN));
             if is_one_letter_off(&wrong, &word) || is_one_letter_off(stem(&wrong, EN), stem(&word, EN)) {
-                prop_assert_eq!(spelling.meant(&wrong, EN).next(), Some((&*word, 1)));
+                prop_assert_eq!(spelling.meant(&wrong, EN).next(), Some((&*word, 1, true)));
             }
         }
     }

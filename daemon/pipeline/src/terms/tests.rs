@@ -337,6 +337,71 @@ fn a_word_with_a_wrong_letter_is_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_word_that_a_scanner_has_misread_is_the_one_that_was_meant() {
+    let lines = || {
+        list(&[
+            ("hypertension", "Disease", "en", ""),
+            ("glaucoma", "Disease", "en", ""),
+            ("stroke", "Disease", "en", ""),
+            ("community acquired pneumonia", "Disease", "en", ""),
+            ("oedema", "Disease", "en", ""),
+            ("edema", "Disease", "en", ""),
+            ("modem", "Disease", "en", ""),
+            ("contract", "Disease", "en", ""),
+            ("oil", "Chemical", "en", ""),
+        ])
+    };
+    let text = "PMH: HYPERTENS10N, g1aucoma, 5troke. Has cornmunity acquired pneurnonia; 0edema of legs, modern, 01l.";
+    assert!(find(text, &[&lines()]).names.is_empty());
+    let names = find(text, &[&lines().tolerant()]).names;
+    let texts: Vec<&str> = names.iter().map(|name| &text[name.begin..name.end]).collect();
+    assert_eq!(
+        texts,
+        [
+            "HYPERTENS10N",
+            "g1aucoma",
+            "5troke",
+            "cornmunity acquired pneurnonia"
+        ]
+    );
+    assert!(names.iter().all(|name| name.misspelt));
+}
+
+#[test]
+fn a_short_form_of_one_language_is_none_in_lines_of_another() {
+    let terms = list(&[
+        ("MI", "Disease", "en", ""),
+        ("MI", "Anatomy", "fr", "Disease"),
+        ("VE", "Anatomy", "pt", "Disease"),
+        ("OD", "Anatomy", "fr", "Disease"),
+        ("OD", "Anatomy", "es", "Disease"),
+        ("cervix", "Anatomy", "en", ""),
+        ("cervix", "Anatomy", "nl", ""),
+        ("aspirin", "Chemical", "", ""),
+        ("HTA", "Disease", "fr", ""),
+        ("toux", "Disease", "fr", ""),
+        ("PE", "Disease", "en", ""),
+        ("p\u{e9}", "Anatomy", "pt", ""),
+    ]);
+    for (text, expected) in [
+        ("MI 2012", &["MI:Disease"][..]),
+        ("Old MI", &["MI:Disease"]),
+        ("VE: cervix closed", &["cervix:Anatomy"]),
+        ("Meds: aspirin 75 mg OD.", &["aspirin:Chemical"]),
+        ("OD 10/10", &["OD:Anatomy"]),
+        ("PE", &["PE:Disease"]),
+        ("Toux, OD, MI", &["Toux:Disease", "OD:Anatomy", "MI:Anatomy"]),
+        ("HTA, MI gauche", &["HTA:Disease", "MI:Anatomy"]),
+    ] {
+        let found = find(text, &[&terms]).names.into_iter();
+        let found: Vec<String> = found
+            .map(|name| format!("{}:{}", &text[name.begin..name.end], name.label))
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
 fn a_name_is_what_stands_beside_it_says() {
     let mut terms = list(&[
         ("CAP", "Disease", "en", ""),

@@ -3,7 +3,7 @@
 use super::stems::stem;
 use super::{Case, Form, mix};
 use crate::folding::{fold, words};
-use crate::languages::{Languages, told_by};
+use crate::languages::{Languages, hinted_by, told_by};
 use crate::tokens::ByteSpan;
 
 /// A line so long may have been wrapped within a name, where the next begins small, and where it begins with a capital letter.
@@ -30,6 +30,8 @@ pub(super) struct Word {
     misspelt: bool,
     /// The languages that it tells of.
     pub(super) tells: Languages,
+    /// Those that it hints at.
+    pub(super) hints: Languages,
     /// Those that its line is in.
     pub(super) spoken: Languages,
     /// Whether that line is in capitals.
@@ -86,10 +88,8 @@ impl<'t> Words<'t> {
                 .filter(|bare| bare.len() > 1 && is_in_capitals(bare));
             let start = all.folded.len();
             fold(bare.unwrap_or(word), &mut all.folded);
-            let tells = all
-                .folded
-                .get(start..)
-                .map_or(0, |folded| told_by(text, span, folded));
+            let folded = all.folded.get(start..).unwrap_or_default();
+            let (tells, hints) = (told_by(text, span, folded), hinted_by(folded));
             all.words.push(Word {
                 span,
                 end: all.folded.len(),
@@ -100,6 +100,7 @@ impl<'t> Words<'t> {
                 capitals: is_in_capitals(bare.unwrap_or(word)),
                 misspelt: false,
                 tells,
+                hints,
                 spoken: 0,
                 loud: false,
             });
@@ -130,8 +131,8 @@ impl<'t> Words<'t> {
             .unwrap_or_default()
     }
 
-    /// Reads some words, in their order, as others, folded.
-    pub(super) fn respell(&mut self, meant: &[(usize, String)]) {
+    /// Reads some words, in their order, as others, folded; whether because they are `misspelt`.
+    pub(super) fn respell(&mut self, meant: &[(usize, String)], misspelt: bool) {
         if meant.is_empty() {
             return;
         }
@@ -142,7 +143,7 @@ impl<'t> Words<'t> {
             let own = self.folded.get(begin..word.end).unwrap_or_default();
             begin = word.end;
             let other = meant.next_if(|(other, _)| *other == at);
-            word.misspelt = other.is_some();
+            word.misspelt |= misspelt && other.is_some();
             folded.push_str(other.map_or(own, |(_, other)| other));
             word.end = folded.len();
         }

@@ -1,6 +1,7 @@
-//! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX, escapes resolved
-//! (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
-//! stand for is said by MSH-18, or else by the settings; where neither does, the message must be UTF-8.
+//! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX and the comments of its NTE segments, escapes
+//! resolved (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the
+//! bytes stand for is said by MSH-18, or else by the settings; where neither does, the message must be UTF-8. The frame of MLLP and a byte
+//! order mark are passed over. A batch of messages (FHS, BHS) is refused: whoever has one sends its messages one by one.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -22,6 +23,8 @@ mod code {
     pub const HEADER: i32 = 2;
     /// MSH-18 names a character set that is not known here.
     pub const CHARACTERS: i32 = 3;
+    /// It is a batch or a file of messages.
+    pub const BATCH: i32 = 4;
 }
 
 /// `[plugins.settings]`
@@ -86,27 +89,54 @@ impl DocumentFormat for Hl7 {
     }
 
     fn decode(&self, _: &str, bytes: &[u8], call: &Call<'_>) -> Result<Decoded, Error> {
+        self.decode(bytes, || call.check())
+    }
+}
+
+/// What begins and ends a message on a connection (MLLP).
+const BEGINS: u8 = 0x0b;
+const ENDS: u8 = 0x1c;
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A message without its frame and its byte order mark, and where it begins.
+fn framed(bytes: &[u8]) -> (usize, &[u8]) {
+    let message = bytes.strip_prefix(&[BEGINS]).unwrap_or(bytes);
+    let message = message.strip_prefix(MARK).unwrap_or(message);
+    let begin = bytes.len() - message.len();
+    let end = message.trim_ascii_end();
+    (begin, end.strip_suffix(&[ENDS]).unwrap_or(message))
+}
+
+impl Hl7 {
+    fn decode(&self, bytes: &[u8], check: impl Fn() -> Result<(), Error>) -> Result<Decoded, Error> {
+        let (begin, bytes) = framed(bytes);
+        if bytes.starts_with(b"FHS") || bytes.starts_with(b"BHS") {
+            return Err(Error::input(code::BATCH));
+        }
         let (message, single) = self.read(bytes)?;
         let message = &*message;
         let separators = Separators::of(message).ok_or(Error::input(code::HEADER))?;
         let mut decoded = Decoded::default();
         for (at, segment) in segments(message, separators.field) {
-            call.check()?;
+            check()?;
             if let Some((begin, value)) = narrative(segment, separators.field) {
                 separators.append(&mut decoded, value, at + begin);
                 let end = at + begin + value.len();
                 decoded.replace("\n", end, end);
             }
         }
-        Ok(if single {
-            in_bytes(&decoded, message)
-        } else {
-            decoded
-        })
+        let mut decoded = match single {
+            true => in_bytes(&decoded, message),
+            false => decoded,
+        };
+        for piece in &mut decoded.pieces {
+            piece.source_begin += begin;
+            piece.source_end += begin;
+        }
+        Ok(decoded)
     }
-}
 
-impl Hl7 {
     /// The message as text, and whether each of its characters was one byte that is not UTF-8.
     fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Cow<'b, str>, bool), Error> {
         let header = bytes
@@ -211,10 +241,11 @@ fn begins_segment(text: &str, field: char) -> bool {
 /// The value of a segment that holds text, and where it begins.
 fn narrative(segment: &str, field: char) -> Option<(usize, &str)> {
     let mut fields = segment.split(field);
-    if fields.next()? != "OBX" || !["FT", "ST", "TX"].contains(&fields.nth(1)?) {
-        return None;
-    }
-    let value = fields.nth(2)?;
+    let value = match fields.next()? {
+        "OBX" if ["FT", "ST", "TX"].contains(&fields.nth(1)?) => fields.nth(2)?,
+        "NTE" => fields.nth(2)?,
+        _ => return None,
+    };
     // `value` is a part of `segment`.
     let begin = value.as_ptr().addr().checked_sub(segment.as_ptr().addr())?;
     Some((begin, value))
@@ -429,6 +460,37 @@ mod tests {
         let (few, many) = (time(50_000), time(400_000));
         // Eight times as long; 64 times where each line looks at all that follow.
         assert!(many < few * 30, "{few:?}, {many:?}");
+    }
+
+    #[test]
+    fn comments_are_read_and_frame_and_mark_are_passed_over() {
+        let message = "MSH|^~\\&|LAB\rOBX|1|NM|GLU||7.1\rNTE|1|L|No gout.~On metformin.|RE\rNTE|2|L\r";
+        let hl7 = Hl7 {
+            options: Options::default(),
+        };
+        let read = |bytes: &[u8]| hl7.decode(bytes, || Ok(()));
+        for (before, after) in [
+            ("", ""),
+            ("\u{b}", "\u{1c}\r"),
+            ("\u{feff}", ""),
+            ("\u{b}\u{feff}", "\u{1c}\r\n"),
+            ("\u{b}", "\u{1c}"),
+        ] {
+            let source = format!("{before}{message}{after}");
+            let decoded = read(source.as_bytes()).unwrap();
+            assert_eq!(decoded.text, "No gout.\nOn metformin.\n", "{source:?}");
+            mednerd_plugin::contract::decoded(&decoded, source.as_bytes(), 1000).unwrap();
+            let begin = decoded.text.find("metformin").unwrap();
+            let (from, to) = decoded.source(begin, begin + 9).unwrap();
+            assert_eq!(source.get(from..to), Some("metformin"));
+        }
+        for (source, code) in [
+            ("FHS|^~\\&|LAB\rBHS|^~\\&|LAB\rMSH|^~\\&|LAB\r", code::BATCH),
+            ("\u{b}BHS|^~\\&|LAB\r\u{1c}\r", code::BATCH),
+            ("PID|1", code::HEADER),
+        ] {
+            assert_eq!(read(source.as_bytes()).unwrap_err(), Error::input(code));
+        }
     }
 
     #[test]

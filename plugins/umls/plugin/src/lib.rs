@@ -27,7 +27,8 @@ impl Normalizer for Umls {
         let settings: linker::Settings = settings.read()?;
         let linker = Linker::open(settings).map_err(|error| Error::settings(error.to_string()))?;
         let record = linker.index().record();
-        let vocabulary = match (record.kind.as_str(), record.vocabularies.as_slice()) {
+        let sources: Vec<_> = record.sources().collect();
+        let vocabulary = match (record.kind.as_str(), sources.as_slice()) {
             ("umls", _) => "UMLS".to_owned(),
             ("rxnorm", _) => "RxNorm".to_owned(),
             (_, [only]) if !only.name.is_empty() => only.name.clone(),
@@ -38,6 +39,10 @@ impl Normalizer for Umls {
             "index.opened",
             &[record.concepts as f64, record.names as f64],
         );
+        let unknown = linker.unknown().len();
+        if unknown > 0 {
+            host.log(Level::Warning, "synonyms.unknown", &[unknown as f64]);
+        }
         Ok(Self {
             linker,
             vocabulary,

@@ -1,11 +1,12 @@
 //! Reads a dictionary: CSV with the header `id,name,semantic_type,source`; the last two columns may be missing. The
 //! first row of an id is its preferred name, further ones are synonyms; a column `synonyms` may hold more of them, with
-//! bars between.
+//! bars between. Ids are codes of the system that a column `system` names, or of the one that the source is.
 
 use std::fs::File;
 use std::path::Path;
 
 use super::{Builder, Filters, Seen, Watch};
+use crate::codings;
 use crate::error::Error;
 
 /// What names without a source are of.
@@ -64,6 +65,7 @@ pub(super) fn read(
         ));
     };
     let (kind, source, synonyms) = (column("semantictype"), column("source"), column("synonyms"));
+    let system = column("system");
     builder.record.kind = "csv".to_owned();
     watch.begin("Reading the dictionary", length);
     let mut row = csv::StringRecord::new();
@@ -102,16 +104,26 @@ pub(super) fn read(
                 "the name goes on in the next line: a quotation mark is opened and not closed".to_owned(),
             ));
         }
-        let (kind, source) = (cell(kind), cell(source));
-        if [id, kind, source]
+        let (kind, source, system) = (cell(kind), cell(source), cell(system));
+        if [id, kind, source, system]
             .iter()
             .any(|cell| cell.contains(char::is_control))
         {
             return Err(line(
                 at,
-                "the id, semantic type or source has a control character in it; write it without".to_owned(),
+                "the id, semantic type, source or system has a control character in it; write it without"
+                    .to_owned(),
             ));
         }
+        let coded = match system {
+            "" => codings::named(source),
+            named => Some(codings::named(named).ok_or_else(|| {
+                line(
+                    at,
+                    format!("\"{named}\" is no code system that is known; write its URI, http://… or urn:…"),
+                )
+            })?),
+        };
         let source = if source.is_empty() { UNNAMED } else { source };
         Seen::note(&mut builder.seen.vocabularies, source);
         for kind in kind.split('|') {
@@ -129,6 +141,10 @@ pub(super) fn read(
         let vocabulary = builder.vocabulary(source)?;
         for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
             builder.semantic_type(concept, kind)?;
+        }
+        // Other ids tell their system by themselves: "MESH:D003920".
+        if let Some(coded) = coded.filter(|_| codings::of_id(id).is_none()) {
+            builder.code(concept, coded, id, name, if first { 2 } else { 1 })?;
         }
         builder.name(concept, vocabulary, name, if first { 2 } else { 1 })?;
         for synonym in cell(synonyms).split('|') {

@@ -10,8 +10,7 @@ mod sort;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -21,6 +20,7 @@ use crate::error::Error;
 use crate::index::format::{self, Extent, Section};
 use crate::index::inverted::Postings;
 use crate::index::{Record, Source, weight};
+use crate::output::{Output, remove_leftovers};
 use crate::text::{self, Forms};
 use sort::Sorter;
 
@@ -74,6 +74,12 @@ impl Filters {
         .collect()
     }
 
+    /// Whether names in this language, and of this term type, are taken. Codes are taken whatever their names are.
+    fn takes_name(&self, language: &str, term_type: &str) -> bool {
+        let language = self.languages.is_empty() || self.languages.iter().any(|at| at == language);
+        language && !self.without_term_types.iter().any(|at| at == term_type)
+    }
+
     fn takes_vocabulary(&self, name: &str) -> bool {
         let listed = |list: &[String]| list.iter().any(|at| at == name);
         (self.vocabularies.is_empty() || listed(&self.vocabularies)) && !listed(&self.without)
@@ -121,19 +127,9 @@ impl Build {
     /// # Errors
     /// [`Error::Line`] and [`Error::Input`] where the input is not as it should be; [`Error::Read`], [`Error::Write`].
     pub fn run(&self, watch: &mut dyn Watch) -> Result<Record, Error> {
-        let folder = match self.out.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        if !folder.is_dir() {
-            return Err(Error::Input {
-                path: folder.to_owned(),
-                problem: "there is no such folder to write the index into".to_owned(),
-            });
-        }
-        self.spare_the_input()?;
-        remove_leftovers(folder);
-        let mut builder = Builder::new(folder, self.memory);
+        let out = Output::new(&self.out, "--out", self.input.files())?.regular()?;
+        remove_leftovers(out.folder());
+        let mut builder = Builder::new(out.folder(), self.memory);
         builder.record.filters = self.filters.record();
         match &self.input {
             Input::Rrf(path) => rrf::read(path, &self.filters, &mut builder, watch)?,
@@ -150,51 +146,22 @@ impl Build {
                 },
             });
         }
-        builder.finish(&self.out, watch)
+        builder.finish(&out, watch)
     }
 }
 
-impl Build {
-    /// Refuses to write the index over what it is made from.
-    fn spare_the_input(&self) -> Result<(), Error> {
-        let same = |path: &Path| match (path.metadata(), self.out.metadata()) {
-            (Ok(input), Ok(out)) => (input.dev(), input.ino()) == (out.dev(), out.ino()),
-            _ => false,
-        };
-        let over = match &self.input {
-            Input::Csv(path) => same(path),
-            Input::Rrf(folder) => std::fs::read_dir(folder)
+impl Input {
+    /// The files that are read.
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Csv(path) => vec![path.clone()],
+            Self::Rrf(folder) => std::fs::read_dir(folder)
                 .into_iter()
                 .flatten()
                 .filter_map(Result::ok)
                 .map(|entry| entry.path())
-                .any(|path| path.extension().is_some_and(|ending| ending == "RRF") && same(&path)),
-        };
-        if over {
-            return Err(Error::Input {
-                path: self.out.clone(),
-                problem: "is what the index is made from; give --out another name".to_owned(),
-            });
-        }
-        Ok(())
-    }
-}
-
-/// How the files begin that an index is written into before it takes its place.
-const UNFINISHED: &str = ".mednerd-umls-";
-
-/// Removes what builds that were killed left in `folder`. A build that still runs has its file locked.
-fn remove_leftovers(folder: &Path) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten();
-    for entry in entries.filter_map(Result::ok) {
-        let unfinished = entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.starts_with(UNFINISHED));
-        let nobodys = || std::fs::File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-        if unfinished && entry.file_type().is_ok_and(|kind| kind.is_file()) && nobodys() {
-            // Where it cannot be removed it is in nobody's way but the disk's.
-            let _ = std::fs::remove_file(entry.path());
+                .filter(|path| path.extension().is_some_and(|ending| ending == "RRF"))
+                .collect(),
         }
     }
 }
@@ -270,7 +237,6 @@ fn listed(names: &HashSet<String>) -> String {
 /// Collects what the readers find and writes it.
 struct Builder {
     seen: Seen,
-    folder: PathBuf,
     record: Record,
     ids: HashMap<Box<str>, u32>,
     id_offsets: Vec<u32>,
@@ -293,7 +259,6 @@ impl Builder {
     fn new(folder: &Path, memory: usize) -> Self {
         Self {
             seen: Seen::default(),
-            folder: folder.to_owned(),
             record: Record {
                 builder: env!("CARGO_PKG_VERSION").to_owned(),
                 ..Record::default()
@@ -368,10 +333,20 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds a name of a concept. One without a letter or digit is left out; control characters and line ends become spaces.
+    /// Adds a name of a concept, also as it is written where there are no umlauts. One without a letter or digit is left out; control
+    /// characters and line ends become spaces.
     fn name(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
         let name = &printable(name);
         let name = without_tag(name);
+        self.spelling(concept, vocabulary, name, quality)?;
+        match text::without_umlauts(name) {
+            // Of less standing: the concept is called by the other.
+            Some(spelt) => self.spelling(concept, vocabulary, &spelt, quality.saturating_sub(1)),
+            None => Ok(()),
+        }
+    }
+
+    fn spelling(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
         let exact = text::exact_form(name);
         if exact.is_empty() || exact.len() > MAX_NAME {
             return Ok(());
@@ -399,7 +374,7 @@ impl Builder {
     fn code(
         &mut self,
         concept: u32,
-        vocabulary: u16,
+        vocabulary: &str,
         code: &str,
         name: &str,
         quality: u16,
@@ -407,6 +382,7 @@ impl Builder {
         if code.is_empty() || code.contains(char::is_control) {
             return Ok(());
         }
+        let vocabulary = self.vocabulary(vocabulary)?;
         let name = &printable(name);
         // The name is in the index anyway: its hash finds it there.
         let name = text::hash(&text::exact_form(without_tag(name)));
@@ -420,10 +396,9 @@ impl Builder {
         ])
     }
 
-    fn finish(self, out: &Path, watch: &mut dyn Watch) -> Result<Record, Error> {
+    fn finish(self, out: &Output, watch: &mut dyn Watch) -> Result<Record, Error> {
         let Self {
             seen: _,
-            folder,
             mut record,
             ids,
             id_offsets,
@@ -441,7 +416,7 @@ impl Builder {
         } = self;
         let concepts = ids.len();
         drop(ids);
-        let mut file = Writer::create(&folder, out)?;
+        let mut file = Writer::create(out)?;
 
         watch.begin("Indexing names", record.links);
         let mut index = Names::default();
@@ -643,10 +618,7 @@ impl Builder {
 
         record.concepts = concepts as u64;
         record.names = names;
-        let json = serde_json::to_vec_pretty(&record).map_err(|source| Error::Write {
-            path: out.to_owned(),
-            source: source.into(),
-        })?;
+        let json = serde_json::to_vec_pretty(&record).map_err(|source| out.failed(source.into()))?;
         file.section(Section::Record, &json)?;
         watch.at(9);
         file.persist()?;
@@ -887,29 +859,19 @@ fn table(mut entries: Vec<(u64, u32)>) -> Vec<u8> {
 }
 
 /// Writes the sections one after another and the header at last.
-struct Writer {
-    out: PathBuf,
+struct Writer<'a> {
+    out: &'a Output,
     file: BufWriter<NamedTempFile>,
     at: u64,
     extents: Vec<Extent>,
     open: Option<(usize, Sha256)>,
 }
 
-impl Writer {
-    fn create(folder: &Path, out: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Write {
-            path: out.to_owned(),
-            source,
-        };
-        let file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
-            .tempfile_in(folder)
-            .map_err(failed)?;
-        // Tells other builds that it is no leftover; a file system without locks has its leftovers stay.
-        let _ = file.as_file().lock();
+impl<'a> Writer<'a> {
+    fn create(out: &'a Output) -> Result<Self, Error> {
         let mut writer = Self {
-            out: out.to_owned(),
-            file: BufWriter::with_capacity(1 << 20, file),
+            out,
+            file: BufWriter::with_capacity(1 << 20, out.begin()?),
             at: 0,
             extents: vec![Extent::default(); Section::ALL.len()],
             open: None,
@@ -918,16 +880,9 @@ impl Writer {
         Ok(writer)
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        Error::Write {
-            path: self.out.clone(),
-            source,
-        }
-    }
-
     fn raw(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.file.write_all(bytes);
-        written.map_err(|source| self.failed(source))?;
+        written.map_err(|source| self.out.failed(source))?;
         self.at += bytes.len() as u64;
         Ok(())
     }
@@ -980,11 +935,11 @@ impl Writer {
         self.end()
     }
 
-    fn strings<'a>(
+    fn strings<'b>(
         &mut self,
         offsets: Section,
         text: Section,
-        strings: impl Iterator<Item = &'a str>,
+        strings: impl Iterator<Item = &'b str>,
     ) -> Result<(), Error> {
         let mut ends = vec![0];
         let mut length = 0;
@@ -1000,26 +955,16 @@ impl Writer {
 
     fn persist(mut self) -> Result<(), Error> {
         let header = format::encode(&self.extents, self.at);
-        let out = self.out.clone();
-        let failed = |source| Error::Write {
-            path: out.clone(),
-            source,
-        };
+        let failed = |source| self.out.failed(source);
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.file.write_all(&header).map_err(failed)?;
         let file = self
             .file
             .into_inner()
             .map_err(|error| failed(error.into_error()))?;
-        file.as_file().sync_all().map_err(failed)?;
-        readable(file.as_file()).map_err(failed)?;
-        file.persist(&out).map_err(|error| failed(error.error))?;
-        Ok(())
+        self.out.place(file, Some(READABLE))
     }
 }
 
 /// An index is read by the plugin's own user: readable for all, as a vocabulary's licence is the hospital's matter.
-fn readable(file: &std::fs::File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
+const READABLE: u32 = 0o644;

@@ -30,13 +30,9 @@ impl Table {
             let length = file.metadata()?.len();
             std::io::Result::Ok((file, length))
         };
-        let packed = path.with_extension("RRF.gz");
-        let (file, length) = read(&path).map_err(|source| match packed.is_file() {
-            true => Error::Input {
-                path: packed,
-                problem: "is packed; unpack it first: gunzip -k".to_owned(),
-            },
-            false => Error::Read {
+        let (file, length) = read(&path).map_err(|source| match packed(&path) {
+            Some((path, problem)) => Error::Input { path, problem },
+            None => Error::Read {
                 path: path.clone(),
                 source,
             },
@@ -124,6 +120,34 @@ impl Table {
     }
 }
 
+/// What there is instead of a file of a release, and what to do with it: the file packed, or its parts.
+fn packed(path: &Path) -> Option<(PathBuf, String)> {
+    let name = path.file_name()?.to_str()?;
+    let is_part = |other: &PathBuf| {
+        let other = other.file_name().and_then(|other| other.to_str());
+        let ending = other.and_then(|other| other.strip_prefix(name)?.strip_prefix('.'));
+        ending.is_some_and(|ending| !ending.is_empty())
+    };
+    let mut parts: Vec<PathBuf> = path
+        .parent()?
+        .read_dir()
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(is_part)
+        .collect();
+    parts.sort();
+    let first = parts.into_iter().next()?;
+    let problem = match first.to_str() == Some(&format!("{}.gz", path.display())) {
+        true => "is packed; unpack it first: gunzip -k".to_owned(),
+        false => format!(
+            "is a part of {name}, which comes in parts; join them first: cat {name}.* > {name}, or zcat where they are \
+             packed"
+        ),
+    };
+    Some((first, problem))
+}
+
 /// The files of a release and their columns.
 struct Layout {
     folder: PathBuf,
@@ -136,7 +160,8 @@ impl Layout {
     /// Reads MRFILES.RRF. Its own first columns (FIL, DES, FMT, CLS, RWS) are where every release has them: nothing
     /// else tells them.
     fn umls(folder: &Path) -> Result<Self, Error> {
-        if !folder.join("MRFILES.RRF").is_file() {
+        let listing = folder.join("MRFILES.RRF");
+        if !listing.is_file() && packed(&listing).is_none() {
             return Err(Error::Input {
                 path: folder.to_owned(),
                 problem: "holds no MRFILES.RRF and no RXNCONSO.RRF; --rrf takes the META folder of a UMLS release, with \
@@ -144,7 +169,7 @@ impl Layout {
                     .to_owned(),
             });
         }
-        let table = Table::open(folder.join("MRFILES.RRF"), 6)?;
+        let table = Table::open(listing, 6)?;
         let (mut columns, mut rows) = (HashMap::new(), HashMap::new());
         table.rows(&mut (), |cells, wrong| {
             let names = cells[2].split(',').map(|name| name.trim().to_owned()).collect();
@@ -197,8 +222,12 @@ impl Layout {
     }
 
     /// Whether there is such a file. One without which links would silently be worse must be there where MRFILES.RRF
-    /// lists it.
+    /// lists it; a subset without any definition, say, has an empty one and announces no row.
     fn has(&self, file: &str) -> bool {
+        let length = || self.folder.join(file).metadata().map_or(0, |file| file.len());
+        if self.rows.get(file) == Some(&0) && length() == 0 {
+            return false;
+        }
         let needed = !matches!(file, "MRDEF.RRF" | "MRCUI.RRF") && self.rows.contains_key(file);
         needed || (self.columns.contains_key(file) && self.folder.join(file).is_file())
     }
@@ -278,6 +307,7 @@ pub(super) fn read(
     defined.sort_unstable();
     defined.dedup();
 
+    let mut unnamed = Unnamed::default();
     let columns = [
         id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS",
     ];
@@ -309,8 +339,6 @@ pub(super) fn read(
         let own_types = of(&types, cui_number);
         if !filters.takes_vocabulary(vocabulary)
             || (!filters.suppressed && !matches!(suppress, "N" | ""))
-            || !(filters.languages.is_empty() || filters.languages.iter().any(|at| at == language))
-            || filters.without_term_types.iter().any(|at| at == term_type)
             || (!filters.semantic_types.is_empty() && own_types.is_empty())
         {
             return Ok(());
@@ -321,8 +349,23 @@ pub(super) fn read(
                 file("SAB")
             )));
         }
+        // RxNorm's own code is the concept's id, which the linker gives by itself.
+        let own = rxnorm && vocabulary == "RXNORM";
+        let coded = codings::coded(vocabulary).filter(|coded| !own && is_code(coded, code));
+        unnamed.of(cui_number);
+        if !filters.takes_name(language, term_type) {
+            return match (coded, builder.known(cui)) {
+                (None, _) => Ok(()),
+                // Of no standing: its name is not in the index.
+                (Some(coded), Some(concept)) => builder.code(concept, coded, code, name, 0),
+                (Some(coded), None) => unnamed.keep(coded, code, name),
+            };
+        }
         let new = builder.known(cui).is_none();
         let concept = builder.concept(cui)?;
+        for (coded, code, name) in unnamed.codes.drain(..) {
+            builder.code(concept, coded, &code, &name, 0)?;
+        }
         if new {
             for (_, kind) in own_types {
                 builder.semantic_type(concept, kind)?;
@@ -342,10 +385,8 @@ pub(super) fn read(
             + u16::from(string_type == "PF") * 4
             + u16::from(preferred == "Y") * 2
             + 1;
-        // RxNorm's own code is the concept's id, which the linker gives by itself.
-        let own = rxnorm && vocabulary == "RXNORM";
-        if codings::is_coded(vocabulary) && !own && is_code(vocabulary, code) {
-            builder.code(concept, source, code, name, quality)?;
+        if let Some(coded) = coded {
+            builder.code(concept, coded, code, name, quality)?;
         }
         builder.name(concept, source, name, quality)
     })?;
@@ -355,7 +396,7 @@ pub(super) fn read(
             source.version.clone_from(version);
         }
     }
-    if layout.has("MRCUI.RRF") && layout.rows.get("MRCUI.RRF").is_none_or(|rows| *rows > 0) {
+    if layout.has("MRCUI.RRF") {
         layout.read("MRCUI.RRF", &["CUI1", "REL", "CUI2"], watch, |cells, wrong| {
             // SY: the same meaning under a new CUI. The others are broader, narrower or gone for good.
             if cells[1] == "SY"
@@ -368,6 +409,32 @@ pub(super) fn read(
         })?;
     }
     Ok(())
+}
+
+/// The codes of a concept of which no name was taken so far: a release lists a concept's rows together.
+#[derive(Default)]
+struct Unnamed {
+    cui: u32,
+    /// Of each its vocabulary, itself, and its name there.
+    codes: Vec<(&'static str, String, String)>,
+}
+
+impl Unnamed {
+    /// Forgets the codes of any other concept.
+    fn of(&mut self, cui: u32) {
+        if self.cui != cui {
+            self.codes.clear();
+            self.cui = cui;
+        }
+    }
+
+    fn keep(&mut self, vocabulary: &'static str, code: &str, name: &str) -> Result<(), Error> {
+        const MOST: usize = 4096;
+        if self.codes.len() < MOST {
+            self.codes.push((vocabulary, code.to_owned(), name.to_owned()));
+        }
+        Ok(())
+    }
 }
 
 /// How good a name of RxNorm is, which has no MRRANK: its own go before those of its sources, and among them what names a thing
@@ -441,7 +508,10 @@ fn versions(
                 .trim_start_matches('_')
                 .to_owned();
         }
-        versions.insert(root.to_owned(), version.to_owned());
+        // A release may list older versions beside the one that it has.
+        if current != "N" || !versions.contains_key(root) {
+            versions.insert(root.to_owned(), version.to_owned());
+        }
         Ok(())
     })?;
     Ok(versions)

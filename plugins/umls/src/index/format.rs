@@ -14,7 +14,7 @@ use crate::error::Damage;
 /// The first bytes of every index.
 pub(crate) const MAGIC: [u8; 16] = *b"mednerd-umls\0\0\0\0";
 /// The version of the format; another one is refused.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Sections begin at multiples of this.
 pub(crate) const ALIGN: u64 = 64;
 

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use memmap2::Mmap;
@@ -19,6 +20,13 @@ impl Map {
     /// [`Error::Read`]
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let map = || {
+            // Opening a pipe would wait for whoever writes into it.
+            if !path.metadata()?.is_file() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "it is a folder, pipe or device and no index; give the file that mednerd-umls build wrote",
+                ));
+            }
             let file = File::open(path)?;
             // SAFETY: a mapping is sound as long as nobody writes to the file or truncates it while it is mapped.
             // The builder never changes a finished index: it writes a new file beside it and renames it over the

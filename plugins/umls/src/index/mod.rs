@@ -50,6 +50,13 @@ pub struct Record {
     pub rows: u64,
 }
 
+impl Record {
+    /// The vocabularies that names are of; others have given codes alone.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.vocabularies.iter().filter(|source| source.rows > 0)
+    }
+}
+
 /// A vocabulary within an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
@@ -57,7 +64,7 @@ pub struct Source {
     pub name: String,
     /// Its version; empty where the input does not say.
     pub version: String,
-    /// Rows taken from it.
+    /// Names taken from it; none where it gave codes alone.
     pub rows: u64,
 }
 
@@ -239,7 +246,11 @@ impl Index {
 
     /// The concept that took the place of the retired CUI `id`.
     fn successor(&self, id: &str) -> Option<u32> {
-        let cui: u32 = id.strip_prefix('C')?.parse().ok()?;
+        let cui: u32 = id
+            .strip_prefix('C')
+            .filter(|digits| digits.len() == 7)?
+            .parse()
+            .ok()?;
         let retired = self.section(Section::Retired);
         let (mut low, mut high) = (0, retired.len() / 8);
         while low < high {

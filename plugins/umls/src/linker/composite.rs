@@ -27,6 +27,20 @@ pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
     readings
 }
 
+/// What a hyphen joins into a combination of drugs, "hydrocodone-acetaminophen 5-325 mg", without what begins with a number.
+pub(super) fn substances(text: &str) -> Option<Vec<String>> {
+    const LEAST: usize = 4;
+    let is_strength = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
+    let words: Vec<&str> = text
+        .split_whitespace()
+        .take_while(|word| !is_strength(word))
+        .collect();
+    let names: Vec<String> = words.join(" ").split('-').map(str::to_owned).collect();
+    let is_name =
+        |name: &String| name.chars().count() >= LEAST && !name.starts_with(' ') && !name.ends_with(' ');
+    (names.len() > 1 && names.iter().all(is_name)).then_some(names)
+}
+
 fn segments(text: &str) -> Vec<String> {
     // Of the same length: the marks are ASCII.
     let small = text.to_ascii_lowercase();
@@ -56,6 +70,28 @@ mod tests {
 
     fn reads(text: &str, names: &[&str]) -> bool {
         readings(text).iter().any(|reading| reading == names)
+    }
+
+    #[test]
+    fn a_hyphen_joins_substances() {
+        let of = |text: &str| substances(text).unwrap_or_default();
+        assert_eq!(
+            of("hydrocodone-acetaminophen 5-325 mg tablet"),
+            ["hydrocodone", "acetaminophen"]
+        );
+        assert_eq!(
+            of("amoxicillin-clavulanate potassium"),
+            ["amoxicillin", "clavulanate potassium"]
+        );
+        for text in [
+            "aspirin",
+            "co-trimoxazole",
+            "aspirin - given",
+            "5-fluorouracil",
+            "",
+        ] {
+            assert!(of(text).is_empty(), "{text}");
+        }
     }
 
     #[test]

@@ -75,13 +75,19 @@ impl Definitions {
                 .filter(|_| short.chars().nth(1).is_some())
         };
         let mut changed = false;
+        // Each is looked for once, however often its short form is there.
+        let mut within: HashMap<&str, bool> = HashMap::new();
         let mut words: Vec<String> = Vec::new();
         for word in text.split_whitespace() {
             if word.starts_with(['(', '[']) && !words.is_empty() && long_form(word).is_some() {
                 changed = true;
                 continue;
             }
-            let elsewhere = |word: &str| long_form(word).filter(|long| !text.contains(*long));
+            let mut elsewhere = |word: &str| {
+                let long = long_form(word)?;
+                let within = *within.entry(long).or_insert_with(|| text.contains(long));
+                (!within).then_some(long)
+            };
             let expanded = match elsewhere(word) {
                 Some(long) => long.to_owned(),
                 None => {
@@ -98,27 +104,60 @@ impl Definitions {
 
 /// Whether the initials of `long`, small words left out or not, are the letters of `short`.
 pub(super) fn initials_are(long: &str, short: &str) -> bool {
-    let letters: Vec<char> = without_plural(short.trim())
+    letters(short).is_some_and(|letters| initials(long).contains(&letters))
+}
+
+/// The mentions that short forms may stand for, by their initials: the first of each.
+pub(super) struct Initials<'a>(HashMap<String, &'a str>);
+
+impl<'a> Initials<'a> {
+    pub(super) fn of(mentions: impl Iterator<Item = &'a str>) -> Self {
+        let mut all = HashMap::new();
+        for long in mentions {
+            for initials in initials(long) {
+                all.entry(initials).or_insert(long);
+            }
+        }
+        Self(all)
+    }
+
+    /// The first mention whose initials the letters of `short` are.
+    pub(super) fn long_form(&self, short: &str) -> Option<&'a str> {
+        self.0.get(&letters(short)?).copied()
+    }
+}
+
+/// The letters of a short form, small, of which it must have two.
+fn letters(short: &str) -> Option<String> {
+    let letters: String = without_plural(short.trim())
         .chars()
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect();
+    letters.chars().nth(1).is_some().then_some(letters)
+}
+
+/// The initials of several words, and those of them without small ones.
+fn initials(long: &str) -> Vec<String> {
     let words: Vec<&str> = long
         .split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .collect();
-    let initials = |words: &mut dyn Iterator<Item = &&str>| -> Vec<char> {
+    if words.len() < 2 {
+        return Vec::new();
+    }
+    let is_small = |word: &str| matches!(word, "of" | "the" | "and" | "in" | "s");
+    let of = |words: &mut dyn Iterator<Item = &&str>| -> String {
         words
             .filter_map(|word| word.chars().next())
             .flat_map(char::to_lowercase)
             .collect()
     };
-    letters.len() >= 2
-        && words.len() >= 2
-        && (initials(&mut words.iter()) == letters
-            || initials(
-                &mut words
-                    .iter()
-                    .filter(|word| !matches!(**word, "of" | "the" | "and" | "in" | "s")),
-            ) == letters)
+    let telling = of(&mut words.iter().filter(|word| !is_small(word)));
+    let all = of(&mut words.iter());
+    if all == telling {
+        vec![all]
+    } else {
+        vec![all, telling]
+    }
 }

@@ -8,6 +8,7 @@
 mod composite;
 mod confidence;
 mod definitions;
+mod document;
 pub(crate) mod groups;
 pub mod ranker;
 pub(crate) mod similarity;
@@ -29,7 +30,7 @@ use crate::local::{Entry, Local};
 use crate::text::words::Synonym;
 use crate::text::{self, Forms};
 use confidence::{ESTABLISHED, Evidence, confidence};
-use definitions::{Definitions, initials_are};
+use groups::{Allowed, Fit};
 use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
@@ -194,6 +195,8 @@ struct Found {
     expanded: bool,
     /// Found by another mention whose initials the short form is.
     initials: bool,
+    /// How it fits the mention's label.
+    fit: Fit,
     /// Strict matches go before loose ones whatever their confidence.
     class: u8,
     confidence: f32,
@@ -276,6 +279,13 @@ impl Linker {
         Ok(lines)
     }
 
+    /// Ids of the hospital's own names that look like CUIs and are none of a UMLS index, in order: of another release or subset, or
+    /// mistyped.
+    pub fn unknown(&self) -> Vec<String> {
+        let local = self.local.read().unwrap_or_else(PoisonError::into_inner);
+        local.unknown().map(str::to_owned).collect()
+    }
+
     /// The index.
     pub fn index(&self) -> &Index {
         &self.index
@@ -297,7 +307,7 @@ impl Linker {
         self.link_while(document, options, &|| true).unwrap_or_default()
     }
 
-    /// As [`link`](Self::link), but `None` as soon as `wanted`, which is asked before each mention, says no.
+    /// As [`link`](Self::link), but `None` as soon as `wanted`, which each pass over the mentions asks before each of them, says no.
     pub fn link_while(
         &self,
         document: &Document<'_>,
@@ -307,7 +317,7 @@ impl Linker {
         let local = Arc::clone(&self.local.read().unwrap_or_else(PoisonError::into_inner));
         let record = self.index.record();
         // RxNorm's own names are the ones that count there, whoever else has them.
-        let several = record.kind != "rxnorm" && record.vocabularies.len() >= ESTABLISHED as usize;
+        let several = record.kind != "rxnorm" && record.sources().count() >= ESTABLISHED as usize;
         let sieve = Sieve {
             index: &self.index,
             local: &local,
@@ -325,18 +335,18 @@ impl Linker {
             .settings
             .threshold
             .unwrap_or(if options.thorough { 0.0 } else { 0.3 });
-        let linked = sieve
-            .document(document, wanted)?
+        let candidates = |found: Vec<Found>| {
+            let kept = found
+                .into_iter()
+                .filter(|found| found.confidence >= threshold)
+                .take(options.top_k);
+            kept.map(|found| self.candidate(&local, found, options)).collect()
+        };
+        let linked = sieve.document(document, wanted)?;
+        linked
             .into_iter()
-            .map(|found| {
-                let kept = found
-                    .into_iter()
-                    .filter(|found| found.confidence >= threshold)
-                    .take(options.top_k);
-                kept.map(|found| self.candidate(&local, found, options)).collect()
-            })
-            .collect();
-        Some(linked)
+            .map(|found| wanted().then(|| candidates(found)))
+            .collect()
     }
 
     fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
@@ -455,150 +465,6 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
-    fn document(&self, document: &Document<'_>, wanted: &dyn Fn() -> bool) -> Option<Vec<Vec<Found>>> {
-        let definitions = Definitions::of(document);
-        let mut known: HashMap<String, Vec<Found>> = HashMap::new();
-        let mut linked: Vec<Vec<Found>> = document
-            .mentions
-            .iter()
-            .map(|mention| {
-                let mut found = wanted().then(|| self.mention(mention, &definitions, &mut known))?;
-                self.by_group(&mut found, mention.label);
-                Some(found)
-            })
-            .collect::<Option<_>>()?;
-        self.undefined(document, &definitions, &mut linked, &mut known);
-        self.spoken_of(document, &mut linked);
-        Some(linked)
-    }
-
-    fn mention(
-        &self,
-        mention: &Mention<'_>,
-        definitions: &Definitions,
-        known: &mut HashMap<String, Vec<Found>>,
-    ) -> Vec<Found> {
-        let text = mention.text.trim();
-        let mut lookup = |text: &str| {
-            if let Some(found) = known.get(text) {
-                return found.clone();
-            }
-            let found = self.surface(text);
-            known.insert(text.to_owned(), found.clone());
-            found
-        };
-        if let Some(long) = definitions.long_form(text, mention.begin) {
-            let mut expanded = lookup(long);
-            mark_expanded(&mut expanded);
-            let mut direct = lookup(text);
-            if !expanded.is_empty() {
-                // The document says what it means: what the short form means elsewhere is an afterthought.
-                for one in &mut direct {
-                    one.confidence *= 0.2;
-                }
-            }
-            return merge(expanded, direct);
-        }
-        let expanded = definitions.expand(text, mention.begin);
-        let direct = lookup(text);
-        match expanded {
-            // A name that is in the vocabulary as it stands needs no expansion.
-            Some(expanded) if direct.first().is_none_or(|best| best.stage > Stage::Key) => {
-                let mut expanded = lookup(&expanded);
-                mark_expanded(&mut expanded);
-                merge(expanded, direct)
-            }
-            _ => direct,
-        }
-    }
-
-    /// Short forms that the document uses and does not define: by what else it speaks of.
-    fn undefined(
-        &self,
-        document: &Document<'_>,
-        definitions: &Definitions,
-        linked: &mut [Vec<Found>],
-        known: &mut HashMap<String, Vec<Found>>,
-    ) {
-        let is_open = |mention: &Mention<'_>, found: &[Found]| {
-            let short = text::is_short_acronym(mention.text)
-                || (text::is_acronym(mention.text) && found.first().is_some_and(|best| self.is_short(best)));
-            short
-                && definitions
-                    .long_form(mention.text.trim(), mention.begin)
-                    .is_none()
-        };
-        let open: Vec<bool> = document
-            .mentions
-            .iter()
-            .zip(linked.iter())
-            .map(|(mention, found)| is_open(mention, found))
-            .collect();
-        if !open.contains(&true) {
-            return;
-        }
-        let spoken: Vec<(u32, &str)> = document
-            .mentions
-            .iter()
-            .zip(linked.iter().zip(&open))
-            .filter(|(_, (_, open))| !**open)
-            .filter_map(|(mention, (found, _))| {
-                let best = found.first().filter(|best| best.confidence > 0.6)?;
-                Some((best.concept, mention.text))
-            })
-            .collect();
-        for ((mention, found), open) in document.mentions.iter().zip(linked.iter_mut()).zip(open) {
-            if !open {
-                continue;
-            }
-            if found.first().is_some_and(|best| best.stage == Stage::Synonym) {
-                continue;
-            }
-            let elsewhere = |one: &Found| {
-                let mut spoken = spoken.iter();
-                spoken.any(|(concept, name)| *concept == one.concept && !repeats(mention.text, name))
-            };
-            if let Some(at) = found
-                .iter()
-                .position(|found| found.stage < Stage::Fuzzy && elsewhere(found))
-            {
-                found[..=at].rotate_right(1);
-                let likely = confidence::LESS_THAN_SURE * self.by_label(&found[0], mention.label);
-                found[0].confidence = found[0].confidence.max(likely);
-                descend(found);
-                continue;
-            }
-            if found.first().is_some_and(|best| best.stage < Stage::Fuzzy) {
-                continue;
-            }
-            // No name is written so: a mention elsewhere whose initials are the short form.
-            let long = document
-                .mentions
-                .iter()
-                .find(|other| initials_are(other.text, mention.text));
-            if let Some(long) = long {
-                let mut expanded = known
-                    .entry(long.text.trim().to_owned())
-                    .or_insert_with(|| self.surface(long.text.trim()))
-                    .clone();
-                for one in &mut expanded {
-                    one.initials = true;
-                    one.stage = Stage::Fuzzy;
-                    one.class = LOOSE;
-                    one.confidence = one.confidence.min(BY_INITIALS);
-                }
-                // The few letters of a short form are like many a name's: that tells less than initials do.
-                let likely = expanded.first().filter(|best| best.confidence >= 0.5);
-                let most = likely.map_or(1.0, |best| 0.9 * best.confidence);
-                for one in found.iter_mut() {
-                    one.confidence = one.confidence.min(most);
-                }
-                self.by_group(&mut expanded, mention.label);
-                *found = merge(expanded, std::mem::take(found));
-            }
-        }
-    }
-
     /// Whether the name that matched is written like an acronym.
     fn is_short(&self, found: &Found) -> bool {
         match found.name {
@@ -611,55 +477,13 @@ impl Sieve<'_> {
         }
     }
 
-    /// What the document speaks of elsewhere, by another name, is likelier meant: among concepts that share a name it
-    /// goes first, and of candidates that are merely alike its odds rise.
-    fn spoken_of(&self, document: &Document<'_>, linked: &mut [Vec<Found>]) {
-        let spoken: Vec<(u32, &str)> = document
-            .mentions
-            .iter()
-            .zip(linked.iter())
-            .filter_map(|(mention, found)| {
-                let best = found.first().filter(|best| best.confidence > 0.8)?;
-                Some((best.concept, mention.text))
-            })
-            .collect();
-        for (mention, found) in document.mentions.iter().zip(linked.iter_mut()) {
-            let text = mention.text.to_lowercase();
-            let elsewhere = |one: &Found| {
-                spoken.iter().any(|(concept, name)| {
-                    *concept == one.concept && name.to_lowercase() != text && !repeats(mention.text, name)
-                })
-            };
-            let Some(&best) = found.first() else {
-                continue;
-            };
-            // By initials a concept was found that is spoken of anyway.
-            if best.initials {
-                continue;
-            }
-            if best.stage == Stage::Fuzzy {
-                for one in found.iter_mut().filter(|one| !one.initials && elsewhere(one)) {
-                    let odds = SPOKEN_OF * one.confidence;
-                    one.confidence = (odds / (1.0 - one.confidence + odds)).min(confidence::LESS_THAN_SURE);
-                }
-                // Stable: of equals the order stands.
-                found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-            } else if best.class != LOOSE {
-                let equals = found.iter().take_while(|one| one.class == best.class);
-                if let Some(at) = equals.into_iter().position(elsewhere) {
-                    found[..=at].rotate_right(1);
-                    found[0].confidence = best.confidence;
-                }
-            }
-        }
-    }
-
     /// All candidates for a text, best first.
-    fn surface(&self, text: &str) -> Vec<Found> {
-        let mut found = self.strict(text);
-        let certain = found.first().is_some_and(|best| best.stage <= Stage::Variant);
+    fn surface(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let mut found = self.strict(text, allowed);
+        let best = found.first();
+        let certain = best.is_some_and(|best| best.stage <= Stage::Variant && best.fit < Fit::Foreign);
         if !certain {
-            found.extend(self.composite(text));
+            found.extend(self.composite(text, allowed));
         }
         let sure = found.first().is_some_and(|best| best.confidence >= AUTO_ACCEPT);
         let enough = match self.enough {
@@ -669,30 +493,31 @@ impl Sieve<'_> {
         };
         if !(certain && enough) {
             let seen: Vec<u32> = found.iter().map(|found| found.concept).collect();
-            let retrieved = self.retrieve(text);
+            let retrieved = self.retrieve(text, allowed);
             found.extend(retrieved.into_iter().filter(|one| !seen.contains(&one.concept)));
         }
         self.sort(&mut found);
+        leave_what_is_left(&mut found);
         descend(&mut found);
         found
     }
 
     /// The stages that need no retrieval; of a compound with a hyphen that has no name, those of the compound without:
     /// "light-headedness".
-    fn strict(&self, text: &str) -> Vec<Found> {
-        let found = self.sieved(text);
+    fn strict(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let found = self.sieved(text, allowed);
         if !found.is_empty() {
             return found;
         }
         let Some(joined) = text::without_hyphens(text) else {
             return found;
         };
-        let mut found = self.sieved(&joined);
+        let mut found = self.sieved(&joined, allowed);
         found.retain(|one| one.stage <= Stage::Key);
         found
     }
 
-    fn sieved(&self, text: &str) -> Vec<Found> {
+    fn sieved(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let forms = Forms::of(text);
         if forms.exact.is_empty() {
             return Vec::new();
@@ -730,6 +555,7 @@ impl Sieve<'_> {
                         preferred: false,
                         expanded: false,
                         initials: false,
+                        fit: self.fit(entry.concept, allowed),
                         class: 2 * table as u8,
                         confidence: 0.0,
                         score: 0.0,
@@ -752,8 +578,11 @@ impl Sieve<'_> {
                     }
                     let one = Found {
                         class: 2 * table as u8 + 1,
-                        ..self.found(name, link, stage, 1.0)
+                        ..self.found(name, link, stage, allowed)
                     };
+                    if stage == Stage::Variant && !self.is_varied(text, link, allowed) {
+                        continue;
+                    }
                     match found.iter_mut().find(|found| found.concept == link.concept) {
                         None => found.push(one),
                         Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
@@ -769,22 +598,40 @@ impl Sieve<'_> {
         if let [best, rival, ..] = &mut found[..]
             && best.class != rival.class
             && best.stage != Stage::Synonym
+            && rival.fit < Fit::Foreign
         {
             best.confidence *= 0.9;
         }
         found
     }
 
-    fn found(&self, name: u32, link: Link, stage: Stage, similarity: f32) -> Found {
+    fn fit(&self, concept: u32, allowed: Allowed) -> Fit {
+        allowed.fit(self.index.semantic_types(concept))
+    }
+
+    fn is_substance(&self, concept: u32, allowed: Allowed) -> bool {
+        allowed.is_substance(self.index.semantic_types(concept))
+    }
+
+    /// Whether a name may have another ending than the mention: a concept of another kind needs its very name. A substance has no
+    /// adjective, what shares its stem is another one ("methanal", "methane"), and neither has a short form ("CMTRIA", "CMTRIC").
+    fn is_varied(&self, text: &str, link: Link, allowed: Allowed) -> bool {
+        let short = link.acronym && text::is_acronym(text) && !text::words::is_known(&text.to_lowercase());
+        !short && self.fit(link.concept, allowed) < Fit::Foreign && !self.is_substance(link.concept, allowed)
+    }
+
+    /// A match of the strict stages.
+    fn found(&self, name: u32, link: Link, stage: Stage, allowed: Allowed) -> Found {
         Found {
             concept: link.concept,
             name: Name::Index(name),
             stage,
-            similarity,
+            similarity: 1.0,
             quality: link.quality,
             preferred: self.index.preferred(link.concept) == name,
             expanded: false,
             initials: false,
+            fit: self.fit(link.concept, allowed),
             class: LOOSE,
             confidence: 0.0,
             score: 0.0,
@@ -792,10 +639,23 @@ impl Sieve<'_> {
         }
     }
 
-    /// Gives the matches of one stage their confidences: the best one that of the stage, its rivals less.
+    /// Gives the matches of one stage their confidences: those that fit the mention's label as if there were no others. Of what is left one
+    /// has half the confidence, behind everything that fits: "alcohol" as a drug is no alcoholism.
     fn rate(&self, found: &mut [Found], text: &str, indexed: bool) {
-        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
         self.sort(found);
+        let fitting = found.partition_point(|one| one.fit < Fit::Foreign);
+        let (fitting, foreign) = found.split_at_mut(fitting);
+        self.rate_rivals(fitting, text, indexed);
+        self.rate_rivals(foreign, text, indexed);
+        for one in foreign {
+            one.confidence *= 0.5;
+            one.class = LOOSE;
+        }
+    }
+
+    /// The best one gets the confidence of the stage, its rivals less.
+    fn rate_rivals(&self, found: &mut [Found], text: &str, indexed: bool) {
+        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
         let rivals = found.len().saturating_sub(1);
         for (i, one) in found.iter_mut().enumerate() {
             let acronym = self.is_short(one);
@@ -823,53 +683,66 @@ impl Sieve<'_> {
     }
 
     /// Readings of a mention that names several things.
-    fn composite(&self, text: &str) -> Vec<Found> {
-        for reading in composite::readings(text) {
-            let parts: Option<Vec<Found>> = reading
+    fn composite(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        let several = composite::readings(text).into_iter().find_map(|reading| {
+            let part = |part: &String| {
+                // "Pancreatitis, alcoholic" is no alcoholism.
+                let turned = text.contains(',') && !part.contains(' ');
+                let loosest = if turned { Stage::Key } else { Stage::Variant };
+                self.part(part, loosest, allowed)
+            };
+            reading.iter().map(part).collect::<Option<Vec<Found>>>()
+        });
+        let combined = || {
+            let is_substance = |one: &Found| self.is_substance(one.concept, allowed);
+            let part = |part: &String| self.part(part, Stage::Key, allowed).filter(is_substance);
+            composite::substances(text)?
                 .iter()
-                .map(|part| {
-                    self.strict(part)
-                        .into_iter()
-                        .next()
-                        .filter(|best| best.stage <= Stage::Variant)
-                })
-                .collect();
-            if let Some(parts) = parts {
-                let mut found: Vec<Found> = Vec::new();
-                for (i, part) in parts.into_iter().enumerate() {
-                    if !found.iter().any(|found| found.concept == part.concept) {
-                        let evidence = Evidence {
-                            stage: Stage::Composite,
-                            chance: 1.0,
-                            undefined: false,
-                            rivals: 0,
-                            preferred: false,
-                            established: true,
-                            case: false,
-                        };
-                        found.push(Found {
-                            stage: Stage::Composite,
-                            class: LOOSE,
-                            // The order of the parts is the order of the answer.
-                            confidence: confidence(evidence) - 0.001 * i as f32,
-                            ..part
-                        });
-                    }
-                }
-                return found;
+                .map(part)
+                .collect::<Option<Vec<Found>>>()
+        };
+        let parts = several.or_else(combined).unwrap_or_default();
+        let mut found: Vec<Found> = Vec::new();
+        for (i, part) in parts.into_iter().enumerate() {
+            if found.iter().any(|found| found.concept == part.concept) {
+                continue;
             }
+            let evidence = Evidence {
+                stage: Stage::Composite,
+                chance: 1.0,
+                undefined: false,
+                rivals: 0,
+                preferred: false,
+                established: true,
+                case: false,
+            };
+            found.push(Found {
+                stage: Stage::Composite,
+                class: LOOSE,
+                // The order of the parts is the order of the answer.
+                confidence: confidence(evidence) - 0.001 * i as f32,
+                ..part
+            });
         }
-        Vec::new()
+        found
+    }
+
+    /// The concept of a part of a mention: by a strict stage, in the case of its name, and of what the label allows. A word that only says of
+    /// which kind something is names nothing.
+    fn part(&self, part: &str, loosest: Stage, allowed: Allowed) -> Option<Found> {
+        let best = self.strict(part, allowed).into_iter().next()?;
+        let named = best.stage <= loosest && best.class != LOOSE;
+        (named && !text::words::is_quality(part)).then_some(best)
     }
 
     /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
-    fn retrieve(&self, text: &str) -> Vec<Found> {
+    fn retrieve(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let mut pool: HashMap<u32, Pooled> = HashMap::new();
         let exact = text::exact_form(text);
         let mention = self.weighed(text);
-        self.retrieve_into(text, &mention, &mut pool);
+        self.retrieve_into(text, &mention, allowed, &mut pool);
         if let Some(apart) = self.taken_apart(&mention.words, &mention.stems) {
-            self.retrieve_into(&apart, &self.weighed(&apart), &mut pool);
+            self.retrieve_into(&apart, &self.weighed(&apart), allowed, &mut pool);
         }
         let mut pool: Vec<Pooled> = pool.into_values().collect();
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
@@ -924,7 +797,13 @@ impl Sieve<'_> {
         let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
             found.similarity
         } else {
-            likeness(mention, synonyms, &self.weighed(self.index.name(preferred))).similarity
+            likeness(
+                mention,
+                synonyms,
+                &self.weighed(self.index.name(preferred)),
+                false,
+            )
+            .similarity
         };
         let features = ranker::Evidence {
             best,
@@ -970,12 +849,19 @@ impl Sieve<'_> {
         changed.then(|| words.join(" "))
     }
 
-    fn retrieve_into(&self, text: &str, mention: &Weighed, pool: &mut HashMap<u32, Pooled>) {
+    fn retrieve_into(
+        &self,
+        text: &str,
+        mention: &Weighed,
+        allowed: Allowed,
+        pool: &mut HashMap<u32, Pooled>,
+    ) {
         let exact = &text::exact_form(text);
         let synonyms = synonyms(&mention.stems);
         let query = self.query(&mention.stems);
         let mut offer = |found: Found, best: Likeness| {
-            if self.local.is_blocked(exact, found.concept) {
+            // What is merely alike must fit: "chest" is no chest pain.
+            if found.fit == Fit::Foreign || self.local.is_blocked(exact, found.concept) {
                 return;
             }
             let new = Pooled {
@@ -1000,16 +886,23 @@ impl Sieve<'_> {
             if text::differ_by_capital_s(text, self.index.name(hit.document)) {
                 continue;
             }
-            let name = self.weighed(self.index.name(hit.document));
-            let alike = likeness(mention, &synonyms, &name);
+            let written = self.index.name(hit.document);
+            let name = self.weighed(written);
+            if similarity::is_mere_eponym((text, mention), (written, &name)) {
+                continue;
+            }
+            let links = self.index.best_links(hit.document);
+            let substance = links.iter().all(|link| self.is_substance(link.concept, allowed));
+            let alike = likeness(mention, &synonyms, &name, substance);
             if !is_candidate(&alike) {
                 continue;
             }
-            for link in self.index.best_links(hit.document) {
-                offer(
-                    self.found(hit.document, link, Stage::Fuzzy, alike.similarity),
-                    alike,
-                );
+            for link in links {
+                let found = Found {
+                    similarity: alike.similarity,
+                    ..self.found(hit.document, link, Stage::Fuzzy, allowed)
+                };
+                offer(found, alike);
             }
         }
         for number in self.local_names(&mention.stems) {
@@ -1019,7 +912,7 @@ impl Sieve<'_> {
             if text::differ_by_capital_s(text, written) {
                 continue;
             }
-            let alike = likeness(mention, &synonyms, name);
+            let alike = likeness(mention, &synonyms, name, self.is_substance(*concept, allowed));
             if !is_candidate(&alike) {
                 continue;
             }
@@ -1032,6 +925,7 @@ impl Sieve<'_> {
                 preferred: false,
                 expanded: false,
                 initials: false,
+                fit: self.fit(*concept, allowed),
                 class: LOOSE,
                 confidence: 0.0,
                 score: 0.0,
@@ -1108,6 +1002,7 @@ impl Sieve<'_> {
                 found.stage,
                 Reverse((found.score * 1e4) as i32),
                 Reverse((found.similarity * 1e4) as u32),
+                found.fit,
                 Reverse(if self.several {
                     self.index.vocabularies_of(found.concept)
                 } else {
@@ -1134,35 +1029,6 @@ impl Sieve<'_> {
     fn sort(&self, found: &mut [Found]) {
         found.sort_by(|a, b| self.order(a, b));
     }
-
-    /// What is left of the confidence of a concept of another semantic group than the mention's label.
-    fn by_label(&self, one: &Found, label: &str) -> f32 {
-        let Some(group) = groups::of_label(label) else {
-            return 1.0;
-        };
-        let types = self.index.semantic_types(one.concept);
-        let mut types = types.filter_map(groups::of_type).peekable();
-        if types.peek().is_none() || types.any(|own| group.contains(&own)) {
-            1.0
-        } else {
-            0.5
-        }
-    }
-
-    /// A concept of another semantic group than the mention's label is less likely meant, and not at all where the mention is not its
-    /// very name: "chest" is no chest pain, and "alcohol" as a drug no alcoholism.
-    fn by_group(&self, found: &mut Vec<Found>, label: &str) {
-        let mut foreign = false;
-        found.retain_mut(|one| {
-            let left = self.by_label(one, label);
-            one.confidence *= left;
-            foreign |= left < 1.0;
-            left >= 1.0 || one.stage <= Stage::Key
-        });
-        if foreign {
-            found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-        }
-    }
 }
 
 /// The character trigrams of an exact form.
@@ -1188,6 +1054,19 @@ fn is_another(table: Table, text: &str, forms: &Forms, name: &str) -> bool {
     }
 }
 
+/// Gives what is looser than the best candidate no more confidence than the best one leaves: they are not both meant.
+fn leave_what_is_left(found: &mut [Found]) {
+    let Some((best, rivals)) = found.split_first_mut() else {
+        return;
+    };
+    for rival in rivals
+        .iter_mut()
+        .filter(|rival| best.class != LOOSE && rival.class > best.class)
+    {
+        rival.confidence = rival.confidence.min(1.0 - best.confidence);
+    }
+}
+
 /// Lets no candidate be surer than the one before: the order is the sieve's.
 fn descend(found: &mut [Found]) {
     let mut least = 1.0_f32;
@@ -1195,38 +1074,4 @@ fn descend(found: &mut [Found]) {
         least = least.min(one.confidence);
         one.confidence = least;
     }
-}
-
-/// Whether one of two mentions is a short form that the other contains: "MCL strain" says nothing about what "MCL" means.
-fn repeats(one: &str, other: &str) -> bool {
-    let within = |short: &str, long: &str| {
-        let is_token = |token: &str| token.eq_ignore_ascii_case(short.trim());
-        text::is_acronym(short)
-            && long
-                .split(|c: char| c.is_whitespace() || ",;:()[]/".contains(c))
-                .any(is_token)
-    };
-    within(one, other) || within(other, one)
-}
-
-fn mark_expanded(found: &mut [Found]) {
-    for one in found {
-        one.expanded = true;
-        one.confidence *= 0.99;
-    }
-}
-
-/// Two lists in one, by confidence; of a concept that both have, the better.
-fn merge(first: Vec<Found>, second: Vec<Found>) -> Vec<Found> {
-    let mut merged = first;
-    for one in second {
-        match merged.iter_mut().find(|known| known.concept == one.concept) {
-            Some(known) if known.confidence < one.confidence => *known = one,
-            Some(_) => {}
-            None => merged.push(one),
-        }
-    }
-    // Stable: the first list goes before the second where they are equal.
-    merged.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    merged
 }

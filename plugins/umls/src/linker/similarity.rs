@@ -89,8 +89,14 @@ pub(super) struct Likeness {
     pub(super) telling: u8,
 }
 
-/// Compares a mention, of whose words `synonyms` are, with a name.
-pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name: &Weighed) -> Likeness {
+/// Compares a mention, of whose words `synonyms` are, with a name. A `substance` has no adjective: words with the stem of its name are as
+/// alike as they are spelt.
+pub(super) fn likeness(
+    mention: &Weighed,
+    synonyms: &[&'static [Synonym]],
+    name: &Weighed,
+    substance: bool,
+) -> Likeness {
     let (a, b) = (mention, name);
     let mut pairs: Vec<(f32, usize, usize)> = Vec::with_capacity(a.words.len() + b.words.len());
     for i in 0..a.words.len() {
@@ -100,7 +106,10 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
             if b.capitals[j] && !a.capitals[i] && words::is_known(&a.words[i]) {
                 continue;
             }
-            let alike = words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]);
+            let alike = match substance && a.stems[i] == b.stems[j] && a.words[i] != b.words[j] {
+                true => spelt_alike(&a.words[i], &b.words[j]),
+                false => words_alike(&a.words[i], &a.stems[i], synonyms, &b.words[j], &b.stems[j]),
+            };
             if alike > 0.0 {
                 pairs.push((alike, i, j));
             }
@@ -134,7 +143,7 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
     if numbers_differ(a, &of_mention, b, &of_name) {
         left *= 0.8;
     }
-    if exclude(a, &of_mention, b, &of_name) || swapped() {
+    if exclude(a, &of_mention, b, &of_name) || swapped() || strengths_differ(a, b) {
         left *= 0.4;
     }
     let added = || (0..b.words.len()).filter(|&j| of_name[j] == 0.0);
@@ -146,6 +155,41 @@ pub(super) fn likeness(mention: &Weighed, synonyms: &[&'static [Synonym]], name:
         added: u8::try_from(added().count()).unwrap_or(u8::MAX),
         telling: u8::try_from(telling.count()).unwrap_or(u8::MAX),
     }
+}
+
+/// Whether a name is somebody's syndrome or disease of whom the mention's only word is no name: "terrible" and Terry, "cook" and Cooks. The
+/// same word is, and so are what is made of a longer name and a slip of the pen.
+pub(super) fn is_mere_eponym((text, mention): (&str, &Weighed), (written, name): (&str, &Weighed)) -> bool {
+    const LEAST_NAME: usize = 6;
+    const LEAST_COMMON: usize = 9;
+    const LEAST_WORD: usize = 5;
+    let ([word], [first, second]) = (&mention.words[..], &name.words[..]) else {
+        return false;
+    };
+    let is_illness = |word: &str| matches!(word, "syndrome" | "disease");
+    let (person, of_person) = match (is_illness(first), is_illness(second)) {
+        (false, true) => (first, &name.stems[0]),
+        (true, false) => (second, &name.stems[1]),
+        _ => return false,
+    };
+    let stem = &mention.stems[0];
+    if word == person {
+        // "her" is nobody's name in small letters; and "Hers", whose s is no plural's.
+        let short = word.len() < LEAST_WORD && words::is_everyday(word) && !text.contains(char::is_uppercase);
+        let (text, written) = (text::exact_form(text), text::exact_form(written));
+        return short || !written.split(' ').any(|token| token == word || token == text);
+    }
+    if stem == of_person {
+        return stem.len() < LEAST_NAME;
+    }
+    let common = word
+        .bytes()
+        .zip(person.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    common < LEAST_COMMON
+        && spelt_alike(word, person) < ONE_LETTER
+        && !words::synonyms(stem).iter().any(|one| one.is(person, of_person))
 }
 
 /// The words of `name` without a partner.
@@ -164,6 +208,23 @@ fn numbers_differ(a: &Weighed, of_a: &[f32], b: &Weighed, of_b: &[f32]) -> bool 
     in_a.clone().any(lone) || in_b.clone().any(lone) || (in_a.any(counts) && in_b.any(counts))
 }
 
+/// The numbers of a name that have a unit behind them.
+fn strengths(name: &Weighed) -> Vec<&String> {
+    let pairs = name.words.windows(2);
+    pairs
+        .filter(|pair| text::is_number(&pair[0]) && text::is_unit(&pair[1]))
+        .map(|pair| &pair[0])
+        .collect()
+}
+
+/// Whether both have strengths, and the mention one that is no number of the name: 5 mg are no 10, and no 0.5.
+fn strengths_differ(mention: &Weighed, name: &Weighed) -> bool {
+    let wanted = strengths(mention);
+    !wanted.is_empty()
+        && !strengths(name).is_empty()
+        && wanted.iter().any(|strength| !name.words.contains(strength))
+}
+
 /// Whether both have the same numbers in another order: "stage 2 by type 1" and "stage 1 by type 2".
 fn numbers_swapped(a: &Weighed, b: &Weighed) -> bool {
     let numbers = |name: &Weighed| -> Vec<String> {
@@ -172,6 +233,10 @@ fn numbers_swapped(a: &Weighed, b: &Weighed) -> bool {
     };
     let (mut in_a, mut in_b) = (numbers(a), numbers(b));
     if in_a.len() != in_b.len() || in_a.len() < 2 || in_a == in_b {
+        return false;
+    }
+    // "5-325 mg" has the strengths of a combination in an order of its own.
+    if (1..in_a.len()).contains(&strengths(a).len()) {
         return false;
     }
     in_a.sort_unstable();
@@ -208,7 +273,11 @@ fn words_alike(a: &str, a_stem: &str, synonyms: &[Synonym], b: &str, b_stem: &st
         return 1.0;
     }
     if a_stem == b_stem {
-        return if akin(a, b, a_stem) { 0.97 } else { NAMED_AFTER };
+        return match akin(a, b, a_stem) {
+            true => 0.97,
+            false if text::are_substances(a, b) => 0.0,
+            false => NAMED_AFTER,
+        };
     }
     if let Some(synonym) = synonyms.iter().find(|synonym| synonym.is(b, b_stem)) {
         return synonym.alike;
@@ -241,9 +310,12 @@ fn spelt_alike(a: &str, b: &str) -> f32 {
     if distance > 1 && is_drug(a) && is_drug(b) {
         return 0.3 * alike;
     }
-    let near = (distance == 1 && longest >= 6) || (distance == 2 && longest >= 9);
+    // Nor does a slip begin a word with another letter: Seckel, Meckel.
+    let begins =
+        a.len() != b.len() || a.as_bytes()[0] == b.as_bytes()[0] || a.as_bytes()[1..] != b.as_bytes()[1..];
+    let near = begins && ((distance == 1 && longest >= 6) || (distance == 2 && longest >= 9));
     // A word that texts have is no slip of the pen: arteritis, arthritis.
-    let slip = (near || alike >= 0.7) && !words::is_known(a);
+    let slip = begins && (near || alike >= 0.7) && !words::is_known(a);
     if slip && distance == 1 && near {
         ONE_LETTER
     } else if slip && near {
@@ -391,7 +463,7 @@ mod tests {
     fn alike(a: &str, b: &str) -> f32 {
         let weigh = |text: &str| Weighed::by(text, |stem| 100.0 * words::information(stem));
         let mention = weigh(a);
-        likeness(&mention, &synonyms(&mention.stems), &weigh(b)).similarity
+        likeness(&mention, &synonyms(&mention.stems), &weigh(b), false).similarity
     }
 
     #[test]
@@ -439,9 +511,19 @@ mod tests {
             ("benign neoplasm of colon", "malignant neoplasm of colon"),
             ("upper respiratory infection", "lower respiratory infection"),
             ("no fever", "fever"),
+            ("ferrous sulfate", "ferric sulfate"),
+            ("ramipril", "ramiprilat"),
+            ("(+)-menthol", "(-)-menthol"),
+            ("lisinopril 0.5 mg", "lisinopril 5 MG Oral Tablet"),
+            ("prednisone 12.5 mg", "prednisone 5 MG"),
+            ("digoxin 125 mg", "digoxin 0.125 MG"),
+            ("clonidine 1 mg", "clonidine 0.1 MG"),
         ] {
             assert!(alike(a, b) < 0.4, "{a} / {b}: {}", alike(a, b));
         }
+        let combination = "acetaminophen 325 MG / hydrocodone bitartrate 5 MG";
+        let strength = |text: &str| alike(&format!("hydrocodone acetaminophen {text}"), combination);
+        assert!(strength("5-325 mg") > 2.0 * strength("5-500 mg"));
         assert!(alike("acute on chronic heart failure", "chronic heart failure") > 0.8);
         let with = |remark: &str| alike("kidney failure", &format!("kidney failure, {remark}"));
         assert!(with("not otherwise specified") > 2.0 * with("not xxxxxxxxx yyyyyyyyy"));
@@ -498,7 +580,7 @@ mod tests {
     fn what_a_name_adds_is_told() {
         let weigh = |text: &str| Weighed::by(text, |_| 1.0);
         let mention = weigh("fatigue");
-        let added = |name: &str| likeness(&mention, &synonyms(&mention.stems), &weigh(name));
+        let added = |name: &str| likeness(&mention, &synonyms(&mention.stems), &weigh(name), false);
         assert_eq!(added("Chronic fatigue syndrome").telling, 0);
         assert_eq!(added("Muscle fatigue").telling, 1);
         assert!((added("Muscle fatigue").covering - 0.5).abs() < 1e-6);

@@ -3,13 +3,16 @@
 use super::words;
 
 /// Lower-case tokens of letters and digits. Possessives lose their "s", accents go, Greek letters become
-/// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5". The charge of an ion, "Na+", tells none apart.
+/// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5", "(-)-menthol". The charge of an ion, "Na+", tells none apart.
+/// A number is one token however it is written, "0.5", ".5", "0,5 mg", "1,000", and its unit another.
 pub(super) fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut token = String::new();
     let mut chars = text.chars();
     let close = |token: &mut String, tokens: &mut Vec<String>| {
-        if !token.is_empty() {
+        if token.starts_with(|c: char| c.is_ascii_digit()) {
+            tokens.extend(strength(std::mem::take(token)));
+        } else if !token.is_empty() {
             tokens.push(std::mem::take(token));
         }
     };
@@ -18,6 +21,7 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
         let head = &text[..text.len() - rest.len() - c.len_utf8()];
         let sign = match c {
             '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (Some(word), 0)),
+            '(' if token.is_empty() => rotation(rest).map(|(word, more)| (Some(word), more)),
             _ if token.is_empty() => None,
             _ => charge(head, c, rest),
         };
@@ -29,6 +33,14 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
         }
         let c = narrow(c);
         match c {
+            '.' | ',' if is_within_number(head, &token, c, rest) => {
+                if token.is_empty() {
+                    token.push('0');
+                }
+                if c == '.' || !is_thousand(&token, rest) {
+                    token.push('.');
+                }
+            }
             'a'..='z' | '0'..='9' => token.push(c),
             'A'..='Z' => token.push(c.to_ascii_lowercase()),
             '\'' | '’' | '‘' | '`' | '´' | 'ʼ' if !token.is_empty() => {
@@ -69,6 +81,74 @@ pub(super) fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
+/// Units of strengths, which may stand right behind a number.
+pub(super) const UNITS: [&str; 15] = [
+    "mg", "mcg", "ug", "ng", "g", "kg", "ml", "dl", "iu", "unt", "units", "meq", "mmol", "mm", "cm",
+];
+
+/// Whether a point or comma belongs to the number around it: "0.5", and ".5" behind a space. A comma does between thousands and before
+/// a number with a unit, else what it stands between are numbers of a list or a molecule's places: "2,4-D".
+fn is_within_number(head: &str, token: &str, mark: char, rest: &str) -> bool {
+    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    if behind.len() == rest.len() {
+        return false;
+    }
+    if mark == '.' {
+        let alone = || {
+            head.chars()
+                .next_back()
+                .is_none_or(|c| c.is_whitespace() || c == '(')
+        };
+        return is_number || (token.is_empty() && alone());
+    }
+    let unit: String = behind
+        .trim_start_matches(' ')
+        .chars()
+        .take_while(|c| c.is_alphabetic())
+        .flat_map(char::to_lowercase)
+        .collect();
+    is_number && (is_thousand(token, rest) || (!token.contains('.') && UNITS.contains(&unit.as_str())))
+}
+
+/// Whether behind `token` and a comma come thousands.
+fn is_thousand(token: &str, rest: &str) -> bool {
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    digits == 3 && !token.contains('.') && !token.starts_with('0')
+}
+
+/// A token that begins with a number, and its unit apart; the number without zeros at its end behind the point. Three of them and nothing
+/// else behind it may be thousands: those stay.
+fn strength(token: String) -> impl Iterator<Item = String> {
+    let end = token.find(|c: char| !c.is_ascii_digit() && c != '.');
+    let (number, unit) = token.split_at(end.unwrap_or(token.len()));
+    let (number, unit) = match number.split_once('.') {
+        _ if !unit.is_empty() && !UNITS.contains(&unit) => (token.as_str(), ""),
+        Some((_, places)) if places != "000" && !places.contains('.') => {
+            (number.trim_end_matches('0').trim_end_matches('.'), unit)
+        }
+        _ => (number, unit),
+    };
+    let parts = [number.to_owned(), unit.to_owned()];
+    parts.into_iter().filter(|part| !part.is_empty())
+}
+
+/// The word for the rotation in front of a molecule's name, "(+)-menthol", and how many bytes of `rest` belong to it. Both at once,
+/// "(±)-", is another name than the one without.
+fn rotation(rest: &str) -> Option<(&'static str, usize)> {
+    const SIGNS: [(&str, &str); 7] = [
+        ("+)-", "plus"),
+        ("-)-", "minus"),
+        ("−)-", "minus"),
+        ("–)-", "minus"),
+        ("±)-", "racemic"),
+        ("+-)-", "racemic"),
+        ("+/-)-", "racemic"),
+    ];
+    let found = SIGNS.iter().find(|(sign, _)| rest.starts_with(sign));
+    found.map(|(sign, word)| (*word, sign.len()))
+}
+
 /// The ASCII character of one that is as wide as a Chinese one.
 fn narrow(c: char) -> char {
     match c {
@@ -96,6 +176,7 @@ fn charge(head: &str, sign: char, rest: &str) -> Option<(Option<&'static str>, u
     let (word, more) = match sign {
         '(' if rest.starts_with("+)") => (positive, "+)".len()),
         '(' if rest.starts_with("-)") => (negative, "-)".len()),
+        '+' | '-' if is_phenotype(head, rest) => (if sign == '+' { positive } else { negative }, 0),
         '+' | '⁺' if ends && is_finding(symbol(head)) => (None, 0),
         '+' | '⁺' if ends => (positive, 0),
         '⁻' | '−' if ends => (negative, 0),
@@ -103,6 +184,24 @@ fn charge(head: &str, sign: char, rest: &str) -> Option<(Option<&'static str>, u
         _ => return None,
     };
     Some((word.filter(|_| !is_ion(head)), more))
+}
+
+/// Whether a sign is one of several behind lymphocytes: "T-B+NK- SCID". The hyphen of "T-B-cell" is none.
+fn is_phenotype(head: &str, rest: &str) -> bool {
+    let signs = ['+', '-'];
+    let signed = |rest: &str| {
+        let behind = without_cell(rest.trim_start_matches(' ')).and_then(|rest| rest.strip_prefix(signs));
+        behind.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric) || without_cell(rest).is_some())
+    };
+    let cell = symbol(head);
+    let before = head.strip_suffix(cell).unwrap_or_default().trim_end_matches(' ');
+    let last = before.ends_with(signs) && !rest.starts_with(char::is_alphanumeric);
+    without_cell(cell) == Some("") && (last || signed(rest))
+}
+
+/// What is behind a lymphocyte at the front of `text`.
+fn without_cell(text: &str) -> Option<&str> {
+    ["T", "B", "NK"].iter().find_map(|cell| text.strip_prefix(cell))
 }
 
 /// The letters and digits at the end of `head`.

@@ -6,6 +6,7 @@ mod fold;
 mod stem;
 pub mod words;
 
+pub(crate) use stem::are_substances;
 pub use stem::{akin, derive, inflect};
 
 /// The forms of one name.
@@ -32,8 +33,8 @@ impl Forms {
         let Words { words, stems, cause } = Words::from_tokens(&tokens);
         Self {
             exact: tokens.join(" "),
-            key: sorted(&words),
-            stem_key: sorted(&stems),
+            key: sorted(&words, &words),
+            stem_key: sorted(&stems, &words),
             words,
             stems,
             cause,
@@ -148,6 +149,31 @@ pub(crate) fn without_hyphens(text: &str) -> Option<String> {
     (joined.len() < text.len()).then_some(joined)
 }
 
+/// The text with "ae", "oe" and "ue" for umlauts, as it is written where a keyboard has none; none where it has none.
+pub(crate) fn without_umlauts(text: &str) -> Option<String> {
+    let mut spelt = String::with_capacity(text.len() + 2);
+    for c in text.chars() {
+        let letter = match c {
+            'ä' => 'a',
+            'ö' => 'o',
+            'ü' => 'u',
+            'Ä' => 'A',
+            'Ö' => 'O',
+            'Ü' => 'U',
+            '\u{308}' if spelt.ends_with(['a', 'o', 'u', 'A', 'O', 'U']) => {
+                spelt.push('e');
+                continue;
+            }
+            other => {
+                spelt.push(other);
+                continue;
+            }
+        };
+        spelt.extend([letter, 'e']);
+    }
+    (spelt != text).then_some(spelt)
+}
+
 /// Whether what is written like an acronym is short enough for one where nothing else says so: "PNEUMONIA" is a word of a note in
 /// capitals.
 pub fn is_short_acronym(text: &str) -> bool {
@@ -194,18 +220,32 @@ pub fn trigrams(word: &str, into: &mut Vec<u32>) {
     into.dedup();
 }
 
-/// The words in the order of the alphabet. Several numbers come in their own order behind them: "stage 2 by type 1" is
-/// not "stage 1 by type 2".
-fn sorted(words: &[String]) -> String {
-    let (mut numbers, mut others): (Vec<&str>, Vec<&str>) =
-        words.iter().map(String::as_str).partition(|word| is_number(word));
+/// The words in the order of the alphabet. Several numbers come in their own order behind them, "stage 2 by type 1" is
+/// not "stage 1 by type 2", and several signs stay with what has them: "T+ B-" is not "T- B+". `unified` are the words before they
+/// were stemmed, where they are.
+fn sorted(words: &[String], unified: &[String]) -> String {
+    let is_sign = |word: &String| matches!(word.as_str(), "positive" | "negative");
+    let several = unified.iter().filter(|word| is_sign(word)).count() > 1;
+    let (mut others, mut numbers): (Vec<String>, Vec<&str>) = (Vec::with_capacity(words.len()), Vec::new());
+    for (word, unified) in words.iter().zip(unified) {
+        match others.last_mut() {
+            Some(signed) if several && is_sign(unified) => *signed = [signed, word.as_str()].join(" "),
+            _ if is_number(word) => numbers.push(word),
+            _ => others.push(word.clone()),
+        }
+    }
     if numbers.len() < 2 {
-        others.append(&mut numbers);
+        others.extend(numbers.drain(..).map(str::to_owned));
     }
     others.sort_unstable();
     others.dedup();
-    others.append(&mut numbers);
+    others.extend(numbers.into_iter().map(str::to_owned));
     others.join(" ")
+}
+
+/// Whether a unified word is a unit of a strength: the number before it is one.
+pub(crate) fn is_unit(word: &str) -> bool {
+    fold::UNITS.contains(&word) || matches!(word, "unit" | "mu")
 }
 
 /// Whether a unified word is a number, with or without letters behind it.
@@ -390,9 +430,43 @@ mod tests {
             ("Rh- blood", "Rh+ blood"),
             ("HER2-", "HER2+"),
             ("BMI <30", "BMI >30"),
+            ("T+ B- SCID", "T- B+ SCID"),
+            ("T+ B+ SCID", "T-B+ SCID"),
+            ("(+)-menthol", "(-)-menthol"),
+            ("menthol", "(-)-menthol"),
+            ("ketamine", "(\u{2212})-ketamine"),
+            ("hyoscyamine", "(\u{b1})-hyoscyamine"),
+            ("methionine", "(+-)-Methionine"),
+            ("lisinopril 0.5 mg", "lisinopril 5 mg"),
+            ("2-5 mg", "2.5 mg"),
+            ("2,4-D", "2.4 D"),
+            ("insulin 1.000 UNT", "insulin 1 UNT"),
         ] {
             assert_ne!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
         }
+    }
+
+    #[test]
+    fn a_strength_is_one_number_and_its_unit() {
+        for (a, b) in [
+            ("digoxin .125 mg", "Digoxin 0.125 MG"),
+            ("metformin 1,000 mg", "Metformin 1000 MG"),
+            ("heparin 25,000,000 units", "heparin 25000000 units"),
+            ("amlodipine 2,5 mg", "amlodipine 2.5 MG"),
+            ("ramipril 0,5mg", "ramipril 0.5 mg"),
+            ("lisinopril 10mg", "Lisinopril 10 MG"),
+            ("warfarin 2.50 mg", "warfarin 2.5 mg"),
+            ("warfarin 5.0mg", "warfarin 5 mg"),
+            ("given 5 mg.", "given 5 mg"),
+            ("T-B+NK- SCID", "T- B+ NK- SCID"),
+            ("T+B-NK+", "T+ B- NK+"),
+            ("(\u{2212})-menthol", "(-)-Menthol"),
+            ("(+/-)-verapamil", "(\u{b1})-Verapamil"),
+        ] {
+            assert_eq!(exact_form(a), exact_form(b), "{a} / {b}");
+        }
+        assert_eq!(exact_form("22q11.2 1,25(OH)2D T1.5"), "22q11 2 1 25 oh 2d t1 5");
+        assert_eq!(exact_form("2,4-D 5g 7up"), "2 4 d 5 g 7up");
     }
 
     #[test]
@@ -487,6 +561,12 @@ mod tests {
             prop_assert_eq!(exact_form(&forms.exact), forms.exact.clone());
             prop_assert_eq!(forms.words.len(), forms.stems.len());
             prop_assert!(!forms.exact.contains('\0'));
+        }
+
+        #[test]
+        fn numbers_signs_and_units_are_read_once(text in "([0-9.,mgkTBN+() -]|mg|NK|\\(-\\)-|,000){0,14}") {
+            let exact = exact_form(&text);
+            prop_assert_eq!(exact_form(&exact), exact);
         }
 
         #[test]

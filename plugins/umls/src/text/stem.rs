@@ -136,6 +136,10 @@ pub fn derive(word: &str) -> String {
         ("kinesis", "kines"),
         ("kinetic", "kines"),
         ("thetoid", "thetos"),
+        // What is done to something is not what it is called after: "immunization" is nothing immune.
+        ("ization", "iz"),
+        ("izing", "iz"),
+        ("ized", "iz"),
     ];
     for (from, to) in NOUNS {
         if let Some(stem) = super::without(word, from)
@@ -225,6 +229,9 @@ pub fn akin(a: &str, b: &str, stem: &str) -> bool {
     if a == b {
         return true;
     }
+    if are_substances(a, b) {
+        return false;
+    }
     match (Kind::of(a, stem), Kind::of(b, stem)) {
         (Root, Root) => stem.len() > LEAST_ROOT,
         (Root, Named | Greek) | (Named | Greek, Root) => false,
@@ -235,9 +242,49 @@ pub fn akin(a: &str, b: &str, stem: &str) -> bool {
     }
 }
 
+/// Whether two words are different substances by their endings alone: "ferrous" and "ferric", "methane" and "methanal", "ramipril" and
+/// "ramiprilat".
+pub(crate) fn are_substances(a: &str, b: &str) -> bool {
+    const ENDINGS: &[(&str, &str)] = &[
+        ("ous", "ic"),
+        ("ious", "ic"),
+        ("ane", "anal"),
+        ("sine", "sinal"),
+        ("il", "ilat"),
+        ("il", "ilate"),
+        ("ate", "ite"),
+    ];
+    const LEAST: usize = 3;
+    let differ = |a: &str, b: &str, (x, y): (&str, &str)| {
+        let root = super::without(a, x);
+        root.is_some_and(|root| root.len() >= LEAST && super::without(b, y) == Some(root))
+    };
+    ENDINGS
+        .iter()
+        .any(|&endings| differ(a, b, endings) || differ(b, a, endings))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endings_tell_substances_apart() {
+        for (a, b) in [
+            ("ferrous", "ferric"),
+            ("mercuric", "mercurous"),
+            ("nitrous", "nitric"),
+            ("phosphorous", "phosphoric"),
+            ("selenious", "selenic"),
+            ("methane", "methanal"),
+            ("tyrosine", "tyrosinal"),
+            ("nitrate", "nitrite"),
+        ] {
+            assert!(!same(a, b), "{a} / {b}");
+        }
+        assert!(are_substances("ramipril", "ramiprilat") && !are_substances("ileal", "ileum"));
+        assert!(same("intestine", "intestinal") && same("membrane", "membranous"));
+    }
 
     fn same(a: &str, b: &str) -> bool {
         let (a, b) = (inflect(a), inflect(b));

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use super::stem::are_substances;
 use super::{derive, inflect};
 
 /// Words that no key contains.
@@ -109,6 +110,7 @@ const CHOICES: &[&str] = &[
     "less|greater",
     "primary|secondary",
     "increased increase elevated raised high|decreased decrease reduced restricted diminished low",
+    "plus|minus",
     "proximal|distal",
     "anterior|posterior",
     "medial|lateral",
@@ -119,6 +121,16 @@ const CHOICES: &[&str] = &[
     "kidney renal|liver hepatic|heart cardiac|lung pulmonary|brain cerebral|breast mammary|prostate prostatic|pancreas pancreatic|\
      ovary ovarian|testis testicular|thyroid|bladder|stomach gastric|colon colonic|skin cutaneous|eye ocular|ear|bone",
 ];
+
+/// So many of the choices, the first ones, are of qualities and not of places.
+const QUALITIES: usize = 15;
+
+/// Whether a word only says of which kind something is: "malignant", "left", "severe".
+pub(crate) fn is_quality(word: &str) -> bool {
+    let word = word.trim().to_lowercase();
+    let among = |(choice, _): &(usize, usize)| *choice < QUALITIES;
+    sides(&word).iter().any(among) || information(&derive(&inflect(&word))) < 1.0
+}
 
 /// The choices that a word makes, each with the side that it is on.
 pub(crate) fn sides(word: &str) -> &'static [(usize, usize)] {
@@ -139,6 +151,9 @@ pub(crate) fn sides(word: &str) -> &'static [(usize, usize)] {
 
 /// Whether one of two words excludes the other.
 pub(crate) fn exclude(a: &str, b: &str) -> bool {
+    if are_substances(a, b) {
+        return true;
+    }
     let others = sides(b);
     let differs =
         |(choice, side): &(usize, usize)| others.iter().any(|(other, at)| other == choice && at != side);

@@ -1,0 +1,119 @@
+//! Drugs that are stopped: lists below a heading, columns of a table, doses before the word that says so, and what is started instead.
+
+use std::ops::Range;
+
+use super::hits::Hit;
+use super::is_mention;
+use super::lexicon::{AND, joins};
+use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, UNITS};
+use super::sentence::Sentence;
+
+use crate::languages::Languages;
+
+/// What drugs are called between what says that they are stopped and its colon.
+#[rustfmt::skip]
+const CALLED: [&str; 20] = [
+    "medications", "medication", "medicines", "meds", "drugs", "medikation", "medikamente", "medicaments", "traitements", "medicamentos",
+    "medicacion", "medicacao", "farmaci", "terapia", "medicatie", "medicijnen", "on", "this", "admission", "discharge",
+];
+/// Words of a heading over lines of drugs, at most.
+const HEADED: usize = 4;
+/// Words of a dose, at most.
+const DOSE: usize = 14;
+/// What a dose is given as, or how.
+#[rustfmt::skip]
+const GIVEN_AS: [&str; 24] = [
+    "-", "/", "|", "po", "iv", "sc", "im", "sl", "od", "om", "on", "bd", "tds", "qds", "nocte", "mane", "tablet", "tablets", "tab", "tabs", "cp", "mg",
+    "was", "were",
+];
+
+impl Sentence {
+    /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
+    /// lorazepam".
+    pub(super) fn is_before_drug(&self, hit: &Hit) -> bool {
+        let (begin, end) = (hit.words.start, hit.words.end);
+        let begins = |at: usize| self.drugs.iter().any(|drug| drug.start == at);
+        let next = begins(end) || (begins(end + 1) && !BY.contains(&self.word(end)));
+        next && !self.drugs.iter().any(|drug| drug.end == begin)
+    }
+
+    /// Whether what says that drugs are stopped heads a list of them: "discontinued medications: warfarin, digoxin".
+    pub(super) fn heads_drugs(&self, hit: &Hit) -> bool {
+        self.before(hit.words.end, 1) == ":"
+    }
+
+    /// One past the colon of such a heading, or of what says so without one.
+    pub(super) fn end_of_drug_heading(&self, hit: &Hit) -> usize {
+        let end = hit.words.end;
+        let called = (end..self.words.len())
+            .take_while(|at| CALLED.contains(&self.word(*at)))
+            .count();
+        let before = self
+            .drugs
+            .first()
+            .is_some_and(|drug| drug.start < hit.words.start);
+        match self.word(end + called) {
+            ":" if !before => end + called + 1,
+            _ => end,
+        }
+    }
+
+    /// Whether a colon that ended a line headed a list of drugs that are stopped, with one on each line.
+    pub(super) fn heads_drug_lines(&self, text: &str) -> bool {
+        let colon = (1..=HEADED).find(|at| self.word(*at) == ":");
+        let ends_line = |colon: usize| {
+            let behind = self
+                .words
+                .get(colon)
+                .map_or("", |word| text.get(word.end..).unwrap_or_default());
+            behind.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+        };
+        colon.is_some_and(|colon| (0..colon).any(|at| STOPPED.contains(&self.word(at))) && ends_line(colon))
+    }
+
+    /// The words of the cell that names the drug of a row whose last column says that it is stopped: "Warfarin | 3 mg | STOPPED".
+    pub(super) fn cell_of_drug(&self, hit: &Hit) -> Option<Range<usize>> {
+        let is_status =
+            self.before(hit.words.start, 1) == "|" && matches!(self.word(hit.words.end), "" | "|");
+        let first = self
+            .drugs
+            .first()
+            .filter(|drug| is_status && drug.start < hit.words.start)?;
+        let end = (first.start..hit.words.start).find(|at| self.word(*at) == "|")?;
+        Some(first.start..end)
+    }
+
+    /// How many words before this one its drug begins, if nothing but its dose stands between them: "Marcumar 3 mg 1-0-0 abgesetzt".
+    pub(super) fn behind_dose(&self, at: usize) -> Option<usize> {
+        let is_dose = |at: usize| {
+            let word = self.word(at);
+            word.starts_with(|c: char| c.is_ascii_digit())
+                || GIVEN_AS.contains(&word)
+                || UNITS.contains(&word)
+                || FREQUENCY.contains(&word)
+        };
+        let before = (0..at).rev().take(DOSE).find(|at| !is_dose(*at))?;
+        is_mention(before, &self.drugs).then_some(at - before)
+    }
+
+    /// Where what is told of drugs that are stopped ends: before one that is begun or goes on, "stopped aspirin and clopidogrel continued", "and
+    /// started apixaban", or that comes in the place of another.
+    pub(super) fn end_of_stopped(
+        &self,
+        hit: &Hit,
+        words: Range<usize>,
+        languages: Languages,
+    ) -> Option<usize> {
+        let begun = |at: usize| BEGUN.contains(&self.word(at));
+        let replacing =
+            hit.name.ends_with(" from") || hit.name.ends_with(" von") || hit.name.ends_with(" van");
+        let replacing = replacing || hit.name.ends_with(" de") || hit.name.ends_with(" da");
+        words.clone().find(|at| {
+            let next = at + 1;
+            let drug = self.drugs.iter().find(|drug| drug.start == next);
+            let goes_on = || begun(next) || (self.word(next) == "se" && begun(next + 1));
+            (joins(AND, self.word(*at), languages) && (goes_on() || drug.is_some_and(|drug| begun(drug.end))))
+                || (replacing && REPLACING.contains(&self.word(*at)))
+        })
+    }
+}
