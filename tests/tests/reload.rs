@@ -347,8 +347,9 @@ fn a_daemon_without_a_model_or_with_a_broken_one_does_not_start() {
     let mut daemon = site.spawn();
     assert_eq!(daemon.wait().code(), Some(78));
     assert!(
-        daemon.log().contains("config.json"),
-        "it names the file: {}",
+        daemon.log().contains("model.safetensors: tensor")
+            && daemon.log().contains("the model's configuration asks for"),
+        "it names the file, and what asks for something else: {}",
         daemon.log()
     );
 }
