@@ -63,6 +63,7 @@ pub mod cover;
 pub mod decode;
 pub mod drugs;
 mod folding;
+mod items;
 pub mod labels;
 mod languages;
 pub mod lines;

@@ -94,10 +94,12 @@ pub fn sections(text: &str) -> Vec<Section> {
         !is_other
     });
     listened(text, &mut marks);
-    // "APP" is the near history in Italian, where "APR" is the remote one.
-    let is = |mark: &Mark, heading: &str| text.get(mark.heading.range()) == Some(heading);
-    if marks.iter().any(|mark| is(mark, "APP")) && (marks.iter().any(|mark| is(mark, "APR")) || told == IT) {
-        let own = marks.iter_mut().filter(|mark| is(mark, "APP"));
+    // "APP" is the near history in Italian, where "APR" is the remote one, or "anamnesi patologica remota".
+    let heading = |mark: &Mark| text.get(mark.heading.range()).unwrap_or_default();
+    let is_italian =
+        |mark: &Mark| heading(mark) == "APR" || heading(mark).to_lowercase().starts_with("anamnesi ");
+    if told == IT || marks.iter().any(is_italian) {
+        let own = marks.iter_mut().filter(|mark| heading(mark) == "APP");
         own.for_each(|mark| mark.name = Some("history of present illness"));
     }
     let ends = marks.iter().skip(1).map(|mark| mark.heading.begin);
@@ -348,7 +350,13 @@ impl Line<'_> {
                 let known = known.filter(|mark| {
                     mark.heading.begin == first || begins_with_capital(self.slice(mark.heading.begin, at))
                 });
-                if let Some(mark) = known.or_else(|| self.inline(content?, at)) {
+                // Behind a heading that stands alone nothing is one that begins in it: "Plan: x  PMH) - :".
+                let is_next = |mark: &Mark| {
+                    marks
+                        .last()
+                        .is_none_or(|last| last.heading.end <= mark.heading.begin)
+                };
+                if let Some(mark) = known.or_else(|| self.inline(content?, at)).filter(is_next) {
                     marks.push(mark);
                     content = Some(Content::new(at + 1));
                 } else if start == Some(first) && at + 1 == self.end {
@@ -853,6 +861,12 @@ mod tests {
                 "dispnea",
                 Some("history of present illness"),
             ),
+            (
+                "Anamnesi patologica remota: ulcera. APP: tosse",
+                "ulcera",
+                "tosse",
+                Some("history of present illness"),
+            ),
             ("VG: COPD, DM2 A/ sinds gisteren koorts", "DM2", "koorts", None),
             ("VG: COPD. LO/ crepitaties", "COPD", "crepitaties", None),
             ("AP: HTA, DM2, acude por disnea", "DM2", "disnea", None),
@@ -1012,6 +1026,14 @@ mod tests {
         let text = "S: cough\nO: T 38\nA: pneumonia\nP: amoxicillin";
         let names: Vec<&str> = found(text).into_iter().map(|(_, name)| name).collect();
         assert_eq!(names, ["subjective", "objective", "assessment", "plan"]);
+    }
+
+    #[test]
+    fn headings_do_not_overlap() {
+        assert_eq!(
+            found("Plan: x  PMH) - : "),
+            [("Plan", "plan"), ("PMH)", "past medical history")]
+        );
     }
 
     proptest! {

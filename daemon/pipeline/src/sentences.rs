@@ -2,6 +2,7 @@
 //! Used to choose window borders, where a wrong guess costs a little context and never a wrong offset; and by assertions, which know
 //! mentions as well and end a sentence behind some abbreviations that keep their full stop here.
 
+use crate::items::begins_item;
 use crate::tokens::Tokens;
 
 /// What ends where a token begins; a later one is a better place to cut.
@@ -97,7 +98,7 @@ fn after_gap(text: &str, left_end: usize, gap: &str, right_begin: usize) -> Brea
     match line_breaks(gap) {
         0 if ends_sentence(left, right) => Break::Sentence,
         0 => Break::Space,
-        1 if ends_sentence(left, right) || left.ends_with([':', ';']) || begins_list_item(right) => {
+        1 if ends_sentence(left, right) || left.ends_with([':', ';']) || begins_item(right) => {
             Break::Sentence
         }
         1 => Break::Line,
@@ -119,28 +120,6 @@ fn line_breaks(gap: &str) -> usize {
         last = c;
     }
     count
-}
-
-/// A bullet, or a number or letter with a full stop or bracket and a space: `- `, `• `, `2. `, `b) `, `#3 `.
-fn begins_list_item(right: &str) -> bool {
-    let mut rest = right.chars();
-    match rest.next() {
-        Some(
-            '-' | '*' | '+' | '\u{2022}' | '\u{2013}' | '\u{2014}' | '\u{25AA}' | '\u{25CF}' | '\u{25E6}'
-            | '\u{F0B7}',
-        ) => rest
-            .next()
-            .is_some_and(|c| c.is_whitespace() || c.is_alphanumeric()),
-        Some('#') => rest.next().is_some_and(|c| c.is_ascii_digit() || c == ' '),
-        Some(first) if first.is_ascii_alphanumeric() => {
-            let marker = right.split(char::is_whitespace).next().unwrap_or_default();
-            marker.len() <= 4
-                && marker.ends_with(['.', ')'])
-                && marker.trim_end_matches(['.', ')']).len() + 1 == marker.len()
-                && (marker.len() == 2 || marker.starts_with(|c: char| c.is_ascii_digit()))
-        }
-        _ => false,
-    }
 }
 
 /// Whether `left` ends with a sentence, seeing that `right` follows after white space.

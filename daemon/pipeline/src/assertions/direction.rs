@@ -27,6 +27,9 @@ const LASTING: [&str; 12] = [
 #[rustfmt::skip]
 const TO_COME: [&str; 11] = ["would", "will", "should", "could", "can", "may", "be", "plan", "if", "get", "consider"];
 
+/// Words of a clause that tells of a relative, at most.
+const LONGEST_CLAUSE: usize = 10;
+
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
 
@@ -397,16 +400,26 @@ impl Sentence {
         self.clause_before(at).any(|at| is_mention(at, mentions))
     }
 
-    /// Whether a clause behind a relative says what that one has: "lives with her son, who has a cold".
-    pub(super) fn is_told_of(&self, hit: &Hit) -> bool {
+    /// One past the last word of a clause behind a relative that says what that one has: "lives with her son, who has a cold". Where its verb
+    /// is not its last word it may go on as other sentences do.
+    pub(super) fn told_of(&self, hit: &Hit) -> Option<usize> {
         let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
-        match self.word(at) {
+        let has = match self.word(at) {
             "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
             "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
             "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
             "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),
+            // "Ihr Sohn, der eine Grippe hat", "haar zoon, die griep heeft".
+            "der" | "die" | "das" | "dat" if at > hit.words.end => {
+                let mut clause = (at + 1..self.words.len()).take(LONGEST_CLAUSE);
+                let end = clause.find(|at| matches!(self.word(*at), "," | ";" | "." | ":"));
+                let end = end.unwrap_or(self.words.len());
+                return matches!(self.before(end, 1), "hat" | "hatte" | "leidet" | "heeft" | "had")
+                    .then_some(end);
+            }
             _ => false,
-        }
+        };
+        has.then_some(usize::MAX)
     }
 
     /// Whether the word before says whose relative this is, or the one before "maternal".
@@ -462,7 +475,7 @@ impl Sentence {
         }
         let next = (end..end + 2).any(|at| reports(self.word(at)));
         let possessive = POSSESSIVES.contains(&before);
-        !self.is_told_of(hit) && (next || is_per(before) || (possessive && is_per(before_that)))
+        self.told_of(hit).is_none() && (next || is_per(before) || (possessive && is_per(before_that)))
     }
 }
 

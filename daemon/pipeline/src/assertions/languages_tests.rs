@@ -235,6 +235,16 @@ fn short_words_for_no_are_read() {
 #[test]
 fn relatives_who_are_ill_are_told_of() {
     assert_said(&[
+        "She lives with her son, who has severe {asthma|F}.",
+        "Lives with her son, who has {COPD|F}, and is {anxious|}.",
+        "Su hijo, que tiene {asma|F}, vive con ella.",
+        "Mujer, que tiene {asma|}.",
+        "Son fils, qui a la {grippe|F}, l'a accompagnée.",
+        "Suo figlio, che ha l'{influenza|F}, la accompagna.",
+        "O filho, que tem {asma|F}, acompanha-a.",
+        "Wohnt bei ihrem Sohn, der eine {Grippe|F} hat. Jetzt {Husten|}.",
+        "Haar zoon, die {griep|F} heeft, is mee.",
+        "68-jähriger Mann, der eine {Pneumonie|} hat.",
         "Tochter ist an {Grippe|F} erkrankt.",
         "Seine Frau hat {Grippe|F}.",
         "Tochter ist krank ({Grippe|F})",

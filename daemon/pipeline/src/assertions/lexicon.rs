@@ -17,6 +17,8 @@ pub(super) enum Role {
     Either(Kind),
     /// The same of drugs alone: "not taking lisinopril" is no word about gout in "not taking anything for gout".
     Drug(Kind, Option<usize>, Option<usize>),
+    /// Is somebody of whom a clause behind it may tell what he or she has: "her son, who has the flu".
+    Person,
     /// Looks like a cue and is none: "gram negative".
     Nothing,
     /// What was said ends here.
@@ -45,7 +47,7 @@ pub(super) const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Clause, Cue, Drug, Either, EndOf, Nothing, Stop};
+use Role::{Anew, Clause, Cue, Drug, Either, EndOf, Nothing, Person, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -436,6 +438,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         echtgenoot is ziek, echtgenote is ziek, echtgenoot is zelf ziek, echtgenote is zelf ziek, zoon is ziek, dochter is ziek"),
     (DE, Cue(Family, FAR, NEAR), "in der familie"),
     (DE, Cue(Family, NO, NEAR), "in der familie bekannt"),
+    (DE, Person, "sohn, tochter, ehemann, ehefrau, seine frau, seiner frau, ihr mann, ihrem mann, partner, partnerin, lebensgefahrte, lebensgefahrtin, enkel, enkelin, nachbar, nachbarin"),
+    (FR, Person, "fils, sa fille, mari, sa femme, epoux, epouse, conjoint, conjointe, compagnon, compagne, voisin, voisine"),
+    (ES, Person, "hijo, hija, marido, su mujer, esposo, esposa, pareja, nieto, nieta, vecino, vecina"),
+    (IT, Person, "figlio, figlia, marito, moglie, compagno, compagna, nipote, vicino, vicina"),
+    (NL, Person, "zoon, dochter, zoontje, dochtertje, haar man, zijn vrouw, echtgenoot, echtgenote, partner, kleinzoon, kleindochter, buurman, buurvrouw"),
+    (PT, Person, "filho, filha, marido, a mulher, sua mulher, esposo, esposa, companheiro, companheira, neto, neta, vizinho, vizinha"),
     // Who brings the patient.
     (DE, Nothing, "vom sohn, von ihrem sohn, von seinem sohn, von der tochter, von ihrer tochter, von seiner tochter, vom ehemann, von ihrem ehemann, von der ehefrau, von seiner ehefrau, von den kindern"),
     (FR, Cue(Family, FAR, NEXT), "pere, mere, frere, soeur, freres, soeurs, grand mere, grand pere, oncle, tante, cousin, cousine, parents, fratrie, maman, papa, oncles, tantes, cousins, neveu, niece, grands parents"),

@@ -15,6 +15,7 @@ mod clauses;
 mod direction;
 mod drugs;
 mod durations;
+mod headings;
 mod histories;
 mod hits;
 mod lexicon;
@@ -304,6 +305,7 @@ impl Sentence {
                     }
                     Role::Drug(kind, Some(ahead), _) => (kind, Some(ahead), None),
                     Role::Drug(kind, None, back) => (kind, None, back),
+                    Role::Person if self.told_of(hit).is_some() => (Kind::Family, FAR, None),
                     _ => continue,
                 };
                 let of_drugs = matches!(role, Role::Drug(..));

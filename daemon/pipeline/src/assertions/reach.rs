@@ -125,7 +125,10 @@ impl Sentence {
         } else {
             reach
         };
-        let mut end = self.words.len().min(hit.words.end.saturating_add(reach));
+        let mut end = hit.words.end.saturating_add(reach);
+        // "Her son, who has severe asthma".
+        let told = self.told_of(hit).filter(|_| kind == Kind::Family);
+        end = told.unwrap_or(end).min(self.words.len());
         // "Descartada TVP y TEP."
         if kind == Kind::Negated && matches!(reach, 1 | 2) && hit.languages & EN == 0 && hit.name != "-" {
             end = self.end_of_joined(end, hit.languages, mentions);
@@ -140,9 +143,7 @@ impl Sentence {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
                 Role::Anew => {
                     self.is_anew(next.words.start)
-                        && !(kind == Kind::Family
-                            && next.words.start <= hit.words.end + 1
-                            && self.is_told_of(hit))
+                        && !(kind == Kind::Family && next.words.start <= hit.words.end + 1 && told.is_some())
                         && (kind != Kind::Hypothetical || self.ends_fears(hit, next))
                 }
                 Role::EndOf(of) => {
@@ -198,11 +199,13 @@ impl Sentence {
                 // "Denies the following: fever"
                 ":" if at > hit.words.end
                     && !LEADING.contains(&self.word(at - 1))
-                    && !self.heads_list(hit, kind, at) =>
+                    && !self.heads_list(hit, kind, at)
+                    && !self.sorts_items(&hit.words, at) =>
                 {
                     return at;
                 }
                 "(" | "[" => open += 1,
+                ")" if open == 0 && self.is_of_marker(at) => {}
                 ")" | "]" if open == 0 => return at,
                 ")" | "]" => open -= 1,
                 _ => {}

@@ -15,7 +15,7 @@ use crate::tokens::ByteSpan;
 #[derive(Default)]
 pub(super) struct Sentence {
     pub(super) words: Vec<ByteSpan>,
-    /// How many brackets are open before each word, counting those that close more as well.
+    /// How many brackets are open before each word.
     pub(super) open: Vec<i32>,
     pub(super) folded: String,
     /// Where in `folded` each word ends.
@@ -46,21 +46,8 @@ fn is_wide(c: char) -> bool {
 }
 
 /// Whether a word may number the items of a list.
-fn is_number(word: &str) -> bool {
+pub(super) fn is_number(word: &str) -> bool {
     (1..=2).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Whether a text ends with a line that is nothing but a bullet, or a number as of a list's items. Looks back no further than that.
-fn is_behind_marker(text: &str) -> bool {
-    let is_blank = |c: char| c.is_whitespace() && c != '\n';
-    let text = text.trim_end_matches(is_blank);
-    let marker = text.rsplit(char::is_whitespace).next().unwrap_or_default();
-    let before = text
-        .strip_suffix(marker)
-        .unwrap_or_default()
-        .trim_end_matches(is_blank);
-    (before.is_empty() || before.ends_with('\n'))
-        && (BULLETS.contains(&marker) || marker.strip_suffix(['.', ')']).is_some_and(is_number))
 }
 
 pub(super) fn folded(text: &str) -> String {
@@ -74,22 +61,6 @@ const OPEN: [&str; 24] = [
     "of", "for", "with", "and", "or", "the", "a", "no", "to", "de", "von", "mit", "und", "et", "y", "e",
     "van", "met", "di", "con", "da", "any", "due", "without",
 ];
-
-/// How lines of a list begin.
-const BULLETS: [&str; 5] = ["-", "*", "\u{2022}", "\u{b7}", "\u{2013}"];
-
-/// What says of a whole list that it is absent or feared, before a colon, and within how many words that stands.
-#[rustfmt::skip]
-const HEADING: [&str; 70] = [
-    "denies", "denied", "denying", "negatives", "negative", "no", "absent", "if", "verneint", "nie", "niega", "nega", "ontkent", "falls",
-    "si", "se", "for", "following", "risks", "risk", "precautions", "return", "differential", "ddx", "dd", "rule", "r/o", "out", "resolved",
-    "inactive", "excluded", "complications", "effects", "suspected", "possible", "when", "call", "als", "bei", "bij", "indien", "risiken",
-    "risques", "riesgos", "rischi", "riscos", "risico", "evidence", "signs", "warning", "without", "ohne", "keine", "geen", "sans", "sin", "stopped",
-    "discontinued", "ceased", "withheld", "abgesetzt", "pausiert", "gestopt", "gestaakt", "arretes", "arrete", "suspendidos", "sospesi", "suspensos",
-    "interrotti",
-];
-
-const MOST_HEADING: usize = 7;
 
 impl Sentence {
     pub(super) fn clear(&mut self) {
@@ -109,7 +80,7 @@ impl Sentence {
         let open = self.open.last().copied().unwrap_or_default();
         self.open.push(match self.before(self.words.len(), 1) {
             "(" | "[" => open + 1,
-            ")" | "]" => open - 1,
+            ")" | "]" => 0.max(open - 1),
             _ => open,
         });
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
@@ -167,9 +138,7 @@ impl Sentence {
         if self.has_answered() && gap.contains(is_wide) {
             return false;
         }
-        let begins_item = gap.matches('\n').count() == 1 && (BULLETS.contains(&own) || is_number(own));
-        let is_first = || !gap.contains('\n') && is_behind_marker(text.get(..next.begin).unwrap_or_default());
-        if self.heads_a_list() && (begins_item || is_first()) {
+        if self.lists(text, gap, next) {
             return true;
         }
         if gap.matches('\n').count() == 1 {
@@ -282,15 +251,6 @@ impl Sentence {
         let before = self.before(last, 1);
         let of_a_table = before == "|" || (before == "," && self.are_joined(last - 1));
         self.cells.last() == Some(&last) || (of_a_table && CELLS.contains(&self.word(last)))
-    }
-
-    /// Whether it began with a few words of denial or of fear and a colon, behind which the lines of a list stand.
-    fn heads_a_list(&self) -> bool {
-        let colon = (1..=MOST_HEADING).find(|at| self.word(*at) == ":");
-        colon.is_some_and(|colon| {
-            let listed = matches!(self.word(colon + 1), word if word.is_empty() || BULLETS.contains(&word) || is_number(word));
-            listed && (0..colon).any(|at| HEADING.contains(&self.word(at)))
-        })
     }
 
     /// The words of a mention.
