@@ -148,12 +148,22 @@ pub(crate) fn messy_text(length: usize) -> impl Strategy<Value = String> {
 
 /// A list of names, each with its label and its language, which may be none.
 pub(crate) fn list_of(names: &[(&str, &str, &str)]) -> Terms {
+    let names: Vec<_> = names
+        .iter()
+        .map(|&(name, label, language)| (name, label, language, ""))
+        .collect();
+    list(&names)
+}
+
+/// A list of names, each with its label, its language and what it joins.
+pub(crate) fn list(names: &[(&str, &str, &str, &str)]) -> Terms {
     let mut terms = Terms::default();
-    for &(name, label, language) in names {
+    for &(name, label, language, joins) in names {
         let term = Term {
             name,
             label,
             language,
+            joins,
             ..Term::default()
         };
         terms.add(term).expect("a name");

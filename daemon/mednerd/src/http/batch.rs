@@ -381,10 +381,10 @@ mod tests {
         assert_eq!(lines, [(0, None), (1, Some("b".to_owned())), (2, None)]);
     }
 
-    /// A body that sends the same piece for ever, with little pauses.
-    struct Steady(&'static [u8], tokio::time::Interval);
+    /// A body of these pieces, with a pause before each.
+    struct Pausing<P>(P, tokio::time::Interval);
 
-    impl http_body::Body for Steady {
+    impl<P: Iterator<Item = &'static [u8]> + Unpin> http_body::Body for Pausing<P> {
         type Data = Bytes;
         type Error = std::convert::Infallible;
 
@@ -393,14 +393,16 @@ mod tests {
             context: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
             ready!(self.1.poll_tick(context));
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(self.0)))))
+            let piece = self.0.next();
+            Poll::Ready(piece.map(|piece| Ok(Frame::data(Bytes::from_static(piece)))))
         }
     }
 
     #[tokio::test]
     async fn a_batch_without_documents_ends_however_steadily_it_comes() {
         for (piece, idle, whole) in [(&b"\n"[..], 100, 600_000), (b"{", 600_000, 100)] {
-            let steady = Steady(piece, tokio::time::interval(Duration::from_millis(5)));
+            let interval = tokio::time::interval(Duration::from_millis(5));
+            let steady = Pausing(std::iter::repeat(piece), interval);
             let limits = Limits {
                 line: 1 << 20,
                 pause: Duration::from_secs(60),
@@ -412,23 +414,6 @@ mod tests {
             assert!(matches!(line, Err(ApiError::BatchIdle { .. })));
             assert_eq!(index, (piece == b"{").then_some(0), "the line that was cut off");
             assert!(lines.next().await.is_none());
-        }
-    }
-
-    /// A body of these pieces, with a pause before each.
-    struct Pausing(std::vec::IntoIter<&'static [u8]>, tokio::time::Interval);
-
-    impl http_body::Body for Pausing {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-            ready!(self.1.poll_tick(context));
-            let piece = self.0.next();
-            Poll::Ready(piece.map(|piece| Ok(Frame::data(Bytes::from_static(piece)))))
         }
     }
 

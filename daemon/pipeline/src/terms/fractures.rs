@@ -213,11 +213,11 @@ fn goes_on(words: &Words<'_>, at: usize, last: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Term, Terms, find};
+    use super::super::find;
+    use crate::testing::list;
 
     fn found(text: &str) -> Vec<&str> {
-        let mut terms = Terms::default();
-        for (name, label, language, joins) in [
+        let terms = list(&[
             ("fracture", "Disease", "en", ""),
             ("fractuur", "Disease", "nl", ""),
             ("stress fracture", "Disease", "en", ""),
@@ -229,16 +229,7 @@ mod tests {
             ("wrist", "Anatomy", "en", "Disease"),
             ("hip", "Anatomy", "en", "Disease"),
             ("pols", "Anatomy", "nl", "Disease"),
-        ] {
-            let term = Term {
-                name,
-                label,
-                language,
-                joins,
-                ..Term::default()
-            };
-            terms.add(term).unwrap();
-        }
+        ]);
         let names = find(text, &[&terms]).names.into_iter();
         let diseases = names.filter(|name| &*name.label == "Disease");
         diseases

@@ -1,22 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::messy_text;
-
-fn list(lines: &[(&str, &str, &str, &str)]) -> Terms {
-    let mut terms = Terms::default();
-    for &(name, label, language, joins) in lines {
-        let term = Term {
-            name,
-            label,
-            language,
-            joins,
-            ..Term::default()
-        };
-        terms.add(term).expect("a term");
-    }
-    terms
-}
+use crate::testing::{list, messy_text};
 
 fn small() -> Terms {
     list(&[
