@@ -133,7 +133,7 @@ pub fn table(directory: &Path, settings: &str) -> String {
 pub fn production_can_be_tried() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("skipped: only root can make files that belong to root");
+        mednerd_skip::skipped("only root can make files that belong to root");
     }
     root
 }

@@ -21,7 +21,7 @@ fn there(program: &str) -> bool {
         .output();
     let found = found.unwrap().status.success();
     if !found {
-        eprintln!("skipped: {program} is not installed");
+        mednerd_skip::skipped(format_args!("{program} is not installed"));
     }
     found
 }

@@ -142,7 +142,7 @@ fn look_into_memory_for(daemon: &Daemon, bytes: &[u8]) {
         }
     }
     match found {
-        None => eprintln!("skipped: this user may not look into the daemon's memory"),
+        None => mednerd_skip::skipped("this user may not look into the daemon's memory"),
         Some(found) => assert!(found.is_empty(), "{} places: {found:#?}", found.len()),
     }
 }

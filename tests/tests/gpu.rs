@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mednerd_client::api::{AnnotateResponse, Engine, GpuState, Status};
+use mednerd_skip::skipped;
 use mednerd_tests::daemon::{binary, root, shipped_model, tiny_model};
 use mednerd_tests::notes::{SENTENCE, long_note};
 use mednerd_tests::{Config, Daemon, Site, eventually};
@@ -398,10 +399,10 @@ fn a_gpu_serves_beside_a_cpu_that_computes_in_8_bits() {
 fn cuda_worker() -> Option<PathBuf> {
     let worker = binary("mednerd").with_file_name("mednerd-cuda");
     if !worker.is_file() {
-        println!(
-            "skipped: there is no {}; `make worker` builds it",
+        skipped(format_args!(
+            "there is no {}; `make worker` builds it",
             worker.display()
-        );
+        ));
     }
     Some(worker).filter(|worker| worker.is_file())
 }
@@ -712,7 +713,7 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
 fn the_cuda_worker_says_what_is_missing_and_the_cpu_answers() {
     let Some(worker) = cuda_worker() else { return };
     if std::path::Path::new("/proc/driver/nvidia/version").exists() {
-        println!("skipped: this host has an NVIDIA driver; tests/gpu/run tests there");
+        skipped("this host has an NVIDIA driver; tests/gpu/run tests there");
         return;
     }
     let config = Config::tiny().engine(&format!("device = \"cuda\"\nworker = \"{}\"\n", worker.display()));

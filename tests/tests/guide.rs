@@ -30,7 +30,7 @@ fn run(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<
         .stdout(Stdio::null())
         .status();
     if !there.unwrap().success() {
-        eprintln!("skipped: {program} is not installed");
+        mednerd_skip::skipped(format_args!("{program} is not installed"));
         return None;
     }
     let mut command = Command::new(program);

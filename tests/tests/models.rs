@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mednerd_skip::skipped;
 use mednerd_tests::daemon::{binary, root, shipped_model, tiny_model};
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Daemon};
@@ -343,11 +344,11 @@ fn a_full_disk_leaves_the_old_model() {
         .current_dir(place.path(""))
         .output();
     let Ok(output) = output else {
-        return eprintln!("skipped: there is no unshare");
+        return skipped("there is no unshare");
     };
     let out = String::from_utf8_lossy(&output.stdout);
     if out.is_empty() || out.starts_with("code 1\n") || out.starts_with("code 32\n") {
-        return eprintln!("skipped: no file system can be mounted here");
+        return skipped("no file system can be mounted here");
     }
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("no room on the disk"), "{out}{said}");

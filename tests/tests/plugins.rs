@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mednerd_client::api::{
     AnnotateResponse, Concept, HealthResponse, PluginState, PluginsResponse, ReloadResponse, Status,
 };
+use mednerd_skip::skipped;
 use mednerd_tests::daemon::{binary, library, root};
 use mednerd_tests::http::message;
 use mednerd_tests::notes::{SENTENCE, flaw};
@@ -413,7 +414,9 @@ fn nothing_can_be_gained() {
         let mut daemon = start(&site, &lines);
         let sandbox = plugins(&daemon).plugins[0].sandbox.clone();
         if sandbox.landlock != "full" || sandbox.seccomp != "full" {
-            eprintln!("skipped: this kernel has no Landlock or no seccomp ({sandbox:?})");
+            skipped(format_args!(
+                "this kernel has no Landlock or no seccomp ({sandbox:?})"
+            ));
             return;
         }
         let answer = link(&daemon, POISON);
@@ -1116,7 +1119,7 @@ fn examples_are_copied_as_plugins_of_their_own() {
         let sdk = text.split("path = \"").nth(1).unwrap().split('"').next().unwrap();
         assert!(PathBuf::from(sdk).join("Cargo.toml").is_file(), "{text}");
         let Some(cargo) = std::env::var_os("CARGO") else {
-            eprintln!("skipped: not run by cargo");
+            skipped("not run by cargo");
             continue;
         };
         let mut command = Command::new(cargo);

@@ -108,7 +108,7 @@ fn over_8_bits_every_adapter_stays_near_the_reference() {
         let checkpoint = Checkpoint::open(&fixtures().join(&name)).unwrap();
         let base = match TractModel::load(&checkpoint, &options) {
             Ok(model) => (checkpoint, model),
-            Err(EngineError::Precision) => return println!("skipped: this CPU has no VNNI"),
+            Err(EngineError::Precision) => return mednerd_skip::skipped("this CPU has no VNNI"),
             Err(error) => panic!("{error}"),
         };
         let models: Vec<TractModel> = adapters.iter().map(|dir| adapt(&base, dir)).collect();

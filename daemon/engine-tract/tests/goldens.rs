@@ -167,7 +167,7 @@ fn load_int8(dir: &Path) -> Option<TractModel> {
         Err(error) => {
             assert!(matches!(error, EngineError::Precision), "{error}");
             assert!(error.to_string().contains("VNNI"));
-            println!("skipped: this CPU has no VNNI");
+            mednerd_skip::skipped("this CPU has no VNNI");
             None
         }
     }

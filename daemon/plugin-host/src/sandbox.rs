@@ -489,7 +489,7 @@ mod tests {
         });
         let (held, asked) = answers.join().unwrap();
         if held != "full" {
-            eprintln!("skipped: this kernel has no seccomp");
+            mednerd_skip::skipped("this kernel has no seccomp");
             return;
         }
         let (fine, refused) = (Ok(()), Err(Errno::EPERM));
@@ -506,7 +506,7 @@ mod tests {
         });
         let (held, named, name) = answers.join().unwrap();
         if held != "full" {
-            eprintln!("skipped: this kernel has no seccomp");
+            mednerd_skip::skipped("this kernel has no seccomp");
             return;
         }
         assert_eq!(named, Err(Errno::EPERM));

@@ -15,7 +15,7 @@ fn development_splits_are_linked_as_well_as_the_manual_says() {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let data = crate_folder.join("../../../shared/data");
     if !data.join("vocabulary").is_dir() {
-        eprintln!("skipped: ../shared/data is not there");
+        mednerd_skip::skipped("../shared/data is not there");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -26,7 +26,7 @@ fn development_splits_are_linked_as_well_as_the_manual_says() {
         .arg(&meta)
         .output();
     if !made.is_ok_and(|made| made.status.success()) {
-        eprintln!("skipped: python3 with lzma is not there");
+        mednerd_skip::skipped("python3 with lzma is not there");
         return;
     }
     let index = folder.path().join("index");

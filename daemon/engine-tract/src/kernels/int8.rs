@@ -244,10 +244,9 @@ mod tests {
     }
 
     /// `None` where this CPU has no VNNI.
-    #[allow(clippy::print_stderr)] // A test that is skipped says so.
     fn quantised(weight: &[f32], depth: usize) -> Option<Quantised> {
         let Some(mut matrix) = Quantised::zeros(depth, weight.len() / depth) else {
-            eprintln!("skipped: this CPU has no VNNI");
+            mednerd_skip::skipped("this CPU has no VNNI");
             return None;
         };
         matrix.fill_transposed(0, weight, depth);
