@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, push_without_accent, words};
-use crate::languages::{ALL, EN, IT, NL, PT, languages};
+use crate::languages::{ALL, DE, EN, IT, NL, PT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -101,6 +101,13 @@ pub fn sections(text: &str) -> Vec<Section> {
     if told == IT || marks.iter().any(is_italian) {
         let own = marks.iter_mut().filter(|mark| heading(mark) == "APP");
         own.for_each(|mark| mark.name = Some("history of present illness"));
+    }
+    // "EA" is the patient's own history in German, and the present illness in Spanish.
+    if told == DE {
+        let own = marks
+            .iter_mut()
+            .filter(|mark| text.get(mark.heading.range()) == Some("EA"));
+        own.for_each(|mark| mark.name = Some("past medical history"));
     }
     let ends = marks.iter().skip(1).map(|mark| mark.heading.begin);
     let ends = ends.chain([text.len()]);
@@ -244,7 +251,7 @@ pub(crate) const PRESENT_BEGINS: &str = "presents with, now presents, presents t
 const PRESENT_TELLS: &str =
     "was admitted with, admitted with, complains of, now has, today has, currently has";
 /// How it begins at the beginning of a sentence.
-const PRESENT_OPENS: &str = "today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
+const PRESENT_OPENS: &str = "med, meds, medicatie, medikation, today, currently, this morning, this evening, ce jour, aujourd ' hui, actuellement, hoy, actualmente, oggi, attualmente,
     heute, jetzt, nun, aktuell, nu, maintenant, ahora, adesso, agora, vandaag, momenteel, hoje, atualmente, uso de, em uso de, faz uso de, em tratamento com, en tratamiento con, in terapia con, now, on exam, on examination, o / e, in ed, biba, c / o, came in";
 
 /// The name of the section that a byte stands in; `None` before the first and between them.
@@ -607,7 +614,7 @@ const HEADINGS: &[(&str, &str)] = &[
         antecedents, antecedents medicaux, antecedents personnels, antecedents medicaux et chirurgicaux, atcd, atcds, comorbidites,
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
         anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
-        voorgeschiedenis, vg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
+        voorgeschiedenis, vg, vg int, vg intern, vg chir, vg alg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
         antecedenten, medische antecedenten, persoonlijke antecedenten, ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades,
         atcd medicaux, atcd perso, atcd personnels, atcd med, antecedents medico chirurgicaux, bekannte vorerkrankungen, fruhere erkrankungen, vordiagnosen,
         antec personales, a personales, ant personales, ant patologicos, antecedentes medico quirurgicos, antecedentes de interes, hpp"),
@@ -619,7 +626,7 @@ const HEADINGS: &[(&str, &str)] = &[
         psychiatrische vorgeschichte, antecedents psychiatriques, antecedentes psiquiatricos, psychiatrische voorgeschiedenis"),
     ("obstetric history", "obstetric history, ob hx, obhx, ob history, ob/gyn history, gynakologische anamnese,
         antecedents obstetricaux, antecedents gyneco obstetricaux, antecedentes obstetricos, antecedentes gineco obstetricos,
-        anamnesi ostetrica, obstetrische voorgeschiedenis"),
+        anamnesi ostetrica, obstetrische voorgeschiedenis, geburtsanamnese, schwangerschaftsanamnese, vg obst, vg gyn, vg verlosk, atcd obst, atcd gyneco, atcd gyn, ap obst, ap gin, apr ostetrica"),
     ("medications", "medications, medication, meds, med, current medications, current medication, current meds, home medications,
         home meds, regular medications, regular meds, outpatient medications, medication list, medications on admission,
         admission medications, medications prior to admission, current drugs, regular drugs, drug history, dh, dhx,

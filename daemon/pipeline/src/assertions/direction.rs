@@ -186,7 +186,7 @@ impl Sentence {
                 let to_come = before.any(|at| TO_COME.contains(&self.word(at)));
                 !to_come && self.drugs.iter().any(|drug| drug.start == hit.words.end)
             }
-            _ => (!ahead || ends) && !self.is_onset(hit),
+            _ => (!ahead || ends || self.is_of_age(hit)) && !self.is_onset(hit),
         }
     }
 
@@ -395,6 +395,25 @@ impl Sentence {
         hit.name.ends_with("ago") && hit.roles.iter().any(past) && self.tells_onset(hit.words.start)
     }
 
+    /// Whether a relative's age stands behind it, and nothing else: "AF: IAM padre 49 años", "MI father (49)".
+    fn is_of_age(&self, hit: &Hit) -> bool {
+        let relative = hit
+            .roles
+            .iter()
+            .any(|role| matches!(role, Role::Cue(Kind::Family, ..)));
+        let from = hit.words.end;
+        let skipped = (from..from + 3)
+            .take_while(|at| matches!(self.word(*at), "(" | "a" | "los" | "at" | "aos" | "mit" | "op"));
+        let at = from + skipped.count();
+        let number = self.word(at).trim_end_matches(char::is_alphabetic);
+        let is_number = (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let unit = matches!(
+            self.word(at + 1),
+            "a" | "anos" | "ans" | "anni" | "jahre" | "jaar" | "j" | "yo" | "y" | "yrs" | "years"
+        );
+        relative && is_number && self.ends(at + 1 + usize::from(unit))
+    }
+
     /// Whether a mention stands before a word, in its clause.
     fn is_behind_one(&self, at: usize, mentions: &[Range<usize>]) -> bool {
         self.clause_before(at).any(|at| is_mention(at, mentions))
@@ -403,6 +422,9 @@ impl Sentence {
     /// One past the last word of a clause behind a relative that says what that one has: "lives with her son, who has a cold". Where its verb
     /// is not its last word it may go on as other sentences do.
     pub(super) fn told_of(&self, hit: &Hit) -> Option<usize> {
+        if self.is_told_first(hit) {
+            return Some(usize::MAX);
+        }
         let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
         let has = match self.word(at) {
             "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
@@ -419,7 +441,16 @@ impl Sentence {
             }
             _ => false,
         };
-        has.then_some(usize::MAX)
+        // "Her mother, who has COPD, says he has fever".
+        let is_over = |at: &usize| self.word(*at) == "," && reports(self.word(at + 1));
+        has.then(|| (at..self.words.len()).find(is_over).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a sentence begins with a relative, how that one is, and what he or she has: "Wife exhausted, has dementia".
+    fn is_told_first(&self, hit: &Hit) -> bool {
+        let first = matches!(self.before(hit.words.start, 1), "" | "." | ";");
+        let comma = (hit.words.end + 1..hit.words.end + 3).find(|at| self.word(*at) == ",");
+        first && comma.is_some_and(|comma| matches!(self.word(comma + 1), "has" | "had"))
     }
 
     /// Whether the word before says whose relative this is, or the one before "maternal".

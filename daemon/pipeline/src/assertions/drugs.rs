@@ -8,7 +8,7 @@ use super::lexicon::{AND, joins};
 use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, UNITS};
 use super::sentence::Sentence;
 
-use crate::languages::Languages;
+use crate::languages::{EN, Languages};
 
 /// What drugs are called between what says that they are stopped and its colon.
 #[rustfmt::skip]
@@ -25,6 +25,20 @@ const DOSE: usize = 14;
 const GIVEN_AS: [&str; 24] = [
     "-", "/", "|", "po", "iv", "sc", "im", "sl", "od", "om", "on", "bd", "tds", "qds", "nocte", "mane", "tablet", "tablets", "tab", "tabs", "cp", "mg",
     "was", "were",
+];
+
+/// What says that a disease is over.
+#[rustfmt::skip]
+const OVER: [&str; 14] = [
+    "resolved", "cleared", "recovered", "risolto", "risolta", "gueri", "guerie", "resuelto", "resuelta", "resolvido", "resolvida", "hersteld",
+    "genezen", "abgeklungen",
+];
+/// How tests begin that are named by what they look for.
+const TESTED: [&str; 6] = ["serolog", "sierolog", "sorolog", "cultiv", "pcr", "vacun"];
+/// What was done with a drug before it was, two words before the drug.
+#[rustfmt::skip]
+const TREATED: [&str; 14] = [
+    "treated", "managed", "trattata", "trattato", "traite", "traitee", "tratado", "tratada", "behandelt", "behandeld", "trattati", "trattate", "rx", "tx",
 ];
 
 impl Sentence {
@@ -94,6 +108,30 @@ impl Sentence {
         };
         let before = (0..at).rev().take(DOSE).find(|at| !is_dose(*at))?;
         is_mention(before, &self.drugs).then_some(at - before)
+    }
+
+    /// Where a disease ends that was treated with a drug and is over: "pneumonia treated with amoxicillin, resolved". The word itself elsewhere.
+    pub(super) fn behind_treatment(&self, hit: &Hit) -> usize {
+        let begin = hit.words.start;
+        let comma = begin
+            .checked_sub(1)
+            .filter(|at| OVER.contains(&hit.name) && self.word(*at) == ",");
+        let drug = comma.and_then(|comma| self.drugs.iter().find(|drug| drug.end == comma));
+        let treated = drug.filter(|drug| TREATED.contains(&self.before(drug.start, 2)));
+        treated
+            .and_then(|drug| drug.start.checked_sub(3))
+            .unwrap_or(begin)
+    }
+
+    /// Whether what says that something is over or past is of no drug, "amoxicillin, resolved", or is of a test for what it names: "serología VIH
+    /// previa".
+    pub(super) fn is_of_other(&self, hit: &Hit, mention: &Range<usize>) -> bool {
+        let before = hit.name.starts_with("previ") && hit.languages & EN == 0;
+        let near = [self.before(mention.start, 1), self.word(mention.end)];
+        let tested = near
+            .iter()
+            .any(|word| TESTED.iter().any(|test| word.starts_with(test)));
+        ((before || OVER.contains(&hit.name)) && self.is_drug(mention)) || (before && tested)
     }
 
     /// Where what is told of drugs that are stopped ends: before one that is begun or goes on, "stopped aspirin and clopidogrel continued", "and

@@ -17,6 +17,8 @@ pub(super) enum Role {
     Either(Kind),
     /// The same of drugs alone: "not taking lisinopril" is no word about gout in "not taking anything for gout".
     Drug(Kind, Option<usize>, Option<usize>),
+    /// Says of what stands right behind it that something is to be done where it comes: "bei Fieber Arzt rufen".
+    Case,
     /// Is somebody of whom a clause behind it may tell what he or she has: "her son, who has the flu".
     Person,
     /// Looks like a cue and is none: "gram negative".
@@ -47,7 +49,7 @@ pub(super) const NEXT: Option<usize> = Some(2);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
-use Role::{Anew, Clause, Cue, Drug, Either, EndOf, Nothing, Person, Stop};
+use Role::{Anew, Case, Clause, Cue, Drug, Either, EndOf, Nothing, Person, Stop};
 
 /// Who tells what a patient has, where a relative is named: "mother reports".
 const REPORTS: &[&str] = &[
@@ -226,6 +228,15 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ALL, Cue(Negated, Some(1), NEXT), "∅"),
     (ALL, Nothing, "ø ca, ø max, ø von, ø bis, ø :, ø de, ø di, ø van, ∅ :"),
 
+    (EN, Cue(Negated, NO, NEAR), "nil residual, nil significant, nil audible, nil today, nil currently, nil at present, nil reported, nil evident, nil palpable, nil seen, nil found, nil noted, nil obvious"),
+    (DE, Cue(Negated, NO, NEAR), "glaubhaft verneint, glaubwurdig verneint, ebenfalls verneint, ausdrucklich verneint, explizit verneint, auch verneint, aktuell verneint, derzeit verneint"),
+    (NL, Cue(Negated, NO, NEAR), "niet aantoonbaar, niet aangetroffen, niet waarneembaar, niet waarschijnlijk, nooit gehad"),
+    (IT, Cue(Negated, NO, NEXT), "nessuna, nessuno"),
+    (IT, Cue(Negated, NO, NEAR), "mai avuto, mai avuta, mai avuti, mai avute"),
+    (PT, Cue(Negated, NO, NEAR), "nunca teve, nunca apresentou"),
+    (ES, Cue(Negated, NO, NEAR), "nunca tuvo, nunca ha tenido, nunca presento"),
+    (NL, Drug(Negated, NO, NEXT), "niet"),
+
     // Behind what is denied, in sentences of the past and of radiologists.
     (DE, Cue(Negated, NO, NEAR), "wurde verneint, wurden verneint, ist verneint, sind verneint, wurde glaubhaft verneint, wurden glaubhaft verneint, werden glaubhaft verneint, wird glaubhaft verneint, hat er nicht, hat sie nicht, habe er nicht, habe sie nicht, wird nicht angegeben, werden nicht angegeben, verneint er, verneint sie, verneint die patientin, verneint der patient, habe er nie gehabt, habe sie nie gehabt"),
     (NL, Cue(Negated, NO, NEAR), "heeft hij niet, heeft zij niet, heeft ze niet, had hij niet, had zij niet, ontkent hij, ontkent zij, ontkent ze, ontkent patient, ontkent patiente"),
@@ -255,6 +266,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Drug(Historical, FAR, NEAR), "discontinued, stopped, held, ceased, withheld, paused, d/c'd, dc'd, d/ced, dced"),
     (EN, Drug(Historical, NO, NEAR), "was discontinued, were discontinued, has been discontinued, have been discontinued, been discontinued, had been discontinued, is discontinued, was stopped, were stopped, has been stopped, have been stopped, been stopped, had been stopped, is stopped, was d/c'd, were d/c'd, was dc'd"),
     (EN, Drug(Historical, NO, NEAR), "on hold, put on hold"),
+    (EN, Drug(Historical, NO, NEAR), "tried without benefit, tried without success, tried without relief, tried without effect, tried but no help, tried with no benefit, tried with no relief, tried and failed"),
+    (ALL, Drug(Historical, FAR, NO), "stop:"),
+    (NL, Drug(Historical, NO, NEAR), "nadien gestopt, later gestopt"),
     (EN, Drug(Historical, Some(1), NO), "d/c, dc"),
     (EN, Drug(Negated, NO, NEAR), "not given, not administered, omitted, was omitted"),
     (EN, Drug(Historical, NEAR, NO), "switched from, changed from, transitioned from, converted from"),
@@ -368,6 +382,18 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (FR, Cue(Hypothetical, FAR, NO), "risques expliques, risques :, si, en cas de, en cas d, risque de, risque d, prevention de, prevention d, prophylaxie de, prevenir, pour prevenir, surveillance de, afin d'eviter, pour eviter, depistage de, depistage du, depistage d, vaccin, vaccination, vaccin contre, vaccine contre, vaccinee contre"),
     (ES, Cue(Hypothetical, FAR, NO), "riesgos explicados, riesgos:, vacuna, si, en caso de, riesgo de, prevencion de, profilaxis de, profilaxis para, vigilar, para prevenir, prevenir, evitar, cribado de, si aparece, si presenta, vacuna de, vacuna contra, vacunado de, vacunada de, vacunado contra, vacunada contra"),
     (IT, Cue(Hypothetical, FAR, NO), "illustrati i rischi, rischi:, se compare, se compaiono, se dovesse, se dovessero, se insorge, se insorgono, se peggiora, se, in caso di, rischio di, prevenzione di, prevenzione della, profilassi di, profilassi per, profilassi della, per prevenire, prevenire, qualora, evitare, screening per, al bisogno per, vaccino contro, vaccinato per, vaccinata per, vaccinato contro, vaccinata contro, vaccinazione per, vaccinazione contro"),
+    (IT, EndOf(Hypothetical), "per"),
+    (IT, Cue(Hypothetical, Some(1), NO), "rischio, profilassi, vaccino, vaccinazione, screening k, screening carcinoma, screening tumore"),
+    (ES, Cue(Hypothetical, Some(1), NO), "riesgo, profilaxis, cribado, despistaje"),
+    (FR, Cue(Hypothetical, Some(1), NO), "risque, prophylaxie, depistage"),
+    (FR, Cue(Hypothetical, NEXT, NO), "prophylaxie des, prophylaxie du, prophylaxie d"),
+    (PT, Cue(Hypothetical, Some(1), NO), "risco, profilaxia, vacina, vacinas, rastreio"),
+    (NL, Cue(Hypothetical, Some(1), NO), "risico, vaccinatie, vaccin"),
+    (NL, Cue(Hypothetical, FAR, NO), "kans op"),
+    (DE, Cue(Hypothetical, NO, NEXT), "impfung"),
+    (DE, Cue(Hypothetical, FAR, NO), "bei nachweis von, bei nachweis der, bei nachweis des, bei nachweis einer, bei nachweis eines, bei bestatigung von, bei bestatigung der, bei bestatigung des, bei bestatigung einer, bei bestatigung eines"),
+    // What is to be done where something comes.
+    (DE | NL, Case, "bei, bij, als, b."),
     (PT, Cue(Hypothetical, Some(1), NO), "se"),
     (NL, Cue(Hypothetical, FAR, NO), "risico's besproken, risico's:, profylaxe tegen, neem contact op bij, als u, als je, indien, in geval van, risico op, ter preventie van, ingeval van, terugkomen bij, terugkomen als, preventie van, profylaxe van, bij optreden van, bij toename, bij toename van, zo nodig bij, bij nieuwe, ter voorkoming van, mocht, wanneer, screening op,
         contact opnemen bij, contact bij, terug bij, retour bij, bellen bij, zn bij, z.n. bij, vaccinatie tegen, gevaccineerd tegen"),
@@ -415,6 +441,16 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antigo, antiga"),
     (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, resolvido, resolvida, com recuperacao, transitorio, transitoria, anos atras"),
 
+    (DE, Cue(Historical, NEAR, NEAR), "fruher"),
+    (NL, Cue(Historical, NEAR, NO), "vroeger"),
+    (FR, Cue(Historical, NEAR, NO), "autrefois, jadis"),
+    (NL, Cue(Historical, NO, NEAR), "in vg, in de vg"),
+    (DE, Cue(Historical, FAR, NEAR), "anamn., anamn"),
+    (EN, Cue(Historical, NO, NEAR), "recovered, fully recovered, since recovered, has recovered, since corrected, now corrected"),
+    (DE, Cue(Historical, NO, NEAR), "ausgeheilt, abgeheilt, sistiert, sistierte, sistierten"),
+    (DE, Cue(Historical, NEXT, NO), "passagere, passagerer, passageres, ausgeheilte, ausgeheilter, abgeheilte, abgeheilter"),
+    (NL, Cue(Historical, NO, NEAR), "opgelost, opgeklaard, verholpen"),
+
     // Somebody else's.
     (EN, Cue(Family, FAR, NEXT), "mother, father, grandma, grandpa, sister, sisters, brother, brothers, stepfather, stepmother, stepbrother, stepsister, uncles, aunts, nephews, nieces, grandmothers, grandfathers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
         family member, family members, mgm, mgf, pgm, pgf, half brother, half sister"),
@@ -438,6 +474,12 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
         echtgenoot is ziek, echtgenote is ziek, echtgenoot is zelf ziek, echtgenote is zelf ziek, zoon is ziek, dochter is ziek"),
     (DE, Cue(Family, FAR, NEAR), "in der familie"),
     (DE, Cue(Family, NO, NEAR), "in der familie bekannt"),
+    (IT, Cue(Family, FAR, NEXT), "fratellino, fratellini, sorellina, sorelline, cuginetto, cuginetta, nonnina, nonnino, zii, papa, bisnonno, bisnonna"),
+    (IT, Cue(Family, FAR, NO), "la mamma, sua mamma, mamma con, mamma ha, compagno con, compagno ha, compagna con, compagna ha"),
+    (FR, Cue(Family, NEAR, NO), "sa fille a, sa fille est suivie pour, sa fille est traitee pour, son fils a, son fils est suivi pour, son fils est traite pour, son mari est soigne pour, son mari est suivi pour, sa femme est suivie pour, sa femme est soignee pour, la fille de la patiente, la fille du patient, le fils de la patiente, le fils du patient, le mari de la patiente, la femme du patient"),
+    (PT, Cue(Family, NEAR, NO), "parceiro, parceira, companheiro, companheira, acompanhante"),
+    (DE, Cue(Family, FAR, NO), "freundin hat, freundin mit, freund hat, freund mit, partnerin hat, partnerin mit, partner hat, partner mit, mitbewohner hat, mitbewohnerin hat"),
+    (NL, Cue(Family, FAR, NEXT), "kleindochter, kleinzoon, zusje, broertje"),
     (DE, Person, "sohn, tochter, ehemann, ehefrau, seine frau, seiner frau, ihr mann, ihrem mann, partner, partnerin, lebensgefahrte, lebensgefahrtin, enkel, enkelin, nachbar, nachbarin"),
     (FR, Person, "fils, sa fille, mari, sa femme, epoux, epouse, conjoint, conjointe, compagnon, compagne, voisin, voisine"),
     (ES, Person, "hijo, hija, marido, su mujer, esposo, esposa, pareja, nieto, nieta, vecino, vecina"),
@@ -518,6 +560,17 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (EN, Anew, "i, has, had, have, with, positive, noted, notes, now, currently, mild, moderate, severe, mod, new, known, there is, there are, there was, is, was, are, were, did, does, some, +, developed, who, which, found, shows, showed, he, she, they, patient, pt, given, continue, continues, continued, only, small, large, stable, chronic, acute, trace, persistent, ongoing, intermittent, occasional, increased, decreased, worsening, improved, post, started, on, s, bilateral, left, right, b/l, still, multiple, diffuse, marked, significant, well, bp, hr, residual, the, today, repeat, rpt, tonight, this, her, his, fleeting, incidental, main, minimal, slight, prominent, normal"),
     (DE, Stop, "aber, jedoch, sondern, ausser, bis auf, allerdings, dagegen, wegen, aufgrund, bei, ;, im rahmen, trotz, hingegen, bei bekannter, bei bekanntem, infolge, unter, dafur"),
     (DE, Anew, "mit, hat, zeigt, zeigte, besteht, bestehen, bekannte, bekannter, bekanntes, leichte, leichter, massige, neue, deutliche, klagt, berichtet, jedoch, ist, war, patient, patientin, seit, links, rechts, geringe, ausgepragte, chronische, akute, diskrete"),
+    (FR, Stop, "a cause d, en raison d, du fait de, du fait d, puis, ensuite"),
+    (NL, Stop, "ivm, i.v.m., vanwege, daarna"),
+    (PT, Stop, "depois"),
+    (ES, Stop, "luego, despues"),
+    (IT, Stop, "poi, a causa d"),
+    (DE, Stop, "danach, dann, anschliessend"),
+    (DE, Anew, "jetzt, nun, aktuell, heute"),
+    (PT, Anew, "apresentou, teve, agora, atualmente, hoje"),
+    (ES, Anew, "presento, tuvo, ahora, actualmente, hoy"),
+    (FR, Anew, "maintenant, actuellement"),
+    (IT, Anew, "ora, attualmente, oggi"),
     (FR, Stop, "a cause de, mais, cependant, toutefois, sauf, hormis, en dehors de, en raison de, par contre, malgre, ;, du a, lie a, secondaire a, dans le cadre de"),
     (FR, Anew, "avec, presente, patient, patiente, connu, connue, leger, legere, modere, moderee, on note, on retrouve, a, est, depuis, chronique, aigu, aigue, discret, discrete"),
     (ES, Stop, "pero, sin embargo, excepto, salvo, aunque, debido a, por, ;, secundario a, secundaria a, en contexto de, a pesar de"),

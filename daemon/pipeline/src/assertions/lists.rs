@@ -150,6 +150,10 @@ pub(super) const NAMED: [&str; 18] = [
 /// What sizes and doses are counted in, at the end of a sentence.
 #[rustfmt::skip]
 pub(super) const MEASURES: [&str; 9] = ["mg", "g", "mcg", "ml", "l", "mm", "cm", "kg", "cc"];
+/// Days, hours, weeks, years and tablets, as one letter, in seven languages.
+pub(super) const TIMES: [&str; 9] = ["d", "h", "w", "y", "j", "a", "t", "m", "s"];
+/// Left and right, as one letter.
+pub(super) const SIDES: [&str; 4] = ["l", "r", "g", "d"];
 /// How drugs are given: "p.o.", "i.v."
 pub(super) const WAYS: [(&str, &str); 4] = [("p", "o"), ("i", "v"), ("s", "c"), ("i", "m")];
 /// What names nothing between a cue and what it is said of.

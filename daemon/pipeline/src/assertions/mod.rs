@@ -11,6 +11,7 @@
 
 mod answers;
 mod boxes;
+mod cases;
 mod clauses;
 mod direction;
 mod drugs;
@@ -181,7 +182,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             let bytes = mentions.get(*index).copied().unwrap_or_default();
             let begin = bytes.0;
             let mut said: Vec<Assertion> = said;
-            said.extend(sentence.year(place).or_else(|| sentence.time(place)));
+            said.extend(sentence.year(place, &places).or_else(|| sentence.time(place)));
             // "Mother: diabetes" is no history of the patient's.
             let others = said.iter().any(|assertion| assertion.kind == Kind::Family);
             said.extend(
@@ -305,6 +306,7 @@ impl Sentence {
                     }
                     Role::Drug(kind, Some(ahead), _) => (kind, Some(ahead), None),
                     Role::Drug(kind, None, back) => (kind, None, back),
+                    Role::Case if self.is_case(hit, mentions) => (Kind::Hypothetical, Some(1), None),
                     Role::Person if self.told_of(hit).is_some() => (Kind::Family, FAR, None),
                     _ => continue,
                 };
@@ -318,7 +320,10 @@ impl Sentence {
                     // "Anti-D given", "on trimethoprim prophylaxis".
                     false if OF_DISEASES.contains(role) => !self.is_drug(mention),
                     // "History of AF on warfarin".
-                    false => kind != Kind::Historical || !self.is_taken(mention),
+                    false => {
+                        kind != Kind::Historical
+                            || !(self.is_taken(mention) || self.is_of_other(hit, mention))
+                    }
                 };
                 if kind == Kind::Family && (self.tells(hit) || self.is_relative_to(hit)) {
                     continue;
@@ -339,7 +344,8 @@ impl Sentence {
                             }
                             _ => behind || begins,
                         };
-                        if said && is_asked(mention) {
+                        let measured = kind == Kind::Negated && self.is_measured(hit, mention);
+                        if said && !measured && is_asked(mention) {
                             note(index, kind, mention.start.saturating_sub(hit.words.end), hit.name);
                         }
                     }
@@ -356,7 +362,11 @@ impl Sentence {
                         Some(cell) => (cell.start, cell.end),
                         None => {
                             let reach = reach.max(dose.unwrap_or(0));
-                            (self.back(&hits, number, kind, reach, mentions), hit.words.start)
+                            (
+                                self.back(&hits, number, kind, reach, mentions)
+                                    .min(self.behind_treatment(hit)),
+                                hit.words.start,
+                            )
                         }
                     };
                     let first = mentions.partition_point(|mention| mention.start + longest < begin);

@@ -78,6 +78,9 @@ const MIXED: usize = 8;
 /// Words from "or" to what is joined by it, at most.
 const ALTERNATIVE: usize = 3;
 
+/// Words from a relative to the verb of the clause that tells of him or her, at most.
+const FIRST_TOLD: usize = 4;
+
 /// Words between a cue and the colon before its list, at most.
 const MOST_HEADED: usize = 6;
 
@@ -143,7 +146,9 @@ impl Sentence {
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
                 Role::Anew => {
                     self.is_anew(next.words.start)
-                        && !(kind == Kind::Family && next.words.start <= hit.words.end + 1 && told.is_some())
+                        && !(kind == Kind::Family
+                            && next.words.start <= hit.words.end + FIRST_TOLD
+                            && told.is_some())
                         && (kind != Kind::Hypothetical || self.ends_fears(hit, next))
                 }
                 Role::EndOf(of) => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::WRAPPED;
 use super::answers::is_answer;
 use super::direction::replies;
-use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, WAYS};
+use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, SIDES, TIMES, WAYS};
 
 use crate::folding::{fold, words};
 use crate::sentences::{Break, between, ends_with_full_stop};
@@ -193,7 +193,7 @@ impl Sentence {
     }
 
     /// Whether a full stop that an abbreviation may need ends the sentence before the next word, which begins with a capital letter: behind a
-    /// number's unit, "over 10 mm. Effusion", what is taken by mouth or into a vein, a mention that ends there, "hepatitis B. Effusion", or
+    /// number's unit, "over 10 mm. Effusion", a side, an answer, what is taken by mouth or into a vein, a mention that ends there, "hepatitis B. Effusion", or
     /// "ST".
     pub(super) fn is_over(&self, text: &str, next: ByteSpan, mention_end: usize) -> bool {
         let Some(stop) = self
@@ -214,9 +214,27 @@ impl Sentence {
         let counted = MEASURES.contains(&unit) && (unit.len() < own.len() || is_number(before));
         let given = before == "." && WAYS.contains(&(self.before(stop, 3), own));
         let capital = own == "st" && stop.checked_sub(1).is_some_and(|at| self.capitals.contains(&at));
+        // "No fever 3 d. Cough", "no pain in leg L. Rash", "rigor neg. Culture pending".
+        let timed = TIMES.contains(&unit) && (unit.len() < own.len() || is_number(before));
+        let last = stop.checked_sub(1).and_then(|at| self.words.get(at));
+        let told = last.is_some_and(|own| {
+            let gap = text.get(mention_end..own.begin);
+            gap.is_some_and(|gap| gap.chars().all(char::is_whitespace)) || mention_end == own.end
+        });
+        let of_side = matches!(before, "a" | "in" | "leg" | "arm") || told;
+        let sided = SIDES.contains(&own) && self.letters.last() == stop.checked_sub(1).as_ref() && of_side;
+        let answered = matches!(own, "neg" | "pos") && told;
         let shortened = ENDING_SENTENCES.contains(&own)
             || (matches!(own, "rt" | "lt") && matches!(before, "on" | "in" | "of" | "to"));
-        is_begun && (counted || given || capital || shortened || mention_end == begin)
+        is_begun
+            && (counted
+                || timed
+                || sided
+                || answered
+                || given
+                || capital
+                || shortened
+                || mention_end == begin)
     }
 
     /// Whether a word stands behind a column's space, is all of its cell, and answers the cell before it: neither is an answer too, nor is the

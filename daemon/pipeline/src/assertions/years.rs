@@ -39,9 +39,15 @@ const YEAR_REACH: usize = 3;
 
 impl Sentence {
     /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)". A dose is none.
-    pub(super) fn year(&self, mention: &Range<usize>) -> Option<Assertion> {
+    pub(super) fn year(&self, mention: &Range<usize>, mentions: &[Range<usize>]) -> Option<Assertion> {
         let mut joined = false;
-        for at in mention.end..self.words.len().min(mention.end + YEAR_REACH) {
+        // "Fracture wrist 2020"
+        let begun = mentions.partition_point(|next| next.start < mention.end);
+        let next = mentions
+            .get(begun)
+            .filter(|next| next.start == mention.end && !self.is_drug(mention) && !self.is_drug(next));
+        let from = next.map_or(mention.end, |next| next.end);
+        for at in from..self.words.len().min(from + YEAR_REACH) {
             if self.is_year(at) {
                 // A number behind a drug that stands bare is a dose, or a time.
                 let may_be_bare = !self.is_drug(mention);
