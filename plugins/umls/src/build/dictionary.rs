@@ -136,11 +136,11 @@ pub(super) fn read(
         if !wanted || !filters.takes_vocabulary(source) {
             continue;
         }
-        let first = builder.known(id).is_none();
-        let concept = builder.concept(id)?;
+        let first = builder.concepts.known(id).is_none();
+        let concept = builder.concepts.number(id)?;
         let vocabulary = builder.vocabulary(source)?;
         for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
-            builder.semantic_type(concept, kind)?;
+            builder.concepts.add_type(concept, kind)?;
         }
         // Other ids tell their system by themselves: "MESH:D003920".
         if let Some(coded) = coded.filter(|_| codings::of_id(id).is_none()) {

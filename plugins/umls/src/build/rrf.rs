@@ -354,24 +354,24 @@ pub(super) fn read(
         let coded = codings::coded(vocabulary).filter(|coded| !own && is_code(coded, code));
         unnamed.of(cui_number);
         if !filters.takes_name(language, term_type) {
-            return match (coded, builder.known(cui)) {
+            return match (coded, builder.concepts.known(cui)) {
                 (None, _) => Ok(()),
                 // Of no standing: its name is not in the index.
                 (Some(coded), Some(concept)) => builder.code(concept, coded, code, name, 0),
                 (Some(coded), None) => unnamed.keep(coded, code, name),
             };
         }
-        let new = builder.known(cui).is_none();
-        let concept = builder.concept(cui)?;
+        let new = builder.concepts.known(cui).is_none();
+        let concept = builder.concepts.number(cui)?;
         for (coded, code, name) in unnamed.codes.drain(..) {
             builder.code(concept, coded, &code, &name, 0)?;
         }
         if new {
             for (_, kind) in own_types {
-                builder.semantic_type(concept, kind)?;
+                builder.concepts.add_type(concept, kind)?;
             }
             if defined.binary_search(&cui_number).is_ok() {
-                builder.defined.push(concept);
+                builder.concepts.define(concept);
             }
         }
         let source = builder.vocabulary(vocabulary)?;
@@ -400,10 +400,10 @@ pub(super) fn read(
         layout.read("MRCUI.RRF", &["CUI1", "REL", "CUI2"], watch, |cells, wrong| {
             // SY: the same meaning under a new CUI. The others are broader, narrower or gone for good.
             if cells[1] == "SY"
-                && let Some(concept) = builder.known(cells[2])
-                && builder.known(cells[0]).is_none()
+                && let Some(concept) = builder.concepts.known(cells[2])
+                && builder.concepts.known(cells[0]).is_none()
             {
-                builder.retired.push((number(cells[0], rxnorm, wrong)?, concept));
+                builder.concepts.retire(number(cells[0], rxnorm, wrong)?, concept);
             }
             Ok(())
         })?;
