@@ -126,27 +126,30 @@ pub(super) fn read(
         };
         let source = if source.is_empty() { UNNAMED } else { source };
         Seen::note(&mut builder.seen.vocabularies, source);
-        for kind in kind.split('|') {
+        let kinds = kind.split('|');
+        for kind in kinds.clone() {
             Seen::note(&mut builder.seen.types, kind);
         }
-        let wanted = filters.semantic_types.is_empty()
-            || kind
-                .split('|')
-                .any(|kind| filters.semantic_types.iter().any(|wanted| wanted == kind));
+        let wanted = kinds.clone().any(|kind| filters.takes_type(kind));
         if !wanted || !filters.takes_vocabulary(source) {
             continue;
         }
-        let first = builder.concepts.known(id).is_none();
+        // The first name of an id is its preferred one.
+        let quality = if builder.concepts.known(id).is_none() {
+            2
+        } else {
+            1
+        };
         let concept = builder.concepts.number(id)?;
         let vocabulary = builder.vocabulary(source)?;
-        for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
+        for kind in kinds.filter(|kind| !kind.is_empty()) {
             builder.concepts.add_type(concept, kind)?;
         }
         // Other ids tell their system by themselves: "MESH:D003920".
         if let Some(coded) = coded.filter(|_| codings::of_id(id).is_none()) {
-            builder.code(concept, coded, id, name, if first { 2 } else { 1 })?;
+            builder.code(concept, coded, id, name, quality)?;
         }
-        builder.name(concept, vocabulary, name, if first { 2 } else { 1 })?;
+        builder.name(concept, vocabulary, name, quality)?;
         for synonym in cell(synonyms).split('|') {
             builder.name(concept, vocabulary, synonym, 1)?;
         }

@@ -78,14 +78,25 @@ impl Filters {
 
     /// Whether names in this language, and of this term type, are taken. Codes are taken whatever their names are.
     fn takes_name(&self, language: &str, term_type: &str) -> bool {
-        let language = self.languages.is_empty() || self.languages.iter().any(|at| at == language);
-        language && !self.without_term_types.iter().any(|at| at == term_type)
+        allows(&self.languages, language) && !has(&self.without_term_types, term_type)
     }
 
     fn takes_vocabulary(&self, name: &str) -> bool {
-        let listed = |list: &[String]| list.iter().any(|at| at == name);
-        (self.vocabularies.is_empty() || listed(&self.vocabularies)) && !listed(&self.without)
+        allows(&self.vocabularies, name) && !has(&self.without, name)
     }
+
+    fn takes_type(&self, name: &str) -> bool {
+        allows(&self.semantic_types, name)
+    }
+}
+
+fn has(list: &[String], name: &str) -> bool {
+    list.iter().any(|at| at == name)
+}
+
+/// Whether a list of what is taken has `name`; an empty one has everything.
+fn allows(list: &[String], name: &str) -> bool {
+    list.is_empty() || has(list, name)
 }
 
 /// What to build, from what, into what.

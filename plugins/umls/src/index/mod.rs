@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::codings;
 use crate::error::{Damage, Error};
 use crate::text::{self, Forms};
 use format::{Extent, Section, u16_at, u32_at};
@@ -277,11 +278,7 @@ impl Index {
 
     /// The concept that took the place of the retired CUI `id`.
     fn successor(&self, id: &str) -> Option<u32> {
-        let cui: u32 = id
-            .strip_prefix('C')
-            .filter(|digits| digits.len() == 7)?
-            .parse()
-            .ok()?;
+        let cui = codings::cui(id)?;
         let retired = self.section(Section::Retired);
         let (mut low, mut high) = (0, retired.len() / 8);
         while low < high {

@@ -408,9 +408,7 @@ impl Linker {
         let display = self.index.preferred_name(concept);
         let own = match record.kind.as_str() {
             "umls" => {
-                let cui = id
-                    .strip_prefix('C')
-                    .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+                let cui = codings::cui(id).is_some();
                 let system = self.settings.system.as_deref().or(codings::system("UMLS"));
                 system
                     .filter(|_| wanted("UMLS") && cui)
