@@ -15,16 +15,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::error::Error;
-use crate::index::Index;
+use crate::index::{Index, Table};
 use crate::linker::similarity::{Weighed, Weights};
 use crate::text::Forms;
 
 /// Names and blocks of the hospital.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    exact: HashMap<String, Vec<Entry>>,
-    key: HashMap<String, Vec<Entry>>,
-    stem: HashMap<String, Vec<Entry>>,
+    /// By the forms of each table.
+    tables: [HashMap<String, Vec<Entry>>; Table::ALL.len()],
     blocked: HashSet<(String, u32)>,
     /// Distinct names with their words and concept, for retrieval.
     pub(crate) names: Vec<(String, Weighed, u32)>,
@@ -125,25 +124,22 @@ impl Local {
                 .filter(|id| !id.is_empty());
             for id in ids.flat_map(|id| mapped(map, id)) {
                 local.lines += 1;
-                let known = resolve(index, id);
-                if known.is_none() && !block && index.record().kind == "umls" && is_numbered(id) {
-                    local.unknown.insert(id.to_owned());
-                }
-                match known
-                    .map(Some)
-                    .unwrap_or_else(|| (!block).then(|| local.own_concept(id, name)))
-                {
+                match resolve(index, id) {
                     Some(concept) if block => drop(local.blocked.insert((forms.exact.clone(), concept))),
                     Some(concept) => local.add(name, &forms, concept, &mut weights),
                     // Blocking what is not there.
-                    None => {}
+                    None if block => {}
+                    None => {
+                        if index.record().kind == "umls" && is_numbered(id) {
+                            local.unknown.insert(id.to_owned());
+                        }
+                        let concept = local.own_concept(id, name);
+                        local.add(name, &forms, concept, &mut weights);
+                    }
                 }
             }
         }
-        for entries in [&mut local.exact, &mut local.key, &mut local.stem]
-            .into_iter()
-            .flat_map(HashMap::values_mut)
-        {
+        for entries in local.tables.iter_mut().flat_map(HashMap::values_mut) {
             entries.sort_by_key(|entry| (std::cmp::Reverse(entry.count), entry.name));
         }
         Ok(local)
@@ -164,10 +160,8 @@ impl Local {
 
     fn add(&mut self, name: &str, forms: &Forms, concept: u32, weights: &mut Weights<'_>) {
         *self.given.entry(concept).or_default() += 1;
-        let known = self
-            .exact
-            .get(&forms.exact)
-            .and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
+        let mut entries = self.entries(Table::Exact, forms).iter();
+        let known = entries.find(|entry| entry.concept == concept).copied();
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
             let words = Weighed::of(name, weights);
@@ -176,12 +170,9 @@ impl Local {
                 self.by_word.entry(stem.clone()).or_default().push(number);
             }
         }
-        for (table, form) in [
-            (&mut self.exact, &forms.exact),
-            (&mut self.key, &forms.key),
-            (&mut self.stem, &forms.stem_key),
-        ] {
-            let entries = table.entry(form.clone()).or_default();
+        for table in Table::ALL {
+            let form = table.form(forms).to_owned();
+            let entries = self.tables[table as usize].entry(form).or_default();
             match entries.iter_mut().find(|entry| entry.concept == concept) {
                 Some(entry) => entry.count += 1,
                 None => entries.push(Entry {
@@ -203,22 +194,10 @@ impl Local {
         self.unknown.iter().map(String::as_str)
     }
 
-    pub(crate) fn exact(&self, forms: &Forms) -> &[Entry] {
-        self.exact
-            .get(&forms.exact)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn key(&self, forms: &Forms) -> &[Entry] {
-        self.key.get(&forms.key).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    pub(crate) fn stem(&self, forms: &Forms) -> &[Entry] {
-        self.stem
-            .get(&forms.stem_key)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+    /// What the names with this form stand for, the ones that are given most often first.
+    pub(crate) fn entries(&self, table: Table, forms: &Forms) -> &[Entry] {
+        let entries = self.tables[table as usize].get(table.form(forms));
+        entries.map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn with_word(&self, stem: &str) -> &[u32] {
