@@ -299,17 +299,9 @@ fn query(options: QueryOptions) -> Result<String, Error> {
     let mut out = String::new();
     let mut answers = Vec::new();
     for text in &options.text {
-        let mention = Mention {
-            text,
-            begin: 0,
-            end: text.len(),
-            label: &options.label,
-            score: 1.0,
-            section: "",
-        };
         let document = Document {
             text,
-            mentions: &[mention],
+            mentions: &[Mention::within(text, 0..text.len(), &options.label)],
         };
         let candidates = linker.link(&document, &wanted).pop().unwrap_or_default();
         if options.json {

@@ -18,6 +18,7 @@ mod strict;
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -69,6 +70,21 @@ pub struct Mention<'a> {
     pub score: f32,
     /// The section of the note; empty where unknown.
     pub section: &'a str,
+}
+
+impl<'a> Mention<'a> {
+    /// The mention at these bytes of a document, of which no more is known than the label; one without text where the document has no
+    /// such bytes.
+    pub fn within(document: &'a str, place: Range<usize>, label: &'a str) -> Self {
+        Self {
+            text: document.get(place.clone()).unwrap_or_default(),
+            begin: place.start,
+            end: place.end,
+            label,
+            score: 1.0,
+            section: "",
+        }
+    }
 }
 
 /// A document: its text, which short forms are looked for in, and its mentions.
