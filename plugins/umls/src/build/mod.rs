@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::error::{Error, first_of};
 use crate::index::format::Section;
 use crate::index::{Record, Source};
 use crate::output::{Output, remove_leftovers};
@@ -238,12 +238,9 @@ fn listed(names: &HashSet<String>) -> String {
         .filter(|name| !name.is_empty())
         .collect();
     names.sort_unstable();
-    let more = names.len().saturating_sub(FIRST);
-    names.truncate(FIRST);
-    match (names.is_empty(), more) {
-        (true, _) => "nothing of the kind".to_owned(),
-        (false, 0) => names.join(", "),
-        (false, more) => format!("{} and {more} more", names.join(", ")),
+    match names.is_empty() {
+        true => "nothing of the kind".to_owned(),
+        false => first_of(&names, FIRST),
     }
 }
 

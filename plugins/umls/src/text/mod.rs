@@ -83,15 +83,16 @@ impl Words {
 
 /// Whether the sides of two causal words are swapped: "anemia due to kidney disease" and "kidney disease due to anemia".
 pub(crate) fn are_swapped(a: (&[String], Option<usize>), b: (&[String], Option<usize>)) -> bool {
-    let sides = |(stems, cause): (&'_ [String], Option<usize>)| -> Option<(Vec<String>, Vec<String>)> {
-        let (effect, cause) = stems.split_at_checked(cause?)?;
-        Some((effect.to_vec(), cause.to_vec()))
-    };
     let (Some(a), Some(b)) = (sides(a), sides(b)) else {
         return false;
     };
     let share = |a: &[String], b: &[String]| a.iter().any(|stem| b.contains(stem));
-    share(&a.0, &b.1) && share(&a.1, &b.0) && !share(&a.0, &b.0) && !share(&a.1, &b.1)
+    share(a.0, b.1) && share(a.1, b.0) && !share(a.0, b.0) && !share(a.1, b.1)
+}
+
+/// The stems before a causal word, and those behind it.
+fn sides((stems, cause): (&[String], Option<usize>)) -> Option<(&[String], &[String])> {
+    stems.split_at_checked(cause?)
 }
 
 /// The unified words of a text that are written in capitals there, as short forms are: letters alone, as "C7" and "IgE" are no
