@@ -89,7 +89,10 @@ pub(super) const UNITS: [&str; 15] = [
 /// Whether a point or comma belongs to the number around it: "0.5", and ".5" behind a space. A comma does between thousands and before
 /// a number with a unit, else what it stands between are numbers of a list or a molecule's places: "2,4-D".
 fn is_within_number(head: &str, token: &str, mark: char, rest: &str) -> bool {
-    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // Longer ones are in no index, and looked through at each of their points they take more than linear time.
+    const LONGEST: usize = 400;
+    let is_number = (1..=LONGEST).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     if behind.len() == rest.len() {
         return false;

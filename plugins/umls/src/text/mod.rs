@@ -471,6 +471,26 @@ mod tests {
     }
 
     #[test]
+    fn the_time_of_numbers_is_linear() {
+        for text in ["1.", "1,111.", ".5", "2,5 mg "] {
+            let least = |times: usize| {
+                let text = text.repeat(times);
+                let run = || {
+                    let begun = std::time::Instant::now();
+                    assert!(exact_form(&text).contains(|c: char| c.is_ascii_digit()));
+                    begun.elapsed()
+                };
+                (0..3).map(|_| run()).min().unwrap()
+            };
+            let (few, many) = (least(4_000), least(64_000));
+            assert!(
+                many < 100 * few,
+                "{text}: 16 times as many: {few:?}, then {many:?}"
+            );
+        }
+    }
+
+    #[test]
     fn the_charge_of_an_ion_is_part_of_no_word() {
         for (a, b) in [
             ("Na+", "Na"),
