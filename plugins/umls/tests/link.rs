@@ -902,3 +902,33 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
     let (few, many) = (least(400), least(6_400));
     assert!(many < 100 * few, "16 times the mentions: {few:?}, then {many:?}");
 }
+
+#[test]
+fn a_mention_of_pages_takes_no_longer_than_its_length() {
+    let (_folder, linker) = named(&["Pain", "Ache", "Section 1.1"]);
+    // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones.
+    let texts: [(usize, fn(usize) -> String); 5] = [
+        (2_000, |times| "1.".repeat(times)),
+        (50, |times| "pain, ".repeat(times) + &"ache ".repeat(times)),
+        (50, |times| "ache ".repeat(times) + &", pain".repeat(times)),
+        (500, |times| "pain-".repeat(times)),
+        (500, |times| "back ache (BA) ".repeat(times)),
+    ];
+    for (times, text) in texts {
+        let least = |times: usize| {
+            let text = text(times);
+            let run = || {
+                let begun = std::time::Instant::now();
+                link(&linker, &text);
+                begun.elapsed()
+            };
+            (0..3).map(|_| run()).min().unwrap()
+        };
+        let (few, many) = (least(times), least(16 * times));
+        assert!(
+            many < 100 * few,
+            "{}: 16 times as long: {few:?}, then {many:?}",
+            text(1)
+        );
+    }
+}
