@@ -905,9 +905,10 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
 
 #[test]
 fn a_mention_of_pages_takes_no_longer_than_its_length() {
+    type Repeat = fn(usize) -> String;
     let (_folder, linker) = named(&["Pain", "Ache", "Section 1.1"]);
     // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones.
-    let texts: [(usize, fn(usize) -> String); 5] = [
+    let texts: [(usize, Repeat); 5] = [
         (2_000, |times| "1.".repeat(times)),
         (50, |times| "pain, ".repeat(times) + &"ache ".repeat(times)),
         (50, |times| "ache ".repeat(times) + &", pain".repeat(times)),
