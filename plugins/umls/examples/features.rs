@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mednerd_umls::eval::{self, pubtator};
+use mednerd_umls::eval;
+use mednerd_umls::eval::pubtator::{self, GoldMention};
 use mednerd_umls::linker::{Document, Linker, Mention, Options, Settings, Stage, ranker};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,18 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Options::default()
     };
     for gold in pubtator::read(Path::new(gold))? {
-        let mentions: Vec<Mention<'_>> = gold
-            .mentions
-            .iter()
-            .map(|mention| Mention {
-                text: &mention.text,
-                begin: mention.begin,
-                end: mention.end,
-                label: &mention.label,
-                score: 1.0,
-                section: "",
-            })
-            .collect();
+        let mentions: Vec<Mention<'_>> = gold.mentions.iter().map(GoldMention::mention).collect();
         let document = Document {
             text: &gold.text,
             mentions: &mentions,

@@ -121,17 +121,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut linked = 0;
         for pass in 0..3 {
             for (time, text) in times.iter_mut().zip(texts) {
-                let mention = Mention {
-                    text,
-                    begin: 0,
-                    end: text.len(),
-                    label: "",
-                    score: 1.0,
-                    section: "",
-                };
                 let document = Document {
                     text,
-                    mentions: &[mention],
+                    mentions: &[Mention::within(text, 0..text.len(), "")],
                 };
                 let (started, before) = (Instant::now(), processor()?);
                 let found = linker.link(&document, &options);

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::build::{Build, Filters, Input, Watch};
-use crate::error::Error;
+use crate::error::{Error, first_of};
 use crate::eval;
 use crate::index::Index;
 use crate::linker::{Document, Linker, Mention, Options, Settings};
@@ -268,17 +268,12 @@ fn build(options: BuildOptions) -> Result<String, Error> {
 fn warn_of_unknown(linker: &Linker) {
     const FIRST: usize = 5;
     let unknown = linker.unknown();
-    let (first, more) = unknown.split_at(unknown.len().min(FIRST));
-    if !first.is_empty() {
-        let more = match more.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
+    if !unknown.is_empty() {
         let _ = writeln!(
             io::stderr(),
-            "mednerd-umls: warning: the index does not have {}{more}, which are now concepts of your own; look for slips of the \
-             pen, and for another release or subset",
-            first.join(", ")
+            "mednerd-umls: warning: the index does not have {}, which are now concepts of your own; look for slips of the pen, \
+             and for another release or subset",
+            first_of(&unknown, FIRST)
         );
     }
 }
@@ -299,17 +294,9 @@ fn query(options: QueryOptions) -> Result<String, Error> {
     let mut out = String::new();
     let mut answers = Vec::new();
     for text in &options.text {
-        let mention = Mention {
-            text,
-            begin: 0,
-            end: text.len(),
-            label: &options.label,
-            score: 1.0,
-            section: "",
-        };
         let document = Document {
             text,
-            mentions: &[mention],
+            mentions: &[Mention::within(text, 0..text.len(), &options.label)],
         };
         let candidates = linker.link(&document, &wanted).pop().unwrap_or_default();
         if options.json {

@@ -42,13 +42,20 @@ pub(crate) fn means(wanted: &str, vocabulary: &str) -> bool {
         || CodeSystem::of_umls(vocabulary).is_some_and(|system| CodeSystem::named(wanted) == Some(system))
 }
 
+/// The number of a CUI, C and seven digits: "C0011849".
+pub(crate) fn cui(id: &str) -> Option<u32> {
+    let digits = id.strip_prefix('C').filter(|digits| digits.len() == 7)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
+}
+
 /// The vocabulary and the code of a dictionary's id: "MESH:D003920" is a code of MSH; so is a bare "D003920".
 pub(crate) fn of_id(id: &str) -> Option<(&'static str, &str)> {
     let Some((prefix, code)) = id.split_once(':') else {
         let digits = id.strip_prefix(['D', 'C'])?;
         let mesh = (6..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        // "C" and seven digits is a CUI, not one of MeSH's supplementary records.
-        return (mesh && !(id.starts_with('C') && digits.len() == 7)).then_some(("MSH", id));
+        // A CUI is none of MeSH's supplementary records.
+        return (mesh && cui(id).is_none()).then_some(("MSH", id));
     };
     CodeSystem::named(prefix).map(|system| {
         // In these, the prefix is a part of the code.
@@ -68,6 +75,22 @@ mod tests {
         }
         assert!(!means("ICD10", "ICD10CM"));
         assert!(means("LOCAL", "local"));
+    }
+
+    #[test]
+    fn a_cui_is_a_letter_and_seven_digits() {
+        assert_eq!(cui("C0011849"), Some(11_849));
+        for id in [
+            "C001184",
+            "C00118490",
+            "C+011849",
+            "c0011849",
+            "L0011849",
+            "C",
+            "",
+        ] {
+            assert_eq!(cui(id), None, "{id}");
+        }
     }
 
     #[test]

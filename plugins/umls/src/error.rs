@@ -82,3 +82,13 @@ pub enum Damage {
     #[error("the build record cannot be read; build the index again")]
     Record,
 }
+
+/// The first names of a list, and how many more there are, for a message.
+pub(crate) fn first_of(names: &[impl AsRef<str>], most: usize) -> String {
+    let (first, more) = names.split_at(names.len().min(most));
+    let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+    match more.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

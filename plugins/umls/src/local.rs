@@ -15,16 +15,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use crate::error::Error;
-use crate::index::Index;
+use crate::index::{Index, Table};
 use crate::linker::similarity::{Weighed, Weights};
 use crate::text::Forms;
 
 /// Names and blocks of the hospital.
 #[derive(Debug, Default)]
 pub(crate) struct Local {
-    exact: HashMap<String, Vec<Entry>>,
-    key: HashMap<String, Vec<Entry>>,
-    stem: HashMap<String, Vec<Entry>>,
+    /// By the forms of each table.
+    tables: [HashMap<String, Vec<Entry>>; Table::ALL.len()],
     blocked: HashSet<(String, u32)>,
     /// Distinct names with their words and concept, for retrieval.
     pub(crate) names: Vec<(String, Weighed, u32)>,
@@ -33,6 +32,7 @@ pub(crate) struct Local {
     given: HashMap<u32, u32>,
     /// Concepts that are not in the index: id and name.
     own: Vec<(String, String)>,
+    own_numbers: HashMap<String, u32>,
     /// Those of them that look like CUIs: of another release or subset, or mistyped.
     unknown: BTreeSet<String>,
     concepts: u32,
@@ -45,6 +45,88 @@ pub(crate) struct Entry {
     pub(crate) concept: u32,
     pub(crate) count: u32,
     pub(crate) name: u32,
+}
+
+/// Which column is which.
+#[derive(Clone, Copy)]
+struct Columns {
+    name: usize,
+    id: usize,
+    action: Option<usize>,
+}
+
+impl Columns {
+    /// As a header tells them, where the line is one.
+    fn named(cells: &[&str]) -> Option<Self> {
+        let column = |names: &[&str]| {
+            cells
+                .iter()
+                .position(|cell| names.iter().any(|name| cell.eq_ignore_ascii_case(name)))
+        };
+        Some(Self {
+            name: column(&["name", "synonym", "mention", "text"])?,
+            id: column(&["id", "cui", "concept", "concept_id"])?,
+            action: column(&["action"]),
+        })
+    }
+
+    /// Without a header, the column whose content the index knows as ids is the one of ids.
+    fn guessed(cells: &[&str], index: &Index) -> Self {
+        let known = |at: usize| {
+            let cell = cells.get(at).copied().unwrap_or_default();
+            ids_in(cell).any(|id| resolve(index, id).is_some())
+        };
+        let (name, id) = if known(0) && !known(1) { (1, 0) } else { (0, 1) };
+        Self {
+            name,
+            id,
+            action: Some(2),
+        }
+    }
+}
+
+/// A line of the file.
+struct Line<'a> {
+    name: &'a str,
+    forms: Forms,
+    ids: &'a str,
+    block: bool,
+}
+
+impl<'a> Line<'a> {
+    /// What the cells say, or what is wrong with them.
+    fn of(cells: &[&'a str], columns: Columns) -> Result<Self, String> {
+        let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
+        let (name, ids) = (cell(columns.name), cell(columns.id));
+        if name.is_empty() || ids.is_empty() {
+            return Err("a line is: name, tab, concept id, optionally tab and add or block".to_owned());
+        }
+        if name.contains(char::is_control) || ids.contains(char::is_control) {
+            return Err("the name or id has a control character in it; write it without".to_owned());
+        }
+        let action = columns.action.map(cell).unwrap_or_default();
+        let block = match action.to_ascii_lowercase().as_str() {
+            "" | "add" => false,
+            "block" => true,
+            other => return Err(format!("action \"{other}\" is neither add nor block")),
+        };
+        let forms = Forms::of(name);
+        if forms.exact.is_empty() {
+            return Err("the name has no letter or digit".to_owned());
+        }
+        Ok(Self {
+            name,
+            forms,
+            ids,
+            block,
+        })
+    }
+}
+
+/// The ids of a cell.
+fn ids_in(cell: &str) -> impl Iterator<Item = &str> {
+    let ids = cell.split(['|', '+', ';']).map(str::trim);
+    ids.filter(|id| !id.is_empty())
 }
 
 impl Local {
@@ -62,8 +144,7 @@ impl Local {
             concepts: index.record().concepts as u32,
             ..Self::default()
         };
-        let (mut name_at, mut id_at, mut action_at) = (0, 1, 2);
-        let mut first = true;
+        let mut columns: Option<Columns> = None;
         let mut weights = Weights::new(index);
         for (i, row) in bytes.split(|&byte| byte == b'\n').enumerate() {
             let wrong = |problem: String| Error::Line {
@@ -78,96 +159,67 @@ impl Local {
                 continue;
             }
             let cells: Vec<&str> = row.split('\t').map(str::trim).collect();
-            if std::mem::take(&mut first) {
-                let column = |names: &[&str]| {
-                    cells
-                        .iter()
-                        .position(|cell| names.iter().any(|name| cell.eq_ignore_ascii_case(name)))
-                };
-                if let (Some(name), Some(id)) = (
-                    column(&["name", "synonym", "mention", "text"]),
-                    column(&["id", "cui", "concept", "concept_id"]),
-                ) {
-                    (name_at, id_at) = (name, id);
-                    action_at = column(&["action"]).unwrap_or(usize::MAX);
-                    continue;
+            let known = match columns {
+                Some(known) => known,
+                None => {
+                    let header = Columns::named(&cells);
+                    let first = header.unwrap_or_else(|| Columns::guessed(&cells, index));
+                    columns = Some(first);
+                    if header.is_some() {
+                        continue;
+                    }
+                    first
                 }
-                // Without a header, the column whose content the index knows as ids is the one of ids.
-                let known = |at: usize| cells.get(at).is_some_and(|cell| local.known(cell, index));
-                if known(0) && !known(1) {
-                    (name_at, id_at) = (1, 0);
-                }
-            }
-            let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
-            let (name, ids) = (cell(name_at), cell(id_at));
-            if name.is_empty() || ids.is_empty() {
-                return Err(wrong(
-                    "a line is: name, tab, concept id, optionally tab and add or block".to_owned(),
-                ));
-            }
-            if name.contains(char::is_control) || ids.contains(char::is_control) {
-                return Err(wrong(
-                    "the name or id has a control character in it; write it without".to_owned(),
-                ));
-            }
-            let block = match cell(action_at).to_ascii_lowercase().as_str() {
-                "" | "add" => false,
-                "block" => true,
-                other => return Err(wrong(format!("action \"{other}\" is neither add nor block"))),
             };
-            let forms = Forms::of(name);
-            if forms.exact.is_empty() {
-                return Err(wrong("the name has no letter or digit".to_owned()));
-            }
-            let ids = ids
-                .split(['|', '+', ';'])
-                .map(str::trim)
-                .filter(|id| !id.is_empty());
-            for id in ids.flat_map(|id| mapped(map, id)) {
-                local.lines += 1;
-                let known = resolve(index, id);
-                if known.is_none() && !block && index.record().kind == "umls" && is_numbered(id) {
-                    local.unknown.insert(id.to_owned());
-                }
-                match known
-                    .map(Some)
-                    .unwrap_or_else(|| (!block).then(|| local.own_concept(id, name)))
-                {
-                    Some(concept) if block => drop(local.blocked.insert((forms.exact.clone(), concept))),
-                    Some(concept) => local.add(name, &forms, concept, &mut weights),
-                    // Blocking what is not there.
-                    None => {}
-                }
-            }
+            let line = Line::of(&cells, known).map_err(wrong)?;
+            local.take(&line, index, map, &mut weights);
         }
-        for entries in [&mut local.exact, &mut local.key, &mut local.stem]
-            .into_iter()
-            .flat_map(HashMap::values_mut)
-        {
+        for entries in local.tables.iter_mut().flat_map(HashMap::values_mut) {
             entries.sort_by_key(|entry| (std::cmp::Reverse(entry.count), entry.name));
         }
         Ok(local)
     }
 
-    fn known(&self, ids: &str, index: &Index) -> bool {
-        ids.split(['|', '+', ';'])
-            .any(|id| resolve(index, id.trim()).is_some())
+    fn take(
+        &mut self,
+        line: &Line<'_>,
+        index: &Index,
+        map: &HashMap<String, Vec<String>>,
+        weights: &mut Weights<'_>,
+    ) {
+        for id in ids_in(line.ids).flat_map(|id| mapped(map, id)) {
+            self.lines += 1;
+            match resolve(index, id) {
+                Some(concept) if line.block => {
+                    self.blocked.insert((line.forms.exact.clone(), concept));
+                }
+                Some(concept) => self.add(line.name, &line.forms, concept, weights),
+                // Blocking what is not there.
+                None if line.block => {}
+                None => {
+                    if index.record().kind == "umls" && is_numbered(id) {
+                        self.unknown.insert(id.to_owned());
+                    }
+                    let concept = self.own_concept(id, line.name);
+                    self.add(line.name, &line.forms, concept, weights);
+                }
+            }
+        }
     }
 
     fn own_concept(&mut self, id: &str, name: &str) -> u32 {
-        let at = self.own.iter().position(|(own, _)| own == id).unwrap_or_else(|| {
+        let next = self.concepts + self.own.len() as u32;
+        let concept = *self.own_numbers.entry(id.to_owned()).or_insert(next);
+        if concept == next {
             self.own.push((id.to_owned(), name.to_owned()));
-            self.own.len() - 1
-        });
-        self.concepts + at as u32
+        }
+        concept
     }
 
     fn add(&mut self, name: &str, forms: &Forms, concept: u32, weights: &mut Weights<'_>) {
         *self.given.entry(concept).or_default() += 1;
-        let known = self
-            .exact
-            .get(&forms.exact)
-            .and_then(|entries| entries.iter().find(|entry| entry.concept == concept));
+        let mut entries = self.entries(Table::Exact, forms).iter();
+        let known = entries.find(|entry| entry.concept == concept).copied();
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
             let words = Weighed::of(name, weights);
@@ -176,12 +228,9 @@ impl Local {
                 self.by_word.entry(stem.clone()).or_default().push(number);
             }
         }
-        for (table, form) in [
-            (&mut self.exact, &forms.exact),
-            (&mut self.key, &forms.key),
-            (&mut self.stem, &forms.stem_key),
-        ] {
-            let entries = table.entry(form.clone()).or_default();
+        for table in Table::ALL {
+            let form = table.form(forms).to_owned();
+            let entries = self.tables[table as usize].entry(form).or_default();
             match entries.iter_mut().find(|entry| entry.concept == concept) {
                 Some(entry) => entry.count += 1,
                 None => entries.push(Entry {
@@ -203,22 +252,10 @@ impl Local {
         self.unknown.iter().map(String::as_str)
     }
 
-    pub(crate) fn exact(&self, forms: &Forms) -> &[Entry] {
-        self.exact
-            .get(&forms.exact)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
-    }
-
-    pub(crate) fn key(&self, forms: &Forms) -> &[Entry] {
-        self.key.get(&forms.key).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    pub(crate) fn stem(&self, forms: &Forms) -> &[Entry] {
-        self.stem
-            .get(&forms.stem_key)
-            .map(Vec::as_slice)
-            .unwrap_or_default()
+    /// What the names with this form stand for, the ones that are given most often first.
+    pub(crate) fn entries(&self, table: Table, forms: &Forms) -> &[Entry] {
+        let entries = self.tables[table as usize].get(table.form(forms));
+        entries.map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(crate) fn with_word(&self, stem: &str) -> &[u32] {

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
-use common::{Release, dictionary, first, link, open};
+use common::{Release, build, dictionary, first, link, open};
 use mednerd_umls::build::{Build, Filters, Input};
 use mednerd_umls::index::Index;
 use mednerd_umls::{Error, linker::Linker, linker::Settings};
@@ -258,17 +258,12 @@ fn rxnorm_has_its_own_files() {
     )
     .unwrap();
     let out = folder.path().join("index");
-    let build = Build {
-        input: Input::Rrf(folder.path().to_owned()),
-        out: out.clone(),
-        filters: Filters::default(),
-        memory: 1 << 20,
-    };
-    assert_eq!(build.run(&mut ()).unwrap().kind, "rxnorm");
+    let building = || build(Input::Rrf(folder.path().to_owned()), &out);
+    assert_eq!(building().unwrap().kind, "rxnorm");
     for file in ["RXNSTY.RRF", "RXNSAB.RRF"] {
         let (there, away) = (folder.path().join(file), folder.path().join("away"));
         fs::rename(&there, &away).unwrap();
-        let said = message(build.run(&mut ()));
+        let said = message(building());
         assert!(said.contains(&format!("holds no {file}; copy")), "{said}");
         fs::rename(&away, &there).unwrap();
     }
@@ -476,13 +471,7 @@ fn an_index_is_not_written_over_what_it_is_made_from() {
         ),
     ] {
         let before = fs::read(out).unwrap();
-        let build = Build {
-            input,
-            out: out.clone(),
-            filters: Filters::default(),
-            memory: 1 << 20,
-        };
-        let said = message(build.run(&mut ()));
+        let said = message(build(input, out));
         assert!(said.contains("is what this command reads; give --out"), "{said}");
         assert_eq!(fs::read(out).unwrap(), before);
     }
@@ -492,15 +481,7 @@ fn an_index_is_not_written_over_what_it_is_made_from() {
 fn an_index_replaces_files_alone_and_a_link_stays_one() {
     let release = Release::small();
     release.write();
-    let building = |out: &Path| {
-        let build = Build {
-            input: Input::Rrf(release.folder.path().to_owned()),
-            out: out.to_owned(),
-            filters: Filters::default(),
-            memory: 1 << 20,
-        };
-        build.run(&mut ())
-    };
+    let building = |out: &Path| build(Input::Rrf(release.folder.path().to_owned()), out);
     let folder = tempfile::tempdir().unwrap();
     let [pipe, to_pipe, first, link, new, to_new] =
         ["pipe", "to pipe", "v1", "current", "v2", "next"].map(|name| folder.path().join(name));
@@ -647,13 +628,7 @@ fn dictionaries_are_read_as_people_write_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("d.csv");
     fs::write(&path, b"id,name\nD1,caf\xe9\n").unwrap();
-    let build = Build {
-        input: Input::Csv(path),
-        out: folder.path().join("index"),
-        filters: Filters::default(),
-        memory: 1 << 20,
-    };
-    let said = message(build.run(&mut ()));
+    let said = message(build(Input::Csv(path), &folder.path().join("index")));
     assert!(said.contains("d.csv:2: column 2 is not UTF-8"), "{said}");
 }
 

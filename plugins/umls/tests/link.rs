@@ -6,8 +6,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 
-use common::{Release, dictionary, first, link, link_in, open};
-use mednerd_umls::linker::{Candidate, Linker, Options, Stage};
+use common::{Release, dictionary, first, link, link_as, link_in, link_labelled, open};
+use mednerd_umls::linker::{Candidate, Document, Linker, Mention, Options, Stage};
 use mednerd_umls::text::Forms;
 use proptest::prelude::*;
 
@@ -33,6 +33,41 @@ fn options(code_systems: &[&str]) -> Options {
         code_systems: code_systems.iter().map(|name| (*name).to_owned()).collect(),
         ..Options::default()
     }
+}
+
+/// As people who choose want it: with names that are merely alike beside one that is sure.
+fn thorough() -> Options {
+    Options {
+        thorough: true,
+        ..options(&[])
+    }
+}
+
+/// Asserts that nothing is linked with so much confidence.
+#[track_caller]
+fn assert_below(most: f32, found: &[Candidate], text: &str) {
+    let best = found.first();
+    assert!(best.is_none_or(|best| best.score < most), "{text}: {best:?}");
+}
+
+/// Asserts that nothing is linked but what is merely alike, with less than so much confidence.
+#[track_caller]
+fn assert_alike_below(most: f32, found: &[Candidate], text: &str) {
+    let best = found.first();
+    assert!(
+        best.is_none_or(|best| best.stage == Stage::Fuzzy && best.score < most),
+        "{text}: {best:?}"
+    );
+}
+
+/// Asserts that a stage as strict as this one found the concept `id`.
+#[track_caller]
+fn assert_found(loosest: Stage, id: &str, found: &[Candidate], text: &str) {
+    let best = found.first();
+    assert!(
+        best.is_some_and(|best| best.id == id && best.stage <= loosest),
+        "{text}: {best:?}"
+    );
 }
 
 fn id(candidates: &[Candidate]) -> &str {
@@ -101,10 +136,8 @@ fn case_tells_a_short_form_from_a_word() {
 
 #[test]
 fn each_concept_is_called_as_it_writes_itself() {
-    let (folder, record) =
-        dictionary("id,name\nD1,Cold\nD1,common cold\nD2,COLD\nD2,obstructive lung disease\n");
-    record.unwrap();
-    let linker = open(&folder.path().join("index"), None);
+    let (_folder, linker) =
+        written("id,name\nD1,Cold\nD1,common cold\nD2,COLD\nD2,obstructive lung disease\n");
     assert_eq!(link(&linker, "common cold")[0].name, "Cold");
     assert_eq!(link(&linker, "obstructive lung disease")[0].name, "COLD");
 }
@@ -129,13 +162,18 @@ fn short_forms_mean_what_the_document_says() {
     assert_eq!(id(&link(&linker, "DMD")), "NIL");
 }
 
-/// A linker for a dictionary of names, each a concept of its own, with the name as its id.
-fn named(names: &[&str]) -> (tempfile::TempDir, Linker) {
-    let rows: String = names.iter().map(|name| format!("{name},{name}\n")).collect();
-    let (folder, record) = dictionary(&format!("id,name\n{rows}"));
+/// A linker for a dictionary in CSV.
+fn written(csv: &str) -> (tempfile::TempDir, Linker) {
+    let (folder, record) = dictionary(csv);
     record.unwrap();
     let linker = open(&folder.path().join("index"), None);
     (folder, linker)
+}
+
+/// A linker for a dictionary of names, each a concept of its own, with the name as its id.
+fn named(names: &[&str]) -> (tempfile::TempDir, Linker) {
+    let rows: String = names.iter().map(|name| format!("{name},{name}\n")).collect();
+    written(&format!("id,name\n{rows}"))
 }
 
 #[test]
@@ -191,22 +229,7 @@ fn what_a_drug_is_for_or_does_is_not_what_it_is_called() {
         ("Penicillin", "Chemical"),
         ("rash", "Chemical"),
     ];
-    let mentions = mentions.map(|(name, label)| {
-        let begin = text.find(name).unwrap();
-        mednerd_umls::linker::Mention {
-            text: name,
-            begin,
-            end: begin + name.len(),
-            label,
-            score: 1.0,
-            section: "",
-        }
-    });
-    let document = mednerd_umls::linker::Document {
-        text,
-        mentions: &mentions,
-    };
-    let linked = linker.link(&document, &options(&[]));
+    let linked = labelled(&linker, text, &mentions);
     let ids: Vec<&str> = linked.iter().map(|found| id(found)).collect();
     assert_eq!(ids, ["Lisinopril", "NIL", "Penicillin", "NIL"]);
 }
@@ -236,12 +259,7 @@ fn what_tells_names_apart_is_not_lost() {
         "acute kidney failure",
         "AIDS",
     ] {
-        let best = link(&linker, text).into_iter().next();
-        assert!(
-            best.as_ref()
-                .is_none_or(|best| best.stage == Stage::Fuzzy && best.score < 0.7),
-            "{text}: {best:?}"
-        );
+        assert_alike_below(0.7, &link(&linker, text), text);
     }
     for (text, stage) in [
         ("hepatitis A", "exact"),
@@ -268,29 +286,8 @@ fn notes_in_capitals_are_words() {
     }
 }
 
-/// Candidates of mentions, each with the label that a model gave it, found where it first stands behind the one before.
 fn labelled(linker: &Linker, text: &str, mentions: &[(&str, &str)]) -> Vec<Vec<Candidate>> {
-    let mut from = 0;
-    let mentions: Vec<mednerd_umls::linker::Mention<'_>> = mentions
-        .iter()
-        .map(|(name, label)| {
-            let begin = from + text[from..].find(name).unwrap();
-            from = begin + name.len();
-            mednerd_umls::linker::Mention {
-                text: name,
-                begin,
-                end: from,
-                label,
-                score: 1.0,
-                section: "",
-            }
-        })
-        .collect();
-    let document = mednerd_umls::linker::Document {
-        text,
-        mentions: &mentions,
-    };
-    linker.link(&document, &options(&[]))
+    link_labelled(linker, text, mentions, &options(&[]))
 }
 
 /// A linker for a dictionary of the UMLS's kind: names, their ids and types.
@@ -299,10 +296,7 @@ fn typed(rows: &[(&str, &str, &str)]) -> (tempfile::TempDir, Linker) {
         .iter()
         .map(|(id, name, kind)| format!("{id},{name},{kind}\n"))
         .collect();
-    let (folder, record) = dictionary(&format!("id,name,semantic_type\n{rows}"));
-    record.unwrap();
-    let linker = open(&folder.path().join("index"), None);
-    (folder, linker)
+    written(&format!("id,name,semantic_type\n{rows}"))
 }
 
 #[test]
@@ -316,22 +310,14 @@ fn a_short_form_does_not_vouch_for_itself() {
     let (_folder, linker) = typed(&rows);
     let text = "Assessment: MCL strain. Plan: brace for the MCL.";
     let linked = labelled(&linker, text, &[("MCL strain", "Disease"), ("MCL", "Anatomy")]);
-    assert!(
-        linked[1].first().is_none_or(|best| best.score < 0.5),
-        "{:?}",
-        linked[1]
-    );
+    assert_below(0.5, &linked[1], text);
     let text = "No CVA tenderness. History of CVA.";
     let linked = labelled(
         &linker,
         text,
         &[("CVA tenderness", "Disease"), ("CVA", "Disease")],
     );
-    assert!(
-        linked[0].first().is_none_or(|best| best.score < 0.5),
-        "{:?}",
-        linked[0]
-    );
+    assert_below(0.5, &linked[0], text);
     assert!(linked[1][0].score < 0.8, "{:?}", linked[1]);
     // Another name of it does, and nothing more than that: a link is not accepted unseen.
     let text = "Stroke last year. History of CVA.";
@@ -423,13 +409,9 @@ fn a_short_form_alone_is_no_longer_name_that_has_it() {
     for text in ["APC", "HPT", "PT"] {
         assert_eq!(link(&linker, text), [], "{text}");
     }
-    let thorough = Options {
-        thorough: true,
-        ..options(&[])
-    };
     for (text, expected) in [("HIV", "HIV infection"), ("SJS", "SJS1")] {
         assert_eq!(
-            id(&link_in(&linker, text, &[text], &thorough)[0]),
+            id(&link_in(&linker, text, &[text], &thorough())[0]),
             expected,
             "{text}"
         );
@@ -457,11 +439,7 @@ fn a_hyphen_within_a_compound_is_no_border() {
         ("Light-headedness", "Lightheadedness"),
         ("renal-cell carcinoma", "Renal cell carcinoma"),
     ] {
-        let best = link(&linker, text).remove(0);
-        assert!(
-            best.id == expected && best.stage <= Stage::Key,
-            "{text}: {best:?}"
-        );
+        assert_found(Stage::Key, expected, &link(&linker, text), text);
     }
 }
 
@@ -528,23 +506,9 @@ fn codes_come_with_their_fhir_systems() {
 #[test]
 fn the_label_speaks_for_its_kind() {
     let linker = Release::small().linker();
-    let labelled = |label| {
-        let mention = mednerd_umls::linker::Mention {
-            text: "aspirin",
-            begin: 0,
-            end: 7,
-            label,
-            score: 1.0,
-            section: "",
-        };
-        let document = mednerd_umls::linker::Document {
-            text: "aspirin",
-            mentions: &[mention],
-        };
-        linker.link(&document, &options(&[]))[0][0].score
-    };
-    assert!(labelled("Disease") < labelled("Chemical"));
-    assert_eq!(labelled("Chemical"), labelled(""));
+    let score = |label| link_as(&linker, "aspirin", label)[0].score;
+    assert!(score("Disease") < score("Chemical"));
+    assert_eq!(score("Chemical"), score(""));
 }
 
 #[test]
@@ -670,9 +634,7 @@ proptest! {
     ) {
         let names: Vec<String> = names.iter().map(|words| words.join(" ")).collect();
         let rows: String = names.iter().enumerate().map(|(i, name)| format!("D{},{name}\n", i % 7)).collect();
-        let (folder, record) = dictionary(&format!("id,name\n{rows}"));
-        record.unwrap();
-        let linker = open(&folder.path().join("index"), None);
+        let (_folder, linker) = written(&format!("id,name\n{rows}"));
         let thorough = Options { top_k: 50, thorough: true, ..Options::default() };
         for mention in mentions.iter().map(|words| words.join(" ")).chain(names.iter().cloned()) {
             let found = link_in(&linker, &mention, &[&mention], &thorough).remove(0);
@@ -743,12 +705,8 @@ fn what_is_looser_gets_what_the_best_candidate_leaves() {
         "Hypertension",
         "Hypertensive",
     ]);
-    let thorough = Options {
-        thorough: true,
-        ..options(&[])
-    };
     for text in ["Shprintzen-Goldberg syndrome", "hypertension"] {
-        let found = link_in(&linker, text, &[text], &thorough).remove(0);
+        let found = link_in(&linker, text, &[text], &thorough()).remove(0);
         let [best, rival, ..] = &found[..] else {
             panic!("{found:?}")
         };
@@ -800,12 +758,7 @@ fn substances_are_told_apart() {
         "lisinopril 0.5 mg",
         "digoxin 125 mg",
     ] {
-        let best = of(text).into_iter().next();
-        assert!(
-            best.as_ref()
-                .is_none_or(|best| best.stage == Stage::Fuzzy && best.score < 0.5),
-            "{text}: {best:?}"
-        );
+        assert_alike_below(0.5, &of(text), text);
     }
     for (text, expected) in [
         ("albuterol", "D8"),
@@ -813,11 +766,7 @@ fn substances_are_told_apart() {
         ("digoxin .125 mg", "D11"),
         ("lisinopril 5mg oral tablet", "D10"),
     ] {
-        let best = of(text).remove(0);
-        assert!(
-            best.id == expected && best.stage <= Stage::Key,
-            "{text}: {best:?}"
-        );
+        assert_found(Stage::Key, expected, &of(text), text);
     }
     for text in [
         "hydrocodone-acetaminophen",
@@ -888,22 +837,14 @@ fn a_word_is_no_eponym() {
         "template",
         "Seckel syndrome 7",
     ] {
-        let best = link(&linker, text).into_iter().next();
-        assert!(
-            best.as_ref().is_none_or(|best| best.score < 0.5),
-            "{text}: {best:?}"
-        );
+        assert_below(0.5, &link(&linker, text), text);
     }
     for (text, expected) in [
         ("nephrotic", "Nephrotic Syndrome"),
         ("parkinsonian", "Parkinson Disease"),
         ("Cushing's", "Cushing Syndrome"),
     ] {
-        let thorough = Options {
-            thorough: true,
-            ..options(&[])
-        };
-        let found = link_in(&linker, text, &[text], &thorough).remove(0);
+        let found = link_in(&linker, text, &[text], &thorough()).remove(0);
         assert_eq!(id(&found), expected, "{text}");
     }
 }
@@ -931,18 +872,9 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
     let words = ["Pneumonia", "CLL", "PNA", "MGUS", "chronic lymphocytic leukemia"];
     let linked = |times: usize, wanted: &dyn Fn() -> bool| {
         let (text, places) = repeated(&words, times);
-        let mentions: Vec<_> = places
-            .iter()
-            .map(|&(begin, end)| mednerd_umls::linker::Mention {
-                text: &text[begin..end],
-                begin,
-                end,
-                label: "Disease",
-                score: 1.0,
-                section: "",
-            })
-            .collect();
-        let document = mednerd_umls::linker::Document {
+        let mention = |&(begin, end): &(usize, usize)| Mention::within(&text, begin..end, "Disease");
+        let mentions: Vec<_> = places.iter().map(mention).collect();
+        let document = Document {
             text: &text,
             mentions: &mentions,
         };
@@ -969,4 +901,35 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
     let least = |times| (0..3).map(|_| linked(times, &|| true).1).min().unwrap();
     let (few, many) = (least(400), least(6_400));
     assert!(many < 100 * few, "16 times the mentions: {few:?}, then {many:?}");
+}
+
+#[test]
+fn a_mention_of_pages_takes_no_longer_than_its_length() {
+    type Repeat = fn(usize) -> String;
+    let (_folder, linker) = named(&["Pain", "Ache", "Section 1.1"]);
+    // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones.
+    let texts: [(usize, Repeat); 5] = [
+        (2_000, |times| "1.".repeat(times)),
+        (50, |times| "pain, ".repeat(times) + &"ache ".repeat(times)),
+        (50, |times| "ache ".repeat(times) + &", pain".repeat(times)),
+        (500, |times| "pain-".repeat(times)),
+        (500, |times| "back ache (BA) ".repeat(times)),
+    ];
+    for (times, text) in texts {
+        let least = |times: usize| {
+            let text = text(times);
+            let run = || {
+                let begun = std::time::Instant::now();
+                link(&linker, &text);
+                begun.elapsed()
+            };
+            (0..3).map(|_| run()).min().unwrap()
+        };
+        let (few, many) = (least(times), least(16 * times));
+        assert!(
+            many < 100 * few,
+            "{}: 16 times as long: {few:?}, then {many:?}",
+            text(1)
+        );
+    }
 }

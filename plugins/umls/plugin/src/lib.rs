@@ -63,6 +63,9 @@ impl Normalizer for Umls {
         options: &NormalizeOptions,
         call: &Call<'_>,
     ) -> Result<Vec<Vec<Concept>>, Error> {
+        if !options.wants(&self.vocabulary) {
+            return Ok(vec![Vec::new(); document.mentions.len()]);
+        }
         let mentions: Vec<linker::Mention<'_>> = document
             .mentions
             .iter()
@@ -75,9 +78,6 @@ impl Normalizer for Umls {
                 section: mention.section.unwrap_or_default(),
             })
             .collect();
-        if !options.wants(&self.vocabulary) {
-            return Ok(vec![Vec::new(); mentions.len()]);
-        }
         // All codes: the daemon keeps those of the systems that the request names.
         let options = linker::Options {
             top_k: options.top_k,

@@ -36,120 +36,164 @@ pub(super) fn read(
         });
     }
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let describe = |error: &csv::Error| {
-        let at = error.position().map_or(1, csv::Position::line);
-        let problem = match error.kind() {
-            csv::ErrorKind::Utf8 { err, .. } => {
-                format!(
-                    "column {} is not UTF-8; convert the file, with iconv for instance",
-                    err.field() + 1
-                )
-            }
-            csv::ErrorKind::Io(_) => "cannot be read".to_owned(),
-            other => format!("{other:?}"),
-        };
-        line(at, problem)
-    };
-    let header = reader.headers().map_err(|error| describe(&error))?.clone();
-    // "semantic_type", "Semantic Type" and "semanticType" are one.
-    let column = |wanted: &str| {
-        let letters = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
-        header.iter().position(|name| letters(name) == wanted)
-    };
-    let (Some(id), Some(name)) = (column("id"), column("name")) else {
-        return Err(line(
+    let unread = |error: csv::Error| line(error.position().map_or(1, csv::Position::line), describe(&error));
+    let columns = Columns::of(reader.headers().map_err(unread)?).ok_or_else(|| {
+        line(
             1,
             "the first line must name the columns, separated by commas: id,name,semantic_type,source (the last two may \
              be missing; a synonym is one more row of its id)"
                 .to_owned(),
-        ));
-    };
-    let (kind, source, synonyms) = (column("semantictype"), column("source"), column("synonyms"));
-    let system = column("system");
+        )
+    })?;
     builder.record.kind = "csv".to_owned();
     watch.begin("Reading the dictionary", length);
-    let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row).map_err(|error| describe(&error))? {
-        let position = row.position();
-        let at = position.map_or(0, csv::Position::line);
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(unread)? {
+        let position = record.position();
         builder.record.rows += 1;
         if builder.record.rows.is_multiple_of(4096) {
             watch.at(position.map_or(0, csv::Position::byte));
         }
+        let row = Row::of(&record, &columns);
+        let row = row.map_err(|problem| line(position.map_or(0, csv::Position::line), problem))?;
+        row.take(filters, builder)?;
+    }
+    Ok(())
+}
+
+fn describe(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => {
+            format!(
+                "column {} is not UTF-8; convert the file, with iconv for instance",
+                err.field() + 1
+            )
+        }
+        csv::ErrorKind::Io(_) => "cannot be read".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Which column is which, of how many.
+struct Columns {
+    id: usize,
+    name: usize,
+    kind: Option<usize>,
+    source: Option<usize>,
+    synonyms: Option<usize>,
+    system: Option<usize>,
+    count: usize,
+}
+
+impl Columns {
+    /// As the header tells them, which must have an id and a name.
+    fn of(header: &csv::StringRecord) -> Option<Self> {
+        // "semantic_type", "Semantic Type" and "semanticType" are one.
+        let letters = |name: &str| name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+        let column = |wanted: &str| header.iter().position(|name| letters(name) == wanted);
+        Some(Self {
+            id: column("id")?,
+            name: column("name")?,
+            kind: column("semantictype"),
+            source: column("source"),
+            synonyms: column("synonyms"),
+            system: column("system"),
+            count: header.len(),
+        })
+    }
+}
+
+/// A row, checked.
+struct Row<'a> {
+    id: &'a str,
+    name: &'a str,
+    /// Semantic types, with bars between.
+    kinds: &'a str,
+    source: &'a str,
+    /// With bars between.
+    synonyms: &'a str,
+    /// The vocabulary whose codes ids are that do not tell it by themselves.
+    coded: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    /// What the cells say, or what is wrong with them.
+    fn of(cells: &'a csv::StringRecord, columns: &Columns) -> Result<Self, String> {
         // Spreadsheets end rows with empty cells.
-        let more = row.iter().skip(header.len()).any(|cell| !cell.trim().is_empty());
-        if row.len() <= id.max(name) || more {
-            return Err(line(
-                at,
-                format!(
-                    "{} columns where the header has {}; a cell with a comma in it stands in quotation marks",
-                    row.len(),
-                    header.len()
-                ),
+        let more = cells
+            .iter()
+            .skip(columns.count)
+            .any(|cell| !cell.trim().is_empty());
+        if cells.len() <= columns.id.max(columns.name) || more {
+            return Err(format!(
+                "{} columns where the header has {}; a cell with a comma in it stands in quotation marks",
+                cells.len(),
+                columns.count
             ));
         }
-        let cell = |column: Option<usize>| {
-            column
-                .and_then(|column| row.get(column))
-                .unwrap_or_default()
-                .trim()
-        };
-        let (id, name) = (cell(Some(id)), cell(Some(name)));
+        let at = |column: usize| cells.get(column).unwrap_or_default().trim();
+        let cell = |column: Option<usize>| column.map(at).unwrap_or_default();
+        let (id, name, synonyms) = (at(columns.id), at(columns.name), cell(columns.synonyms));
         if id.is_empty() || id.len() > 255 {
-            return Err(line(at, "the id is empty or longer than 255 bytes".to_owned()));
+            return Err("the id is empty or longer than 255 bytes".to_owned());
         }
-        if name.contains('\n') || cell(synonyms).contains('\n') {
-            return Err(line(
-                at,
+        if name.contains('\n') || synonyms.contains('\n') {
+            return Err(
                 "the name goes on in the next line: a quotation mark is opened and not closed".to_owned(),
-            ));
+            );
         }
-        let (kind, source, system) = (cell(kind), cell(source), cell(system));
-        if [id, kind, source, system]
+        let (kinds, source, system) = (cell(columns.kind), cell(columns.source), cell(columns.system));
+        if [id, kinds, source, system]
             .iter()
             .any(|cell| cell.contains(char::is_control))
         {
-            return Err(line(
-                at,
+            return Err(
                 "the id, semantic type, source or system has a control character in it; write it without"
                     .to_owned(),
-            ));
+            );
         }
+        let unknown =
+            || format!("\"{system}\" is no code system that is known; write its URI, http://… or urn:…");
         let coded = match system {
             "" => codings::named(source),
-            named => Some(codings::named(named).ok_or_else(|| {
-                line(
-                    at,
-                    format!("\"{named}\" is no code system that is known; write its URI, http://… or urn:…"),
-                )
-            })?),
+            system => Some(codings::named(system).ok_or_else(unknown)?),
         };
-        let source = if source.is_empty() { UNNAMED } else { source };
-        Seen::note(&mut builder.seen.vocabularies, source);
-        for kind in kind.split('|') {
+        Ok(Self {
+            id,
+            name,
+            kinds,
+            source: if source.is_empty() { UNNAMED } else { source },
+            synonyms,
+            // Other ids tell their system by themselves: "MESH:D003920".
+            coded: coded.filter(|_| codings::of_id(id).is_none()),
+        })
+    }
+
+    fn take(&self, filters: &Filters, builder: &mut Builder) -> Result<(), Error> {
+        let kinds = self.kinds.split('|');
+        Seen::note(&mut builder.seen.vocabularies, self.source);
+        for kind in kinds.clone() {
             Seen::note(&mut builder.seen.types, kind);
         }
-        let wanted = filters.semantic_types.is_empty()
-            || kind
-                .split('|')
-                .any(|kind| filters.semantic_types.iter().any(|wanted| wanted == kind));
-        if !wanted || !filters.takes_vocabulary(source) {
-            continue;
+        let wanted = kinds.clone().any(|kind| filters.takes_type(kind));
+        if !wanted || !filters.takes_vocabulary(self.source) {
+            return Ok(());
         }
-        let first = builder.known(id).is_none();
-        let concept = builder.concept(id)?;
-        let vocabulary = builder.vocabulary(source)?;
-        for kind in kind.split('|').filter(|kind| !kind.is_empty()) {
-            builder.semantic_type(concept, kind)?;
+        // The first name of an id is its preferred one.
+        let new = builder.concepts.known(self.id).is_none();
+        let quality = if new { 2 } else { 1 };
+        let concept = builder.concepts.number(self.id)?;
+        let vocabulary = builder.vocabulary(self.source)?;
+        for kind in kinds.filter(|kind| !kind.is_empty()) {
+            builder.concepts.add_type(concept, kind)?;
         }
-        // Other ids tell their system by themselves: "MESH:D003920".
-        if let Some(coded) = coded.filter(|_| codings::of_id(id).is_none()) {
-            builder.code(concept, coded, id, name, if first { 2 } else { 1 })?;
+        if let Some(coded) = self.coded {
+            builder.code(concept, coded, self.id, self.name, quality)?;
         }
-        builder.name(concept, vocabulary, name, if first { 2 } else { 1 })?;
-        for synonym in cell(synonyms).split('|') {
+        builder.name(concept, vocabulary, self.name, quality)?;
+        for synonym in self.synonyms.split('|') {
             builder.name(concept, vocabulary, synonym, 1)?;
         }
+        Ok(())
     }
-    Ok(())
 }

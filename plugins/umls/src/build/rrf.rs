@@ -151,6 +151,9 @@ fn packed(path: &Path) -> Option<(PathBuf, String)> {
 /// The files of a release and their columns.
 struct Layout {
     folder: PathBuf,
+    rxnorm: bool,
+    /// What the column of concept ids is called.
+    id: &'static str,
     columns: HashMap<String, Vec<String>>,
     /// Rows that the release says each file has.
     rows: HashMap<String, u64>,
@@ -182,6 +185,8 @@ impl Layout {
         })?;
         Ok(Self {
             folder: folder.to_owned(),
+            rxnorm: false,
+            id: "CUI",
             columns,
             rows,
         })
@@ -216,9 +221,35 @@ impl Layout {
         });
         Ok(Self {
             folder: folder.to_owned(),
+            rxnorm: true,
+            id: "RXCUI",
             columns: columns.collect(),
             rows: HashMap::new(),
         })
+    }
+
+    /// The file of this name, of which releases of the UMLS and of RxNorm each have their own.
+    fn file(&self, name: &str) -> String {
+        let prefix = if self.rxnorm { "RXN" } else { "MR" };
+        format!("{prefix}{name}.RRF")
+    }
+
+    /// The number of a concept id: of a CUI ("C0011849") or of a house's own concept ("L" and digits, which no release has), in RxNorm's
+    /// files of an RXCUI ("161").
+    fn number(&self, id: &str, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
+        let (number, problem) = if self.rxnorm {
+            (
+                digits(id),
+                "the concept id is not an RXCUI such as 161; copy the file again",
+            )
+        } else {
+            let own = || Some(OWN + digits(id.strip_prefix('L')?)?);
+            (
+                codings::cui(id).or_else(own),
+                "the concept id is not a CUI, C and seven digits, such as C0011849; copy the file again",
+            )
+        };
+        number.ok_or_else(|| wrong(problem))
     }
 
     /// Whether there is such a file. One without which links would silently be worse must be there where MRFILES.RRF
@@ -230,6 +261,20 @@ impl Layout {
         }
         let needed = !matches!(file, "MRDEF.RRF" | "MRCUI.RRF") && self.rows.contains_key(file);
         needed || (self.columns.contains_key(file) && self.folder.join(file).is_file())
+    }
+
+    /// As [`read`](Self::read), of a file that there may be.
+    fn read_any(
+        &self,
+        file: &str,
+        wanted: &[&str],
+        watch: &mut dyn Watch,
+        each: impl FnMut(&[&str], &dyn Fn(&str) -> Error) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self.has(file) {
+            true => self.read(file, wanted, watch, each),
+            false => Ok(()),
+        }
     }
 
     /// Reads a file; `each` gets the wanted columns in the wanted order.
@@ -284,34 +329,54 @@ pub(super) fn read(
     } else {
         Layout::umls(folder)?
     };
-    let (prefix, id) = if rxnorm { ("RXN", "RXCUI") } else { ("MR", "CUI") };
-    let file = |name: &str| format!("{prefix}{name}.RRF");
     builder.record.kind = if rxnorm { "rxnorm" } else { "umls" }.to_owned();
 
-    let versions = versions(&layout, &file("SAB"), builder, watch)?;
-    let ranks = if layout.has("MRRANK.RRF") {
-        ranks(&layout, watch)?
-    } else {
-        HashMap::new()
+    let mut rows = Rows {
+        filters,
+        versions: versions(&layout, builder, watch)?,
+        ranks: ranks(&layout, watch)?,
+        types: types(&layout, filters, builder, watch)?,
+        defined: defined(&layout, watch)?,
+        unnamed: Unnamed::default(),
+        layout: &layout,
     };
-    let types = types(&layout, &file("STY"), id, filters, builder, watch)?;
-    let mut defined = Vec::new();
-    if layout.has("MRDEF.RRF") {
-        layout.read("MRDEF.RRF", &["CUI", "SUPPRESS"], watch, |cells, wrong| {
-            if cells[1] == "N" {
-                defined.push(number(cells[0], rxnorm, wrong)?);
-            }
-            Ok(())
-        })?;
+    layout.read(&layout.file("CONSO"), &rows.columns(), watch, |cells, wrong| {
+        rows.take(cells, builder, wrong)
+    })?;
+    for source in &mut builder.record.vocabularies {
+        if let Some(version) = rows.versions.get(&source.name) {
+            source.version.clone_from(version);
+        }
     }
-    defined.sort_unstable();
-    defined.dedup();
+    retired(&layout, builder, watch)
+}
 
-    let mut unnamed = Unnamed::default();
-    let columns = [
-        id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS",
-    ];
-    layout.read(&file("CONSO"), &columns, watch, |cells, wrong| {
+/// What becomes of the rows that have the names and codes.
+struct Rows<'a> {
+    layout: &'a Layout,
+    filters: &'a Filters,
+    versions: HashMap<String, String>,
+    ranks: HashMap<String, HashMap<String, u16>>,
+    types: Vec<(u32, Box<str>)>,
+    defined: Vec<u32>,
+    unnamed: Unnamed,
+}
+
+impl Rows<'_> {
+    /// The columns that [`take`](Self::take) gets.
+    fn columns(&self) -> [&'static str; 10] {
+        let id = self.layout.id;
+        [
+            id, "LAT", "TS", "STT", "ISPREF", "SAB", "TTY", "CODE", "STR", "SUPPRESS",
+        ]
+    }
+
+    fn take(
+        &mut self,
+        cells: &[&str],
+        builder: &mut Builder,
+        wrong: &dyn Fn(&str) -> Error,
+    ) -> Result<(), Error> {
         let &[
             cui,
             language,
@@ -328,7 +393,7 @@ pub(super) fn read(
             return Ok(());
         };
         builder.record.rows += 1;
-        let cui_number = number(cui, rxnorm, wrong)?;
+        let number = self.layout.number(cui, wrong)?;
         for (set, name) in [
             (&mut builder.seen.languages, language),
             (&mut builder.seen.vocabularies, vocabulary),
@@ -336,51 +401,48 @@ pub(super) fn read(
         ] {
             Seen::note(set, name);
         }
-        let own_types = of(&types, cui_number);
+        let types = of(&self.types, number);
+        let filters = self.filters;
         if !filters.takes_vocabulary(vocabulary)
             || (!filters.suppressed && !matches!(suppress, "N" | ""))
-            || (!filters.semantic_types.is_empty() && own_types.is_empty())
+            || (!filters.semantic_types.is_empty() && types.is_empty())
         {
             return Ok(());
         }
-        if !versions.is_empty() && !versions.contains_key(vocabulary) {
+        if !self.versions.is_empty() && !self.versions.contains_key(vocabulary) {
             return Err(wrong(&format!(
                 "vocabulary {vocabulary} is not listed in {}: the files are of different releases",
-                file("SAB")
+                self.layout.file("SAB")
             )));
         }
         // RxNorm's own code is the concept's id, which the linker gives by itself.
-        let own = rxnorm && vocabulary == "RXNORM";
+        let own = self.layout.rxnorm && vocabulary == "RXNORM";
         let coded = codings::coded(vocabulary).filter(|coded| !own && is_code(coded, code));
-        unnamed.of(cui_number);
+        self.unnamed.of(number);
         if !filters.takes_name(language, term_type) {
-            return match (coded, builder.known(cui)) {
-                (None, _) => Ok(()),
+            match (coded, builder.concepts.known(cui)) {
+                (None, _) => {}
                 // Of no standing: its name is not in the index.
-                (Some(coded), Some(concept)) => builder.code(concept, coded, code, name, 0),
-                (Some(coded), None) => unnamed.keep(coded, code, name),
-            };
+                (Some(coded), Some(concept)) => builder.code(concept, coded, code, name, 0)?,
+                (Some(coded), None) => self.unnamed.keep(coded, code, name),
+            }
+            return Ok(());
         }
-        let new = builder.known(cui).is_none();
-        let concept = builder.concept(cui)?;
-        for (coded, code, name) in unnamed.codes.drain(..) {
+        let new = builder.concepts.known(cui).is_none();
+        let concept = builder.concepts.number(cui)?;
+        for (coded, code, name) in self.unnamed.codes.drain(..) {
             builder.code(concept, coded, &code, &name, 0)?;
         }
         if new {
-            for (_, kind) in own_types {
-                builder.semantic_type(concept, kind)?;
+            for (_, kind) in types {
+                builder.concepts.add_type(concept, kind)?;
             }
-            if defined.binary_search(&cui_number).is_ok() {
-                builder.defined.push(concept);
+            if self.defined.binary_search(&number).is_ok() {
+                builder.concepts.define(concept);
             }
         }
         let source = builder.vocabulary(vocabulary)?;
-        let rank = match ranks.get(vocabulary) {
-            _ if rxnorm => rank_of_rxnorm(vocabulary, term_type),
-            Some(terms) => terms.get(term_type).copied().unwrap_or(0),
-            None => 0,
-        };
-        let quality = rank.min(4094) * 16
+        let quality = self.rank(vocabulary, term_type).min(4094) * 16
             + u16::from(status == "P") * 8
             + u16::from(string_type == "PF") * 4
             + u16::from(preferred == "Y") * 2
@@ -389,26 +451,16 @@ pub(super) fn read(
             builder.code(concept, coded, code, name, quality)?;
         }
         builder.name(concept, source, name, quality)
-    })?;
+    }
 
-    for source in &mut builder.record.vocabularies {
-        if let Some(version) = versions.get(&source.name) {
-            source.version.clone_from(version);
+    /// How good names of a term type of a vocabulary are; higher is better.
+    fn rank(&self, vocabulary: &str, term_type: &str) -> u16 {
+        if self.layout.rxnorm {
+            return rank_of_rxnorm(vocabulary, term_type);
         }
+        let terms = self.ranks.get(vocabulary);
+        terms.and_then(|terms| terms.get(term_type)).copied().unwrap_or(0)
     }
-    if layout.has("MRCUI.RRF") {
-        layout.read("MRCUI.RRF", &["CUI1", "REL", "CUI2"], watch, |cells, wrong| {
-            // SY: the same meaning under a new CUI. The others are broader, narrower or gone for good.
-            if cells[1] == "SY"
-                && let Some(concept) = builder.known(cells[2])
-                && builder.known(cells[0]).is_none()
-            {
-                builder.retired.push((number(cells[0], rxnorm, wrong)?, concept));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(())
 }
 
 /// The codes of a concept of which no name was taken so far: a release lists a concept's rows together.
@@ -428,12 +480,11 @@ impl Unnamed {
         }
     }
 
-    fn keep(&mut self, vocabulary: &'static str, code: &str, name: &str) -> Result<(), Error> {
+    fn keep(&mut self, vocabulary: &'static str, code: &str, name: &str) {
         const MOST: usize = 4096;
         if self.codes.len() < MOST {
             self.codes.push((vocabulary, code.to_owned(), name.to_owned()));
         }
-        Ok(())
     }
 }
 
@@ -456,48 +507,25 @@ fn is_code(vocabulary: &str, code: &str) -> bool {
     !(range || code == "NOCODE" || code.starts_with("MTHU"))
 }
 
-/// The number of a concept id: of a CUI ("C0011849") or of a house's own concept ("L" and digits, which no release has), in RxNorm's files
-/// of an RXCUI ("161").
-fn number(id: &str, rxnorm: bool, wrong: &dyn Fn(&str) -> Error) -> Result<u32, Error> {
-    const OWN: u32 = 1 << 31;
-    const CUI_DIGITS: usize = 7;
-    let (digits, base) = match (id.strip_prefix('C'), id.strip_prefix('L')) {
-        _ if rxnorm => (Some(id), 0),
-        (Some(digits), _) => (Some(digits).filter(|digits| digits.len() == CUI_DIGITS), 0),
-        (_, own) => (own, OWN),
-    };
-    let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse::<u32>().ok());
-    number
-        .filter(|number| *number < OWN)
-        .map(|number| base + number)
-        .ok_or_else(|| {
-            wrong(match rxnorm {
-                true => "the concept id is not an RXCUI such as 161; copy the file again",
-                false => {
-                    "the concept id is not a CUI, C and seven digits, such as C0011849; copy the file again"
-                }
-            })
-        })
+/// The numbers of a house's own concepts begin here, above those of all CUIs.
+const OWN: u32 = 1 << 31;
+
+/// What digits alone say, below [`OWN`].
+fn digits(text: &str) -> Option<u32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number < OWN)
 }
 
 /// The versions of the vocabularies; the release is the version of the Metathesaurus' own.
 fn versions(
     layout: &Layout,
-    file: &str,
     builder: &mut Builder,
     watch: &mut dyn Watch,
 ) -> Result<HashMap<String, String>, Error> {
     let mut versions = HashMap::new();
-    let own = if builder.record.kind == "rxnorm" {
-        "RXNORM"
-    } else {
-        "MTH"
-    };
-    if !layout.has(file) {
-        return Ok(versions);
-    }
-    layout.read(file, &["VSAB", "RSAB", "SVER", "CURVER"], watch, |cells, _| {
+    let own = if layout.rxnorm { "RXNORM" } else { "MTH" };
+    let columns = ["VSAB", "RSAB", "SVER", "CURVER"];
+    layout.read_any(&layout.file("SAB"), &columns, watch, |cells, _| {
         let &[full, root, version, current] = cells else {
             return Ok(());
         };
@@ -520,7 +548,7 @@ fn versions(
 /// The rank of each term type of each vocabulary; higher is better.
 fn ranks(layout: &Layout, watch: &mut dyn Watch) -> Result<HashMap<String, HashMap<String, u16>>, Error> {
     let mut ranks: HashMap<String, HashMap<String, u16>> = HashMap::new();
-    layout.read("MRRANK.RRF", &["RANK", "SAB", "TTY"], watch, |cells, wrong| {
+    layout.read_any("MRRANK.RRF", &["RANK", "SAB", "TTY"], watch, |cells, wrong| {
         let rank = cells[0]
             .parse()
             .map_err(|_| wrong("the rank is not a number up to 65535"))?;
@@ -536,22 +564,15 @@ fn ranks(layout: &Layout, watch: &mut dyn Watch) -> Result<HashMap<String, HashM
 /// The semantic types of each concept, sorted by its number; the wanted ones alone.
 fn types(
     layout: &Layout,
-    file: &str,
-    id: &str,
     filters: &Filters,
     builder: &mut Builder,
     watch: &mut dyn Watch,
 ) -> Result<Vec<(u32, Box<str>)>, Error> {
     let mut types = Vec::new();
-    let rxnorm = builder.record.kind == "rxnorm";
-    if !layout.has(file) {
-        return Ok(types);
-    }
-    layout.read(file, &[id, "TUI"], watch, |cells, wrong| {
+    layout.read_any(&layout.file("STY"), &[layout.id, "TUI"], watch, |cells, wrong| {
         Seen::note(&mut builder.seen.types, cells[1]);
-        if filters.semantic_types.is_empty() || filters.semantic_types.iter().any(|wanted| wanted == cells[1])
-        {
-            types.push((number(cells[0], rxnorm, wrong)?, Box::from(cells[1])));
+        if filters.takes_type(cells[1]) {
+            types.push((layout.number(cells[0], wrong)?, Box::from(cells[1])));
         }
         Ok(())
     })?;
@@ -564,4 +585,33 @@ fn of(types: &[(u32, Box<str>)], cui: u32) -> &[(u32, Box<str>)] {
     let start = types.partition_point(|(at, _)| *at < cui);
     let count = types[start..].partition_point(|(at, _)| *at == cui);
     &types[start..start + count]
+}
+
+/// The numbers of the concepts that have a definition, sorted.
+fn defined(layout: &Layout, watch: &mut dyn Watch) -> Result<Vec<u32>, Error> {
+    let mut defined = Vec::new();
+    layout.read_any("MRDEF.RRF", &["CUI", "SUPPRESS"], watch, |cells, wrong| {
+        if cells[1] == "N" {
+            defined.push(layout.number(cells[0], wrong)?);
+        }
+        Ok(())
+    })?;
+    defined.sort_unstable();
+    defined.dedup();
+    Ok(defined)
+}
+
+/// Notes which concepts took the place of retired ones.
+fn retired(layout: &Layout, builder: &mut Builder, watch: &mut dyn Watch) -> Result<(), Error> {
+    let columns = ["CUI1", "REL", "CUI2"];
+    layout.read_any("MRCUI.RRF", &columns, watch, |cells, wrong| {
+        // SY: the same meaning under a new CUI. The others are broader, narrower or gone for good.
+        if cells[1] == "SY"
+            && let Some(concept) = builder.concepts.known(cells[2])
+            && builder.concepts.known(cells[0]).is_none()
+        {
+            builder.concepts.retire(layout.number(cells[0], wrong)?, concept);
+        }
+        Ok(())
+    })
 }

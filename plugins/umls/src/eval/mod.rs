@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::linker::{Candidate, Document, Linker, Mention, Options, Stage};
 use crate::local::{mapped, resolve};
-use pubtator::GoldDocument;
+use pubtator::{GoldDocument, GoldMention};
 
 pub use report::{reliability_svg, table};
 
@@ -136,30 +136,10 @@ pub fn evaluate(
     let mut tally = Tally::default();
     let mut spent = std::time::Duration::ZERO;
     for gold in documents {
-        let mentions: Vec<Mention<'_>> = gold
-            .mentions
-            .iter()
-            .filter(|mention| {
-                types.is_empty()
-                    || types
-                        .iter()
-                        .any(|wanted| wanted.eq_ignore_ascii_case(&mention.label))
-            })
-            .map(|mention| Mention {
-                text: &mention.text,
-                begin: mention.begin,
-                end: mention.end,
-                label: &mention.label,
-                score: 1.0,
-                section: "",
-            })
-            .collect();
-        let kept = gold.mentions.iter().filter(|mention| {
-            types.is_empty()
-                || types
-                    .iter()
-                    .any(|wanted| wanted.eq_ignore_ascii_case(&mention.label))
-        });
+        let is_wanted = |label: &str| types.iter().any(|wanted| wanted.eq_ignore_ascii_case(label));
+        let kept = gold.mentions.iter();
+        let kept = kept.filter(|mention| types.is_empty() || is_wanted(&mention.label));
+        let mentions: Vec<Mention<'_>> = kept.clone().map(GoldMention::mention).collect();
         let document = Document {
             text: &gold.text,
             mentions: &mentions,

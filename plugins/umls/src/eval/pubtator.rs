@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
+use crate::linker::Mention;
 
 /// A document with its gold mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub struct GoldMention {
     pub label: String,
     /// The ids of its concepts.
     pub ids: Vec<String>,
+}
+
+impl GoldMention {
+    /// The mention as the linker gets it.
+    pub fn mention(&self) -> Mention<'_> {
+        Mention {
+            text: &self.text,
+            begin: self.begin,
+            end: self.end,
+            label: &self.label,
+            score: 1.0,
+            section: "",
+        }
+    }
 }
 
 /// Reads the documents of the file at `path`.

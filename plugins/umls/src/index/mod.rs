@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::codings;
 use crate::error::{Damage, Error};
-use crate::text;
+use crate::text::{self, Forms};
 use format::{Extent, Section, u16_at, u32_at};
 use inverted::{Hit, Inverted, Query};
 
@@ -77,11 +78,42 @@ pub(crate) struct Link {
     pub(crate) acronym: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The tables of the names' forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Table {
     Exact,
     Key,
     Stem,
+}
+
+impl Table {
+    /// All of them, from strict to loose.
+    pub(crate) const ALL: [Self; 3] = [Self::Exact, Self::Key, Self::Stem];
+
+    pub(crate) fn section(self) -> Section {
+        match self {
+            Self::Exact => Section::ExactTable,
+            Self::Key => Section::KeyTable,
+            Self::Stem => Section::StemTable,
+        }
+    }
+
+    /// The form that the table has.
+    pub(crate) fn form(self, forms: &Forms) -> &str {
+        match self {
+            Self::Exact => &forms.exact,
+            Self::Key => &forms.key,
+            Self::Stem => &forms.stem_key,
+        }
+    }
+
+    /// Whether `text` has this form.
+    fn has(self, text: &str, form: &str) -> bool {
+        match self {
+            Self::Exact => text::exact_form(text) == form,
+            Self::Key | Self::Stem => self.form(&Forms::of(text)) == form,
+        }
+    }
 }
 
 /// A code in another vocabulary, as it lies in the index.
@@ -246,11 +278,7 @@ impl Index {
 
     /// The concept that took the place of the retired CUI `id`.
     fn successor(&self, id: &str) -> Option<u32> {
-        let cui: u32 = id
-            .strip_prefix('C')
-            .filter(|digits| digits.len() == 7)?
-            .parse()
-            .ok()?;
+        let cui = codings::cui(id)?;
         let retired = self.section(Section::Retired);
         let (mut low, mut high) = (0, retired.len() / 8);
         while low < high {
@@ -364,24 +392,9 @@ impl Index {
 
     /// The names with this form, in order. `known` are names that have it for certain, as they have a stricter one.
     pub(crate) fn lookup(&self, table: Table, form: &str, known: &[u32]) -> Vec<u32> {
-        let section = match table {
-            Table::Exact => Section::ExactTable,
-            Table::Key => Section::KeyTable,
-            Table::Stem => Section::StemTable,
-        };
         // Names that share a key are few; the bound keeps a hostile vocabulary from making a mention slow.
-        self.bucket(section, text::hash(form))
-            .filter(|name| {
-                if known.contains(name) {
-                    return true;
-                }
-                let name = self.name(*name);
-                match table {
-                    Table::Exact => text::exact_form(name) == form,
-                    Table::Key => text::Forms::of(name).key == form,
-                    Table::Stem => text::Forms::of(name).stem_key == form,
-                }
-            })
+        self.bucket(table.section(), text::hash(form))
+            .filter(|name| known.contains(name) || table.has(self.name(*name), form))
             .take(24)
             .collect()
     }

@@ -1,7 +1,13 @@
 //! Mentions that name several things at once: "breast and ovarian cancer", "cancer of the breast or ovary".
 
+/// What has more bytes is a list or a paragraph and no mention that shares words; reading it takes more than linear time.
+const LONGEST: usize = 1_000;
+
 /// The ways in which `text` can be read as several names, the likeliest first; each way has at least two.
 pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
+    if text.len() > LONGEST {
+        return Vec::new();
+    }
     let segments = segments(text);
     let [first, .., last] = &segments[..] else {
         return Vec::new();
@@ -119,5 +125,7 @@ mod tests {
         assert!(reads("NAUSEA AND VOMITING", &["NAUSEA", "VOMITING"]));
         assert!(reads("PAIN, FEVER, AND/OR CHILLS", &["PAIN", "FEVER", "CHILLS"]));
         assert!(readings("breast cancer").is_empty());
+        let list = |times: usize| "pain, ".repeat(times) + &"ache ".repeat(times);
+        assert!(!readings(&list(10)).is_empty() && readings(&list(500)).is_empty());
     }
 }

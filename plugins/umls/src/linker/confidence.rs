@@ -23,6 +23,21 @@ pub(super) struct Evidence {
     pub(super) case: bool,
 }
 
+impl Evidence {
+    /// That of a stage where nothing speaks for or against the match.
+    pub(super) fn of(stage: Stage) -> Self {
+        Self {
+            stage,
+            chance: 1.0,
+            undefined: false,
+            rivals: 0,
+            preferred: false,
+            established: true,
+            case: false,
+        }
+    }
+}
+
 /// What is merely alike is never accepted unseen, which takes 0.9.
 pub(super) const LESS_THAN_SURE: f32 = 0.89;
 

@@ -5,6 +5,7 @@
 //! document defines is looked up by its long form. Candidates have a total order: the same input gives the same
 //! answer, ties included.
 
+mod alike;
 mod composite;
 mod confidence;
 mod definitions;
@@ -12,10 +13,12 @@ mod document;
 pub(crate) mod groups;
 pub mod ranker;
 pub(crate) mod similarity;
+mod strict;
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -24,21 +27,16 @@ use serde::{Deserialize, Serialize};
 use crate::codings::{self, Coding};
 use crate::error::Error;
 use crate::eval::AUTO_ACCEPT;
-use crate::index::inverted::Query;
-use crate::index::{Index, Link, Table};
-use crate::local::{Entry, Local};
-use crate::text::words::Synonym;
-use crate::text::{self, Forms};
-use confidence::{ESTABLISHED, Evidence, confidence};
+use crate::index::{Index, Link};
+use crate::local::Local;
+use confidence::ESTABLISHED;
 use groups::{Allowed, Fit};
-use similarity::{Likeness, Weighed, Weights, likeness, synonyms};
+use similarity::Weights;
 
 /// How many names are retrieved and compared with a mention, and how many of their concepts are ranked: where a few
 /// candidates are wanted, and where more than [`FEW`].
 const DEPTHS: [(usize, usize); 2] = [(64, 16), (128, 50)];
 const FEW: usize = 10;
-/// Names that are less alike are no candidates.
-const LEAST_ALIKE: f32 = 0.3;
 
 /// The settings of a linker, as the daemon's configuration hands them over.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -72,6 +70,21 @@ pub struct Mention<'a> {
     pub score: f32,
     /// The section of the note; empty where unknown.
     pub section: &'a str,
+}
+
+impl<'a> Mention<'a> {
+    /// The mention at these bytes of a document, of which no more is known than the label; one without text where the document has no
+    /// such bytes.
+    pub fn within(document: &'a str, place: Range<usize>, label: &'a str) -> Self {
+        Self {
+            text: document.get(place.clone()).unwrap_or_default(),
+            begin: place.start,
+            end: place.end,
+            label,
+            score: 1.0,
+            section: "",
+        }
+    }
 }
 
 /// A document: its text, which short forms are looked for in, and its mentions.
@@ -205,15 +218,6 @@ struct Found {
     features: Option<ranker::Features>,
 }
 
-/// A concept of which names were retrieved.
-struct Pooled {
-    /// Its name most alike.
-    found: Found,
-    best: Likeness,
-    /// The similarity of the next one.
-    second: f32,
-}
-
 /// Whose initials a short form is, it may stand for; nothing says that it does.
 const BY_INITIALS: f32 = 0.6;
 
@@ -340,7 +344,7 @@ impl Linker {
                 .into_iter()
                 .filter(|found| found.confidence >= threshold)
                 .take(options.top_k);
-            kept.map(|found| self.candidate(&local, found, options)).collect()
+            kept.map(|found| self.candidate(&sieve, found, options)).collect()
         };
         let linked = sieve.document(document, wanted)?;
         linked
@@ -349,15 +353,9 @@ impl Linker {
             .collect()
     }
 
-    fn candidate(&self, local: &Local, found: Found, options: &Options) -> Candidate {
-        let matched_name = match found.name {
-            Name::Index(name) => self.index.name(name),
-            Name::Local(name) => local
-                .names
-                .get(name as usize)
-                .map_or("", |(name, ..)| name.as_str()),
-        };
-        let own = local.own(found.concept);
+    fn candidate(&self, sieve: &Sieve<'_>, found: Found, options: &Options) -> Candidate {
+        let matched_name = sieve.name_of(found.name);
+        let own = sieve.local.own(found.concept);
         let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
         let name = own.map_or_else(|| self.index.preferred_name(found.concept), |(_, name)| name);
         let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
@@ -408,9 +406,7 @@ impl Linker {
         let display = self.index.preferred_name(concept);
         let own = match record.kind.as_str() {
             "umls" => {
-                let cui = id
-                    .strip_prefix('C')
-                    .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+                let cui = codings::cui(id).is_some();
                 let system = self.settings.system.as_deref().or(codings::system("UMLS"));
                 system
                     .filter(|_| wanted("UMLS") && cui)
@@ -502,107 +498,31 @@ impl Sieve<'_> {
         found
     }
 
-    /// The stages that need no retrieval; of a compound with a hyphen that has no name, those of the compound without:
-    /// "light-headedness".
-    fn strict(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let found = self.sieved(text, allowed);
-        if !found.is_empty() {
-            return found;
+    /// A match of which no more is known than what matched and by which stage.
+    fn found(&self, concept: u32, name: Name, stage: Stage, allowed: Allowed) -> Found {
+        Found {
+            concept,
+            name,
+            stage,
+            similarity: 1.0,
+            quality: 0,
+            preferred: name == Name::Index(self.index.preferred(concept)),
+            expanded: false,
+            initials: false,
+            fit: self.fit(concept, allowed),
+            class: LOOSE,
+            confidence: 0.0,
+            score: 0.0,
+            features: None,
         }
-        let Some(joined) = text::without_hyphens(text) else {
-            return found;
-        };
-        let mut found = self.sieved(&joined, allowed);
-        found.retain(|one| one.stage <= Stage::Key);
-        found
     }
 
-    fn sieved(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let forms = Forms::of(text);
-        if forms.exact.is_empty() {
-            return Vec::new();
+    /// The same of a name of the index.
+    fn indexed(&self, name: u32, link: Link, stage: Stage, allowed: Allowed) -> Found {
+        Found {
+            quality: link.quality,
+            ..self.found(link.concept, Name::Index(name), stage, allowed)
         }
-        let short = text::is_short_acronym(text);
-        let mut found: Vec<Found> = Vec::new();
-        let mut names: Vec<u32> = Vec::new();
-        let stages: [(Table, &str, &[Entry]); 3] = [
-            (Table::Exact, &forms.exact, self.local.exact(&forms)),
-            (Table::Key, &forms.key, self.local.key(&forms)),
-            (Table::Stem, &forms.stem_key, self.local.stem(&forms)),
-        ];
-        for (table, form, entries) in stages {
-            // A short form has no adjective.
-            if short && matches!(table, Table::Stem) {
-                continue;
-            }
-            let another = |name: Name| is_another(table, text, &forms, self.name_of(name));
-            let before = found.len();
-            for entry in entries {
-                let new = !found.iter().any(|found| found.concept == entry.concept);
-                if new
-                    && !another(Name::Local(entry.name))
-                    && !self.local.is_blocked(&forms.exact, entry.concept)
-                {
-                    found.push(Found {
-                        concept: entry.concept,
-                        name: Name::Local(entry.name),
-                        stage: Stage::Synonym,
-                        similarity: match table {
-                            Table::Exact => 1.0,
-                            Table::Key | Table::Stem => 0.9,
-                        },
-                        quality: u16::try_from(entry.count).unwrap_or(u16::MAX),
-                        preferred: false,
-                        expanded: false,
-                        initials: false,
-                        fit: self.fit(entry.concept, allowed),
-                        class: 2 * table as u8,
-                        confidence: 0.0,
-                        score: 0.0,
-                        features: None,
-                    });
-                }
-            }
-            self.rate(&mut found[before..], text, false);
-            let before = found.len();
-            let stage = match table {
-                Table::Exact => Stage::Exact,
-                Table::Key => Stage::Key,
-                Table::Stem => Stage::Variant,
-            };
-            names = self.index.lookup(table, form, &names);
-            for &name in names.iter().filter(|name| !another(Name::Index(**name))) {
-                for link in self.index.best_links(name) {
-                    if self.local.is_blocked(&forms.exact, link.concept) {
-                        continue;
-                    }
-                    let one = Found {
-                        class: 2 * table as u8 + 1,
-                        ..self.found(name, link, stage, allowed)
-                    };
-                    if stage == Stage::Variant && !self.is_varied(text, link, allowed) {
-                        continue;
-                    }
-                    match found.iter_mut().find(|found| found.concept == link.concept) {
-                        None => found.push(one),
-                        Some(known) if known.stage == stage && self.order(&one, known) == Ordering::Less => {
-                            *known = one
-                        }
-                        Some(_) => {}
-                    }
-                }
-            }
-            self.rate(&mut found[before..], text, true);
-        }
-        self.sort(&mut found);
-        if let [best, rival, ..] = &mut found[..]
-            && best.class != rival.class
-            && best.stage != Stage::Synonym
-            && rival.fit < Fit::Foreign
-        {
-            best.confidence *= 0.9;
-        }
-        found
     }
 
     fn fit(&self, concept: u32, allowed: Allowed) -> Fit {
@@ -613,383 +533,13 @@ impl Sieve<'_> {
         allowed.is_substance(self.index.semantic_types(concept))
     }
 
-    /// Whether a name may have another ending than the mention: a concept of another kind needs its very name. A substance has no
-    /// adjective, what shares its stem is another one ("methanal", "methane"), and neither has a short form ("CMTRIA", "CMTRIC").
-    fn is_varied(&self, text: &str, link: Link, allowed: Allowed) -> bool {
-        let short = link.acronym && text::is_acronym(text) && !text::words::is_known(&text.to_lowercase());
-        !short && self.fit(link.concept, allowed) < Fit::Foreign && !self.is_substance(link.concept, allowed)
-    }
-
-    /// A match of the strict stages.
-    fn found(&self, name: u32, link: Link, stage: Stage, allowed: Allowed) -> Found {
-        Found {
-            concept: link.concept,
-            name: Name::Index(name),
-            stage,
-            similarity: 1.0,
-            quality: link.quality,
-            preferred: self.index.preferred(link.concept) == name,
-            expanded: false,
-            initials: false,
-            fit: self.fit(link.concept, allowed),
-            class: LOOSE,
-            confidence: 0.0,
-            score: 0.0,
-            features: None,
-        }
-    }
-
-    /// Gives the matches of one stage their confidences: those that fit the mention's label as if there were no others. Of what is left one
-    /// has half the confidence, behind everything that fits: "alcohol" as a drug is no alcoholism.
-    fn rate(&self, found: &mut [Found], text: &str, indexed: bool) {
-        self.sort(found);
-        let fitting = found.partition_point(|one| one.fit < Fit::Foreign);
-        let (fitting, foreign) = found.split_at_mut(fitting);
-        self.rate_rivals(fitting, text, indexed);
-        self.rate_rivals(foreign, text, indexed);
-        for one in foreign {
-            one.confidence *= 0.5;
-            one.class = LOOSE;
-        }
-    }
-
-    /// The best one gets the confidence of the stage, its rivals less.
-    fn rate_rivals(&self, found: &mut [Found], text: &str, indexed: bool) {
-        let (capitals, short) = (text::is_acronym(text), text::is_short_acronym(text));
-        let rivals = found.len().saturating_sub(1);
-        for (i, one) in found.iter_mut().enumerate() {
-            let acronym = self.is_short(one);
-            // "cold" is not "COLD".
-            let case = indexed && acronym && !capitals && text.chars().any(char::is_lowercase);
-            let best = confidence(Evidence {
-                stage: one.stage,
-                chance: one.similarity,
-                // "PNEUMONIA" is a word.
-                undefined: short || (capitals && acronym),
-                rivals: if i == 0 { rivals } else { 0 },
-                preferred: one.preferred,
-                established: !self.several || self.index.vocabularies_of(one.concept) >= ESTABLISHED,
-                case,
-            });
-            if case {
-                one.class = LOOSE;
-            }
-            one.confidence = if i == 0 {
-                best
-            } else {
-                best * 0.5 / (i as f32).sqrt()
-            };
-        }
-    }
-
-    /// Readings of a mention that names several things.
-    fn composite(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let several = composite::readings(text).into_iter().find_map(|reading| {
-            let part = |part: &String| {
-                // "Pancreatitis, alcoholic" is no alcoholism.
-                let turned = text.contains(',') && !part.contains(' ');
-                let loosest = if turned { Stage::Key } else { Stage::Variant };
-                self.part(part, loosest, allowed)
-            };
-            reading.iter().map(part).collect::<Option<Vec<Found>>>()
-        });
-        let combined = || {
-            let is_substance = |one: &Found| self.is_substance(one.concept, allowed);
-            let part = |part: &String| self.part(part, Stage::Key, allowed).filter(is_substance);
-            composite::substances(text)?
-                .iter()
-                .map(part)
-                .collect::<Option<Vec<Found>>>()
-        };
-        let parts = several.or_else(combined).unwrap_or_default();
-        let mut found: Vec<Found> = Vec::new();
-        for (i, part) in parts.into_iter().enumerate() {
-            if found.iter().any(|found| found.concept == part.concept) {
-                continue;
-            }
-            let evidence = Evidence {
-                stage: Stage::Composite,
-                chance: 1.0,
-                undefined: false,
-                rivals: 0,
-                preferred: false,
-                established: true,
-                case: false,
-            };
-            found.push(Found {
-                stage: Stage::Composite,
-                class: LOOSE,
-                // The order of the parts is the order of the answer.
-                confidence: confidence(evidence) - 0.001 * i as f32,
-                ..part
-            });
-        }
-        found
-    }
-
-    /// The concept of a part of a mention: by a strict stage, in the case of its name, and of what the label allows. A word that only says of
-    /// which kind something is names nothing.
-    fn part(&self, part: &str, loosest: Stage, allowed: Allowed) -> Option<Found> {
-        let best = self.strict(part, allowed).into_iter().next()?;
-        let named = best.stage <= loosest && best.class != LOOSE;
-        (named && !text::words::is_quality(part)).then_some(best)
-    }
-
-    /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
-    fn retrieve(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let mut pool: HashMap<u32, Pooled> = HashMap::new();
-        let exact = text::exact_form(text);
-        let mention = self.weighed(text);
-        self.retrieve_into(text, &mention, allowed, &mut pool);
-        if let Some(apart) = self.taken_apart(&mention.words, &mention.stems) {
-            self.retrieve_into(&apart, &self.weighed(&apart), allowed, &mut pool);
-        }
-        let mut pool: Vec<Pooled> = pool.into_values().collect();
-        pool.sort_by(|a, b| self.order(&a.found, &b.found));
-        pool.truncate(self.depth.1);
-        let (trigrams, synonyms) = (trigrams(&exact), synonyms(&mention.stems));
-        let mut found: Vec<Found> = pool
-            .into_iter()
-            .map(|pooled| self.ranked(pooled, &mention, &synonyms, &trigrams))
-            .collect();
-        self.rate_ranked(&mut found, text::is_short_acronym(text));
-        descend(&mut found);
-        found
-    }
-
-    /// Orders fuzzy candidates by their scores and gives them their confidences: the best one the chance that it is right, its rivals as
-    /// much less as the ranker's odds say.
-    fn rate_ranked(&self, found: &mut [Found], undefined: bool) {
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| self.order(a, b)));
-        let highest = found.first().map_or(0.0, |best| best.score);
-        let whole: f32 = found.iter().map(|one| (one.score - highest).exp()).sum();
-        let concepts = self.index.record().concepts;
-        let mut best = None;
-        for one in found {
-            let odds = (one.score - highest).exp();
-            let own = |features| ranker::chance(odds / whole, &features, concepts);
-            let chance = one.features.map_or(0.0, own);
-            one.confidence = confidence(Evidence {
-                stage: Stage::Fuzzy,
-                chance: chance.min(odds * *best.get_or_insert(chance)),
-                undefined,
-                rivals: 0,
-                preferred: false,
-                established: true,
-                case: false,
-            });
-        }
-    }
-
-    fn weighed(&self, text: &str) -> Weighed {
-        Weighed::of(text, &mut self.weights.borrow_mut())
-    }
-
-    fn ranked(
-        &self,
-        pooled: Pooled,
-        mention: &Weighed,
-        synonyms: &[&'static [Synonym]],
-        own: &[u32],
-    ) -> Found {
-        let Pooled { found, best, second } = pooled;
-        let preferred = self.index.preferred(found.concept);
-        let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
-            found.similarity
-        } else {
-            likeness(
-                mention,
-                synonyms,
-                &self.weighed(self.index.name(preferred)),
-                false,
-            )
-            .similarity
-        };
-        let features = ranker::Evidence {
-            best,
-            trigrams: ranker::dice(own, &trigrams(&text::exact_form(self.name_of(found.name)))),
-            preferred: found.preferred,
-            of_preferred,
-            second,
-            given: self.local.given(found.concept),
-        }
-        .features();
-        Found {
-            score: ranker::score(&features),
-            features: Some(features),
-            ..found
-        }
-    }
-
     fn name_of(&self, name: Name) -> &str {
         match name {
             Name::Index(name) => self.index.name(name),
-            Name::Local(name) => self
-                .local
-                .names
-                .get(name as usize)
-                .map_or("", |(name, ..)| name.as_str()),
-        }
-    }
-
-    /// The mention with the words that no name has replaced by their parts: "nephrotoxicity" by "kidney toxicity".
-    fn taken_apart(&self, words: &[String], stems: &[String]) -> Option<String> {
-        let mut changed = false;
-        let words: Vec<String> = words
-            .iter()
-            .zip(stems)
-            .map(|(word, stem)| match text::words::parts(word) {
-                Some(parts) if self.index.word(stem).is_none_or(|word| self.index.rare(word)) => {
-                    changed = true;
-                    parts
-                }
-                _ => word.clone(),
-            })
-            .collect();
-        changed.then(|| words.join(" "))
-    }
-
-    fn retrieve_into(
-        &self,
-        text: &str,
-        mention: &Weighed,
-        allowed: Allowed,
-        pool: &mut HashMap<u32, Pooled>,
-    ) {
-        let exact = &text::exact_form(text);
-        let synonyms = synonyms(&mention.stems);
-        let query = self.query(&mention.stems);
-        let mut offer = |found: Found, best: Likeness| {
-            // What is merely alike must fit: "chest" is no chest pain.
-            if found.fit == Fit::Foreign || self.local.is_blocked(exact, found.concept) {
-                return;
+            Name::Local(name) => {
+                let own = self.local.names.get(name as usize);
+                own.map_or("", |(name, ..)| name.as_str())
             }
-            let new = Pooled {
-                found,
-                best,
-                second: 0.0,
-            };
-            match pool.get_mut(&found.concept) {
-                Some(known) if self.order(&found, &known.found) == Ordering::Less => {
-                    let second = known.found.similarity;
-                    *known = Pooled { second, ..new };
-                }
-                Some(known) => known.second = known.second.max(found.similarity),
-                None => drop(pool.insert(found.concept, new)),
-            }
-        };
-        let short = text::is_short_acronym(text);
-        // A short form alone does not mean what a longer name says beside it: "APC" is no APC resistance.
-        let is_candidate =
-            |alike: &Likeness| alike.similarity >= LEAST_ALIKE && !(short && alike.telling > 0);
-        for hit in self.index.search_names(&query, self.depth.0) {
-            if text::differ_by_capital_s(text, self.index.name(hit.document)) {
-                continue;
-            }
-            let written = self.index.name(hit.document);
-            let name = self.weighed(written);
-            if similarity::is_mere_eponym((text, mention), (written, &name)) {
-                continue;
-            }
-            let links = self.index.best_links(hit.document);
-            let substance = links.iter().all(|link| self.is_substance(link.concept, allowed));
-            let alike = likeness(mention, &synonyms, &name, substance);
-            if !is_candidate(&alike) {
-                continue;
-            }
-            for link in links {
-                let found = Found {
-                    similarity: alike.similarity,
-                    ..self.found(hit.document, link, Stage::Fuzzy, allowed)
-                };
-                offer(found, alike);
-            }
-        }
-        for number in self.local_names(&mention.stems) {
-            let Some((written, name, concept)) = self.local.names.get(number as usize) else {
-                continue;
-            };
-            if text::differ_by_capital_s(text, written) {
-                continue;
-            }
-            let alike = likeness(mention, &synonyms, name, self.is_substance(*concept, allowed));
-            if !is_candidate(&alike) {
-                continue;
-            }
-            let found = Found {
-                concept: *concept,
-                name: Name::Local(number),
-                stage: Stage::Fuzzy,
-                similarity: alike.similarity,
-                quality: 0,
-                preferred: false,
-                expanded: false,
-                initials: false,
-                fit: self.fit(*concept, allowed),
-                class: LOOSE,
-                confidence: 0.0,
-                score: 0.0,
-                features: None,
-            };
-            offer(found, alike);
-        }
-    }
-
-    fn local_names(&self, stems: &[String]) -> Vec<u32> {
-        let mut numbers: Vec<u32> = stems
-            .iter()
-            .flat_map(|stem| self.local.with_word(stem))
-            .copied()
-            .collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        numbers.truncate(2000);
-        numbers
-    }
-
-    /// What names are retrieved by: the mention's words, words that mean the same, and words spelt like one that is
-    /// not known.
-    fn query(&self, stems: &[String]) -> Query {
-        let mut features: HashMap<u32, u16> = HashMap::new();
-        let mut add = |word: u32, weight: u16| {
-            // A feature may not weigh more than in a name: the search's bound rests on it.
-            let weight = weight
-                .min(self.index.weight(self.index.word_text(word), Some(word)))
-                .max(1);
-            let known = features.entry(word).or_default();
-            *known = weight.max(*known);
-        };
-        let mut stems: Vec<&String> = stems.iter().take(24).collect();
-        stems.sort_unstable();
-        stems.dedup();
-        let mut total = 0;
-        for stem in stems {
-            let word = self.index.word(stem);
-            let weight = self.index.weight(stem, word);
-            total += u32::from(weight);
-            let scaled = |factor: f32| (f32::from(weight) * factor) as u16;
-            for synonym in text::words::synonyms(stem) {
-                if let Some(word) = self.index.word(&synonym.stem) {
-                    add(word, scaled(synonym.alike * 0.9));
-                }
-            }
-            match word {
-                Some(word) => add(word, weight),
-                None if stem.len() < 4 || !stem.bytes().all(|byte| byte.is_ascii_alphabetic()) => {}
-                None => {
-                    for (word, alike) in self.index.similar_words(stem, 8) {
-                        add(word, scaled(alike));
-                    }
-                }
-            }
-        }
-        let mut features: Vec<(u32, u16)> = features.into_iter().collect();
-        features.sort_unstable();
-        Query {
-            features,
-            weight: total,
-            share: 25,
-            least_rank: 0,
         }
     }
 
@@ -1028,29 +578,6 @@ impl Sieve<'_> {
 
     fn sort(&self, found: &mut [Found]) {
         found.sort_by(|a, b| self.order(a, b));
-    }
-}
-
-/// The character trigrams of an exact form.
-fn trigrams(exact: &str) -> Vec<u32> {
-    let mut trigrams = Vec::new();
-    text::trigrams(exact, &mut trigrams);
-    trigrams
-}
-
-/// Whether a name with the same key or stems means something else all the same. A short form has no plural but one in a small letter:
-/// "AIDS" is not "AID".
-fn is_another(table: Table, text: &str, forms: &Forms, name: &str) -> bool {
-    match table {
-        Table::Exact => false,
-        Table::Key => {
-            text::differ_by_capital_s(text, name)
-                || (forms.cause.is_some() && forms.is_swapped(&Forms::of(name)))
-        }
-        Table::Stem => {
-            let name = Forms::of(name);
-            !forms.is_akin(&name) || forms.is_swapped(&name)
-        }
     }
 }
 

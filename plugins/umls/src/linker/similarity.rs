@@ -182,12 +182,7 @@ pub(super) fn is_mere_eponym((text, mention): (&str, &Weighed), (written, name):
     if stem == of_person {
         return stem.len() < LEAST_NAME;
     }
-    let common = word
-        .bytes()
-        .zip(person.bytes())
-        .take_while(|(a, b)| a == b)
-        .count();
-    common < LEAST_COMMON
+    common_start(word, person) < LEAST_COMMON
         && spelt_alike(word, person) < ONE_LETTER
         && !words::synonyms(stem).iter().any(|one| one.is(person, of_person))
 }
@@ -294,7 +289,7 @@ fn spelt_alike(a: &str, b: &str) -> f32 {
     if shortest < 5 || longest > MAX_WORD || !a.is_ascii() || !b.is_ascii() {
         return 0.0;
     }
-    let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let common = common_start(a, b);
     let same_start = common >= 5 && common * 3 >= longest * 2;
     let same_end = longest - shortest >= LEAST_PART && (a.ends_with(b) || b.ends_with(a));
     // A letter that only one of them has costs an edit at least: most pairs need no more than this look.
@@ -329,6 +324,11 @@ fn spelt_alike(a: &str, b: &str) -> f32 {
     } else {
         0.0
     }
+}
+
+/// So many bytes at the front of two words are the same.
+fn common_start(a: &str, b: &str) -> usize {
+    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
 }
 
 /// Of a word that no text has and another one that a letter makes of it.

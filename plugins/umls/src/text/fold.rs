@@ -6,79 +6,86 @@ use super::words;
 /// words, and so do signs that tell names apart: "Rh-", "HER2+", "<5", "(-)-menthol". The charge of an ion, "Na+", tells none apart.
 /// A number is one token however it is written, "0.5", ".5", "0,5 mg", "1,000", and its unit another.
 pub(super) fn tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
-    let mut token = String::new();
+    let mut tokens = Tokens::default();
     let mut chars = text.chars();
-    let close = |token: &mut String, tokens: &mut Vec<String>| {
-        if token.starts_with(|c: char| c.is_ascii_digit()) {
-            tokens.extend(strength(std::mem::take(token)));
-        } else if !token.is_empty() {
-            tokens.push(std::mem::take(token));
-        }
-    };
     while let Some(c) = chars.next() {
         let rest = chars.as_str();
         let head = &text[..text.len() - rest.len() - c.len_utf8()];
         let sign = match c {
             '<' | '>' | '≤' | '≥' => limit(c, rest).map(|word| (Some(word), 0)),
-            '(' if token.is_empty() => rotation(rest).map(|(word, more)| (Some(word), more)),
-            _ if token.is_empty() => None,
+            '(' if tokens.open.is_empty() => rotation(rest).map(|(word, more)| (Some(word), more)),
+            _ if tokens.open.is_empty() => None,
             _ => charge(head, c, rest),
         };
         if let Some((word, more)) = sign {
-            close(&mut token, &mut tokens);
-            tokens.extend(word.map(str::to_owned));
+            tokens.close();
+            tokens.closed.extend(word.map(str::to_owned));
             chars = rest[more..].chars();
             continue;
         }
-        let c = narrow(c);
-        match c {
-            '.' | ',' if is_within_number(head, &token, c, rest) => {
-                if token.is_empty() {
-                    token.push('0');
+        match narrow(c) {
+            mark @ ('.' | ',') if is_within_number(head, &tokens.open, mark, rest) => {
+                if tokens.open.is_empty() {
+                    tokens.open.push('0');
                 }
-                if c == '.' || !is_thousand(&token, rest) {
-                    token.push('.');
+                if mark == '.' || !is_thousand(&tokens.open, rest) {
+                    tokens.open.push('.');
                 }
             }
-            'a'..='z' | '0'..='9' => token.push(c),
-            'A'..='Z' => token.push(c.to_ascii_lowercase()),
-            '\'' | '’' | '‘' | '`' | '´' | 'ʼ' if !token.is_empty() => {
+            '\'' | '’' | '‘' | '`' | '´' | 'ʼ' if !tokens.open.is_empty() => {
                 // "Addison's": the s goes. "5'-phosphate", "O'Brien": the mark alone goes.
-                if let Some(after) = chars.as_str().strip_prefix(['s', 'S'])
+                if let Some(after) = rest.strip_prefix(['s', 'S'])
                     && !after.starts_with(char::is_alphanumeric)
                 {
                     chars = after.chars();
                 }
             }
-            c if c.is_ascii() => close(&mut token, &mut tokens),
-            c => match folded(c) {
-                Folded::Letters(letters) => token.push_str(letters),
-                Folded::Word(word) => {
-                    close(&mut token, &mut tokens);
-                    tokens.push(word.to_owned());
-                }
-                Folded::Nothing => {}
-                // The small letter of the ohm sign is an omega, and lower-casing may leave a combining mark ("İ").
-                Folded::Other if c.is_alphanumeric() => {
-                    for c in c.to_lowercase() {
-                        match folded(c) {
-                            Folded::Letters(letters) => token.push_str(letters),
-                            Folded::Word(word) => {
-                                close(&mut token, &mut tokens);
-                                tokens.push(word.to_owned());
-                            }
-                            Folded::Other if c.is_alphanumeric() => token.push(c),
-                            Folded::Nothing | Folded::Other => {}
-                        }
-                    }
-                }
-                Folded::Other => close(&mut token, &mut tokens),
-            },
+            c => tokens.add(c),
         }
     }
-    close(&mut token, &mut tokens);
-    tokens
+    tokens.close();
+    tokens.closed
+}
+
+/// The tokens of a text as far as it is read.
+#[derive(Default)]
+struct Tokens {
+    closed: Vec<String>,
+    open: String,
+}
+
+impl Tokens {
+    /// Adds a character as it is folded; one that is neither letter nor digit ends a token.
+    fn add(&mut self, c: char) {
+        if c.is_ascii() {
+            match c.is_ascii_alphanumeric() {
+                true => self.open.push(c.to_ascii_lowercase()),
+                false => self.close(),
+            }
+            return;
+        }
+        match folded(c) {
+            Folded::Letters(letters) => self.open.push_str(letters),
+            Folded::Word(word) => {
+                self.close();
+                self.closed.push(word.to_owned());
+            }
+            Folded::Nothing => {}
+            Folded::Other if !c.is_alphanumeric() => self.close(),
+            Folded::Other if c.to_lowercase().eq([c]) => self.open.push(c),
+            // The small letter of the ohm sign is an omega, and lower-casing may leave a combining mark ("İ").
+            Folded::Other => c.to_lowercase().for_each(|small| self.add(small)),
+        }
+    }
+
+    fn close(&mut self) {
+        let token = std::mem::take(&mut self.open);
+        if token.starts_with(|c: char| c.is_ascii_digit()) {
+            self.closed.extend(strength(token));
+        } else if !token.is_empty() {
+            self.closed.push(token);
+        }
+    }
 }
 
 /// Units of strengths, which may stand right behind a number.
@@ -89,7 +96,10 @@ pub(super) const UNITS: [&str; 15] = [
 /// Whether a point or comma belongs to the number around it: "0.5", and ".5" behind a space. A comma does between thousands and before
 /// a number with a unit, else what it stands between are numbers of a list or a molecule's places: "2,4-D".
 fn is_within_number(head: &str, token: &str, mark: char, rest: &str) -> bool {
-    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // Longer ones are in no index, and looked through at each of their points they take more than linear time.
+    const LONGEST: usize = 400;
+    let is_number = (1..=LONGEST).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     if behind.len() == rest.len() {
         return false;

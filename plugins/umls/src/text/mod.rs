@@ -83,15 +83,16 @@ impl Words {
 
 /// Whether the sides of two causal words are swapped: "anemia due to kidney disease" and "kidney disease due to anemia".
 pub(crate) fn are_swapped(a: (&[String], Option<usize>), b: (&[String], Option<usize>)) -> bool {
-    let sides = |(stems, cause): (&'_ [String], Option<usize>)| -> Option<(Vec<String>, Vec<String>)> {
-        let (effect, cause) = stems.split_at_checked(cause?)?;
-        Some((effect.to_vec(), cause.to_vec()))
-    };
     let (Some(a), Some(b)) = (sides(a), sides(b)) else {
         return false;
     };
     let share = |a: &[String], b: &[String]| a.iter().any(|stem| b.contains(stem));
-    share(&a.0, &b.1) && share(&a.1, &b.0) && !share(&a.0, &b.0) && !share(&a.1, &b.1)
+    share(a.0, b.1) && share(a.1, b.0) && !share(a.0, b.0) && !share(a.1, b.1)
+}
+
+/// The stems before a causal word, and those behind it.
+fn sides((stems, cause): (&[String], Option<usize>)) -> Option<(&[String], &[String])> {
+    stems.split_at_checked(cause?)
 }
 
 /// The unified words of a text that are written in capitals there, as short forms are: letters alone, as "C7" and "IgE" are no
@@ -467,6 +468,26 @@ mod tests {
         }
         assert_eq!(exact_form("22q11.2 1,25(OH)2D T1.5"), "22q11 2 1 25 oh 2d t1 5");
         assert_eq!(exact_form("2,4-D 5g 7up"), "2 4 d 5 g 7up");
+    }
+
+    #[test]
+    fn the_time_of_numbers_is_linear() {
+        for text in ["1.", "1,111.", ".5", "2,5 mg "] {
+            let least = |times: usize| {
+                let text = text.repeat(times);
+                let run = || {
+                    let begun = std::time::Instant::now();
+                    assert!(exact_form(&text).contains(|c: char| c.is_ascii_digit()));
+                    begun.elapsed()
+                };
+                (0..3).map(|_| run()).min().unwrap()
+            };
+            let (few, many) = (least(4_000), least(64_000));
+            assert!(
+                many < 100 * few,
+                "{text}: 16 times as many: {few:?}, then {many:?}"
+            );
+        }
     }
 
     #[test]

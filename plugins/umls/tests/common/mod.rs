@@ -183,6 +183,17 @@ impl Release {
     }
 }
 
+/// Builds with the filters that are the default.
+pub fn build(input: Input, out: &Path) -> Result<Record, Error> {
+    Build {
+        input,
+        out: out.to_owned(),
+        filters: Filters::default(),
+        memory: 1 << 20,
+    }
+    .run(&mut ())
+}
+
 pub fn open(index: &Path, synonyms: Option<PathBuf>) -> Linker {
     Linker::open(Settings {
         index: index.to_owned(),
@@ -192,31 +203,33 @@ pub fn open(index: &Path, synonyms: Option<PathBuf>) -> Linker {
     .unwrap()
 }
 
-/// Candidates for mentions within a text; each is found where it first stands.
-pub fn link_in(linker: &Linker, text: &str, mentions: &[&str], options: &Options) -> Vec<Vec<Candidate>> {
+/// Candidates of mentions, each with the label that a model gave it, found where it first stands behind the one before.
+pub fn link_labelled(
+    linker: &Linker,
+    text: &str,
+    mentions: &[(&str, &str)],
+    options: &Options,
+) -> Vec<Vec<Candidate>> {
     let mut from = 0;
     let mentions: Vec<Mention<'_>> = mentions
         .iter()
-        .map(|mention| {
+        .map(|(mention, label)| {
             let begin = from + text[from..].find(mention).unwrap();
             from = begin + mention.len();
-            Mention {
-                text: mention,
-                begin,
-                end: from,
-                label: "",
-                score: 1.0,
-                section: "",
-            }
+            Mention::within(text, begin..from, label)
         })
         .collect();
-    linker.link(
-        &Document {
-            text,
-            mentions: &mentions,
-        },
-        options,
-    )
+    let document = Document {
+        text,
+        mentions: &mentions,
+    };
+    linker.link(&document, options)
+}
+
+/// The same without labels.
+pub fn link_in(linker: &Linker, text: &str, mentions: &[&str], options: &Options) -> Vec<Vec<Candidate>> {
+    let mentions: Vec<(&str, &str)> = mentions.iter().map(|mention| (*mention, "")).collect();
+    link_labelled(linker, text, &mentions, options)
 }
 
 pub fn link(linker: &Linker, text: &str) -> Vec<Candidate> {
@@ -225,23 +238,11 @@ pub fn link(linker: &Linker, text: &str) -> Vec<Candidate> {
 
 /// As the model would have labelled it.
 pub fn link_as(linker: &Linker, text: &str, label: &str) -> Vec<Candidate> {
-    let mentions = [Mention {
-        text,
-        begin: 0,
-        end: text.len(),
-        label,
-        score: 1.0,
-        section: "",
-    }];
-    let document = Document {
-        text,
-        mentions: &mentions,
-    };
     let options = Options {
         top_k: 10,
         ..Options::default()
     };
-    linker.link(&document, &options).remove(0)
+    link_labelled(linker, text, &[(text, label)], &options).remove(0)
 }
 
 pub fn first(linker: &Linker, text: &str) -> Option<(String, String)> {
@@ -256,12 +257,6 @@ pub fn dictionary(rows: &str) -> (TempDir, Result<Record, Error>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dictionary.csv");
     fs::write(&path, rows).unwrap();
-    let record = Build {
-        input: Input::Csv(path),
-        out: folder.path().join("index"),
-        filters: Filters::default(),
-        memory: 1 << 20,
-    }
-    .run(&mut ());
+    let record = build(Input::Csv(path), &folder.path().join("index"));
     (folder, record)
 }
