@@ -35,7 +35,9 @@ const LOOK_BACK: usize = 200;
 fn is_marker(text: &str, at: usize) -> bool {
     let text = text.get(at..).unwrap_or_default();
     let word = text.split(char::is_whitespace).next().unwrap_or_default();
-    begins_item(text) || is_number(word) || word == "o" || word == ">"
+    // A plus says that something is there.
+    let is_item = begins_item(text) && !text.starts_with('+');
+    is_item || is_number(word) || word == "o" || word == ">"
 }
 
 /// How far the line is indented in which a place is.
@@ -151,6 +153,7 @@ mod tests {
             "Niega:\n- {fiebre|N}\no {disnea|N}\n\n{Tos|} desde ayer",
             "Denies 1) {fever|N} 2) {cough|N}",
             "(No {fever|N}, stage 2) {cough|}",
+            "Denies:\n- {fever|N}\n+ {cough|}",
         ]);
     }
 
