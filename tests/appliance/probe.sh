@@ -14,9 +14,15 @@ under() {
     systemctl daemon-reload
     systemctl start $name 2>/dev/null
 }
+# Lines of properties in one order, and what is a set within them too: systemd tells that in another one each time.
+ordered() {
+    sort | while IFS= read -r line; do
+        printf '%s=%s\n' "${line%%=*}" "$(printf '%s' "${line#*=}" | tr ' ' '\n' | sort | paste -sd' ')"
+    done
+}
 in_force() {
-    systemctl show -p "$(cut -d= -f1 "$properties" | paste -sd,)" $name | sort >/run/probe-found
-    sort "$properties" | diff - /run/probe-found
+    systemctl show -p "$(cut -d= -f1 "$properties" | paste -sd,)" $name | ordered >/run/probe-found
+    ordered <"$properties" | diff - /run/probe-found
 }
 
 # shellcheck disable=SC2317 # It is called at the end.

@@ -73,18 +73,23 @@ def gliner(folder, shape, width):
     for name, vectors in both.items():
         linear(f"{name}.0", vectors * width, 4 * width)
         linear(f"{name}.3", 4 * width, width)
-    save_file({name: value.contiguous() for name, value in tensors.items()}, folder / "model.safetensors")
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, folder / "model.safetensors")
 
 
 def main():
+    # A GPU draws a gigabyte of numbers in no time.
+    torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(1)
     for folder in map(pathlib.Path, sys.argv[1:]):
+        # Under its name it is whole.
+        new = folder.with_name(folder.name + ".new")
         if folder.name in GLINER:
-            gliner(folder, *GLINER[folder.name])
+            gliner(new, *GLINER[folder.name])
         elif folder.name in SHAPES:
-            classifier(folder, *SHAPES[folder.name])
+            classifier(new, *SHAPES[folder.name])
         else:
             continue
+        new.rename(folder)
         print(f"ok      {folder.name}: {sum(file.stat().st_size for file in folder.iterdir()) >> 20} MiB")
 
 

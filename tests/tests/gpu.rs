@@ -647,15 +647,15 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     let config =
         || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
     let engine = "device = \"cuda\"\ngpu_precision = \"fp8\"\ngpu_call_ms = 20000\n";
-    let host = |chip: &str, refused: usize| {
+    let with = |chip: &str, more: &str| {
         Host::with_worker(config(), engine, |_| {
             format!(
-                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} \
-                 MEDNERD_EMULATED_OUTER_ROWS={refused} '{worker}'",
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_COUNTS='{}' MEDNERD_EMULATED_CHIP={chip} {more} '{worker}'",
                 file.display()
             )
         })
     };
+    let host = |chip: &str, refused: usize| with(chip, &format!("MEDNERD_EMULATED_OUTER_ROWS={refused}"));
     let text = "Naloxone reverses hypotension and headache.";
     let alone = Daemon::start(&config().engine("device = \"cpu\"\n")).annotate(text);
     assert!(!alone.entities.is_empty());
@@ -692,6 +692,14 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     let before = allocations(counts());
     assert_eq!(daemon.annotate(text).entities, found.entities);
     assert_eq!(allocations(counts()), before);
+    assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+    drop(daemon);
+    // Where the heuristic does not answer while work is recorded, it is asked again when none is.
+    let deaf = with("9.0", "MEDNERD_EMULATED_ASKED=0");
+    let daemon = deaf.start(1);
+    let found = daemon.annotate(text);
+    assert_eq!(found.engine, Some(Engine::Cuda));
+    assert_eq!(found.entities, answer.entities);
     assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
     drop(daemon);
     let older = host("8.6", 0);

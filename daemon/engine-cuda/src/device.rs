@@ -995,7 +995,7 @@ impl Device for Cuda {
         let _one = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         self.stream.context().bind_to_thread().map_err(failed)?;
         // Of as many rows as a sequence has.
-        Ok(whole && eight.has((512, inputs, outputs)))
+        Ok(whole && eight.has((512, inputs, outputs))?)
     }
 
     fn scaled_product(

@@ -5,12 +5,17 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use candle_core::cuda_backend::cudarc::cublas::sys::cublasOperation_t;
 use candle_core::cuda_backend::cudarc::cublaslt::{result, sys};
 use mednerd_engine_gpu::{DeviceError, ROWS_AT_ONCE};
 
 use crate::device::{WORKSPACE, failed};
+
+/// How often cuBLASLt is asked whether it has products of a shape, and the pause between.
+const TRIES: usize = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Rows, inputs, outputs.
 type Shape = (usize, usize, usize);
@@ -117,6 +122,18 @@ fn class((rows, inputs, outputs): Shape) -> Shape {
     (rows.next_multiple_of(step), inputs, outputs)
 }
 
+/// Whether an error may be another time's, and says nothing of what is asked for.
+fn passes(error: result::CublasError) -> bool {
+    use sys::cublasStatus_t as Status;
+    matches!(
+        error.0,
+        Status::CUBLAS_STATUS_INTERNAL_ERROR
+            | Status::CUBLAS_STATUS_ALLOC_FAILED
+            | Status::CUBLAS_STATUS_EXECUTION_FAILED
+            | Status::CUBLAS_STATUS_NOT_INITIALIZED
+    )
+}
+
 impl Eight {
     /// The library's handle.
     pub(crate) fn new() -> Result<Self, DeviceError> {
@@ -127,8 +144,19 @@ impl Eight {
     }
 
     /// Whether there are products of this shape.
-    pub(crate) fn has(&self, shape: Shape) -> bool {
-        self.known(shape).is_some()
+    ///
+    /// # Errors
+    /// Where cuBLASLt does not say, however often it is asked. It may not while another thread records a graph.
+    pub(crate) fn has(&self, shape: Shape) -> Result<bool, DeviceError> {
+        let mut known = self.known(shape);
+        for _ in 1..TRIES {
+            if known.is_ok() {
+                break;
+            }
+            std::thread::sleep(BETWEEN_TRIES);
+            known = self.known(shape);
+        }
+        Ok(known?.is_some())
     }
 
     fn choices(&self) -> MutexGuard<'_, HashMap<Shape, Option<Choice>>> {
@@ -136,19 +164,30 @@ impl Eight {
     }
 
     /// What was found for this shape, where its class's was refused; else what was chosen for the largest of its class, or is now.
-    fn known(&self, shape: Shape) -> Option<Choice> {
+    fn known(&self, shape: Shape) -> Result<Option<Choice>, DeviceError> {
         let mut choices = self.choices();
         if let Some(own) = choices.get(&shape) {
-            return *own;
+            return Ok(*own);
         }
         let largest = class(shape);
-        *choices.entry(largest).or_insert_with(|| self.choose(largest))
+        if let Some(chosen) = choices.get(&largest) {
+            return Ok(*chosen);
+        }
+        let chosen = self.choose(largest)?;
+        choices.insert(largest, chosen);
+        Ok(chosen)
     }
 
-    /// What cuBLASLt's heuristic puts first.
-    fn choose(&self, shape: Shape) -> Option<Choice> {
-        let by_itself = self.ask(shape, true);
-        by_itself.or_else(|_| self.ask(shape, false)).ok()
+    /// What cuBLASLt's heuristic puts first; `None` where it has nothing. Another error is not kept: it may pass, as where a stream records.
+    fn choose(&self, shape: Shape) -> Result<Option<Choice>, DeviceError> {
+        for scaled in [true, false] {
+            match self.ask(shape, scaled) {
+                Ok(choice) => return Ok(Some(choice)),
+                Err(error) if passes(error) => return Err(failed(error)),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     fn ask(&self, shape: Shape, scaled: bool) -> Result<Choice, result::CublasError> {
@@ -180,11 +219,14 @@ impl Eight {
     /// else enqueues on the stream.
     pub(crate) unsafe fn multiply(&self, shape: Shape, at: &Operands) -> Result<bool, DeviceError> {
         let missing = || DeviceError::Failed("cuBLASLt has no product in 8 bits of a shape".to_owned());
-        let choice = self.known(shape).ok_or_else(missing)?;
+        let choice = self.known(shape)?.ok_or_else(missing)?;
         // SAFETY: as the caller says.
         let Err(mut refusal) = (unsafe { self.enqueue(shape, choice, at) }) else {
             return Ok(choice.scaled);
         };
+        if passes(refusal) {
+            return Err(failed(refusal));
+        }
         // What serves the largest of a class may not serve this one. And products with scales are refused for few rows of many inputs,
         // though the heuristic names one: those without are there.
         for scaled in [true, false] {

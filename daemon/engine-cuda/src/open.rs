@@ -32,29 +32,30 @@ pub struct Found {
 /// # Errors
 /// A sentence for the administrator.
 pub fn open(start: &Start) -> Result<Found, String> {
-    // SAFETY: these only try to open a library; the driver's and CUDA's own have no requirements on being loaded.
-    let present = unsafe {
-        [
-            (
-                sys::is_culib_present(),
-                "libcuda.so.1, which is the NVIDIA driver's",
-            ),
-            (cublas::sys::is_culib_present(), "libcublas.so.13 of CUDA 13"),
-            (cublaslt::sys::is_culib_present(), "libcublasLt.so.13 of CUDA 13"),
-            (curand::sys::is_culib_present(), "libcurand.so.10 of CUDA 13"),
-        ]
+    let there = |present: bool, library: &str| {
+        present.then_some(()).ok_or_else(|| {
+            format!("there is no {library}; install the NVIDIA driver {DRIVER} or later and the libraries of CUDA 13")
+        })
     };
-    if let Some((_, library)) = present.iter().find(|(present, _)| !present) {
-        return Err(format!(
-            "there is no {library}; install the NVIDIA driver {DRIVER} or later and the libraries of CUDA 13"
-        ));
-    }
-    let mut cublas_version = 0;
+    // Each is used as soon as it was seen, so that it stays open: cuBLAS and cuBLASLt take long to be opened.
+    let (mut version, mut cublas_version) = (0, 0);
+    // SAFETY: this only tries to open a library, which has no requirements on being loaded; so do the next three.
+    let present = unsafe { sys::is_culib_present() };
+    there(present, "libcuda.so.1, which is the NVIDIA driver's")?;
+    // SAFETY: the driver writes one number to a live place.
+    let asked_driver = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    // SAFETY: as above.
+    let present = unsafe { cublas::sys::is_culib_present() };
+    there(present, "libcublas.so.13 of CUDA 13")?;
     // SAFETY: cuBLAS writes one number to a live place.
     let asked = unsafe {
         let major = cublas::sys::libraryPropertyType::MAJOR_VERSION;
         cublas::sys::cublasGetProperty(major, &raw mut cublas_version)
     };
+    // SAFETY: as above. The last is small.
+    let present = unsafe { (cublaslt::sys::is_culib_present(), curand::sys::is_culib_present()) };
+    there(present.0, "libcublasLt.so.13 of CUDA 13")?;
+    there(present.1, "libcurand.so.10 of CUDA 13")?;
     if asked.result().is_err() || cublas_version < CUBLAS {
         return Err(format!(
             "the libcublas that is found first is of CUDA {cublas_version}; install the libraries of CUDA {CUBLAS} where the loader finds them"
@@ -64,11 +65,8 @@ pub fn open(start: &Start) -> Result<Found, String> {
         let what = what.to_owned();
         move |error: result::DriverError| format!("{what}: {error}")
     };
-    let mut version = 0;
-    // SAFETY: the driver writes one number to a live place.
-    let asked = unsafe { sys::cuDriverGetVersion(&raw mut version) };
     let driver = driver().unwrap_or_else(|| format!("for CUDA {}.{}", version / 1000, version % 1000 / 10));
-    if asked.result().is_err() || version < CUDA {
+    if asked_driver.result().is_err() || version < CUDA {
         return Err(format!(
             "the NVIDIA driver is {driver}, and {DRIVER} or later is needed; upgrade the driver"
         ));

@@ -9,6 +9,7 @@
 // a stream waits before it is done. MEDNERD_EMULATED_IDLE: a file that has, after each copy to the host, how many there were, and microseconds for
 // which the stream had nothing to do since the first, and since when. MEDNERD_EMULATED_CHIP: its compute capability (9.0). MEDNERD_EMULATED_OUTER_ROWS: for
 // fewer rows, cuBLASLt refuses a product with a scale for each row, which its heuristic named, as H100's does where inputs are many.
+// MEDNERD_EMULATED_ASKED=0: its heuristic fails while any stream captures, as 13.3's does.
 #include "../emulation/fibres.cpp"
 
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,7 +28,7 @@
 
 namespace {
 // CUresult.
-enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, BAD_LAUNCH = 719, NO_CAPTURE = 900 };
+enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NO_DEVICE = 100, LOST = 46, ECC = 214, NO_SYSTEM = 304, NOT_FOUND = 500, NOT_READY = 600, ILLEGAL = 700, BAD_LAUNCH = 719, NO_CAPTURE = 900 };
 
 const size_t AROUND = 256;
 // The driver takes so much along with a command, from any memory.
@@ -143,6 +145,9 @@ int enqueue(void *stream, Work work) {
         });
     return broken;
 }
+
+// How many streams capture.
+std::atomic<int> capturing{0};
 
 // What must not be captured.
 bool captures(void *stream) { return stream != nullptr && static_cast<Stream *>(stream)->capturing; }
@@ -286,6 +291,12 @@ float number(const void *values, int type, size_t index) {
 
 extern "C" {
 int cuInit(unsigned) {
+    // As drivers from 570 on do: where a sandbox keeps them from it they go no further.
+    const std::string own = "/proc/" + std::to_string(getpid()) + "/task/" + std::to_string(gettid()) + "/comm";
+    std::string name;
+    std::ifstream(own) >> name;
+    if (!(std::ofstream(own) << name).flush() || !std::ifstream("/proc/sys/vm/mmap_min_addr"))
+        return NO_SYSTEM;
     const char *none = std::getenv("MEDNERD_EMULATED_GPUS");
     return none && none[0] == '0' ? NO_DEVICE : OK;
 }
@@ -348,6 +359,7 @@ int cuStreamBeginCapture_v2(void *stream, int) {
     if (captures(stream) || (none && none[0] == '0'))
         return NO_CAPTURE;
     static_cast<Stream *>(stream)->capturing = true;
+    capturing++;
     return OK;
 }
 int cuStreamEndCapture(void *stream, void **graph) {
@@ -357,6 +369,7 @@ int cuStreamEndCapture(void *stream, void **graph) {
     *graph = new Graph(std::make_shared<std::vector<Work>>(std::move(on->captured)));
     on->captured.clear();
     on->capturing = false;
+    capturing--;
     return OK;
 }
 int cuGraphInstantiateWithFlags(void **made, void *graph, unsigned long long) {
@@ -693,7 +706,7 @@ struct Heuristic {
     float waves;
     int reserved[4];
 };
-enum { LT_INVALID = 7, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
+enum { LT_INVALID = 7, LT_INTERNAL = 14, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
 const uint64_t LT_MAGIC = 0x6c745f3866626974, LT_WORKSPACE = 1 << 20;
 
 size_t cublasLtGetVersion() { return 130000; }
@@ -765,6 +778,8 @@ int cublasLtMatmulAlgoGetHeuristic(void *, void *operation, void *a, void *b, vo
     const auto &left = *static_cast<Layout *>(a);
     const int error = lt_supports(of, left, *static_cast<Layout *>(b), *static_cast<Layout *>(d));
     *count = 0;
+    if (const char *asked = std::getenv("MEDNERD_EMULATED_ASKED"); asked && asked[0] == '0' && capturing > 0)
+        return LT_INTERNAL;
     if (error != OK || wanted < 1 || *static_cast<size_t *>(preference) < LT_WORKSPACE)
         return error != OK ? error : LT_UNSUPPORTED;
     *found = {{LT_MAGIC, of.a_mode == OUTER_VECTOR, left.columns, left.rows, {}}, LT_WORKSPACE, OK, 1, {}};
