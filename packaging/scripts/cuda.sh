@@ -39,7 +39,7 @@ kernels() {
     for source in "$KERNELS"/*.cu; do
         local made=$out/$(basename "$source" .cu).fatbin
         if [ "$made" -nt "$(ls -t "$source" "$KERNELS"/*.cuh | head -1)" ]; then continue; fi
-        nvcc -O3 -std=c++17 -lineinfo -fatbin -Werror all-warnings "${codes[@]}" -o "$made" "$source"
+        nvcc -O3 -std=c++17 -fatbin -Werror all-warnings "${codes[@]}" -o "$made" "$source"
     done
 }
 
