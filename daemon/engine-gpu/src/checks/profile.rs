@@ -94,7 +94,7 @@ impl<D: Device> Profiled<D> {
         times(1)?;
         // A machine that did something else meanwhile is asked again.
         for _ in 0..MOST_TRIES {
-            let seconds = self.time_once(&times)?;
+            let seconds = self.time_once(times)?;
             if seconds > 0.0 {
                 return Ok(seconds);
             }
