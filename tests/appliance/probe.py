@@ -129,6 +129,7 @@ def probe():
     holds("system calls outside of a service's are refused", filtered(CALLS["mincore"], None, 0, None))
     holds("priorities stay", filtered(CALLS["ioprio_set"], 99, 0, 0))
     holds("a host may confine itself", not filtered(CALLS["landlock_create_ruleset"], None, 0, 99))
+    holds("a host may be nicer", os.nice(5) >= 5)
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
     for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):

@@ -179,6 +179,8 @@ fi
 host() { inside pgrep -x mednerd-plugin- || true; }
 first=$(host)
 [ -n "$first" ] || die "a host runs"
+nice_of() { inside awk '{ print $19 }' "/proc/$1/stat"; }
+[ "$(nice_of "$first")" -gt "$(nice_of "$(main_pid)")" ] || die "the host is nicer than the daemon"
 inside grep -q 'mednerd.service$' "/proc/$first/cgroup" || die "the host is in the daemon's unit"
 confined=$(inside grep -c '^CapEff:.*0000000000000000$\|^NoNewPrivs:.*1$\|^Seccomp:.*2$' "/proc/$first/status")
 [ "$confined" = 3 ] || { inside cat "/proc/$first/status"; die "the host is confined"; }
