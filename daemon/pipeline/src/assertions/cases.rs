@@ -8,18 +8,18 @@ use super::sentence::Sentence;
 
 /// What comes and goes, by how its words begin.
 #[rustfmt::skip]
-const COMING: [&str; 40] = [
+const COMING: [&str; 46] = [
     "fieber", "schmerz", "atemnot", "dyspnoe", "luftnot", "krampf", "unruhe", "ubelkeit", "erbrechen", "angst", "blutung", "nachblutung", "schwindel",
     "brustschmerz", "thoraxschmerz", "juckreiz", "durchfall", "obstipation", "verstopfung", "schlafstorung", "agitation", "agitiertheit", "hypoglykamie",
     "koorts", "pijn", "kortademig", "benauwd", "onrust", "misselijk", "braken", "jeuk", "bloeding", "nabloeding", "duizelig", "diarree", "obstipatie",
-    "insult", "buikpijn", "hoofdpijn", "hypo",
+    "insult", "buikpijn", "hoofdpijn", "hypo", "kopfschmerz", "schuttelfrost", "suizidal", "synkope", "collaps", "nekstijf",
 ];
 /// What somebody is told to do, or to call.
 #[rustfmt::skip]
-const ORDERS: [&str; 32] = [
+const ORDERS: [&str; 36] = [
     "arzt", "notarzt", "rufen", "anrufen", "melden", "wiedervorstellung", "vorstellung", "wv", "vorstellen", "wiedervorstellen", "notaufnahme", "rettungsdienst",
     "geben", "gabe", "bellen", "contact", "melden", "huisarts", "ha", "hap", "seh", "terug", "terugkomen", "komen", "geven", "112", "spoed", "beoordelen", "innemen",
-    "bedarf", "einnehmen", "ambulance",
+    "bedarf", "einnehmen", "ambulance", "sofort", "verlegung", "direct", "meteen",
 ];
 /// What was done.
 #[rustfmt::skip]
@@ -37,13 +37,15 @@ impl Sentence {
     pub(super) fn is_case(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let before = self.before(hit.words.start, 1);
         let only = ONLY.contains(&before);
-        let begins = matches!(before, "" | "." | ";" | "," | ":" | "-" | "\u{2022}" | "(") || only;
+        let begins = matches!(before, "" | "." | ";" | "," | ":" | "-" | "\u{2022}" | "(");
         let own = mentions.iter().find(|mention| mention.start == hit.words.end);
         let Some(own) = own.filter(|_| {
-            begins
-                && COMING
+            let comes = || {
+                COMING
                     .iter()
                     .any(|word| self.word(hit.words.end).starts_with(word))
+            };
+            only || (begins && comes())
         }) else {
             return false;
         };

@@ -71,7 +71,7 @@ impl Sentence {
 
     /// Whether nothing stands before a mention in its item.
     fn begins_item(&self, mention: &Range<usize>) -> bool {
-        matches!(self.before(mention.start, 1), "" | "," | ";" | ".")
+        matches!(self.before(mention.start, 1), "" | "," | ";" | "." | ":")
     }
 
     /// Whether a mention ends right before a sign, or before its colon.

@@ -357,6 +357,8 @@ fn relatives_are_known_by_their_age_and_what_is_told_of_them() {
 #[test]
 fn what_is_absent_is_told_behind_it_too() {
     assert_said(&[
+        "Echo: {IUGR|N} niet, oligohydramnion.",
+        "VHB imune, {VHC|N} neg. Rubéola imune.",
         "Konkrete {Suizidgedanken|N} glaubhaft verneint.",
         "{Brustschmerz|N} glaubhaft verneint.",
         "{Fieber|N} glaubwürdig verneint.",
@@ -415,6 +417,9 @@ fn what_is_over_is_told_in_many_words() {
 #[test]
 fn what_is_to_be_done_where_something_comes_is_feared() {
     assert_said(&[
+        "Bei {Kopfschmerzen|Y} sofort CT. Bei {Suizidalität|Y} Verlegung.",
+        "Als {nekstijfheid|Y} of niet drinken: bellen. MgSO4 alleen bij {ernstige PE|Y}.",
+        "Héparino-prophylaxie {enoxaparine|!} 0,4.",
         "Bei {Fieber|Y} >39 Arzt rufen.",
         "Bei {Atemnot|Y} sofort Notarzt.",
         "Bei {Krampfanfall|Y} {Diazepam|!} rektal.",

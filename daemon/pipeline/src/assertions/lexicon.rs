@@ -232,6 +232,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Cue(Negated, NO, NEAR), "glaubhaft verneint, glaubwurdig verneint, ebenfalls verneint, ausdrucklich verneint, explizit verneint, auch verneint, aktuell verneint, derzeit verneint"),
     (NL, Cue(Negated, NO, NEAR), "niet aantoonbaar, niet aangetroffen, niet waarneembaar, niet waarschijnlijk, nooit gehad"),
     (IT, Cue(Negated, NO, NEXT), "nessuna, nessuno"),
+    (FR | ES | IT | PT, Cue(Negated, NO, NEXT), "neg"),
     (IT, Cue(Negated, NO, NEAR), "mai avuto, mai avuta, mai avuti, mai avute"),
     (PT, Cue(Negated, NO, NEAR), "nunca teve, nunca apresentou"),
     (ES, Cue(Negated, NO, NEAR), "nunca tuvo, nunca ha tenido, nunca presento"),

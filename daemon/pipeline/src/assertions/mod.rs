@@ -73,7 +73,8 @@ const LONGEST: usize = 400;
 /// What says no of a finding, and of what is measured that it is normal, or how much; and when something was, and not when a drug was given.
 const OF_FINDINGS: [&str; 4] = ["n", NO_BY_LETTER, "0", "ago"];
 /// The roles of what is said of diseases alone.
-const OF_DISEASES: [Role; 2] = [
+const OF_DISEASES: [Role; 3] = [
+    Role::Cue(Kind::Hypothetical, Some(1), None),
     Role::Cue(Kind::Hypothetical, None, NEXT),
     Role::Cue(Kind::Hypothetical, NEXT, None),
 ];
