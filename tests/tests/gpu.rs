@@ -695,7 +695,7 @@ fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {
     assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
     drop(daemon);
     // Where the heuristic does not answer, as while work is recorded, it is asked again, and no product is missing.
-    let deaf = with("9.0", "MEDNERD_EMULATED_DEAF=3");
+    let deaf = with("9.0", "MEDNERD_EMULATED_DEAF=7");
     let daemon = deaf.start(1);
     let found = daemon.annotate(text);
     assert_eq!(found.engine, Some(Engine::Cuda));
