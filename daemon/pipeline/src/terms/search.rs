@@ -90,20 +90,15 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     let told = |by_names| move |languages| Spoken { languages, by_names };
     let mut spoken = search.tell().map(told(false));
     search.read_signs();
+    if spoken.is_none() && search.is_tolerant() {
+        // Lest "simétricos" among Spanish names is a German drug misspelt.
+        let mut exact = search.all(wanted)?;
+        spoken = search.tell_by(&mut exact).map(told(true));
+    }
     if !(wanted() && search.respell(wanted)) {
         return None;
     }
-    let mut found: Vec<Match> = Vec::new();
-    for first in 0..search.words.words.len() {
-        if first % BETWEEN_QUESTIONS == 0 && !wanted() {
-            return None;
-        }
-        for last in [Some(first), search.words.rest(first)].into_iter().flatten() {
-            for source in &search.sources {
-                search.at(first, last, source, &mut found);
-            }
-        }
-    }
+    let mut found = search.all(wanted)?;
     if spoken.is_none() {
         spoken = search.tell_by(&mut found).map(told(true));
     }
@@ -258,6 +253,27 @@ impl<'a> Search<'a> {
         Some(spoken)
     }
 
+    /// Names of all lists and languages that the lines may be in; `None` where nobody waits for them any more.
+    fn all(&self, wanted: &dyn Fn() -> bool) -> Option<Vec<Match>> {
+        let mut found: Vec<Match> = Vec::new();
+        for first in 0..self.words.words.len() {
+            if first % BETWEEN_QUESTIONS == 0 && !wanted() {
+                return None;
+            }
+            for last in [Some(first), self.words.rest(first)].into_iter().flatten() {
+                for source in &self.sources {
+                    self.at(first, last, source, &mut found);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether a list takes words with a wrong letter.
+    fn is_tolerant(&self) -> bool {
+        self.sources.iter().any(|source| source.list.tolerant)
+    }
+
     /// Leaves out what other languages mean by a short form of English where the line may be English: "MI 2012" names no leg.
     fn prefer_english(&self, found: &mut Vec<Match>) {
         let is_english =
@@ -311,7 +327,7 @@ impl<'a> Search<'a> {
 
     /// Reads words that a tolerant list has but for a letter as they were meant; whether that was wanted to its end.
     fn respell(&mut self, wanted: &dyn Fn() -> bool) -> bool {
-        if !self.sources.iter().any(|source| source.list.tolerant) {
+        if !self.is_tolerant() {
             return true;
         }
         let mut known: HashMap<(&str, Languages), Option<String>> = HashMap::new();
