@@ -146,8 +146,8 @@ enum Case {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Stems,
-    /// Whole, as the letters of short forms are no endings: "CRPS" is not several of "CRP".
-    Capitals,
+    /// As the letters of short forms are no endings: "CRPS" is not several of "CRP".
+    Whole,
 }
 
 impl Form {
@@ -155,7 +155,7 @@ impl Form {
     fn start(self) -> u64 {
         match self {
             Self::Stems => 0,
-            Self::Capitals => 1,
+            Self::Whole => 1,
         }
     }
 }
@@ -312,7 +312,7 @@ impl Terms {
         };
         let bit = language.map_or(0, |language| 1 << language);
         let form = match meaning.case {
-            Case::Capitals => Form::Capitals,
+            Case::Capitals => Form::Whole,
             Case::Any | Case::Own(_) | Case::Small(_) => Form::Stems,
         };
         let stemmed = |at| match ending {
@@ -320,7 +320,7 @@ impl Terms {
             false => words.as_form(at, at, form, bit),
         };
         let stems: Vec<&str> = (0..words.words.len()).map(stemmed).collect();
-        let start = if ending { 0 } else { form.start() };
+        let start = if ending { Form::Whole.start() } else { form.start() };
         let key = stems.iter().fold(start, |key, stem| mix(key, stem));
         let before = if ending { &table.endings } else { &table.names };
         let known = before
@@ -343,12 +343,12 @@ impl Terms {
         };
         let Some(first) = stems.first() else { return };
         if ending {
-            // "Zirkulosen" ends so, too.
-            for form in [*first, stem(first, bit)] {
-                if form == *first || form.len() >= SHORTENED {
-                    table.endings.insert(mix(start, form), at);
-                    if !table.lengths.contains(&form.len()) {
-                        table.lengths.push(form.len());
+            // "Zirkulosen" ends so, too, by its stem; "leucócitos" does not end as "leucocitose" does.
+            for (form, end) in [(Form::Whole, *first), (Form::Stems, stem(first, bit))] {
+                if form == Form::Whole || end.len() >= SHORTENED {
+                    table.endings.insert(mix(form.start(), end), at);
+                    if !table.lengths.contains(&end.len()) {
+                        table.lengths.push(end.len());
                     }
                 }
             }

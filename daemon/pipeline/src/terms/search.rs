@@ -393,7 +393,7 @@ impl<'a> Search<'a> {
         if language != 0 && language & self.spoken(first) == 0 || words.turns(first) {
             return;
         }
-        for form in [Form::Stems, Form::Capitals] {
+        for form in [Form::Stems, Form::Whole] {
             let key = mix(form.start(), words.as_form(first, last, form, language));
             if let Some(longest) = table.longest.get(&key) {
                 self.name((first, last, key), usize::from(*longest), form, source, found);
@@ -402,13 +402,15 @@ impl<'a> Search<'a> {
         let whole = words.one(first, last);
         let own = words.as_form(first, last, Form::Stems, language);
         for length in &table.lengths {
-            let ends = |word: &str| {
+            let ends = |form: Form, word: &str| {
                 let (before, ending) = word.split_at_checked(word.len().checked_sub(*length)?)?;
                 let letters = before.chars().rev().take_while(|c| c.is_alphabetic());
                 let enough = letters.take(BEFORE_ENDING).count() == BEFORE_ENDING;
-                table.endings.get(&mix(0, enough.then_some(ending)?))
+                table.endings.get(&mix(form.start(), enough.then_some(ending)?))
             };
-            let at = ends(whole).or_else(|| ends(own));
+            let at = ends(Form::Whole, whole)
+                .or_else(|| ends(Form::Whole, own))
+                .or_else(|| ends(Form::Stems, own));
             self.mean(first, last, source, at, found);
         }
     }
@@ -524,7 +526,7 @@ impl<'a> Search<'a> {
                     .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
                 joins.is_some_and(|joins| *joins == label) && self.holds(source.list, meaning, first, last)
             };
-            [Form::Stems, Form::Capitals].into_iter().any(|form| {
+            [Form::Stems, Form::Whole].into_iter().any(|form| {
                 readings.iter().any(|divided| {
                     let names = source.table.names.get(&key(form, *divided));
                     source.list.meanings(names).any(means)

@@ -505,3 +505,11 @@ fn a_word_is_misspelt_in_the_language_that_names_tell() {
     assert_eq!(found(&terms, text, "Chemical"), [""; 0]);
     assert_eq!(found(&terms, "Simetricon", "Chemical"), ["Simetricon"]);
 }
+
+#[test]
+fn an_ending_without_its_own_ending_ends_stems_alone() {
+    let terms = list(&[("*citose", "Disease", "pt", ""), ("*kulose", "Disease", "de", "")]);
+    let text = "leucocitose, leuc\u{f3}citos, leucocitoses, ex\u{e9}rcitos";
+    assert_eq!(found(&terms, text, "Disease"), ["leucocitose", "leucocitoses"]);
+    assert_eq!(found(&terms, "Tuberkulosen", "Disease"), ["Tuberkulosen"]);
+}
