@@ -311,6 +311,68 @@ fn the_shipped_lists_find_what_wards_write_in_seven_languages() {
     }
 }
 
+/// What ends longer names is a name alone, a drug is spelt as its language does, and everyday words that look like a name are none.
+#[test]
+fn the_shipped_lists_find_names_that_end_others_and_no_everyday_words() {
+    let daemon = shipped().start();
+    for (text, expected) in [
+        (
+            "Il paziente presenta una tendinite della spalla, una sinovite e non ha granulomi.",
+            &["tendinite", "spalla", "sinovite", "granulomi"][..],
+        ),
+        (
+            "La patiente a une synovite du genou et une névrite, sans adénome ni stomatites.",
+            &["synovite", "genou", "névrite", "adénome", "stomatites"],
+        ),
+        (
+            "De patiënt heeft een papilloom en een intoxicatie, geen regurgitatie of takblok.",
+            &["papilloom", "intoxicatie", "regurgitatie", "takblok"],
+        ),
+        (
+            "Die Patientin hat ein Papillom und eine Brandwunde, aber keine Lithiasis, und nimmt Primidon, Cimetidin und Insulin glargin.",
+            &[
+                "Papillom",
+                "Brandwunde",
+                "Lithiasis",
+                "Primidon",
+                "Cimetidin",
+                "Insulin glargin",
+            ],
+        ),
+        (
+            "El hombre toma isoniacida y cimetidina, y otros hombres no han tenido fiebre.",
+            &["isoniacida", "cimetidina", "fiebre"],
+        ),
+        (
+            "O doente tem leucócitos normais e leucocitose não, amanhã toma crack.",
+            &["leucócitos", "leucocitose", "crack"],
+        ),
+        (
+            "Il paziente ha rigidità nucale e una colica renale, senza dolore alle mani.",
+            &[
+                "rigidità nucale",
+                "nucale",
+                "colica renale",
+                "renale",
+                "dolore",
+                "mani",
+            ],
+        ),
+        (
+            "Le patient ira demain au sein du service, il a joué avec son frère aîné et il n'a pas de fièvre.",
+            &["fièvre"],
+        ),
+        (
+            "Sospecha disección aórtica baja, pulsos simétricos. AAS 300.",
+            &["disección aórtica", "aórtica", "AAS"],
+        ),
+    ] {
+        let answer = daemon.ask(&json!({"text": text, "models": ["clinical-terms"]}));
+        let found: Vec<&str> = answer.entities.iter().map(|entity| &*entity.text).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
 #[test]
 fn the_shipped_lists_know_short_forms_by_what_stands_beside_them() {
     let daemon = shipped().start();

@@ -26,6 +26,7 @@ use spelling::Spelling;
 use stems::stem;
 use words::{Words, is_in_capitals};
 
+use crate::drugs::is_drug;
 use crate::folding::is_part;
 use crate::languages::{CODES, Languages};
 
@@ -47,6 +48,8 @@ const CAPITALS: usize = 6;
 const OWN: usize = 2;
 /// Letters that an ending has left at least without its own ending.
 const SHORTENED: usize = 5;
+/// Letters of a drug's name that stand before its last vowel at least, where that is another one in another language.
+const BEFORE_VOWEL: usize = 6;
 /// Letters that stand before an ending at least.
 const BEFORE_ENDING: usize = 3;
 
@@ -143,8 +146,8 @@ enum Case {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Stems,
-    /// Whole, as the letters of short forms are no endings: "CRPS" is not several of "CRP".
-    Capitals,
+    /// As the letters of short forms are no endings: "CRPS" is not several of "CRP".
+    Whole,
 }
 
 impl Form {
@@ -152,7 +155,7 @@ impl Form {
     fn start(self) -> u64 {
         match self {
             Self::Stems => 0,
-            Self::Capitals => 1,
+            Self::Whole => 1,
         }
     }
 }
@@ -264,17 +267,21 @@ impl Terms {
             condition,
         };
         let is_meant = !ending && ![HIDING, RIGHT].contains(&term.label);
-        let mut take = |words: &Words<'_>| {
+        let mut take = |words: &Words<'_>, is_meant: bool| {
             self.note_words(words, language, is_meant);
             if (meaning.label, meaning.joins) != (None, None) {
                 self.insert(words, language, meaning, ending);
             }
         };
-        take(&folded);
+        take(&folded, is_meant);
         // Without umlauts, as keyboards abroad write them.
         if language.is_none_or(|language| CODES.get(language) == Some(&"de")) && name.contains(UMLAUTS) {
             let spelt = spelt_out(name);
-            take(&Words::new(&spelt));
+            take(&Words::new(&spelt), is_meant);
+        }
+        if language.is_none() && !ending && is_drug(term.label) {
+            // "Ceramica" is no "ceramide" with a wrong letter.
+            spelt_abroad(name).for_each(|spelt| take(&Words::new(&spelt), false));
         }
         self.count += usize::from(term.label != RIGHT);
         self.languages |= language.map_or(0, |language| 1 << language);
@@ -305,7 +312,7 @@ impl Terms {
         };
         let bit = language.map_or(0, |language| 1 << language);
         let form = match meaning.case {
-            Case::Capitals => Form::Capitals,
+            Case::Capitals => Form::Whole,
             Case::Any | Case::Own(_) | Case::Small(_) => Form::Stems,
         };
         let stemmed = |at| match ending {
@@ -313,7 +320,7 @@ impl Terms {
             false => words.as_form(at, at, form, bit),
         };
         let stems: Vec<&str> = (0..words.words.len()).map(stemmed).collect();
-        let start = if ending { 0 } else { form.start() };
+        let start = if ending { Form::Whole.start() } else { form.start() };
         let key = stems.iter().fold(start, |key, stem| mix(key, stem));
         let before = if ending { &table.endings } else { &table.names };
         let known = before
@@ -336,12 +343,12 @@ impl Terms {
         };
         let Some(first) = stems.first() else { return };
         if ending {
-            // "Zirkulosen" ends so, too.
-            for form in [*first, stem(first, bit)] {
-                if form == *first || form.len() >= SHORTENED {
-                    table.endings.insert(mix(start, form), at);
-                    if !table.lengths.contains(&form.len()) {
-                        table.lengths.push(form.len());
+            // "Zirkulosen" ends so, too, by its stem; "leucócitos" does not end as "leucocitose" does.
+            for (form, end) in [(Form::Whole, *first), (Form::Stems, stem(first, bit))] {
+                if form == Form::Whole || end.len() >= SHORTENED {
+                    table.endings.insert(mix(form.start(), end), at);
+                    if !table.lengths.contains(&end.len()) {
+                        table.lengths.push(end.len());
                     }
                 }
             }
@@ -477,6 +484,24 @@ fn spelt_out(name: &str) -> String {
         }
     }
     spelt
+}
+
+/// The name of a drug in small letters with the last vowels that other languages give it: "primidone" is "Primidon" in German and
+/// "primidona" in Spanish. What has a capital letter is a brand, which is the same everywhere, and "Concerta" is no concert.
+fn spelt_abroad(name: &str) -> impl Iterator<Item = String> {
+    let bare = name.strip_suffix(['a', 'e', 'o']).unwrap_or(name);
+    let is_generic = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' ');
+    let word = bare.rsplit(' ').next().unwrap_or_default();
+    let last = match bare.chars().next_back() {
+        _ if !is_generic || word.len() < BEFORE_VOWEL => &[][..],
+        None | Some('a' | 'e' | 'i' | 'o' | 'u' | 'y') => &[],
+        // Which would be a plural.
+        Some('s') => &["a", "e", "o"],
+        Some(_) => &["", "a", "e", "o"],
+    };
+    last.iter()
+        .map(move |last| format!("{bare}{last}"))
+        .filter(move |spelt| spelt != name)
 }
 
 /// How a name must be written: a short form as it is in the list, such as "Na", "PsA" and "PIPs", or in capitals, such as "COPD".

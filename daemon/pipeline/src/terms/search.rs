@@ -90,20 +90,15 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
     let told = |by_names| move |languages| Spoken { languages, by_names };
     let mut spoken = search.tell().map(told(false));
     search.read_signs();
+    if spoken.is_none() && search.is_tolerant() {
+        // Lest "simétricos" among Spanish names is a German drug misspelt.
+        let mut exact = search.all(wanted)?;
+        spoken = search.tell_by(&mut exact).map(told(true));
+    }
     if !(wanted() && search.respell(wanted)) {
         return None;
     }
-    let mut found: Vec<Match> = Vec::new();
-    for first in 0..search.words.words.len() {
-        if first % BETWEEN_QUESTIONS == 0 && !wanted() {
-            return None;
-        }
-        for last in [Some(first), search.words.rest(first)].into_iter().flatten() {
-            for source in &search.sources {
-                search.at(first, last, source, &mut found);
-            }
-        }
-    }
+    let mut found = search.all(wanted)?;
     if spoken.is_none() {
         spoken = search.tell_by(&mut found).map(told(true));
     }
@@ -258,6 +253,27 @@ impl<'a> Search<'a> {
         Some(spoken)
     }
 
+    /// Names of all lists and languages that the lines may be in; `None` where nobody waits for them any more.
+    fn all(&self, wanted: &dyn Fn() -> bool) -> Option<Vec<Match>> {
+        let mut found: Vec<Match> = Vec::new();
+        for first in 0..self.words.words.len() {
+            if first % BETWEEN_QUESTIONS == 0 && !wanted() {
+                return None;
+            }
+            for last in [Some(first), self.words.rest(first)].into_iter().flatten() {
+                for source in &self.sources {
+                    self.at(first, last, source, &mut found);
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// Whether a list takes words with a wrong letter.
+    fn is_tolerant(&self) -> bool {
+        self.sources.iter().any(|source| source.list.tolerant)
+    }
+
     /// Leaves out what other languages mean by a short form of English where the line may be English: "MI 2012" names no leg.
     fn prefer_english(&self, found: &mut Vec<Match>) {
         let is_english =
@@ -311,7 +327,7 @@ impl<'a> Search<'a> {
 
     /// Reads words that a tolerant list has but for a letter as they were meant; whether that was wanted to its end.
     fn respell(&mut self, wanted: &dyn Fn() -> bool) -> bool {
-        if !self.sources.iter().any(|source| source.list.tolerant) {
+        if !self.is_tolerant() {
             return true;
         }
         let mut known: HashMap<(&str, Languages), Option<String>> = HashMap::new();
@@ -377,7 +393,7 @@ impl<'a> Search<'a> {
         if language != 0 && language & self.spoken(first) == 0 || words.turns(first) {
             return;
         }
-        for form in [Form::Stems, Form::Capitals] {
+        for form in [Form::Stems, Form::Whole] {
             let key = mix(form.start(), words.as_form(first, last, form, language));
             if let Some(longest) = table.longest.get(&key) {
                 self.name((first, last, key), usize::from(*longest), form, source, found);
@@ -386,13 +402,15 @@ impl<'a> Search<'a> {
         let whole = words.one(first, last);
         let own = words.as_form(first, last, Form::Stems, language);
         for length in &table.lengths {
-            let ends = |word: &str| {
+            let ends = |form: Form, word: &str| {
                 let (before, ending) = word.split_at_checked(word.len().checked_sub(*length)?)?;
                 let letters = before.chars().rev().take_while(|c| c.is_alphabetic());
                 let enough = letters.take(BEFORE_ENDING).count() == BEFORE_ENDING;
-                table.endings.get(&mix(0, enough.then_some(ending)?))
+                table.endings.get(&mix(form.start(), enough.then_some(ending)?))
             };
-            let at = ends(whole).or_else(|| ends(own));
+            let at = ends(Form::Whole, whole)
+                .or_else(|| ends(Form::Whole, own))
+                .or_else(|| ends(Form::Stems, own));
             self.mean(first, last, source, at, found);
         }
     }
@@ -508,7 +526,7 @@ impl<'a> Search<'a> {
                     .and_then(|joins| self.places.get(source.number)?.get(usize::from(joins)));
                 joins.is_some_and(|joins| *joins == label) && self.holds(source.list, meaning, first, last)
             };
-            [Form::Stems, Form::Capitals].into_iter().any(|form| {
+            [Form::Stems, Form::Whole].into_iter().any(|form| {
                 readings.iter().any(|divided| {
                     let names = source.table.names.get(&key(form, *divided));
                     source.list.meanings(names).any(means)

@@ -81,8 +81,23 @@ fn french(word: &str) -> &str {
 }
 
 fn iberian(word: &str) -> &str {
-    let single = first(word, 3, &["es", "s"]);
-    first(single, 4, &["a", "o", "e"])
+    // "dolores" are several of "dolor", and "dientes" of "diente".
+    let single = match word.strip_suffix("es") {
+        Some(cut) if cut.len() >= 3 && may_take_es(cut) => cut,
+        _ => first(word, 3, &["s"]),
+    };
+    match single.strip_suffix('e') {
+        // "hombre" is no form of "hombro".
+        Some(cut) if !may_take_es(cut) => single,
+        _ => first(single, 4, &["a", "o", "e"]),
+    }
+}
+
+/// Whether a word may end so whose plural has "-es": in one of some consonants, behind a vowel.
+fn may_take_es(word: &str) -> bool {
+    let mut letters = word.bytes().rev();
+    letters.next().is_some_and(|last| b"djlnrsxyz".contains(&last))
+        && letters.next().is_some_and(|before| b"aeiou".contains(&before))
 }
 
 #[cfg(test)]
@@ -125,6 +140,11 @@ mod tests {
             (ES, &["dolor", "dolores"]),
             (ES, &["cronico", "cronica", "cronicos", "cronicas"]),
             (ES, &["infeccion", "infecciones"]),
+            (ES, &["diente", "dientes"]),
+            (ES, &["tiroide", "tiroides"]),
+            (ES, &["toses", "tos"]),
+            (PT, &["trombose", "tromboses"]),
+            (PT, &["febre", "febres"]),
             (IT, &["cronico", "cronica", "cronici", "croniche"]),
             (IT, &["polmone", "polmoni"]),
             (PT, &["infeccao", "infeccoes"]),
@@ -134,6 +154,19 @@ mod tests {
         ] {
             let stems: Vec<&str> = forms.iter().map(|form| stem(form, language)).collect();
             assert!(stems.iter().all(|stem| *stem == stems[0]), "{stems:?}");
+        }
+    }
+
+    #[test]
+    fn other_words_have_other_stems() {
+        for (language, one, other) in [
+            (ES, "hombro", "hombre"),
+            (ES, "hombros", "hombres"),
+            (ES, "labio", "labie"),
+            (ES, "muslo", "musle"),
+            (PT, "ombro", "ombre"),
+        ] {
+            assert_ne!(stem(one, language), stem(other, language), "{one}, {other}");
         }
     }
 

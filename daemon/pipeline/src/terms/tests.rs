@@ -463,3 +463,53 @@ fn a_name_with_capitals_within_a_word_is_found_as_it_is_written() {
         assert_eq!(find(text, &[&terms]).names.len(), count, "{text}");
     }
 }
+
+#[test]
+fn the_last_vowel_of_a_drug_is_the_one_of_the_language() {
+    let terms = list(&[
+        ("primidone", "Chemical", "", ""),
+        ("bumetanide", "Chemical", "", ""),
+        ("atracurium", "Chemical", "", ""),
+        ("Concerta", "Chemical", "", ""),
+        ("heparin", "Chemical", "", ""),
+        ("codeine", "Chemical", "en", ""),
+        ("maltose", "Chemical", "", ""),
+        ("potassium chloride", "Chemical", "", ""),
+        ("migraine", "Disease", "", ""),
+    ]);
+    let text = "Primidon, primidona, primidone, Bumetanid, bumetanida, eparina, heparina, h\u{e9}parine, heparine, potassium chlorid";
+    assert_eq!(find(text, &[&terms]).names.len(), 9);
+    for text in [
+        "concert, concerto",
+        "Codein",
+        "migrain",
+        "malto",
+        "primidoni",
+        "atracurio",
+    ] {
+        assert!(find(text, &[&terms]).names.is_empty(), "{text}");
+    }
+    // They are right as they are.
+    assert_eq!(meant("primidona", "es", &[&terms.tolerant()]), None);
+}
+
+#[test]
+fn a_word_is_misspelt_in_the_language_that_names_tell() {
+    let terms = list(&[
+        ("Simeticon", "Chemical", "de", ""),
+        ("disecci\u{f3}n", "Disease", "es", ""),
+        ("neumon\u{ed}a", "Disease", "es", ""),
+    ])
+    .tolerant();
+    let text = "Disecci\u{f3}n, neumon\u{ed}a, pulsos sim\u{e9}tricos";
+    assert_eq!(found(&terms, text, "Chemical"), [""; 0]);
+    assert_eq!(found(&terms, "Simetricon", "Chemical"), ["Simetricon"]);
+}
+
+#[test]
+fn an_ending_without_its_own_ending_ends_stems_alone() {
+    let terms = list(&[("*citose", "Disease", "pt", ""), ("*kulose", "Disease", "de", "")]);
+    let text = "leucocitose, leuc\u{f3}citos, leucocitoses, ex\u{e9}rcitos";
+    assert_eq!(found(&terms, text, "Disease"), ["leucocitose", "leucocitoses"]);
+    assert_eq!(found(&terms, "Tuberkulosen", "Disease"), ["Tuberkulosen"]);
+}

@@ -170,7 +170,7 @@ impl<'t> Words<'t> {
     pub(super) fn as_form(&self, first: usize, last: usize, form: Form, language: Languages) -> &str {
         match form {
             Form::Stems => stem(self.one(first, last), language),
-            Form::Capitals => self.one(first, last),
+            Form::Whole => self.one(first, last),
         }
     }
 
