@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What the notes say of their diseases, as read by one person, beside what mednerd's rules say. Python's standard library only.
 
-    tests/gold/assertions.py PROGRAM [--notes even | --visits ../shared/data/notes] [--errors]
+    tests/gold/assertions.py PROGRAM [--notes even | --blind | --visits ../shared/data/notes] [--errors]
     tests/gold/assertions.py --socket /run/mednerd/mednerd.sock [...]
 
 PROGRAM is the example `assertions` of `daemon/pipeline`: what the rules say of the diseases that the gold has. A daemon is asked for the
 text alone: what it does not find at just that place counts as missing, and nothing is asked of what it finds elsewhere. `assertions.tsv` has a line for each disease: the note, the number of the mention
 among all of the note, its text, and what is said of it, or `-`. Rules were made with the notes of odd numbers in view; those of even
-numbers were only counted. `visits-assertions.tsv` has the same of the visit notes, whose texts are in the folder that `--visits` names, by
+numbers were only counted. `blind-assertions.tsv` has the same of the notes in `blind`, and `visits-assertions.tsv` has the same of the visit notes, whose texts are in the folder that `--visits` names, by
 the code points of each disease.
 """
 
@@ -51,19 +51,26 @@ def of_visits(folder):
         yield note, {number: of_place[place] for number, place in numbers.items()}
 
 
+def of_blind():
+    """The notes that were written blind in the same way."""
+    said_of = readings("blind-assertions.tsv")
+    for note in gold.notes(HERE / "blind"):
+        yield note, said_of[note["name"]]
+
+
 def of_wards(which):
     """Our own notes in the same way: those of odd or even numbers, or all."""
-    said_of = readings()
+    said_of = readings("assertions.tsv")
     for path in sorted((HERE / "notes").glob("*.txt")):
         if which == "all" or (int(path.stem[:2]) % 2 == 1) == (which == "odd"):
             note = gold.read(path)
             yield note, said_of[note["name"]]
 
 
-def readings():
+def readings(name):
     """By note: the number of each disease, and what is said of it."""
     found = defaultdict(dict)
-    for line in (HERE / "assertions.tsv").read_text(encoding="utf-8").splitlines():
+    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
         note, number, _, said = line.split("\t")
         found[note][int(number)] = kinds(said)
     return found
@@ -94,6 +101,7 @@ def main():
     parser.add_argument("program", type=Path, nargs="?")
     parser.add_argument("--socket", type=Path, help="ask this daemon instead")
     parser.add_argument("--notes", choices=("odd", "even", "all"), default="all")
+    parser.add_argument("--blind", action="store_true", help="the notes in `blind` instead")
     parser.add_argument("--visits", type=Path, help="the visit notes instead, whose texts are in this folder")
     parser.add_argument("--errors", action="store_true")
     arguments = parser.parse_args()
@@ -101,7 +109,8 @@ def main():
         parser.error("either PROGRAM or --socket")
     client = arguments.socket and Client(arguments.socket)
     counts, by_language, total, right, lost = Counter(), Counter(), 0, 0, 0
-    for note, said_of in of_visits(arguments.visits) if arguments.visits else of_wards(arguments.notes):
+    notes = of_blind() if arguments.blind else of_wards(arguments.notes)
+    for note, said_of in of_visits(arguments.visits) if arguments.visits else notes:
         text, mentions = note["text"], note["mentions"]
         found = served(client, text, mentions) if client else answers(arguments.program.resolve(), text, mentions)
         for number, expected in said_of.items():

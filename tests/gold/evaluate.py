@@ -2,7 +2,7 @@
 """Scores a running daemon on the gold notes, by language and aggregation. Python's standard library only.
 
     tests/gold/evaluate.py --socket /run/mednerd/mednerd.sock [--models a,b] [--aggregation simple,first] [--by kind]
-                           [--visits ../shared/data/notes] [--wrap 72 [--hyphens]] [--misspell 50]
+                           [--visits ../shared/data/notes | --notes tests/gold/blind] [--wrap 72 [--hyphens]] [--misspell 50]
 
 It is `mednerd-train evaluate` (see `sdk/python/mednerd_train/scoring.py` for what exact and relaxed mean) with what is
 particular to these notes: gold `drug` and `chemical` are together a model's "Chemical", of drugs alone the recall is told, and what
@@ -108,8 +108,8 @@ def print_scores(notes, answers, wanted):
         taken = {Span(begin, end, "Chemical") for begin, end, kind in note["mentions"] if kind == "drug"}
         drugs.add(taken, {span for span in found if span.label == "Chemical"})
     print(scores.table())
-    if "Chemical" in wanted:
-        exact, relaxed = (drugs.total(match)["Chemical"] for match in (EXACT, RELAXED))
+    exact, relaxed = (drugs.total(match)["Chemical"] for match in (EXACT, RELAXED))
+    if "Chemical" in wanted and exact.gold:
         print(f"\nOf {exact.gold} drugs alone: recall {exact.recall:.3f}, relaxed {relaxed.recall:.3f}.")
     over = broken.total(EXACT)[ALL]
     if over.gold:
@@ -125,6 +125,7 @@ def main():
     parser.add_argument("--models", help="names, separated by commas; without it, the daemon's default")
     parser.add_argument("--aggregation", default="simple,first")
     parser.add_argument("--visits", type=Path, help="the visit notes of visits.py instead, whose texts are in this folder")
+    parser.add_argument("--notes", type=Path, default=gold.HERE / "notes", help="another folder of notes")
     parser.add_argument("--by", choices=("kind", "language"), help="a table for each instead of English and other")
     parser.add_argument("--wrap", type=int, metavar="COLUMNS", help="the notes with lines of at most so many columns")
     parser.add_argument("--hyphens", action="store_true", help="with --wrap: words are divided there")
@@ -132,7 +133,7 @@ def main():
     options = parser.parse_args()
     models = {"models": options.models.split(",")} if options.models else {}
     groups = defaultdict(list)
-    notes = visits.notes(options.visits) if options.visits else gold.notes(gold.HERE / "notes")
+    notes = visits.notes(options.visits) if options.visits else gold.notes(options.notes)
     for note in notes:
         if options.wrap:
             note = wrap(note, options.wrap, options.hyphens)

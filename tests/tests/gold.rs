@@ -45,7 +45,12 @@ fn said(output: &Output) -> String {
 }
 
 fn notes() -> Vec<Note> {
-    let lines = said(&gold(&["jsonl"]));
+    notes_in("notes")
+}
+
+fn notes_in(folder: &str) -> Vec<Note> {
+    let folder = root().join("tests/gold").join(folder);
+    let lines = said(&gold(&["--notes", folder.to_str().unwrap(), "jsonl"]));
     lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -92,6 +97,35 @@ fn there_are_enough_notes_of_the_lengths_and_languages_that_were_asked_for() {
         let words = note.text.split_whitespace().count();
         assert!((60..=600).contains(&words), "{} has {words} words", note.id);
     }
+}
+
+#[test]
+fn what_was_read_of_each_disease_of_the_blind_notes_is_there() {
+    let readings = fs::read_to_string(root().join("tests/gold/blind-assertions.tsv")).unwrap();
+    let mut read: Vec<String> = Vec::new();
+    for line in readings.lines() {
+        let [note, number, text, said] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        let kinds = ["negated", "possible", "hypothetical", "historical", "other"];
+        assert!(
+            said == "-" || said.split(',').all(|kind| kinds.contains(&kind)),
+            "{line}"
+        );
+        read.push(format!("{note} {number} {text}"));
+    }
+    let notes = notes_in("blind");
+    assert!(notes.len() > 70, "only {} notes", notes.len());
+    let diseases = notes.iter().flat_map(|note| {
+        let mentions = note.entities.iter().enumerate();
+        mentions
+            .filter(|(_, mention)| mention.label == "disease")
+            .map(|(number, mention)| {
+                let words = mention.text.split_whitespace().collect::<Vec<_>>().join(" ");
+                format!("{} {number} {words}", note.id)
+            })
+    });
+    assert_eq!(diseases.collect::<Vec<_>>(), read);
 }
 
 #[test]
