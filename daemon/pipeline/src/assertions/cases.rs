@@ -16,9 +16,9 @@ const COMING: [&str; 46] = [
 ];
 /// What somebody is told to do, or to call.
 #[rustfmt::skip]
-const ORDERS: [&str; 36] = [
+const ORDERS: [&str; 35] = [
     "arzt", "notarzt", "rufen", "anrufen", "melden", "wiedervorstellung", "vorstellung", "wv", "vorstellen", "wiedervorstellen", "notaufnahme", "rettungsdienst",
-    "geben", "gabe", "bellen", "contact", "melden", "huisarts", "ha", "hap", "seh", "terug", "terugkomen", "komen", "geven", "112", "spoed", "beoordelen", "innemen",
+    "geben", "gabe", "bellen", "contact", "huisarts", "ha", "hap", "seh", "terug", "terugkomen", "komen", "geven", "112", "spoed", "beoordelen", "innemen",
     "bedarf", "einnehmen", "ambulance", "sofort", "verlegung", "direct", "meteen",
 ];
 /// What was done.
@@ -62,23 +62,5 @@ impl Sentence {
             .any(|drug| drug.start > hit.words.end && clause().any(|at| at == drug.start));
         let done = clause().any(|at| DONE.contains(&self.word(at)));
         !done && (told || drug || (only && self.ends(own.end)))
-    }
-
-    /// Whether what stands behind a comma, in a list of what is denied, has been measured: "no dysuria, clear urine, creatinine 1.2". A dose is none.
-    pub(super) fn is_measured(&self, hit: &Hit, mention: &Range<usize>) -> bool {
-        let is_number = |at: usize| self.word(at).starts_with(|c: char| c.is_ascii_digit());
-        let end = mention.end + usize::from(matches!(self.word(mention.end), ":" | "=" | "<" | ">"));
-        let decimal = matches!(self.word(end + 1), "," | ".") && self.are_joined(end) && is_number(end + 2);
-        let behind = end + 1 + if decimal { 2 } else { 0 };
-        let dose = self.word(behind);
-        let is_dose = matches!(
-            dose,
-            "mg" | "g" | "mcg" | "ug" | "ml" | "cp" | "tab" | "tabs" | "x" | "-" | "cpr" | "comp"
-        ) && self.word(behind + 1) != "/";
-        self.is_drug(mention)
-            && is_number(end)
-            && self.word(end).bytes().all(|byte| byte.is_ascii_digit())
-            && !is_dose
-            && (hit.words.end..mention.start).any(|at| self.word(at) == ",")
     }
 }

@@ -75,14 +75,9 @@ impl Sentence {
     /// Whether a colon that ended a line headed a list of drugs that are stopped, with one on each line.
     pub(super) fn heads_drug_lines(&self, text: &str) -> bool {
         let colon = (1..=HEADED).find(|at| self.word(*at) == ":");
-        let ends_line = |colon: usize| {
-            let behind = self
-                .words
-                .get(colon)
-                .map_or("", |word| text.get(word.end..).unwrap_or_default());
-            behind.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
-        };
-        colon.is_some_and(|colon| (0..colon).any(|at| STOPPED.contains(&self.word(at))) && ends_line(colon))
+        colon.is_some_and(|colon| {
+            (0..colon).any(|at| STOPPED.contains(&self.word(at))) && self.ends_line(text, colon)
+        })
     }
 
     /// The words of the cell that names the drug of a row whose last column says that it is stopped: "Warfarin | 3 mg | STOPPED".
@@ -132,6 +127,24 @@ impl Sentence {
             .iter()
             .any(|word| TESTED.iter().any(|test| word.starts_with(test)));
         ((before || OVER.contains(&hit.name)) && self.is_drug(mention)) || (before && tested)
+    }
+
+    /// Whether what stands behind a comma, in a list of what is denied, has been measured: "no dysuria, clear urine, creatinine 1.2". A dose is none.
+    pub(super) fn is_measured(&self, hit: &Hit, mention: &Range<usize>) -> bool {
+        let is_number = |at: usize| self.word(at).starts_with(|c: char| c.is_ascii_digit());
+        let end = mention.end + usize::from(matches!(self.word(mention.end), ":" | "=" | "<" | ">"));
+        let decimal = matches!(self.word(end + 1), "," | ".") && self.are_joined(end) && is_number(end + 2);
+        let behind = end + 1 + if decimal { 2 } else { 0 };
+        let dose = self.word(behind);
+        let is_dose = matches!(
+            dose,
+            "mg" | "g" | "mcg" | "ug" | "ml" | "cp" | "tab" | "tabs" | "x" | "-" | "cpr" | "comp"
+        ) && self.word(behind + 1) != "/";
+        self.is_drug(mention)
+            && is_number(end)
+            && self.word(end).bytes().all(|byte| byte.is_ascii_digit())
+            && !is_dose
+            && (hit.words.end..mention.start).any(|at| self.word(at) == ",")
     }
 
     /// Where what is told of drugs that are stopped ends: before one that is begun or goes on, "stopped aspirin and clopidogrel continued", "and

@@ -40,6 +40,13 @@ fn is_marker(text: &str, at: usize) -> bool {
     is_item || is_number(word) || word == "o" || word == ">"
 }
 
+/// Whether a line, from here on, is short, and heads nothing itself.
+pub(super) fn is_short_line(text: &str, at: usize) -> bool {
+    let line = text.get(at..).unwrap_or_default();
+    let line = line.split('\n').next().unwrap_or_default();
+    line.len() < WRAPPED && !line.contains(':')
+}
+
 /// How far the line is indented in which a place is.
 fn indent(text: &str, at: usize) -> usize {
     let from = text.floor_char_boundary(at.saturating_sub(LOOK_BACK));
@@ -63,14 +70,14 @@ impl Sentence {
             return false;
         };
         let first = self.words.get(list).map_or(next.begin, |first| first.begin);
-        let marked = is_marker(text, first);
+        let marked = || is_marker(text, first);
         let begins = || is_marker(text, next.begin);
         match gap.matches('\n').count() {
-            0 => marked && ends_with_marker(text.get(..next.begin).unwrap_or_default()),
-            1 if marked => begins(),
+            0 => ends_with_marker(text.get(..next.begin).unwrap_or_default()) && marked(),
+            1 if marked() => begins(),
             1 => self.is_bare_item(text, list, next),
             // A blank line parts the list from its heading, or each item from the one before.
-            2 => marked && begins() && !self.lines(text, list).any(|lines| lines == 1),
+            2 => marked() && begins() && !self.lines(text, list).any(|lines| lines == 1),
             _ => false,
         }
     }
@@ -89,18 +96,19 @@ impl Sentence {
     /// Whether a line that no marker begins is an item below a heading that has its line to itself: a short line that begins small, or further
     /// to the right than the heading.
     fn is_bare_item(&self, text: &str, list: usize, next: ByteSpan) -> bool {
-        let heading = self
-            .words
-            .get(list - 1)
-            .map_or("", |colon| text.get(colon.end..).unwrap_or_default());
-        let heads_lines = heading.trim_start_matches([' ', '\t', '\r']).starts_with('\n');
-        let line = text.get(next.begin..).unwrap_or_default();
-        let line = line.split('\n').next().unwrap_or_default();
         let begin = self.words.first().map_or(0, |first| first.begin);
-        heads_lines
-            && line.len() < WRAPPED
-            && !line.contains(':')
-            && (line.starts_with(char::is_lowercase) || indent(text, next.begin) > indent(text, begin))
+        let small = text
+            .get(next.begin..)
+            .is_some_and(|line| line.starts_with(char::is_lowercase));
+        self.ends_line(text, list - 1)
+            && is_short_line(text, next.begin)
+            && (small || indent(text, next.begin) > indent(text, begin))
+    }
+
+    /// Whether nothing stands behind a word in its line.
+    pub(super) fn ends_line(&self, text: &str, at: usize) -> bool {
+        let behind = self.words.get(at).and_then(|word| text.get(word.end..));
+        behind.is_some_and(|behind| behind.trim_start_matches([' ', '\t', '\r']).starts_with('\n'))
     }
 
     /// Whether a colon stands behind the system that items of a list are of: "denies:", and below it "- GI: nausea".

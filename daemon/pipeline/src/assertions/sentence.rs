@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::WRAPPED;
 use super::answers::is_answer;
 use super::direction::replies;
+use super::headings::is_short_line;
 use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, SIDES, TIMES, WAYS};
 
 use crate::folding::{fold, words};
@@ -150,7 +151,7 @@ impl Sentence {
             if row.contains('|') && item.contains('|') {
                 return false;
             }
-            if item.len() < WRAPPED && !item.contains(':') && self.heads_drug_lines(text) {
+            if is_short_line(text, next.begin) && self.heads_drug_lines(text) {
                 return true;
             }
         }
