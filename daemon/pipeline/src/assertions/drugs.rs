@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::hits::Hit;
 use super::is_mention;
 use super::lexicon::{AND, joins};
-use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, UNITS};
+use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, TAKING, UNITS};
+use super::reach::MOST_LISTED;
 use super::sentence::Sentence;
 
 use crate::languages::{EN, Languages};
@@ -42,6 +43,34 @@ const TREATED: [&str; 14] = [
 ];
 
 impl Sentence {
+    /// Whether a mention is a drug.
+    pub(super) fn is_drug(&self, mention: &Range<usize>) -> bool {
+        let begun = self.drugs.partition_point(|drug| drug.start < mention.start);
+        let mut here = self.drugs.iter().skip(begun);
+        here.by_ref()
+            .take_while(|drug| drug.start == mention.start)
+            .any(|drug| drug == mention)
+    }
+
+    /// Whether a mention is a drug that somebody is on, alone or with others: "on warfarin 5 mg and digoxin".
+    pub(super) fn is_taken(&self, mention: &Range<usize>) -> bool {
+        let between = |at: usize| {
+            let word = self.word(at);
+            is_mention(at, &self.drugs)
+                || word.starts_with(|c: char| c.is_ascii_digit())
+                || matches!(
+                    word,
+                    "and" | "," | "&" | "." | "daily" | "bid" | "tid" | "qd" | "po"
+                )
+                || UNITS.contains(&word)
+        };
+        let before = (0..mention.start)
+            .rev()
+            .take(MOST_LISTED)
+            .find(|at| !between(*at));
+        self.is_drug(mention) && before.is_some_and(|at| TAKING.contains(&self.word(at)))
+    }
+
     /// Whether a drug begins right behind a cue, and none ends before it: "stopped aspirin", and not "aspirin stopped", "stopped with
     /// lorazepam".
     pub(super) fn is_before_drug(&self, hit: &Hit) -> bool {

@@ -1,5 +1,6 @@
 //! The words of a sentence or of an item of a list, and where it ends.
 
+use std::iter::Peekable;
 use std::ops::Range;
 
 use super::WRAPPED;
@@ -11,6 +12,9 @@ use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, SIDES, TIMES, WAYS};
 use crate::folding::{fold, words};
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
+
+/// Words that a sentence may have, at most; longer ones are cut.
+const LONGEST: usize = 400;
 
 /// The words of a sentence, or of an item of a list.
 #[derive(Default)]
@@ -64,7 +68,38 @@ const OPEN: [&str; 24] = [
 ];
 
 impl Sentence {
-    pub(super) fn clear(&mut self) {
+    /// Takes the words of one sentence of a text: the `first`, and those of `rest` up to its end, or the next section's `border`. No sentence
+    /// ends within a mention; of those that are still to come, `begun` tells the bytes, by where they begin.
+    pub(super) fn read<'a>(
+        &mut self,
+        text: &str,
+        first: ByteSpan,
+        rest: &mut Peekable<impl Iterator<Item = ByteSpan>>,
+        border: Option<usize>,
+        begun: impl Iterator<Item = &'a (usize, usize)>,
+    ) {
+        self.clear();
+        self.push(text, first);
+        let mut begun = begun.peekable();
+        let mut within = 0;
+        while let Some(next) = rest.peek()
+            && self.words.len() < LONGEST
+        {
+            while let Some((_, end)) = begun.next_if(|(begin, _)| *begin < next.begin) {
+                within = within.max(*end);
+            }
+            let ends = border.is_some_and(|border| border <= next.begin)
+                || !self.goes_on(text, *next)
+                || self.is_over(text, *next, within);
+            if ends && within <= next.begin {
+                break;
+            }
+            self.push(text, *next);
+            rest.next();
+        }
+    }
+
+    fn clear(&mut self) {
         self.words.clear();
         self.open.clear();
         self.folded.clear();
@@ -77,7 +112,7 @@ impl Sentence {
         self.small = false;
     }
 
-    pub(super) fn push(&mut self, text: &str, word: ByteSpan) {
+    fn push(&mut self, text: &str, word: ByteSpan) {
         let open = self.open.last().copied().unwrap_or_default();
         self.open.push(match self.before(self.words.len(), 1) {
             "(" | "[" => open + 1,
