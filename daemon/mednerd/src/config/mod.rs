@@ -3,6 +3,7 @@
 //! Nothing is opened here but the configuration files themselves.
 
 mod reader;
+mod restart;
 
 use std::collections::HashMap;
 use std::fmt;
