@@ -295,7 +295,7 @@ fn users_who_may_not_call_keep_nobody_out() {
         }
         print "here\n";
         <STDIN>;"#;
-    let daemon = Daemon::start(&Config::tiny().server("max_connections", 8));
+    let mut daemon = Daemon::start(&Config::tiny().server("max_connections", 8));
     open_wide(&daemon);
     let user = USER.to_string();
     let mut strangers = Command::new("setpriv")
@@ -321,6 +321,9 @@ fn users_who_may_not_call_keep_nobody_out() {
     eventually("a stranger is told", || {
         call(&daemon.site().socket(), "", &[], "/healthz").0 == 403
     });
+    // Those that were only counted so far are told of before the end.
+    daemon.stop();
+    assert!(daemon.log().contains("were refused more="), "{}", daemon.log());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use mednerd_tests::daemon::binary;
 use mednerd_tests::http::message;
 use mednerd_tests::notes::SENTENCE;
 use mednerd_tests::{Config, Site, eventually};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -62,6 +63,18 @@ fn every_document_leaves_a_record_without_its_text() {
         json!({"text": SENTENCE, "document_id": "b-1"})
     ));
     assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
+    // By a signal nobody is known to have done it, but that it was done is written down all the same.
+    let hang_up = |result: &str| {
+        let sample = format!("mednerd_reloads_total{{result=\"{result}\"}}");
+        let before = daemon.metric(&sample);
+        daemon.signal(Signal::SIGHUP);
+        eventually("it has reloaded", || daemon.metric(&sample) > before);
+    };
+    hang_up("accepted");
+    let good = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), "[server").unwrap();
+    hang_up("rejected");
+    fs::write(site.config(), good).unwrap();
     daemon.stop();
     // The chain goes on over a restart.
     let mut daemon = site.start();
@@ -79,11 +92,17 @@ fn every_document_leaves_a_record_without_its_text() {
         "{events:?}"
     );
     assert_eq!(events.iter().filter(|&&event| event == "started").count(), 2);
-    let administration = all
-        .iter()
-        .find(|record| record["event"] == "administration")
-        .unwrap();
-    assert_eq!(administration["action"], "POST /v1/reload");
+    let administration = all.iter().filter(|record| record["event"] == "administration");
+    let told: Vec<_> = administration
+        .map(|record| {
+            (
+                record["action"].as_str().unwrap(),
+                record["status"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [("POST /v1/reload", "ok"), ("SIGHUP", "ok"), ("SIGHUP", "failed")];
+    assert_eq!(told, expected);
     let first = &records(&site, &["--document", "note-1"])[0];
     assert_eq!(first["status"], "ok");
     assert_eq!(first["entities"], answer.entities.len() as u64);

@@ -776,13 +776,31 @@ fn without_a_gpu_one_line_says_why_the_cpu_computes() {
 #[test]
 fn a_model_that_does_not_fit_is_the_cpus_and_others_are_the_gpus() {
     let config = Config::default().model("tiny", &tiny_model(), false);
-    let host = Host::new(config, "gpu_memory_mb = 2\n");
+    let host = Host::new(config, "gpu_memory_mb = 2\ngpu_precision = \"bf16\"\n");
     let daemon = host.start(1);
     let answer = daemon.annotate(SENTENCE);
     assert_eq!((answer.engine, answer.degraded.len()), (Some(Engine::Tract), 0));
+    let other = answer.versions.precisions.keys().next().unwrap().clone();
     let answer = daemon.ask(&json!({"text": SENTENCE, "models": ["tiny"]}));
     assert_eq!(answer.engine, Some(Engine::Cuda));
     daemon.logs("does not fit");
+    // Each is told in what it was computed.
+    let answer = daemon.ask(&json!({"text": SENTENCE, "models": ["tiny", other]}));
+    assert_eq!(answer.engine, Some(Engine::Tract));
+    let precisions = &answer.versions.precisions;
+    assert_eq!((&*precisions["tiny"], &*precisions[&other]), ("bf16", "fp32"));
+}
+
+#[test]
+fn a_stop_waits_for_no_gpu_that_hangs() {
+    let host = Host::new(Config::tiny(), "device = \"cuda\"\ngpu_call_ms = 60000\n");
+    host.inject("hang");
+    let mut daemon = host.site.start();
+    eventually("its first check hangs", || host.has_struck());
+    let begun = Instant::now();
+    daemon.stop();
+    // The check would have had longer than that.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{}", daemon.log());
 }
 
 #[test]

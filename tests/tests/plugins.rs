@@ -13,7 +13,7 @@ use mednerd_client::api::{
 };
 use mednerd_skip::skipped;
 use mednerd_tests::daemon::{binary, library, root};
-use mednerd_tests::http::message;
+use mednerd_tests::http::{batch_head, chunk, message};
 use mednerd_tests::notes::{SENTENCE, flaw};
 use mednerd_tests::plugins::{
     Vendor, example_manifest, hostile_manifest, manifest, policy, production_can_be_tried, table, write,
@@ -732,6 +732,33 @@ fn slow_to_reload() -> (Site, Daemon) {
     let lines = site.hostile("do = \"pause=2000\"\nat_open = true");
     site.configure(&config().plugins(&lines));
     (site, daemon)
+}
+
+#[test]
+fn a_batch_that_goes_on_keeps_nothing_of_what_was_in_force_when_it_began() {
+    let (site, lines) = with_csv();
+    let lines = policy(true) + &lines;
+    let daemon = start(&site, &lines);
+    let line = json!({"text": SENTENCE, "link": true}).to_string() + "\n";
+    let mut batch = daemon.connect();
+    batch.send(batch_head()).unwrap();
+    let version = |batch: &mut Connection| {
+        batch.send(chunk(line.as_bytes())).unwrap();
+        let answer = batch.reply_chunk().unwrap().unwrap();
+        let answer: AnnotateResponse = serde_json::from_slice(&answer).unwrap();
+        answer.versions.vocabularies["TEST"].clone()
+    };
+    batch.send(chunk(line.as_bytes())).unwrap();
+    batch.reply_head().unwrap();
+    batch.reply_chunk().unwrap().unwrap();
+    let before = plugins(&daemon).plugins[0].pid.unwrap();
+    site.configure(&config().plugins(&lines.replace("\"2026\"", "\"2027\"")));
+    daemon.admin("POST", "/v1/reload").ok();
+    assert_eq!(version(&mut batch), "2027");
+    eventually("the host of before has ended", || {
+        !PathBuf::from(format!("/proc/{before}")).exists()
+    });
+    assert_eq!(version(&mut batch), "2027");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mednerd_audit::Event;
 use mednerd_client::api::Engine;
 use nix::sys::stat::{Mode, umask};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +17,7 @@ use crate::generation::{Generation, LISTED};
 use crate::gpu::Gpus;
 use crate::scheduler::Scheduler;
 use crate::server::{Listening, SocketError};
-use crate::{health, logging, notify, server};
+use crate::{audit, health, http, logging, notify, server};
 
 /// How often the daemon checks itself where no watchdog asks for it.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
@@ -169,7 +170,7 @@ async fn until_stopped(
     let watchdog = notify::watchdog_interval();
     let interval = watchdog.map_or(CHECK_INTERVAL, |limit| (limit / 3).min(CHECK_INTERVAL));
     let watch = tokio::spawn(health::watch(Arc::clone(&app), interval, watchdog.is_some()));
-    let synced = tokio::spawn(crate::audit::keep_synced(Arc::clone(&app)));
+    let synced = tokio::spawn(audit::keep_synced(Arc::clone(&app)));
     let (_, reason) = app.gpus.reason();
     if app.gpus.is_wanting() {
         tracing::warn!("the configuration asks for a GPU: {reason}");
@@ -192,10 +193,16 @@ async fn until_stopped(
             _ = hangup.recv() => {
                 notify::reloading();
                 let app = Arc::clone(&app);
+                // One that has ended waits for nothing more.
+                while reloads.try_join_next().is_some() {}
                 // One that waits sees what all those signals were about.
                 if reloads.len() < 2 {
                     // Told in the log and kept for `status`; where it is refused, the old state serves on.
-                    reloads.spawn(async move { drop(app.reload().await) });
+                    reloads.spawn(async move {
+                        let reloaded = app.reload().await;
+                        let outcome = if reloaded.is_ok() { "ok" } else { "failed" };
+                        audit::note(&app, Event::Administration, None, "SIGHUP", outcome).await;
+                    });
                 }
             }
             Some(_) = reloads.join_next() => {
@@ -231,6 +238,7 @@ async fn until_stopped(
     // Who was given up is told so: their answers are ready now.
     let told = async { while serving.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORDS, told).await;
+    http::tell_untold(&app).await;
     if let Some(audit) = &app.audit {
         audit.finish().await;
     }

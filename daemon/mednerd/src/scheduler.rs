@@ -67,6 +67,8 @@ pub struct Outcome {
     pub windows: usize,
     /// Windows that a GPU computed.
     pub gpu_windows: usize,
+    /// What GPUs had of each model of the job.
+    pub on_gpu: Vec<OnGpu>,
     /// Whether the CPU computed what a GPU should have.
     pub degraded: bool,
 }
@@ -77,6 +79,36 @@ impl Outcome {
         match self.windows > 0 && self.gpu_windows == self.windows {
             true => api::Engine::Cuda,
             false => api::Engine::Tract,
+        }
+    }
+}
+
+/// How many of its windows a model ran on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGpu {
+    /// None.
+    Nothing,
+    /// Some, and the others on the CPU.
+    Part,
+    /// All.
+    All,
+}
+
+impl OnGpu {
+    fn of(gpu: usize, all: usize) -> Self {
+        match gpu {
+            0 => Self::Nothing,
+            _ if gpu == all => Self::All,
+            _ => Self::Part,
+        }
+    }
+
+    /// What the model was computed in, from what it is on a GPU and on the CPU: both, where both had a part and they are not the same.
+    pub fn precision(self, gpu: &str, cpu: &str) -> String {
+        match self {
+            Self::Part if gpu != cpu => format!("{gpu}+{cpu}"),
+            Self::All => gpu.to_owned(),
+            _ => cpu.to_owned(),
         }
     }
 }
@@ -128,6 +160,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.task.cancelled.store(true, Ordering::Relaxed);
+        self.task.release();
     }
 }
 
@@ -153,8 +186,6 @@ struct Work {
     /// Units for the CPU that nobody took. Where there are any, the document stands in the line.
     line: Mutex<VecDeque<usize>>,
     unfinished: AtomicUsize,
-    /// Units that a GPU computed.
-    on_gpu: AtomicUsize,
     degraded: AtomicBool,
     nanoseconds: AtomicU64,
 }
@@ -173,6 +204,8 @@ struct Unit {
     part: usize,
     /// What a GPU gave for a zero-shot model, which the CPU goes on from, with its place among all that waits so.
     scores: Mutex<Option<(Values, Pass)>>,
+    /// Whether a GPU computed it.
+    on_gpu: AtomicBool,
     /// One for each model of the group.
     outputs: OnceLock<Vec<Output>>,
 }
@@ -548,8 +581,16 @@ impl Task {
         Ok(())
     }
 
+    /// Lets go of the scores that it waited with: nobody will look through them, and others wait for their place.
+    fn release(&self) {
+        let units = self.work.get().into_iter().flat_map(|work| &work.units);
+        units.for_each(|unit| drop(lock(&unit.scores).take()));
+    }
+
     fn finish(&self, outcome: Result<Outcome, JobError>) {
-        if let Some(sender) = lock(&self.answer).take() {
+        let sender = lock(&self.answer).take();
+        if let Some(sender) = sender {
+            self.release();
             // First, so that a client which asks again at once finds its place free.
             lock(&self.places).clear();
             // The client may have gone.
@@ -582,6 +623,9 @@ impl Returning {
             let scores = values.pop()?;
             let place = self.place(scores.values().len())?;
             *lock(&unit.scores) = Some((scores, place));
+            if !self.is_wanted() {
+                self.task.release();
+            }
             return Some(false);
         }
         let outputs = group.models.iter().zip(values).map(|(model, values)| {
@@ -637,7 +681,9 @@ impl Client for Returning {
         let Some(whole) = self.take(work, window, values) else {
             return self.lost(window);
         };
-        work.on_gpu.fetch_add(1, Ordering::Relaxed);
+        if let Some(unit) = work.units.get(window) {
+            unit.on_gpu.store(true, Ordering::Relaxed);
+        }
         if !whole {
             self.enqueue(work, window);
         } else if work.unfinished.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -684,6 +730,7 @@ impl Work {
                     group,
                     part,
                     scores: Mutex::default(),
+                    on_gpu: AtomicBool::new(false),
                     outputs: OnceLock::new(),
                 })
             })
@@ -692,7 +739,6 @@ impl Work {
             queued: first.saturating_duration_since(job.arrived),
             groups,
             line: Mutex::default(),
-            on_gpu: AtomicUsize::new(0),
             degraded: AtomicBool::new(false),
             unfinished: AtomicUsize::new(units.len()),
             units,
@@ -752,6 +798,23 @@ impl Work {
                 found.push((task, spans.ok_or(JobError::DeadlinePassed)?));
             }
         }
+        let share = |group: Option<usize>| {
+            let units = self
+                .units
+                .iter()
+                .filter(|unit| group.is_none_or(|group| unit.group == group));
+            let (gpu, cpu): (Vec<&Unit>, _) = units.partition(|unit| unit.on_gpu.load(Ordering::Relaxed));
+            (gpu.len(), gpu.len() + cpu.len())
+        };
+        let mut on_gpu = vec![OnGpu::Nothing; job.page.models.len()];
+        for (index, group) in self.groups.iter().enumerate() {
+            let (gpu, all) = share(Some(index));
+            for model in &group.models {
+                if let Some(place) = on_gpu.get_mut(*model) {
+                    *place = OnGpu::of(gpu, all);
+                }
+            }
+        }
         let result = match job.page.is_refined() {
             true => Computed::Found(found),
             false => {
@@ -766,7 +829,8 @@ impl Work {
             computed: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             tokens: self.groups.iter().map(|group| group.prepared.tokens()).sum(),
             windows: self.units.len(),
-            gpu_windows: self.on_gpu.load(Ordering::Relaxed),
+            gpu_windows: share(None).0,
+            on_gpu,
             degraded: self.degraded.load(Ordering::Relaxed),
         })
     }
@@ -1017,6 +1081,45 @@ mod tests {
         });
         drop(full);
         assert_eq!(returning.shared.scores.inside(), 0);
+    }
+
+    #[test]
+    fn scores_of_a_document_that_nobody_waits_for_keep_no_place() {
+        let entry = of_fixture("gliner/bi-marker");
+        let labels = crate::zero_shot::labels(&[api::Label::Name("disease".to_owned())]).unwrap();
+        let mut job = job(&entry, &note(1));
+        let ask = entry
+            .model
+            .zero_shot()
+            .unwrap()
+            .ask(&labels, 0.5, Default::default());
+        Arc::get_mut(&mut job.page).unwrap().models[0].ask = Some(ask.unwrap());
+        // Without workers nothing is ever answered.
+        let scheduler = Scheduler::start(0, Arc::new(Gpus::none())).unwrap();
+        let ticket = scheduler.submit(job);
+        let returning = Arc::new(Returning {
+            task: Arc::clone(&ticket.task),
+            shared: Arc::clone(&scheduler.shared),
+        });
+        let work = Work::new(&ticket.task.job, Instant::now()).unwrap();
+        ticket.task.work.get_or_init(|| work);
+        let given = || vec![Values::All(vec![0.0; 8])];
+        Arc::clone(&returning).computed(0, given(), Duration::ZERO);
+        let inside = || scheduler.shared.scores.inside();
+        assert_eq!(inside(), 8, "it waits for the CPU");
+        // The line still has the document when its client goes.
+        drop(ticket);
+        assert_eq!(inside(), 0);
+        returning.computed(0, given(), Duration::ZERO);
+        assert_eq!(inside(), 0, "nor do those that come after that");
+    }
+
+    #[test]
+    fn what_a_model_was_computed_in_names_all_that_had_a_part() {
+        let named = |gpu, all| OnGpu::of(gpu, all).precision("bf16", "fp32");
+        assert_eq!([named(0, 0), named(0, 3)], ["fp32"; 2]);
+        assert_eq!([named(2, 3), named(3, 3)], ["bf16+fp32", "bf16"]);
+        assert_eq!(OnGpu::Part.precision("fp32", "fp32"), "fp32");
     }
 
     #[tokio::test]

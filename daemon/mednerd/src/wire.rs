@@ -104,11 +104,7 @@ impl Wire {
         loop {
             ready!(stalled.look.as_mut().poll(context));
             let now = Instant::now();
-            match send(
-                self.control.stream.as_raw_fd(),
-                data,
-                MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
-            ) {
+            match self.control.send(data) {
                 Ok(count) => {
                     stalled.since = now;
                     // Until there is no room again: what is left of it would pass for progress later.
@@ -213,7 +209,13 @@ impl Control {
     /// Gives the client this answer instead of any other, before it is closed.
     pub fn refuse(&self, answer: &[u8]) {
         // Nothing was written before it, so there is room; the client may have gone.
-        let _ = self.stream.try_write(answer);
+        let _ = self.send(answer);
+    }
+
+    /// Writes what the kernel has room for, whether or not the runtime has heard of room yet, as of a connection that was just accepted.
+    fn send(&self, data: &[u8]) -> nix::Result<usize> {
+        let at_once = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        send(self.stream.as_raw_fd(), data, at_once)
     }
 
     fn end(&self) {
@@ -340,6 +342,24 @@ mod tests {
         assert!(end.is_err(), "our own end of reading is not told as the client's");
         wire.write_all(b"answer").await.unwrap();
         assert_eq!(client.read(&mut buffer).await.unwrap(), 6);
+    }
+
+    #[tokio::test]
+    async fn who_is_turned_away_at_once_is_told_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let connecting = UnixStream::connect(&path);
+        let (accepted, client) = tokio::join!(listener.accept(), connecting);
+        let mut client = client.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        // No await between the two: the runtime has heard nothing of the new connection.
+        let (wire, control) = Wire::new(accepted.unwrap().0, Duration::from_secs(5), Arc::default());
+        control.refuse(TOO_MANY);
+        drop((wire, control));
+        let mut told = vec![0; TOO_MANY.len()];
+        client.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, TOO_MANY);
     }
 
     #[tokio::test]

@@ -390,7 +390,8 @@ pub struct Versions {
     /// Model name to the digest of its files; the bases of adapters are among them, and as `linking.rerank` the encoder
     /// that concepts were ranked by.
     pub models: BTreeMap<String, String>,
-    /// Model name to the precision that it was computed in: `fp32` or `int8` on the CPU, that of the configuration on a GPU.
+    /// Model name to the precision that it was computed in: `fp32` or `int8` on the CPU, that of the configuration on a GPU. Both, as in
+    /// `bf16+fp32`, where a GPU computed a part of it and the CPU the rest.
     pub precisions: BTreeMap<String, String>,
     /// Plugin id to version.
     pub plugins: BTreeMap<String, String>,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -106,7 +106,8 @@ impl Client {
         let response = accepted(response).await?;
         Ok(Batch {
             body: response.into_body(),
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
+            searched: 0,
         })
     }
 
@@ -260,7 +261,9 @@ impl Client {
 #[derive(Debug)]
 pub struct Batch {
     body: Incoming,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
+    /// Bytes of the buffer in which no line ends.
+    searched: usize,
 }
 
 impl Batch {
@@ -271,10 +274,13 @@ impl Batch {
     /// line is not of this API.
     pub async fn next(&mut self) -> Result<Option<BatchLine>, ClientError> {
         loop {
-            if let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+            let new = self.buffer.get(self.searched..).unwrap_or_default();
+            if let Some(end) = new.iter().position(|&byte| byte == b'\n') {
+                let line = self.buffer.split_to(self.searched + end + 1);
+                self.searched = 0;
                 return parse(&line).map(Some);
             }
+            self.searched = self.buffer.len();
             match self.body.frame().await {
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {

@@ -501,12 +501,20 @@ impl Gpus {
         }
     }
 
-    /// Ends the workers. What waits for them comes back as lost.
+    /// Ends the workers. What waits for them comes back as lost, and so does what they are at: nobody waits for a model to load, or for
+    /// a driver that hangs.
     pub fn stop(&self) {
         let documents = {
             let mut state = lock(&self.shared.state);
             state.stopping = true;
-            state.gpus.iter_mut().for_each(|gpu| gpu.serves.clear());
+            for gpu in &mut state.gpus {
+                gpu.serves.clear();
+                gpu.phase = Phase::Down("the daemon stops".to_owned());
+                gpu.line.give_up();
+                if let Some(worker) = &gpu.worker {
+                    worker.condemn("the daemon stops");
+                }
+            }
             state.queue.take_unserved(|_| false)
         };
         self.shared.changed.notify_all();

@@ -226,9 +226,10 @@ impl Plan {
             }
         })?;
         stages.note(app, &outcome, page.text.len());
-        if outcome.engine() == api::Engine::Cuda {
-            let precisions = versions.precisions.values_mut();
-            precisions.for_each(|precision| gpu_precision.clone_into(precision));
+        for (chosen, on_gpu) in page.models.iter().zip(&outcome.on_gpu) {
+            if let Some(precision) = versions.precisions.get_mut(&chosen.entry.name) {
+                *precision = on_gpu.precision(gpu_precision, precision);
+            }
         }
         let mut annotated = match outcome.result {
             Computed::Annotated(annotated) => annotated,

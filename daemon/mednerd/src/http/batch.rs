@@ -2,7 +2,9 @@
 //! The body is read no faster than documents are done, so a batch of any length takes little memory.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -91,23 +93,30 @@ impl http_body::Body for Lines {
 async fn drive(app: Arc<App>, peer: Peer, body: Body, sender: mpsc::Sender<Handover>, _place: Pass) {
     let mut documents = JoinSet::new();
     let all = async {
-        let generation = app.generation();
+        // Not the generation: a batch may outlive many, and each keeps its models and hosts as long as anybody has it.
+        let server = app.generation().config.server.clone();
         // Enough that no worker waits for a line to be read.
         let at_once = 2 * app.scheduler.threads() + 2;
-        let server = &generation.config.server;
-        let mut lines = Splitter::new(body, Limits::of(server));
+        let mut lines = Splitter::new(body, Limits::of(&server));
         while let Some((index, line)) = lines.next().await {
             while documents.len() >= at_once {
                 documents.join_next().await;
             }
             // Beyond the budget one line of a batch waits here, and the rest of it with the client.
             let line = match line {
-                Ok(line) => hold(&app, server, peer.uid, line).await,
+                Ok(line) => hold(&app, &server, peer.uid, line).await,
                 Err(error) => Err(error),
             };
             let (app, peer, sender) = (Arc::clone(&app), peer.clone(), sender.clone());
             documents.spawn(async move {
-                let line = serve(&app, &peer, index, line).await;
+                let line = match unless_panicking(serve(&app, &peer, index, line)).await {
+                    Some(line) => line,
+                    None => {
+                        let generation = app.generation();
+                        let response = failed(&generation, None, &ApiError::Internal);
+                        told(&app, &generation, &peer, index, response)
+                    }
+                };
                 // Where the client has gone, `drive` ends.
                 let _ = sender.send(line).await;
             });
@@ -143,13 +152,28 @@ async fn serve(app: &App, peer: &Peer, index: Option<u64>, line: Result<Held, Ap
     let answer = document(app, &generation, peer, line, &mut echo, &mut account).await;
     let response = account.close(answer).await;
     let response = response.unwrap_or_else(|error| failed(&generation, echo, &error));
+    told(app, &generation, peer, index, response)
+}
+
+/// A line of the answer.
+fn told(app: &App, generation: &Generation, peer: &Peer, index: Option<u64>, response: Answer) -> Handover {
     let mut bytes = serde_json::to_vec(&BatchLine { index, response }).unwrap_or_default();
     bytes.push(b'\n');
-    Handover::new(
-        bytes,
-        &app.bytes.of(peer.uid),
-        generation.config.server.max_deadline,
+    let user = app.bytes.of(peer.uid);
+    Handover::new(bytes, &user, generation.config.server.max_deadline)
+}
+
+/// What the future comes to; nothing where it panics, which the hook tells of.
+async fn unless_panicking<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(
+        |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            // It is not polled again.
+            Err(_) => Poll::Ready(None),
+        },
     )
+    .await
 }
 
 async fn document(
@@ -248,6 +272,8 @@ struct Splitter {
     limits: Limits,
     rest: Bytes,
     line: Vec<u8>,
+    /// Whether nothing of the line is more than blanks.
+    is_blank: bool,
     skipping: bool,
     ended: bool,
     index: u64,
@@ -260,6 +286,7 @@ impl Splitter {
             limits,
             rest: Bytes::new(),
             line: Vec::new(),
+            is_blank: true,
             skipping: false,
             ended: false,
             index: 0,
@@ -284,7 +311,7 @@ impl Splitter {
             if self.ended {
                 return self.finish();
             }
-            let is_blank = !self.skipping && is_blank(&self.line);
+            let is_blank = !self.skipping && self.is_blank;
             let (pause, time) = match is_blank {
                 // Between two lines there is no pause: a client may wait for its next note.
                 true => (Duration::MAX, self.limits.idle),
@@ -302,6 +329,7 @@ impl Splitter {
                     // What came of the line cannot be told from a whole one: it is not processed.
                     self.ended = true;
                     self.line.clear();
+                    self.is_blank = true;
                     self.skipping = false;
                     return Some(((!is_blank).then_some(self.index), Err(error)));
                 }
@@ -309,7 +337,9 @@ impl Splitter {
         }
     }
 
+    /// Each byte is looked at once, however small the pieces are.
     fn keep(&mut self, data: &[u8]) {
+        self.is_blank &= data.iter().all(u8::is_ascii_whitespace);
         if self.line.len() + data.len() > self.limits.line {
             self.skipping = true;
             self.line = Vec::new();
@@ -323,19 +353,16 @@ impl Splitter {
         let index = Some(self.index);
         self.index += 1;
         let line = std::mem::take(&mut self.line);
+        let is_blank = std::mem::replace(&mut self.is_blank, true);
         if std::mem::take(&mut self.skipping) {
             let limit = self.limits.line;
             Some((index, Err(ApiError::BodyTooLarge { limit })))
-        } else if is_blank(&line) {
+        } else if is_blank {
             None
         } else {
             Some((index, Ok(line)))
         }
     }
-}
-
-fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
 }
 
 #[cfg(test)]
@@ -373,6 +400,35 @@ mod tests {
         assert_eq!(lines, expected);
         assert_eq!(split("", 100).await, []);
         assert_eq!(split("\n", 100).await, []);
+    }
+
+    #[tokio::test]
+    async fn lines_may_come_in_pieces_of_which_some_are_blank() {
+        let pieces: Vec<&'static [u8]> = vec![b" ", b"\n", b"  ", b" a", b" \n", b"\t\n ", b"b\n", b" "];
+        let interval = tokio::time::interval(Duration::from_millis(1));
+        let time = Duration::from_secs(60);
+        let limits = Limits {
+            line: 100,
+            pause: time,
+            idle: time,
+            whole: time,
+        };
+        let mut lines = Splitter::new(Body::new(Pausing(pieces.into_iter(), interval)), limits);
+        for (number, expected) in [(1, &b"   a \n"[..]), (3, b" b\n")] {
+            let (index, line) = lines.next().await.unwrap();
+            assert_eq!((index, line.as_deref()), (Some(number), Ok(expected)));
+        }
+        assert!(lines.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_line_whose_answer_panics_is_told_of() {
+        assert_eq!(unless_panicking(async { 7 }).await, Some(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("as a defect would");
+        };
+        assert_eq!(unless_panicking::<()>(panics).await, None);
     }
 
     #[tokio::test]

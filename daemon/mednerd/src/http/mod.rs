@@ -138,19 +138,20 @@ pub async fn tell_refusal(app: &Arc<App>, peer: &Peer, door: Door, what: &str) {
             let app = Arc::clone(app);
             tokio::spawn(async move {
                 tokio::time::sleep(time).await;
-                let more = app.refusals.untold();
-                tracing::warn!(more, "users that are not listed in [access] were refused");
-                audit::note(
-                    &app,
-                    Event::Denied,
-                    None,
-                    &format!("{more} more refusals"),
-                    "denied",
-                )
-                .await;
+                tell_untold(&app).await;
             });
         }
         Refusal::Counted => {}
+    }
+}
+
+/// Tells of all the refusals together that were only counted, if any: at the end of the minute, or of the daemon.
+pub async fn tell_untold(app: &App) {
+    let more = app.refusals.untold();
+    if more > 0 {
+        tracing::warn!(more, "users that are not listed in [access] were refused");
+        let action = format!("{more} more refusals");
+        audit::note(app, Event::Denied, None, &action, "denied").await;
     }
 }
 
