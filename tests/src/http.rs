@@ -216,7 +216,13 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 64 << 10];
-        let count = self.stream.read(&mut buffer)?;
+        // Reading with a time limit is not taken up again by the kernel where the process was halted and goes on.
+        let count = loop {
+            match self.stream.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.unread
             .extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(count)

@@ -22,7 +22,6 @@ use crate::app::App;
 use crate::audit::Account;
 use crate::generation::{Entry, Generation};
 use crate::metrics::EntityLabels;
-use crate::models::StageError;
 use crate::page::{Annotated, Chosen, Found, Page};
 use crate::scheduler::{Computed, Job, JobError, Outcome};
 use crate::sync::Pass;
@@ -202,29 +201,8 @@ impl Plan {
             places: places.clone(),
         });
         let outcome = tokio::time::timeout_at(deadline.into(), ticket.outcome()).await;
-        let outcome = outcome.map_err(|_| late())?.map_err(|error| match error {
-            JobError::DeadlinePassed => late(),
-            JobError::Stopped => ApiError::Stopping,
-            JobError::Panicked => ApiError::Internal,
-            JobError::Stage {
-                error:
-                    StageError {
-                        unusable: Some(problem),
-                        ..
-                    },
-                ..
-            } => ApiError::Unusable {
-                field: "threshold",
-                problem,
-            },
-            JobError::Stage { model, error } => {
-                tracing::error!(%model, "a document could not be processed: {error}");
-                ApiError::Inference {
-                    model,
-                    stage: error.stage,
-                }
-            }
-        })?;
+        let outcome = outcome.map_err(|_| late())?;
+        let outcome = outcome.map_err(|error| failure(error).unwrap_or_else(late))?;
         stages.note(app, &outcome, page.text.len());
         for (chosen, on_gpu) in page.models.iter().zip(&outcome.on_gpu) {
             if let Some(precision) = versions.precisions.get_mut(&chosen.entry.name) {
@@ -269,6 +247,26 @@ impl Plan {
         count(app, &page, &annotated);
         Ok(answer(echo, versions, annotated, stages))
     }
+}
+
+/// What the client is told where nothing came of a document; `None` where its deadline has passed.
+fn failure(error: JobError) -> Option<ApiError> {
+    Some(match error {
+        JobError::DeadlinePassed => return None,
+        JobError::Stopped => ApiError::Stopping,
+        JobError::Panicked => ApiError::Internal,
+        JobError::Stage { model, error } => match error.unusable {
+            Some(problem) => ApiError::Unusable {
+                field: "threshold",
+                problem,
+            },
+            None => {
+                tracing::error!(%model, "a document could not be processed: {error}");
+                let stage = error.stage;
+                ApiError::Inference { model, stage }
+            }
+        },
+    })
 }
 
 /// What the answer says of a document whose findings plugins have refined, computed beside the threads that serve everybody; `None` after
