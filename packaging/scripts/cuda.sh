@@ -32,12 +32,12 @@ toolkit() {
 }
 
 kernels() {
-    local out=$1/cuda/kernels source codes=() chip
+    local out=$1/cuda/kernels source made codes=() chip
     mkdir -p "$out"
     for chip in "${CHIPS[@]}"; do codes+=(-gencode "arch=compute_$chip,code=sm_$chip"); done
-    codes+=(-gencode arch=compute_90,code=compute_90)
+    codes+=(-gencode "arch=compute_90,code=compute_90")
     for source in "$KERNELS"/*.cu; do
-        local made=$out/$(basename "$source" .cu).fatbin
+        made=$out/$(basename "$source" .cu).fatbin
         if [ "$made" -nt "$(ls -t "$source" "$KERNELS"/*.cuh | head -1)" ]; then continue; fi
         nvcc -O3 -std=c++17 -fatbin -Werror all-warnings "${codes[@]}" -o "$made" "$source"
     done

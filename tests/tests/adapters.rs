@@ -207,7 +207,7 @@ fn what_cannot_be_loaded_or_unloaded_says_why_and_the_rest_serves_on() {
         let message = reply.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains(part), "{body}: {message}");
     }
-    for (name, status, part) in [("tiny", 422, "lora"), ("none", 404, "tiny")] {
+    for (name, status, part) in [("tiny", 422, "lora"), ("none", 404, "tiny"), ("%FF", 404, "tiny")] {
         let reply = daemon.admin("DELETE", &format!("/v1/models/{name}"));
         assert_eq!(reply.status, status);
         assert!(reply.json()["error"]["message"].as_str().unwrap().contains(part));

@@ -135,10 +135,11 @@ fn answers_are_of_the_clients_types_without_a_field_more() {
     assert_eq!(
         (
             status.requests.ok,
+            status.requests.refused,
             status.requests.failed,
             status.requests.abandoned
         ),
-        (1, 1, 0)
+        (1, 1, 0, 0)
     );
     assert_eq!(status.queue.connections, 1, "the one that asks");
     assert_eq!((status.queue.documents, status.queue.bytes), (0, 0));
@@ -265,12 +266,13 @@ fn metrics_count_what_happens() {
         "mednerd_requests_total{route=\"/v1/annotate\",status=\"422\"}",
         "mednerd_requests_total{route=\"unknown\",status=\"404\"}",
         "mednerd_documents_total{outcome=\"ok\"}",
+        "mednerd_documents_total{outcome=\"refused\"}",
         "mednerd_documents_total{outcome=\"failed\"}",
         "mednerd_reloads_total{result=\"accepted\"}",
         "mednerd_stage_seconds_count{stage=\"total\"}",
     ];
     let before = samples.map(|sample| daemon.metric(sample));
-    assert_eq!(before, [0.0; 7]);
+    assert_eq!(before, [0.0; 8]);
     let found = daemon.annotate(SENTENCE).entities.len();
     daemon.annotate(SENTENCE);
     daemon.annotate(SENTENCE);
@@ -287,7 +289,7 @@ fn metrics_count_what_happens() {
     assert_eq!(daemon.admin("POST", "/v1/reload").status, 200);
     assert_eq!(
         samples.map(|sample| daemon.metric(sample)),
-        [3.0, 1.0, 2.0, 3.0, 1.0, 1.0, 3.0]
+        [3.0, 1.0, 2.0, 3.0, 1.0, 0.0, 1.0, 3.0]
     );
 
     let page = daemon.admin("GET", "/metrics").ok();

@@ -145,8 +145,8 @@ fn status_page(answer: &StatusResponse, style: Style) -> String {
     pair(
         "documents",
         &format!(
-            "{} ok, {} partial, {} failed, {} abandoned",
-            requests.ok, requests.partial, requests.failed, requests.abandoned
+            "{} ok, {} partial, {} refused, {} failed, {} abandoned",
+            requests.ok, requests.partial, requests.refused, requests.failed, requests.abandoned
         ),
     );
     pair("memory", &bytes(answer.resident_bytes));

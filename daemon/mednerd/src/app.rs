@@ -218,6 +218,7 @@ impl App {
             requests: api::RequestCounts {
                 ok: counted("ok"),
                 partial: counted("partial"),
+                refused: counted("refused"),
                 failed: counted("failed"),
                 abandoned: counted("abandoned"),
             },

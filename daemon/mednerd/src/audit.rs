@@ -454,6 +454,7 @@ impl<'a> Account<'a> {
         self.app.metrics.count(match &answer {
             Ok(answer) if answer.status == Status::Partial => "partial",
             Ok(_) => "ok",
+            Err(error) if error.is_refusal() => "refused",
             Err(_) => "failed",
         });
         answer

@@ -43,7 +43,7 @@ impl Format {
 }
 
 /// What is there from the start, at 0: an alert on growth would miss the first event of a counter that begins with it.
-const OUTCOMES: [&str; 4] = ["ok", "partial", "failed", "abandoned"];
+const OUTCOMES: [&str; 5] = ["ok", "partial", "refused", "failed", "abandoned"];
 const RESULTS: [&str; 2] = ["accepted", "rejected"];
 const ROUTES: [&str; 2] = ["/v1/annotate", "/v1/annotate/batch"];
 const STATUSES: [u16; 5] = [200, 408, 429, 500, 503];

@@ -86,6 +86,7 @@ pub enum Link {
 #[serde(deny_unknown_fields, default)]
 pub struct LinkChoice {
     /// At most this many concepts for each entity.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100)))]
     pub top_k: Option<u32>,
     /// Only concepts of these vocabularies, as `/v1/plugins` names them: `UMLS` for instance.
     pub vocabularies: Option<Vec<String>>,
@@ -154,10 +155,12 @@ pub struct AnnotateRequest {
     pub document_id: Option<String>,
     /// Names of models and of lists of names; the configuration's default ones where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub models: Option<Vec<String>>,
     /// Entities with a lower score are left out; 0 to 1. Default 0, but for what a model finds beside a list of names of the same label:
     /// there the configuration says. Those of a zero-shot model must exceed it; default 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 1)))]
     pub threshold: Option<f32>,
     /// Default `simple`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,6 +170,7 @@ pub struct AnnotateRequest {
     /// in the model's context, they are divided evenly among several runs if they are too many for one, and a score
     /// depends a little on the labels beside its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub labels: Option<Vec<Label>>,
     /// Whether an entity of a zero-shot model may lie within another of the same model; default `false`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -844,7 +848,10 @@ pub struct RequestCounts {
     pub ok: u64,
     /// Answered in part.
     pub partial: u64,
-    /// Refused or failed.
+    /// Not tried: the request was of no use as it was, or there was no room for it.
+    #[serde(default)]
+    pub refused: u64,
+    /// Tried in vain, or not in time.
     pub failed: u64,
     /// Dropped because the client had gone.
     pub abandoned: u64,

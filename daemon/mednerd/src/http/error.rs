@@ -292,6 +292,12 @@ impl ApiError {
         }
     }
 
+    /// Whether nothing was tried: the request cannot be served as it is, or there is no room for it.
+    pub fn is_refusal(&self) -> bool {
+        let (status, _) = self.status();
+        status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT
+    }
+
     /// The status, and the code that programs hold on to.
     pub fn status(&self) -> (StatusCode, &'static str) {
         match self {

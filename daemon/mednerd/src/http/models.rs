@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::response::Response;
 use http::StatusCode;
@@ -63,19 +64,22 @@ pub async fn load(
 }
 
 /// `DELETE /v1/models/{name}`
-pub async fn unload(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Response, ApiError> {
+pub async fn unload(
+    State(app): State<Arc<App>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let unknown = || {
+        let infos = app.generation().models(&app.gpus).into_iter();
+        let known = infos.map(|info| info.name).collect();
+        ApiError::UnknownModel { known }
+    };
+    // What is no UTF-8 is no model's name.
+    let Path(name) = name.map_err(|_| unknown())?;
     let wanted = name.clone();
     let changed = app.change_models(move |present| present.without(&wanted)).await;
     let changed = changed.map_err(|problem| match problem {
         Some(Some(problem)) => ApiError::ModelRejected { problem },
-        Some(None) => ApiError::UnknownModel {
-            known: app
-                .generation()
-                .models(&app.gpus)
-                .into_iter()
-                .map(|info| info.name)
-                .collect(),
-        },
+        Some(None) => unknown(),
         None => ApiError::Internal,
     })?;
     tracing::info!(model = %name, "unloaded through the admin socket");

@@ -12,6 +12,22 @@ struct Schemas {
     answers: SchemaGenerator,
 }
 
+/// What generators of clients call the operations.
+const OPERATIONS: [(&str, &str, &str); 12] = [
+    ("/v1/annotate", "post", "annotate"),
+    ("/v1/annotate/batch", "post", "annotate_batch"),
+    ("/v1/models", "get", "list_models"),
+    ("/v1/models", "post", "load_model"),
+    ("/v1/models/{name}", "delete", "unload_model"),
+    ("/v1/plugins", "get", "list_plugins"),
+    ("/v1/status", "get", "get_status"),
+    ("/v1/reload", "post", "reload"),
+    ("/healthz", "get", "is_alive"),
+    ("/readyz", "get", "is_ready"),
+    ("/metrics", "get", "get_metrics"),
+    ("/openapi.json", "get", "get_openapi"),
+];
+
 /// The document behind `GET /openapi.json`.
 pub fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12();
@@ -21,23 +37,55 @@ pub fn document() -> Value {
         requests: settings.clone().for_deserialize().into_generator(),
         answers: settings.for_serialize().into_generator(),
     };
-    let paths = paths(&mut schemas);
+    let mut paths = paths(&mut schemas);
+    for (path, method, name) in OPERATIONS {
+        paths[path][method]["operationId"] = name.into();
+    }
     let mut definitions = schemas.requests.take_definitions(true);
     definitions.extend(schemas.answers.take_definitions(true));
+    definitions.values_mut().for_each(name_values);
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "mednerd",
             "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
             "description": "Biomedical entities in clinical text, over HTTP/1.1 on a Unix socket. Who may \
                 call is decided by the user and groups of the calling process. No error ever quotes a request. \
-                A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding, or a Transfer-Encoding other than chunked, \
-                with 415, each with an ErrorBody; what is not HTTP, or has a head of more than about 110 KiB or 100 fields, with an \
-                empty body.",
+                A route that is not here is refused with 404, a method that is not with 405, a request with a Content-Encoding, or with a \
+                Transfer-Encoding before chunked, with 415, each with an ErrorBody; what is not HTTP, has a Transfer-Encoding that does not end \
+                with chunked, or a head of more than about 110 KiB or 100 fields, with an empty body. The body is JSON whatever \
+                its Content-Type is.",
         },
+        "servers": [{ "url": "http://localhost", "description": "The Unix socket; the host's name says nothing." }],
+        "security": [],
         "paths": paths,
         "components": { "schemas": Value::Object(definitions) },
     })
+}
+
+/// An enum whose values are described one by one is written as a list of its values, which generators of clients understand, with
+/// what they mean in its description.
+fn name_values(schema: &mut Value) {
+    let variants = schema["oneOf"].as_array();
+    let values: Option<Vec<(Value, String)>> = variants.into_iter().flatten().map(described).collect();
+    let Some(values) = values.filter(|values| !values.is_empty()) else {
+        return;
+    };
+    let mut description = schema["description"].as_str().unwrap_or_default().to_owned();
+    let mut names = Vec::with_capacity(values.len());
+    for (name, meaning) in values {
+        description.push_str(&format!("\n- `{}`: {meaning}", name.as_str().unwrap_or_default()));
+        names.push(name);
+    }
+    *schema = json!({ "type": "string", "enum": names, "description": description.trim_start() });
+}
+
+/// The value of a variant that is a string, and what it means.
+fn described(variant: &Value) -> Option<(Value, String)> {
+    let value = variant.get("const").filter(|value| value.is_string())?;
+    let meaning = variant["description"].as_str().unwrap_or_default();
+    Some((value.clone(), meaning.to_owned()))
 }
 
 fn paths(schemas: &mut Schemas) -> Value {
@@ -47,13 +95,15 @@ fn paths(schemas: &mut Schemas) -> Value {
         "application/json",
         &[400, 403, 404, 408, 413, 415, 422, 429, 500, 503],
     );
-    let batch = post::<api::AnnotateRequest, api::BatchLine>(
+    let mut batch = post::<api::AnnotateRequest, api::BatchLine>(
         schemas,
         "One document a line in, one answer a line out, as they finish. A document that fails is a line with status `failed`; \
          what ends the batch itself is one with `index` null.",
         "application/x-ndjson",
         &[403, 415, 429],
     );
+    // One of no documents is a batch.
+    batch["post"]["requestBody"]["required"] = false.into();
     let reload = bare::<api::ReloadResponse>(
         schemas,
         "Admin socket only. Reads and checks the configuration as a whole and puts it in force, or keeps the old one.",
@@ -178,5 +228,24 @@ fn describe(status: u16) -> &'static str {
             "A bug, whose place the journal has; `decoding_failed`: a vendor's plugin failed on this document, and \
              `mednerctl plugins` has the reason."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_operation_has_a_name_and_each_enum_is_a_list_of_values() {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap();
+        let operations = paths.values().flat_map(|path| path.as_object().unwrap().values());
+        let names: Vec<&str> = operations.map(|it| it["operationId"].as_str().unwrap()).collect();
+        assert_eq!(names.len(), OPERATIONS.len());
+        let engine = &document["components"]["schemas"]["Engine"];
+        assert_eq!(engine["enum"], json!(["cuda", "tract"]));
+        let described = engine["description"].as_str().unwrap();
+        assert!(described.contains("- `cuda`: A GPU worker."), "{described}");
+        assert!(!document.to_string().contains("\"const\""), "{document}");
     }
 }
