@@ -1,5 +1,5 @@
 //! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX and the comments of its NTE segments, escapes
-//! resolved (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
+//! resolved (HL7 v2.7, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
 //! stand for is said by MSH-18, or else by the settings; what is UTF-8 is that whatever they say, as is all that came as a string. The frame
 //! of MLLP and a byte order mark are passed over. A batch of messages (FHS, BHS) is refused: whoever has one sends its messages one by one.
 #![forbid(unsafe_code)]
@@ -43,6 +43,8 @@ struct Options {
 struct Characters(&'static Encoding);
 
 impl Characters {
+    const WINDOWS_1252: Self = Self(encoding_rs::WINDOWS_1252);
+
     /// As many characters as there are bytes.
     fn decode(self, bytes: &[u8]) -> String {
         self.0.decode_without_bom_handling(bytes).0.into_owned()
@@ -146,6 +148,8 @@ struct Message<'b> {
     text: Cow<'b, str>,
     /// Whether each of its characters was one byte that is not UTF-8.
     single: bool,
+    /// What bytes in it that are not UTF-8 stand for.
+    characters: Characters,
 }
 
 impl Hl7 {
@@ -161,7 +165,7 @@ impl Hl7 {
         for (at, segment) in segments(text, separators.field) {
             check()?;
             if let Some((begin, value)) = narrative(segment, separators.field) {
-                separators.append(&mut decoded, value, at + begin);
+                separators.append(&mut decoded, value, at + begin, message.characters);
                 let end = at + begin + value.len();
                 decoded.replace("\n", end, end);
             }
@@ -196,6 +200,7 @@ impl Hl7 {
             return Ok(Message {
                 text: text.into(),
                 single: false,
+                characters: characters.unwrap_or(Characters::WINDOWS_1252),
             });
         }
         let characters = match said {
@@ -205,6 +210,7 @@ impl Hl7 {
         Ok(Message {
             text: characters.decode(bytes).into(),
             single: true,
+            characters,
         })
     }
 }
@@ -302,6 +308,8 @@ struct Separators {
     repetition: char,
     escape: char,
     subcomponent: char,
+    /// Where a value was cut.
+    truncation: char,
 }
 
 impl Separators {
@@ -313,6 +321,7 @@ impl Separators {
             repetition: letters.next()?,
             escape: letters.next()?,
             subcomponent: letters.next()?,
+            truncation: '#',
         };
         let all = [
             separators.field,
@@ -326,11 +335,16 @@ impl Separators {
             .enumerate()
             .all(|(at, one)| !all.iter().skip(at + 1).any(|other| one == other));
         let usable = all.iter().all(|c| c.is_ascii_punctuation());
-        (distinct && usable).then_some(separators)
+        let truncation = letters.next().filter(char::is_ascii_punctuation);
+        let truncation = truncation.filter(|c| *c != separators.field);
+        (distinct && usable).then_some(Self {
+            truncation: truncation.unwrap_or(separators.truncation),
+            ..separators
+        })
     }
 
     /// Appends a value that begins at `at` in the source. An escape that is not known stays as it is.
-    fn append(&self, decoded: &mut Decoded, value: &str, at: usize) {
+    fn append(&self, decoded: &mut Decoded, value: &str, at: usize, characters: Characters) {
         let mut rest = value;
         while let Some(stop) = rest.find([self.escape, self.repetition]) {
             let here = at + value.len() - rest.len();
@@ -342,47 +356,96 @@ impl Separators {
                 rest = after.get(1..).unwrap_or_default();
                 continue;
             }
-            let inner = after.get(1..).unwrap_or_default();
-            let escaped = inner.find(self.escape).and_then(|end| inner.get(..end));
-            match escaped.and_then(|name| Some((name, self.resolve(name)?))) {
-                Some((name, text)) => {
-                    let length = name.len() + 2;
-                    decoded.replace(&text, here, here + length);
-                    rest = after.get(length..).unwrap_or_default();
-                }
-                None => {
-                    decoded.copy(after.get(..1).unwrap_or_default(), here);
-                    rest = inner;
-                }
-            }
+            let (text, length) = self.resolve(after, characters).unwrap_or_else(|| {
+                let escape = after.get(..1).unwrap_or_default();
+                (escape.to_owned(), escape.len())
+            });
+            decoded.replace(&text, here, here + length);
+            rest = after.get(length..).unwrap_or_default();
         }
         decoded.copy(rest, at + value.len() - rest.len());
     }
 
-    fn resolve(&self, name: &str) -> Option<String> {
+    /// What the escape stands for that a text begins with, and how long it is.
+    fn resolve(&self, text: &str, characters: Characters) -> Option<(String, usize)> {
+        let (mut bytes, mut length) = (Vec::new(), 0);
+        // Each byte of a character may have an escape of its own.
+        while let Some(name) = self.name(text.get(length..)?)
+            && let Some(more) = name.strip_prefix(['X', 'x']).and_then(hexadecimal)
+        {
+            bytes.extend(more);
+            length += name.len() + 2;
+            match std::str::from_utf8(&bytes) {
+                Ok(read) => return Some((read.to_owned(), length)),
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => break,
+            }
+        }
+        if length > 0 {
+            return Some((characters.decode(&bytes), length));
+        }
+        let name = self.name(text)?;
+        Some((self.meaning(name)?, name.len() + 2))
+    }
+
+    /// What stands between the escape character that a text begins with and the next one.
+    fn name<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let inner = text.strip_prefix(self.escape)?;
+        inner.find(self.escape).and_then(|end| inner.get(..end))
+    }
+
+    fn meaning(&self, name: &str) -> Option<String> {
         let one = match name {
             "F" => self.field,
             "S" => self.component,
             "T" => self.subcomponent,
             "R" => self.repetition,
             "E" => self.escape,
-            ".br" | ".sp" => '\n',
+            "P" => self.truncation,
             // Highlighting begins and ends: no text.
             "H" | "N" => return Some(String::new()),
-            _ => return hexadecimal(name.strip_prefix('X')?),
+            _ => return name.strip_prefix('.').map_or_else(|| unread(name), formatting),
         };
         Some(one.into())
     }
 }
 
-fn hexadecimal(digits: &str) -> Option<String> {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+/// What a command of formatted text stands for: "sp+2". Blank lines and spaces are as many as make a difference.
+fn formatting(command: &str) -> Option<String> {
+    let command = command.to_ascii_lowercase();
+    let (name, number) = command.split_at_checked(2)?;
+    let number: Option<i32> = match number.trim() {
+        "" => None,
+        digits => Some(digits.parse().ok()?),
+    };
+    let times = |most| usize::try_from(number.unwrap_or(1)).map_or(1, |number| number.clamp(1, most));
+    match (name, number) {
+        ("br" | "ce", None) => Some("\n".to_owned()),
+        ("sp", _) => Some("\n".repeat(times(2))),
+        ("sk", _) => Some(" ".repeat(times(8))),
+        ("in" | "ti", _) | ("fi" | "nf", None) => Some(" ".to_owned()),
+        _ => None,
+    }
+}
+
+/// Nothing, for escapes that bear no text to be read here: of a vendor's own (Z), and those that switch to another character set (C, M).
+fn unread(name: &str) -> Option<String> {
+    let known = match name.split_at_checked(1)? {
+        ("Z", own) => own.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        ("C", digits) => digits.len() == 4 && hexadecimal(digits).is_some(),
+        ("M", digits) => [4, 6].contains(&digits.len()) && hexadecimal(digits).is_some(),
+        _ => false,
+    };
+    known.then(String::new)
+}
+
+fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
+    let right = !digits.is_empty() && digits.len().is_multiple_of(2);
+    if !right || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    let bytes = (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
-    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+    let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2));
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 #[cfg(test)]
@@ -556,6 +619,41 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    #[test]
+    fn escapes_are_read_for_what_they_mean_and_mapped_back() {
+        for (value, text) in [
+            ("No fever\\.sp2\\Hypertension", "No fever\n\nHypertension"),
+            ("a\\.sp\\b\\.sp+1\\c\\.SP9999\\d", "a\nb\nc\n\nd"),
+            ("a\\.BR\\b\\.ce\\c", "a\nb\nc"),
+            ("a\\.sk3\\b\\.sk\\c\\.sk-1\\d", "a   b c d"),
+            ("\\.in+4\\a\\.ti-2\\b\\.fi\\c\\.nf\\d", " a b c d"),
+            ("pneu\\H\\mo\\N\\nia \\Z01\\x\\Zfett\\", "pneumonia x"),
+            ("a\\C2842\\b\\M244242\\c\\M2442\\d", "abcd"),
+            ("\\F\\\\S\\\\T\\\\R\\\\E\\\\P\\", "|^&~\\#"),
+            ("Crohn\\x27\\s\\X0D0A\\x\\X0d\\\\X0a\\y", "Crohn's\r\nx\r\ny"),
+            ("M\\XC3A9\\ni\\XC3\\\\XA8\\re", "Ménière"),
+            // In a message that does not say in which set.
+            ("M\\XE9\\ni\\XE8\\re", "Ménière"),
+            (
+                "C:\\temp\\ a \\.x\\ \\.br2\\ \\X+F\\ \\CAFE\\ \\Z-1\\",
+                "C:\\temp\\ a \\.x\\ \\.br2\\ \\X+F\\ \\CAFE\\ \\Z-1\\",
+            ),
+        ] {
+            let source = format!("MSH|^~\\&|\rOBX|1|FT|||{value} diabetes");
+            let decoded = decode(&source);
+            assert_eq!(decoded.text, format!("{text} diabetes\n"), "{value}");
+            let begin = decoded.text.find("diabetes").unwrap();
+            let (from, to) = decoded.source(begin, begin + 8).unwrap();
+            assert_eq!(source.get(from..to), Some("diabetes"), "{value}");
+        }
+        let own = decode("MSH|^~\\&!|\rOBX|1|FT|||a \\P\\");
+        assert_eq!(own.text, "a !\n");
+        let greek = try_decode(&message("8859/7", b"\\XC1\\ \xc1")).unwrap();
+        assert_eq!(greek.text, "Α Α\n");
+        let greek = decode(&String::from_utf8(message("8859/7", "\\XC1\\ Α".as_bytes())).unwrap());
+        assert_eq!(greek.text, "Α Α\n");
     }
 
     #[test]
