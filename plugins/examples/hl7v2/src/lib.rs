@@ -1,7 +1,8 @@
 //! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX and the comments of its NTE segments, escapes
 //! resolved (HL7 v2.7, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
 //! stand for is said by MSH-18, or else by the settings; what is UTF-8 is that whatever they say, as is all that came as a string. The frame
-//! of MLLP and a byte order mark are passed over. A batch of messages (FHS, BHS) is refused: whoever has one sends its messages one by one.
+//! of MLLP and a byte order mark are passed over. Several messages in one document, with FHS and BHS or without, are refused: whoever has
+//! them sends them one by one.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -24,7 +25,7 @@ mod code {
     pub const HEADER: i32 = 2;
     /// It is neither ASCII nor UTF-8, and MSH-18 names a character set that is not known here.
     pub const CHARACTERS: i32 = 3;
-    /// It is a batch or a file of messages.
+    /// It is several messages: a batch, a file, or one after the other.
     pub const BATCH: i32 = 4;
 }
 
@@ -161,9 +162,15 @@ impl Hl7 {
         let message = self.read(bytes)?;
         let text = &*message.text;
         let separators = Separators::of(text).ok_or(Error::input(code::HEADER))?;
+        if has_another_frame(text, separators.field) {
+            return Err(Error::input(code::BATCH));
+        }
         let mut decoded = Decoded::default();
-        for (at, segment) in segments(text, separators.field) {
+        for (index, (at, segment)) in segments(text, separators.field).enumerate() {
             check()?;
+            if index > 0 && begins_message(segment, separators.field) {
+                return Err(Error::input(code::BATCH));
+            }
             if let Some((begin, value)) = narrative(segment, separators.field) {
                 separators.append(&mut decoded, value, at + begin, message.characters);
                 let end = at + begin + value.len();
@@ -213,6 +220,25 @@ impl Hl7 {
             characters,
         })
     }
+}
+
+/// Whether a segment is the first one of a message, or of several.
+fn begins_message(segment: &str, field: char) -> bool {
+    // A frame may begin, or the one before it end.
+    let between = [BEGINS, ENDS].map(char::from);
+    let segment = segment
+        .trim_start_matches(|c: char| c.is_ascii_whitespace() || between.contains(&c) || c == '\u{feff}');
+    ["MSH", "FHS", "BHS"].iter().any(|name| {
+        // A line of a text may begin so: "MSH: 12 ng/l".
+        let rest = segment.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(field) || Separators::read(rest).is_some())
+    })
+}
+
+/// Whether a message follows the end of a frame.
+fn has_another_frame(message: &str, field: char) -> bool {
+    let mut ended = message.split(char::from(ENDS)).skip(1);
+    ended.any(|rest| rest.trim_ascii_start().starts_with(char::from(BEGINS)) || begins_message(rest, field))
 }
 
 /// A map to a message of which each character was one byte, as a map to those bytes.
@@ -314,7 +340,12 @@ struct Separators {
 
 impl Separators {
     fn of(message: &str) -> Option<Self> {
-        let mut letters = message.strip_prefix("MSH")?.chars();
+        Self::read(message.strip_prefix("MSH")?)
+    }
+
+    /// As they stand behind the name of the segment that tells them.
+    fn read(header: &str) -> Option<Self> {
+        let mut letters = header.chars();
         let separators = Self {
             field: letters.next()?,
             component: letters.next()?,
@@ -654,6 +685,34 @@ mod tests {
         assert_eq!(greek.text, "Α Α\n");
         let greek = decode(&String::from_utf8(message("8859/7", "\\XC1\\ Α".as_bytes())).unwrap());
         assert_eq!(greek.text, "Α Α\n");
+    }
+
+    #[test]
+    fn two_messages_are_no_document() {
+        let one = "MSH|^~\\&|LAB\rOBX|1|TX|||Family history:\r";
+        let other = "MSH|^~\\&|LAB\rOBX|1|TX|||asthma\r";
+        for both in [
+            format!("{one}{other}"),
+            format!("\u{b}{one}\u{1c}\r\u{b}{other}\u{1c}\r"),
+            format!("\u{b}{one}\u{1c}\u{b}{other}\u{1c}"),
+            format!("\u{b}{one}\u{1c}{other}"),
+            format!("{one}\u{1c}\r\n\u{feff}{other}"),
+            format!("{one}\n\n{other}"),
+            format!("{one}MSH$%~\\&$LAB\r"),
+            format!("{one}FHS|^~\\&|LAB\r{other}"),
+            // The next one was cut off.
+            format!("\u{b}{one}\u{1c}\r\u{b}"),
+            one.replace('\r', "\n") + &other.replace('\r', "\n"),
+        ] {
+            assert_eq!(
+                try_decode(both.as_bytes()),
+                Err(Error::input(code::BATCH)),
+                "{both:?}"
+            );
+        }
+        // Neither a hormone nor the line breaks of a word processor begin a message.
+        let text = decode("MSH|^~\\&|\nOBX|1|TX|||One\u{b}two\nMSH: 12 ng/l\nOBX|2|TX|||three\n").text;
+        assert_eq!(text, "One\u{b}two\nthree\n");
     }
 
     #[test]
