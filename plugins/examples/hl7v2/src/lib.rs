@@ -1,8 +1,8 @@
 //! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX and the comments of its NTE segments, escapes
-//! resolved (HL7 v2.7, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the bytes
-//! stand for is said by MSH-18, or else by the settings; what is UTF-8 is that whatever they say, as is all that came as a string. The frame
-//! of MLLP and a byte order mark are passed over. Several messages in one document, with FHS and BHS or without, are refused: whoever has
-//! them sends them one by one.
+//! resolved (HL7 v2.7, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Results that are withdrawn
+//! (OBX-11 D, W or X) are left out with their comments. Which characters the bytes stand for is said by MSH-18, or else by the settings;
+//! what is UTF-8 is that whatever they say, as is all that came as a string. The frame of MLLP and a byte order mark are passed over. Several
+//! messages in one document, with FHS and BHS or without, are refused: whoever has them sends them one by one.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -166,10 +166,18 @@ impl Hl7 {
             return Err(Error::input(code::BATCH));
         }
         let mut decoded = Decoded::default();
+        let mut withdrawn = false;
         for (index, (at, segment)) in segments(text, separators.field).enumerate() {
             check()?;
             if index > 0 && begins_message(segment, separators.field) {
                 return Err(Error::input(code::BATCH));
+            }
+            // Comments follow what they are about.
+            if !segment.starts_with("NTE") {
+                withdrawn = is_withdrawn(segment, separators.field);
+            }
+            if withdrawn {
+                continue;
             }
             if let Some((begin, value)) = narrative(segment, separators.field) {
                 separators.append(&mut decoded, value, at + begin, message.characters);
@@ -326,6 +334,16 @@ fn narrative(segment: &str, field: char) -> Option<(usize, &str)> {
     // `value` is a part of `segment`.
     let begin = value.as_ptr().addr().checked_sub(segment.as_ptr().addr())?;
     Some((begin, value))
+}
+
+/// Whether a result is deleted (D), wrong (W) or could not be had (X).
+fn is_withdrawn(segment: &str, field: char) -> bool {
+    let mut fields = segment.split(field);
+    let status = match fields.next() {
+        Some("OBX") => fields.nth(10),
+        _ => None,
+    };
+    status.is_some_and(|status| ["D", "W", "X"].contains(&status.trim()))
 }
 
 struct Separators {
@@ -713,6 +731,30 @@ mod tests {
         // Neither a hormone nor the line breaks of a word processor begin a message.
         let text = decode("MSH|^~\\&|\nOBX|1|TX|||One\u{b}two\nMSH: 12 ng/l\nOBX|2|TX|||three\n").text;
         assert_eq!(text, "One\u{b}two\nthree\n");
+    }
+
+    #[test]
+    fn results_that_are_withdrawn_are_left_out_with_their_comments() {
+        let result =
+            |status: &str, name: &str| format!("OBX|1|TX|||{name}||||||{status}\rNTE|1||on {name}\r");
+        let results: String = [
+            ("F", "gout"),
+            ("D", "measles"),
+            ("C", "asthma"),
+            ("W", "mumps"),
+            ("X", "rubella"),
+            ("W ", "scabies"),
+            ("", "flu"),
+            ("P", "croup"),
+        ]
+        .map(|(status, name)| result(status, name))
+        .concat();
+        let decoded = decode(&format!(
+            "MSH|^~\\&|\r{results}OBX|9|TX|||x||||||D\rOBR|2\rNTE|1||of the order\r"
+        ));
+        let kept = ["gout", "asthma", "flu", "croup"];
+        let kept: String = kept.iter().map(|name| format!("{name}\non {name}\n")).collect();
+        assert_eq!(decoded.text, kept + "of the order\n");
     }
 
     #[test]
