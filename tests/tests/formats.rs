@@ -220,6 +220,45 @@ fn formats_are_for_batches_and_the_command_line_as_well() {
 }
 
 #[test]
+fn the_command_line_sends_a_message_that_is_not_utf_8_as_its_bytes() {
+    let daemon = start(&policy(true));
+    let text =
+        message("Gr\u{f6}\u{df}e. He was given metformin.").replace("|P|2.5\r", "|P|2.5||||||8859/1\r");
+    let bytes: Vec<u8> = text
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
+    let path = daemon.site().path("latin-1.hl7");
+    std::fs::write(&path, &bytes).unwrap();
+    let annotate = |more: &[&str]| {
+        let mut command = Command::new(binary("mednerctl"));
+        command
+            .arg("--socket")
+            .arg(daemon.site().socket())
+            .arg("annotate");
+        command.args(more).arg(&path).output().unwrap()
+    };
+    let output = annotate(&["--document-format", "hl7v2", "--format", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    let answer: AnnotateResponse = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer.offset_unit, OffsetUnit::Byte);
+    let drug = answer.entities.iter().find(|entity| entity.text == "metformin");
+    let drug = drug.unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(
+        bytes.get(drug.begin as usize..drug.end as usize),
+        Some(&b"metformin"[..])
+    );
+    for more in [&[][..], &["--document-format", "hl7v2", "--format", "html"]] {
+        let output = annotate(more);
+        assert!(!output.status.success());
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("it is not UTF-8"),
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
 fn a_format_that_nobody_decodes_is_refused_with_those_there_are() {
     let daemon = start(&policy(true));
     let refused = |request: Value, status: u16, code: &str| {
