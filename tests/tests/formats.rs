@@ -95,7 +95,7 @@ fn offsets_are_in_the_document_as_received() {
 }
 
 #[test]
-fn a_message_in_latin_1_is_sent_as_bytes_and_has_its_offsets_in_them() {
+fn a_message_in_latin_1_is_sent_as_bytes_with_offsets_in_them_or_as_a_string() {
     let daemon = start(&policy(true));
     let text = message(OBSERVATION)
         .replace("🦴", "§")
@@ -122,25 +122,14 @@ fn a_message_in_latin_1_is_sent_as_bytes_and_has_its_offsets_in_them() {
             unicode_code_point: length
         }
     );
-    // The same as of the message in UTF-8, whose code points are its bytes.
-    let plain = ask(
-        &daemon,
-        json!({"text": text.replace("8859/1", "UTF-8"), "format": "hl7v2"}),
-    );
+    // The same as of the string, whose code points are those bytes.
+    let plain = ask(&daemon, json!({"text": text, "format": "hl7v2"}));
     assert!(decoded(&plain.entities).contains(&"type 2 diabetes mellitus"));
-    let moved = "8859/1".len() as u64 - "UTF-8".len() as u64;
-    let places = |entities: &[Entity], moved| -> Vec<(u64, u64, String, String)> {
-        let place = |e: &Entity| {
-            (
-                e.begin + moved,
-                e.end + moved,
-                e.label.clone(),
-                e.decoded.clone().unwrap(),
-            )
-        };
+    let places = |entities: &[Entity]| -> Vec<(u64, u64, String, String)> {
+        let place = |e: &Entity| (e.begin, e.end, e.label.clone(), e.decoded.clone().unwrap());
         entities.iter().map(place).collect()
     };
-    assert_eq!(places(&answer.entities, 0), places(&plain.entities, moved));
+    assert_eq!(places(&answer.entities), places(&plain.entities));
     assert!(
         answer
             .entities
@@ -228,6 +217,45 @@ fn formats_are_for_batches_and_the_command_line_as_well() {
     let page = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{output:?}");
     assert!(page.contains("type 2 diabetes mellitus"), "{page}");
+}
+
+#[test]
+fn the_command_line_sends_a_message_that_is_not_utf_8_as_its_bytes() {
+    let daemon = start(&policy(true));
+    let text =
+        message("Gr\u{f6}\u{df}e. He was given metformin.").replace("|P|2.5\r", "|P|2.5||||||8859/1\r");
+    let bytes: Vec<u8> = text
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
+    let path = daemon.site().path("latin-1.hl7");
+    std::fs::write(&path, &bytes).unwrap();
+    let annotate = |more: &[&str]| {
+        let mut command = Command::new(binary("mednerctl"));
+        command
+            .arg("--socket")
+            .arg(daemon.site().socket())
+            .arg("annotate");
+        command.args(more).arg(&path).output().unwrap()
+    };
+    let output = annotate(&["--document-format", "hl7v2", "--format", "json"]);
+    assert!(output.status.success(), "{output:?}");
+    let answer: AnnotateResponse = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer.offset_unit, OffsetUnit::Byte);
+    let drug = answer.entities.iter().find(|entity| entity.text == "metformin");
+    let drug = drug.unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(
+        bytes.get(drug.begin as usize..drug.end as usize),
+        Some(&b"metformin"[..])
+    );
+    for more in [&[][..], &["--document-format", "hl7v2", "--format", "html"]] {
+        let output = annotate(more);
+        assert!(!output.status.success());
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("it is not UTF-8"),
+            "{output:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The programs of the integration guide, as a reader would run them. One whose runtime is not here is skipped, and says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use mednerd_client::api::{AnnotateResponse, BatchLine, OffsetUnit, Status};
 use mednerd_tests::daemon::root;
@@ -23,8 +25,8 @@ fn start() -> (Site, Daemon) {
     (site, daemon)
 }
 
-/// What a command prints; `None` where its runtime is not here.
-fn run(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<String> {
+/// What came of a command; `None` where its runtime is not here.
+fn end(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<Output> {
     let there = Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
         .stdout(Stdio::null())
@@ -34,12 +36,13 @@ fn run(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<
         return None;
     }
     let mut command = Command::new(program);
-    let output = command
-        .args(arguments)
-        .args(more)
-        .current_dir(site.path(""))
-        .output()
-        .unwrap();
+    let command = command.args(arguments).args(more).current_dir(site.path(""));
+    Some(command.output().unwrap())
+}
+
+/// What a command prints; `None` where its runtime is not here.
+fn run(program: &str, arguments: &[&str], site: &Site, more: &[&str]) -> Option<String> {
+    let output = end(program, arguments, site, more)?;
     assert!(
         output.status.success(),
         "{program}: {}",
@@ -212,5 +215,82 @@ fn batch_in_python() {
     ];
     if let Some(printed) = run("python3", &arguments, &site, &[]) {
         check_batch(&printed);
+    }
+}
+
+/// Takes every request to the end, gives this answer, and is gone as a daemon that is killed.
+fn cut_off(site: &Site, answer: &'static str) {
+    let listener = UnixListener::bind(site.socket()).unwrap();
+    let over = |request: &[u8]| match request.windows(7).any(|head| head == b"chunked") {
+        true => request.ends_with(b"0\r\n\r\n"),
+        false => request.trim_ascii_end().ends_with(b"}"),
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request, mut part) = (stream.unwrap(), Vec::new(), [0; 65536]);
+            while !over(&request) {
+                match stream.read(&mut part).unwrap() {
+                    0 => break,
+                    length => request.extend_from_slice(&part[..length]),
+                }
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_answer_that_was_cut_off_is_no_answer() {
+    const LINE: &str = r#"{"index":1,"status":"ok","entities":[]}"#;
+    let notes = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"status\": \"ok\", \"entities\": []}";
+    let site = Site::new(&Config::default());
+    site.write("note.txt", NOTE);
+    let socket = site.socket().display().to_string();
+    cut_off(&site, notes);
+    for (program, name, last) in [
+        ("python3", "annotate.py", false),
+        ("node", "annotate.mjs", false),
+        ("java", "Annotate.java", false),
+        ("sh", "annotate.sh", true),
+    ] {
+        let script = example(name).display().to_string();
+        let mut arguments = [&script[..], &socket, "note.txt"];
+        if last {
+            arguments.swap(1, 2);
+        }
+        if let Some(output) = end(program, &arguments, &site, &[]) {
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && !told.is_empty(), "{name}: {output:?}");
+        }
+    }
+
+    let site = Site::new(&Config::default());
+    site.write(
+        "requests.ndjson",
+        "{\"text\": \"a\"}\n{\"text\": \"b\"}\n\n{\"text\": \"c\"}",
+    );
+    let socket = site.socket().display().to_string();
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    // After one answer, where Python's own reader of chunks sees an end.
+    let line = format!("{LINE}\n");
+    let answer = format!("{head}{:x}\r\n{line}\r\n", line.len());
+    cut_off(&site, answer.leak());
+    for (program, name, last) in [("python3", "batch.py", false), ("sh", "batch.sh", true)] {
+        let script = example(name).display().to_string();
+        let mut arguments = [&script[..], &socket, "requests.ndjson"];
+        if last {
+            arguments.swap(1, 2);
+        }
+        let Some(output) = end(program, &arguments, &site, &[]) else {
+            continue;
+        };
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{name}: {output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).starts_with(LINE),
+            "{name}"
+        );
+        let missing = "2 lines have no answer, the first of them 0, 3 (counted from 0): send them again";
+        assert!(name != "batch.py" || told.contains(missing), "{told}");
     }
 }

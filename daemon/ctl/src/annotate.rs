@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use clap::error::ErrorKind;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mednerd_client::api::{AnnotateRequest, AnnotateResponse, Link, LinkChoice, OffsetUnit, Status};
+use mednerd_client::api::{
+    AnnotateRequest, AnnotateResponse, Encoding, Link, LinkChoice, OffsetUnit, Status,
+};
 use mednerd_client::{Client, ClientError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -199,10 +201,8 @@ async fn serve(
 }
 
 async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered {
-    let mut request = AnnotateRequest {
-        text: input.read().await?,
-        ..job.template.clone()
-    };
+    let mut request = job.template.clone();
+    put(&mut request, input.bytes().await?)?;
     // Otherwise the name stays here: it may be a patient's, and the audit trail keeps ids as they are.
     if job.id_from_name {
         request.document_id = Some(input.name());
@@ -246,6 +246,27 @@ async fn annotate_one(job: &Job, client: &mut Client, input: &Input) -> Answered
     Ok((document, answer))
 }
 
+/// Puts a document into a request, as text, or as bytes where a plugin decodes it and it is no text.
+fn put(request: &mut AnnotateRequest, document: Vec<u8>) -> Result<(), Error> {
+    match String::from_utf8(document) {
+        Ok(text) => request.text = text,
+        Err(error) if request.format.is_some() => {
+            let unit = OffsetUnit::Byte;
+            if request
+                .offset_unit
+                .replace(unit)
+                .is_some_and(|asked| asked != unit)
+            {
+                return Err(Error::OnlyBytes);
+            }
+            request.encoding = Some(Encoding::Base64);
+            request.text = base64::encode(error.as_bytes());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
 /// How long to wait before the next attempt, if there is to be one: as long as the daemon says,
 /// else a second that doubles each time.
 fn retry_after(error: &ClientError, attempt: u32) -> Option<Duration> {
@@ -281,12 +302,15 @@ fn check(text: &str, unit: OffsetUnit, answer: &AnnotateResponse) -> Result<(), 
         return misfit("its offsets are in another unit than was asked for".to_owned());
     }
     let lengths = answer.text_length;
-    if lengths.utf8_byte != text.len() as u64 {
-        return misfit(format!(
-            "it is about {} bytes, not {}",
-            lengths.utf8_byte,
-            text.len()
-        ));
+    let size = match unit {
+        // The text is base64: three bytes in four letters.
+        OffsetUnit::Byte => {
+            (text.len() / 4 * 3).saturating_sub(text.len() - text.trim_end_matches('=').len())
+        }
+        _ => text.len(),
+    };
+    if lengths.utf8_byte != size as u64 {
+        return misfit(format!("it is about {} bytes, not {size}", lengths.utf8_byte));
     }
     let length = match unit {
         OffsetUnit::UnicodeCodePoint => lengths.unicode_code_point,
@@ -514,6 +538,48 @@ mod tests {
         }
         let points = OffsetUnit::UnicodeCodePoint;
         assert!(check(text, points, &answer(text, 2, 5, "flu")).is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_is_sent_as_bytes_for_a_plugin_to_decode() {
+        let put = |line: &str, document: &[u8]| {
+            let mut request = template(&options(line));
+            put(&mut request, document.to_vec()).map(|()| request)
+        };
+        let line = "mednerctl annotate a --document-format hl7v2";
+        let sent = put(line, b"caf\xe9").unwrap();
+        assert_eq!(
+            (&*sent.text, sent.encoding, sent.offset_unit),
+            ("Y2Fm6Q==", Some(Encoding::Base64), Some(OffsetUnit::Byte))
+        );
+        for (sent, length) in [("Y2Fm6Q==", 4), ("Y2Fm6QA=", 5), ("Y2Fm6QAA", 6), ("", 0)] {
+            let mut bytes = answer("", 0, length, "café");
+            bytes.offset_unit = OffsetUnit::Byte;
+            bytes.text_length = TextLength {
+                utf8_byte: length,
+                utf16_code_unit: length,
+                unicode_code_point: length,
+            };
+            check(sent, OffsetUnit::Byte, &bytes).unwrap();
+            bytes.text_length.utf8_byte += 1;
+            assert!(check(sent, OffsetUnit::Byte, &bytes).is_err());
+        }
+        let sent = put(line, "café".as_bytes()).unwrap();
+        assert_eq!(
+            (&*sent.text, sent.encoding, sent.offset_unit),
+            ("café", None, None)
+        );
+        let refused = |line: &str| put(line, b"caf\xe9").unwrap_err();
+        assert!(matches!(
+            refused("mednerctl annotate a"),
+            Error::NotUtf8 { position: 3 }
+        ));
+        for more in ["--format html", "--offset-unit utf8_byte"] {
+            assert!(
+                matches!(refused(&format!("{line} {more}")), Error::OnlyBytes),
+                "{more}"
+            );
+        }
     }
 
     #[test]

@@ -359,7 +359,7 @@ pub struct ModelInstall {
 /// What `annotate` can be told.
 #[derive(Debug, Args)]
 pub struct AnnotateOptions {
-    /// Notes, or documents of --document-format, as UTF-8; `-` is standard input, which is also read where no file is named.
+    /// Notes as UTF-8, or documents of --document-format; `-` is standard input, which is also read where no file is named.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
 
@@ -405,7 +405,7 @@ pub struct AnnotateOptions {
     #[arg(long)]
     pub multi_label: bool,
 
-    /// What begin and end count [default: unicode_code_point; html always uses utf8_byte].
+    /// What begin and end count [default: unicode_code_point; html always uses utf8_byte; of documents that are not UTF-8, bytes].
     #[arg(long, value_name = "UNIT", value_parser = PossibleValuesParser::new(OffsetUnit::NAMES))]
     pub offset_unit: Option<String>,
 

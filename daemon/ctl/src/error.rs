@@ -69,6 +69,11 @@ pub enum Error {
         /// Offset of the first byte that is not UTF-8.
         position: usize,
     },
+    /// What only text has was asked of a document that is none.
+    #[error(
+        "it is not UTF-8, so it is sent as bytes, and offsets count those: leave out --offset-unit, and print it in another format than html"
+    )]
+    OnlyBytes,
     /// An input is too large to be a note.
     #[error("it is larger than {limit} bytes; split it into notes")]
     TooLarge {
@@ -124,6 +129,14 @@ pub enum Error {
     Runtime(#[source] io::Error),
 }
 
+impl From<std::string::FromUtf8Error> for Error {
+    fn from(error: std::string::FromUtf8Error) -> Self {
+        Self::NotUtf8 {
+            position: error.utf8_error().valid_up_to(),
+        }
+    }
+}
+
 impl Error {
     /// The exit code of a run that ends with this error.
     pub fn exit(&self) -> Exit {
@@ -138,6 +151,7 @@ impl Error {
             Self::Client(_) | Self::NoAnswer { .. } | Self::Misfit { .. } => Exit::Unreachable,
             Self::Read(_)
             | Self::NotUtf8 { .. }
+            | Self::OnlyBytes
             | Self::TooLarge { .. }
             | Self::Write { .. }
             | Self::Interrupted

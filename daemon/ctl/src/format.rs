@@ -14,7 +14,7 @@ use crate::table::{Cell, Column, Style, Table, visible};
 pub struct Document {
     /// The name, as it was given.
     pub name: String,
-    /// The text, as it was read.
+    /// The text, as it was sent.
     pub text: String,
 }
 

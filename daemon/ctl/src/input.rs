@@ -1,4 +1,4 @@
-//! Where notes come from: files and standard input, read whole, and only as UTF-8.
+//! Where notes come from: files and standard input, read whole, as text only where they are UTF-8.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -48,23 +48,30 @@ impl Input {
         }
     }
 
-    /// Reads it on a thread that may block, exactly as it is: no line end and no byte order mark is
-    /// touched, so that offsets are those of the file.
+    /// Reads a note, exactly as it is: no line end and no byte order mark is touched, so that offsets are those of the file.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::NotUtf8`], [`Error::TooLarge`]
+    /// As [`bytes`](Self::bytes), and [`Error::NotUtf8`].
     pub async fn read(&self) -> Result<String, Error> {
+        Ok(String::from_utf8(self.bytes().await?)?)
+    }
+
+    /// Reads it on a thread that may block.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::TooLarge`]
+    pub async fn bytes(&self) -> Result<Vec<u8>, Error> {
         let input = self.clone();
         tokio::task::spawn_blocking(move || match input {
-            Self::Stdin => read_text(io::stdin().lock(), LIMIT),
-            Self::File(path) => read_text(File::open(path).map_err(Error::Read)?, LIMIT),
+            Self::Stdin => read_bytes(io::stdin().lock(), LIMIT),
+            Self::File(path) => read_bytes(File::open(path).map_err(Error::Read)?, LIMIT),
         })
         .await
         .map_err(|error| Error::Read(io::Error::other(error)))?
     }
 }
 
-fn read_text(source: impl Read, limit: u64) -> Result<String, Error> {
+fn read_bytes(source: impl Read, limit: u64) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let read = source
         .take(limit + 1)
@@ -73,9 +80,7 @@ fn read_text(source: impl Read, limit: u64) -> Result<String, Error> {
     if read as u64 > limit {
         return Err(Error::TooLarge { limit });
     }
-    String::from_utf8(bytes).map_err(|error| Error::NotUtf8 {
-        position: error.utf8_error().valid_up_to(),
-    })
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -85,20 +90,20 @@ mod tests {
     #[test]
     fn text_comes_exactly_as_it_is() {
         let text = "\u{feff}a\r\nb\0é\n";
-        assert_eq!(read_text(text.as_bytes(), 100).unwrap(), text);
+        assert_eq!(read_bytes(text.as_bytes(), 100).unwrap(), text.as_bytes());
     }
 
     #[test]
     fn the_first_wrong_byte_is_told() {
-        let error = read_text(&b"caf\xe9 noir"[..], 100).unwrap_err();
+        let error: Error = String::from_utf8(b"caf\xe9 noir".to_vec()).unwrap_err().into();
         assert!(matches!(error, Error::NotUtf8 { position: 3 }), "{error}");
         assert!(!error.to_string().contains("noir"));
     }
 
     #[test]
     fn what_never_ends_is_refused() {
-        let error = read_text(io::repeat(b'x'), 10).unwrap_err();
+        let error = read_bytes(io::repeat(b'x'), 10).unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 10 }), "{error}");
-        assert_eq!(read_text(&b"0123456789"[..], 10).unwrap().len(), 10);
+        assert_eq!(read_bytes(&b"0123456789"[..], 10).unwrap().len(), 10);
     }
 }

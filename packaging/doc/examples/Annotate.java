@@ -10,6 +10,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * Annotates a note from Java 16 or later with nothing but the JDK, as a channel of an integration engine would:
@@ -65,6 +67,10 @@ public final class Annotate {
         }
         String status = answer.substring(9, 12);
         byte[] content = answer.substring(end + 4).getBytes(StandardCharsets.ISO_8859_1);
+        Matcher length = Pattern.compile("(?im)^content-length: *(\\d+)").matcher(answer.substring(0, end));
+        if (!length.find() || Long.parseLong(length.group(1)) != content.length) {
+            throw new IOException("the daemon went away within its answer; try again");
+        }
         if (!status.equals("200")) {
             // 429 and 503 are worth another try after Retry-After seconds.
             throw new IOException(status + " " + new String(content, StandardCharsets.UTF_8));

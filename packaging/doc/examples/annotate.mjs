@@ -11,6 +11,8 @@ function annotate(socketPath, request) {
     const sent = http.request(options, (response) => {
       const parts = [];
       response.on("data", (part) => parts.push(part));
+      // The daemon went away within its answer: there is no "end" then.
+      response.on("error", reject);
       response.on("end", () => {
         const answer = JSON.parse(Buffer.concat(parts).toString("utf8"));
         if (response.statusCode === 200) resolve(answer);

@@ -2,7 +2,8 @@
 """Annotates many notes in one request, with nothing but Python's standard library: batch.py SOCKET REQUESTS
 
 REQUESTS has one JSON object a line, each with "text" and best with a "document_id". Prints one answer a line, as they finish; each has a
-"status" of its own. A thread writes requests while answers are read here: whoever writes all of them first stands still as soon as nobody
+"status" of its own. Where the daemon is gone before all are answered, it says which lines have none and ends with 1; http.client by itself takes
+an answer that was cut off for a whole one. A thread writes requests while answers are read here: whoever writes all of them first stands still as soon as nobody
 takes the answers, and is cut off after stall_timeout_ms (15 s).
 """
 import http.client
@@ -53,16 +54,30 @@ def annotate(path, lines):
     return response, None, None
 
 
+def whole_lines(response):
+    """The lines of an answer, as far as they came."""
+    try:
+        for line in response:
+            if line.endswith(b"\n"):
+                yield line
+    except (OSError, http.client.HTTPException) as error:
+        print(f"the connection broke: {error}", file=sys.stderr)
+
+
 def main():
     path, requests = sys.argv[1:]
+    with open(requests, "rb") as lines:
+        # Blank ones have no answer, and count.
+        missing = {index for index, line in enumerate(lines) if line.strip()}
     for _ in range(5):
         with open(requests, "rb") as lines:
             answers, error, wait = annotate(path, lines)
-            for line in answers or ():
+            for line in whole_lines(answers or ()):
                 answer = json.loads(line)
                 if answer["index"] is None:
                     # The batch was ended, and not for one of its lines.
                     sys.exit(f"{answer['error']['code']}: {answer['error']['message']}")
+                missing.discard(answer["index"])
                 print(line.decode(), end="", flush=True)
         if wait is None:
             break
@@ -70,6 +85,9 @@ def main():
         time.sleep(float(wait))
     if error:
         sys.exit(f"{error['code']}: {error['message']}")
+    if missing:
+        first = ", ".join(str(index) for index in sorted(missing)[:10])
+        sys.exit(f"{len(missing)} lines have no answer, the first of them {first} (counted from 0): send them again")
 
 
 main()

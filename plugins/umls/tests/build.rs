@@ -578,6 +578,18 @@ fn dictionaries_are_read_as_people_write_them() {
         );
         assert_eq!(record.sources().count(), 1);
     }
+    // A line has the number that an editor shows, whatever ends it.
+    for end in ["\n", "\r\n", "\r"] {
+        for mark in ["", "\u{feff}"] {
+            for (blank, number) in [("", 4), (end, 5)] {
+                let rows = ["id,name", "D1,Fever", "D2,\"Cough, dry\""].join(end);
+                let said =
+                    message(dictionary(&format!("{mark}{rows}{end}{blank},nothing{end}D3,Rash{end}")).1);
+                let place = format!("dictionary.csv:{number}: the id is empty");
+                assert!(said.contains(&place), "{end:?}: {said}");
+            }
+        }
+    }
     let said = message(dictionary("id,name,system\nx7,Herzinfarkt,OPSS\n").1);
     assert!(
         said.contains("dictionary.csv:2: \"OPSS\" is no code system"),

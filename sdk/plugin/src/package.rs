@@ -145,6 +145,14 @@ pub enum PackageError {
         /// As minisign prints it.
         key_id: String,
     },
+    /// The signature is one of minisign's old ones, of the file itself and not of its digest.
+    #[error(
+        "the signature of {file} is one of minisign's old format (minisign -S -l), which is not taken: sign it again without -l"
+    )]
+    LegacySignature {
+        /// The signed file's name.
+        file: String,
+    },
     /// The library is another than the manifest says.
     #[error("{} is not the library that the manifest names: its SHA-256 is {found}, and {expected} was signed", path.display())]
     Digest {
@@ -380,22 +388,28 @@ fn signed(
     let lines = String::from_utf8(read(file, &path)?).map_err(|_| malformed())?;
     let signature = Signature::decode(&lines).map_err(|_| malformed())?;
     let key_id = key_id(&lines).ok_or_else(malformed)?;
+    let file = name.to_owned();
+    let mut why = PackageError::UnknownKey {
+        key_id: key_id.clone(),
+        keys: policy.trusted_keys.clone(),
+    };
     for (id, key) in trusted(policy)? {
-        // Other keys of the same number cannot be ruled out; one that fits is enough.
-        if id == key_id && key.verify(text, &signature, false).is_ok() {
-            return Ok(key_id);
+        if id != key_id {
+            continue;
         }
+        // Other keys of the same number cannot be ruled out; one that fits is enough.
+        why = match key.verify(text, &signature, false) {
+            Ok(()) => return Ok(key_id),
+            Err(minisign_verify::Error::UnexpectedAlgorithm) => {
+                PackageError::LegacySignature { file: file.clone() }
+            }
+            Err(_) => PackageError::BadSignature {
+                file: file.clone(),
+                key_id: id,
+            },
+        };
     }
-    match trusted(policy)?.iter().any(|(id, _)| *id == key_id) {
-        true => Err(PackageError::BadSignature {
-            file: name.to_owned(),
-            key_id,
-        }),
-        false => Err(PackageError::UnknownKey {
-            key_id,
-            keys: policy.trusted_keys.clone(),
-        }),
-    }
+    Err(why)
 }
 
 /// The trusted keys with their ids. One that cannot be read is an error: which plugins it would have allowed
@@ -618,6 +632,34 @@ mod tests {
                    RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
         assert_eq!(key_id(key).unwrap(), "E7620F1842B4E81F");
         assert_eq!(key_id("one line"), None);
+    }
+
+    #[test]
+    fn a_signature_of_the_old_format_is_told_as_that() {
+        // The one that minisign's verifier is tested with, of "test".
+        let old = "untrusted comment: signature from minisign secret key\n\
+                   RWQf6LRCGA9i59SLOFxz6NxvASXDJeRtuZykwQepbDEGt87ig1BNpWaVWuNrm73YiIiJbq71Wi+dP9eKL8OC351vwIasSSbXxwA=\n\
+                   trusted comment: timestamp:1555779966\tfile:test\n\
+                   QtKMXWyYcwdpZAlPF7tE2ENJkRd1ujvKjlj1m9RtHTBnZPa5WKU5uWRs5GoP5M/VqE81QFuMKI5k/SfNQUaOAA==\n";
+        let new = "untrusted comment: signature from minisign secret key\n\
+                   RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=\n\
+                   trusted comment: timestamp:1556193335\tfile:test\n\
+                   y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==\n";
+        let place = tempfile::tempdir().unwrap();
+        let policy = Policy::development(place.path().to_owned());
+        let key = "untrusted comment: minisign public key E7620F1842B4E81F\n\
+                   RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        std::fs::write(place.path().join("minisign.pub"), key).unwrap();
+        let verify = |content: &str, signature: &str| {
+            std::fs::write(place.path().join("test"), content).unwrap();
+            std::fs::write(place.path().join("test.minisig"), signature).unwrap();
+            signed_file(place.path(), "test", &policy)
+        };
+        verify("test", new).unwrap();
+        let wrong = verify("Test", new).unwrap_err();
+        assert!(matches!(wrong, PackageError::BadSignature { .. }), "{wrong}");
+        let legacy = verify("test", old).unwrap_err();
+        assert!(matches!(legacy, PackageError::LegacySignature { .. }), "{legacy}");
     }
 
     #[test]

@@ -105,7 +105,8 @@ pub trait DocumentFormat: Sized + Send + Sync + 'static {
     fn formats(&self) -> Result<Vec<String>, Error>;
 
     /// The text of a document, with a map back to the bytes as received ([`Decoded::copy`],
-    /// [`Decoded::replace`]).
+    /// [`Decoded::replace`]). A document that came as a string arrives as its UTF-8, and what it says of a character set of its own is over
+    /// then: take bytes that are UTF-8 for that.
     ///
     /// # Errors
     /// [`Error::input`] where the bytes are not of this format.

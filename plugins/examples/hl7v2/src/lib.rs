@@ -1,12 +1,14 @@
 //! The narrative of an HL7 v2 message: the values of its OBX segments of type FT, ST and TX and the comments of its NTE segments, escapes
-//! resolved (HL7 v2.5, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Which characters the
-//! bytes stand for is said by MSH-18, or else by the settings; where neither does, the message must be UTF-8. The frame of MLLP and a byte
-//! order mark are passed over. A batch of messages (FHS, BHS) is refused: whoever has one sends its messages one by one.
+//! resolved (HL7 v2.7, chapter 2.7), each on a line of its own, with a map back to the bytes of the message. Results that are withdrawn
+//! (OBX-11 D, W or X) are left out with their comments. Which characters the bytes stand for is said by MSH-18, or else by the settings;
+//! what is UTF-8 is that whatever they say, as is all that came as a string. The frame of MLLP and a byte order mark are passed over. Several
+//! messages in one document, with FHS and BHS or without, are refused: whoever has them sends them one by one.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 use std::borrow::Cow;
 
+use encoding_rs::Encoding;
 use mednerd_plugin::{Call, Decoded, DocumentFormat, Error, Host, Settings};
 
 mednerd_plugin::export! {
@@ -17,13 +19,13 @@ mednerd_plugin::export! {
 
 /// Why a message is refused: the code in the error.
 mod code {
-    /// It is not UTF-8, and nothing says what else.
+    /// It is not UTF-8, and nothing that is known here says what else.
     pub const UTF8: i32 = 1;
     /// It does not begin with an MSH segment and its separators.
     pub const HEADER: i32 = 2;
-    /// MSH-18 names a character set that is not known here.
+    /// It is neither ASCII nor UTF-8, and MSH-18 names a character set that is not known here.
     pub const CHARACTERS: i32 = 3;
-    /// It is a batch or a file of messages.
+    /// It is several messages: a batch, a file, or one after the other.
     pub const BATCH: i32 = 4;
 }
 
@@ -31,48 +33,80 @@ mod code {
 #[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Options {
-    /// The characters of messages that do not say theirs and are not UTF-8.
+    /// The characters of messages that do not say theirs and are not UTF-8, by a name that MSH-18 could have.
     characters: Option<Characters>,
 }
 
-/// What each byte stands for.
+/// A character set of which each byte is a character, as the Encoding Standard has it: where ISO 8859-1, 8859-9 and 8859-11 have
+/// control characters, the quotes and dashes of Windows, which are what such a byte in a note is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-enum Characters {
-    #[serde(rename = "8859/1")]
-    Latin1,
-    #[serde(rename = "8859/15")]
-    Latin9,
-    #[serde(rename = "windows-1252")]
-    Windows1252,
-}
+#[serde(try_from = "String")]
+struct Characters(&'static Encoding);
 
 impl Characters {
-    fn of(self, byte: u8) -> char {
-        match self {
-            Self::Latin9 => match byte {
-                0xa4 => '€',
-                0xa6 => 'Š',
-                0xa8 => 'š',
-                0xb4 => 'Ž',
-                0xb8 => 'ž',
-                0xbc => 'Œ',
-                0xbd => 'œ',
-                0xbe => 'Ÿ',
-                _ => char::from(byte),
-            },
-            Self::Windows1252 => {
-                let other = byte.checked_sub(0x80).map(usize::from);
-                other
-                    .and_then(|at| WINDOWS_1252.chars().nth(at))
-                    .unwrap_or(char::from(byte))
-            }
-            Self::Latin1 => char::from(byte),
+    const WINDOWS_1252: Self = Self(encoding_rs::WINDOWS_1252);
+
+    /// As many characters as there are bytes.
+    fn decode(self, bytes: &[u8]) -> String {
+        self.0.decode_without_bom_handling(bytes).0.into_owned()
+    }
+}
+
+impl TryFrom<String> for Characters {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match Said::by_name(name.as_bytes()) {
+            Said::Single(characters) => Ok(characters),
+            _ => Err("is no set of one byte a character, such as 8859/1, 8859/15 or windows-1252"),
         }
     }
 }
 
-/// Of the bytes from 0x80 to 0x9f; five stand for nothing.
-const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
+/// What MSH-18 says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Nothing, or that all is ASCII.
+    Nothing,
+    Utf8,
+    Single(Characters),
+    Unknown,
+}
+
+impl Said {
+    /// By the header of a message. Of several sets the first one counts that has more than ASCII.
+    fn by_header(header: &[u8], field: u8, repetition: u8) -> Self {
+        // MSH-1 is the separator itself.
+        let names = header.split(|byte| *byte == field).nth(17).unwrap_or_default();
+        let mut sets = names.split(|byte| *byte == repetition).map(Self::by_name);
+        sets.find(|set| *set != Self::Nothing).unwrap_or(Self::Nothing)
+    }
+
+    /// By a name of HL7's table 0211, or one that the set has elsewhere.
+    fn by_name(name: &[u8]) -> Self {
+        let name: String = name
+            .trim_ascii()
+            .iter()
+            .map(|byte| match byte {
+                b' ' | b'/' | b'_' => '-',
+                other => char::from(other.to_ascii_lowercase()),
+            })
+            .collect();
+        // "8859/1", "UNICODE UTF-8"
+        let name = match name.strip_prefix("8859-") {
+            Some(part) => format!("iso-8859-{part}"),
+            None => name.strip_prefix("unicode-").unwrap_or(&name).to_owned(),
+        };
+        match (&*name, Encoding::for_label(name.as_bytes())) {
+            ("" | "ascii" | "us-ascii" | "iso-ir6", _) => Self::Nothing,
+            // Elsewhere it is UTF-16, in which nobody sends messages.
+            ("unicode", _) => Self::Utf8,
+            (_, Some(set)) if set == encoding_rs::UTF_8 => Self::Utf8,
+            (_, Some(set)) if set.is_single_byte() => Self::Single(Characters(set)),
+            _ => Self::Unknown,
+        }
+    }
+}
 
 struct Hl7 {
     options: Options,
@@ -96,6 +130,8 @@ impl DocumentFormat for Hl7 {
 /// What begins and ends a message on a connection (MLLP).
 const BEGINS: u8 = 0x0b;
 const ENDS: u8 = 0x1c;
+/// What switches to another character set (ISO 2022).
+const ESCAPE: u8 = 0x1b;
 /// The byte order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -108,26 +144,49 @@ fn framed(bytes: &[u8]) -> (usize, &[u8]) {
     (begin, end.strip_suffix(&[ENDS]).unwrap_or(message))
 }
 
+/// A message as text.
+struct Message<'b> {
+    text: Cow<'b, str>,
+    /// Whether each of its characters was one byte that is not UTF-8.
+    single: bool,
+    /// What bytes in it that are not UTF-8 stand for.
+    characters: Characters,
+}
+
 impl Hl7 {
     fn decode(&self, bytes: &[u8], check: impl Fn() -> Result<(), Error>) -> Result<Decoded, Error> {
         let (begin, bytes) = framed(bytes);
         if bytes.starts_with(b"FHS") || bytes.starts_with(b"BHS") {
             return Err(Error::input(code::BATCH));
         }
-        let (message, single) = self.read(bytes)?;
-        let message = &*message;
-        let separators = Separators::of(message).ok_or(Error::input(code::HEADER))?;
+        let message = self.read(bytes)?;
+        let text = &*message.text;
+        let separators = Separators::of(text).ok_or(Error::input(code::HEADER))?;
+        if has_another_frame(text, separators.field) {
+            return Err(Error::input(code::BATCH));
+        }
         let mut decoded = Decoded::default();
-        for (at, segment) in segments(message, separators.field) {
+        let mut withdrawn = false;
+        for (index, (at, segment)) in segments(text, separators.field).enumerate() {
             check()?;
+            if index > 0 && begins_message(segment, separators.field) {
+                return Err(Error::input(code::BATCH));
+            }
+            // Comments follow what they are about.
+            if !segment.starts_with("NTE") {
+                withdrawn = is_withdrawn(segment, separators.field);
+            }
+            if withdrawn {
+                continue;
+            }
             if let Some((begin, value)) = narrative(segment, separators.field) {
-                separators.append(&mut decoded, value, at + begin);
+                separators.append(&mut decoded, value, at + begin, message.characters);
                 let end = at + begin + value.len();
                 decoded.replace("\n", end, end);
             }
         }
-        let mut decoded = match single {
-            true => in_bytes(&decoded, message),
+        let mut decoded = match message.single {
+            true => in_bytes(&decoded, text),
             false => decoded,
         };
         for piece in &mut decoded.pieces {
@@ -137,31 +196,57 @@ impl Hl7 {
         Ok(decoded)
     }
 
-    /// The message as text, and whether each of its characters was one byte that is not UTF-8.
-    fn read<'b>(&self, bytes: &'b [u8]) -> Result<(Cow<'b, str>, bool), Error> {
+    /// What is UTF-8 is that, whatever MSH-18 says: it came as a string, which was decoded before it came here, or from a system that
+    /// says one and sends the other. In another set hardly any text is UTF-8 by chance.
+    fn read<'b>(&self, bytes: &'b [u8]) -> Result<Message<'b>, Error> {
         let header = bytes
             .split(|byte| matches!(byte, b'\r' | b'\n'))
             .next()
             .unwrap_or_default();
-        let field = header.get(3).copied().unwrap_or(b'|');
-        // MSH-1 is the separator itself. Of several sets the first is the message's.
-        let said = header.split(|byte| *byte == field).nth(17).unwrap_or_default();
-        let said = match said.split(|byte| *byte == b'~').next().unwrap_or_default() {
-            b"8859/1" => Some(Characters::Latin1),
-            b"8859/15" => Some(Characters::Latin9),
-            b"" | b"ASCII" | b"UNICODE UTF-8" | b"UTF-8" => None,
-            _ => return Err(Error::input(code::CHARACTERS)),
+        let separator = |at: usize, usual: u8| header.get(at).copied().unwrap_or(usual);
+        let said = Said::by_header(header, separator(3, b'|'), separator(5, b'~'));
+        let characters = match said {
+            Said::Single(characters) => Some(characters),
+            // Sets that are switched to look like ASCII.
+            Said::Unknown if bytes.contains(&ESCAPE) => return Err(Error::input(code::CHARACTERS)),
+            _ => self.options.characters,
         };
-        match (said, std::str::from_utf8(bytes)) {
-            (None, Ok(message)) => return Ok((message.into(), false)),
-            // The same in all of them.
-            (Some(_), Ok(message)) if bytes.is_ascii() => return Ok((message.into(), false)),
-            _ => {}
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(Message {
+                text: text.into(),
+                single: false,
+                characters: characters.unwrap_or(Characters::WINDOWS_1252),
+            });
         }
-        let characters = said.or(self.options.characters).ok_or(Error::input(code::UTF8))?;
-        let message: String = bytes.iter().map(|byte| characters.of(*byte)).collect();
-        Ok((message.into(), true))
+        let characters = match said {
+            Said::Unknown => return Err(Error::input(code::CHARACTERS)),
+            _ => characters.ok_or(Error::input(code::UTF8))?,
+        };
+        Ok(Message {
+            text: characters.decode(bytes).into(),
+            single: true,
+            characters,
+        })
     }
+}
+
+/// Whether a segment is the first one of a message, or of several.
+fn begins_message(segment: &str, field: char) -> bool {
+    // A frame may begin, or the one before it end.
+    let between = [BEGINS, ENDS].map(char::from);
+    let segment = segment
+        .trim_start_matches(|c: char| c.is_ascii_whitespace() || between.contains(&c) || c == '\u{feff}');
+    ["MSH", "FHS", "BHS"].iter().any(|name| {
+        // A line of a text may begin so: "MSH: 12 ng/l".
+        let rest = segment.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with(field) || Separators::read(rest).is_some())
+    })
+}
+
+/// Whether a message follows the end of a frame.
+fn has_another_frame(message: &str, field: char) -> bool {
+    let mut ended = message.split(char::from(ENDS)).skip(1);
+    ended.any(|rest| rest.trim_ascii_start().starts_with(char::from(BEGINS)) || begins_message(rest, field))
 }
 
 /// A map to a message of which each character was one byte, as a map to those bytes.
@@ -251,23 +336,41 @@ fn narrative(segment: &str, field: char) -> Option<(usize, &str)> {
     Some((begin, value))
 }
 
+/// Whether a result is deleted (D), wrong (W) or could not be had (X).
+fn is_withdrawn(segment: &str, field: char) -> bool {
+    let mut fields = segment.split(field);
+    let status = match fields.next() {
+        Some("OBX") => fields.nth(10),
+        _ => None,
+    };
+    status.is_some_and(|status| ["D", "W", "X"].contains(&status.trim()))
+}
+
 struct Separators {
     field: char,
     component: char,
     repetition: char,
     escape: char,
     subcomponent: char,
+    /// Where a value was cut.
+    truncation: char,
 }
 
 impl Separators {
     fn of(message: &str) -> Option<Self> {
-        let mut letters = message.strip_prefix("MSH")?.chars();
+        Self::read(message.strip_prefix("MSH")?)
+    }
+
+    /// As they stand behind the name of the segment that tells them.
+    fn read(header: &str) -> Option<Self> {
+        let mut letters = header.chars();
         let separators = Self {
             field: letters.next()?,
             component: letters.next()?,
             repetition: letters.next()?,
             escape: letters.next()?,
             subcomponent: letters.next()?,
+            truncation: '#',
         };
         let all = [
             separators.field,
@@ -281,11 +384,16 @@ impl Separators {
             .enumerate()
             .all(|(at, one)| !all.iter().skip(at + 1).any(|other| one == other));
         let usable = all.iter().all(|c| c.is_ascii_punctuation());
-        (distinct && usable).then_some(separators)
+        let truncation = letters.next().filter(char::is_ascii_punctuation);
+        let truncation = truncation.filter(|c| *c != separators.field);
+        (distinct && usable).then_some(Self {
+            truncation: truncation.unwrap_or(separators.truncation),
+            ..separators
+        })
     }
 
     /// Appends a value that begins at `at` in the source. An escape that is not known stays as it is.
-    fn append(&self, decoded: &mut Decoded, value: &str, at: usize) {
+    fn append(&self, decoded: &mut Decoded, value: &str, at: usize, characters: Characters) {
         let mut rest = value;
         while let Some(stop) = rest.find([self.escape, self.repetition]) {
             let here = at + value.len() - rest.len();
@@ -297,47 +405,96 @@ impl Separators {
                 rest = after.get(1..).unwrap_or_default();
                 continue;
             }
-            let inner = after.get(1..).unwrap_or_default();
-            let escaped = inner.find(self.escape).and_then(|end| inner.get(..end));
-            match escaped.and_then(|name| Some((name, self.resolve(name)?))) {
-                Some((name, text)) => {
-                    let length = name.len() + 2;
-                    decoded.replace(&text, here, here + length);
-                    rest = after.get(length..).unwrap_or_default();
-                }
-                None => {
-                    decoded.copy(after.get(..1).unwrap_or_default(), here);
-                    rest = inner;
-                }
-            }
+            let (text, length) = self.resolve(after, characters).unwrap_or_else(|| {
+                let escape = after.get(..1).unwrap_or_default();
+                (escape.to_owned(), escape.len())
+            });
+            decoded.replace(&text, here, here + length);
+            rest = after.get(length..).unwrap_or_default();
         }
         decoded.copy(rest, at + value.len() - rest.len());
     }
 
-    fn resolve(&self, name: &str) -> Option<String> {
+    /// What the escape stands for that a text begins with, and how long it is.
+    fn resolve(&self, text: &str, characters: Characters) -> Option<(String, usize)> {
+        let (mut bytes, mut length) = (Vec::new(), 0);
+        // Each byte of a character may have an escape of its own.
+        while let Some(name) = self.name(text.get(length..)?)
+            && let Some(more) = name.strip_prefix(['X', 'x']).and_then(hexadecimal)
+        {
+            bytes.extend(more);
+            length += name.len() + 2;
+            match std::str::from_utf8(&bytes) {
+                Ok(read) => return Some((read.to_owned(), length)),
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => break,
+            }
+        }
+        if length > 0 {
+            return Some((characters.decode(&bytes), length));
+        }
+        let name = self.name(text)?;
+        Some((self.meaning(name)?, name.len() + 2))
+    }
+
+    /// What stands between the escape character that a text begins with and the next one.
+    fn name<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let inner = text.strip_prefix(self.escape)?;
+        inner.find(self.escape).and_then(|end| inner.get(..end))
+    }
+
+    fn meaning(&self, name: &str) -> Option<String> {
         let one = match name {
             "F" => self.field,
             "S" => self.component,
             "T" => self.subcomponent,
             "R" => self.repetition,
             "E" => self.escape,
-            ".br" | ".sp" => '\n',
+            "P" => self.truncation,
             // Highlighting begins and ends: no text.
             "H" | "N" => return Some(String::new()),
-            _ => return hexadecimal(name.strip_prefix('X')?),
+            _ => return name.strip_prefix('.').map_or_else(|| unread(name), formatting),
         };
         Some(one.into())
     }
 }
 
-fn hexadecimal(digits: &str) -> Option<String> {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+/// What a command of formatted text stands for: "sp+2". Blank lines and spaces are as many as make a difference.
+fn formatting(command: &str) -> Option<String> {
+    let command = command.to_ascii_lowercase();
+    let (name, number) = command.split_at_checked(2)?;
+    let number: Option<i32> = match number.trim() {
+        "" => None,
+        digits => Some(digits.parse().ok()?),
+    };
+    let times = |most| usize::try_from(number.unwrap_or(1)).map_or(1, |number| number.clamp(1, most));
+    match (name, number) {
+        ("br" | "ce", None) => Some("\n".to_owned()),
+        ("sp", _) => Some("\n".repeat(times(2))),
+        ("sk", _) => Some(" ".repeat(times(8))),
+        ("in" | "ti", _) | ("fi" | "nf", None) => Some(" ".to_owned()),
+        _ => None,
+    }
+}
+
+/// Nothing, for escapes that bear no text to be read here: of a vendor's own (Z), and those that switch to another character set (C, M).
+fn unread(name: &str) -> Option<String> {
+    let known = match name.split_at_checked(1)? {
+        ("Z", own) => own.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        ("C", digits) => digits.len() == 4 && hexadecimal(digits).is_some(),
+        ("M", digits) => [4, 6].contains(&digits.len()) && hexadecimal(digits).is_some(),
+        _ => false,
+    };
+    known.then(String::new)
+}
+
+fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
+    let right = !digits.is_empty() && digits.len().is_multiple_of(2);
+    if !right || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    let bytes = (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok());
-    String::from_utf8(bytes.collect::<Option<Vec<u8>>>()?).ok()
+    let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2));
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 #[cfg(test)]
@@ -346,15 +503,28 @@ mod tests {
 
     const SAMPLE: &str = include_str!("../sample.hl7");
 
+    fn hl7(characters: Option<&str>) -> Hl7 {
+        let characters = characters.map(|name| Characters::try_from(name.to_owned()).unwrap());
+        let options = Options { characters };
+        Hl7 { options }
+    }
+
+    fn try_decode(bytes: &[u8]) -> Result<Decoded, Error> {
+        hl7(None).decode(bytes, || Ok(()))
+    }
+
+    /// What a message becomes, checked as mednerd checks it.
     fn decode(message: &str) -> Decoded {
-        let separators = Separators::of(message).unwrap();
-        let mut decoded = Decoded::default();
-        for (at, segment) in segments(message, separators.field) {
-            if let Some((begin, value)) = narrative(segment, separators.field) {
-                separators.append(&mut decoded, value, at + begin);
-            }
-        }
+        let decoded = try_decode(message.as_bytes()).unwrap();
+        mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1_000_000).unwrap();
+        mednerd_plugin::contract::on_characters(&decoded, message).unwrap();
         decoded
+    }
+
+    /// A message with MSH-18 and one observation.
+    fn message(said: &str, value: &[u8]) -> Vec<u8> {
+        let head = format!("MSH|^~\\&|LAB|{}{said}\rOBX|1|FT|||", "|".repeat(14));
+        [head.as_bytes(), value, b"||||||F\r"].concat()
     }
 
     #[test]
@@ -362,9 +532,8 @@ mod tests {
         let decoded = decode(SAMPLE);
         assert_eq!(
             decoded.text,
-            "Seen for diabetes & asthma.\nMetformin µg.\nNext visit: May.Allergic to penicillin."
+            "Seen for diabetes & asthma.\nMetformin µg.\nNext visit: May.\nAllergic to penicillin.\n"
         );
-        mednerd_plugin::contract::decoded(&decoded, SAMPLE.as_bytes(), 1000).unwrap();
         for word in ["diabetes", "asthma", "Metformin", "penicillin"] {
             let begin = decoded.text.find(word).unwrap();
             let (from, to) = decoded.source(begin, begin + word.len()).unwrap();
@@ -377,40 +546,25 @@ mod tests {
 
     #[test]
     fn messages_in_other_characters_are_mapped_to_their_bytes() {
-        let read = |characters, bytes: &[u8]| {
-            let options = Options { characters };
-            let (message, single) = Hl7 { options }.read(bytes)?;
-            let decoded = decode(&message);
-            Ok::<Decoded, Error>(if single {
-                in_bytes(&decoded, &message)
-            } else {
-                decoded
-            })
-        };
-        let message = |said: &str, value: &[u8]| {
-            let mut bytes = format!("MSH|^~\\&|LAB|{}{said}\rOBX|1|FT|||", "|".repeat(14)).into_bytes();
-            bytes.extend_from_slice(value);
-            bytes.push(b'\r');
-            bytes
-        };
+        let read = |characters, bytes: &[u8]| hl7(characters).decode(bytes, || Ok(()));
         let caf = b"na\xefve \\T\\ caf\xe9\xe9 x";
         for (said, characters, value, text) in [
             ("8859/1", None, &caf[..], "naïve & caféé x"),
             ("8859/15~8859/1", None, b"2\xa4", "2€"),
-            ("", Some(Characters::Windows1252), b"\x93flu\x94 \x80", "“flu” €"),
-            (
-                "UNICODE UTF-8",
-                Some(Characters::Latin1),
-                "naïve".as_bytes(),
-                "naïve",
-            ),
-            // It says so, and could be UTF-8.
-            ("8859/1", None, "é".as_bytes(), "Ã©"),
+            ("", Some("windows-1252"), b"\x93flu\x94 \x80", "“flu” €"),
+            ("ASCII", Some("8859/15"), b"2\xa4", "2€"),
+            ("UNICODE UTF-8", Some("8859/1"), "naïve".as_bytes(), "naïve"),
             ("8859/1", None, b"flu", "flu"),
+            // A mark that Latin-1 does not have, and Windows does.
+            ("8859/1", None, b"\x96 caf\xe9", "– café"),
+            // What is UTF-8 came as a string, or is called something else than it is.
+            ("8859/1", None, "é".as_bytes(), "é"),
+            ("GB 18030-2000", None, "é".as_bytes(), "é"),
+            ("", Some("8859/1"), "é".as_bytes(), "é"),
         ] {
             let bytes = message(said, value);
             let decoded = read(characters, &bytes).unwrap();
-            assert_eq!(decoded.text, text);
+            assert_eq!(decoded.text.trim_end(), text, "{said}");
             mednerd_plugin::contract::decoded(&decoded, &bytes, 1000).unwrap();
         }
         let bytes = message("8859/1", caf);
@@ -424,25 +578,194 @@ mod tests {
             let (from, to) = decoded.source(begin, begin + word.len()).unwrap();
             assert_eq!(&bytes[from..to], original);
         }
-        assert!(read(None, &message("", caf)).is_err());
-        assert!(read(None, &message("8859/8", b"x")).is_err());
-        for byte in 0..0x80 {
-            assert_eq!(Characters::Windows1252.of(byte), char::from(byte));
+        assert_eq!(
+            read(None, &message("", caf)).unwrap_err(),
+            Error::input(code::UTF8)
+        );
+        for name in ["UTF-8", "8859/16", "BIG-5", "klingon"] {
+            assert_eq!(
+                Characters::try_from(name.to_owned()).is_ok(),
+                name == "8859/16",
+                "{name}"
+            );
         }
-        assert_eq!(WINDOWS_1252.chars().count(), 32);
+    }
+
+    #[test]
+    fn a_message_that_came_as_a_string_is_read_whatever_it_says_of_its_bytes() {
+        for said in [
+            "8859/1",
+            "8859/15",
+            "WINDOWS-1252",
+            "8859/5",
+            "ISO IR87",
+            "UNICODE UTF-16",
+            "?",
+        ] {
+            let bytes = message(said, "Fièvre à 39 °C, Müller \\T\\ “flu” 🦴".as_bytes());
+            let source = String::from_utf8(bytes).unwrap();
+            let decoded = decode(&source);
+            assert_eq!(decoded.text, "Fièvre à 39 °C, Müller & “flu” 🦴\n", "{said}");
+        }
+    }
+
+    #[test]
+    fn character_sets_are_known_by_all_their_names() {
+        let latin2 = b"\xb1";
+        for (said, value, text) in [
+            ("8859/1", &b"\xe8"[..], "è"),
+            ("8859-1", b"\xe8", "è"),
+            ("ISO-8859-1", b"\xe8", "è"),
+            ("ISO8859-1", b"\xe8", "è"),
+            ("ISO_8859-1", b"\xe8", "è"),
+            ("iso 8859/1 ", b"\xe8", "è"),
+            ("latin1", b"\xe8", "è"),
+            ("WINDOWS-1252", b"\x80", "€"),
+            ("CP1252", b"\x80", "€"),
+            ("8859/2", latin2, "ą"),
+            ("8859/3", latin2, "ħ"),
+            ("8859/4", latin2, "ą"),
+            ("8859/5", latin2, "Б"),
+            ("8859/6", b"\xc7", "ا"),
+            ("8859/7", b"\xc1", "Α"),
+            ("8859/8", b"\xe0", "א"),
+            ("8859/9", b"\xf0", "ğ"),
+            ("8859/10", latin2, "ą"),
+            ("8859/11", b"\xa1", "ก"),
+            ("8859/13", b"\xe0", "ą"),
+            ("8859/14", b"\xa1", "Ḃ"),
+            ("8859/15", b"\xa4", "€"),
+            // The first that has more than ASCII.
+            ("ASCII~8859/2~8859/1", latin2, "ą"),
+            ("~8859/1", b"\xe8", "è"),
+            ("UNICODE UTF-8~8859/1", "è".as_bytes(), "è"),
+            ("unicode utf-8 ", "è".as_bytes(), "è"),
+            ("utf-8", "è".as_bytes(), "è"),
+            ("UTF8", "è".as_bytes(), "è"),
+            ("UNICODE", "è".as_bytes(), "è"),
+            ("US-ASCII", b"e", "e"),
+            // ASCII is the same in all of them.
+            ("8859/12", b"e", "e"),
+            ("klingon", b"e", "e"),
+        ] {
+            let decoded = try_decode(&message(said, value));
+            assert_eq!(
+                decoded.map(|decoded| decoded.text),
+                Ok(format!("{text}\n")),
+                "{said}"
+            );
+        }
+        for (said, value, code) in [
+            ("8859/12", &b"\xe8"[..], code::CHARACTERS),
+            ("BIG-5", b"\xa4\xa4", code::CHARACTERS),
+            ("~ISO IR87", b"\x1b$B8\x1b(B", code::CHARACTERS),
+            ("UNICODE UTF-8", b"\xe8", code::UTF8),
+            ("US-ASCII", b"\xe8", code::UTF8),
+        ] {
+            assert_eq!(
+                try_decode(&message(said, value)),
+                Err(Error::input(code)),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_for_what_they_mean_and_mapped_back() {
+        for (value, text) in [
+            ("No fever\\.sp2\\Hypertension", "No fever\n\nHypertension"),
+            ("a\\.sp\\b\\.sp+1\\c\\.SP9999\\d", "a\nb\nc\n\nd"),
+            ("a\\.BR\\b\\.ce\\c", "a\nb\nc"),
+            ("a\\.sk3\\b\\.sk\\c\\.sk-1\\d", "a   b c d"),
+            ("\\.in+4\\a\\.ti-2\\b\\.fi\\c\\.nf\\d", " a b c d"),
+            ("pneu\\H\\mo\\N\\nia \\Z01\\x\\Zfett\\", "pneumonia x"),
+            ("a\\C2842\\b\\M244242\\c\\M2442\\d", "abcd"),
+            ("\\F\\\\S\\\\T\\\\R\\\\E\\\\P\\", "|^&~\\#"),
+            ("Crohn\\x27\\s\\X0D0A\\x\\X0d\\\\X0a\\y", "Crohn's\r\nx\r\ny"),
+            ("M\\XC3A9\\ni\\XC3\\\\XA8\\re", "Ménière"),
+            // In a message that does not say in which set.
+            ("M\\XE9\\ni\\XE8\\re", "Ménière"),
+            (
+                "C:\\temp\\ a \\.x\\ \\.br2\\ \\X+F\\ \\CAFE\\ \\Z-1\\",
+                "C:\\temp\\ a \\.x\\ \\.br2\\ \\X+F\\ \\CAFE\\ \\Z-1\\",
+            ),
+        ] {
+            let source = format!("MSH|^~\\&|\rOBX|1|FT|||{value} diabetes");
+            let decoded = decode(&source);
+            assert_eq!(decoded.text, format!("{text} diabetes\n"), "{value}");
+            let begin = decoded.text.find("diabetes").unwrap();
+            let (from, to) = decoded.source(begin, begin + 8).unwrap();
+            assert_eq!(source.get(from..to), Some("diabetes"), "{value}");
+        }
+        let own = decode("MSH|^~\\&!|\rOBX|1|FT|||a \\P\\");
+        assert_eq!(own.text, "a !\n");
+        let greek = try_decode(&message("8859/7", b"\\XC1\\ \xc1")).unwrap();
+        assert_eq!(greek.text, "Α Α\n");
+        let greek = decode(&String::from_utf8(message("8859/7", "\\XC1\\ Α".as_bytes())).unwrap());
+        assert_eq!(greek.text, "Α Α\n");
+    }
+
+    #[test]
+    fn two_messages_are_no_document() {
+        let one = "MSH|^~\\&|LAB\rOBX|1|TX|||Family history:\r";
+        let other = "MSH|^~\\&|LAB\rOBX|1|TX|||asthma\r";
+        for both in [
+            format!("{one}{other}"),
+            format!("\u{b}{one}\u{1c}\r\u{b}{other}\u{1c}\r"),
+            format!("\u{b}{one}\u{1c}\u{b}{other}\u{1c}"),
+            format!("\u{b}{one}\u{1c}{other}"),
+            format!("{one}\u{1c}\r\n\u{feff}{other}"),
+            format!("{one}\n\n{other}"),
+            format!("{one}MSH$%~\\&$LAB\r"),
+            format!("{one}FHS|^~\\&|LAB\r{other}"),
+            // The next one was cut off.
+            format!("\u{b}{one}\u{1c}\r\u{b}"),
+            one.replace('\r', "\n") + &other.replace('\r', "\n"),
+        ] {
+            assert_eq!(
+                try_decode(both.as_bytes()),
+                Err(Error::input(code::BATCH)),
+                "{both:?}"
+            );
+        }
+        // Neither a hormone nor the line breaks of a word processor begin a message.
+        let text = decode("MSH|^~\\&|\nOBX|1|TX|||One\u{b}two\nMSH: 12 ng/l\nOBX|2|TX|||three\n").text;
+        assert_eq!(text, "One\u{b}two\nthree\n");
+    }
+
+    #[test]
+    fn results_that_are_withdrawn_are_left_out_with_their_comments() {
+        let result =
+            |status: &str, name: &str| format!("OBX|1|TX|||{name}||||||{status}\rNTE|1||on {name}\r");
+        let results: String = [
+            ("F", "gout"),
+            ("D", "measles"),
+            ("C", "asthma"),
+            ("W", "mumps"),
+            ("X", "rubella"),
+            ("W ", "scabies"),
+            ("", "flu"),
+            ("P", "croup"),
+        ]
+        .map(|(status, name)| result(status, name))
+        .concat();
+        let decoded = decode(&format!(
+            "MSH|^~\\&|\r{results}OBX|9|TX|||x||||||D\rOBR|2\rNTE|1||of the order\r"
+        ));
+        let kept = ["gout", "asthma", "flu", "croup"];
+        let kept: String = kept.iter().map(|name| format!("{name}\non {name}\n")).collect();
+        assert_eq!(decoded.text, kept + "of the order\n");
     }
 
     #[test]
     fn a_line_feed_within_a_value_is_text() {
         let message = "MSH|^~\\&|\rOBX|1|TX|||Has asthma.\nNo diabetes.\n\nGOUT|left\rOBX|2|TX|||Fever.\n";
         let decoded = decode(message);
-        assert_eq!(decoded.text, "Has asthma.\nNo diabetes.\n\nGOUTFever.");
-        mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1000).unwrap();
+        assert_eq!(decoded.text, "Has asthma.\nNo diabetes.\n\nGOUT\nFever.\n");
         for (begin, end) in [("\r\n", "\r\n"), ("\n", "\n"), ("\n", "\r"), ("\r", "\n")] {
             let message = format!("MSH|^~\\&|{begin}OBX|1|TX|||one{end}PID|x{end}OBX|2|TX|||two{end}");
             let decoded = decode(&message);
-            assert_eq!(decoded.text, "onetwo", "{message:?}");
-            mednerd_plugin::contract::decoded(&decoded, message.as_bytes(), 1000).unwrap();
+            assert_eq!(decoded.text, "one\ntwo\n", "{message:?}");
         }
     }
 
@@ -452,7 +775,7 @@ mod tests {
             let message = format!("MSH|^~\\&|\rOBX|1|TX|||{}", "\n".repeat(lines));
             let times = (0..3).map(|_| {
                 let begun = std::time::Instant::now();
-                assert!(decode(&message).text.is_empty());
+                assert_eq!(try_decode(message.as_bytes()).unwrap().text, "\n");
                 begun.elapsed()
             });
             times.min().unwrap()
@@ -465,10 +788,6 @@ mod tests {
     #[test]
     fn comments_are_read_and_frame_and_mark_are_passed_over() {
         let message = "MSH|^~\\&|LAB\rOBX|1|NM|GLU||7.1\rNTE|1|L|No gout.~On metformin.|RE\rNTE|2|L\r";
-        let hl7 = Hl7 {
-            options: Options::default(),
-        };
-        let read = |bytes: &[u8]| hl7.decode(bytes, || Ok(()));
         for (before, after) in [
             ("", ""),
             ("\u{b}", "\u{1c}\r"),
@@ -477,9 +796,8 @@ mod tests {
             ("\u{b}", "\u{1c}"),
         ] {
             let source = format!("{before}{message}{after}");
-            let decoded = read(source.as_bytes()).unwrap();
+            let decoded = decode(&source);
             assert_eq!(decoded.text, "No gout.\nOn metformin.\n", "{source:?}");
-            mednerd_plugin::contract::decoded(&decoded, source.as_bytes(), 1000).unwrap();
             let begin = decoded.text.find("metformin").unwrap();
             let (from, to) = decoded.source(begin, begin + 9).unwrap();
             assert_eq!(source.get(from..to), Some("metformin"));
@@ -489,14 +807,14 @@ mod tests {
             ("\u{b}BHS|^~\\&|LAB\r\u{1c}\r", code::BATCH),
             ("PID|1", code::HEADER),
         ] {
-            assert_eq!(read(source.as_bytes()).unwrap_err(), Error::input(code));
+            assert_eq!(try_decode(source.as_bytes()).unwrap_err(), Error::input(code));
         }
     }
 
     #[test]
     fn what_is_no_escape_stays() {
         let decoded = decode("MSH|^~\\&|\rOBX|1|TX|||a \\ b \\Q\\ \\XZZ\\ c\\");
-        assert_eq!(decoded.text, "a \\ b \\Q\\ \\XZZ\\ c\\");
+        assert_eq!(decoded.text, "a \\ b \\Q\\ \\XZZ\\ c\\\n");
         assert!(Separators::of("MSH|||||").is_none());
         assert!(Separators::of("PID|^~\\&").is_none());
     }

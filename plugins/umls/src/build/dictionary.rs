@@ -3,6 +3,7 @@
 //! bars between. Ids are codes of the system that a column `system` names, or of the one that the source is.
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::{Builder, Filters, Seen, Watch};
@@ -23,6 +24,7 @@ pub(super) fn read(
         line,
         problem,
     };
+    let at = |position: Option<&csv::Position>| position.map_or(1, |position| line_of(path, position.byte()));
     let cannot = |source| Error::Read {
         path: path.to_owned(),
         source,
@@ -36,7 +38,7 @@ pub(super) fn read(
         });
     }
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let unread = |error: csv::Error| line(error.position().map_or(1, csv::Position::line), describe(&error));
+    let unread = |error: csv::Error| line(at(error.position()), describe(&error));
     let columns = Columns::of(reader.headers().map_err(unread)?).ok_or_else(|| {
         line(
             1,
@@ -55,10 +57,29 @@ pub(super) fn read(
             watch.at(position.map_or(0, csv::Position::byte));
         }
         let row = Row::of(&record, &columns);
-        let row = row.map_err(|problem| line(position.map_or(0, csv::Position::line), problem))?;
+        let row = row.map_err(|problem| line(at(position), problem))?;
         row.take(filters, builder)?;
     }
     Ok(())
+}
+
+/// The number of the line on which a row begins that was read from this byte on: an end of a line and blank lines may come first, which the
+/// reader's own count leaves out.
+fn line_of(path: &Path, byte: u64) -> u64 {
+    let (mut line, mut before) = (1, 0);
+    let bytes = File::open(path)
+        .map(BufReader::new)
+        .into_iter()
+        .flat_map(Read::bytes);
+    for (at, next) in (0..).zip(bytes.map_while(Result::ok)) {
+        let ends = matches!(next, b'\r' | b'\n');
+        if at >= byte && !ends {
+            break;
+        }
+        line += u64::from(ends && (before, next) != (b'\r', b'\n'));
+        before = next;
+    }
+    line
 }
 
 fn describe(error: &csv::Error) -> String {
