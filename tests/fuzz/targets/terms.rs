@@ -42,7 +42,11 @@ fuzz_target!(init: seeds(notes().take(12).map(|note| parts([LINES.as_bytes(), &n
 /// A name that is the same in all languages, and needs nothing beside it, is found in a text that is that name.
 fn alone(term: Term<'_>) {
     let name = term.name.trim();
-    let is_plain = !name.starts_with('*') && term.language.is_empty() && term.beside.is_empty();
+    // What has more than a space or a mark between its words is several names: "knee - swelling".
+    let is_one = name
+        .split(char::is_alphanumeric)
+        .all(|gap| gap.chars().nth(1).is_none());
+    let is_plain = is_one && !name.starts_with('*') && term.language.is_empty() && term.beside.is_empty();
     if !is_plain || [HIDING, RIGHT, ""].contains(&term.label) {
         return;
     }
