@@ -10,7 +10,7 @@ CARGO := cargo
 RELEASE := --release --locked
 BIN := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help setup build bin-dir demo test kit-test sanitize lint kernels worker cuda unit bench soak deny deb appliance-test roots-test
+.PHONY: help setup build bin-dir demo test kit-test sanitize fuzz lint kernels worker cuda unit bench soak deny deb appliance-test roots-test
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -67,6 +67,11 @@ soak: build
 sanitize: setup
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize $(CARGO) test $(RELEASE) \
 		--target x86_64-unknown-linux-gnu --package mednerd-sanitize --package mednerd-umls --lib --tests
+
+# A workspace of its own, which `make test` neither builds nor lints: all below it would be compiled twice more.
+## make fuzz        what takes bytes from outside, under libFuzzer (minutes). TARGET=note, or several; SECONDS=60 for each
+fuzz: setup
+	tests/fuzz/run.sh '$(or $(TARGET),all)' '$(or $(SECONDS),60)'
 
 ## make kit-test    the training kit, from data to a served adapter, on a tiny model (minutes; makes a Python environment)
 kit-test: build

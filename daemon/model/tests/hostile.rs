@@ -729,6 +729,11 @@ fn tokenizers_of_another_model() {
     });
     copy.refused(&["tokenizer.json", "\"pneumothorax\"", "263 rows"]);
     let copy = Copy::of("bert/fp32");
+    copy.json("tokenizer.json", |t| {
+        t["post_processor"]["special_tokens"]["[SEP]"]["ids"] = json!([900])
+    });
+    copy.refused(&["tokenizer.json", "\"[SEP]\"", "900", "263 rows"]);
+    let copy = Copy::of("bert/fp32");
     copy.write("tokenizer.json", "{\"version\": \"1.0\"}");
     copy.refused(&["tokenizer.json", "not a tokenizer"]);
     let copy = Copy::of("bert/vocab-only");

@@ -914,13 +914,19 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
 fn a_mention_of_pages_takes_no_longer_than_its_length() {
     type Repeat = fn(usize) -> String;
     let (_folder, linker) = named(&["Pain", "Ache", "Section 1.1"]);
-    // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones.
-    let texts: [(usize, Repeat); 5] = [
+    // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones, each word another one.
+    let texts: [(usize, Repeat); 6] = [
         (2_000, |times| "1.".repeat(times)),
         (50, |times| "pain, ".repeat(times) + &"ache ".repeat(times)),
         (50, |times| "ache ".repeat(times) + &", pain".repeat(times)),
         (500, |times| "pain-".repeat(times)),
         (500, |times| "back ache (BA) ".repeat(times)),
+        (2_000, |times| {
+            let letter = |from: u8, number: usize| char::from(from + (number % 26) as u8);
+            let word = |from, number| [1, 26, 676, 17_576].map(|place| letter(from, number / place));
+            let words = (0..times).flat_map(|number| [word(b'A', number), word(b'a', number)]);
+            words.map(|word| String::from_iter(word) + " ").collect()
+        }),
     ];
     for (times, text) in texts {
         let least = |times: usize| {

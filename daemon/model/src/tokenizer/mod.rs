@@ -118,23 +118,27 @@ impl TokenizerFiles {
         let mut model = tokenizer.get_model().clone();
         model.resize_cache(0);
         tokenizer.with_model(model);
-        // A template that names a special token which the file does not define is found, by a panic, when it is first used.
-        catch_unwind(AssertUnwindSafe(|| tokenizer.encode("", true)))
-            .map_err(|_| fault(&path, &"its template names a token that it does not define"))?
-            .map_err(|e| fault(&path, &e))?;
         self.check_rows(&tokenizer, rows)?;
         Ok(tokenizer)
     }
 
-    /// Checks that an embedding of `rows` rows has one for every id that the tokenizer gives.
+    /// Checks that an embedding of `rows` rows has one for every id that the tokenizer gives, those that its template puts around a text included,
+    /// whose ids are its own.
     pub(crate) fn check_rows(&self, tokenizer: &Tokenizer, rows: usize) -> Result<(), ModelError> {
         let path = self.source();
-        let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
-        match last {
-            None => Err(ModelError::Tokenizer {
+        // A template that names a special token which the file does not define is found, by a panic, when it is first used.
+        let around = catch_unwind(AssertUnwindSafe(|| tokenizer.encode("", true)))
+            .map_err(|_| fault(&path, &"its template names a token that it does not define"))?
+            .map_err(|e| fault(&path, &e))?;
+        let around = std::iter::zip(around.get_tokens().to_vec(), around.get_ids().to_vec());
+        let vocabulary = tokenizer.get_vocab(true);
+        if vocabulary.is_empty() {
+            return Err(ModelError::Tokenizer {
                 path,
                 problem: "the vocabulary is empty".to_owned(),
-            }),
+            });
+        }
+        match vocabulary.into_iter().chain(around).max_by_key(|(_, id)| *id) {
             Some((token, id)) if usize::try_from(id).map_or(true, |id| id >= rows) => {
                 Err(ModelError::Vocabulary {
                     path,
@@ -143,7 +147,7 @@ impl TokenizerFiles {
                     rows,
                 })
             }
-            Some(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -84,31 +84,31 @@ const FAMILY: [&str; 10] = [
 ];
 
 /// What joins the last thing of a list to those before it.
-pub(super) const OR: &[(Languages, &str)] = &[
-    (EN, "or, nor"),
-    (DE, "oder, noch"),
-    (FR, "ou, ni"),
-    (ES, "o, ni"),
-    (IT, "o"),
-    (NL, "of, noch"),
-    (PT, "ou, nem"),
+pub(super) const OR: &[(Languages, &[&str])] = &[
+    (EN, &["or", "nor"]),
+    (DE, &["oder", "noch"]),
+    (FR, &["ou", "ni"]),
+    (ES, &["o", "ni"]),
+    (IT, &["o"]),
+    (NL, &["of", "noch"]),
+    (PT, &["ou", "nem"]),
 ];
-pub(super) const AND: &[(Languages, &str)] = &[
-    (EN, "and"),
-    (DE, "und"),
-    (FR, "et"),
-    (ES, "y, e"),
-    (IT, "e"),
-    (NL, "en"),
-    (PT, "e"),
+pub(super) const AND: &[(Languages, &[&str])] = &[
+    (EN, &["and"]),
+    (DE, &["und"]),
+    (FR, &["et"]),
+    (ES, &["y", "e"]),
+    (IT, &["e"]),
+    (NL, &["en"]),
+    (PT, &["e"]),
 ];
 
 /// Whether a word is one of `list` in one of these languages. Where they may be any, an English "of" is no Dutch "or".
-pub(super) fn joins(list: &[(Languages, &str)], word: &str, languages: Languages) -> bool {
-    let is = |(language, words): &(Languages, &str)| {
+pub(super) fn joins(list: &[(Languages, &[&str])], word: &str, languages: Languages) -> bool {
+    let is = |(language, words): &(Languages, &[&str])| {
         language & languages != 0
+            && words.contains(&word)
             && (*language != NL || languages & EN == 0 || word != "of")
-            && words.split(", ").any(|own| own == word)
     };
     list.iter().any(is)
 }

@@ -6,6 +6,9 @@ use mednerd_abbreviations::{is_order, is_short_form, without_plural};
 
 use super::{Document, Mention};
 
+/// What has more bytes is a page and no name: no short form stands for it, and with its own written out it would be many times as long.
+const LONGEST: usize = 1_000;
+
 /// The short forms that a document defines, by themselves without the ending of a plural: of each by the byte where it stands what it
 /// stands for.
 pub(super) struct Definitions(HashMap<String, BTreeMap<usize, String>>);
@@ -23,7 +26,11 @@ impl Definitions {
         // The longest of those that end at a place.
         let mut by_end: HashMap<(usize, String), &str> = HashMap::new();
         let ending = |mention: &Mention<'_>, end: usize| (end, mention.label.to_ascii_lowercase());
-        for mention in document.mentions {
+        for mention in document
+            .mentions
+            .iter()
+            .filter(|mention| mention.text.len() <= LONGEST)
+        {
             let known = by_end.entry(ending(mention, mention.end)).or_insert(mention.text);
             if known.len() < mention.text.len() {
                 *known = mention.text;
@@ -69,6 +76,9 @@ impl Definitions {
     /// The text with its short forms of several letters written out, and without one that stands in brackets behind its long form;
     /// none where nothing changes.
     pub(super) fn expand(&self, text: &str, begin: usize) -> Option<String> {
+        if text.len() > LONGEST {
+            return None;
+        }
         let long_form = |word: &str| {
             let short = word.trim_matches(|c: char| !c.is_alphanumeric());
             self.long_form(short, begin)
@@ -159,5 +169,37 @@ fn initials(long: &str) -> Vec<String> {
         vec![all]
     } else {
         vec![all, telling]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn pages_are_neither_written_out_nor_what_short_forms_stand_for() {
+        for (words, is_long_form) in [(20, true), (400, false)] {
+            let long = "vein ".repeat(words) + "pain";
+            let text = format!("{long} (XYZ)");
+            let places = [0..long.len(), long.len() + 2..long.len() + 5];
+            let mentions = places.map(|place| Mention::within(&text, place, "Disease"));
+            let document = Document {
+                text: &text,
+                mentions: &mentions,
+            };
+            let definitions = Definitions::of(&document);
+            let found = definitions.long_form("XYZ", text.len());
+            assert_eq!(found == Some(&*long), is_long_form);
+        }
+        let text = "deep vein thrombosis (DVT)";
+        let mentions = [];
+        let document = Document {
+            text,
+            mentions: &mentions,
+        };
+        let definitions = Definitions::of(&document);
+        let expand = |times: usize| definitions.expand(&"left DVT, ".repeat(times), text.len());
+        assert!(expand(3).is_some() && expand(300).is_none());
     }
 }

@@ -33,10 +33,15 @@ impl Weighed {
 
     fn by(text: &str, weigh: impl FnMut(&String) -> f32) -> Self {
         let text::Words { words, stems, cause } = text::Words::of(text);
-        let capitals = text::capitals(text);
+        // A mention may have pages of them.
+        let mut capitals = text::capitals(text);
+        capitals.sort_unstable();
         Self {
             weights: stems.iter().map(weigh).collect(),
-            capitals: words.iter().map(|word| capitals.contains(word)).collect(),
+            capitals: words
+                .iter()
+                .map(|word| capitals.binary_search(word).is_ok())
+                .collect(),
             words,
             stems,
             cause,
