@@ -25,7 +25,7 @@ pub(crate) enum Break {
 }
 
 /// Words whose full stop does not end a sentence, in lower case and without it, sorted.
-const ABBREVIATIONS: [&str; 109] = [
+const ABBREVIATIONS: [&str; 116] = [
     "aanw",
     "abd",
     "adm",
@@ -67,6 +67,7 @@ const ABBREVIATIONS: [&str; 109] = [
     "ext",
     "feb",
     "fig",
+    "fragl",
     "freq",
     "ft",
     "gen",
@@ -94,12 +95,14 @@ const ABBREVIATIONS: [&str; 109] = [
     "mcg",
     "meds",
     "mg",
+    "mgl",
     "mikroskop",
     "ml",
     "mm",
     "mr",
     "mrs",
     "ms",
+    "mögl",
     "neg",
     "neurol",
     "nov",
@@ -109,6 +112,7 @@ const ABBREVIATIONS: [&str; 109] = [
     "pos",
     "poss",
     "prn",
+    "prob",
     "prof",
     "pt",
     "pts",
@@ -124,6 +128,7 @@ const ABBREVIATIONS: [&str; 109] = [
     "sept",
     "soln",
     "sonogr",
+    "sosp",
     "sr",
     "st",
     "susp",
@@ -131,8 +136,10 @@ const ABBREVIATIONS: [&str; 109] = [
     "tabs",
     "temp",
     "tid",
+    "verd",
     "vol",
     "vs",
+    "wahrsch",
     "wt",
     "zust",
 ];

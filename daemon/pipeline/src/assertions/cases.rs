@@ -32,35 +32,76 @@ const ONLY: [&str; 7] = ["nur", "alleen", "slechts", "erst", "pas", "max", "maxi
 /// Words of a clause that are looked through.
 const CLAUSE: usize = 10;
 
+/// What leaves no doubt that it is still to be done.
+#[rustfmt::skip]
+const AT_ONCE: [&str; 15] = [
+    "sofort", "umgehend", "unverzuglich", "notarzt", "112", "anrufen", "bellen", "meteen", "direct", "onmiddellijk", "spoed", "wv",
+    "wiedervorstellung", "wiedervorstellen", "terugkomen",
+];
+/// How words begin that tell that something comes again or stays, which it has not yet.
+#[rustfmt::skip]
+const AGAIN: [&str; 14] = [
+    "persist", "anhalt", "ausbleib", "erneut", "wiederholt", "fehlend", "zunehm", "aanhoud", "blijvend", "recidief", "rezidiv", "herhaald", "hernieuwd",
+    "toenem",
+];
+/// How adjectives end before what comes.
+const INFLECTED: [&str; 6] = ["e", "er", "en", "em", "es", "end"];
+
 impl Sentence {
-    /// Whether a word for "if" stands at the beginning of a clause before what may come, and behind that what is to be done.
-    pub(super) fn is_case(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+    /// One past the last word of what may come, where a word for "if" stands before it at the beginning of a clause, and behind it what is to be
+    /// done.
+    pub(super) fn end_of_case(&self, hit: &Hit, mentions: &[Range<usize>]) -> Option<usize> {
+        let from = hit.words.end;
         let before = self.before(hit.words.start, 1);
         let only = ONLY.contains(&before);
         let begins = matches!(before, "" | "." | ";" | "," | ":" | "-" | "\u{2022}" | "(");
-        let own = mentions.iter().find(|mention| mention.start == hit.words.end);
-        let Some(own) = own.filter(|_| {
-            let comes = || {
-                COMING
-                    .iter()
-                    .any(|word| self.word(hit.words.end).starts_with(word))
-            };
-            only || (begins && comes())
-        }) else {
-            return false;
-        };
+        if !(only || begins) {
+            return None;
+        }
+        let again = AGAIN.iter().any(|start| self.word(from).starts_with(start));
+        let own = self.named(from, again, mentions)?;
+        // "Bei starken Schmerzen Vorstellung" tells of now as well.
+        let bare = own.start == from;
+        let end = self.end_of_alternatives(own.end, mentions);
         let clause = || {
             let words = (own.end..self.words.len()).take(CLAUSE);
-            words.take_while(|at| !matches!(self.word(*at), "." | ";"))
+            words.take_while(|at| {
+                self.word(*at) != ";" && (self.word(*at) != "." || self.before(*at, 1) == "od")
+            })
         };
-        let next = self.word(own.end);
-        let told = matches!(next, ":" | ">" | "<" | "\u{2265}")
-            || clause().any(|at| ORDERS.contains(&self.word(at)));
+        let has = |list: &[&str]| clause().any(|at| list.contains(&self.word(at)));
+        let comes = COMING.iter().any(|word| self.word(own.start).starts_with(word));
+        let next = matches!(self.word(own.end), ":" | ">" | "<" | "\u{2265}");
+        let told = next || has(&ORDERS) || (has(&[":"]) && !has(&[","]));
         let drug = self
             .drugs
             .iter()
-            .any(|drug| drug.start > hit.words.end && clause().any(|at| at == drug.start));
-        let done = clause().any(|at| DONE.contains(&self.word(at)));
-        !done && (told || drug || (only && self.ends(own.end)))
+            .any(|drug| drug.start > from && clause().any(|at| at == drug.start));
+        let is_case = (only && (told || drug || self.ends(end)))
+            || (begins && comes && (told || drug) && (bare || self.planned))
+            || (begins && has(&AT_ONCE))
+            || (begins && again && self.planned && !self.ends(own.end));
+        (is_case && !has(&DONE)).then_some(end)
+    }
+
+    /// What is named at a word, or behind one adjective.
+    fn named<'a>(&self, from: usize, again: bool, mentions: &'a [Range<usize>]) -> Option<&'a Range<usize>> {
+        let word = self.word(from);
+        let inflected = word.len() > 3 && INFLECTED.iter().any(|ending| word.ends_with(ending));
+        let begins = |at: usize| mentions.iter().find(|mention| mention.start == at);
+        begins(from).or_else(|| begins(from + 1).filter(|_| again || inflected))
+    }
+
+    /// One past the last of what else may come, that "or" joins: "bei Kopfschmerzen od. zunehmender Lähmung".
+    fn end_of_alternatives(&self, from: usize, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        while matches!(self.word(end), "oder" | "od" | "und" | "of" | "en" | "/") {
+            let next = end + 1 + usize::from(self.word(end + 1) == ".");
+            let Some(other) = self.named(next, false, mentions) else {
+                break;
+            };
+            end = other.end;
+        }
+        end
     }
 }

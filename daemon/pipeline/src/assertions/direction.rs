@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
-use super::lexicon::{NEAR, Role, is_per, is_relative, reports};
+use super::lexicon::{NEAR, Role, is_per, is_relative, is_somebody, reports};
 use super::lists::{
-    ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, NON, NOT_OLD, OF_EITHER, OF_WHAT,
-    POSSESSIVES, REPLACED, STUDIES,
+    ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, HIMSELF, NON, NOT_OLD, OF_EITHER,
+    OF_WHAT, POSSESSIVES, REPLACED, RESULTS, STUDIES, TESTED_FOR, WITH,
 };
 use super::sentence::Sentence;
 use super::{Kind, is_end, is_mention};
@@ -29,6 +29,12 @@ const TO_COME: [&str; 11] = ["would", "will", "should", "could", "can", "may", "
 
 /// Words of a clause that tells of a relative, at most.
 const LONGEST_CLAUSE: usize = 10;
+
+/// Words from a test to its result, at most.
+const RESULT: usize = 5;
+
+/// Words from a relative to the bracket that tells of him or her, at most.
+const RELATIVE: usize = 3;
 
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
@@ -123,8 +129,20 @@ impl Sentence {
             // "EP ?", as French sets it.
             "?" => ends || !self.is_apart(hit.words.start),
             "vs" | "versus" => true,
+            name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
+            // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".
+            name if (name.starts_with("vaccin") || name == "risk") && ahead && !ends => {
+                is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
+            }
+            // "EP probable (Wells 6)", as Romance languages set it.
+            name if is_adjective_behind(name)
+                && hit.languages & EN == 0
+                && is_end(hit.words.start, mentions) =>
+            {
+                true
+            }
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
-            "nein" | "nee" => ends,
+            "nein" | "nee" | "neen" => ends,
             "nicht" | "niet" => false,
             "0" => self.is_short_answer(hit.words.end - 1, mentions) || hit.words.len() > 1,
             "no" | "non" | "nao" => {
@@ -202,6 +220,8 @@ impl Sentence {
             name if BEFORE.contains(&name) => self.stands_before(hit, mentions),
             // "PRN lorazepam for seizure" says what is given.
             name if AS_NEEDED.contains(&name) => !self.drugs.iter().any(|drug| drug.start == hit.words.end),
+            // "Oude lacunes" are still there to see.
+            "oude" | "oud" | "alte" | "alter" if NOT_OLD.contains(&self.word(hit.words.end)) => false,
             // "56yr old", "old man", "old films".
             "old" => {
                 !before.contains(|c: char| c.is_ascii_digit())
@@ -281,6 +301,36 @@ impl Sentence {
                 let of_weeks = matches!(next, "de" | "con" | "com" | "y" | "e" | "ha" | "desde");
                 !(counted && (of_weeks || self.ends(hit.words.end)))
             }
+            name if is_adjective_behind(name)
+                && hit.languages & EN == 0
+                && is_end(hit.words.start, mentions) =>
+            {
+                let joined = usize::from(self.is_joint(hit.words.end, hit.languages));
+                first_from(hit.words.end + joined, mentions)
+                    .is_some_and(|next| next.start == hit.words.end + joined)
+            }
+            "risk" => !is_end(hit.words.start, mentions),
+            // "Serologia HIV negativa" tells the result.
+            name if TESTED_FOR.contains(&name) => {
+                let own = first_from(hit.words.end, mentions);
+                own.is_some_and(|own| !self.has_result(own.end))
+            }
+            // "Cave: Penicillinallergie" is there.
+            "cave" => {
+                let next = first_from(hit.words.end, mentions);
+                self.word(hit.words.end) != ":"
+                    && !next.is_some_and(|next| next.clone().any(|at| self.word(at).contains("allerg")))
+            }
+            // "Let op orthostase", and not "let op: bekend met epilepsie", "controle op de poli".
+            "let op" | "controle op" | "observatie op" | "eerder bij" => {
+                first_from(hit.words.end, mentions).is_some_and(|next| next.start == hit.words.end)
+            }
+            // Who has it is the relative before the bracket.
+            name if HIMSELF.contains(&name) => {
+                let mut before =
+                    (hit.words.start.saturating_sub(RELATIVE)..hit.words.start).map(|at| self.word(at));
+                before.any(is_somebody)
+            }
             // "Fractura antigua en costilla."
             name if OF_EITHER.contains(&name) => !is_end(hit.words.start, mentions),
             // "Nicht operables Karzinom", "niet goed gereguleerde diabetes".
@@ -315,7 +365,9 @@ impl Sentence {
             // "Fièvre : aucune, toux : oui"
             _ => {
                 let answers = self.is_behind_question(hit.words.start) && self.ends(hit.words.end);
-                !answers && self.asked(hit.words.start) == 0
+                // "AXR o/n: no pneumatosis" was overnight.
+                let overnight = hit.languages & EN != 0 && self.is_overnight(hit.words.start);
+                !answers && (overnight || self.asked(hit.words.start) == 0)
             }
         }
     }
@@ -365,6 +417,23 @@ impl Sentence {
             self.before(first, 2) == "/" && are_yes_and_no(self.before(first, 3), self.before(first, 1));
         let opens = usize::from(asks && self.before(first, 4) == "(");
         if asks { at + 3 + opens - first } else { 0 }
+    }
+
+    /// Whether "o/n" stands before a word, and its colon.
+    fn is_overnight(&self, at: usize) -> bool {
+        let colon = usize::from(self.before(at, 1) == ":");
+        [3, 2, 1].map(|count| self.before(at, count + colon)) == ["o", "/", "n"]
+    }
+
+    /// Whether the result of a test stands behind a word, in its clause: "HBV serology negative", "PCR 230".
+    fn has_result(&self, from: usize) -> bool {
+        let clause = (from..self.words.len()).take(RESULT);
+        let mut clause = clause
+            .map(|at| self.word(at))
+            .take_while(|word| !matches!(*word, "," | ";" | "."));
+        let number = self.word(from + usize::from(self.word(from) == ":"));
+        number.starts_with(|c: char| c.is_ascii_digit())
+            || clause.any(|word| RESULTS.iter().any(|start| word.starts_with(start)))
     }
 
     /// Whether a mention begins near behind a cue that may stand behind what it is said of, with nothing between them that ends that. Of what
@@ -428,6 +497,9 @@ impl Sentence {
         let at = hit.words.end + usize::from(self.word(hit.words.end) == ",");
         let has = match self.word(at) {
             "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
+            // "Épouse débutant un Alzheimer", "moglie affetta da demenza".
+            "debutant" | "atteint" | "atteinte" | "souffrant" | "affetto" | "affetta" | "padece"
+            | "leidet" | "lijdt" | "sofre" => at == hit.words.end,
             "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
             "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
             "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),
@@ -444,6 +516,19 @@ impl Sentence {
         // "Her mother, who has COPD, says he has fever".
         let is_over = |at: &usize| self.word(*at) == "," && reports(self.word(at + 1));
         has.then(|| (at..self.words.len()).find(is_over).unwrap_or(usize::MAX))
+    }
+
+    /// Whether an item begins with somebody and what he or she has, right behind or behind "with" or "has": "Mari démence", "Zoon met griep".
+    pub(super) fn is_person_with(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        let has = matches!(
+            self.word(hit.words.end),
+            "a" | "hat" | "tiene" | "ha" | "heeft" | "tem"
+        );
+        let with = usize::from(has || WITH.contains(&self.word(hit.words.end)));
+        matches!(self.before(hit.words.start, 1), "" | "." | ";" | "," | "(")
+            && mentions
+                .iter()
+                .any(|mention| mention.start == hit.words.end + with)
     }
 
     /// Whether a sentence begins with a relative, how that one is, and what he or she has: "Wife exhausted, has dementia".
@@ -508,6 +593,17 @@ impl Sentence {
         let possessive = POSSESSIVES.contains(&before);
         self.told_of(hit).is_none() && (next || is_per(before) || (possessive && is_per(before_that)))
     }
+}
+
+/// Whether a name is that of an adjective that says how likely it is what stands before it, in Romance languages.
+fn is_adjective_behind(name: &str) -> bool {
+    [
+        "possib", "posib", "probab", "possiv", "provav", "possive", "suspecte",
+    ]
+    .iter()
+    .any(|start| name.starts_with(start))
+        && !name.ends_with("mente")
+        && !name.ends_with("ment")
 }
 
 /// Whether a word answers a question that a sentence asks: "Cough? Denies."

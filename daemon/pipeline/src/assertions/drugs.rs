@@ -6,6 +6,7 @@ use super::hits::Hit;
 use super::is_mention;
 use super::lexicon::{AND, joins};
 use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, TAKING, UNITS};
+use super::outcomes::is_over;
 use super::reach::MOST_LISTED;
 use super::sentence::Sentence;
 
@@ -28,19 +29,8 @@ const GIVEN_AS: [&str; 24] = [
     "was", "were",
 ];
 
-/// What says that a disease is over.
-#[rustfmt::skip]
-const OVER: [&str; 14] = [
-    "resolved", "cleared", "recovered", "risolto", "risolta", "gueri", "guerie", "resuelto", "resuelta", "resolvido", "resolvida", "hersteld",
-    "genezen", "abgeklungen",
-];
 /// How tests begin that are named by what they look for.
 const TESTED: [&str; 6] = ["serolog", "sierolog", "sorolog", "cultiv", "pcr", "vacun"];
-/// What was done with a drug before it was, two words before the drug.
-#[rustfmt::skip]
-const TREATED: [&str; 14] = [
-    "treated", "managed", "trattata", "trattato", "traite", "traitee", "tratado", "tratada", "behandelt", "behandeld", "trattati", "trattate", "rx", "tx",
-];
 
 impl Sentence {
     /// Whether a mention is a drug.
@@ -134,19 +124,6 @@ impl Sentence {
         is_mention(before, &self.drugs).then_some(at - before)
     }
 
-    /// Where a disease ends that was treated with a drug and is over: "pneumonia treated with amoxicillin, resolved". The word itself elsewhere.
-    pub(super) fn behind_treatment(&self, hit: &Hit) -> usize {
-        let begin = hit.words.start;
-        let comma = begin
-            .checked_sub(1)
-            .filter(|at| OVER.contains(&hit.name) && self.word(*at) == ",");
-        let drug = comma.and_then(|comma| self.drugs.iter().find(|drug| drug.end == comma));
-        let treated = drug.filter(|drug| TREATED.contains(&self.before(drug.start, 2)));
-        treated
-            .and_then(|drug| drug.start.checked_sub(3))
-            .unwrap_or(begin)
-    }
-
     /// Whether what says that something is over or past is of no drug, "amoxicillin, resolved", or is of a test for what it names: "serología VIH
     /// previa".
     pub(super) fn is_of_other(&self, hit: &Hit, mention: &Range<usize>) -> bool {
@@ -155,7 +132,7 @@ impl Sentence {
         let tested = near
             .iter()
             .any(|word| TESTED.iter().any(|test| word.starts_with(test)));
-        ((before || OVER.contains(&hit.name)) && self.is_drug(mention)) || (before && tested)
+        ((before || is_over(hit)) && self.is_drug(mention)) || (before && tested)
     }
 
     /// Whether what stands behind a comma, in a list of what is denied, has been measured: "no dysuria, clear urine, creatinine 1.2". A dose is none.

@@ -64,6 +64,16 @@ impl Sentence {
             || (number && self.word(at + 1) == "/" && is_fraction(self.word(at + 2)))
     }
 
+    /// Whether a colon stands here before a complaint of some days or weeks: "Hx: sore throat 4/7".
+    pub(super) fn heads_complaint(&self, colon: usize, mentions: &[Range<usize>]) -> bool {
+        let first = mentions.iter().find(|mention| mention.start == colon + 1);
+        self.word(colon) == ":"
+            && first.is_some_and(|first| {
+                let years = |at: usize| matches!(self.word(at).chars().next(), Some('y' | 'j' | 'a'));
+                self.is_length(first.end) && !(first.end..first.end + 3).any(years)
+            })
+    }
+
     /// Where a length of time begins that ends right before a word: "3 day h/o", "2/7 hx", "24 hr history", "3 weeks ago".
     pub(super) fn length_before(&self, at: usize) -> Option<usize> {
         let mut end = at;

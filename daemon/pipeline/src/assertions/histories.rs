@@ -18,7 +18,7 @@ const LONGEST: usize = 8 << 10;
 /// Bytes of a label within one, at most.
 const LABEL: usize = 24;
 /// How headings begin that stand over what a patient still has.
-const PRESENT: [&str; 4] = ["comorb", "co morb", "background", "begleit"];
+const PRESENT: [&str; 5] = ["comorb", "co-morb", "co morb", "background", "begleit"];
 /// Words of a sentence that a verb is near its beginning within, and from a word of time to its unit.
 const NEAR_BEGINNING: usize = 4;
 

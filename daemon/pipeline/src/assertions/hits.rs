@@ -8,6 +8,7 @@ use super::boxes::TICKED_NO;
 use super::lexicon::{Entry, LEXICON, Role};
 use super::lists::{ANSWERS, AS_NEEDED, CAPITALS, FREQUENCY, HISTORY, UNTOLD};
 use super::sentence::Sentence;
+use super::signs::NO_BY_ZERO;
 use super::{is_end, is_mention};
 
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT, Spoken};
@@ -104,6 +105,7 @@ impl Sentence {
             && (1..self.words.len()).any(|at| self.is_sign(at, "-"));
         let counted = (0..self.words.len()).any(|at| self.is_free_sign(at, "+"));
         let side = self.side_of_signs(mentions);
+        let zeros = self.side_of_zeros(mentions);
         while let Some(word) = self.words.get(at) {
             if let Some(answer) = group_at(answers, word.begin) {
                 let words = at..self.words.partition_point(|word| word.begin < answer.end);
@@ -119,6 +121,16 @@ impl Sentence {
             if let Some(sign) = self.sign_for_itself(at, side, mentions) {
                 at = sign.words.end;
                 hits.push(one(sign.words, sign.name, sign.role));
+                continue;
+            }
+            if let Some(role) = zeros.and_then(|side| self.zero(at, side, mentions)) {
+                hits.push(one(at..at + 1, NO_BY_ZERO, role));
+                at += 1;
+                continue;
+            }
+            if let Some(hit) = self.watched(at, spoken, mentions) {
+                at = hit.words.end;
+                hits.push(hit);
                 continue;
             }
             if let Some(role) = self.minus(at, counted, mentions) {
@@ -167,9 +179,12 @@ impl Sentence {
             {
                 hit.words.end = self.end_of_drug_heading(hit);
             }
-            // "3 day h/o cough" tells of the complaint.
-            let of_days =
-                |hit: &&mut Hit| HISTORY.contains(&hit.name) && self.length_before(hit.words.start).is_some();
+            // "3 day h/o cough", "Hx: cough 3/7" tell of the complaint.
+            let of_days = |hit: &&mut Hit| {
+                HISTORY.contains(&hit.name)
+                    && (self.length_before(hit.words.start).is_some()
+                        || self.heads_complaint(hit.words.end, mentions))
+            };
             if let Some(hit) = hit.as_mut().filter(of_days) {
                 hit.roles = vec![Role::Nothing];
             }

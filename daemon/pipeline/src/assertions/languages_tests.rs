@@ -336,7 +336,7 @@ fn relatives_are_known_by_their_age_and_what_is_told_of_them() {
         "Parceiro com {gonorreia|F}.",
         "Companheira com {sífilis|F}.",
         "Freundin hat {Grippe|F}.",
-        "Hijo {epiléptico|}.",
+        "Hijo {epiléptico|F}.",
         "Wife exhausted, has own {Parkinson's|F}.",
         "Wife exhausted, has {dementia|F}.",
         "Husband tired, has {COPD|F}.",
@@ -408,7 +408,7 @@ fn what_is_over_is_told_in_many_words() {
         "{Embolie pulm.|H} 2020.",
         "{Fx|H} {wrist|H} 2020.",
         "Previa inyección de {adrenalina|!}.",
-        "Serología {VHB|} previa a cirugía.",
+        "Serología {VHB|Y} previa a cirugía.",
         "Stop: {temazepam|!H}, {oxybutynine|!H}.",
         "{Sertraline|!H} tried without benefit.",
     ]);

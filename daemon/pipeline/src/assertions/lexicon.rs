@@ -46,6 +46,8 @@ pub(super) struct Entry {
 pub(super) const FAR: Option<usize> = Some(usize::MAX);
 pub(super) const NEAR: Option<usize> = Some(4);
 pub(super) const NEXT: Option<usize> = Some(2);
+/// From a list to what is ordered behind it.
+pub(super) const ORDERED: Option<usize> = Some(12);
 const NO: Option<usize> = None;
 
 use Kind::{Family, Historical, Hypothetical, Negated, Uncertain};
@@ -334,7 +336,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (IT, Cue(Uncertain, FAR, NO), "sospetto di, sospetta di, sospetto, sospetta, in sospetto, nel sospetto di, dubbio, dubbia, suggestivo di, suggestiva di, suggestivo per, suggestiva per, da escludere, escludere, per escludere, probabilmente, verosimilmente, ipotesi di, non si puo escludere, non si esclude, diagnosi differenziale, in prima ipotesi"),
     (IT, Cue(Uncertain, NEAR, NO), "possibile, possibili, probabile, probabili, verosimile, presunta, presunto, vs, versus, ?"),
     (IT, Cue(Uncertain, NO, NEAR), "possibile, probabile, sospetta, sospetto, da escludere, non escludibile, non esclusa, non escluso, dubbia, dubbio, vs, versus"),
-    (NL, Cue(Uncertain, FAR, NO), "vermoeden van, vermoeden op, verdenking, verdenking op, verdenking van, verdacht voor, verdacht op, dd, ddx, differentiaal diagnose, ter uitsluiting van, uitsluiten, mogelijk, waarschijnlijk, passend bij, cave, werkdiagnose, niet uit te sluiten, misschien, onzeker of, niet zeker of, onduidelijk of, twijfel of, wsch, suspect voor, past bij"),
+    (NL, Cue(Uncertain, FAR, NO), "vermoeden van, vermoeden op, verdenking, verdenking op, verdenking van, verdacht voor, verdacht op, dd, ddx, differentiaal diagnose, ter uitsluiting van, uitsluiten, mogelijk, waarschijnlijk, passend bij, werkdiagnose, niet uit te sluiten, misschien, onzeker of, niet zeker of, onduidelijk of, twijfel of, wsch, suspect voor, past bij"),
     (NL, Cue(Uncertain, NEAR, NO), "susp, mogelijke, waarschijnlijke, eventuele, vermoedelijk, vermoedelijke, vs, versus, ?"),
     (NL, Cue(Uncertain, NO, NEAR), "mogelijk, waarschijnlijk, niet uit te sluiten, niet uitgesloten, niet worden uitgesloten, niet uitgesloten worden, vermoed, is onzeker, is niet zeker, onzeker, vs, versus"),
     (PT, Cue(Uncertain, FAR, NO), "suspeita de, suspeita, suspeito de, sugestivo de, sugestiva de, sugere, sugerindo, descartar, a descartar, para descartar, hipotese de, hipoteses de, a esclarecer, provavelmente, possivelmente, nao se pode excluir, nao se exclui, excluir, suspeita-se de, suspeita-se, diagnostico diferencial"),
@@ -352,6 +354,22 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ES, Cue(Uncertain, NEXT, NO), "d/c"),
     (PT, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
     (FR | ES | IT | NL | PT, Cue(Uncertain, FAR, NO), "dd:, ddx:"),
+
+    // Shortened, or asked to be looked at.
+    (EN, Cue(Uncertain, NO, NEAR), "poss, prob, favoured, favored, is favoured, is favored, presumed"),
+    (DE, Cue(Uncertain, FAR, NO), "va., vd. auf, vd. a., verd. auf, verd. a., fragl., mogl., mgl., wahrsch., wahrscheinl."),
+    (DE, Cue(Uncertain, NO, NEAR), "mgl, mogl, fragl, nicht auszuschl, nicht sicher auszuschl, wahrsch, wahrscheinl, denkbar, zu erwagen"),
+    (FR, Cue(Uncertain, FAR, NO), "susp, susp., suspicions de, hypothese :, hypotheses :"),
+    (FR, Cue(Uncertain, NO, NEAR), "incertain, incertaine, douteux, douteuse, envisage, envisagee, a exclure"),
+    (ES, Cue(Uncertain, FAR, NO), "sosp, sosp., sosp. de"),
+    (ES, Cue(Uncertain, Some(1), NO), "impresiona"),
+    (ES, Cue(Uncertain, NO, NEAR), "en estudio, por confirmar, a confirmar, pendiente de confirmar, a valorar"),
+    (IT, Cue(Uncertain, FAR, NO), "sosp, sosp., sosp. di"),
+    (IT, Cue(Uncertain, NO, NEAR), "in studio, da confermare, in accertamento, in corso di accertamento, verosimile"),
+    (NL, Cue(Uncertain, FAR, NO), "verd., verd. op, ws, wrs, wschl"),
+    (NL, Cue(Uncertain, NO, NEAR), "ws, wsch, wrs, wschl, twijfel, twijfelachtig, dubieus"),
+    (PT, Cue(Uncertain, FAR, NO), "afastar, a afastar, para afastar, p/ afastar, p/ excluir, p/ descartar, susp. de"),
+    (PT, Cue(Uncertain, NO, NEAR), "em estudo, em investigacao, a afastar, por confirmar"),
 
     // Only feared, or to be prevented.
     (EN, Cue(Hypothetical, FAR, NO), "if, unless, in case of, in the event of, should she, should he, should they, should you, should the patient, should there be, return for, return if, return with, come back if, come back for, return to ed for, return to the ed for, return to er for, return to the er for, return to hospital for, return to the hospital for, return to ed with, return to the ed with, return to clinic for,
@@ -403,6 +421,69 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (NL, Cue(Hypothetical, NO, NEXT), "profylaxe, risico, preventie"),
     (PT, Cue(Hypothetical, FAR, NO), "riscos explicados, riscos:, se houver, se tiver, se apresentar, se surgir, se surgirem, se aparecer, se ocorrer, se agravar, se piorar, se voltar, se desenvolver, se persistir, vacina contra, vacina da, vacinado contra, vacinada contra, em caso de, risco de, prevencao de, profilaxia de, profilaxia para, prevenir, para prevenir, evitar, caso, rastreio de"),
 
+    // What is warned of, and to be thought of.
+    (EN, Cue(Hypothetical, FAR, NO), "safety net, safety net:, safety net advice, safety net advice given re, safety-net advice, safety-net advice given re, safety-net:, rted for, rted if, rtc for, return w/, return to ed w/, consent:, consented:, consent incl, consent including, consented incl, consented including, risks (, complications discussed, contingency:, educate re, education re, rescue pack for, surveillance for, check for, ses discussed, ses explained, se discussed, side effects discussed, side effects explained, prophylaxis of, low threshold for, provided no, warn, warned, warn re, warn of, warn about, warned that, beware, beware of, caution:, caution re, danger signs, warning signs, alarm symptoms, alert for, vigilant for, mindful of, on standby for, in reserve for, report if, call if, ring if, seek help if"),
+    (DE, Cue(Hypothetical, FAR, NO), "aufklarung (, aufklarung:, notfallplan:, cave, warnzeichen, warnsymptome, alarmsymptome, alarmzeichen, gewarnt vor, achten auf, auf zeichen einer, auf zeichen eines, auf zeichen von, ruckruf bei, ruckkehr bei, gefahr der, gefahr des, screening auf, uberwachung auf, uberwachen auf, monitoring auf, b. bed. bei, in reserve bei, in reserve gegen, bedarfsweise bei, bedarfsweise gegen, bei bedarf gegen, sofern, es sei denn"),
+    (FR, Cue(Hypothetical, FAR, NO), "prevenu :, prevenue :, prevenus :, averti de, avertie de, averti du, avertie du, informe du risque, signes d'alarme, signes d'alerte, symptomes d'alarme, signaler tout, signaler toute, signaler si, attention a, attention au, attention aux, gare a, gare au, gare aux, prevention des, prevention du, surveillance des signes de, surveillance des signes d, ei expliques :, effets secondaires expliques, effets indesirables expliques, si absence de, si absence d, en reserve pour, en reserve si, si besoin pour, a moins d, sauf si, guetter"),
+    (ES, Cue(Hypothetical, FAR, NO), "signos de alarma, sintomas de alarma, datos de alarma, advertido de, advertida de, se advierte de, avisar si, comunicar si, comunicar cualquier, ojo con, cuidado con, atencion a, acudir ante, reconsultar ante, consultar ante, volver ante, riesgos de, si ausencia de, de rescate para, rescate para, siempre que, siempre y cuando, salvo que"),
+    (IT, Cue(Hypothetical, FAR, NO), "segni di allarme, segni d'allarme, sintomi di allarme, sintomi d'allarme, campanelli d'allarme, segnalare se, segnalare eventuale, segnalare comparsa di, avvertito di, avvertita di, attenzione a, attenzione al, attenzione alla, rischi di, rischi (, dei rischi (, dei rischi:, se ricompare, se ricompaiono, se comparsa di, se non, se assenza di, se senza, in riserva per, controllare comparsa di, controllare, monitorare, purche, a meno di"),
+    (NL, Cue(Hypothetical, FAR, NO), "cave, alarmsymptomen, alarmsignalen, alarmtekenen, gewaarschuwd voor, waarschuwen bij, let op, letten op, bedacht op, alert op, beducht voor, in reserve voor, in reserve bij, zo nodig voor, zo nodig tegen, controle op, observatie op, observeren op, monitoren op, als geen, als er geen, eerder bij, eerder terug bij, mits, tenzij"),
+    (PT, Cue(Hypothetical, FAR, NO), "sinais de alarme, sinais de alerta, sinais de alarma, alertado para, alertada para, orientado quanto a, orientada quanto a, orientado sobre, orientada sobre, cuidado com, atencao a, atencao para, atentar para, atentar a, vigilancia de, riscos de, riscos inerentes a, rastreamento de, vacinacao contra, se nao tiver, se ausencia de, comunicar se, sos para, se necessario para, resgate para, se nao houver, a menos que"),
+    (PT, Cue(Hypothetical, NEXT, NO), "se s/, se sem, se nao"),
+    (EN, Cue(Negated, FAR, NO), "no red flags, no warning signs, no danger signs, no alarm symptoms"),
+    (DE, Cue(Negated, FAR, NO), "keine warnzeichen, keine warnsymptome, keine alarmsymptome, keine alarmzeichen, keine red flags"),
+    (FR, Cue(Negated, FAR, NO), "pas de signe d'alarme, pas de signes d'alarme, sans signe d'alarme, sans signes d'alarme, pas de signe d'alerte, pas de signes d'alerte"),
+    (ES, Cue(Negated, FAR, NO), "sin signos de alarma, no signos de alarma, niega signos de alarma, sin sintomas de alarma, no sintomas de alarma, niega sintomas de alarma, sin datos de alarma, no datos de alarma, niega datos de alarma"),
+    (IT, Cue(Negated, FAR, NO), "senza segni di allarme, senza segni d'allarme, non segni di allarme, non segni d'allarme, nega segni di allarme, nega sintomi di allarme, no segni di allarme"),
+    (NL, Cue(Negated, FAR, NO), "geen alarmsymptomen, geen alarmsignalen, geen alarmtekenen, zonder alarmsymptomen"),
+    (PT, Cue(Negated, FAR, NO), "sem sinais de alarme, sem sinais de alerta, nega sinais de alarme, nega sinais de alerta, sem sinais de alarma"),
+    (EN, Cue(Hypothetical, NEAR, NO), "fear of, fears of, fearful of, afraid of, scared of, terrified of, worried re, worries re, anxious re, fears"),
+    (DE, Cue(Hypothetical, NEAR, NO), "angst vor, sorge vor, furcht vor, befurchtet, prophylaxe von, prophylaxe einer, prophylaxe eines"),
+    (FR, Cue(Hypothetical, NEAR, NO), "peur de, peur d, peur du, crainte de, crainte d, crainte du, craint"),
+    (ES, Cue(Hypothetical, NEAR, NO), "miedo a, miedo de, temor a, temor de, teme"),
+    (IT, Cue(Hypothetical, NEAR, NO), "paura di, paura del, paura della, timore di, timore del, timore della, teme"),
+    (NL, Cue(Hypothetical, NEAR, NO), "angst voor, bang voor, vrees voor"),
+    (PT, Cue(Hypothetical, NEAR, NO), "medo de, medo do, medo da, receio de, receio do, receio da, teme"),
+    // Only when needed, in India and Portugal: "SOS for vomiting".
+    (EN, Cue(Hypothetical, FAR, NO), "sos"),
+    // What is looked for, or prevented, right behind it.
+    (EN, Cue(Hypothetical, Some(1), NO), "screen, screening"),
+    (EN, Cue(Hypothetical, Some(1), NO), "avoid, avoiding, counselled, counseled"),
+    (EN, Cue(Hypothetical, Some(1), NO), "risk"),
+    (EN, Cue(Hypothetical, NO, NEXT), "drill, sx screen, symptom screen, test accepted, test offered, test declined, test sent, test requested, testing offered"),
+    // Stockings, and what else is worn against a thrombosis.
+    (EN, Cue(Hypothetical, NO, NEXT), ": teds, : ted stockings, : scds, : flowtrons, : ipc, : ipcs"),
+    (FR | IT | PT, Cue(Hypothetical, Some(1), NO), "attention, attenzione, atencao, cuidado"),
+    (IT, Cue(Hypothetical, Some(1), NO), "prevenzione"),
+    (FR, Cue(Hypothetical, Some(1), NO), "eviter, prevention, surv, surv."),
+    (ES, Cue(Hypothetical, Some(1), NO), "precaucion, advertir"),
+    (NL, Cue(Hypothetical, Some(1), NO), "preventie, vermijd, vermijden, voorkom, voorkomen"),
+    (ES, Cue(Hypothetical, Some(1), NO), "vacunacion"),
+    (PT, Cue(Hypothetical, Some(1), NO), "vacinacao, rastreamento, sorologia, sorologias"),
+    (NL, Cue(Hypothetical, NO, NEXT), "vaccinatie"),
+    (EN, Cue(Hypothetical, NO, NEAR), "vacc, vaccs, vaccinated, immunised, immunized"),
+    (DE, Cue(Hypothetical, Some(1), NO), "prophylaxe, screening"),
+    (NL, Cue(Hypothetical, Some(1), NO), "profylaxe, screening"),
+    (ES | IT | PT, Cue(Hypothetical, Some(1), NO), "profil, profil."),
+    // Where no result is told.
+    (EN, Cue(Hypothetical, NO, NEXT), "serology, serologies, pcr"),
+    (DE, Cue(Hypothetical, NO, NEXT), "serologie, pcr"),
+    (NL, Cue(Hypothetical, NO, NEXT), "serologie, pcr"),
+    (DE | FR | NL, Cue(Hypothetical, Some(1), NO), "serologie"),
+    (FR, Cue(Hypothetical, Some(1), NO), "serologies"),
+    (FR | ES | IT | PT, Cue(Hypothetical, Some(1), NO), "pcr"),
+    (FR, Cue(Hypothetical, NO, NEXT), "pcr"),
+    (ES | PT, Cue(Hypothetical, Some(1), NO), "serologia, serologias"),
+    (IT, Cue(Hypothetical, Some(1), NO), "sierologia, sierologie"),
+    // What is to be done where it comes.
+    (DE, Cue(Hypothetical, NO, ORDERED), "→ sofort, -> sofort, => sofort, = sofort, → arzt, -> arzt, → 112, -> 112, → wv, -> wv"),
+    (EN, Cue(Hypothetical, NO, ORDERED), ": call 911, = call 911, -> call 911, → call 911, -> return, → return, = return, = 911, : 911, : call 999, = 999, : 999, = ed, = a&e"),
+    (FR, Cue(Hypothetical, NO, ORDERED), "= urgences, : urgences, : consulter en urgence, : appeler le 15, = appeler le 15, = 15"),
+    (ES, Cue(Hypothetical, NO, ORDERED), "= urgencias, : acudir a urgencias, = acudir a urgencias, : llamar al 112, = 112"),
+    (IT, Cue(Hypothetical, NO, ORDERED), "= ps, = pronto soccorso, : recarsi in ps, : chiamare il 118, = 118"),
+    (NL, Cue(Hypothetical, NO, ORDERED), "→ direct, -> direct, → meteen, -> meteen, → bellen, -> bellen, = bellen, : bellen, = seh, = 112"),
+    (PT, Cue(Hypothetical, NO, ORDERED), "= urgencia, = ps, = upa, = su, : ir a urgencia, : procurar a urgencia, : ligar 112, = 112"),
+
     // Past.
     (EN, Cue(Historical, FAR, NO), "resolved problems, inactive problems, history of, hx of, h/o, hx, past history of, previous history of, prior history of, s/p, status post, past medical history of, pmh of, pmh, pmhx, past medical history, medical history significant for, history significant for, history notable for, history is significant for, history is also significant for, history is notable for, history includes, history positive for, history is positive for, recovered from, remote history of, pmh significant for, pmhx significant for, pmh notable for, prev, personal history of, personal h/o, past history significant for, prev h/o, prev hx of"),
     (EN, Cue(Historical, FAR, NO), "previous:, prev:, prev ga:, previous ga:, prev anaesthetic:, previous anaesthetic:, previous anaesthetics:"),
@@ -452,7 +533,44 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (DE, Cue(Historical, NEXT, NO), "passagere, passagerer, passageres, ausgeheilte, ausgeheilter, abgeheilte, abgeheilter"),
     (NL, Cue(Historical, NO, NEAR), "opgelost, opgeklaard, verholpen"),
 
+    (FR, Cue(Historical, NEAR, NO), "precedemment, anterieurement"),
+    (ES, Cue(Historical, NEAR, NO), "anteriormente, previamente"),
+    (IT, Cue(Historical, NEAR, NO), "in precedenza, precedentemente"),
+    (NL, Cue(Historical, NEAR, NO), "voorheen, st na, st. na"),
+    (FR, Cue(Historical, NEXT, NO), "ancien, ancienne, anciens, anciennes"),
+    (PT, Cue(Historical, NEAR, NO), "anteriormente, previamente"),
+    (EN, Cue(Historical, NO, NEAR), "self limiting, self-limiting, self terminated, self-terminated, self resolved, self-resolved, self-limited, spontaneously resolved, resolved spontaneously"),
+    (DE, Cue(Historical, NO, NEAR), "durchgemacht, passager, spontan sistiert, behoben, folgenlos ausgeheilt, in der vergangenheit, in vergangenheit"),
+    (FR, Cue(Historical, NO, NEAR), "resolutif, resolutive, spontanement resolutif, spontanement resolutive, regressif, regressive, guerie, gueris, gueries"),
+    (ES, Cue(Historical, NO, NEAR), "ya resuelto, ya resuelta, resolvio, cedio, autolimitado, autolimitada, resueltos, resueltas, curado, curada"),
+    (IT, Cue(Historical, NO, NEAR), "autorisolto, autorisolta, autolimitato, autolimitata, guarito, guarita"),
+    (NL, Cue(Historical, NO, NEAR), "spontaan gestopt"),
+    (PT, Cue(Historical, NO, NEAR), "resolveu, autolimitado, autolimitada, revertido, revertida, curado, curada, ja curado, ja curada, ja tratado, ja tratada"),
+
     // Somebody else's.
+    (EN, Cue(Family, FAR, NEXT), "mat gm, mat gf, pat gm, pat gf, mat aunt, pat aunt, co-twin, cotwin, twin brother, twin sister, twin 1 died, twin 2 died"),
+    (DE, Cue(Family, FAR, NEXT), "halbbruder, halbschwester, schwager, schwagerin, schwiegermutter, schwiegervater, nichte, neffe, zwillingsbruder, zwillingsschwester, urgrossmutter, urgrossvater"),
+    (FR, Person, "enfants"),
+    (DE, Person, "kinder"),
+    (NL, Person, "kinderen"),
+    (FR, Cue(Family, FAR, NEXT), "demi frere, demi soeur, beau frere, belle soeur, arriere grand mere"),
+    (ES, Cue(Family, FAR, NEXT), "hno, hna, hnos, hnas, cunado, cunada, suegro, suegra, sobrino, sobrina, bisabuelo, bisabuela, papa, tios, primos, prima"),
+    (IT, Cue(Family, FAR, NEXT), "cognato, cognata, suocero, suocera, fratellastro, sorellastra, cugini"),
+    (NL, Cue(Family, FAR, NEXT), "schoonzus, schoonbroer, schoonmoeder, schoonvader, halfbroer, halfzus, overgrootmoeder, tantes, ooms, nichtje, neefje"),
+    (PT, Cue(Family, FAR, NEXT), "cunhado, cunhada, sogro, sogra, sobrinho, sobrinha, bisavo, avos, primos, tios, meio irmao, meia irma"),
+    // A mother's note tells of her child under its name.
+    (EN | NL, Cue(Family, FAR, NO), "baby:"),
+    (FR, Cue(Family, FAR, NO), "bebe :, nouveau ne :"),
+    (DE, Cue(Family, FAR, NO), "neugeborenes:"),
+    (NL, Cue(Family, FAR, NO), "pasgeborene:"),
+    // "Husband (himself chest pain)"
+    (EN, Cue(Family, FAR, NO), "(himself, (herself, (he himself, (she herself, (themselves"),
+    (DE, Cue(Family, FAR, NO), "(er selbst, (sie selbst, (selbst"),
+    (FR, Cue(Family, FAR, NO), "(lui-meme, (elle-meme, (lui meme, (elle meme"),
+    (ES, Cue(Family, FAR, NO), "(el mismo, (ella misma"),
+    (IT, Cue(Family, FAR, NO), "(lui stesso, (lei stessa"),
+    (NL, Cue(Family, FAR, NO), "(hijzelf, (zijzelf, (hij zelf, (zij zelf, (zelf"),
+    (PT, Cue(Family, FAR, NO), "(ele mesmo, (ela mesma, (ele proprio, (ela propria"),
     (EN, Cue(Family, FAR, NEXT), "mother, father, grandma, grandpa, sister, sisters, brother, brothers, stepfather, stepmother, stepbrother, stepsister, uncles, aunts, nephews, nieces, grandmothers, grandfathers, sibling, siblings, sib, sibs, aunt, uncle, cousin, cousins, grandmother, grandfather, grandparents, grandparent, parents, parent, nephew, niece, mom, dad, mum, relatives, relative, maternal, paternal,
         family member, family members, mgm, mgf, pgm, pgf, half brother, half sister"),
     (EN, Cue(Family, NEAR, NO), "partner, wife, husband, son, daughter, sons, daughters, grandson, granddaughter, grandchildren, children, kids, flatmate, flatmates, roommate, classmates, colleague, colleagues, coworkers, girlfriend, boyfriend"),
@@ -507,6 +625,24 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Cue(Family, FAR, NEAR), "na familia"),
 
     // None of these.
+    (EN, Nothing, "warned by, clinical hx, interval hx, presenting hx, hx from, hx per, hx obtained, hx limited, interval history, clinical history"),
+    // What cannot be borne is there.
+    (EN, Nothing, "cannot stand, can't stand, cannot bear, can't bear, cannot tolerate, can't tolerate, not tolerate the"),
+    (DE, Nothing, "nicht auszuhalten, nicht mehr aushalten, nicht mehr ertragen"),
+    (FR, Nothing, "ne supporte plus, ne supporte pas, n'en peut plus"),
+    (ES, Nothing, "no aguanto, no aguanta, no soporto, no soporta"),
+    (IT, Nothing, "non sopporta, non sopporto, non ne puo piu"),
+    (NL, Nothing, "niet uit te houden, niet te harden"),
+    (PT, Nothing, "nao aguento, nao aguenta, nao suporto, nao suporta"),
+    (FR, Drug(Negated, NO, NEAR), "non pris, non prise, non prises, pas pris, pas prise"),
+    (ES, Drug(Negated, NO, NEAR), "no tomado, no tomada, no lo toma, no la toma"),
+    (IT, Drug(Negated, NO, NEAR), "non assunto, non assunta, non assume"),
+    (DE, Drug(Negated, NO, NEAR), "nicht eingenommen, nicht genommen"),
+    (NL, Drug(Negated, NO, NEAR), "niet ingenomen"),
+    (PT, Drug(Negated, NO, NEAR), "nao tomado, nao tomada, nao tomou"),
+    // "Hepatitis, which?"
+    (ALL, Nothing, "which ?, welche ?, welcher ?, laquelle ?, lequel ?, quel ?, quelle ?, cual ?, cuales ?, quale ?, quali ?, welke ?, qual ?, quais ?, type ?, typ ?, tipo ?"),
+    (NL, Cue(Negated, NO, NEAR), "neen"),
     // Of studies without contrast, and of what is done without complications.
     (EN, Nothing, "without contrast, without iv contrast, without intravenous contrast, without oral contrast, without gadolinium, w/o contrast, w/o iv contrast, w/o gadolinium, w/out contrast, without and with contrast, without contrast enhancement"),
     (DE, Nothing, "ohne km, ohne kontrast, ohne kontrastmittel, ohne kontrastmittelgabe, ohne km-gabe, ohne iv km"),
@@ -625,6 +761,13 @@ pub(super) fn set(lists: &[&'static str]) -> HashSet<&'static str> {
     lists.iter().flat_map(|list| entries(list)).collect()
 }
 
+/// Who comes with a patient.
+static NEXT_OF_KIN: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    set(&[
+        "husband, wife, son, daughter, spouse, partner, fille, femme, frau, mann, mujer, mulher, vrouw, man",
+    ])
+});
+
 /// Whether somebody who does this tells of the patient.
 pub(super) fn reports(word: &str) -> bool {
     static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(REPORTS));
@@ -635,6 +778,17 @@ pub(super) fn reports(word: &str) -> bool {
 pub(super) fn is_per(word: &str) -> bool {
     static WORDS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(PER));
     WORDS.contains(word)
+}
+
+/// Whether a word names a relative, or somebody else of whom a clause may tell: "husband", "fille".
+pub(super) fn is_somebody(word: &str) -> bool {
+    let told = |entry: &Entry| {
+        let mut roles = entry.roles.iter();
+        entry.words.last() == Some(&word) && roles.any(|(_, role)| matches!(role, Cue(Family, ..) | Person))
+    };
+    is_relative(word)
+        || NEXT_OF_KIN.contains(word)
+        || LEXICON.get(word).is_some_and(|entries| entries.iter().any(told))
 }
 
 /// Whether a word names a relative, or the family.

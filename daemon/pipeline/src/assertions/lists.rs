@@ -15,8 +15,8 @@ pub(super) const UNTOLD: [&str; 5] = [
 ];
 /// Words of other languages than English that stay what they are in capitals.
 #[rustfmt::skip]
-pub(super) const CAPITALS: [&str; 13] = [
-    "kein", "ohne", "sans", "nega", "geen", "noch", "nein", "atcd", "sin", "nee", "nao", "pas", "sem",
+pub(super) const CAPITALS: [&str; 14] = [
+    "cave", "kein", "ohne", "sans", "nega", "geen", "noch", "nein", "atcd", "sin", "nee", "nao", "pas", "sem",
 ];
 /// What a cell of a table may have that answers the one before it.
 #[rustfmt::skip]
@@ -76,8 +76,19 @@ pub(super) const TAKING: [&str; 11] = [
     "on", "takes", "taking", "mit", "unter", "sous", "avec", "con", "com", "met", "sob",
 ];
 /// What is old in Spanish and Portuguese, before what it is said of, or right behind it.
-pub(super) const OF_EITHER: [&str; 8] = [
-    "antiguo", "antigua", "antigo", "antiga", "previo", "previa", "previos", "previas",
+pub(super) const OF_EITHER: [&str; 12] = [
+    "ancien",
+    "ancienne",
+    "anciens",
+    "anciennes",
+    "antiguo",
+    "antigua",
+    "antigo",
+    "antiga",
+    "previo",
+    "previa",
+    "previos",
+    "previas",
 ];
 /// What stands between a relative and whose that is.
 pub(super) const GENITIVES: [&str; 10] = [
@@ -107,6 +118,13 @@ pub(super) const BY: [&str; 22] = [
 pub(super) const DENIES: [&str; 7] = [
     "denies", "deny", "niega", "nega", "ontkent", "verneint", "refuse",
 ];
+/// Who says behind a bracket that a relative before it has something himself: "husband (himself chest pain)".
+#[rustfmt::skip]
+pub(super) const HIMSELF: [&str; 24] = [
+    "(himself", "(herself", "(he himself", "(she herself", "(themselves", "(er selbst", "(sie selbst", "(selbst", "(lui-meme", "(elle-meme",
+    "(lui meme", "(elle meme", "(el mismo", "(ella misma", "(lui stesso", "(lei stessa", "(hijzelf", "(zijzelf", "(hij zelf", "(zij zelf",
+    "(zelf", "(ele mesmo", "(ela mesma", "(ele proprio",
+];
 /// What answers a question of a form, where the next one stands behind it.
 #[rustfmt::skip]
 pub(super) const ANSWERS: [&str; 18] = [
@@ -126,7 +144,8 @@ pub(super) const POSSESSIVES: [&str; 35] = [
 ];
 /// What is old and says nothing of what it is named with, or is old and still there to see.
 #[rustfmt::skip]
-pub(super) const NOT_OLD: [&str; 29] = [
+pub(super) const NOT_OLD: [&str; 34] = [
+    "lacunen", "lakunen", "narbe", "narben", "littekens",
     "man", "woman", "male", "female", "lady", "gentleman", "boy", "girl", "patient", "pt", "age", "x", "films",
     "imaging", "chart", "cxr", "notes", "with", "bruise", "bruises", "bruising", "lacune", "lacunes", "scar",
     "scars", "scarring", "haematoma", "hematoma", "blood",
@@ -196,7 +215,7 @@ pub(super) const HABITS: [&str; 27] = [
     "drug", "illicit", "recreational", "substance", "ivdu", "vap", "cigar", "allerg", "alerg", "smok", "fum", "rook", "rauch", "alcohol", "alkohol", "alcool", "tabac", "tabak", "nikotin", "tobacco", "drink", "trink",
     "bebe", "etoh", "voroper", "vorerkr", "surger",
 ];
-/// What stands before a drug that is given.
+/// What stands before a drug that is given, and the like.
 #[rustfmt::skip]
 pub(super) const WITH: [&str; 9] = ["with", "w", "mit", "avec", "par", "con", "com", "met", "using"];
 /// What a drug is taken for as needed, in a list of drugs.
@@ -239,7 +258,25 @@ pub(super) const TESTS: [&str; 22] = [
     "cytology", "workup", "imaging", "ua", "urinalysis", "dipstick", "cultures", "bcx",
 ];
 /// When a drug is taken, before what for.
-pub(super) const AS_NEEDED: [&str; 3] = ["prn", "as needed", "p.r.n."];
+pub(super) const AS_NEEDED: [&str; 4] = ["prn", "as needed", "p.r.n.", "sos"];
+/// What a condition stands behind, and also that something is absent: "if CT without bleeding".
+#[rustfmt::skip]
+pub(super) const CONDITIONS: [&str; 30] = [
+    "provided no", "si absence de", "si absence d", "si ausencia de", "se non", "se assenza di", "als geen", "als er geen", "se nao", "se nao tiver",
+    "if", "unless", "falls", "sofern", "wenn", "si", "a moins d", "se", "se s/", "se sem", "se nao houver", "qualora", "purche", "siempre que",
+    "salvo que", "als", "indien", "mits", "tenzij", "caso",
+];
+/// What may be looked for by a test, of which a result behind it tells more.
+#[rustfmt::skip]
+pub(super) const TESTED_FOR: [&str; 12] = [
+    "screening", "sorologia", "sorologias", "serology", "serologies", "serologie", "serologia", "serologias", "sierologia", "sierologie", "pcr", "screen",
+];
+/// How words begin that are such results.
+#[rustfmt::skip]
+pub(super) const RESULTS: [&str; 16] = [
+    "detect", "undetect", "indeterm", "equivoc",
+    "neg", "pos", "+", "-", "reactiv", "nonreactiv", "non", "nicht", "no", "nao", "niet", "normal",
+];
 /// How often it is, between those and what for: "as needed every 6 hours for pain".
 #[rustfmt::skip]
 pub(super) const FREQUENCY: [&str; 21] = [

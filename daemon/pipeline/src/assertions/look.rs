@@ -8,13 +8,13 @@ use super::hits::Hit;
 use super::lexicon::{FAR, NEAR, NEXT, Role};
 use super::lists::{AS_NEEDED, BEFORE, DENIES, DENYING};
 use super::sentence::Sentence;
-use super::signs::NO_BY_LETTER;
+use super::signs::{NO_BY_LETTER, NO_BY_ZERO};
 use super::{Assertion, Kind};
 
 use crate::languages::Spoken;
 
 /// What says no of a finding, and of what is measured that it is normal, or how much; and when something was, and not when a drug was given.
-const OF_FINDINGS: [&str; 4] = ["n", NO_BY_LETTER, "0", "ago"];
+const OF_FINDINGS: [&str; 5] = ["n", NO_BY_LETTER, NO_BY_ZERO, "0", "ago"];
 /// The roles of what is said of diseases alone.
 const OF_DISEASES: [Role; 3] = [
     Role::Cue(Kind::Hypothetical, Some(1), None),
@@ -112,11 +112,20 @@ impl Sentence {
             Role::Drug(kind, Some(_), Some(back)) if !self.is_before_drug(hit) => (kind, None, Some(back)),
             Role::Drug(kind, Some(ahead), _) => (kind, Some(ahead), None),
             Role::Drug(kind, None, back) => (kind, None, back),
-            Role::Case if self.is_case(hit, mentions) => (Kind::Hypothetical, Some(1), None),
+            Role::Case => (
+                Kind::Hypothetical,
+                Some(self.end_of_case(hit, mentions)? - hit.words.end),
+                None,
+            ),
             Role::Person if self.told_of(hit).is_some() => (Kind::Family, FAR, None),
+            Role::Person if self.is_person_with(hit, mentions) => (Kind::Family, NEXT, None),
             _ => return None,
         };
         if kind == Kind::Family && (self.tells(hit) || self.is_relative_to(hit)) {
+            return None;
+        }
+        // "Colonoscopy once settled."
+        if kind == Kind::Historical && self.is_awaited(hit) {
             return None;
         }
         let answers = self.answers(hit, mentions);
@@ -184,7 +193,7 @@ impl Sentence {
             };
             let dose = look.of_drugs.then(|| self.behind_dose(hit.words.start)).flatten();
             let begin = self.back(hits, number, look.kind, reach.max(dose.unwrap_or(0)), mentions);
-            begin.min(self.behind_treatment(hit))..hit.words.start
+            begin.min(self.begin_of_course(hit, mentions))..hit.words.start
         });
         let first = mentions.partition_point(|mention| mention.start + scene.longest < reached.start);
         let here = mentions.iter().enumerate().skip(first);

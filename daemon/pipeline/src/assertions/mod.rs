@@ -6,8 +6,8 @@
 //! history and vaccinations. Of drugs it is found, too, that they are not taken, or no more. Word lists and rules are our own. Nothing is learnt, so that the same text says the same always, and each finding names
 //! the words that it stands on. What is asked is what the text says, not what is true of the patient.
 //!
-//! A sentence (`sentence`) has cues of the `lexicon` and signs (`hits`); each looks ahead or back (`direction`), as far as it reaches
-//! (`reach`), and is said of the mentions there (`look`). Beside that stand years, tick boxes (`boxes`, and `answers` where they are words) and the headings of `histories`.
+//! A sentence (`sentence`) has cues of the `lexicon`, signs and cues with words between (`hits`, `signs`, `watched`); each looks ahead or back (`direction`), as far as it reaches
+//! (`reach`), and is said of the mentions there (`look`, `outcomes`). Beside that stand years, tick boxes (`boxes`, and `answers` where they are words) and the headings of `histories`.
 
 mod answers;
 mod boxes;
@@ -22,9 +22,11 @@ mod hits;
 mod lexicon;
 mod lists;
 mod look;
+mod outcomes;
 mod reach;
 mod sentence;
 mod signs;
+mod watched;
 mod years;
 
 use std::collections::HashMap;
@@ -35,12 +37,13 @@ use mednerd_abbreviations::Definition;
 use answers::{answers, is_no};
 use boxes::{BOX, TICKED, TICKED_NO, has_empty_box};
 use histories::Histories;
+use lists::CONDITIONS;
 use sentence::Sentence;
 use signs::plus_answers;
 
 use crate::folding::words;
 use crate::languages::{Spoken, languages};
-use crate::sections::Section;
+use crate::sections::{Section, section_at};
 
 /// What is said of a mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +73,8 @@ pub struct Assertion {
 const MOST_NESTED: usize = 4;
 /// A line so long may have been wrapped, and its sentence go on; shorter ones are items of their own unless the next one begins small.
 const WRAPPED: usize = 60;
+/// The sections that tell of what is still to come.
+const PLANS: [&str; 2] = ["plan", "assessment and plan"];
 /// Bytes from one question whether more is wanted to the next: some milliseconds.
 const BETWEEN_QUESTIONS: usize = 16 << 10;
 
@@ -130,6 +135,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
         }
         let begun = waiting.clone().filter_map(|index| mentions.get(index));
         sentence.read(text, first, &mut all, border(sections, first.begin), begun);
+        sentence.planned = section_at(sections, first.begin).is_some_and(|name| PLANS.contains(&name));
         let end = all.peek().map_or(text.len(), |next| next.begin);
         let is_here = |index: &usize| mentions.get(*index).is_some_and(|(begin, _)| *begin < end);
         let here: Vec<usize> = std::iter::from_fn(|| waiting.next_if(is_here)).collect();
@@ -146,7 +152,10 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
         let said = sentence.said(spoken, &places, &answers);
         for ((index, place), mut said) in here.iter().zip(&places).zip(said) {
             let bytes = mentions.get(*index).copied().unwrap_or_default();
-            said.extend(sentence.year(place, &places).or_else(|| sentence.time(place)));
+            // "Flu vaccine 2019" prevents it still.
+            let feared = says(&said, Kind::Hypothetical);
+            let time = sentence.year(place, &places).or_else(|| sentence.time(place));
+            said.extend(time.filter(|_| !feared));
             // "Mother: diabetes" is no history of the patient's.
             let others = says(&said, Kind::Family);
             said.extend(
@@ -180,6 +189,13 @@ fn says(said: &[Assertion], kind: Kind) -> bool {
 fn settled(mut said: Vec<Assertion>) -> Vec<Assertion> {
     said.sort_by_key(|assertion| assertion.kind);
     said.dedup_by_key(|assertion| assertion.kind);
+    // "If CT without bleeding": that it is absent is the condition.
+    if said
+        .iter()
+        .any(|found| found.kind == Kind::Hypothetical && CONDITIONS.contains(&found.cue))
+    {
+        said.retain(|found| found.kind != Kind::Negated);
+    }
     // What is absent is neither past nor possible; nor is it asked whether a relative's is past.
     let absent = says(&said, Kind::Negated);
     let others = says(&said, Kind::Family);
@@ -249,5 +265,7 @@ fn is_end(at: usize, mentions: &[Range<usize>]) -> bool {
 mod languages_tests;
 #[cfg(test)]
 mod reach_tests;
+#[cfg(test)]
+mod shorthand_tests;
 #[cfg(test)]
 mod tests;

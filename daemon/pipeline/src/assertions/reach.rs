@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::hits::Hit;
-use super::lexicon::{AND, FAR, OR, Role, joins};
+use super::lexicon::{AND, FAR, NEAR, OR, ORDERED, Role, joins};
 use super::lists::{
     ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GROUPS, HABITS, IMAGES,
     KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
@@ -44,6 +44,9 @@ const LEADING: [&str; 20] = [
     "develop",
 ];
 
+/// The same behind whose it is: "maternal side: breast cancer".
+const SIDES_OF_FAMILY: [&str; 5] = ["side", "seite", "cote", "lado", "lato"];
+
 /// What ends a list of what is feared, behind a comma; other words that begin something new go on with it: "fever, worsening pain".
 #[rustfmt::skip]
 const ENDING_FEARS: [&str; 57] = [
@@ -67,6 +70,22 @@ const AT_RISK: [&str; 6] = [
 /// What may stand behind a comma in a list of what is feared that "if" begins: "return if she is dizzy, has chest pain".
 const OF_CONDITIONS: [&str; 4] = ["is", "has", "have", "are"];
 
+/// What a relative had next is the relative's: "aunt breast cancer 51 then melanoma".
+#[rustfmt::skip]
+const THEN: [&str; 13] = [
+    "then", "after", "until", "dann", "danach", "anschliessend", "puis", "ensuite", "luego", "despues", "poi", "daarna", "depois",
+];
+
+/// Tests of which one word tells of many.
+const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
+
+/// What is told of a vaccine, behind the disease: "vaccin grippe fait, hépatite A non fait".
+#[rustfmt::skip]
+const GIVEN_OR_NOT: [&str; 28] = [
+    "given", "done", "due", "declined", "utd", "fait", "faite", "faits", "faites", "faire", "jour", "manquant", "fehlt", "aufgefrischt", "erfolgt",
+    "pendiente", "puesta", "puesto", "completa", "completo", "fatta", "fatto", "effettuata", "gegeven", "gezet", "feita", "feito", "atraso",
+];
+
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
@@ -84,11 +103,19 @@ const FIRST_TOLD: usize = 4;
 /// Words between a cue and the colon before its list, at most.
 const MOST_HEADED: usize = 6;
 
+/// Words of a value and its unit, at most.
+const VALUE: usize = 5;
+
 /// Words from "not" to the "any" that it denies, at most.
 const ANY: usize = 7;
 
 /// The most words of a list that is denied behind it.
 pub(super) const MOST_LISTED: usize = 48;
+
+/// Whether what is said goes on behind a colon that stands behind this word.
+fn is_leading(kind: Kind, word: &str) -> bool {
+    LEADING.contains(&word) || (kind == Kind::Family && SIDES_OF_FAMILY.contains(&word))
+}
 
 /// Whether a word says of what kind a history is: "psychiatric", "documented".
 fn tells_of_what_kind(word: &str) -> bool {
@@ -136,14 +163,32 @@ impl Sentence {
         if kind == Kind::Negated && matches!(reach, 1 | 2) && hit.languages & EN == 0 && hit.name != "-" {
             end = self.end_of_joined(end, hit.languages, mentions);
         }
-        // "Se febre, vómitos ou dor".
-        if hit.name == "se" && reach == 1 {
+        // "Screen hep B/HIV".
+        if kind == Kind::Hypothetical && reach == 1 {
+            end = self.end_of_slashes(hit.words.end, mentions).max(end);
+        }
+        // "Serologias HIV, sífilis".
+        if TESTS_FOR_MANY.contains(&hit.name) {
             end = self.end_of_list(hit.words.end, hit.languages, mentions).max(end);
+        }
+        // "Se febre, vómitos ou dor", "se Hb <7 ou febre".
+        if hit.name == "se" && reach == 1 {
+            let from = self.behind_value(hit.words.end, hit.languages);
+            end = self.end_of_list(from, hit.languages, mentions).max(end);
         }
         let behind = hits.iter().skip(number + 1);
         for next in behind {
             let ends = next.roles.iter().any(|role| match *role {
+                Role::Stop if kind == Kind::Family && THEN.contains(&next.name) => false,
                 Role::Stop => kind == Kind::Negated || !OF_NEGATIONS.contains(&next.name),
+                // "LP if CRP >40 ?meningitis."
+                Role::Cue(Kind::Uncertain, Some(_), _)
+                    if kind == Kind::Hypothetical
+                        && next.name == "?"
+                        && self.may_look_ahead(next, mentions) =>
+                {
+                    true
+                }
                 Role::Anew => {
                     self.is_anew(next.words.start)
                         && !(kind == Kind::Family
@@ -203,7 +248,7 @@ impl Sentence {
             match self.word(at) {
                 // "Denies the following: fever"
                 ":" if at > hit.words.end
-                    && !LEADING.contains(&self.word(at - 1))
+                    && !is_leading(kind, self.word(at - 1))
                     && !self.heads_list(hit, kind, at)
                     && !self.sorts_items(&hit.words, at) =>
                 {
@@ -278,7 +323,9 @@ impl Sentence {
             || matches!(hit.name, "neg" | "negative")
             || self.answers(hit, mentions);
         let mut before = hits.iter().take(number).rev();
-        let stop = before.find(|before| before.roles.contains(&Role::Stop));
+        // "Diabetes bei der Mutter."
+        let of_relative = |before: &Hit| kind == Kind::Family && matches!(before.name, "bei" | "bij");
+        let stop = before.find(|before| before.roles.contains(&Role::Stop) && !of_relative(before));
         let floor = stop.map_or(0, |stop| stop.words.end);
         let begin = hit.words.start.saturating_sub(asked + reach);
         let begin = match kind {
@@ -304,7 +351,9 @@ impl Sentence {
         // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
         let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus" | "less likely");
         let chosen = self.is_chosen(hit.words.start);
-        let (mut listed, mut named, mut joined) = (false, false, true);
+        // "Fever, chills = emergency."
+        let ordered = hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, ORDERED));
+        let (mut listed, mut named, mut joined) = (ordered, false, true);
         for at in (begin..hit.words.start - asked).rev() {
             let own = is_mention(at, mentions);
             match self.word(at) {
@@ -315,6 +364,8 @@ impl Sentence {
                 "," if listed || (of_the_last && Some(at) == directly) => joined = true,
                 "," => return at + 1,
                 "." | ";" => return at + 1,
+                // "Hyperkalaemia (diet?)" asks for the cause.
+                "(" | "[" | ":" if hit.name == "?" && Some(at) != directly => return at + 1,
                 // Another cell.
                 "|" if Some(at) != directly => return at + 1,
                 _ if !nearest || Some(at) == directly => {}
@@ -436,6 +487,12 @@ impl Sentence {
         {
             return end;
         }
+        // "?EUPD, depression".
+        if hit.name == "?" {
+            let comma = first(&[","], hit.words.end);
+            let or = |comma: &usize| (*comma..end).any(|at| joins(OR, self.word(at), hit.languages));
+            return comma.filter(|comma| !or(comma)).unwrap_or(end);
+        }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
             return first(&[",", ".", "with", "w", "and"], hit.words.end).unwrap_or(end);
         }
@@ -454,10 +511,15 @@ impl Sentence {
         if kind == Kind::Hypothetical {
             // "Vaccinata per influenza, tosse."
             let listed = |from: usize| (from..end).any(|at| self.is_joint(at, hit.languages));
-            let comma = first(&[","], hit.words.end).filter(|comma| !listed(*comma));
-            if let Some(comma) =
-                comma.filter(|_| hit.name.starts_with("vac") || hit.name.starts_with("gevac"))
-            {
+            let of_vaccine = hit.name.starts_with("vac") || hit.name.starts_with("gevac");
+            let comma =
+                (hit.words.end..end).find(|at| self.word(*at) == "," && !self.tells_of_vaccine(at + 1..end));
+            if let Some(comma) = comma.filter(|comma| of_vaccine && !listed(*comma)) {
+                return comma;
+            }
+            // "Fear of cancer, cough."
+            let of_fear = hit.roles.contains(&Role::Cue(Kind::Hypothetical, NEAR, None));
+            if let Some(comma) = comma.filter(|comma| of_fear && !listed(*comma)) {
                 return comma;
             }
             // "High risk for falls, confused and agitated."
@@ -506,6 +568,12 @@ impl Sentence {
                 .unwrap_or(end);
         }
         end
+    }
+
+    /// Whether the first item of these words tells whether, or when, a vaccine was given.
+    fn tells_of_vaccine(&self, words: Range<usize>) -> bool {
+        let mut item = words.take_while(|at| self.word(*at) != ",");
+        item.any(|at| GIVEN_OR_NOT.contains(&self.word(at)) || self.is_year(at))
     }
 
     /// The only comma of what somebody is said to be at risk of, unless "or" makes a list of it.
@@ -590,6 +658,36 @@ impl Sentence {
             }
         }
         end.min(self.words.len())
+    }
+
+    /// One past the last of mentions that slashes join with the one that begins here: "hep B/HIV".
+    fn end_of_slashes(&self, from: usize, mentions: &[Range<usize>]) -> usize {
+        let mut end = from;
+        let begun = mentions.partition_point(|mention| mention.start < from);
+        for mention in mentions.iter().skip(begun) {
+            let joined = mention.start == from || (mention.start == end + 1 && self.word(end) == "/");
+            if !joined && mention.start >= end {
+                break;
+            }
+            end = end.max(mention.end);
+        }
+        end
+    }
+
+    /// One past a value that something is compared with, and the "or" or comma behind it, if one stands here: "Hb < 7 ou".
+    fn behind_value(&self, from: usize, languages: Languages) -> usize {
+        let compared = matches!(self.word(from + 1), "<" | ">" | "\u{2264}" | "\u{2265}" | "=");
+        let mut number = (from + 2..from + 2 + VALUE).map(|at| (at, self.word(at)));
+        if !compared
+            || !number
+                .next()
+                .is_some_and(|(_, word)| word.starts_with(|c: char| c.is_ascii_digit()))
+        {
+            return from;
+        }
+        number
+            .find(|(_, word)| *word == "," || joins(OR, word, languages))
+            .map_or(from, |(at, _)| at + 1)
     }
 
     /// One past the last of mentions that stand from here on with nothing but commas and "or" between them.

@@ -38,6 +38,8 @@ pub(super) struct Sentence {
     pub(super) affirmed: Vec<usize>,
     /// Whether a plus stands behind something anywhere in the text: "cough +".
     pub(super) plus_answers: bool,
+    /// Whether it stands in a plan, and tells of what is still to come.
+    pub(super) planned: bool,
 }
 
 /// Whether white space parts columns.
@@ -59,6 +61,24 @@ pub(super) fn folded(text: &str) -> String {
     let mut folded = String::new();
     fold(text, &mut folded);
     folded
+}
+
+/// Words that begin a sentence where they are written with a capital letter.
+#[rustfmt::skip]
+const BEGINNING: [&str; 50] = [
+    "she", "he", "they", "the", "this", "these", "there", "her", "his", "on", "no", "er", "es", "das", "der", "die", "kein", "keine", "im", "bei",
+    "elle", "il", "le", "la", "les", "pas", "un", "une", "el", "los", "las", "se", "sin", "una", "lo", "gli", "non", "si", "de", "het", "een",
+    "hij", "zij", "ze", "geen", "os", "as", "um", "uma", "nao",
+];
+/// The letters of a SOAP note, in English, Dutch and Portuguese, without a colon.
+const LETTERS: [&str; 4] = ["S", "O", "E", "P"];
+
+/// Whether the next line begins a sentence by its first word: "She was well", "E bronchitis".
+fn begins_anew(text: &str, next: ByteSpan) -> bool {
+    let own = text.get(next.range()).unwrap_or_default();
+    let spaced = text.get(next.end..).is_some_and(|behind| behind.starts_with(' '));
+    let word = own.len() > 1 && own.starts_with(char::is_uppercase) && BEGINNING.contains(&&*folded(own));
+    word || (spaced && LETTERS.contains(&own))
 }
 
 /// Words that no sentence ends with.
@@ -221,7 +241,7 @@ impl Sentence {
                     // "Fever  No", and below it "Cough  Yes".
                     || (OPEN.contains(&word) && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
                     || (small && line >= WRAPPED / 2)
-                    || (line >= WRAPPED && !capitals)
+                    || (line >= WRAPPED && !capitals && !begins_anew(text, next))
             }
             // Columns.
             _ => !is_column(gap) || self.is_cell(text, next),

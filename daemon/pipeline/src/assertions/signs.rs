@@ -11,6 +11,8 @@ use super::{Kind, is_end};
 const YES: &str = "(+)";
 const NO: &str = "(-)";
 pub(super) const NO_BY_LETTER: &str = "(n)";
+/// The name of a nought that is one of several: "0 cough 0 fever", "cough 0 fever 0".
+pub(super) const NO_BY_ZERO: &str = "(0)";
 
 /// A sign that stands for itself, and on which side of it stands what it is said of.
 pub(super) struct Sign {
@@ -101,6 +103,42 @@ impl Sentence {
     /// Whether a cross stands anywhere in it, so that a check mark is no bullet.
     fn is_crossed(&self) -> bool {
         (0..self.words.len()).any(|at| matches!(self.word(at), "\u{2717}" | "\u{2718}"))
+    }
+
+    /// On which side the noughts of this sentence stand of what they deny, where several do so without a comma between: "0 cough 0 fever".
+    pub(super) fn side_of_zeros(&self, mentions: &[Range<usize>]) -> Option<Side> {
+        let mut all = (0..self.words.len()).filter(|at| {
+            self.is_zero(*at)
+                && (is_end(*at, mentions) || mentions.iter().any(|mention| mention.start == at + 1))
+        });
+        let first = all.next()?;
+        all.next()?;
+        Some(if is_end(first, mentions) {
+            Side::Follow
+        } else {
+            Side::Lead
+        })
+    }
+
+    /// What one of several noughts says.
+    pub(super) fn zero(&self, at: usize, side: Side, mentions: &[Range<usize>]) -> Option<Role> {
+        let leads = || mentions.iter().any(|mention| mention.start == at + 1);
+        match side {
+            Side::Lead if self.is_zero(at) && leads() => Some(Role::Cue(Kind::Negated, Some(1), None)),
+            Side::Follow if self.is_zero(at) && is_end(at, mentions) => {
+                Some(Role::Cue(Kind::Negated, None, Some(1)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a nought stands free, and is no part of a number: "pain 0/10".
+    fn is_zero(&self, at: usize) -> bool {
+        let next = self.word(at + 1);
+        matches!(self.word(at), "0" | "\u{f8}" | "\u{2205}")
+            && self.is_apart(at)
+            && !(self.are_joined(at) && next.starts_with(|c: char| !matches!(c, ',' | ';' | '.' | ')')))
+            && next != "/"
     }
 
     /// What a minus that stands free, or behind something, says: "+ cough, - SOB", "cough +, SOB -", "Fieber -, Husten -".

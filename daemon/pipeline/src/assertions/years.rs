@@ -1,7 +1,10 @@
 //! What is past by the year that stands behind it.
 
+use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
+use std::sync::LazyLock;
 
+use super::lexicon::set;
 use super::lists::UNITS;
 use super::sentence::Sentence;
 use super::{Assertion, Kind};
@@ -17,6 +20,16 @@ const MONTHS: [&str; 23] = [
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "jan",
     "feb", "mar", "apr", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
+static MONTHS_ELSEWHERE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    set(&[
+        "januar, februar, marz, mai, juni, juli, oktober, dezember, okt, dez",
+        "janvier, fevrier, mars, avril, juin, juillet, aout, septembre, octobre, novembre, decembre, janv, fevr, avr, juil, sept",
+        "enero, febrero, marzo, abril, mayo, junio, julio, agosto, septiembre, setiembre, octubre, noviembre, diciembre, ene, abr, ago, dic",
+        "gennaio, febbraio, aprile, maggio, giugno, luglio, settembre, ottobre, dicembre, gen, mag, giu, lug, set, ott",
+        "januari, februari, maart, mei, augustus, mrt",
+        "janeiro, fevereiro, marco, maio, junho, julho, setembro, outubro, novembro, dezembro, fev, out",
+    ])
+});
 const SEASONS: [&str; 5] = ["winter", "summer", "spring", "fall", "autumn"];
 /// What says when something began, or was found out.
 #[rustfmt::skip]
@@ -34,8 +47,27 @@ const COMING: [&str; 15] = [
 /// The years that a note may tell of.
 const YEARS: RangeInclusive<u16> = 1900..=2049;
 
+/// What was done about something, or when it came, before the year of that.
+static TREATED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    set(&[
+        "treated, tx, rx, operated, resected, excised, removed, postpartum, post, partum",
+        "behandelt, operiert, postpartal",
+        "traite, traitee, opere, operee, reseque, resequee",
+        "tratado, tratada, operado, operada, resecado, resecada",
+        "trattato, trattata, operato, operata, resecato, resecata",
+        "behandeld, geopereerd, verwijderd",
+    ])
+});
+/// Words from "had" to what was had removed, at most.
+const HAD: usize = 4;
+
 /// Words from a mention to a year behind it, at most.
-const YEAR_REACH: usize = 3;
+const YEAR_REACH: usize = 5;
+
+/// Whether a number is that of a month.
+fn is_month(number: &str) -> bool {
+    number.len() <= 2 && number.parse().is_ok_and(|month: u8| (1..=12).contains(&month))
+}
 
 impl Sentence {
     /// Whether a year stands behind the mention, nearer than anything else that has one: "MI 2010", "CABG (2012)". A dose is none.
@@ -61,6 +93,15 @@ impl Sentence {
             match self.word(at) {
                 "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "year" | "jahr" | "jaar" => joined = true,
                 "'" | ":" => {}
+                // "TB treated 2005", "PE postpartum 2018".
+                word if TREATED.contains(word) => {}
+                // "Pneumonia 3/2021".
+                "/" if joined => {}
+                number if is_month(number) && self.word(at + 1) == "/" && self.is_year(at + 2) => {
+                    joined = true
+                }
+                // "Rejection Jan 2020".
+                month if MONTHS.contains(&month) || MONTHS_ELSEWHERE.contains(month) => joined = true,
                 _ => return None,
             }
         }
@@ -87,6 +128,8 @@ impl Sentence {
                     || (date && next.bytes().all(|byte| byte.is_ascii_digit()))
             }
             "at" => next == "age",
+            // And not "age 60 yo", which is the patient's.
+            "age" | "aged" => next.starts_with(|c: char| c.is_ascii_digit()) && !third.starts_with('y'),
             "as" => {
                 matches!(next, "a" | "an")
                     && matches!(
@@ -94,6 +137,13 @@ impl Sentence {
                         "teenager" | "teen" | "infant" | "baby" | "toddler" | "youth"
                     )
             }
+            // "She had a polyp removed from the caecum."
+            "removed" | "excised" | "resected" => (1..=HAD).any(|count| {
+                mention
+                    .start
+                    .checked_sub(count)
+                    .is_some_and(|at| self.word(at) == "had")
+            }),
             month => self.word(at.saturating_sub(1)) == "(" && MONTHS.contains(&month),
         };
         let is_told = || (0..self.words.len()).any(|at| COMING.contains(&self.word(at)));
@@ -107,7 +157,7 @@ impl Sentence {
     }
 
     /// Whether a word is a number that may be a year.
-    fn is_year(&self, at: usize) -> bool {
+    pub(super) fn is_year(&self, at: usize) -> bool {
         let year = || self.word(at).parse().is_ok_and(|year: u16| YEARS.contains(&year));
         self.word(at).bytes().all(|byte| byte.is_ascii_digit()) && year()
     }

@@ -1,0 +1,230 @@
+//! What notes in shorthand say: warnings, tests and vaccines, conditions, what is over at the end of a course, and whose something is. Beside each
+//! stand sentences that look alike and say something else.
+
+use super::tests::assert_said;
+
+#[test]
+fn what_is_warned_of_is_feared() {
+    assert_said(&[
+        "Warned {pneumonitis|Y}, {colitis|Y}.",
+        "Safety net: {fever|Y}, {rash|Y}. She has {eczema|}.",
+        "Danger signs: {bleeding|Y}, {headache|Y}.",
+        "Consent: {bleeding|Y}, {infection|Y}. {Gout|} stable.",
+        "No danger signs: {bleeding|N}.",
+        "Counselled {hypoglycaemia|Y}. Avoid {constipation|Y}.",
+        "Warned by his GP, has {chest pain|}. Counselled, {depression|} better.",
+        "TR-Band 4 h; cave {Nachblutung|Y}. Er hat {Husten|}.",
+        "Warnzeichen: {Fieber|Y}, {Atemnot|Y}. Der Patient hat keine {Schmerzen|N}.",
+        "CAVE: {Epilepsie|}. Der Patient ist mit der Tochter da.",
+        "Cave {Penicillinallergie|}. Der Patient ist mit der Tochter da.",
+        "Prévenu : {douleurs|Y}, {fièvre|Y}. Le patient va bien.",
+        "Signaler toute {douleur|Y} ou {pustules|Y}.",
+        "Signes d'alerte : {fièvre|Y}, {céphalées|Y}.",
+        "Pas de signe d'alarme : {fièvre|N}.",
+        "Signos de alarma: {cefalea|Y}, {melenas|Y}.",
+        "Sin signos de alarma: {cefalea|N}.",
+        "Segni di allarme: {febbre|Y}, {dispnea|Y}.",
+        "Il paziente nega segni di allarme: {febbre|N}.",
+        "Alarmsymptomen: {koorts|Y}, {pijn|Y}.",
+        "Let op {orthostase|Y}. De patiënt heeft {jicht|}.",
+        "Let op: bekend met {epilepsie|}.",
+        "Controle op {bloeding|Y}. De patiënt heeft {jicht|}.",
+        "Controle op de poli ivm {diabetes|}.",
+        "Sinais de alarme: {febre|Y}, {dispneia|Y}.",
+        "O doente tem cuidado {hipotensão|Y}. Faz cuidado de {úlcera|}.",
+    ]);
+}
+
+#[test]
+fn what_somebody_is_watched_for_is_feared() {
+    assert_said(&[
+        "Watch drain for {bile leak|Y}, {bleeding|Y}.",
+        "Monitor BMs for {hyperglycaemia|Y}.",
+        "Watch imminent signs of {eclampsia|Y}.",
+        "Watch {seizures|Y}.",
+        "Monitor shows {AF|}. Patient watches TV, has {cough|}.",
+        "Controllare {sanguinamento|Y}. Il paziente ha {febbre|}.",
+        "Vigilância de {hemorragia|Y}.",
+    ]);
+}
+
+#[test]
+fn what_somebody_is_afraid_of_is_feared() {
+    assert_said(&[
+        "Fear of {cancer|Y}. Worried re {dementia|Y}.",
+        "She is worried about her {cough|}.",
+        "Angst vor {Krebs|Y}, {Husten|}. Der Patient ist mit der Tochter da.",
+        "Peur d'un {cancer|Y}. Miedo a {infarto|Y}. Paura di {cancro|Y}. Angst voor {darmkanker|Y}.",
+        "O doente tem medo de {cancro|Y}, {tosse|}.",
+        "{Angst|} und {Unruhe|}. Der Patient ist mit der Tochter da.",
+    ]);
+}
+
+#[test]
+fn tests_and_vaccines_are_for_what_may_be() {
+    assert_said(&[
+        "Screen {hep B|Y}/{HIV|Y}. {ROP|Y} screen wk 31.",
+        "{Bowel cancer|Y} screening due. {Depression|} screen positive.",
+        "{HBV|Y} serology requested. {HBV|N} serology negative.",
+        "{Influenza|} PCR detected. {Dengue|Y} PCR sent.",
+        "Serología {VHB|Y} pendiente. Serologia {HIV|N} negativa.",
+        "Sierologia {Lyme|Y}/{lue|Y}. Il paziente ha {febbre|}.",
+        "Sorologias {HIV|Y}, {sífilis|Y}. O doente tem {febre|}.",
+        "{HIV|Y} test offered.",
+        "{Hep B|Y} vacc n/a. {Hep B|Y} vaccination due.",
+        "Vaccin {fièvre jaune|Y} 2015, {hépatite A|Y} non fait.",
+        "Vaccinata per {influenza|Y}, {tosse|}.",
+        "Prophylaxe {Pneumonie|Y} s. Plan. Der Patient ist mit der Tochter da.",
+        "{Bleeding|Y} risk HAS-BLED 3. Risk {infection|Y} discussed.",
+        "{VTE|Y}: TEDs only. {VTE|}: warfarin",
+        "Emeset 4 mg sos for {vomiting|Y}",
+    ]);
+}
+
+#[test]
+fn a_condition_may_be_that_something_is_absent() {
+    assert_said(&[
+        "Restart apixaban if CT shows no {haemorrhage|Y}.",
+        "Der Patient kommt wieder. Abatacept geplant, sofern kein {Infekt|Y}.",
+        "Reprise Xarelto J3 si pas d'{hémorragie|Y}.",
+        "Apixabán desde día 10 si TAC sin {hemorragia|Y}.",
+        "Ontslag mits geen {koorts|Y}. De patiënt is thuis.",
+        "O doente vai manter se s/ {broncoespasmo|Y}",
+        "Denies {fever|N}. No {pain|N}, return if {chills|Y}.",
+        "If worse, call. No {fever|N}.",
+        "LP if CRP >40 ?{meningitis|U}",
+        "Transfundir se Hb<7 ou {sangramento|Y}. O doente não tem {febre|N}.",
+    ]);
+}
+
+#[test]
+fn what_is_to_be_done_where_it_comes_stands_behind_it() {
+    assert_said(&[
+        "{Dyspnoe|Y} oder {AP|Y} → sofort EKG. Der Patient ist mit der Tochter da.",
+        "{Douleurs|Y}, {fièvre|Y}, {méléna|Y} = urgences. Le patient va bien.",
+        "{Swelling|Y} of the lips, or {trouble breathing|Y}: call 911.",
+        "{Chest pain|} -> ED, given aspirin.",
+        "Aufklärung: bei {Inkontinenz|Y} oder zunehmender {Lähmung|Y} sofort Klinik. Der Patient ist da.",
+        "Bei starken {Schmerzen|} Vorstellung in der Notaufnahme. Der Patient ist da.",
+        "Der Patient ist da.\nProcedere: Bei persistierendem {Fieber|Y} Umstellung auf Meropenem.",
+        "Der Patient ist da. Bei persistierendem {Fieber|} Umstellung auf Meropenem.",
+        "De patiënt is thuis.\nBeleid: auto-CPAP. Bij persisterende {hypercapnie|Y} BiPAP.",
+        "MgSO4 alleen bij ernstige {PE|Y} of {eclampsie|Y}.",
+        "Controle over 2 d, eerder bij {koorts|Y} >39, {braken|Y}. De patiënt is thuis.",
+    ]);
+}
+
+#[test]
+fn what_is_over_is_told_at_the_end_of_its_course() {
+    assert_said(&[
+        "{Hautriss|H} re Unterarm vom Transfer 3.5., abgeheilt. Der Patient ist da.",
+        "{Neumonía|H} d3, {ampicilina|!} 7 d, resuelta. La paciente tiene {tos|}.",
+        "{Hypotensie|H} 82/40 -> {efedrine|!} 6 mg, hersteld. De patiënt heeft {jeuk|}.",
+        "Após {angina|H} ({amoxicilina|!} 6 d, curada). O doente tem {prurido|}.",
+        "Une {angine|H} (TDR +, {amox|!} 6 j, guérie). Le patient a un {prurit|}.",
+        "Un episodio di {epistassi|H} domenica, autorisolto. Il paziente ha {febbre|}.",
+        "Short run {SVT|H}, self terminated.",
+        "{Delirium|H} hipoactivo d2-4 resolvió. La paciente tiene {tos|}.",
+        "{COPD|}, {pneumonia|H}, resolved.",
+        "{Pneumonia|} once settled home.",
+        "{Pain|} with {effusion|H} on the right, resolved.",
+        "{Confusion|} not resolved.",
+    ]);
+}
+
+#[test]
+fn months_of_years_are_past() {
+    assert_said(&[
+        "{Rejection|H} Jan 2020, pulsed. {Pneumonia|H} 3/2021.",
+        "{Pneumopathie|H} mars 2019. {Neumonía|H} enero 2019. {Polmonite|H} gennaio 2019.",
+        "{Pneumonie|H} 03/2019. {Rash|} 3/7.",
+        "She had a {tubulovillous adenoma|H} removed from the caecum at 35.",
+        "{Polyp|} removed at colonoscopy.",
+        "{TB|H} treated 2005. {PE|H} post partum 2018. {Chickenpox|H} age 4.",
+        "{TBC|H} trattata nel 2005. {TB|H} traitée 2005. {Hernia|H} operada 2010.",
+        "{SLE|} treated since 2005. {Asthma|} treated with 2000 mcg.",
+        "In precedenza {rash|H} con PTU. Il paziente ha {febbre|}.",
+        "Ancien {AVC|H}. Le patient a une {toux|}.",
+        "CT hersenen: oude {lacunes|}, geen {bloeding|N}. De patiënt is thuis.",
+    ]);
+}
+
+#[test]
+fn headings_of_histories_have_short_forms() {
+    assert_said(&[
+        "POH: {amblyopia|H}\nPast H/o: {GDM|H}\nObs H/o: {abortion|H}",
+        "Atcd pers: {asthme|H}, {migraine|H}.",
+        "Voorgesch.: {mammacarcinoom|H} re",
+        "CLINICAL HX: palpable {mass|}\nINTERVAL HX: {Nightmares|} back",
+        "Hx: {sore throat|} 4/7, {fever|}",
+        "Hx: {T1DM|H} 31 yrs",
+        "AP: {BPCO|H}, {AOMI|H}. Le patient vit seul avec un fils unique, à Gand, et va bien.\nPlaintes\n {Douleur|} au bassin",
+    ]);
+}
+
+#[test]
+fn relatives_have_more_names() {
+    assert_said(&[
+        "Schoonzus {mucoviscidose|F}. De patiënt is thuis.",
+        "Hno 3 a con {CVAS|F}. La paciente tiene {tos|}.",
+        "Schwager {Gicht|F}. Der Patient ist da.",
+        "Cunhada com {asma|F}. O doente tem {febre|}.",
+        "Paternal aunt {endometrial cancer|F} 51 then {TCC|F} 63.",
+        "Maternal side: {breast cancer|F} in a great aunt.",
+        "No {pain|N} on the left side: {swelling|}",
+        "Mitfahrt Ehemann (er selbst {Herzschmerzen|F}). Der Patient ist da.",
+        "Fille prévenue (elle-même sous chimio pour {cancer du sein|F}). Le patient va bien.",
+        "Patient geht es gut (er selbst: {Husten|}). Der Patient ist da.",
+        "Épouse débutant un {Alzheimer|F}. Le patient va bien.",
+        "Twin 2 died d3 ({NEC|F}).",
+        "Sohn {Asthma|F}, {Husten|}. Der Patient ist da.",
+        "Mari {démence|F}. Le patient va bien.",
+        "Zoon met {griep|F}. De patiënt is thuis.",
+        "{Diabetes|F} bei der Mutter. Der Patient ist da.",
+        "Der Patient kommt mit dem Sohn, {Husten|}.",
+        "Man met {griep|}. De patiënt is thuis.",
+        "Baby: {caput succedaneum|F}, {jaundice|F}.",
+        "{Nódulo|} mama derecha. La paciente tiene {tos|}.",
+    ]);
+}
+
+#[test]
+fn what_is_uncertain_is_shortened_too() {
+    assert_said(&[
+        "Cannabis-induced {psychosis|U} poss. {Node|U} favoured.",
+        "{Osteomyelitis|U} nicht auszuschl., vorerst keine Klinik. Der Patient ist da.",
+        "Imp: {EP|U} probable (Wells 6). Le patient est dans le service avec sa fille.",
+        "Une probable {EP|U}. Le patient est dans le service avec sa fille.",
+        "Sosp. {neoplasia|U}. Il paziente ha {febbre|}.",
+        "{APLV|U} en estudio. La paciente tiene {tos|}.",
+        "E {diverticulitis|U} ws. De patiënt is thuis.",
+        "Leucoplasia? afastar {CEC|U}. O doente não tem {febre|N}.",
+        "PD ?{EUPD|U}, {depression|}. ?{Viral|U} or {bacterial|U}",
+        "{Hyperkalaemia|} (diet?). {PE|U} (?).",
+        "Foet. {tachycardia|} 175: {chorioamnionitis|U}?",
+        "[x] {Hepatitis|}  which? B",
+    ]);
+}
+
+#[test]
+fn noughts_say_no_on_one_side() {
+    assert_said(&[
+        "Ø {hémoptysie|N} Ø {fièvre|N} Ø {syncope|N}. Le patient a une {crampe|}.",
+        "0 {éruption|N} 0 {toux|N} 0 {méningisme|N}. {Diarrhée|}",
+        "{Hoofdpijn|N} 0 {epigastralgie|N} 0 {bloedverlies|N} 0",
+        "{Pain|N} 0/10 {nausea|} 3/10",
+        "{Schouderdystocie|N} neen. De patiënt is thuis.",
+        "AXR o/n: no {pneumatosis|N}, no {perforation|N}",
+        "{Fièvre|N} o/n: non. Le patient va bien.",
+        "Não aguento de {dor|}. Patient can't stand the {pain|}.",
+    ]);
+}
+
+#[test]
+fn a_line_may_begin_a_sentence() {
+    assert_said(&[
+        "Advised to return early if {haematuria|Y}, bloating or altered bowel habit\nShe was {tearful|} but coping",
+        "Auscultatie verlengd expirium, rhonchi, geen crepitaties, enkels geen oedeem\nE 1 {diverticulitis|} herstellend",
+        "There were absolutely no signs anywhere at all of what might be some sort of\nnew {infection|N}",
+    ]);
+}
