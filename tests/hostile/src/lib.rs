@@ -79,7 +79,11 @@ impl Hostile {
             "segfault" => unsafe {
                 std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1);
             },
-            "abort" => std::process::abort(),
+            // After so many milliseconds.
+            "abort" => {
+                std::thread::sleep(Duration::from_millis(argument.parse().unwrap_or(0)));
+                std::process::abort()
+            }
             "exit" => std::process::exit(0),
             "loop" => loop {
                 std::hint::spin_loop();
@@ -240,6 +244,7 @@ impl Normalizer for Hostile {
                 .for_each(|concept| concept.name = "a\nb".to_owned()),
             "error" => return Err(Error::unavailable(7, document.text)),
             "internal" => return Err(Error::internal(5)),
+            "input" => return Err(Error::input(3)),
             _ => {}
         }
         Ok(linked)

@@ -43,8 +43,10 @@ pub(super) enum Said {
 pub(super) struct Item {
     pub(super) ask: Ask,
     pub(super) deadline: Instant,
-    /// Sent without others: it was in a batch from which nothing came.
+    /// Sent without others: it was in a batch from which nothing came, or of which a host died.
     pub(super) alone: bool,
+    /// With how many [deaths](super::killers::Killers::news) it was compared.
+    pub(super) compared: u64,
     pub(super) done: oneshot::Sender<Result<Said, AskError>>,
 }
 
@@ -74,16 +76,49 @@ pub struct Spotted {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Item>,
-    /// The batch that the host has.
-    pub(super) current: Vec<Item>,
-    pub(super) ticket: Option<Ticket>,
-    pub(super) busy: bool,
-    /// When the batch was handed in.
-    pub(super) sent: Option<Instant>,
+    /// A thread is about to give the host a batch.
+    pub(super) sending: bool,
+    /// What the host has, until it is over with it.
+    pub(super) current: Option<Current>,
     /// How long it takes for one document; zero where that is not known yet.
     pub(super) pace: Duration,
     /// Documents that it failed since it last did what it was asked.
     pub(super) failures: u32,
+}
+
+/// A batch that the host has.
+pub(super) struct Current {
+    /// None any more where nobody waits for any of it.
+    pub(super) items: Vec<Item>,
+    /// What tells those that nobody waits for: the host may die of them yet.
+    pub(super) abandoned: Vec<Digest>,
+    pub(super) documents: usize,
+    /// Once it is handed in.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) sent: Instant,
+}
+
+impl Current {
+    pub(super) fn new(items: Vec<Item>) -> Self {
+        Self {
+            documents: items.len(),
+            items,
+            abandoned: Vec::new(),
+            ticket: None,
+            sent: Instant::now(),
+        }
+    }
+
+    /// Forgets its documents where nobody waits for any of them. Gives what is to be cancelled then.
+    pub(super) fn abandon(&mut self) -> Option<Ticket> {
+        let anybody = || self.items.iter().any(|item| !item.done.is_closed());
+        if self.items.is_empty() || anybody() {
+            return None;
+        }
+        let ticket = self.ticket?;
+        self.abandoned = digests(&std::mem::take(&mut self.items));
+        Some(ticket)
+    }
 }
 
 impl Item {
@@ -97,17 +132,19 @@ impl Item {
 }
 
 impl Queue {
-    /// Counts what is the plugin's own failure and no document's.
-    pub(super) fn count(&mut self, result: &Result<Said, AskError>) {
+    /// Counts what is the plugin's own failure and no document's. Whether that makes so many in a row, or as many again.
+    pub(super) fn count(&mut self, result: &Result<Said, AskError>, in_a_row: u32) -> bool {
         match result {
             Ok(_) => self.failures = 0,
             Err(AskError::Fault(Fault::Plugin(error)))
                 if !matches!(error.kind, ErrorKind::Input | ErrorKind::Cancelled) =>
             {
                 self.failures = self.failures.saturating_add(1);
+                return self.failures.is_multiple_of(in_a_row);
             }
             Err(_) => {}
         }
+        false
     }
 }
 
@@ -134,6 +171,11 @@ pub(super) fn paced(before: Duration, time: Duration, documents: usize) -> Durat
 /// What tells a document, and what is asked of it, from all others; `None` where it cannot be written down.
 pub(super) fn digest(item: &Item) -> Option<Digest> {
     encode(std::slice::from_ref(item)).map(|bytes| Digest::of(&bytes))
+}
+
+/// The same of each document of a batch.
+pub(super) fn digests(items: &[Item]) -> Vec<Digest> {
+    items.iter().filter_map(digest).collect()
 }
 
 /// Takes the next batch out of what waits: the first item and, where it is to be linked, up to `most` with the same wishes
@@ -280,6 +322,7 @@ mod tests {
             ask,
             deadline: Instant::now(),
             alone,
+            compared: 0,
             done,
         };
         (item, answer)
@@ -311,6 +354,28 @@ mod tests {
             batches.push(batch.iter().map(first).collect::<String>());
         }
         assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
+    }
+
+    #[test]
+    fn every_so_many_failures_in_a_row_are_told_once() {
+        let mut queue = Queue::default();
+        let fails = |kind| {
+            Err(AskError::Fault(Fault::Plugin(mednerd_plugin::Error {
+                kind,
+                ..mednerd_plugin::Error::internal(1)
+            })))
+        };
+        let mut count = |result: Result<Said, AskError>| queue.count(&result, 16);
+        let told: Vec<usize> = (1..=80).filter(|_| count(fails(ErrorKind::Internal))).collect();
+        assert_eq!(told, [16, 32, 48, 64, 80]);
+        // What is not the plugin's failure neither counts nor tells again.
+        for _ in 0..3 {
+            assert!(!count(fails(ErrorKind::Input)));
+            assert!(!count(Err(AskError::Call(CallError::Cancelled))));
+        }
+        assert!(!count(Ok(Said::Refined(Vec::new()))));
+        let told: Vec<usize> = (1..=20).filter(|_| count(fails(ErrorKind::Panic))).collect();
+        assert_eq!(told, [16]);
     }
 
     #[test]
