@@ -243,6 +243,14 @@ impl Normalizer for Hostile {
                 .iter_mut()
                 .for_each(|concept| concept.name = "a\nb".to_owned()),
             "error" => return Err(Error::unavailable(7, document.text)),
+            // Each is as it may be, and together they are 20 MB.
+            "heavy" => {
+                let heavy = Concept {
+                    semantic_types: vec!["T".repeat(4096); 1024],
+                    ..concept("heavy")
+                };
+                *first = vec![heavy; 5];
+            }
             "internal" => return Err(Error::internal(5)),
             "input" => return Err(Error::input(3)),
             _ => {}

@@ -14,6 +14,8 @@ use crate::original::Source;
 
 /// Bytes of text in one batch of several documents.
 const MAX_BATCH_BYTES: usize = 1 << 20;
+/// Concepts that may come for one batch of several documents: with a thousand bytes for each, their answer fits a frame.
+const MAX_BATCH_CONCEPTS: usize = 15_000;
 
 /// What a plugin is asked for one document.
 pub(super) enum Ask {
@@ -179,7 +181,7 @@ pub(super) fn digests(items: &[Item]) -> Vec<Digest> {
 }
 
 /// Takes the next batch out of what waits: the first item and, where it is to be linked, up to `most` with the same wishes
-/// as long as the batch is not large. What nobody waits for goes.
+/// as long as neither the batch nor what may come of it is large. What nobody waits for goes.
 pub(super) fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Item>> {
     waiting.retain(|item| !item.done.is_closed());
     let mut rest = std::mem::take(waiting).into_iter();
@@ -188,16 +190,25 @@ pub(super) fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Ite
         waiting.extend(rest);
         return Some(vec![first]);
     };
-    let (mut bytes, options) = (note.text.len(), Arc::clone(options));
+    let size = |note: &Note, options: &NormalizeOptions| {
+        (note.text.len(), note.mentions.len().saturating_mul(options.top_k))
+    };
+    let (mut bytes, mut concepts) = size(note, options);
+    let options = Arc::clone(options);
     let mut batch = vec![first];
     for item in rest {
-        let length = item.shareable().and_then(|(note, wishes)| {
-            let fits = *wishes == options && batch.len() < most && bytes + note.text.len() <= MAX_BATCH_BYTES;
-            fits.then_some(note.text.len())
+        let sizes = item.shareable().and_then(|(note, wishes)| {
+            let (text, found) = size(note, wishes);
+            let fits = *wishes == options
+                && batch.len() < most
+                && bytes + text <= MAX_BATCH_BYTES
+                && concepts.saturating_add(found) <= MAX_BATCH_CONCEPTS;
+            fits.then_some((text, found))
         });
-        match length {
-            Some(length) => {
-                bytes += length;
+        match sizes {
+            Some((text, found)) => {
+                bytes += text;
+                concepts += found;
                 batch.push(item);
             }
             None => waiting.push(item),
@@ -299,7 +310,18 @@ mod tests {
     type Answer = oneshot::Receiver<Result<Said, AskError>>;
 
     fn item(text: &str, top_k: usize, alone: bool) -> (Item, Answer) {
+        with_mentions(text, 0, top_k, alone)
+    }
+
+    fn with_mentions(text: &str, mentions: usize, top_k: usize, alone: bool) -> (Item, Answer) {
         let (done, answer) = oneshot::channel();
+        let mention = || Spotted {
+            begin: 0,
+            end: 1,
+            label: String::new(),
+            score: 1.0,
+            section: None,
+        };
         let options = NormalizeOptions {
             top_k,
             vocabularies: Vec::new(),
@@ -313,7 +335,7 @@ mod tests {
             _ => Ask::Link {
                 note: Note {
                     text: text.into(),
-                    mentions: Arc::new([]),
+                    mentions: (0..mentions).map(|_| mention()).collect(),
                 },
                 options: Arc::new(options),
             },
@@ -354,6 +376,27 @@ mod tests {
             batches.push(batch.iter().map(first).collect::<String>());
         }
         assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
+    }
+
+    #[test]
+    fn what_may_come_of_a_batch_fits_a_message() {
+        let (mut waiting, _answers): (Vec<Item>, Vec<Answer>) = [50, 200, 60, 40, 10_000, 1]
+            .into_iter()
+            .map(|mentions| with_mentions("a", mentions, 50, false))
+            .unzip();
+        let mut batches = Vec::new();
+        while let Some(batch) = next_batch(&mut waiting, MAX_BATCH) {
+            let mentions = batch.iter().map(|item| match &item.ask {
+                Ask::Link { note, .. } => note.mentions.len(),
+                _ => 0,
+            });
+            batches.push(mentions.collect::<Vec<_>>());
+        }
+        assert_eq!(
+            batches,
+            [vec![50, 200, 40, 1], vec![60], vec![10_000]],
+            "one alone may be larger"
+        );
     }
 
     #[test]
