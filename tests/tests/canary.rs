@@ -203,6 +203,37 @@ fn nor_are_the_numbers_of_its_words_left_in_memory() {
     look_into_memory_for(&daemon, &wide);
 }
 
+/// What a plugin linked, decoded or was given in vain is in nobody's memory but its host's, which lives on.
+#[test]
+fn a_plugin_that_lives_leaves_no_note_in_memory() {
+    for (ability, way) in [
+        ("mednerd.normalizer/1", json!({"link": true})),
+        ("mednerd.document/1", json!({"format": "hostile"})),
+    ] {
+        let site = Site::with_toml("");
+        let lines = site.hostile_with(ability, 5000, "", "do = \"told\"");
+        site.configure(&Config::tiny().plugins(&lines));
+        let daemon = site.start_by(&mut talkative(&site));
+        let mut watch = Watch::default();
+        // After a death documents are compared with the one that the host died of.
+        for harm in ["abort", "nothing", "pause=200"] {
+            let mut request = way.clone();
+            request["text"] = format!("POISON:{harm} {SENTENCE} {CANARY}").into();
+            watch.see(&daemon.request("POST", "/v1/annotate", request.to_string()));
+            eventually("a host is ready", || {
+                daemon.status().plugins[0].state == PluginState::Ready
+            });
+            // And one that nobody waits for.
+            let request = message("POST", "/v1/annotate", request.to_string());
+            daemon.connect().send(&request).unwrap();
+        }
+        assert!(watch.answered >= 2, "{} were answered", watch.answered);
+        daemon.wait_idle();
+        look_into_memory(&daemon);
+        assert_eq!(daemon.status().plugins[0].deaths, 1, "{ability}");
+    }
+}
+
 #[test]
 fn a_canary_in_a_thousand_notes_appears_in_no_log_metric_error_or_file() {
     let config = Config::tiny()

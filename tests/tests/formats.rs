@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use mednerd_client::api::{
     AnnotateResponse, BatchLine, Entity, OffsetUnit, PluginState, PluginsResponse, Status, TextLength,
 };
 use mednerd_tests::daemon::{binary, library};
+use mednerd_tests::http;
 use mednerd_tests::notes::{SENTENCE, UNITS, flaw, sha256};
 use mednerd_tests::plugins::{example_manifest, policy, table};
 use mednerd_tests::{Config, Daemon, Site, eventually};
@@ -413,6 +415,108 @@ fn a_document_that_killed_a_decoder_is_not_given_to_another_one() {
     let told = daemon.status().plugins.remove(0).last_failure.unwrap();
     assert!(told.contains("ended by SIGABRT"), "{told}");
     daemon.logs("has killed its host before");
+    ask(
+        &daemon,
+        json!({"text": format!("é {SENTENCE}"), "format": "hostile"}),
+    );
+}
+
+/// Sends a document and hangs up soon.
+fn send_and_leave(daemon: &Daemon, body: &Value) {
+    let mut client = daemon.connect();
+    client
+        .send(http::message("POST", "/v1/annotate", body.to_string()))
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+#[test]
+fn a_document_that_kills_its_decoder_is_found_out_however_soon_its_client_gives_up() {
+    for (harm, leaves, deaths) in [
+        ("sleep", true, 2),
+        ("sleep", false, 2),
+        ("abort=300", true, 1),
+        ("abort=300", false, 1),
+    ] {
+        let daemon = hostile(600, "breaker_deaths = 3\n");
+        let ready = || {
+            eventually("a host is ready", || {
+                daemon.status().plugins[0].state == PluginState::Ready
+            });
+        };
+        let poison = json!({"text": format!("é POISON:{harm}"), "format": "hostile", "deadline_ms": 100});
+        for kill in 1..=6 {
+            let begun = Instant::now();
+            match leaves {
+                true => send_and_leave(&daemon, &poison),
+                false => drop(daemon.request("POST", "/v1/annotate", poison.to_string())),
+            }
+            if kill <= deaths {
+                eventually("the host died of it", || {
+                    daemon.status().plugins[0].deaths == kill
+                });
+                assert!(begun.elapsed() > Duration::from_millis(250), "{harm} {leaves}");
+            }
+            ready();
+        }
+        assert_eq!(daemon.status().plugins[0].deaths, deaths, "{harm} {leaves}");
+        // However long it would wait.
+        let patient = json!({"text": format!("é POISON:{harm}"), "format": "hostile"}).to_string();
+        let reply = daemon.request("POST", "/v1/annotate", patient);
+        reply.refused(500, "decoding_failed");
+        daemon.logs("has killed its host before");
+        ask(
+            &daemon,
+            json!({"text": format!("é {SENTENCE}"), "format": "hostile"}),
+        );
+        assert_eq!(daemon.status().plugins[0].deaths, deaths, "{harm} {leaves}");
+    }
+}
+
+/// One that waits while the host still has what somebody else gave up is not to blame for that.
+#[test]
+fn a_document_that_waited_behind_a_killer_is_no_killer() {
+    let daemon = hostile(600, "breaker_deaths = 1000\nbreaker_window_ms = 1\n");
+    let harmless = json!({"text": format!("é {SENTENCE}"), "format": "hostile", "deadline_ms": 150});
+    for kill in 1..=3 {
+        // Another one each time.
+        send_and_leave(
+            &daemon,
+            &json!({"text": format!("é POISON:sleep {kill}"), "format": "hostile"}),
+        );
+        let reply = daemon.request("POST", "/v1/annotate", harmless.to_string());
+        assert_ne!(reply.status, 200, "the host is not there for it");
+        eventually("another host is ready", || {
+            let plugin = daemon.status().plugins.remove(0);
+            plugin.deaths == kill && plugin.state == PluginState::Ready
+        });
+    }
+    ask(
+        &daemon,
+        json!({"text": format!("é {SENTENCE}"), "format": "hostile"}),
+    );
+    let log = daemon.log();
+    assert!(!log.contains("has killed its host before"), "{log}");
+}
+
+#[test]
+fn copies_of_a_document_that_wait_while_it_kills_its_decoder_kill_no_other() {
+    let daemon = hostile(5000, "breaker_deaths = 3\n");
+    let body = |text: &str| json!({"text": text, "format": "hostile"}).to_string();
+    std::thread::scope(|scope| {
+        scope.spawn(|| daemon.request("POST", "/v1/annotate", body("é POISON:pause=1000")));
+        std::thread::sleep(Duration::from_millis(300));
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let reply = daemon.request("POST", "/v1/annotate", body("é POISON:abort"));
+                reply.refused(500, "decoding_failed");
+            });
+        }
+    });
+    eventually("another host is ready", || {
+        daemon.status().plugins[0].state == PluginState::Ready
+    });
+    assert_eq!(daemon.status().plugins[0].deaths, 1);
     ask(
         &daemon,
         json!({"text": format!("é {SENTENCE}"), "format": "hostile"}),

@@ -818,6 +818,45 @@ fn a_plugin_that_politely_fails_for_ever_is_started_anew() {
 }
 
 #[test]
+fn a_host_is_not_replaced_again_for_what_it_was_replaced_for() {
+    let site = Site::with_toml("");
+    let daemon = start(&site, &site.hostile("do = \"told\""));
+    let fail = |harm: &str| {
+        let answer = link(&daemon, &format!("POISON:{harm} {SENTENCE}"));
+        assert_eq!(answer.status, Status::Partial, "{harm}");
+    };
+    let deaths = || daemon.status().plugins.remove(0).deaths;
+    (0..16).for_each(|_| fail("internal"));
+    eventually("its host is replaced", || deaths() == 1);
+    wait_ready(&daemon);
+    // Sixteen have failed in a row, and still have.
+    (0..3).for_each(|_| fail("input"));
+    (0..15).for_each(|_| fail("internal"));
+    wait_ready(&daemon);
+    assert_eq!(deaths(), 1);
+    fail("internal");
+    eventually("its host is replaced again", || deaths() == 2);
+}
+
+#[test]
+fn an_answer_that_is_too_long_costs_its_document_its_concepts_and_says_why() {
+    let site = Site::with_toml("");
+    let lines = site.hostile("do = \"heavy\"");
+    site.configure(&config().server("max_text_bytes", 20_000).plugins(&lines));
+    let daemon = site.start();
+    for _ in 0..2 {
+        let answer = link(&daemon, POISON);
+        assert_eq!(answer.degraded, ["normalizer:hostile"]);
+        assert_eq!(link(&daemon, SENTENCE).status, Status::Ok);
+    }
+    let plugin = daemon.status().plugins.remove(0);
+    let told = plugin.last_failure.unwrap();
+    assert!(told.contains("and a message has at most"), "{told}");
+    assert_eq!(plugin.deaths, 0, "{:?}", plugin.last_death);
+    daemon.logs(&told);
+}
+
+#[test]
 fn a_plugin_that_cannot_open_yet_keeps_no_service_down() {
     let site = Site::with_toml("");
     site.write("needed", "");

@@ -24,9 +24,11 @@ use crate::config::{self, PluginPolicy};
 use crate::original::Source;
 use crate::sync::lock;
 use batches::{
-    Ask, Item, Queue, Said, answered, at_once, digest, encode, may_be_of_another, next_batch, paced,
+    Ask, Current, Item, Queue, Said, answered, at_once, digest, digests, encode, may_be_of_another,
+    next_batch, paced,
 };
 use heard::Heard;
+use killers::{Death, Digest, Killers, Standing};
 
 pub use batches::{Note, Spotted};
 pub use report::Figures;
@@ -116,6 +118,7 @@ pub struct Plugin {
     data: Vec<Stamp>,
     worker: Worker,
     heard: Arc<Heard>,
+    killers: Mutex<Killers>,
     queue: Mutex<Queue>,
     last_failure: Mutex<Option<(SystemTime, AskError)>>,
     call_time: Duration,
@@ -229,7 +232,6 @@ impl Plugin {
             ready: OnceLock::new(),
             vocabularies: Mutex::new(Arc::new([])),
             changed: AtomicBool::new(false),
-            killers: Mutex::default(),
             logged: Mutex::new((Instant::now(), 0)),
         });
         let ears = Arc::clone(&heard);
@@ -244,6 +246,7 @@ impl Plugin {
             data,
             worker,
             heard,
+            killers: Mutex::default(),
             queue: Mutex::default(),
             last_failure: Mutex::default(),
         })
@@ -434,16 +437,17 @@ impl Plugin {
 
     async fn ask(self: &Arc<Self>, ask: Ask, deadline: Instant) -> Result<Said, AskError> {
         let (done, answer) = oneshot::channel();
-        let item = Item {
+        let mut item = Item {
             ask,
             deadline,
             alone: false,
+            compared: 0,
             done,
         };
         if self.heard.changed.load(Ordering::Relaxed) {
             return Err(AskError::Changed);
         }
-        if self.is_killer(&item) {
+        if self.is_killer(&mut item) {
             return Err(AskError::Killer);
         }
         let waiting = Waiting {
@@ -462,116 +466,152 @@ impl Plugin {
         answered.unwrap_or(Err(AskError::Call(CallError::DeadlinePassed)))
     }
 
-    /// Whether this document killed a host lately.
-    fn is_killer(&self, item: &Item) -> bool {
-        // Digests are made where there is something to compare them with: a good plugin costs none.
-        let none = lock(&self.heard.killers).is_empty();
-        let found = (!none).then(|| digest(item)).flatten();
-        found.is_some_and(|digest| lock(&self.heard.killers).knows(&digest, Instant::now()))
+    /// Whether this document killed a host lately. One that may have gets a host alone from now on.
+    fn is_killer(&self, item: &mut Item) -> bool {
+        let now = Instant::now();
+        // Digests are made where there is something new to compare them with: a good plugin costs none.
+        let Some(deaths) = lock(&self.killers).news(item.compared, now) else {
+            return false;
+        };
+        item.compared = deaths;
+        let found = digest(item).and_then(|digest| lock(&self.killers).standing(&digest, now));
+        item.alone |= found.is_some();
+        found == Some(Standing::Killer)
     }
 
-    /// Gives the host the next batch where it has none.
+    /// Gives the host the next batch where it has none. One thread does so at a time: where the batch is over at once, as there is no
+    /// host, this loop goes on with the next, whoever is told of it.
     fn send_next(self: &Arc<Self>) {
-        let (payload, last) = loop {
+        loop {
             let batch = {
                 let mut queue = lock(&self.queue);
+                if queue.sending || queue.current.is_some() {
+                    return;
+                }
                 let most = at_once(queue.pace, self.call_time);
-                let batch = (!queue.busy).then(|| next_batch(&mut queue.waiting, most));
-                let Some(batch) = batch.flatten() else { return };
-                // Nobody else sends one while this is written down, which takes a while for long texts.
-                queue.busy = true;
-                queue.ticket = None;
+                let Some(batch) = next_batch(&mut queue.waiting, most) else {
+                    return;
+                };
+                queue.sending = true;
                 batch
             };
-            let payload = encode(&batch);
-            let now = Instant::now();
-            let last = batch.iter().map(|item| item.deadline).max().unwrap_or(now);
-            let mut queue = lock(&self.queue);
-            match payload {
-                Some(payload) => {
-                    queue.current = batch;
-                    queue.sent = Some(now);
-                    break (payload, last);
-                }
-                None => queue.busy = false,
-            }
-            drop(queue);
-            for item in batch {
-                let _ = item.done.send(Err(AskError::Unreadable));
-            }
-        };
-        let plugin = Arc::clone(self);
-        let done = move |result| plugin.take(result);
-        // Its time begins when the host has it: one that is stuck with the call before may have to be replaced first.
-        let ticket = self.worker.call_for(payload, last, self.call_time, done);
-        let mut queue = lock(&self.queue);
-        // It may be over already, and the next one under way.
-        if queue.busy && queue.ticket.is_none() {
-            queue.ticket = Some(ticket);
+            self.send(batch);
+            lock(&self.queue).sending = false;
         }
     }
 
-    /// What came of the current batch.
-    fn take(self: &Arc<Self>, result: Result<Vec<u8>, CallError>) {
-        let (batch, took) = {
-            let mut queue = lock(&self.queue);
-            let took = queue.sent.map(|sent| sent.elapsed()).unwrap_or_default();
-            (std::mem::take(&mut queue.current), took)
+    fn send(self: &Arc<Self>, mut batch: Vec<Item>) {
+        // A host may have died of the like while these waited.
+        for killer in batch.extract_if(.., |item| self.is_killer(item)) {
+            let _ = killer.done.send(Err(AskError::Killer));
+        }
+        let Some(payload) = encode(&batch) else {
+            for item in batch {
+                let _ = item.done.send(Err(AskError::Unreadable));
+            }
+            return;
         };
-        let read = self.read(result, &batch);
+        let last = batch.iter().map(|item| item.deadline).max();
+        lock(&self.queue).current = Some(Current::new(batch));
+        let plugin = Arc::clone(self);
+        let done = move |result| plugin.take(result);
+        // Its time begins when the host has it, which may have to be started first.
+        let last = last.unwrap_or_else(Instant::now);
+        let ticket = self.worker.call_for(payload, last, self.call_time, done);
+        // It may be over already, and is not followed by another one as long as this thread is here.
+        if let Some(current) = &mut lock(&self.queue).current {
+            current.ticket = Some(ticket);
+        }
+        // Whoever went before there was a ticket could not cancel it.
+        self.abandon();
+    }
+
+    /// What came of the current batch, now that the host is over with it.
+    fn take(self: &Arc<Self>, result: Result<Vec<u8>, CallError>) {
+        let mut queue = lock(&self.queue);
+        let Some(current) = &mut queue.current else { return };
+        let (items, abandoned) = (
+            std::mem::take(&mut current.items),
+            std::mem::take(&mut current.abandoned),
+        );
+        let (documents, took) = (current.documents, current.sent.elapsed());
+        drop(queue);
+        let read = match items.is_empty() {
+            true => answered(result).map(|(_, time)| (Vec::new(), time)),
+            false => self.read(result, &items),
+        };
         let whole = read.is_err();
         let (results, time) = match read {
             Ok((results, time)) => (results, Some(time)),
             Err(error) => {
-                let late = error == AskError::Call(CallError::DeadlinePassed);
-                self.suspect(&error, &batch);
-                let results = batch.iter().map(|_| Err(error.clone())).collect();
+                self.blame(&error, &items, abandoned);
+                if items.is_empty() && matches!(error, AskError::Call(_)) {
+                    self.note(Some(&error));
+                }
+                let late = matches!(
+                    error,
+                    AskError::Call(CallError::DeadlinePassed | CallError::Overran)
+                );
+                let results = items.iter().map(|_| Err(error.clone())).collect();
                 (results, late.then(|| took.min(self.call_time)))
             }
         };
-        let (shared, now) = (batch.len() > 1, Instant::now());
-        let mut queue = lock(&self.queue);
-        queue.busy = false;
-        queue.ticket = None;
-        if let Some(time) = time {
-            queue.pace = paced(queue.pace, time, batch.len());
+        let worn_out = {
+            let mut queue = lock(&self.queue);
+            if let Some(time) = time {
+                queue.pace = paced(queue.pace, time, documents);
+            }
+            self.tell(&mut queue, items.into_iter().zip(results), documents > 1, whole)
+        };
+        if let Some(failures) = worn_out {
+            self.worker
+                .condemn(format!("it failed {failures} documents in a row"));
         }
-        for (item, result) in batch.into_iter().zip(results) {
+        // Not before: whoever has the next host's turn is not to die with this one.
+        lock(&self.queue).current = None;
+        self.send_next();
+    }
+
+    /// Tells each document of a batch what came of it, or lets it wait for another turn. Gives how many were failed in a row, where a
+    /// host that does so is to go.
+    fn tell(
+        &self,
+        queue: &mut Queue,
+        results: impl Iterator<Item = (Item, Result<Said, AskError>)>,
+        shared: bool,
+        whole: bool,
+    ) -> Option<u32> {
+        let (now, mut worn_out) = (Instant::now(), None);
+        for (item, result) in results {
             match result {
                 // Another document may have spoiled it, or taken its time: it gets a turn of its own.
                 Err(error) if shared && item.deadline > now && may_be_of_another(&error, whole) => {
                     queue.waiting.push(Item { alone: true, ..item });
                 }
                 result => {
-                    queue.count(&result);
+                    if queue.count(&result, FAILURES_IN_A_ROW) {
+                        worn_out = Some(queue.failures);
+                    }
                     self.note(result.as_ref().err());
                     let _ = item.done.send(result);
                 }
             }
         }
-        let failures = queue.failures;
-        drop(queue);
-        if failures > 0 && failures.is_multiple_of(FAILURES_IN_A_ROW) {
-            self.worker
-                .condemn(format!("it failed {failures} documents in a row"));
-        }
-        self.send_next();
+        worn_out
     }
 
-    /// Remembers a document that was alone with a host that died of it, or that may still die of it.
-    fn suspect(&self, error: &AskError, batch: &[Item]) {
-        let alone = || match batch {
-            [item] => digest(item),
-            _ => None,
+    /// Remembers the documents that the host died with, whether somebody still waits for them or not.
+    fn blame(&self, error: &AskError, items: &[Item], abandoned: Vec<Digest>) {
+        let death = match error {
+            AskError::Call(CallError::Died(_)) => Death::Crashed,
+            AskError::Call(CallError::Overran) => Death::Overran,
+            _ => return,
         };
-        let mut killers = lock(&self.heard.killers);
-        match error {
-            AskError::Call(CallError::Died(_)) => alone()
-                .into_iter()
-                .for_each(|found| killers.add(found, Instant::now())),
-            AskError::Call(CallError::DeadlinePassed) => killers.suspect(alone()),
-            _ => {}
-        }
+        let had = match items {
+            [] => abandoned,
+            items => digests(items),
+        };
+        lock(&self.killers).charge(&had, death, Instant::now());
     }
 
     /// Keeps a failure for `status`: a cause, not what follows from it for others. That nobody waits any more is none.
@@ -647,13 +687,7 @@ impl Plugin {
 
     /// Cancels the current batch where nobody waits for any of it.
     fn abandon(&self) {
-        let ticket = {
-            let mut queue = lock(&self.queue);
-            match queue.current.iter().all(|item| item.done.is_closed()) {
-                true => queue.ticket.take(),
-                false => None,
-            }
-        };
+        let ticket = lock(&self.queue).current.as_mut().and_then(Current::abandon);
         if let Some(ticket) = ticket {
             self.worker.cancel(ticket);
         }
@@ -707,6 +741,85 @@ impl PluginPolicy {
         match beside.filter(|path| path.is_file()) {
             Some(path) => path,
             None => Path::new(LIBEXEC).join(HOST),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plugin whose host cannot be started.
+    fn out_of_service() -> Arc<Plugin> {
+        let manifest = "id = \"gone\"\nvendor = \"v\"\nversion = \"1\"\nabi = 1\n\
+            abilities = [\"mednerd.document/1\"]\nlibrary = \"libgone.so\"\n";
+        let manifest = Manifest::parse(manifest).unwrap();
+        let mut settings = Settings::new("gone", "/nowhere/at/all");
+        settings.tries_again = true;
+        let worker = Worker::launch(settings, Box::new(|_| {})).unwrap();
+        while !matches!(worker.statistics().state, State::OutOfService(_)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Arc::new(Plugin {
+            wanted: config::Plugin {
+                path: PathBuf::new(),
+                default: false,
+                settings: "{}".to_owned(),
+                place: config::Place {
+                    file: PathBuf::new(),
+                    line: None,
+                },
+            },
+            policy: PluginPolicy::default(),
+            call_time: manifest.call_time(),
+            manifest,
+            key_id: None,
+            sha256: String::new(),
+            data: Vec::new(),
+            worker,
+            heard: Arc::new(Heard {
+                id: "gone".to_owned(),
+                events: Vec::new(),
+                counters: Vec::new(),
+                memory_mb: 64,
+                ready: OnceLock::new(),
+                vocabularies: Mutex::new(Arc::new([])),
+                changed: AtomicBool::new(false),
+                logged: Mutex::new((Instant::now(), 0)),
+            }),
+            killers: Mutex::default(),
+            queue: Mutex::default(),
+            last_failure: Mutex::default(),
+        })
+    }
+
+    #[test]
+    fn however_many_documents_wait_they_are_refused_where_there_is_no_host() {
+        let plugin = out_of_service();
+        let answers: Vec<_> = (0..10_000)
+            .map(|_| {
+                let (done, answer) = oneshot::channel();
+                lock(&plugin.queue).waiting.push(Item {
+                    ask: Ask::Decode {
+                        format: "f".to_owned(),
+                        source: Source::Text("x".into()),
+                        max_text: 1,
+                    },
+                    deadline: Instant::now() + Duration::from_secs(60),
+                    alone: false,
+                    compared: 0,
+                    done,
+                });
+                answer
+            })
+            .collect();
+        plugin.send_next();
+        for answer in answers {
+            let error = answer.blocking_recv().unwrap().err();
+            assert!(
+                matches!(error, Some(AskError::Call(CallError::Unavailable(_)))),
+                "{error:?}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 //! below [`SURE`]. Vectors of names are kept, those of mentions are not.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -160,15 +161,20 @@ impl Reranker {
             // Held until the computation ends, also where nobody waits for it.
             let _permit = permit;
             let over = || dropped.load(Ordering::Relaxed) || Instant::now() >= deadline;
-            rankings
-                .iter_mut()
-                .try_for_each(|ranking| this.rank_one(ranking, &over))
-                .map(|()| rankings)
+            let mut ranked = rankings.iter_mut();
+            let ranked = mednerd_sys::forgetting(|| {
+                catch_unwind(AssertUnwindSafe(|| {
+                    ranked.try_for_each(|ranking| this.rank_one(ranking, &over))
+                }))
+            });
+            ranked.map(|ranked| ranked.map(|()| rankings))
         });
         let computed = tokio::time::timeout_at(deadline.into(), computed).await;
         drop(waiting);
-        let computed = computed.map_err(late)?;
-        computed.map_err(|_| RerankError::Failed("the encoder panicked".to_owned()))?
+        match computed.map_err(late)? {
+            Ok(Ok(ranked)) => ranked,
+            _ => Err(RerankError::Failed("the encoder panicked".to_owned())),
+        }
     }
 
     /// Whether the encoder has a say in the order of these concepts, best first.

@@ -159,6 +159,16 @@ pub enum Fault {
     /// The plugin does not have this ability, or the daemon sent what the host does not know.
     #[error("the plugin has no such ability")]
     Unsupported,
+    /// What the plugin found is too much for one message.
+    #[error(
+        "what it found has {length} bytes, and a message has at most {limit}: ask for fewer candidates, or for less at once"
+    )]
+    TooLarge {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl Fault {

@@ -91,7 +91,7 @@ pub fn run() -> io::Result<()> {
         // On a vendor's own machine a panic may tell what it was about.
         drop(std::panic::take_hook());
     }
-    let link = Arc::new(link);
+    let link = Arc::new(link.with_limit(start.max_frame));
     match prepare(&link, &start, library) {
         Ok(plugin) => {
             link.ready(&plugin.ready)?;
@@ -109,6 +109,7 @@ pub struct Plugin {
     document: Option<DocumentFormat>,
     ready: Vec<u8>,
     call_time: Duration,
+    max_frame: usize,
     processor: Mutex<Processor>,
 }
 
@@ -150,6 +151,7 @@ fn prepare(link: &Arc<Link>, start: &Start, library: File) -> Result<Plugin, Ref
         document,
         ready: postcard::to_allocvec(&ready)?,
         call_time: manifest.call_time(),
+        max_frame: start.max_frame,
         processor: Mutex::new(Processor::new()?),
     })
 }
@@ -291,7 +293,8 @@ impl Plugin {
                 plugin_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
                 outcome,
             };
-            postcard::to_allocvec(&reply).map_err(|_| Fault::Unsupported)
+            let bytes = postcard::to_allocvec(&reply).map_err(|_| Fault::Unsupported)?;
+            fits(bytes, self.max_frame)
         });
         answered.map_err(|fault| postcard::to_allocvec(&fault).unwrap_or_default())
     }
@@ -325,6 +328,15 @@ impl Plugin {
             }
         };
         Ok((outcome, begun.elapsed()))
+    }
+}
+
+/// An answer, where a message may be so long.
+fn fits(answer: Vec<u8>, limit: usize) -> Result<Vec<u8>, Fault> {
+    let length = answer.len();
+    match length > limit {
+        true => Err(Fault::TooLarge { length, limit }),
+        false => Ok(answer),
     }
 }
 

@@ -62,6 +62,9 @@ unsafe impl GlobalAlloc for Forgetful {
     }
 }
 
+/// How much of the stack is overwritten: deeper than anything that has text in its frames.
+const DEPTH: usize = 64 << 10;
+
 /// Runs `work` and overwrites what it left on this thread's stack: the last block of a text that was hashed, say. A panic
 /// goes through it and leaves everything: catch it inside.
 #[inline(never)]
@@ -73,8 +76,6 @@ pub fn forgetting<T>(work: impl FnOnce() -> T) -> T {
     }
     #[inline(never)]
     fn forget() {
-        /// Deeper than anything that has text in its frames.
-        const DEPTH: usize = 64 << 10;
         let mut left = MaybeUninit::<[u8; DEPTH]>::uninit();
         // SAFETY: `left` is this function's own and has `DEPTH` bytes.
         unsafe { libc::explicit_bzero(left.as_mut_ptr().cast(), DEPTH) };
@@ -120,6 +121,41 @@ mod tests {
             let layout = Layout::from_size_align(size, align).unwrap_or(Layout::new::<u8>());
             assert_eq!(may_hold_text(layout), overwritten, "{size} {align}");
         }
+    }
+
+    const MARK: [u8; 16] = *b"a mark, not text";
+
+    /// Puts the mark at the far end of a frame of about so many bytes, and gives its place.
+    #[inline(never)]
+    fn mark<const BYTES: usize>() -> usize {
+        let mut frame = [0_u8; BYTES];
+        if let Some(end) = frame.first_chunk_mut() {
+            *end = MARK;
+        }
+        std::hint::black_box(&mut frame).as_ptr().addr()
+    }
+
+    /// Whether the mark is there, which no frame has any more: the kernel is asked.
+    fn is_marked(place: usize) -> bool {
+        use std::os::unix::fs::FileExt;
+        let memory = std::fs::File::open("/proc/self/mem");
+        let mut found = [0; MARK.len()];
+        let read = memory.and_then(|memory| memory.read_exact_at(&mut found, place as u64));
+        read.is_ok() && found == MARK
+    }
+
+    #[test]
+    fn the_stack_is_forgotten_as_deep_as_is_said() {
+        const SHALLOW: usize = DEPTH / 2;
+        const DEEP: usize = DEPTH - 1024;
+        const DEEPER: usize = DEPTH + 16_384;
+        for mark in [mark::<SHALLOW>, mark::<DEEP>, mark::<DEEPER>] {
+            assert!(is_marked(mark()), "it is left where nobody forgets");
+        }
+        for mark in [mark::<SHALLOW>, mark::<DEEP>] {
+            assert!(!is_marked(forgetting(mark)));
+        }
+        assert!(is_marked(forgetting(mark::<DEEPER>)), "beyond what is said");
     }
 
     /// What is in a block after it was given back is the heap's business; what was in it before is looked at through

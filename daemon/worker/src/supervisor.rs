@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -95,9 +96,12 @@ pub enum CallError {
     /// The worker says so; the payload is its own.
     #[error("the worker refused the call")]
     Failed(Vec<u8>),
-    /// The deadline passed.
+    /// The deadline passed before the worker had the call, or before it came back from it.
     #[error("the worker did not finish in time")]
     DeadlinePassed,
+    /// The worker did not come back from the call in time, nor soon after, and was killed for it.
+    #[error("the worker did not finish in time and was killed")]
+    Overran,
     /// Nobody waits for it any more.
     #[error("the call was cancelled")]
     Cancelled,
@@ -195,7 +199,7 @@ pub struct Statistics {
     pub answered: u64,
     /// Calls that failed, for whatever reason.
     pub failed: u64,
-    /// Calls whose deadline passed.
+    /// Those of them whose deadline had passed.
     pub overruns: u64,
 }
 
@@ -206,8 +210,6 @@ pub enum Notice<'a> {
     Ready(&'a [u8]),
     /// A child sent an event.
     Event(&'a [u8]),
-    /// A child is killed because a call went on after its time; [`Notice::Died`] follows.
-    Overran,
     /// A child died.
     Died(&'a str),
     /// The worker is out of service.
@@ -253,9 +255,13 @@ struct Inner {
 
 /// A call that the child has.
 struct Call {
-    done: Option<Done>,
+    done: Done,
     deadline: Instant,
+    /// Whether the child was told that nobody waits any more.
+    cancelled: bool,
     kill_at: Instant,
+    /// Whether the child is killed for it.
+    overran: bool,
 }
 
 /// A call that waits.
@@ -271,8 +277,14 @@ type Finished = Vec<(Done, Result<Vec<u8>, CallError>)>;
 
 fn finish(finished: Finished) {
     for (done, result) in finished {
-        done(result);
+        contained(|| done(result));
     }
+}
+
+/// Runs what is not ours. Where it panics, which the panic hook tells, the worker goes on: nobody else would look after the
+/// child, and after the other calls.
+fn contained(code: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(code));
 }
 
 impl Worker {
@@ -341,9 +353,10 @@ impl Worker {
         }
     }
 
-    /// Hands in a call. `done` is called once: on the worker's thread, or at once on this one. While the child
-    /// is started again for the first time the call waits; later it fails at once with [`CallError::Unavailable`], until a
-    /// child is ready.
+    /// Hands in a call. `done` is called once: on the worker's thread, or at once on this one. Where the child has had the call, it
+    /// is over with it then, or dead, which is soon after the deadline at the latest: what `done` is told is what became of the child,
+    /// and whoever does not want to wait for that has a clock of its own. While the child is started again for the first time the
+    /// call waits; later it fails at once with [`CallError::Unavailable`], until a child is ready.
     pub fn call(
         &self,
         payload: Vec<u8>,
@@ -354,8 +367,8 @@ impl Worker {
     }
 
     /// The same of a call that may take `at_most` as long, from when the child has it: what came before is not its fault.
-    /// A `deadline` before that ends the wait alone: the child is told that nobody waits any more, and has the rest of its
-    /// time to come back. It is killed where it goes on after that.
+    /// At a `deadline` before that the child is told that nobody waits any more, and has the rest of its time to come back. It is
+    /// killed where it goes on after that.
     pub fn call_for(
         &self,
         payload: Vec<u8>,
@@ -382,7 +395,7 @@ impl Worker {
         if let Some(refusal) = refusal {
             inner.statistics.failed += 1;
             drop(inner);
-            done(Err(refusal));
+            finish(vec![(done, Err(refusal))]);
             return Ticket(id);
         }
         inner.queue.push_back(Queued {
@@ -403,31 +416,24 @@ impl Worker {
         Ticket(id)
     }
 
-    /// Nobody waits for this call any more. The child is told and may go on until the deadline.
+    /// Nobody waits for this call any more. Where the child does not have it yet, it is over with [`CallError::Cancelled`]. Else the
+    /// child is told, and has the rest of its time to come back.
     pub fn cancel(&self, ticket: Ticket) {
         let mut inner = self.shared.lock();
         let waits = inner.queue.iter().position(|queued| queued.id == ticket.0);
-        let done = match waits.and_then(|at| inner.queue.remove(at)) {
-            Some(queued) => Some(queued.done),
-            None => {
-                let done = inner.calls.get_mut(&ticket.0).and_then(|call| call.done.take());
-                if done.is_some() {
-                    inner.send(Kind::Cancel, ticket.0, &[]);
-                }
-                done
-            }
-        };
-        if done.is_some() {
+        let mut finished = Finished::new();
+        if let Some(queued) = waits.and_then(|at| inner.queue.remove(at)) {
             inner.statistics.failed += 1;
+            finished.push((queued.done, Err(CallError::Cancelled)));
+        } else {
+            inner.tell_cancelled(ticket.0);
         }
         let rest = !inner.outgoing.is_empty();
         drop(inner);
         if rest {
             self.shared.wake();
         }
-        if let Some(done) = done {
-            done(Err(CallError::Cancelled));
-        }
+        finish(finished);
     }
 
     /// Kills the child, for a reason that its supervisor cannot know; it is started again as after any other death.
@@ -478,7 +484,8 @@ impl Inner {
             }
         }
         self.outgoing.drain(..written);
-        if self.outgoing.is_empty() && self.outgoing.capacity() > 1 << 20 {
+        if self.outgoing.is_empty() {
+            // Its room holds what was written until it is given back.
             self.outgoing = Vec::new();
         }
     }
@@ -514,32 +521,33 @@ impl Inner {
             let nanoseconds = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
             self.send(Kind::Call, id, &[&nanoseconds.to_le_bytes(), &payload]);
             let call = Call {
-                done: Some(done),
+                done,
                 deadline,
+                cancelled: false,
                 kill_at: end.unwrap_or(deadline) + settings.grace,
+                overran: false,
             };
             self.calls.insert(id, call);
         }
         finished
     }
 
-    /// Ends calls whose deadline has passed; `Err` where the child must be killed for one.
-    fn overdue(&mut self, now: Instant) -> (Finished, bool) {
-        let mut finished = Finished::new();
-        let mut late = Vec::new();
-        let mut kill = false;
-        for (id, call) in &mut self.calls {
-            kill |= call.kill_at <= now;
-            if call.deadline <= now
-                && let Some(done) = call.done.take()
-            {
-                finished.push((done, Err(CallError::DeadlinePassed)));
-                late.push(*id);
-            }
-        }
-        for id in late {
+    /// Tells the child that nobody waits for a call of its any more.
+    fn tell_cancelled(&mut self, id: u64) {
+        let call = self.calls.get_mut(&id).filter(|call| !call.cancelled);
+        if let Some(call) = call {
+            call.cancelled = true;
             self.send(Kind::Cancel, id, &[]);
         }
+    }
+
+    /// Ends calls that waited until their deadline, and cancels those that the child has; true where it must be killed for one.
+    fn overdue(&mut self, now: Instant) -> (Finished, bool) {
+        let late = self.calls.iter().filter(|(_, call)| call.deadline <= now);
+        for id in late.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.tell_cancelled(id);
+        }
+        let mut finished = Finished::new();
         while let Some(at) = self.queue.iter().position(|queued| queued.deadline <= now)
             && let Some(queued) = self.queue.remove(at)
         {
@@ -547,14 +555,19 @@ impl Inner {
         }
         self.statistics.failed += finished.len() as u64;
         self.statistics.overruns += finished.len() as u64;
+        let mut kill = false;
+        for call in self.calls.values_mut() {
+            call.overran = call.kill_at <= now;
+            kill |= call.overran;
+        }
         (finished, kill)
     }
 
     /// When the next call must be looked at.
     fn next_deadline(&self) -> Option<Instant> {
-        let calls = self.calls.values().map(|call| match call.done {
-            Some(_) => call.deadline,
-            None => call.kill_at,
+        let calls = self.calls.values().map(|call| match call.cancelled {
+            false => call.deadline,
+            true => call.kill_at,
         });
         calls.chain(self.queue.iter().map(|queued| queued.deadline)).min()
     }
@@ -563,9 +576,12 @@ impl Inner {
     fn fail(&mut self, error: &CallError, others: Option<CallError>) -> Finished {
         let mut finished = Finished::new();
         for (_, call) in self.calls.drain() {
-            if let Some(done) = call.done {
-                finished.push((done, Err(error.clone())));
-            }
+            let error = match call.overran {
+                true => CallError::Overran,
+                false => error.clone(),
+            };
+            self.statistics.overruns += u64::from(call.overran);
+            finished.push((call.done, Err(error)));
         }
         if let Some(error) = others {
             let queue = self.queue.drain(..);
@@ -659,7 +675,7 @@ impl Shared {
                 End::Died(cause) => (CallError::Died(cause.clone()), cause, false),
                 End::Killed(cause) => (CallError::Killed(cause.clone()), cause, false),
             };
-            observer(Notice::Died(&cause));
+            contained(|| observer(Notice::Died(&cause)));
             let mut next = deaths.next(Instant::now(), self.settings.backoff, self.settings.breaker);
             if refused || held.is_some() {
                 next = Next::Out(self.settings.breaker.rest);
@@ -683,7 +699,7 @@ impl Shared {
             drop(inner);
             finish(finished);
             if let Next::Out(_) = next {
-                observer(Notice::OutOfService(&cause));
+                contained(|| observer(Notice::OutOfService(&cause)));
             }
             // The state stays until a child is ready: whoever calls while it is tried again has waited for none yet.
             if !self.rest(wait) {
@@ -807,8 +823,7 @@ impl Shared {
 
     /// Reads the child's frames until its end.
     fn attend(&self, child: &Child, stream: UnixStream, begun: Instant, observer: &Observer) -> End {
-        let settings = &self.settings;
-        let mut reader = match stream.try_clone() {
+        let reader = match stream.try_clone() {
             Ok(reader) => reader,
             Err(error) => return End::NotReady(StartError::Spawn(error.to_string())),
         };
@@ -816,62 +831,46 @@ impl Shared {
             let mut inner = self.lock();
             inner.stream = Some(stream);
             inner.outgoing = Vec::new();
-            inner.send(Kind::Start, 0, &[&settings.start]);
+            inner.send(Kind::Start, 0, &[&self.settings.start]);
         }
+        let mut life = Life {
+            shared: self,
+            observer,
+            pid: child.id(),
+            begun,
+            ready: false,
+            next_ping: begun + self.settings.heartbeat,
+            pong_by: None,
+        };
+        life.attend(reader)
+    }
+}
+
+/// A child that is there.
+struct Life<'a> {
+    shared: &'a Shared,
+    observer: &'a Observer,
+    pid: u32,
+    begun: Instant,
+    ready: bool,
+    next_ping: Instant,
+    /// When it must have said that it is there.
+    pong_by: Option<Instant>,
+}
+
+impl Life<'_> {
+    fn attend(&mut self, mut reader: UnixStream) -> End {
         let mut splitter = Splitter::default();
         let mut buffer = vec![0; 64 << 10];
-        let (mut ready, mut next_ping, mut pong_by) = (false, begun + settings.heartbeat, None);
         loop {
-            let now = Instant::now();
-            let (finished, kill) = self.lock().overdue(now);
-            finish(finished);
-            if kill {
-                observer(Notice::Overran);
-                let grace = settings.grace.as_millis();
-                return End::Died(format!("killed: it went on for {grace} ms after a deadline"));
+            if let Err(end) = self.keep_times(Instant::now()) {
+                return end;
             }
-            if pong_by.is_some_and(|by| by <= now) {
-                let patience = settings.patience.as_millis();
-                return End::Died(format!("killed: no heartbeat for {patience} ms"));
-            }
-            if !ready && now >= begun + settings.start_timeout {
-                return End::NotReady(StartError::TimedOut(settings.start_timeout));
-            }
-            let mut inner = self.lock();
-            if inner.stopping {
-                inner.send(Kind::Stop, 0, &[]);
-                return End::Stopped;
-            }
-            if let Some(cause) = &inner.condemned {
-                return End::Died(format!("killed: {cause}"));
-            }
-            if ready && next_ping <= now {
-                inner.send(Kind::Ping, 0, &[]);
-                next_ping = now + settings.heartbeat;
-                pong_by = pong_by.or(Some(now + settings.patience));
-            }
-            inner.flush();
-            let writable = !inner.outgoing.is_empty();
-            let own = match ready {
-                true => pong_by.map_or(next_ping, |by: Instant| by.min(next_ping)),
-                false => begun + settings.start_timeout,
+            let (wakes_at, writable) = match self.tell() {
+                Ok(told) => told,
+                Err(end) => return end,
             };
-            let wakes_at = inner.next_deadline().map_or(own, |next| next.min(own));
-            inner.wakes_at = wakes_at;
-            drop(inner);
-            let mut flags = PollFlags::POLLIN;
-            flags.set(PollFlags::POLLOUT, writable);
-            let mut wanted = [
-                PollFd::new(reader.as_fd(), flags),
-                PollFd::new(self.waker.as_fd(), PollFlags::POLLIN),
-            ];
-            let left = wakes_at.saturating_duration_since(Instant::now());
-            let _ = poll(&mut wanted, timeout(left));
-            let hit = |at: usize| wanted.get(at).and_then(PollFd::any).unwrap_or(false);
-            if hit(1) {
-                let _ = self.waker.read();
-            }
-            if !hit(0) {
+            if !self.wait(&reader, wakes_at, writable) {
                 continue;
             }
             let count = match reader.read(&mut buffer) {
@@ -887,90 +886,157 @@ impl Shared {
                 Err(_) => 0,
             };
             if count == 0 {
-                let unknown = String::new();
-                return match ready {
-                    true => End::Died(unknown),
-                    false => End::NotReady(StartError::Died(unknown)),
-                };
+                return self.died(String::new());
             }
-            splitter.push(buffer.get(..count).unwrap_or_default());
+            let came = buffer.get_mut(..count).unwrap_or_default();
+            splitter.push(came);
+            // The buffer lives as long as the child.
+            came.fill(0);
             loop {
-                let frame = match splitter.next(settings.max_frame) {
+                let frame = match splitter.next(self.shared.settings.max_frame) {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
-                    Err(error) => return broken(ready, &format!("killed: it sent {error}")),
+                    Err(error) => return self.died(format!("killed: it sent {error}")),
                 };
-                match self.take(frame, &mut ready, &mut pong_by, child.id(), begun, observer) {
-                    Ok(()) => {}
-                    Err(end) => return end,
+                if let Err(end) = self.take(frame) {
+                    return end;
                 }
             }
         }
     }
 
-    /// One frame of the child.
-    fn take(
-        &self,
-        frame: Frame,
-        ready: &mut bool,
-        pong_by: &mut Option<Instant>,
-        pid: u32,
-        begun: Instant,
-        observer: &Observer,
-    ) -> Result<(), End> {
-        match frame.kind {
-            Kind::Ready if !*ready => {
-                *ready = true;
-                // Whoever hears of it may call before it is written down below.
-                self.lock().state = State::Starting;
-                observer(Notice::Ready(&frame.payload));
-                let mut inner = self.lock();
-                inner.state = State::Ready;
-                inner.statistics.pid = Some(pid);
-                inner.statistics.ready_since = Some(SystemTime::now());
-                inner.statistics.start_time = begun.elapsed();
-                inner.first_start = Some(Ok(()));
-                self.changed.notify_all();
-                let finished = inner.send_queued(&self.settings);
-                drop(inner);
-                finish(finished);
-            }
-            Kind::Refused if !*ready => {
-                return Err(End::NotReady(StartError::Refused(sentence(&frame.payload))));
-            }
-            Kind::Unable if !*ready => {
-                return Err(End::NotReady(StartError::Unable(sentence(&frame.payload))));
-            }
-            Kind::Event => observer(Notice::Event(&frame.payload)),
-            Kind::Pong if *ready => *pong_by = None,
-            Kind::Reply | Kind::Failed if *ready => {
-                let mut inner = self.lock();
-                let Some(call) = inner.calls.remove(&frame.id) else {
-                    return Err(broken(true, "killed: it answered a call that it was not given"));
-                };
-                let mut finished = Finished::new();
-                if let Some(done) = call.done {
-                    // A child that keeps its deadline says so at the very moment at which it passes.
-                    let late = call.deadline <= Instant::now();
-                    let result = match frame.kind {
-                        Kind::Reply => Ok(frame.payload),
-                        _ if late => Err(CallError::DeadlinePassed),
-                        _ => Err(CallError::Failed(frame.payload)),
-                    };
-                    inner.statistics.overruns += u64::from(result == Err(CallError::DeadlinePassed));
-                    match result {
-                        Ok(_) => inner.statistics.answered += 1,
-                        Err(_) => inner.statistics.failed += 1,
-                    }
-                    finished.push((done, result));
-                }
-                finished.extend(inner.send_queued(&self.settings));
-                drop(inner);
-                finish(finished);
-            }
-            _ => return Err(broken(*ready, "killed: it sent a frame that is not its to send")),
+    /// Ends what is overdue; `Err` where that is the child.
+    fn keep_times(&self, now: Instant) -> Result<(), End> {
+        let settings = &self.shared.settings;
+        let (finished, kill) = self.shared.lock().overdue(now);
+        finish(finished);
+        if kill {
+            let grace = settings.grace.as_millis();
+            return Err(End::Died(format!(
+                "killed: it went on for {grace} ms after a deadline"
+            )));
+        }
+        if self.pong_by.is_some_and(|by| by <= now) {
+            let patience = settings.patience.as_millis();
+            return Err(End::Died(format!("killed: no heartbeat for {patience} ms")));
+        }
+        if !self.ready && now >= self.begun + settings.start_timeout {
+            return Err(End::NotReady(StartError::TimedOut(settings.start_timeout)));
         }
         Ok(())
+    }
+
+    /// Tells the child what there is to tell. Gives when to look again, and whether the socket has not taken all of it; `Err` where the
+    /// child is to end.
+    fn tell(&mut self) -> Result<(Instant, bool), End> {
+        let settings = &self.shared.settings;
+        let mut inner = self.shared.lock();
+        if inner.stopping {
+            inner.send(Kind::Stop, 0, &[]);
+            return Err(End::Stopped);
+        }
+        if let Some(cause) = &inner.condemned {
+            return Err(End::Died(format!("killed: {cause}")));
+        }
+        let now = Instant::now();
+        if self.ready && self.next_ping <= now {
+            inner.send(Kind::Ping, 0, &[]);
+            self.next_ping = now + settings.heartbeat;
+            self.pong_by = self.pong_by.or(Some(now + settings.patience));
+        }
+        inner.flush();
+        let own = match self.ready {
+            true => self.pong_by.map_or(self.next_ping, |by| by.min(self.next_ping)),
+            false => self.begun + settings.start_timeout,
+        };
+        inner.wakes_at = inner.next_deadline().map_or(own, |next| next.min(own));
+        Ok((inner.wakes_at, !inner.outgoing.is_empty()))
+    }
+
+    /// Waits until there is something to do; whether the child has sent something, or closed.
+    fn wait(&self, reader: &UnixStream, until: Instant, writable: bool) -> bool {
+        let mut flags = PollFlags::POLLIN;
+        flags.set(PollFlags::POLLOUT, writable);
+        let mut wanted = [
+            PollFd::new(reader.as_fd(), flags),
+            PollFd::new(self.shared.waker.as_fd(), PollFlags::POLLIN),
+        ];
+        let _ = poll(
+            &mut wanted,
+            timeout(until.saturating_duration_since(Instant::now())),
+        );
+        let [hit, woken] = wanted.map(|wanted| wanted.any().unwrap_or(false));
+        if woken {
+            let _ = self.shared.waker.read();
+        }
+        hit
+    }
+
+    /// One frame of the child.
+    fn take(&mut self, frame: Frame) -> Result<(), End> {
+        match frame.kind {
+            Kind::Ready if !self.ready => {
+                self.ready = true;
+                self.become_ready(&frame.payload);
+            }
+            Kind::Refused if !self.ready => {
+                return Err(End::NotReady(StartError::Refused(sentence(&frame.payload))));
+            }
+            Kind::Unable if !self.ready => {
+                return Err(End::NotReady(StartError::Unable(sentence(&frame.payload))));
+            }
+            Kind::Event => contained(|| (self.observer)(Notice::Event(&frame.payload))),
+            Kind::Pong if self.ready => self.pong_by = None,
+            Kind::Reply | Kind::Failed if self.ready => return self.take_answer(frame),
+            _ => return Err(self.died("killed: it sent a frame that is not its to send".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn become_ready(&self, payload: &[u8]) {
+        // Whoever hears of it may call before it is written down below.
+        self.shared.lock().state = State::Starting;
+        contained(|| (self.observer)(Notice::Ready(payload)));
+        let mut inner = self.shared.lock();
+        inner.state = State::Ready;
+        inner.statistics.pid = Some(self.pid);
+        inner.statistics.ready_since = Some(SystemTime::now());
+        inner.statistics.start_time = self.begun.elapsed();
+        inner.first_start = Some(Ok(()));
+        self.shared.changed.notify_all();
+        let finished = inner.send_queued(&self.shared.settings);
+        drop(inner);
+        finish(finished);
+    }
+
+    fn take_answer(&self, frame: Frame) -> Result<(), End> {
+        let mut inner = self.shared.lock();
+        let Some(call) = inner.calls.remove(&frame.id) else {
+            return Err(self.died("killed: it answered a call that it was not given".to_owned()));
+        };
+        let result = match frame.kind {
+            Kind::Reply => Ok(frame.payload),
+            // A child that keeps its deadline says so at the very moment at which it passes.
+            _ if call.deadline <= Instant::now() => Err(CallError::DeadlinePassed),
+            _ => Err(CallError::Failed(frame.payload)),
+        };
+        inner.statistics.overruns += u64::from(result == Err(CallError::DeadlinePassed));
+        match result {
+            Ok(_) => inner.statistics.answered += 1,
+            Err(_) => inner.statistics.failed += 1,
+        }
+        let mut finished = vec![(call.done, result)];
+        finished.extend(inner.send_queued(&self.shared.settings));
+        drop(inner);
+        finish(finished);
+        Ok(())
+    }
+
+    fn died(&self, cause: String) -> End {
+        match self.ready {
+            true => End::Died(cause),
+            false => End::NotReady(StartError::Died(cause)),
+        }
     }
 }
 
@@ -979,13 +1045,6 @@ fn sentence(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     line.take(512).collect()
-}
-
-fn broken(ready: bool, cause: &str) -> End {
-    match ready {
-        true => End::Died(cause.to_owned()),
-        false => End::NotReady(StartError::Died(cause.to_owned())),
-    }
 }
 
 /// Whole milliseconds, rounded up: rounding down would spin.

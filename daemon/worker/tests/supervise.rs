@@ -57,6 +57,10 @@ fn child() {
     let raw = Arc::clone(&link);
     let _ = link.serve(2, move |payload, token| match payload {
         b"die" => std::process::abort(),
+        b"die later" => {
+            std::thread::sleep(Duration::from_millis(50));
+            std::process::abort()
+        }
         b"fail" => Err(b"no".to_vec()),
         b"hang" => loop {
             std::thread::sleep(Duration::from_secs(1));
@@ -224,7 +228,7 @@ fn a_deadline_is_kept_whatever_the_child_does() {
     let worker = launch(settings(""));
     let pid = worker.statistics().pid;
     let begun = Instant::now();
-    assert_eq!(call(&worker, b"hang", short), Err(CallError::DeadlinePassed));
+    assert_eq!(call(&worker, b"hang", short), Err(CallError::Overran));
     assert!(begun.elapsed() < LONG);
     assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
     eventually(&worker, |_| worker.statistics().deaths == 1);
@@ -272,7 +276,7 @@ fn the_time_a_call_may_take_is_kept() {
     worker.call_for(b"hang".to_vec(), begun + 2 * LONG, short, move |result| {
         sender.send(result).unwrap();
     });
-    assert_eq!(receiver.recv().unwrap(), Err(CallError::DeadlinePassed));
+    assert_eq!(receiver.recv().unwrap(), Err(CallError::Overran));
     assert!(begun.elapsed() < LONG);
 }
 
@@ -281,19 +285,62 @@ fn a_client_that_gives_up_early_costs_nobody_the_child() {
     let worker = launch(settings(""));
     let soon = Instant::now() + Duration::from_millis(20);
     let (sender, receiver) = mpsc::channel();
+    let tell = sender.clone();
     worker.call_for(b"slow".to_vec(), soon, LONG, move |result| {
-        sender.send(result).unwrap();
+        tell.send(result).unwrap()
     });
-    assert_eq!(receiver.recv().unwrap(), Err(CallError::DeadlinePassed));
-    let (sender, receiver) = mpsc::channel();
-    let ticket = worker.call_for(b"slow".to_vec(), Instant::now() + LONG, LONG, move |result| {
+    let later = Instant::now() + LONG;
+    let ticket = worker.call_for(b"slow".to_vec(), later, LONG, move |result| {
         sender.send(result).unwrap();
     });
     worker.cancel(ticket);
-    assert_eq!(receiver.recv().unwrap(), Err(CallError::Cancelled));
     // Behind both, as the child has two calls at once.
     assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    for _ in 0..2 {
+        let over = receiver.recv_timeout(LONG).unwrap();
+        assert_eq!(over, Ok(Vec::new()), "what became of it");
+    }
     assert_eq!(worker.statistics().deaths, 0);
+}
+
+/// Whoever gives up is told at the end what became of the call: what the child dies of is not told by how long somebody waits.
+#[test]
+fn a_call_that_nobody_waits_for_is_over_when_the_child_is_over_with_it() {
+    let worker = launch(settings(""));
+    let short = Duration::from_millis(100);
+    for (what, early, expected) in [
+        ("hang", true, CallError::Overran),
+        ("hang", false, CallError::Overran),
+        ("wait", true, CallError::Failed(b"cancelled".to_vec())),
+        ("die later", true, CallError::Died("ended by SIGABRT".to_owned())),
+    ] {
+        eventually(&worker, |state| *state == State::Ready);
+        let (sender, receiver) = mpsc::channel();
+        let until = Instant::now() + if early { short / 4 } else { LONG };
+        let ticket = worker.call_for(what.into(), until, short, move |result| {
+            sender.send(result).unwrap();
+        });
+        if early {
+            worker.cancel(ticket);
+        }
+        assert_eq!(receiver.recv_timeout(LONG).unwrap(), Err(expected), "{what}");
+    }
+}
+
+#[test]
+fn a_panic_of_whoever_calls_or_hears_leaves_the_worker_as_it_was() {
+    let observer = |notice: Notice<'_>| panic!("on purpose: {notice:?}");
+    let worker = Worker::launch(settings(""), Box::new(observer)).unwrap();
+    worker.wait_ready().unwrap();
+    for (end, deaths) in [("abc", 0), ("fail", 0), ("die", 1)] {
+        worker.call(end.into(), Instant::now() + LONG, |_| panic!("on purpose"));
+        eventually(&worker, |_| worker.statistics().deaths == deaths);
+        eventually(&worker, |state| *state == State::Ready);
+        assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
+    }
+    // On the thread that calls as well.
+    worker.call(vec![0; 1 << 20], Instant::now(), |_| panic!("on purpose"));
+    assert_eq!(call(&worker, b"abc", LONG), Ok(b"cba".to_vec()));
 }
 
 #[test]
@@ -357,7 +404,23 @@ fn a_call_nobody_waits_for_is_cancelled() {
         sender.send(result).unwrap();
     });
     worker.cancel(ticket);
-    assert_eq!(receiver.recv().unwrap(), Err(CallError::Cancelled));
+    assert_eq!(
+        receiver.recv().unwrap(),
+        Err(CallError::Failed(b"cancelled".to_vec()))
+    );
+    assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
+    assert_eq!(worker.statistics().deaths, 0);
+    // The child never has what is cancelled before its turn.
+    let mut one = settings("");
+    one.concurrency = 1;
+    let worker = launch(one);
+    worker.call(b"slow".to_vec(), Instant::now() + LONG, |_| {});
+    let (sender, receiver) = mpsc::channel();
+    let ticket = worker.call(b"die".to_vec(), Instant::now() + LONG, move |result| {
+        sender.send(result).unwrap();
+    });
+    worker.cancel(ticket);
+    assert_eq!(receiver.try_recv().unwrap(), Err(CallError::Cancelled));
     assert_eq!(call(&worker, b"abc", LONG).unwrap(), b"cba");
     assert_eq!(worker.statistics().deaths, 0);
 }

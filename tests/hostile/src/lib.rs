@@ -79,7 +79,11 @@ impl Hostile {
             "segfault" => unsafe {
                 std::ptr::null_mut::<u8>().wrapping_add(8).write_volatile(1);
             },
-            "abort" => std::process::abort(),
+            // After so many milliseconds.
+            "abort" => {
+                std::thread::sleep(Duration::from_millis(argument.parse().unwrap_or(0)));
+                std::process::abort()
+            }
             "exit" => std::process::exit(0),
             "loop" => loop {
                 std::hint::spin_loop();
@@ -239,7 +243,16 @@ impl Normalizer for Hostile {
                 .iter_mut()
                 .for_each(|concept| concept.name = "a\nb".to_owned()),
             "error" => return Err(Error::unavailable(7, document.text)),
+            // Each is as it may be, and together they are 20 MB.
+            "heavy" => {
+                let heavy = Concept {
+                    semantic_types: vec!["T".repeat(4096); 1024],
+                    ..concept("heavy")
+                };
+                *first = vec![heavy; 5];
+            }
             "internal" => return Err(Error::internal(5)),
+            "input" => return Err(Error::input(3)),
             _ => {}
         }
         Ok(linked)

@@ -564,7 +564,7 @@ impl Shared {
     fn hear(&self, index: usize, notice: &Notice<'_>) {
         match notice {
             Notice::Ready(payload) => self.up(index, payload),
-            Notice::Event(_) | Notice::Overran => {}
+            Notice::Event(_) => {}
             Notice::Died(cause) | Notice::OutOfService(cause) => self.down(index, cause),
         }
     }

@@ -14,6 +14,8 @@ use crate::original::Source;
 
 /// Bytes of text in one batch of several documents.
 const MAX_BATCH_BYTES: usize = 1 << 20;
+/// Concepts that may come for one batch of several documents: with a thousand bytes for each, their answer fits a frame.
+const MAX_BATCH_CONCEPTS: usize = 15_000;
 
 /// What a plugin is asked for one document.
 pub(super) enum Ask {
@@ -43,8 +45,10 @@ pub(super) enum Said {
 pub(super) struct Item {
     pub(super) ask: Ask,
     pub(super) deadline: Instant,
-    /// Sent without others: it was in a batch from which nothing came.
+    /// Sent without others: it was in a batch from which nothing came, or of which a host died.
     pub(super) alone: bool,
+    /// With how many [deaths](super::killers::Killers::news) it was compared.
+    pub(super) compared: u64,
     pub(super) done: oneshot::Sender<Result<Said, AskError>>,
 }
 
@@ -74,16 +78,49 @@ pub struct Spotted {
 #[derive(Default)]
 pub(super) struct Queue {
     pub(super) waiting: Vec<Item>,
-    /// The batch that the host has.
-    pub(super) current: Vec<Item>,
-    pub(super) ticket: Option<Ticket>,
-    pub(super) busy: bool,
-    /// When the batch was handed in.
-    pub(super) sent: Option<Instant>,
+    /// A thread is about to give the host a batch.
+    pub(super) sending: bool,
+    /// What the host has, until it is over with it.
+    pub(super) current: Option<Current>,
     /// How long it takes for one document; zero where that is not known yet.
     pub(super) pace: Duration,
     /// Documents that it failed since it last did what it was asked.
     pub(super) failures: u32,
+}
+
+/// A batch that the host has.
+pub(super) struct Current {
+    /// None any more where nobody waits for any of it.
+    pub(super) items: Vec<Item>,
+    /// What tells those that nobody waits for: the host may die of them yet.
+    pub(super) abandoned: Vec<Digest>,
+    pub(super) documents: usize,
+    /// Once it is handed in.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) sent: Instant,
+}
+
+impl Current {
+    pub(super) fn new(items: Vec<Item>) -> Self {
+        Self {
+            documents: items.len(),
+            items,
+            abandoned: Vec::new(),
+            ticket: None,
+            sent: Instant::now(),
+        }
+    }
+
+    /// Forgets its documents where nobody waits for any of them. Gives what is to be cancelled then.
+    pub(super) fn abandon(&mut self) -> Option<Ticket> {
+        let anybody = || self.items.iter().any(|item| !item.done.is_closed());
+        if self.items.is_empty() || anybody() {
+            return None;
+        }
+        let ticket = self.ticket?;
+        self.abandoned = digests(&std::mem::take(&mut self.items));
+        Some(ticket)
+    }
 }
 
 impl Item {
@@ -97,17 +134,19 @@ impl Item {
 }
 
 impl Queue {
-    /// Counts what is the plugin's own failure and no document's.
-    pub(super) fn count(&mut self, result: &Result<Said, AskError>) {
+    /// Counts what is the plugin's own failure and no document's. Whether that makes so many in a row, or as many again.
+    pub(super) fn count(&mut self, result: &Result<Said, AskError>, in_a_row: u32) -> bool {
         match result {
             Ok(_) => self.failures = 0,
             Err(AskError::Fault(Fault::Plugin(error)))
                 if !matches!(error.kind, ErrorKind::Input | ErrorKind::Cancelled) =>
             {
                 self.failures = self.failures.saturating_add(1);
+                return self.failures.is_multiple_of(in_a_row);
             }
             Err(_) => {}
         }
+        false
     }
 }
 
@@ -136,8 +175,13 @@ pub(super) fn digest(item: &Item) -> Option<Digest> {
     encode(std::slice::from_ref(item)).map(|bytes| Digest::of(&bytes))
 }
 
+/// The same of each document of a batch.
+pub(super) fn digests(items: &[Item]) -> Vec<Digest> {
+    items.iter().filter_map(digest).collect()
+}
+
 /// Takes the next batch out of what waits: the first item and, where it is to be linked, up to `most` with the same wishes
-/// as long as the batch is not large. What nobody waits for goes.
+/// as long as neither the batch nor what may come of it is large. What nobody waits for goes.
 pub(super) fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Item>> {
     waiting.retain(|item| !item.done.is_closed());
     let mut rest = std::mem::take(waiting).into_iter();
@@ -146,16 +190,25 @@ pub(super) fn next_batch(waiting: &mut Vec<Item>, most: usize) -> Option<Vec<Ite
         waiting.extend(rest);
         return Some(vec![first]);
     };
-    let (mut bytes, options) = (note.text.len(), Arc::clone(options));
+    let size = |note: &Note, options: &NormalizeOptions| {
+        (note.text.len(), note.mentions.len().saturating_mul(options.top_k))
+    };
+    let (mut bytes, mut concepts) = size(note, options);
+    let options = Arc::clone(options);
     let mut batch = vec![first];
     for item in rest {
-        let length = item.shareable().and_then(|(note, wishes)| {
-            let fits = *wishes == options && batch.len() < most && bytes + note.text.len() <= MAX_BATCH_BYTES;
-            fits.then_some(note.text.len())
+        let sizes = item.shareable().and_then(|(note, wishes)| {
+            let (text, found) = size(note, wishes);
+            let fits = *wishes == options
+                && batch.len() < most
+                && bytes + text <= MAX_BATCH_BYTES
+                && concepts.saturating_add(found) <= MAX_BATCH_CONCEPTS;
+            fits.then_some((text, found))
         });
-        match length {
-            Some(length) => {
-                bytes += length;
+        match sizes {
+            Some((text, found)) => {
+                bytes += text;
+                concepts += found;
                 batch.push(item);
             }
             None => waiting.push(item),
@@ -257,7 +310,18 @@ mod tests {
     type Answer = oneshot::Receiver<Result<Said, AskError>>;
 
     fn item(text: &str, top_k: usize, alone: bool) -> (Item, Answer) {
+        with_mentions(text, 0, top_k, alone)
+    }
+
+    fn with_mentions(text: &str, mentions: usize, top_k: usize, alone: bool) -> (Item, Answer) {
         let (done, answer) = oneshot::channel();
+        let mention = || Spotted {
+            begin: 0,
+            end: 1,
+            label: String::new(),
+            score: 1.0,
+            section: None,
+        };
         let options = NormalizeOptions {
             top_k,
             vocabularies: Vec::new(),
@@ -271,7 +335,7 @@ mod tests {
             _ => Ask::Link {
                 note: Note {
                     text: text.into(),
-                    mentions: Arc::new([]),
+                    mentions: (0..mentions).map(|_| mention()).collect(),
                 },
                 options: Arc::new(options),
             },
@@ -280,6 +344,7 @@ mod tests {
             ask,
             deadline: Instant::now(),
             alone,
+            compared: 0,
             done,
         };
         (item, answer)
@@ -311,6 +376,49 @@ mod tests {
             batches.push(batch.iter().map(first).collect::<String>());
         }
         assert_eq!(batches, ["ae", "c", "x", "*", "d"], "b is not wanted any more");
+    }
+
+    #[test]
+    fn what_may_come_of_a_batch_fits_a_message() {
+        let (mut waiting, _answers): (Vec<Item>, Vec<Answer>) = [50, 200, 60, 40, 10_000, 1]
+            .into_iter()
+            .map(|mentions| with_mentions("a", mentions, 50, false))
+            .unzip();
+        let mut batches = Vec::new();
+        while let Some(batch) = next_batch(&mut waiting, MAX_BATCH) {
+            let mentions = batch.iter().map(|item| match &item.ask {
+                Ask::Link { note, .. } => note.mentions.len(),
+                _ => 0,
+            });
+            batches.push(mentions.collect::<Vec<_>>());
+        }
+        assert_eq!(
+            batches,
+            [vec![50, 200, 40, 1], vec![60], vec![10_000]],
+            "one alone may be larger"
+        );
+    }
+
+    #[test]
+    fn every_so_many_failures_in_a_row_are_told_once() {
+        let mut queue = Queue::default();
+        let fails = |kind| {
+            Err(AskError::Fault(Fault::Plugin(mednerd_plugin::Error {
+                kind,
+                ..mednerd_plugin::Error::internal(1)
+            })))
+        };
+        let mut count = |result: Result<Said, AskError>| queue.count(&result, 16);
+        let told: Vec<usize> = (1..=80).filter(|_| count(fails(ErrorKind::Internal))).collect();
+        assert_eq!(told, [16, 32, 48, 64, 80]);
+        // What is not the plugin's failure neither counts nor tells again.
+        for _ in 0..3 {
+            assert!(!count(fails(ErrorKind::Input)));
+            assert!(!count(Err(AskError::Call(CallError::Cancelled))));
+        }
+        assert!(!count(Ok(Said::Refined(Vec::new()))));
+        let told: Vec<usize> = (1..=20).filter(|_| count(fails(ErrorKind::Panic))).collect();
+        assert_eq!(told, [16]);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use mednerd_plugin_host::protocol::{Event, Ready};
 use mednerd_worker::Notice;
 
 use super::CHANGED;
-use super::killers::Killers;
 use crate::sync::lock;
 
 /// Events of one plugin that are logged in a second.
@@ -28,7 +27,6 @@ pub(super) struct Heard {
     pub(super) vocabularies: Mutex<Arc<[Vocabulary]>>,
     /// The host that is there has another task, vocabulary or format than the first one.
     pub(super) changed: AtomicBool,
-    pub(super) killers: Mutex<Killers>,
     pub(super) logged: Mutex<(Instant, u32)>,
 }
 
@@ -42,9 +40,7 @@ impl Heard {
                     self.take_event(event);
                 }
             }
-            Notice::Overran => lock(&self.killers).convict(Instant::now()),
             Notice::Died(cause) => {
-                lock(&self.killers).acquit();
                 let cause = self.explained(cause);
                 tracing::warn!(plugin, "the plugin's host died and is started again: {cause}")
             }

@@ -1,5 +1,4 @@
-//! Documents that killed a plugin's host, each alone with it. Whoever sends one again and again would take the plugin out of
-//! service for everybody.
+//! Documents that killed a plugin's host. Whoever sends one again and again would take the plugin out of service for everybody.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,11 +9,8 @@ use sha2::Sha256;
 const REST: Duration = Duration::from_secs(600);
 /// So many are remembered, the latest.
 const MOST: usize = 1024;
-/// From this weight on a document is refused. A crash has all of it, a call that was not over in time a half: the machine may
-/// have been busy.
+/// From this weight on a document is refused.
 const GUILTY: u32 = 2;
-/// The weight of a call that was not over in time.
-const LATE: u32 = 1;
 
 /// What tells documents apart; nothing of their text can be had from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,64 +19,85 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(<Sha256 as sha2::Digest>::digest(bytes).into())
+        Self(mednerd_sys::forgetting(|| {
+            <Sha256 as sha2::Digest>::digest(bytes).into()
+        }))
     }
+}
+
+/// How a host died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// By itself.
+    Crashed,
+    /// Killed, as it did not come back in time.
+    Overran,
+}
+
+impl Death {
+    /// What it weighs where the host had this one document. The machine may have been busy where it only took its time.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Crashed => GUILTY,
+            Self::Overran => GUILTY / 2,
+        }
+    }
+}
+
+/// What a document is remembered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A host died of it and others, or once did not come back from it: it gets a host alone.
+    Suspect,
+    /// It is given to no host.
+    Killer,
 }
 
 /// The documents, by what they did.
 #[derive(Debug, Default)]
 pub struct Killers {
-    /// When it last killed, and the weight of all its kills.
+    /// When a host last died of it, and the weight of all these deaths.
     found: HashMap<Digest, (Instant, u32)>,
-    /// The host still has it after its time.
-    suspect: Option<Digest>,
+    /// How often one was added.
+    deaths: u64,
 }
 
 impl Killers {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    /// Nothing where there is nothing to compare a document with that was not there after so many deaths; else how many there were by now.
+    pub fn news(&self, deaths: u64, now: Instant) -> Option<u64> {
+        let any = || self.found.values().any(|(at, _)| is_recent(*at, now));
+        (self.deaths > deaths && any()).then_some(self.deaths)
     }
 
-    /// Whether a document is one that kills hosts.
-    pub fn knows(&self, digest: &Digest, now: Instant) -> bool {
-        let killed = self.found.get(digest);
-        killed.is_some_and(|(at, weight)| is_recent(*at, now) && *weight >= GUILTY)
+    /// What a document is remembered for, if anything.
+    pub fn standing(&self, digest: &Digest, now: Instant) -> Option<Standing> {
+        let (_, weight) = self.found.get(digest).filter(|(at, _)| is_recent(*at, now))?;
+        match *weight >= GUILTY {
+            true => Some(Standing::Killer),
+            false => Some(Standing::Suspect),
+        }
     }
 
-    /// A host crashed over it.
-    pub fn add(&mut self, digest: Digest, now: Instant) {
-        self.charge(digest, GUILTY, now);
-    }
-
-    fn charge(&mut self, digest: Digest, weight: u32, now: Instant) {
+    /// A host died while it had these. Where they are several, none of them is to blame yet.
+    pub fn charge(&mut self, digests: &[Digest], death: Death, now: Instant) {
+        let weight = match digests {
+            [] => return,
+            [_] => death.weight(),
+            _ => 0,
+        };
+        self.deaths += 1;
         self.found.retain(|_, (at, _)| is_recent(*at, now));
-        if self.found.len() >= MOST && !self.found.contains_key(&digest) {
-            let oldest = self.found.iter().min_by_key(|(_, (at, _))| *at);
-            if let Some(oldest) = oldest.map(|(digest, _)| *digest) {
-                self.found.remove(&oldest);
+        for digest in digests {
+            if self.found.len() >= MOST && !self.found.contains_key(digest) {
+                let oldest = self.found.iter().min_by_key(|(_, (at, _))| *at);
+                if let Some(oldest) = oldest.map(|(digest, _)| *digest) {
+                    self.found.remove(&oldest);
+                }
             }
+            let (at, charged) = self.found.entry(*digest).or_insert((now, 0));
+            *at = now;
+            *charged = charged.saturating_add(weight);
         }
-        let (at, charged) = self.found.entry(digest).or_insert((now, 0));
-        *at = now;
-        *charged = charged.saturating_add(weight);
-    }
-
-    /// A host may die of it yet; `None` where it has several.
-    pub fn suspect(&mut self, digest: Option<Digest>) {
-        self.suspect = digest;
-    }
-
-    /// The host is killed as it would not come back from the suspect.
-    pub fn convict(&mut self, now: Instant) {
-        if let Some(digest) = self.suspect.take() {
-            self.charge(digest, LATE, now);
-        }
-    }
-
-    /// The host of the suspect is gone, of something else.
-    pub fn acquit(&mut self) {
-        self.suspect = None;
     }
 }
 
@@ -96,38 +113,50 @@ mod tests {
     fn who_killed_is_known_for_a_while_and_few_are_kept() {
         let (mut killers, now) = (Killers::default(), Instant::now());
         let digest = |number: usize| Digest::of(&number.to_le_bytes());
-        assert!(killers.is_empty());
+        assert_eq!(killers.news(0, now), None);
         for number in 0..=MOST {
             let at = now + Duration::from_millis(number as u64);
-            killers.add(digest(number), at);
+            killers.charge(&[digest(number)], Death::Crashed, at);
         }
-        assert!(!killers.knows(&digest(0), now), "the oldest had to go");
-        assert!(killers.knows(&digest(1), now) && killers.knows(&digest(MOST), now));
-        assert!(!killers.knows(&digest(MOST + 1), now), "another document");
-        assert!(!killers.knows(&digest(1), now + REST + REST));
-        killers.add(digest(7), now + REST + REST);
+        let killer = Some(Standing::Killer);
+        assert_eq!(killers.standing(&digest(0), now), None, "the oldest had to go");
+        assert_eq!(killers.standing(&digest(1), now), killer);
+        assert_eq!(killers.standing(&digest(MOST), now), killer);
+        assert_eq!(killers.standing(&digest(MOST + 1), now), None, "another document");
+        let deaths = killers.news(0, now).unwrap();
+        assert_eq!(
+            killers.news(deaths, now),
+            None,
+            "it was compared with all of them"
+        );
+        let late = now + REST + REST;
+        assert_eq!(killers.standing(&digest(1), late), None);
+        assert_eq!(killers.news(0, late), None);
+        killers.charge(&[digest(7)], Death::Crashed, late);
         assert_eq!(killers.found.len(), 1);
+        assert!(killers.news(deaths, late).is_some());
     }
 
     #[test]
-    fn who_twice_did_not_come_back_in_time_is_a_killer_once_hosts_were_killed_for_that() {
+    fn who_did_not_come_back_is_a_killer_the_second_time_and_alone() {
         let (mut killers, now) = (Killers::default(), Instant::now());
         let [one, two] = [Digest::of(b"1"), Digest::of(b"2")];
-        killers.suspect(Some(one));
-        killers.convict(now);
-        killers.convict(now);
-        assert!(!killers.knows(&one, now), "once may be the machine");
-        killers.suspect(Some(one));
-        killers.convict(now);
-        assert!(killers.knows(&one, now));
+        killers.charge(&[one], Death::Overran, now);
+        assert_eq!(
+            killers.standing(&one, now),
+            Some(Standing::Suspect),
+            "once may be the machine"
+        );
         for _ in 0..3 {
-            killers.suspect(Some(two));
-            killers.suspect(None);
-            killers.convict(now);
-            killers.suspect(Some(two));
-            killers.acquit();
-            killers.convict(now);
+            killers.charge(&[one, two], Death::Overran, now);
+            killers.charge(&[one, two], Death::Crashed, now);
+            killers.charge(&[], Death::Crashed, now);
         }
-        assert!(!killers.knows(&two, now));
+        for digest in [one, two] {
+            assert_eq!(killers.standing(&digest, now), Some(Standing::Suspect));
+        }
+        killers.charge(&[one], Death::Overran, now);
+        assert_eq!(killers.standing(&one, now), Some(Standing::Killer));
+        assert_eq!(killers.standing(&two, now), Some(Standing::Suspect));
     }
 }

@@ -136,7 +136,8 @@ struct CTask {
     base: Str,
     labels: *const Str,
     label_count: usize,
-    refines: bool,
+    /// The header's `bool`, which C can give any value.
+    refines: u8,
 }
 
 #[repr(C)]
@@ -227,20 +228,25 @@ impl Str {
     /// It points to `size` bytes that live for the call, or is empty.
     unsafe fn text(self, what: &'static str) -> Result<String, Breach> {
         // SAFETY: as the caller says.
-        let bytes = unsafe { slice(self.data.cast::<u8>(), self.size) };
+        let bytes = unsafe { slice(what, self.data.cast::<u8>(), self.size) }?;
         String::from_utf8(bytes.to_vec()).map_err(|_| Breach::Utf8(what))
     }
 }
 
-/// A slice from C, where an empty one may be NULL.
+/// A slice from C, where an empty one may be NULL. More than there can be is refused before it is looked at.
 ///
 /// # Safety
-/// `data` points to `count` values that live for `'a`, or `count` is 0.
-unsafe fn slice<'a, T>(data: *const T, count: usize) -> &'a [T] {
+/// `data` points to `count` values that live for `'a`, or `count` is 0 or more than there can be.
+unsafe fn slice<'a, T>(what: &'static str, data: *const T, count: usize) -> Result<&'a [T], Breach> {
+    let limit = isize::MAX.unsigned_abs() / size_of::<T>().max(1);
+    if count > limit {
+        let found = count;
+        return Err(Breach::TooMany { what, found, limit });
+    }
     match data.is_null() || count == 0 {
-        true => &[],
-        // SAFETY: as the caller says.
-        false => unsafe { std::slice::from_raw_parts(data, count) },
+        true => Ok(&[]),
+        // SAFETY: as the caller says, and no larger than a slice may be.
+        false => Ok(unsafe { std::slice::from_raw_parts(data, count) }),
     }
 }
 
@@ -268,7 +274,7 @@ pub(super) fn load(path: &Path) -> Result<Option<(Root, About)>, Failure> {
         return Err(LoadError::Layout { reason }.into());
     }
     // SAFETY: size and major are those of the header, so the fields are as it says.
-    let abilities = unsafe { slice(plugin.abilities, plugin.ability_count.min(64)) };
+    let abilities = unsafe { slice("ability", plugin.abilities, plugin.ability_count.min(64)) }?;
     // SAFETY: as above.
     let text = |what, text: Str| unsafe { text.text(what) };
     let about = About {
@@ -560,8 +566,12 @@ unsafe fn concept_in(concept: &CConcept) -> Result<Concept, Breach> {
     // SAFETY: as the caller says.
     let (types, codings) = unsafe {
         (
-            slice(concept.semantic_types, concept.semantic_type_count),
-            slice(concept.codings, concept.coding_count),
+            slice(
+                "semantic types",
+                concept.semantic_types,
+                concept.semantic_type_count,
+            )?,
+            slice("codings", concept.codings, concept.coding_count)?,
         )
     };
     let codings = codings.iter().map(|coding| {
@@ -616,12 +626,19 @@ impl AdapterBackend for Opened<AdapterTable> {
         ) {
             guarded(|| {
                 // SAFETY: the host passed its list as the state, and the plugin bytes that live for the call.
-                unsafe {
-                    (*state.cast::<Collected<AdapterFiles>>()).add(Ok(AdapterFiles {
-                        config: slice(config, size).to_vec(),
-                        tensors: slice(tensors, more).to_vec(),
-                    }));
-                }
+                let (list, config, tensors) = unsafe {
+                    (
+                        &mut *state.cast::<Collected<AdapterFiles>>(),
+                        slice("sets of files", config, size),
+                        slice("sets of files", tensors, more),
+                    )
+                };
+                list.add(config.and_then(|config| {
+                    Ok(AdapterFiles {
+                        config: config.to_vec(),
+                        tensors: tensors?.to_vec(),
+                    })
+                }));
             });
         }
         let files = self.table.files.ok_or_else(|| absent("files"))?;
@@ -698,7 +715,7 @@ unsafe fn task_in(task: &CTask) -> Result<Task, Breach> {
     // SAFETY: as the caller says.
     let text = |what, text: Str| unsafe { text.text(what) };
     // SAFETY: as the caller says.
-    let labels = unsafe { slice(task.labels, task.label_count) };
+    let labels = unsafe { slice("labels", task.labels, task.label_count) }?;
     Ok(Task {
         name: text("task name", task.name)?,
         base: text("digest", task.base)?,
@@ -706,7 +723,7 @@ unsafe fn task_in(task: &CTask) -> Result<Task, Breach> {
             .iter()
             .map(|label| text("label", *label))
             .collect::<Result<_, _>>()?,
-        refines: task.refines,
+        refines: task.refines != 0,
     })
 }
 
@@ -735,19 +752,21 @@ impl DocumentBackend for Opened<DocumentTable> {
                         let (what, found, limit) = ("pieces", count, text.size);
                         return list.add(Err(Breach::TooMany { what, found, limit }));
                     }
-                    (list, slice(pieces, count))
+                    (list, slice("pieces", pieces, count))
                 };
                 // SAFETY: as above.
                 let text = unsafe { text.text("text") };
-                let pieces = pieces.iter().map(|piece| Piece {
-                    text_begin: whole(piece.text_begin),
-                    text_end: whole(piece.text_end),
-                    source_begin: whole(piece.source_begin),
-                    source_end: whole(piece.source_end),
-                });
-                list.add(text.map(|text| Decoded {
-                    text,
-                    pieces: pieces.collect(),
+                list.add(text.and_then(|text| {
+                    let pieces = pieces?.iter().map(|piece| Piece {
+                        text_begin: whole(piece.text_begin),
+                        text_end: whole(piece.text_end),
+                        source_begin: whole(piece.source_begin),
+                        source_end: whole(piece.source_end),
+                    });
+                    Ok(Decoded {
+                        text,
+                        pieces: pieces.collect(),
+                    })
                 }));
             });
         }
@@ -851,11 +870,13 @@ unsafe extern "C" fn log(state: *const c_void, level: u8, event: Str, values: *c
     let (listener, event, values) = unsafe {
         (
             &*state.cast::<Listener>(),
-            slice(event.data.cast::<u8>(), event.size),
-            slice(values, count),
+            slice("thing", event.data.cast::<u8>(), event.size),
+            slice("thing", values, count),
         )
     };
-    hear(listener, event, |event| Told::Log { level, event, values });
+    if let (Ok(event), Ok(values)) = (event, values) {
+        hear(listener, event, |event| Told::Log { level, event, values });
+    }
 }
 
 unsafe extern "C" fn metric(state: *const c_void, name: Str, add: f64) {
@@ -863,8 +884,61 @@ unsafe extern "C" fn metric(state: *const c_void, name: Str, add: f64) {
     let (listener, name) = unsafe {
         (
             &*state.cast::<Listener>(),
-            slice(name.data.cast::<u8>(), name.size),
+            slice("thing", name.data.cast::<u8>(), name.size),
         )
     };
-    hear(listener, name, |name| Told::Metric { name, add });
+    if let Ok(name) = name {
+        hear(listener, name, |name| Told::Metric { name, add });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_c_gives_for_a_bool_is_looked_at_as_a_number() {
+        assert_eq!(size_of::<CTask>(), 2 * size_of::<Str>() + 3 * size_of::<usize>());
+        let labels = [Str::of("DRUG")];
+        for (refines, expected) in [(0, false), (1, true), (2, true), (255, true)] {
+            let task = CTask {
+                name: Str::of("drugs"),
+                base: Str::of("0"),
+                labels: labels.as_ptr(),
+                label_count: labels.len(),
+                refines,
+            };
+            // SAFETY: all that it points to lives as long as this test.
+            let task = unsafe { task_in(&task) }.unwrap();
+            assert_eq!((task.refines, task.labels), (expected, vec!["DRUG".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn more_than_there_can_be_is_refused_unseen() {
+        let there = [1_u64, 2];
+        let limit = isize::MAX.unsigned_abs() / 8;
+        for count in [limit + 1, usize::MAX / 8, usize::MAX] {
+            // SAFETY: it is more than there can be.
+            let found = unsafe { slice("pieces", there.as_ptr(), count) };
+            let refused = Breach::TooMany {
+                what: "pieces",
+                found: count,
+                limit,
+            };
+            assert_eq!(found, Err(refused));
+        }
+        // SAFETY: there are two.
+        assert_eq!(unsafe { slice("pieces", there.as_ptr(), 2) }, Ok(&there[..]));
+        // SAFETY: nothing is looked at.
+        let nothing = unsafe { slice::<u64>("pieces", std::ptr::null(), 2) };
+        assert_eq!(nothing, Ok(&[][..]));
+        let text = Str {
+            size: usize::MAX,
+            ..Str::of("x")
+        };
+        // SAFETY: it is more than there can be.
+        let text = unsafe { text.text("label") };
+        assert!(matches!(text, Err(Breach::TooMany { .. })));
+    }
 }

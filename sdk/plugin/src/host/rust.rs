@@ -383,7 +383,7 @@ pub(super) fn offer(listener: Listener) -> &'static Offer {
 unsafe extern "C" fn log(state: *const (), level: u8, event: RStr<'_>, values: RSlice<'_, f64>) {
     // SAFETY: `offer` made the state of a listener that lives for ever.
     let listener = unsafe { &*state.cast::<Listener>() };
-    hear(listener, event.as_str().as_bytes(), |event| Told::Log {
+    hear(listener, event.as_rslice().as_slice(), |event| Told::Log {
         level,
         event,
         values: values.as_slice(),
@@ -393,13 +393,13 @@ unsafe extern "C" fn log(state: *const (), level: u8, event: RStr<'_>, values: R
 unsafe extern "C" fn metric(state: *const (), name: RStr<'_>, add: f64) {
     // SAFETY: as in `log`.
     let listener = unsafe { &*state.cast::<Listener>() };
-    hear(listener, name.as_str().as_bytes(), |name| Told::Metric {
+    hear(listener, name.as_rslice().as_slice(), |name| Told::Metric {
         name,
         add,
     });
 }
 
-/// Passes on what a plugin tells, where its name is UTF-8; a panic stops here.
+/// Passes on what a plugin tells, where its name is UTF-8, which no type of the border's makes sure of; a panic stops here.
 pub(super) fn hear<'a>(listener: &Listener, name: &'a [u8], told: impl FnOnce(&'a str) -> Told<'a>) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         if let Ok(name) = std::str::from_utf8(name) {
