@@ -51,7 +51,7 @@ fuzz_target!(
             assert!(line.is_none_or(|line| (1..=lines).contains(&line)), "line {line:?} of {lines}");
         }
         config.sort(&mut problems);
-        assert!(config.worker_threads() > 0);
+        assert!(config.engine.worker_threads() > 0);
         let found = places(&path);
         assert_eq!(found.whole, problems.is_empty());
         assert_eq!(found.socket.path, config.server.socket);
