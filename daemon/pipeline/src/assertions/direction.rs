@@ -40,6 +40,9 @@ const RELATIVE: usize = 3;
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
 
+/// Words behind a question mark that asks what stands behind it, at most, to what is asked.
+const BEHIND_QUESTION: usize = 4;
+
 impl Sentence {
     /// Whether a word for no stands behind what it answers, in a form or table: "fever no, cough yes", "fever | no", "rash: N".
     pub(super) fn answers(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
@@ -142,7 +145,13 @@ impl Sentence {
             // "Fever? No."
             "?" if (is_answer(next) || replies(next)) && self.ends(hit.words.end + 1) => false,
             // "EP ?", as French sets it.
-            "?" => ends || !self.is_apart(hit.words.start),
+            "?" if ends || !self.is_apart(hit.words.start) => true,
+            // "Infection urinaire ? pas d'ATB", and not "cough ? pneumonia".
+            "?" => {
+                let next = hit.words.end..hit.words.end + BEHIND_QUESTION;
+                is_end(hit.words.start, mentions)
+                    && first_from(hit.words.end, mentions).is_none_or(|own| !next.contains(&own.start))
+            }
             "vs" | "versus" | "favored over" | "favoured over" => true,
             name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
             // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".

@@ -80,6 +80,9 @@ const THEN: [&str; 13] = [
 /// Tests of which one word tells of many.
 const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
 
+/// Who is told what may come, in a list of nothing else.
+const COUNSELLED: [&str; 2] = ["counselled", "counseled"];
+
 /// What is told of a vaccine, behind the disease: "vaccin grippe fait, hépatite A non fait".
 #[rustfmt::skip]
 const GIVEN_OR_NOT: [&str; 28] = [
@@ -200,6 +203,13 @@ impl Sentence {
         // "Screen hep B/HIV".
         if kind == Kind::Hypothetical && reach == 1 {
             end = self.end_of_slashes(hit.words.end, mentions).max(end);
+        }
+        // "Counseled rash, infusion reaction, cytopenias."
+        if COUNSELLED.contains(&hit.name) {
+            let list = self.end_of_list(hit.words.end, hit.languages, mentions);
+            if matches!(self.word(list), "" | "." | ";") {
+                end = list.max(end);
+            }
         }
         // "Serologias HIV, sífilis".
         if TESTS_FOR_MANY.contains(&hit.name) {

@@ -316,3 +316,14 @@ fn what_is_supposed_or_over_may_stand_last() {
         "Zoon overleden aan {hartinfarct|F}. De patiënt heeft {jicht|}.",
     ]);
 }
+
+#[test]
+fn lists_of_what_may_come_end_with_their_sentence() {
+    assert_said(&[
+        "Counseled {rash|Y}, {infusion reaction|Y}, {cytopenias|Y}.",
+        "Counseled {rash|Y}, {depression|} better.",
+        "{Infection urinaire|U} ? pas d'ATB pour le moment, la patiente va bien.",
+        "{Épistaxis|H} 20h tarie par compression. La patiente a une {toux|}.",
+        "{Cough|} ? {pneumonia|U}",
+    ]);
+}
