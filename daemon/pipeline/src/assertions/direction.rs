@@ -10,6 +10,7 @@ use super::lists::{
     OF_WHAT, POSSESSIVES, REPLACED, RESULTS, STUDIES, TESTED_FOR, WITH,
 };
 use super::sentence::Sentence;
+use super::signs::NO_BEHIND_SPACE;
 use super::{Kind, is_end, is_mention};
 
 use crate::languages::EN;
@@ -38,6 +39,9 @@ const RELATIVE: usize = 3;
 
 /// Words from an answer to the sign behind the next question, at most.
 const QUESTION: usize = 5;
+
+/// Words behind a question mark that asks what stands behind it, at most, to what is asked.
+const BEHIND_QUESTION: usize = 4;
 
 impl Sentence {
     /// Whether a word for no stands behind what it answers, in a form or table: "fever no, cough yes", "fever | no", "rash: N".
@@ -69,10 +73,24 @@ impl Sentence {
             }
             name if DENIES.contains(&name) => {
                 let own = mentions.iter().find(|mention| mention.end == at);
-                self.ends(end) && own.is_some_and(|mention| self.begins_item(mention))
+                self.ends(end)
+                    && own.is_some_and(|mention| self.begins_item(mention) || self.is_described(mention))
             }
             _ => false,
         }
+    }
+
+    /// Whether a German adjective and nothing else stands before a mention in its item: "konkrete Suizidgedanken verneint".
+    fn is_described(&self, mention: &Range<usize>) -> bool {
+        let Some(first) = mention.start.checked_sub(1) else {
+            return false;
+        };
+        let word = self.word(first);
+        word.len() > 4
+            && ["e", "en", "er", "es"]
+                .iter()
+                .any(|ending| word.ends_with(ending))
+            && self.begins_item(&(first..mention.start))
     }
 
     /// Whether nothing stands before a mention in its item.
@@ -127,8 +145,14 @@ impl Sentence {
             // "Fever? No."
             "?" if (is_answer(next) || replies(next)) && self.ends(hit.words.end + 1) => false,
             // "EP ?", as French sets it.
-            "?" => ends || !self.is_apart(hit.words.start),
-            "vs" | "versus" => true,
+            "?" if ends || !self.is_apart(hit.words.start) => true,
+            // "Infection urinaire ? pas d'ATB", and not "cough ? pneumonia".
+            "?" => {
+                let next = hit.words.end..hit.words.end + BEHIND_QUESTION;
+                is_end(hit.words.start, mentions)
+                    && first_from(hit.words.end, mentions).is_none_or(|own| !next.contains(&own.start))
+            }
+            "vs" | "versus" | "favored over" | "favoured over" => true,
             name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
             // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".
             name if (name.starts_with("vaccin") || name == "risk") && ahead && !ends => {
@@ -203,6 +227,14 @@ impl Sentence {
                 let mut before = self.clause_before(hit.words.start);
                 let to_come = before.any(|at| TO_COME.contains(&self.word(at)));
                 !to_come && self.drugs.iter().any(|drug| drug.start == hit.words.end)
+            }
+            name if name == NO_BEHIND_SPACE => true,
+            // "CAD y EHH descartados  4. ERC", "lesione splenica esclusa allo stato".
+            _ if hit.roles.contains(&Role::Cue(Kind::Negated, Some(1), None))
+                && hit.languages & EN == 0
+                && is_end(hit.words.start, mentions) =>
+            {
+                !mentions.iter().any(|next| next.start == hit.words.end)
             }
             _ => (!ahead || ends || self.is_of_age(hit)) && !self.is_onset(hit),
         }
@@ -498,8 +530,11 @@ impl Sentence {
         let has = match self.word(at) {
             "who" => matches!(self.word(at + 1), "has" | "had" | "have" | "suffers"),
             // "Épouse débutant un Alzheimer", "moglie affetta da demenza".
-            "debutant" | "atteint" | "atteinte" | "souffrant" | "affetto" | "affetta" | "padece"
-            | "leidet" | "lijdt" | "sofre" => at == hit.words.end,
+            "overleden" | "verstorben" | "gestorben" | "decede" | "decedee" | "fallecido" | "fallecida"
+            | "deceduto" | "deceduta" | "falecido" | "falecida" | "debutant" | "atteint" | "atteinte"
+            | "souffrant" | "affetto" | "affetta" | "padece" | "leidet" | "lijdt" | "sofre" => {
+                at == hit.words.end
+            }
             "qui" => matches!(self.word(at + 1), "a" | "avait" | "ont"),
             "que" => matches!(self.word(at + 1), "tiene" | "tuvo" | "tem" | "teve"),
             "che" => matches!(self.word(at + 1), "ha" | "aveva" | "hanno"),

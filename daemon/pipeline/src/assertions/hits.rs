@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::Kind;
 use super::answers::{Answer, group_at};
 use super::boxes::TICKED_NO;
-use super::lexicon::{Entry, LEXICON, Role};
+use super::lexicon::{Entry, FAR, LEXICON, NEXT, Role};
 use super::lists::{ANSWERS, AS_NEEDED, CAPITALS, FREQUENCY, HISTORY, UNTOLD};
 use super::sentence::Sentence;
-use super::signs::NO_BY_ZERO;
+use super::signs::{NO_BEHIND_SPACE, NO_BY_ZERO};
 use super::{is_end, is_mention};
 
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT, Spoken};
@@ -143,6 +143,17 @@ impl Sentence {
                 at += 1;
                 continue;
             }
+            if self.is_loud_no(at) {
+                let role = Role::Cue(Kind::Negated, None, FAR);
+                hits.push(one(at..at + 1, NO_BEHIND_SPACE, role));
+                at += 1;
+                continue;
+            }
+            if let Some((begin, kind)) = self.diagnosis_code(at, spoken) {
+                hits.push(one(begin..at + 1, "icd", Role::Cue(kind, None, NEXT)));
+                at += 1;
+                continue;
+            }
             let in_form = self.is_in_form(at);
             if let Some(hit) = self.not_excluded(at, spoken, mentions) {
                 at = hit.words.end;
@@ -208,6 +219,41 @@ impl Sentence {
             hits.extend(hit);
         }
         hits
+    }
+
+    /// Whether a word for no in capitals answers what stands before it in its item: "stiff neck, photophobia  NO", "fitting  NO (once as a baby)".
+    fn is_loud_no(&self, at: usize) -> bool {
+        self.small
+            && self.loud.contains(&at)
+            && matches!(self.word(at), "no" | "nein" | "non" | "nee" | "nao")
+            && (self.ends(at + 1) || self.word(at + 1) == "(")
+    }
+
+    /// What the letter behind a code of the German ICD says, and where the code begins: "Apoplex  I63.9 Z" is past, "A" excluded, "V" suspected.
+    fn diagnosis_code(&self, at: usize, spoken: Spoken) -> Option<(usize, Kind)> {
+        let kind = match self.word(at) {
+            "v" => Kind::Uncertain,
+            "z" => Kind::Historical,
+            "a" => Kind::Negated,
+            _ => return None,
+        };
+        let is_one = spoken.languages & DE != 0 && self.letters.contains(&at) && self.ends(at + 1);
+        // However the code falls apart into words.
+        let mut begin = at;
+        while begin > 0 && at - begin < 4 && (begin == at || self.are_joined(begin - 1)) {
+            begin -= 1;
+        }
+        let code: String = (begin..at).map(|at| self.word(at)).collect();
+        let mut letters = code.chars();
+        let first = letters.next().is_some_and(|c| c.is_ascii_lowercase());
+        let rest: String = letters.collect();
+        let numbered = rest.len() > 3
+            && rest
+                .get(..2)
+                .is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_digit()))
+            && rest.get(2..3) == Some(".")
+            && rest.ends_with(|c: char| c.is_ascii_digit());
+        (is_one && first && numbered).then_some((begin, kind))
     }
 
     /// One past how often a drug is taken, and the "for" behind it.

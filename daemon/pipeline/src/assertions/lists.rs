@@ -261,8 +261,10 @@ pub(super) const TESTS: [&str; 22] = [
 pub(super) const AS_NEEDED: [&str; 4] = ["prn", "as needed", "p.r.n.", "sos"];
 /// What a condition stands behind, and also that something is absent: "if CT without bleeding".
 #[rustfmt::skip]
-pub(super) const CONDITIONS: [&str; 30] = [
-    "provided no", "si absence de", "si absence d", "si ausencia de", "se non", "se assenza di", "als geen", "als er geen", "se nao", "se nao tiver",
+pub(super) const CONDITIONS: [&str; 48] = [
+    "as long as no", "so long as no", "solange kein", "solange keine", "tant que pas de", "tant que pas d", "tant qu'il n'y a pas de", "tant qu'il n'y a pas d",
+    "mientras no haya", "mientras no tenga", "mientras no presente", "finche non compare", "finche non ha", "finche non c'e", "zolang geen", "zolang er geen",
+    "enquanto nao houver", "enquanto nao tiver", "provided no", "si absence de", "si absence d", "si ausencia de", "se non", "se assenza di", "als geen", "als er geen", "se nao", "se nao tiver",
     "if", "unless", "falls", "sofern", "wenn", "si", "a moins d", "se", "se s/", "se sem", "se nao houver", "qualora", "purche", "siempre que",
     "salvo que", "als", "indien", "mits", "tenzij", "caso",
 ];

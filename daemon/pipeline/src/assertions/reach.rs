@@ -9,6 +9,7 @@ use super::lists::{
     KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
 };
 use super::sentence::Sentence;
+use super::signs::NO_BEHIND_SPACE;
 use super::{Kind, is_end, is_mention};
 
 use crate::languages::{EN, Languages};
@@ -79,6 +80,9 @@ const THEN: [&str; 13] = [
 /// Tests of which one word tells of many.
 const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
 
+/// Who is told what may come, in a list of nothing else.
+const COUNSELLED: [&str; 2] = ["counselled", "counseled"];
+
 /// What is told of a vaccine, behind the disease: "vaccin grippe fait, hépatite A non fait".
 #[rustfmt::skip]
 const GIVEN_OR_NOT: [&str; 28] = [
@@ -89,6 +93,39 @@ const GIVEN_OR_NOT: [&str; 28] = [
 /// What ends a negation and nothing else: "no treatment for asthma".
 const OF_NEGATIONS: [&str; 9] = [
     "for", "por", "per", "bei", "bij", "door", "unter", "when", "before",
+];
+
+/// How words begin that tell what became of something named before their comma: "maculopathie, finalement non retenue".
+#[rustfmt::skip]
+const LATER: [&str; 10] = [
+    "finalement ", "finalmente ", "poi ", "infine ", "letztlich ", "schliesslich ", "uiteindelijk ", "afinal ", "subsequently ", "eventually ",
+];
+
+/// What may stand at an end behind the comma of what is only supposed: "sleep apnea, suspected".
+#[rustfmt::skip]
+const SUPPOSED: [&str; 12] = [
+    "suspected", "is suspected", "presumed", "probable", "possible", "suspecte", "suspectee", "presumee", "vermutet", "vermoed", "probabile", "provavel",
+];
+
+/// What an exclusion by something normal is told with, behind what is excluded: "Pneumonie bei unauffälligem Röntgen ausgeschlossen".
+const NORMAL: [&str; 4] = ["unauff", "normal", "negativ", "fehlend"];
+const BY_NORMAL: [&str; 3] = ["ausgeschlossen", "ausgeschl", "uitgesloten"];
+
+/// Words from there to "excluded", at most.
+const EXCLUDED: usize = 5;
+
+/// What a time is counted from, and what may stand between it and what was there then: "no infection since the shingles".
+#[rustfmt::skip]
+const SINCE: [&str; 9] = ["since", "seit", "depuis", "desde", "dal", "dalla", "dall", "sinds", "dopo"];
+#[rustfmt::skip]
+const ARTICLES: [&str; 22] = [
+    "the", "his", "her", "their", "der", "dem", "le", "la", "l", "son", "sa", "el", "su", "de", "het", "een", "zijn", "haar", "o", "a", "os", "'",
+];
+
+/// Participles that deny more than one thing, behind a list of them.
+#[rustfmt::skip]
+const PARTICIPLES: [&str; 12] = [
+    "negados", "negadas", "descartados", "descartadas", "excluidos", "excluidas", "negati", "negate", "esclusi", "escluse", "exclues", "niees",
 ];
 
 /// Words from a cue to the end of what is mixed, at most.
@@ -167,6 +204,13 @@ impl Sentence {
         if kind == Kind::Hypothetical && reach == 1 {
             end = self.end_of_slashes(hit.words.end, mentions).max(end);
         }
+        // "Counseled rash, infusion reaction, cytopenias."
+        if COUNSELLED.contains(&hit.name) {
+            let list = self.end_of_list(hit.words.end, hit.languages, mentions);
+            if matches!(self.word(list), "" | "." | ";") {
+                end = list.max(end);
+            }
+        }
         // "Serologias HIV, sífilis".
         if TESTS_FOR_MANY.contains(&hit.name) {
             end = self.end_of_list(hit.words.end, hit.languages, mentions).max(end);
@@ -238,6 +282,11 @@ impl Sentence {
             }
         }
         let end = self.own_end(hit, kind, end, mentions);
+        let end = if kind == Kind::Negated {
+            self.end_before_asked(hit.words.end..end, mentions)
+        } else {
+            end
+        };
         let affirmed = (kind == Kind::Negated)
             .then(|| self.first_affirmed(hit.words.end..end, mentions))
             .flatten();
@@ -301,8 +350,56 @@ impl Sentence {
                 self.word(mention.end) == "on" && self.drugs.iter().any(|drug| drug.start == mention.end + 1);
             let behind_another = is_end(mention.start, mentions) && mention.start > words.start;
             plus || ((drug || self.is_subject(mention)) && behind_another)
+                || self.is_counted_from(words.start, mention, mentions)
         })
         .map(|mention| mention.start)
+    }
+
+    /// Whether a time is counted from this mention, behind another: "no infection since the shingles".
+    fn is_counted_from(&self, from: usize, mention: &Range<usize>, mentions: &[Range<usize>]) -> bool {
+        let mut at = mention.start;
+        while at > from && mention.start - at < 2 && ARTICLES.contains(&self.before(at, 1)) {
+            at -= 1;
+        }
+        at > from && SINCE.contains(&self.before(at, 1)) && is_end(at - 1, mentions)
+    }
+
+    /// Where what is denied ends before something that is asked, behind a comma or dash: one of two, "no new mets, radiation necrosis vs tumor", or,
+    /// where nothing was named before, a question, "stools: none for 4 days, impaction?".
+    fn end_before_asked(&self, words: Range<usize>, mentions: &[Range<usize>]) -> usize {
+        let (mut named, mut named_before, mut parted) = (false, false, None);
+        for at in words.start..self.words.len() {
+            let word = self.word(at);
+            let parts =
+                word == "," || matches!(word, "-" | "\u{2013}") && self.is_apart(at) && !self.are_joined(at);
+            match word {
+                "." | ";" => break,
+                _ if parts && at >= words.end => break,
+                _ if parts => (named_before, parted) = (named, Some(at)),
+                "vs" | "versus" => return parted.unwrap_or(words.end),
+                "?" if !named_before => return parted.unwrap_or(words.end),
+                _ => named = named || is_mention(at, mentions),
+            }
+        }
+        words.end
+    }
+
+    /// Where the item begins that a word for no in capitals, behind wide space, answers: " - floppy / hard to wake  NO".
+    fn begin_of_answered(&self, no: usize) -> usize {
+        let parts = |at: &usize| matches!(self.word(*at), "." | ";" | ":") || self.loud.contains(at);
+        (0..no).rev().find(parts).map_or(0, |at| at + 1)
+    }
+
+    /// Where the mention begins that something normal excludes.
+    fn excluded_by_normal(&self, hit: &Hit, mentions: &[Range<usize>]) -> Option<usize> {
+        if !BY_NORMAL.contains(&hit.name) {
+            return None;
+        }
+        let mut before = (hit.words.start.saturating_sub(EXCLUDED)..hit.words.start).rev();
+        let by = before.find(|at| matches!(self.word(*at), "bei" | "bij"))?;
+        let normal = NORMAL.iter().any(|start| self.word(by + 1).starts_with(start));
+        let own = mentions.iter().rfind(|mention| mention.end == by);
+        own.filter(|_| normal).map(|own| own.start)
     }
 
     /// The first word that a cue reaches back to. It does so over no comma, unless "and" or the like makes a list of what stands there.
@@ -321,7 +418,15 @@ impl Sentence {
             || hit.name.starts_with("which ")
             || BEFORE.contains(&hit.name)
             || matches!(hit.name, "neg" | "negative")
+            || LATER.iter().any(|later| hit.name.starts_with(later))
+            || (SUPPOSED.contains(&hit.name) && self.ends(hit.words.end))
             || self.answers(hit, mentions);
+        if hit.name == NO_BEHIND_SPACE {
+            return self.begin_of_answered(hit.words.start);
+        }
+        if let Some(own) = self.excluded_by_normal(hit, mentions) {
+            return own;
+        }
         let mut before = hits.iter().take(number).rev();
         // "Diabetes bei der Mutter."
         let of_relative = |before: &Hit| kind == Kind::Family && matches!(before.name, "bei" | "bij");
@@ -858,7 +963,9 @@ impl Sentence {
         let mut listed = reach
             .end
             .checked_sub(1)
-            .is_some_and(|before| self.word(before) == ":");
+            .is_some_and(|before| self.word(before) == ":")
+            // "Cardiopatía isquémica, epilepsia, neumopatías negadas."
+            || PARTICIPLES.contains(&self.word(reach.end));
         let mut begin = last;
         for at in (floor..=last).rev().take(MOST_LISTED) {
             if self.is_other_answer(at, mentions) {

@@ -34,6 +34,8 @@ pub(super) struct Sentence {
     pub(super) letters: Vec<usize>,
     /// The words that are all that a cell of a table has, and answer the one before it.
     pub(super) cells: Vec<usize>,
+    /// Those for yes and no in capitals behind wide space, which answer what stands before them.
+    pub(super) loud: Vec<usize>,
     /// Those that say yes by their accent: "sí".
     pub(super) affirmed: Vec<usize>,
     /// Whether a plus stands behind something anywhere in the text: "cough +".
@@ -125,6 +127,7 @@ impl Sentence {
         self.folded.clear();
         self.ends.clear();
         self.cells.clear();
+        self.loud.clear();
         self.affirmed.clear();
         self.capitals.clear();
         self.letters.clear();
@@ -155,6 +158,11 @@ impl Sentence {
             && own.ends_with(['í', 'Í', 'ì', 'Ì'])
         {
             self.affirmed.push(self.words.len());
+        }
+        let last = self.words.last();
+        let gap = last.and_then(|last| text.get(last.end..word.begin));
+        if !small && is_answer(own) && gap.is_some_and(|gap| gap.len() > 1 && !gap.contains('\n')) {
+            self.loud.push(self.words.len());
         }
         if self.is_cell(text, word) {
             self.cells.push(self.words.len());
@@ -239,7 +247,10 @@ impl Sentence {
                 let word = self.before(self.words.len(), 1);
                 before.ends_with([',', '/'])
                     // "Fever  No", and below it "Cough  Yes".
-                    || (OPEN.contains(&word) && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
+                    || (OPEN.contains(&word)
+                        // "KHK  I25.9 A"
+                        && self.letters.last() != self.words.len().checked_sub(1).as_ref()
+                        && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
                     || (small && line >= WRAPPED / 2)
                     || (line >= WRAPPED && !capitals && !begins_anew(text, next))
             }

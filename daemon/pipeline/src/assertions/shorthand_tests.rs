@@ -228,3 +228,102 @@ fn a_line_may_begin_a_sentence() {
         "There were absolutely no signs anywhere at all of what might be some sort of\nnew {infection|N}",
     ]);
 }
+
+#[test]
+fn a_loud_no_behind_wide_space_answers_its_item() {
+    assert_said(&[
+        " - {fitting|N}  NO (had {febrile convulsion|} at 13/12)\n - {floppy|N} / hard to wake  NO",
+        " - {stiff neck|N}, {photophobia|N}  NO\n - {stridor|N} now  NO, on the phone, {cough|}",
+        " - {fever|}  YES 2 days\n - {cough|}  NO FEVER",
+        " - {Fieber|N}, {Husten|N} seit gestern  NEIN\n - Der Patient hat {Schmerzen|}",
+        " - {Fièvre|N} ce matin  NON, la patiente a une {toux|}",
+        " - {Fiebre|N} o {tos|N} ahora  NO (tuvo una {neumonía|})",
+        " - {Koorts|N} vandaag  NEE, de patiënt heeft {jicht|}",
+        " - {Febre|N} agora  NÃO, o doente tem {tosse|}",
+        "He had a {cough|} now and NO {fever|N}.",
+    ]);
+}
+
+#[test]
+fn denials_may_stand_behind_what_they_deny() {
+    assert_said(&[
+        "{Cardiopatía isquémica|N}, {epilepsia|N}, {neumopatías|N} negadas. La paciente tiene {tos|}.",
+        "{CAD|N} y {EHH|N} descartados  4. {ERC|}. La paciente tiene {tos|}.",
+        "La paciente tiene {tos|}, {TVP|N} descartada por eco. Descartada {TVP|N}, {neumonía|}.",
+        "{Tosse|N}, {febre|N} negadas. O doente tem {asma|}.",
+        "{Lesione splenica|N} esclusa allo stato. Il paziente ha {febbre|}.",
+        "{Embolia polmonare|N} ritenuta esclusa per scintigrafia negativa. Il paziente ha {febbre|}.",
+        "Konkrete {Suizidgedanken|N} verneint. {Stimmenhören|N} habe sie nie erlebt. Der Patient ist da.",
+        "Patientin mit {Husten|} verneint. Der Patient ist da.",
+        "{Pneumonie|N} bei unauffälligem Röntgen ausgeschlossen. Der Patient ist da.",
+        "Bei {Pneumonie|} bei bekannter {COPD|} wurde behandelt. Der Patient ist da.",
+        "{Longembolie|N} bij normale D-dimeer uitgesloten. De patiënt is thuis.",
+        "Von akuter {Suizidalität|N} klar distanziert. Der Patient ist da.",
+        "{Ängstlich|}, wirkt distanziert. Der Patient ist da.",
+        "{Maculopathie|N} douteuse, finalement non retenue par l'ophtalmologue. La patiente a une {toux|}.",
+        "{HELLP|N} not met. {Diabetes|} targets not met.",
+        "Appearances would not support {phyllodes tumour|N} or {metastasis|N}.",
+    ]);
+}
+
+#[test]
+fn what_was_denied_is_told_in_the_past() {
+    assert_said(&[
+        "Negava {febre|N}, {melenas|N} e {tenesmo|N}. O doente tem {tosse|}.",
+        "Negaba {fiebre|N}, {melenas|N} y {tos|N}. La paciente tiene {asma|}.",
+        "Negava {febbre|N}, {tosse|N} o {dispnea|N}. Il paziente ha {asma|}.",
+        "Il niait {fièvre|N} et {toux|N}. La patiente a une {crampe|}.",
+        "Verneinte {Fieber|N}, {Husten|N}. Der Patient hat {Schmerzen|}.",
+        "Ontkende {koorts|N} en {hoest|N}. De patiënt heeft {jicht|}.",
+    ]);
+}
+
+#[test]
+fn what_stands_behind_a_denial_may_be_there() {
+    assert_said(&[
+        "Amantadine was of no use, and {bladder urgency|} with {incontinence|}.",
+        "MRI: no new {mets|N}, {radiation necrosis|U} vs residual {tumor|U}.",
+        "No {fever|N}, {cough|N} or {rash|N}. No {PE|N}, {DVT|N} seen.",
+        "Selles : aucune depuis 4 j, {fécalome|U} ? La patiente a une {toux|}.",
+        "Sem repercussão - {HDB|U}? O doente tem {tosse|}.",
+        "Pas d'ATB tant que pas de {fièvre|Y}. La patiente a une {toux|}.",
+        "Aucune {infection|N} depuis le {zona|}. La patiente a une {toux|}.",
+        "No {vomiting|N} since the {concussion|}. No {vomiting|N} or {fever|N} since Monday.",
+        "Ohne {Schmerzen|N} seit der {Fraktur|}. Der Patient ist da.",
+    ]);
+}
+
+#[test]
+fn a_letter_behind_a_code_says_how_sure_it_is() {
+    assert_said(&[
+        "{Struma|}  E04.2 G\n{Polymyalgie|U}  M35.3 V\n{Apoplex|H}  I63.9 Z\n{KHK|N}  I25.9 A\nDer Patient ist mit der Tochter da.",
+        "{Hepatitis|} Typ A\nDer Patient hat {Husten|} mit {Fieber|}.",
+    ]);
+}
+
+#[test]
+fn what_is_supposed_or_over_may_stand_last() {
+    assert_said(&[
+        "{Sleep apnea|U}, suspected - outpt PSG. {Cough|}, suspected {pneumonia|U}.",
+        "{Bone island|U} favored over {metastasis|U}.",
+        "I wonder about {Lynch syndrome|U}. {IBD|U} would be the other possibility.",
+        "Bactrim for {PJP|Y} proph. {Hypogammaglobulinaemia|Y} to be watched for.",
+        "{Chickenpox|H} - already had it. {Headache|H} gone since last night. {CRP|} gone down.",
+        "{Hoofdpijn|H} nu weg. De patiënt heeft {jicht|}.",
+        "Scanner à la recherche d'une {pneumopathie|U}, dont la patiente est informée, inquiète d'un {cancer|Y}.",
+        "Nódulos suspeitos de {metástases|U}. O doente tem {tosse|}.",
+        "{Rupture|U} à écarter. La patiente a une {toux|}.",
+        "Zoon overleden aan {hartinfarct|F}. De patiënt heeft {jicht|}.",
+    ]);
+}
+
+#[test]
+fn lists_of_what_may_come_end_with_their_sentence() {
+    assert_said(&[
+        "Counseled {rash|Y}, {infusion reaction|Y}, {cytopenias|Y}.",
+        "Counseled {rash|Y}, {depression|} better.",
+        "{Infection urinaire|U} ? pas d'ATB pour le moment, la patiente va bien.",
+        "{Épistaxis|H} 20h tarie par compression. La patiente a une {toux|}.",
+        "{Cough|} ? {pneumonia|U}",
+    ]);
+}

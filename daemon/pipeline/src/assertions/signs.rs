@@ -11,6 +11,8 @@ use super::{Kind, is_end};
 const YES: &str = "(+)";
 const NO: &str = "(-)";
 pub(super) const NO_BY_LETTER: &str = "(n)";
+/// The name of a word for no in capitals, behind wide space and at the end of an item, or before a bracket.
+pub(super) const NO_BEHIND_SPACE: &str = "NO";
 /// The name of a nought that is one of several: "0 cough 0 fever", "cough 0 fever 0".
 pub(super) const NO_BY_ZERO: &str = "(0)";
 
