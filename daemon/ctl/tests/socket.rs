@@ -404,7 +404,7 @@ engine               tract, fp32, threads: 2
                      no GPU was found
 queue                3 of 64 documents, 2.0 KiB of 64.0 MiB
 connections          4
-documents            120 ok, 0 partial, 2 failed, 1 abandoned
+documents            120 ok, 0 partial, 0 refused, 2 failed, 1 abandoned
 memory               312.0 MiB
 models               disease
 plugins              none
