@@ -375,7 +375,7 @@ fn status() -> Value {
         "uptime_s": 11_520,
         "engine": {"name": "tract", "reason": "no GPU was found", "threads": 2, "precision": "fp32", "gpus": []},
         "queue": {"documents": 3, "capacity": 64, "bytes": 2048, "bytes_capacity": 67_108_864, "connections": 4},
-        "requests": {"ok": 120, "partial": 0, "failed": 2, "abandoned": 1},
+        "requests": {"ok": 120, "partial": 0, "refused": 0, "failed": 2, "abandoned": 1},
         "resident_bytes": 327_155_712, "models": ["disease"], "plugins": [],
         "limits": {"max_text_bytes": 4_000_000, "max_body_bytes": 24_065_536, "default_deadline_ms": 60_000, "max_deadline_ms": 600_000,
             "idle_timeout_ms": 60_000, "stall_timeout_ms": 15_000, "batches": 8},
