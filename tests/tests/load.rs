@@ -225,7 +225,7 @@ fn a_client_that_leaves_in_the_middle_of_its_body_is_forgotten() {
     let counts = daemon.status().requests;
     assert_eq!(counts.ok, 0, "{counts:?}");
     assert_eq!(
-        counts.failed + counts.abandoned,
+        counts.refused + counts.abandoned,
         2,
         "the two whose head was whole: {counts:?}"
     );
