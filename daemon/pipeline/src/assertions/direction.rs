@@ -159,12 +159,7 @@ impl Sentence {
                 is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
             }
             // "EP probable (Wells 6)", as Romance languages set it.
-            name if is_adjective_behind(name)
-                && hit.languages & EN == 0
-                && is_end(hit.words.start, mentions) =>
-            {
-                true
-            }
+            _ if is_adjective_behind(hit, mentions) => true,
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" | "neen" => ends,
             "nicht" | "niet" => false,
@@ -333,10 +328,7 @@ impl Sentence {
                 let of_weeks = matches!(next, "de" | "con" | "com" | "y" | "e" | "ha" | "desde");
                 !(counted && (of_weeks || self.ends(hit.words.end)))
             }
-            name if is_adjective_behind(name)
-                && hit.languages & EN == 0
-                && is_end(hit.words.start, mentions) =>
-            {
+            _ if is_adjective_behind(hit, mentions) => {
                 let joined = usize::from(self.is_joint(hit.words.end, hit.languages));
                 first_from(hit.words.end + joined, mentions)
                     .is_some_and(|next| next.start == hit.words.end + joined)
@@ -630,15 +622,14 @@ impl Sentence {
     }
 }
 
-/// Whether a name is that of an adjective that says how likely it is what stands before it, in Romance languages.
-fn is_adjective_behind(name: &str) -> bool {
-    [
-        "possib", "posib", "probab", "possiv", "provav", "possive", "suspecte",
-    ]
-    .iter()
-    .any(|start| name.starts_with(start))
-        && !name.ends_with("mente")
-        && !name.ends_with("ment")
+/// Whether a hit is an adjective that says how likely it is what stands before it, as Romance languages set it.
+fn is_adjective_behind(hit: &Hit, mentions: &[Range<usize>]) -> bool {
+    let starts = ["possib", "posib", "probab", "possiv", "provav", "suspecte"];
+    let is_adverb = hit.name.ends_with("mente") || hit.name.ends_with("ment");
+    hit.languages & EN == 0
+        && !is_adverb
+        && starts.iter().any(|start| hit.name.starts_with(start))
+        && is_end(hit.words.start, mentions)
 }
 
 /// Whether a word answers a question that a sentence asks: "Cough? Denies."

@@ -237,7 +237,10 @@ impl Sentence {
             "a" => Kind::Negated,
             _ => return None,
         };
-        let is_one = spoken.languages & DE != 0 && self.letters.contains(&at) && self.ends(at + 1);
+        // An "a" is an article in most texts.
+        if spoken.languages & DE == 0 || !self.letters.contains(&at) || !self.ends(at + 1) {
+            return None;
+        }
         // However the code falls apart into words.
         let mut begin = at;
         while begin > 0 && at - begin < 4 && (begin == at || self.are_joined(begin - 1)) {
@@ -253,7 +256,7 @@ impl Sentence {
                 .is_some_and(|two| two.bytes().all(|byte| byte.is_ascii_digit()))
             && rest.get(2..3) == Some(".")
             && rest.ends_with(|c: char| c.is_ascii_digit());
-        (is_one && first && numbered).then_some((begin, kind))
+        (first && numbered).then_some((begin, kind))
     }
 
     /// One past how often a drug is taken, and the "for" behind it.
