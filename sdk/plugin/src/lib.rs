@@ -6,6 +6,7 @@
 //!
 //! - [`types`]: what goes in and comes out; [`contract`]: what must be true of it.
 //! - feature `vendor` (default): the traits and the macro.
+//! - feature `characters`: documents that are not UTF-8 ([`characters`]).
 //! - feature `host`: loads plugins into this process ([`host`]).
 //! - feature `package`: manifests and signatures ([`package`]).
 #![deny(unsafe_code)]
@@ -19,6 +20,8 @@
     )
 )]
 
+#[cfg(feature = "characters")]
+pub mod characters;
 pub mod contract;
 #[cfg(feature = "host")]
 pub mod host;

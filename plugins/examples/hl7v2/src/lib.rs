@@ -6,9 +6,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-use std::borrow::Cow;
-
-use encoding_rs::Encoding;
+use mednerd_plugin::characters::{Characters, Named, Source};
 use mednerd_plugin::{Call, Decoded, DocumentFormat, Error, Host, Settings};
 
 mednerd_plugin::export! {
@@ -34,30 +32,20 @@ mod code {
 #[serde(deny_unknown_fields, default)]
 struct Options {
     /// The characters of messages that do not say theirs and are not UTF-8, by a name that MSH-18 could have.
-    characters: Option<Characters>,
+    characters: Option<Preset>,
 }
 
-/// A character set of which each byte is a character, as the Encoding Standard has it: where ISO 8859-1, 8859-9 and 8859-11 have
-/// control characters, the quotes and dashes of Windows, which are what such a byte in a note is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+/// The settings' set, by a name that MSH-18 could have.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
 #[serde(try_from = "String")]
-struct Characters(&'static Encoding);
+struct Preset(Characters);
 
-impl Characters {
-    const WINDOWS_1252: Self = Self(encoding_rs::WINDOWS_1252);
-
-    /// As many characters as there are bytes.
-    fn decode(self, bytes: &[u8]) -> String {
-        self.0.decode_without_bom_handling(bytes).0.into_owned()
-    }
-}
-
-impl TryFrom<String> for Characters {
+impl TryFrom<String> for Preset {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
         match Said::by_name(name.as_bytes()) {
-            Said::Single(characters) => Ok(characters),
+            Said::Set(Named::Single(characters)) => Ok(Self(characters)),
             _ => Err("is no set of one byte a character, such as 8859/1, 8859/15 or windows-1252"),
         }
     }
@@ -68,9 +56,7 @@ impl TryFrom<String> for Characters {
 enum Said {
     /// Nothing, or that all is ASCII.
     Nothing,
-    Utf8,
-    Single(Characters),
-    Unknown,
+    Set(Named),
 }
 
 impl Said {
@@ -97,13 +83,11 @@ impl Said {
             Some(part) => format!("iso-8859-{part}"),
             None => name.strip_prefix("unicode-").unwrap_or(&name).to_owned(),
         };
-        match (&*name, Encoding::for_label(name.as_bytes())) {
-            ("" | "ascii" | "us-ascii" | "iso-ir6", _) => Self::Nothing,
+        match &*name {
+            "" | "ascii" | "us-ascii" | "iso-ir6" => Self::Nothing,
             // Elsewhere it is UTF-16, in which nobody sends messages.
-            ("unicode", _) => Self::Utf8,
-            (_, Some(set)) if set == encoding_rs::UTF_8 => Self::Utf8,
-            (_, Some(set)) if set.is_single_byte() => Self::Single(Characters(set)),
-            _ => Self::Unknown,
+            "unicode" => Self::Set(Named::Utf8),
+            name => Self::Set(Named::by_label(name.as_bytes())),
         }
     }
 }
@@ -144,12 +128,9 @@ fn framed(bytes: &[u8]) -> (usize, &[u8]) {
     (begin, end.strip_suffix(&[ENDS]).unwrap_or(message))
 }
 
-/// A message as text.
+/// A message's characters, and what bytes that it escapes stand for.
 struct Message<'b> {
-    text: Cow<'b, str>,
-    /// Whether each of its characters was one byte that is not UTF-8.
-    single: bool,
-    /// What bytes in it that are not UTF-8 stand for.
+    source: Source<'b>,
     characters: Characters,
 }
 
@@ -160,7 +141,7 @@ impl Hl7 {
             return Err(Error::input(code::BATCH));
         }
         let message = self.read(bytes)?;
-        let text = &*message.text;
+        let text = message.source.text();
         let separators = Separators::of(text).ok_or(Error::input(code::HEADER))?;
         if has_another_frame(text, separators.field) {
             return Err(Error::input(code::BATCH));
@@ -185,10 +166,7 @@ impl Hl7 {
                 decoded.replace("\n", end, end);
             }
         }
-        let mut decoded = match message.single {
-            true => in_bytes(&decoded, text),
-            false => decoded,
-        };
+        let mut decoded = message.source.in_bytes(decoded);
         for piece in &mut decoded.pieces {
             piece.source_begin += begin;
             piece.source_end += begin;
@@ -205,26 +183,27 @@ impl Hl7 {
             .unwrap_or_default();
         let separator = |at: usize, usual: u8| header.get(at).copied().unwrap_or(usual);
         let said = Said::by_header(header, separator(3, b'|'), separator(5, b'~'));
+        let preset = self.options.characters.map(|Preset(characters)| characters);
         let characters = match said {
-            Said::Single(characters) => Some(characters),
+            Said::Set(Named::Single(characters)) => Some(characters),
             // Sets that are switched to look like ASCII.
-            Said::Unknown if bytes.contains(&ESCAPE) => return Err(Error::input(code::CHARACTERS)),
-            _ => self.options.characters,
+            Said::Set(Named::Unknown) if bytes.contains(&ESCAPE) => {
+                return Err(Error::input(code::CHARACTERS));
+            }
+            _ => preset,
         };
-        if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Some(source) = Source::utf8(bytes) {
             return Ok(Message {
-                text: text.into(),
-                single: false,
+                source,
                 characters: characters.unwrap_or(Characters::WINDOWS_1252),
             });
         }
         let characters = match said {
-            Said::Unknown => return Err(Error::input(code::CHARACTERS)),
+            Said::Set(Named::Unknown) => return Err(Error::input(code::CHARACTERS)),
             _ => characters.ok_or(Error::input(code::UTF8))?,
         };
         Ok(Message {
-            text: characters.decode(bytes).into(),
-            single: true,
+            source: Source::of(bytes, characters),
             characters,
         })
     }
@@ -247,40 +226,6 @@ fn begins_message(segment: &str, field: char) -> bool {
 fn has_another_frame(message: &str, field: char) -> bool {
     let mut ended = message.split(char::from(ENDS)).skip(1);
     ended.any(|rest| rest.trim_ascii_start().starts_with(char::from(BEGINS)) || begins_message(rest, field))
-}
-
-/// A map to a message of which each character was one byte, as a map to those bytes.
-fn in_bytes(decoded: &Decoded, message: &str) -> Decoded {
-    let (mut at, mut bytes) = (0, 0);
-    // Pieces go forward.
-    let mut byte = |to: usize| {
-        bytes += message.get(at..to).unwrap_or_default().chars().count();
-        at = to;
-        bytes
-    };
-    let mut found = Decoded::default();
-    for piece in &decoded.pieces {
-        let text = decoded
-            .text
-            .get(piece.text_begin..piece.text_end)
-            .unwrap_or_default();
-        let (mut begin, end) = (byte(piece.source_begin), byte(piece.source_end));
-        if Some(text) != message.get(piece.source_begin..piece.source_end) {
-            found.replace(text, begin, end);
-            continue;
-        }
-        // What is not ASCII has more bytes in the text than in the message, and a piece for each character.
-        for part in text.split_inclusive(|c: char| !c.is_ascii()) {
-            let same = part.trim_end_matches(|c: char| !c.is_ascii());
-            found.copy(same, begin);
-            begin += same.len();
-            let other = part.get(same.len()..).unwrap_or_default();
-            let length = usize::from(!other.is_empty());
-            found.replace(other, begin, begin + length);
-            begin += length;
-        }
-    }
-    found
 }
 
 /// The segments of a message without their ends, and where they begin. A carriage return ends one. A line feed does where
@@ -504,7 +449,7 @@ mod tests {
     const SAMPLE: &str = include_str!("../sample.hl7");
 
     fn hl7(characters: Option<&str>) -> Hl7 {
-        let characters = characters.map(|name| Characters::try_from(name.to_owned()).unwrap());
+        let characters = characters.map(|name| Preset::try_from(name.to_owned()).unwrap());
         let options = Options { characters };
         Hl7 { options }
     }
@@ -584,7 +529,7 @@ mod tests {
         );
         for name in ["UTF-8", "8859/16", "BIG-5", "klingon"] {
             assert_eq!(
-                Characters::try_from(name.to_owned()).is_ok(),
+                Preset::try_from(name.to_owned()).is_ok(),
                 name == "8859/16",
                 "{name}"
             );

@@ -1,0 +1,198 @@
+//! Text as a reader sees it: runs of white space are one space, blocks begin lines, cells of a row are parted by tabs.
+
+use mednerd_plugin::Decoded;
+
+/// What stands between two words; the strongest of those that are asked for counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Break {
+    Nothing,
+    /// White space of the source.
+    Space,
+    Tab,
+    Line,
+    /// A line and an empty one.
+    Blank,
+}
+
+/// The text of a document as it grows.
+pub struct Flow {
+    decoded: Decoded,
+    /// What the next word is parted by from the last one.
+    between: Break,
+    /// Where white space stood in the source that parts them.
+    space: (usize, usize),
+    /// Stands before the next word: of an item.
+    marker: &'static str,
+    /// The last piece is what stands in the source, and ends there.
+    copied: Option<usize>,
+    /// A row has text in a cell.
+    in_row: bool,
+    /// A cell has begun, and nothing is in it.
+    cell_is_empty: bool,
+}
+
+impl Flow {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self {
+            decoded: Decoded::default(),
+            between: Break::Nothing,
+            space: (0, 0),
+            marker: "",
+            copied: None,
+            in_row: false,
+            cell_is_empty: false,
+        }
+    }
+
+    /// All of it.
+    pub fn finish(mut self) -> Decoded {
+        if !self.decoded.text.is_empty() {
+            let end = self.decoded.pieces.last().map_or(0, |piece| piece.source_end);
+            self.decoded.replace("\n", end, end);
+        }
+        self.decoded
+    }
+
+    /// Text that stands in the source at `at`, its white space as it may be.
+    pub fn text(&mut self, text: &str, at: usize) {
+        let mut at = at;
+        // A word, and the character behind it that belongs to none.
+        for part in text.split_inclusive(|c| is_space(c) || is_nothing(c)) {
+            let word = part.trim_end_matches(|c| is_space(c) || is_nothing(c));
+            if !word.is_empty() {
+                self.word(word, at, at + word.len());
+            }
+            let rest = part.get(word.len()..).unwrap_or_default();
+            if rest.contains(is_space) {
+                self.space(at + word.len(), at + part.len());
+            }
+            at += part.len();
+        }
+    }
+
+    /// Characters that `begin..end` of the source stands for.
+    pub fn meaning(&mut self, characters: &str, begin: usize, end: usize) {
+        match () {
+            () if characters.chars().all(is_nothing) => {}
+            () if characters.chars().all(is_space) => self.space(begin, end),
+            () => {
+                self.part(begin);
+                self.decoded.replace(characters, begin, end);
+                self.copied = None;
+            }
+        }
+    }
+
+    /// Text that stands in the source at `at`, and means each of its spaces and line ends.
+    pub fn verbatim(&mut self, text: &str, at: usize) {
+        self.word(text, at, at + text.len());
+    }
+
+    fn word(&mut self, word: &str, begin: usize, end: usize) {
+        self.part(begin);
+        match self.decoded.pieces.last_mut() {
+            Some(last) if self.copied == Some(begin) => {
+                self.decoded.text.push_str(word);
+                last.text_end += word.len();
+                last.source_end = end;
+            }
+            _ => self.decoded.copy(word, begin),
+        }
+        self.copied = Some(end);
+    }
+
+    fn space(&mut self, begin: usize, end: usize) {
+        match self.between {
+            Break::Nothing => {
+                self.between = Break::Space;
+                self.space = (begin, end);
+            }
+            Break::Space => self.space.1 = end,
+            _ => {}
+        }
+    }
+
+    /// Writes what stands before a word that begins at `at`.
+    fn part(&mut self, at: usize) {
+        let (begin, end) = self.space;
+        let separator = match std::mem::replace(&mut self.between, Break::Nothing) {
+            _ if self.decoded.text.is_empty() => "",
+            Break::Nothing => "",
+            Break::Space => {
+                self.decoded.replace(" ", begin, end);
+                self.copied = None;
+                ""
+            }
+            Break::Tab => "\t",
+            Break::Line => "\n",
+            Break::Blank => "\n\n",
+        };
+        for inserted in [separator, std::mem::take(&mut self.marker)] {
+            if !inserted.is_empty() {
+                self.decoded.replace(inserted, at, at);
+                self.copied = None;
+            }
+        }
+        self.in_row = true;
+        self.cell_is_empty = false;
+    }
+
+    fn ask(&mut self, wanted: Break) {
+        if !self.cell_is_empty {
+            self.between = self.between.max(wanted);
+        }
+    }
+
+    /// A block begins or ends.
+    pub fn line(&mut self) {
+        self.ask(Break::Line);
+    }
+
+    /// A line ends; where one has just ended, an empty one.
+    pub fn end_line(&mut self) {
+        self.ask(match self.between {
+            Break::Line => Break::Blank,
+            _ => Break::Line,
+        });
+    }
+
+    /// A heading begins, or what else has an empty line before it.
+    pub fn blank(&mut self) {
+        self.ask(Break::Blank);
+    }
+
+    /// An item of a list begins.
+    pub fn item(&mut self) {
+        self.line();
+        self.marker = "- ";
+    }
+
+    /// A row of a table begins or ends.
+    pub fn row(&mut self) {
+        self.cell_is_empty = false;
+        self.line();
+        self.in_row = false;
+    }
+
+    /// A cell of a row begins.
+    pub fn cell(&mut self) {
+        match self.in_row {
+            // Blocks that end in a cell do not end the row.
+            true => self.between = Break::Tab,
+            false => self.line(),
+        }
+        self.marker = "";
+        self.cell_is_empty = true;
+    }
+}
+
+/// White space, which parts words.
+fn is_space(c: char) -> bool {
+    c.is_whitespace()
+}
+
+/// Characters that nobody sees: where a word may be parted, or must not be.
+fn is_nothing(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\0')
+}

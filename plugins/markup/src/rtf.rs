@@ -1,0 +1,653 @@
+//! Rich Text Format (Microsoft, Word 2007 RTF Specification 1.9.1): the text of the body, of tables, boxes and footnotes.
+//!
+//! Left out are pictures, headers and footers of pages, comments, and what is hidden (`\v`), struck through (`\strike`) or deleted with
+//! changes tracked (`\deleted`).
+
+use std::collections::HashMap;
+
+use mednerd_plugin::{Decoded, Error};
+
+use crate::code;
+use crate::fonts::Page;
+
+/// Groups in groups; Word has a few dozen.
+const DEEPEST: usize = 10_000;
+
+/// The text of a document.
+///
+/// # Errors
+/// Where it is no RTF, is cut off, or has characters of a code page that is not known; those of `check`, which is asked at each piece.
+pub fn decode(bytes: &[u8], check: impl Fn() -> Result<(), Error>) -> Result<Decoded, Error> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    let rest = bytes.strip_prefix(MARK).unwrap_or(bytes).trim_ascii_start();
+    if !rest.starts_with(br"{\rtf") {
+        return Err(Error::input(code::OTHER_FORMAT));
+    }
+    let mut reader = Reader::new(bytes);
+    let mut tokens = Tokens {
+        bytes,
+        at: bytes.len() - rest.len(),
+    };
+    loop {
+        check()?;
+        let begin = tokens.at;
+        // What is behind the last brace is no document's.
+        let Some(token) = tokens.next()? else {
+            return Err(Error::input(code::MALFORMED));
+        };
+        reader.read(token, begin, &mut tokens)?;
+        if reader.groups.is_empty() {
+            return Ok(reader.decoded);
+        }
+    }
+}
+
+/// A piece of markup, or text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'b> {
+    Begin,
+    End,
+    /// A command in letters, with its number.
+    Word(&'b [u8], Option<i32>),
+    /// A command that is a sign.
+    Sign(u8),
+    /// A byte in hexadecimal digits.
+    Byte(u8),
+    /// Bytes as they are.
+    Text(&'b [u8]),
+    /// Ends of lines of the file, which mean nothing.
+    Nothing,
+}
+
+struct Tokens<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Tokens<'b> {
+    fn rest(&self) -> &'b [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// As many bytes as the next ones are so.
+    fn take(&mut self, is: impl Fn(u8) -> bool) -> &'b [u8] {
+        let rest = self.rest();
+        let length = rest.iter().take_while(|byte| is(**byte)).count();
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
+    }
+
+    /// `None` at the end.
+    fn next(&mut self) -> Result<Option<Token<'b>>, Error> {
+        let Some(&first) = self.rest().first() else {
+            return Ok(None);
+        };
+        Ok(Some(match first {
+            b'{' | b'}' => {
+                self.at += 1;
+                if first == b'{' { Token::Begin } else { Token::End }
+            }
+            b'\r' | b'\n' | 0 => {
+                self.take(|byte| matches!(byte, b'\r' | b'\n' | 0));
+                Token::Nothing
+            }
+            b'\\' => {
+                self.at += 1;
+                self.command()?
+            }
+            _ => Token::Text(self.take(|byte| !matches!(byte, b'{' | b'}' | b'\\' | b'\r' | b'\n' | 0))),
+        }))
+    }
+
+    /// Behind a backslash.
+    fn command(&mut self) -> Result<Token<'b>, Error> {
+        let word = self.take(|byte| byte.is_ascii_alphabetic());
+        if word.is_empty() {
+            let sign = *self.rest().first().ok_or(Error::input(code::MALFORMED))?;
+            // A backslash before text.
+            if !sign.is_ascii() {
+                return Ok(Token::Nothing);
+            }
+            self.at += 1;
+            if sign != b'\'' {
+                return Ok(Token::Sign(sign));
+            }
+            let digit = |at| char::from(*self.rest().get(at)?).to_digit(16);
+            let byte = digit(0)
+                .zip(digit(1))
+                .and_then(|(high, low)| u8::try_from(16 * high + low).ok());
+            // Not what it should be: it means nothing.
+            let Some(byte) = byte else {
+                return Ok(Token::Nothing);
+            };
+            self.at += 2;
+            return Ok(Token::Byte(byte));
+        }
+        let minus = self.rest().starts_with(b"-") && self.rest().get(1).is_some_and(u8::is_ascii_digit);
+        self.at += usize::from(minus);
+        let digits = self.take(|byte| byte.is_ascii_digit());
+        let number = match digits {
+            b"" => None,
+            _ => {
+                let number = digits.iter().fold(0_i32, |sum, digit| {
+                    sum.saturating_mul(10).saturating_add(i32::from(digit - b'0'))
+                });
+                Some(if minus { -number } else { number })
+            }
+        };
+        self.at += usize::from(self.rest().starts_with(b" "));
+        Ok(Token::Word(word, number))
+    }
+}
+
+/// What the text of a group is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Destination {
+    Body,
+    Fonts,
+    /// How Word made the text of a field.
+    Instruction,
+    /// What Word says of a field of a form.
+    FormField,
+    Nothing,
+}
+
+/// What holds to the end of a group.
+#[derive(Clone, Copy)]
+struct Group {
+    destination: Destination,
+    /// `\*` stands before its first command: it is left out where that is not known.
+    is_optional: bool,
+    font: i32,
+    /// How many characters stand for each `\u` where it is not understood.
+    instead: usize,
+    is_hidden: bool,
+    is_struck: bool,
+    is_deleted: bool,
+}
+
+/// A box to tick, as a field of a form.
+#[derive(Clone, Copy, Default)]
+struct Tick {
+    is_box: bool,
+    result: Option<i32>,
+    preset: Option<i32>,
+}
+
+struct Reader<'b> {
+    bytes: &'b [u8],
+    /// All is UTF-8, and not ASCII alone: such bytes are no code page's.
+    is_utf8: bool,
+    decoded: Decoded,
+    groups: Vec<Group>,
+    page: Page,
+    /// What the bytes of each font stand for; `None`: what the document's do.
+    fonts: HashMap<i32, Option<Page>>,
+    default_font: i32,
+    /// The name of the font that is told.
+    font_name: Vec<u8>,
+    /// Characters that stand for the last `\u` and were not passed over yet.
+    instead: usize,
+    /// The first half of a pair, and where it begins.
+    half: Option<(u16, usize)>,
+    tick: Tick,
+    /// The last piece is what stands in the source, and ends there.
+    copied: Option<usize>,
+}
+
+impl<'b> Reader<'b> {
+    fn new(bytes: &'b [u8]) -> Self {
+        Self {
+            bytes,
+            is_utf8: std::str::from_utf8(bytes).is_ok(),
+            decoded: Decoded::default(),
+            groups: Vec::new(),
+            page: Page::WESTERN,
+            fonts: HashMap::new(),
+            default_font: 0,
+            font_name: Vec::new(),
+            instead: 0,
+            half: None,
+            tick: Tick::default(),
+            copied: None,
+        }
+    }
+
+    fn read(&mut self, token: Token<'_>, begin: usize, tokens: &mut Tokens<'_>) -> Result<(), Error> {
+        if matches!(token, Token::Begin | Token::End) {
+            self.instead = 0;
+        }
+        match token {
+            Token::Begin => self.begin()?,
+            Token::End => self.end(begin),
+            Token::Nothing => {}
+            _ if self.is_instead(&token, begin, tokens) => {}
+            Token::Text(text) => self.text(text, begin)?,
+            Token::Byte(byte) => self.byte(byte, begin, tokens)?,
+            Token::Sign(sign) => self.sign(sign, begin, tokens.at),
+            Token::Word(b"bin", length) => {
+                let length = usize::try_from(length.unwrap_or(0)).unwrap_or(0);
+                tokens.at = tokens.at.saturating_add(length).min(self.bytes.len());
+                // Not into a character.
+                if self.is_utf8 {
+                    tokens.take(|byte| byte & 0xc0 == 0x80);
+                }
+            }
+            Token::Word(word, number) => self.word(word, number, begin, tokens.at),
+        }
+        Ok(())
+    }
+
+    /// Passes over what stands for the last `\u`. Commands that are no characters stand for themselves, though the specification says
+    /// otherwise: where a writer leaves out what it should have put there, a line's end would be lost.
+    fn is_instead(&mut self, token: &Token<'_>, begin: usize, tokens: &mut Tokens<'_>) -> bool {
+        if self.instead == 0 {
+            return false;
+        }
+        let length = match token {
+            Token::Text(text) => {
+                let (characters, bytes) = self.first_characters(text, self.instead);
+                // Back to what is left of it.
+                tokens.at = begin + bytes;
+                characters
+            }
+            Token::Word(word, _) if meaning(word).is_none_or(|text| text.trim().is_empty()) => {
+                self.instead = 0;
+                return false;
+            }
+            _ => 1,
+        };
+        self.instead -= length;
+        true
+    }
+
+    /// Of the first characters of a text, at most so many, how many there are, and their bytes.
+    fn first_characters(&self, text: &[u8], most: usize) -> (usize, usize) {
+        match std::str::from_utf8(text) {
+            Ok(text) if self.is_utf8 => {
+                let lengths = text.chars().take(most).map(char::len_utf8);
+                lengths.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length))
+            }
+            _ => (most.min(text.len()), most.min(text.len())),
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.groups.len() >= DEEPEST {
+            return Err(Error::input(code::MALFORMED));
+        }
+        let group = self.groups.last().map_or(
+            Group {
+                destination: Destination::Body,
+                is_optional: false,
+                font: -1,
+                instead: 1,
+                is_hidden: false,
+                is_struck: false,
+                is_deleted: false,
+            },
+            |group| Group {
+                is_optional: false,
+                ..*group
+            },
+        );
+        self.groups.push(group);
+        Ok(())
+    }
+
+    fn end(&mut self, at: usize) {
+        let ended = self.groups.pop();
+        let was = ended.map(|group| group.destination);
+        let is = self.groups.last().map(|group| group.destination);
+        if was == Some(Destination::FormField) && is != was {
+            let tick = std::mem::take(&mut self.tick);
+            // 25: what it was set to at first.
+            let result = tick.result.filter(|result| *result != 25).or(tick.preset);
+            if tick.is_box {
+                let sign = if result == Some(1) { "[x] " } else { "[ ] " };
+                self.write_visible(sign, at, at);
+            }
+        }
+    }
+
+    fn text(&mut self, text: &[u8], begin: usize) -> Result<(), Error> {
+        match self.groups.last().map(|group| group.destination) {
+            Some(Destination::Body) => {}
+            Some(Destination::Fonts) => {
+                self.name_font(text);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+        let page = self.current();
+        let has_signs = matches!(page, Page::Symbol | Page::Wingdings);
+        if let Some(text) = std::str::from_utf8(text)
+            .ok()
+            .filter(|text| self.is_utf8 || text.is_ascii())
+        {
+            if !has_signs {
+                self.copy(text, begin);
+                return Ok(());
+            }
+            for (at, c) in text.char_indices() {
+                let (mut bytes, at) = ([0; 4], begin + at);
+                let same = c.encode_utf8(&mut bytes);
+                match page.decode(same.as_bytes()).filter(|_| c.is_ascii()) {
+                    Some(sign) => self.write(&sign, at, at + 1),
+                    // In any font it is what it is.
+                    None => self.copy(same, at),
+                }
+            }
+            return Ok(());
+        }
+        if page.is_wide() {
+            let decoded = page.decode(text).unwrap_or_default();
+            self.write(&decoded, begin, begin + text.len());
+            return Ok(());
+        }
+        for (index, byte) in text.iter().enumerate() {
+            let at = begin + index;
+            let decoded = page.decode(std::slice::from_ref(byte));
+            let decoded = decoded.ok_or(Error::input(code::CHARACTERS_UNKNOWN))?;
+            self.write(&decoded, at, at + 1);
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self, byte: u8, begin: usize, tokens: &mut Tokens<'_>) -> Result<(), Error> {
+        if !self.is_body() || byte == 0 {
+            return Ok(());
+        }
+        let page = self.current();
+        let mut bytes = vec![byte];
+        // The bytes of a character may follow as they are or escaped; what follows at once is read with it.
+        if page.is_wide() && !byte.is_ascii() {
+            loop {
+                let at = tokens.at;
+                match tokens.next()? {
+                    Some(Token::Byte(byte)) => bytes.push(byte),
+                    Some(Token::Text([next, ..]))
+                        if (next.is_ascii() || !self.is_utf8) && is_cut(page, &bytes) =>
+                    {
+                        bytes.push(*next);
+                        tokens.at = at + 1;
+                        break;
+                    }
+                    _ => {
+                        tokens.at = at;
+                        break;
+                    }
+                }
+            }
+        }
+        let decoded = page
+            .decode(&bytes)
+            .ok_or(Error::input(code::CHARACTERS_UNKNOWN))?;
+        self.write(&decoded, begin, tokens.at);
+        Ok(())
+    }
+
+    fn sign(&mut self, sign: u8, begin: usize, end: usize) {
+        let text = match sign {
+            b'*' => {
+                if let Some(group) = self.groups.last_mut() {
+                    group.is_optional = true;
+                }
+                return;
+            }
+            b'~' => "\u{a0}",
+            b'_' => "-",
+            b'\\' => "\\",
+            b'{' => "{",
+            b'}' => "}",
+            b'\r' | b'\n' => "\n",
+            b'\t' => "\t",
+            // A word may be parted here, and is not.
+            _ => return,
+        };
+        self.write(text, begin, end);
+    }
+
+    fn word(&mut self, word: &[u8], number: Option<i32>, begin: usize, end: usize) {
+        let is_on = number != Some(0);
+        let Some(group) = self.groups.last_mut() else {
+            return;
+        };
+        let is_optional = std::mem::take(&mut group.is_optional);
+        match word {
+            b"fonttbl" => group.destination = Destination::Fonts,
+            b"fldinst" if group.destination == Destination::Body => {
+                group.destination = Destination::Instruction
+            }
+            b"formfield" if group.destination == Destination::Instruction => {
+                group.destination = Destination::FormField;
+            }
+            // A box with text in it.
+            b"shpinst" => {}
+            _ if is_optional || is_left_out(word) => group.destination = Destination::Nothing,
+            b"v" => group.is_hidden = is_on,
+            b"strike" | b"striked" => group.is_struck = is_on,
+            b"deleted" => group.is_deleted = is_on,
+            b"plain" => {
+                group.is_hidden = false;
+                group.is_struck = false;
+                group.font = -1;
+            }
+            b"f" => {
+                group.font = number.unwrap_or(0);
+                if group.destination == Destination::Fonts {
+                    self.font_name.clear();
+                }
+            }
+            b"fcharset" if group.destination == Destination::Fonts => {
+                let page = number.and_then(Page::by_font);
+                self.fonts.insert(group.font, page);
+            }
+            b"cpg" if group.destination == Destination::Fonts => {
+                self.fonts.insert(group.font, number.map(Page::by_number));
+            }
+            b"fftype" if group.destination == Destination::FormField => self.tick.is_box = number == Some(1),
+            b"ffres" if group.destination == Destination::FormField => self.tick.result = number,
+            b"ffdefres" if group.destination == Destination::FormField => self.tick.preset = number,
+            b"uc" => group.instead = usize::try_from(number.unwrap_or(1)).unwrap_or(0),
+            b"u" => {
+                self.instead = group.instead;
+                self.unicode(number.unwrap_or(0), begin, end);
+            }
+            b"ansicpg" => self.page = Page::by_number(number.unwrap_or(0)),
+            b"mac" => self.page = Page::by_number(10000),
+            b"pc" => self.page = Page::by_number(437),
+            b"pca" => self.page = Page::by_number(850),
+            b"deff" => self.default_font = number.unwrap_or(0),
+            _ => {
+                if let Some(text) = meaning(word) {
+                    self.write(text, begin, end);
+                }
+            }
+        }
+    }
+
+    /// A unit of UTF-16; those above 32,767 are written as negative numbers.
+    fn unicode(&mut self, number: i32, begin: usize, end: usize) {
+        let unit = match u16::try_from(number).or_else(|_| u16::try_from(number + 65_536)) {
+            Ok(unit) => unit,
+            // As some write it, whole.
+            Err(_) => {
+                let c = u32::try_from(number).ok().and_then(char::from_u32);
+                self.write(
+                    c.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut [0; 4]),
+                    begin,
+                    end,
+                );
+                return;
+            }
+        };
+        if let Some((first, from)) = self.half.take()
+            && let Some(Ok(c)) = char::decode_utf16([first, unit]).next()
+        {
+            self.write(c.encode_utf8(&mut [0; 4]), from, end);
+            return;
+        }
+        match (unit, char::from_u32(unit.into())) {
+            (0xd800..=0xdbff, _) => self.half = Some((unit, begin)),
+            // Where Windows keeps the signs of such fonts.
+            (0xf020..=0xf0ff, _) => {
+                let page = match self.current() {
+                    Page::Wingdings => Page::Wingdings,
+                    _ => Page::Symbol,
+                };
+                let bytes = [unit.to_be_bytes()[1]];
+                let decoded = page.decode(&bytes).unwrap_or_default();
+                self.write(&decoded, begin, end);
+            }
+            (_, c) => {
+                let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+                self.write(c.encode_utf8(&mut [0; 4]), begin, end);
+            }
+        }
+    }
+
+    fn name_font(&mut self, text: &[u8]) {
+        let Some(font) = self.groups.last().map(|group| group.font) else {
+            return;
+        };
+        for byte in text {
+            if *byte != b';' {
+                self.font_name.push(byte.to_ascii_lowercase());
+                continue;
+            }
+            let name = std::mem::take(&mut self.font_name);
+            let is = |what: &[u8]| name.windows(what.len()).any(|part| part == what);
+            let page = self.fonts.entry(font).or_default();
+            *page = match *page {
+                _ if is(b"wingdings") || is(b"webdings") => Some(Page::Wingdings),
+                // Fonts of signs that are not known have letters, perhaps.
+                Some(Page::Symbol) if !is(b"symbol") => None,
+                page => page,
+            };
+        }
+    }
+
+    /// What bytes stand for here.
+    fn current(&self) -> Page {
+        let font = self.groups.last().map_or(-1, |group| group.font);
+        let font = if font < 0 { self.default_font } else { font };
+        self.fonts.get(&font).copied().flatten().unwrap_or(self.page)
+    }
+
+    fn is_body(&self) -> bool {
+        self.groups
+            .last()
+            .is_some_and(|group| group.destination == Destination::Body)
+    }
+
+    fn is_visible(&self) -> bool {
+        self.groups
+            .last()
+            .is_some_and(|group| !(group.is_hidden || group.is_struck || group.is_deleted))
+    }
+
+    fn copy(&mut self, text: &str, begin: usize) {
+        if !self.is_visible() {
+            return;
+        }
+        self.half = None;
+        let end = begin + text.len();
+        match self.decoded.pieces.last_mut() {
+            Some(last) if self.copied == Some(begin) => {
+                self.decoded.text.push_str(text);
+                last.text_end += text.len();
+                last.source_end = end;
+            }
+            _ => self.decoded.copy(text, begin),
+        }
+        self.copied = Some(end);
+    }
+
+    fn write(&mut self, text: &str, begin: usize, end: usize) {
+        if self.is_body() {
+            self.write_visible(text, begin, end);
+        }
+    }
+
+    fn write_visible(&mut self, text: &str, begin: usize, end: usize) {
+        if self.is_visible() {
+            self.half = None;
+            self.decoded.replace(text, begin, end);
+            self.copied = None;
+        }
+    }
+}
+
+/// Whether bytes end within a character.
+fn is_cut(page: Page, bytes: &[u8]) -> bool {
+    page.decode(bytes)
+        .is_some_and(|text| text.ends_with(char::REPLACEMENT_CHARACTER))
+}
+
+/// Destinations without `\*` whose text is not the body's.
+fn is_left_out(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"annotation"
+            | b"aftncn"
+            | b"aftnsep"
+            | b"aftnsepc"
+            | b"atnauthor"
+            | b"atnid"
+            | b"bkmkend"
+            | b"bkmkstart"
+            | b"colortbl"
+            | b"datafield"
+            | b"filetbl"
+            | b"fldinst"
+            | b"footer"
+            | b"footerf"
+            | b"footerl"
+            | b"footerr"
+            | b"ftncn"
+            | b"ftnsep"
+            | b"ftnsepc"
+            | b"generator"
+            | b"header"
+            | b"headerf"
+            | b"headerl"
+            | b"headerr"
+            | b"info"
+            | b"listoverridetable"
+            | b"listtable"
+            | b"nonshppict"
+            | b"objdata"
+            | b"pict"
+            | b"pntxta"
+            | b"pntxtb"
+            | b"private"
+            | b"revtbl"
+            | b"rxe"
+            | b"shprslt"
+            | b"sp"
+            | b"stylesheet"
+            | b"tc"
+            | b"tcn"
+            | b"themedata"
+            | b"txe"
+            | b"xe"
+    )
+}
+
+/// What a command that is a character stands for.
+fn meaning(word: &[u8]) -> Option<&'static str> {
+    Some(match word {
+        b"par" | b"line" | b"softline" | b"sect" | b"page" | b"column" | b"row" | b"nestrow" => "\n",
+        b"tab" | b"cell" | b"nestcell" => "\t",
+        b"emdash" => "—",
+        b"endash" => "–",
+        b"emspace" | b"enspace" | b"qmspace" => " ",
+        b"bullet" => "•",
+        b"lquote" => "‘",
+        b"rquote" => "’",
+        b"ldblquote" => "“",
+        b"rdblquote" => "”",
+        _ => return None,
+    })
+}
