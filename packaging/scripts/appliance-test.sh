@@ -27,12 +27,12 @@ for package in "$work"/new/*_amd64.deb; do
     # "~previous" behind each number of ours, dependencies included.
     version=$(sed -n 's/^Version: //p' "$tree/DEBIAN/control")
     sed -i "s/$version/$version~previous/" "$tree/DEBIAN/control"
-    plugin=$tree/usr/lib/mednerd/plugins/mednerd.umls
-    if [ -d "$plugin" ]; then
+    for plugin in "$tree"/usr/lib/mednerd/plugins/*; do
+        [ -d "$plugin" ] || continue
         "$target/release/mednerctl" plugin sign "$plugin" --key "$key" >/dev/null
         chmod 644 "$plugin"/*
-        cp "${key%.key}.pub" "$tree/usr/share/mednerd/trusted-keys.d/mednerd.pub"
-    fi
+        for trusted in "$tree"/usr/share/mednerd/trusted-keys.d/*; do cp "${key%.key}.pub" "$trusted"; done
+    done
     name=${package##*/}
     dpkg-deb --root-owner-group -Znone -b "$tree" "$work/old/${name%%_*}_previous_amd64.deb" >/dev/null
 done

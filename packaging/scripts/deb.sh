@@ -12,7 +12,10 @@ stage=$work/stage
 out=${OUT:-$work}
 
 binaries=(mednerd mednerctl mednerd-plugin-host mednerd-umls)
-plugin=libmednerd_umls_plugin.so
+# Each has a package of its own, by this name.
+plugins=(umls markup)
+libraries=("${plugins[@]/#/libmednerd_}")
+libraries=("${libraries[@]/%/_plugin.so}")
 worker=mednerd-cuda
 if [ ! -e "$release/$worker" ]; then
     echo "deb: there is no $release/$worker, so the package $worker is left out; make cuda builds it" >&2
@@ -38,7 +41,7 @@ for built in mednerd mednerctl; do
 done
 
 # A dependency that was compiled before rustc.sh was there, or without it.
-for built in "${binaries[@]}" "$plugin" $worker; do
+for built in "${binaries[@]}" "${libraries[@]}" $worker; do
     # Where a path begins there: a folder such as /src is also the end of others.
     if LC_ALL=C grep -qaP "(?<![\\w.-])(\\Q${CARGO_HOME:-$HOME/.cargo}/\\E|\\Q$PWD/\\E|\\Q$target/\\E)" "$release/$built"; then
         echo "deb: $release/$built names folders of this machine; cargo clean --release, then again" >&2
@@ -58,7 +61,7 @@ PLUGIN_KEY=$(realpath "$key")
 export PLUGIN_KEY
 
 rm -rf "$stage"
-mkdir -p "$stage"/dist/{bin,completions,doc,man,sdk,umls}
+mkdir -p "$stage"/dist/{bin,completions,doc,man,sdk}
 cp -r packaging/debian "$stage/debian"
 for binary in "${binaries[@]}" $worker; do
     install -m 755 "$release/$binary" "$stage/dist/bin/"
@@ -66,7 +69,7 @@ done
 cp -r packaging/models packaging/terms packaging/systemd packaging/apparmor packaging/admin configs/mednerd.toml "$stage/dist/"
 for page in packaging/doc/*.md README.md ARCHITECTURE.md SPECIFICATION.md CHANGELOG.md SECURITY.md; do
     # Pages link to what lies beside them here; those of other packages have folders of their own.
-    sed -e 's,](packaging/doc/,](,g' -e 's,](plugins/umls/README.md,](../mednerd-umls/README.md,g' \
+    sed -e 's,](packaging/doc/,](,g' -e 's,](plugins/\([a-z]*\)/README.md,](../mednerd-\1/README.md,g' \
         -e 's,](sdk/plugin/README.md,](../mednerd-sdk/README.md,g' "$page" >"$stage/dist/doc/${page##*/}"
     while read -r link; do
         case $link in http* | \#* | ../mednerd-*) continue ;; esac
@@ -80,9 +83,15 @@ for shell in bash zsh fish; do
     "$release/mednerctl" completions $shell >"$stage/dist/completions/$shell"
 done
 
-cp -r plugins/umls/demo plugins/umls/README.md "$stage/dist/umls/"
-install -D -m 644 -t "$stage/dist/umls/mednerd.umls" "$release/$plugin" plugins/umls/plugin/plugin.toml
+for plugin in "${plugins[@]}"; do
+    place=$stage/dist/$plugin
+    install -D -m 644 -t "$place/mednerd.$plugin" "$release/libmednerd_${plugin}_plugin.so" "$(find "plugins/$plugin" -name plugin.toml)"
+    cp "plugins/$plugin/README.md" "$place/"
+done
+cp -r plugins/umls/demo "$stage/dist/umls/"
+# The key goes with the plugins, as a release may have another one: under a name for each package.
 cp "${key%.*}.pub" "$stage/dist/umls/mednerd.pub"
+cp "${key%.*}.pub" "$stage/dist/markup/mednerd-markup.pub"
 
 # The SDK's crates as a workspace of their own; template and examples each stand alone, to be copied.
 sdk=$stage/dist/sdk
@@ -102,8 +111,13 @@ sed -e '/^members = \[/,/^\]/c members = ["plugin", "plugin-abi"]' \
 packaging/scripts/sbom.py "$stage/dist/doc/mednerd.cdx.json" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
 notices=THIRD-PARTY-NOTICES
 packaging/scripts/notices.py "$stage/dist/doc/$notices" "$stage"/dist/bin/{mednerd,mednerctl,mednerd-plugin-host}
-packaging/scripts/notices.py "$stage/dist/umls/$notices" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
-packaging/scripts/sbom.py "$stage/dist/umls/mednerd-umls.cdx.json" "$stage/dist/bin/mednerd-umls" "$stage/dist/umls/mednerd.umls/$plugin"
+for plugin in "${plugins[@]}"; do
+    place=$stage/dist/$plugin
+    files=("$place/mednerd.$plugin/libmednerd_${plugin}_plugin.so")
+    [ "$plugin" != umls ] || files+=("$stage/dist/bin/mednerd-umls")
+    packaging/scripts/notices.py "$place/$notices" "${files[@]}"
+    packaging/scripts/sbom.py "$place/mednerd-$plugin.cdx.json" "${files[@]}"
+done
 if [ -n "$worker" ]; then
     # A workspace of its own.
     (cd daemon/engine-cuda &&

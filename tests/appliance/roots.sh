@@ -13,16 +13,17 @@ set -e
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 apt-get install -y -q --no-install-recommends /packages/*.deb
 mednerd-umls build --rrf /usr/share/mednerd/vocabularies/demo --out /var/lib/mednerd/umls.idx 2>/dev/null
-cp /usr/share/doc/mednerd-umls/examples/60-umls.toml /etc/mednerd/conf.d/
+cp /usr/share/doc/mednerd-umls/examples/60-umls.toml /usr/share/doc/mednerd-markup/examples/60-markup.toml /etc/mednerd/conf.d/
 mednerd validate
 mednerd 2>/tmp/log & daemon=$!
 for _ in $(seq 100); do mednerctl status >/dev/null 2>&1 && break; sleep 0.2; done
 mednerctl annotate --link /usr/share/doc/mednerd/samples/discharge.txt >/tmp/found || { cat /tmp/log; exit 1; }
+echo '<p>Has gou<b>t' | mednerctl annotate --document-format html - >>/tmp/found
 kill "$daemon"; wait "$daemon"
 echo "libc $(dpkg-query -W -f '${Version}' libc6)"
-grep -q diabetes /tmp/found && grep -q C0011860 /tmp/found || { cat /tmp/found; exit 1; }
-rm /etc/mednerd/conf.d/60-umls.toml /var/lib/mednerd/umls.idx
-apt-get purge -y -q mednerd mednerd-umls mednerd-sdk
+grep -q diabetes /tmp/found && grep -q 'gou<b>t' /tmp/found && grep -q C0011860 /tmp/found || { cat /tmp/found; exit 1; }
+rm /etc/mednerd/conf.d/60-*.toml /var/lib/mednerd/umls.idx
+apt-get purge -y -q mednerd mednerd-umls mednerd-markup mednerd-sdk
 left=$(find /etc/mednerd /var/lib/mednerd /usr/share/mednerd /usr/lib/mednerd /run/mednerd 2>/dev/null || true)
 [ -z "$left" ] || { echo "left: $left"; exit 1; }
 CHECK

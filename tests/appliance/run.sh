@@ -62,7 +62,7 @@ mkdir "$place/root"
 tar -xf "$base" -C "$place/root"
 for age in old new; do
     mkdir "$place/root/root/$age"
-    for package in mednerd mednerd-umls ${cuda:+mednerd-cuda}; do
+    for package in mednerd mednerd-umls mednerd-markup ${cuda:+mednerd-cuda}; do
         cp "${!age}/$package"_*.deb "$place/root/root/$age/$package.deb"
     done
 done
@@ -200,6 +200,24 @@ grep -q '60-umls.toml:2: signed by key' "$place/validate" || { cat "$place/valid
 inside rm /etc/mednerd/trusted-keys.d/mednerd.pub
 inside mednerctl reload >/dev/null
 pass "the UMLS plugin links under the unit, confined, is replaced after SIGKILL, and is refused without its key"
+
+# Documents as hospitals keep them, decoded by the plugin that the package brings.
+inside apt-get install -y -q /root/old/mednerd-markup.deb >"$place/apt" 2>&1 || { cat "$place/apt"; die "the package of document formats installs"; }
+inside cp /usr/share/doc/mednerd-markup/examples/60-markup.toml /etc/mednerd/conf.d/
+inside mednerctl reload >"$place/reload" || { cat "$place/reload"; die "the plugin of document formats is taken"; }
+decoded() { inside sh -c "printf '%s' '$2' | mednerctl annotate --document-format $1 --format json -" | tr -d ' \n'; }
+for document in 'html:<p>No fever<br>Has <b>gou</b>t' 'rtf:{\rtf1 No fever\par Has gou\b t}' \
+    'cda:<ClinicalDocument><section><text>No fever<br/>Has <content>gou</content>t</text></section></ClinicalDocument>'; do
+    found=$(decoded "${document%%:*}" "${document#*:}")
+    [[ $found == *'"decoded":"gout"'* ]] || die "${document%%:*} is decoded: $found"
+done
+found=$(inside apt-get remove -y -q mednerd-markup 2>&1)
+[[ $found == *"still names this plugin"* ]] || die "who removes a plugin that is in use is told"
+inside rm /etc/mednerd/conf.d/60-markup.toml
+inside mednerctl reload >/dev/null
+inside apt-get purge -y -q mednerd-markup >/dev/null 2>&1
+inside test ! -e /usr/share/mednerd/trusted-keys.d/mednerd-markup.pub || die "its key goes with the package"
+pass "HTML, RTF and CDA are decoded by the plugin of a package, which goes with its key"
 
 # What vendor.sh built with the SDK's package, by the commands of "On the hospital's server".
 inside cp /root/vendor/acme.pub /etc/mednerd/trusted-keys.d/

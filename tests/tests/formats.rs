@@ -2,13 +2,15 @@
 //! that fails costs its document a typed error and no other document anything.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mednerd_client::api::{
-    AnnotateResponse, BatchLine, Entity, OffsetUnit, PluginState, PluginsResponse, Status, TextLength,
+    AnnotateResponse, AssertionKind, BatchLine, Entity, OffsetUnit, PluginState, PluginsResponse, Status,
+    TextLength,
 };
-use mednerd_tests::daemon::{binary, library};
+use mednerd_tests::daemon::{binary, library, root};
 use mednerd_tests::http;
 use mednerd_tests::notes::{SENTENCE, UNITS, flaw, sha256};
 use mednerd_tests::plugins::{example_manifest, policy, table};
@@ -94,6 +96,54 @@ fn offsets_are_in_the_document_as_received() {
     // A document with nothing to read is an answer without entities.
     let empty = ask(&daemon, json!({"text": "MSH|^~\\&|\rPID|1\r", "format": "hl7v2"}));
     assert_eq!((empty.status, empty.entities.len()), (Status::Ok, 0));
+}
+
+#[test]
+fn documents_as_hospitals_keep_them_are_read_as_their_readers_see_them() {
+    let site = Site::with_toml("");
+    let manifest = fs::read_to_string(root().join("plugins/markup/plugin.toml")).unwrap();
+    let directory = site.plugin("markup", &manifest, &library("mednerd_markup_plugin"));
+    site.configure(&Config::default().plugins(&(policy(true) + &table(&directory, ""))));
+    let daemon = site.start();
+    let html = "<style>p {}</style><p>No chest pain<br>Größe 🦴: type 2 <b>dia</b>betes mell&shy;itus &amp; <s>asthma</s> gout";
+    let rtf = "{\\rtf1\\ansi{\\fonttbl{\\f0 Arial;}}\\f0 No chest pain\\par Gr\\'f6\\'dfe \\u-10178?\\u-8780?: type 2 {\\b dia}betes mell\\-itus & {\\strike asthma} gout}";
+    let cda = "<ClinicalDocument><title>Asthma</title><section><title>No chest pain</title><text>Größe 🦴: type 2 <content>dia</content>betes mell&#xAD;itus &amp; \
+               <content revised='delete'>asthma</content> gout</text></section></ClinicalDocument>";
+    for (format, text) in [("html", html), ("rtf", rtf), ("cda", cda)] {
+        for unit in UNITS {
+            let answer = ask(
+                &daemon,
+                json!({"text": text, "format": format, "offset_unit": unit}),
+            );
+            let diseases: Vec<&Entity> = answer
+                .entities
+                .iter()
+                .filter(|entity| entity.label == "Disease")
+                .collect();
+            let names: Vec<&str> = diseases
+                .iter()
+                .filter_map(|entity| entity.decoded.as_deref())
+                .collect();
+            assert_eq!(
+                names,
+                ["chest pain", "type 2 diabetes mellitus", "gout"],
+                "{format}"
+            );
+            let denied = |entity: &&Entity| {
+                entity
+                    .assertions
+                    .iter()
+                    .any(|said| said.kind == AssertionKind::Negated)
+            };
+            let denied: Vec<bool> = diseases.iter().map(denied).collect();
+            assert_eq!(denied, [true, false, false], "{format}");
+            // `flaw` has compared it with the slice of the document.
+            assert!(diseases[1].text.starts_with("type 2 ") && diseases[1].text.ends_with("itus"));
+        }
+    }
+    let other = json!({"text": "gout", "format": "rtf"});
+    let wrong = daemon.request("POST", "/v1/annotate", other.to_string());
+    assert_eq!(wrong.refused(422, "wrong_format").details["code"], 3);
 }
 
 #[test]
@@ -231,7 +281,7 @@ fn the_command_line_sends_a_message_that_is_not_utf_8_as_its_bytes() {
         .map(|c| u8::try_from(u32::from(c)).unwrap())
         .collect();
     let path = daemon.site().path("latin-1.hl7");
-    std::fs::write(&path, &bytes).unwrap();
+    fs::write(&path, &bytes).unwrap();
     let annotate = |more: &[&str]| {
         let mut command = Command::new(binary("mednerctl"));
         command

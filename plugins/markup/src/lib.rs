@@ -49,6 +49,14 @@ struct Options {
     characters: Option<Characters>,
 }
 
+/// What the plugin makes of a document, `html`, `cda` or `rtf`, without settings.
+///
+/// # Errors
+/// Where it is not of the format, or its characters are not known.
+pub fn decode(format: &str, document: &[u8]) -> Result<Decoded, Error> {
+    Options::default().decode(format, document, || Ok(()))
+}
+
 struct Markup {
     options: Options,
 }

@@ -37,6 +37,7 @@ pub fn decode(bytes: &[u8], check: impl Fn() -> Result<(), Error>) -> Result<Dec
         };
         reader.read(token, begin, &mut tokens)?;
         if reader.groups.is_empty() {
+            reader.part();
             return Ok(reader.decoded);
         }
     }
@@ -174,6 +175,17 @@ struct Tick {
     preset: Option<i32>,
 }
 
+/// What parts lines and cells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// The end of a paragraph, line or page.
+    Line,
+    /// The end of a cell.
+    Cell,
+    /// The end of a row.
+    Row,
+}
+
 struct Reader<'b> {
     bytes: &'b [u8],
     /// All is UTF-8, and not ASCII alone: such bytes are no code page's.
@@ -191,6 +203,8 @@ struct Reader<'b> {
     /// The first half of a pair, and where it begins.
     half: Option<(u16, usize)>,
     tick: Tick,
+    /// What stands behind the last text and was not written yet, each with its place.
+    partings: Vec<(Parting, usize, usize)>,
     /// The last piece is what stands in the source, and ends there.
     copied: Option<usize>,
 }
@@ -209,6 +223,7 @@ impl<'b> Reader<'b> {
             instead: 0,
             half: None,
             tick: Tick::default(),
+            partings: Vec::new(),
             copied: None,
         }
     }
@@ -251,7 +266,7 @@ impl<'b> Reader<'b> {
                 tokens.at = begin + bytes;
                 characters
             }
-            Token::Word(word, _) if meaning(word).is_none_or(|text| text.trim().is_empty()) => {
+            Token::Word(word, _) if meaning(word).is_none_or(|text| text == "\t") => {
                 self.instead = 0;
                 return false;
             }
@@ -400,7 +415,7 @@ impl<'b> Reader<'b> {
             b'\\' => "\\",
             b'{' => "{",
             b'}' => "}",
-            b'\r' | b'\n' => "\n",
+            b'\r' | b'\n' => return self.parting(Parting::Line, begin, end),
             b'\t' => "\t",
             // A word may be parted here, and is not.
             _ => return,
@@ -459,11 +474,11 @@ impl<'b> Reader<'b> {
             b"pc" => self.page = Page::by_number(437),
             b"pca" => self.page = Page::by_number(850),
             b"deff" => self.default_font = number.unwrap_or(0),
-            _ => {
-                if let Some(text) = meaning(word) {
-                    self.write(text, begin, end);
-                }
-            }
+            _ => match (parting(word), meaning(word)) {
+                (Some(parting), _) => self.parting(parting, begin, end),
+                (_, Some(text)) => self.write(text, begin, end),
+                _ => {}
+            },
         }
     }
 
@@ -547,11 +562,37 @@ impl<'b> Reader<'b> {
             .is_some_and(|group| !(group.is_hidden || group.is_struck || group.is_deleted))
     }
 
+    /// A paragraph that ends where its cell does ends no line, nor does a cell that ends where its row does begin another one.
+    fn parting(&mut self, parting: Parting, begin: usize, end: usize) {
+        if !(self.is_body() && self.is_visible()) {
+            return;
+        }
+        let ended = match parting {
+            Parting::Line => None,
+            Parting::Cell => Some(Parting::Line),
+            Parting::Row => Some(Parting::Cell),
+        };
+        while ended.is_some() && self.partings.last().map(|last| last.0) == ended {
+            self.partings.pop();
+        }
+        self.partings.push((parting, begin, end));
+    }
+
+    /// Writes what parts the next text from the last one.
+    fn part(&mut self) {
+        for (parting, begin, end) in self.partings.drain(..) {
+            let text = if parting == Parting::Cell { "\t" } else { "\n" };
+            self.decoded.replace(text, begin, end);
+            self.copied = None;
+        }
+    }
+
     fn copy(&mut self, text: &str, begin: usize) {
         if !self.is_visible() {
             return;
         }
         self.half = None;
+        self.part();
         let end = begin + text.len();
         match self.decoded.pieces.last_mut() {
             Some(last) if self.copied == Some(begin) => {
@@ -573,6 +614,7 @@ impl<'b> Reader<'b> {
     fn write_visible(&mut self, text: &str, begin: usize, end: usize) {
         if self.is_visible() {
             self.half = None;
+            self.part();
             self.decoded.replace(text, begin, end);
             self.copied = None;
         }
@@ -635,11 +677,20 @@ fn is_left_out(word: &[u8]) -> bool {
     )
 }
 
+/// What a command that ends something ends.
+fn parting(word: &[u8]) -> Option<Parting> {
+    Some(match word {
+        b"par" | b"line" | b"softline" | b"sect" | b"page" | b"column" => Parting::Line,
+        b"cell" | b"nestcell" => Parting::Cell,
+        b"row" | b"nestrow" => Parting::Row,
+        _ => return None,
+    })
+}
+
 /// What a command that is a character stands for.
 fn meaning(word: &[u8]) -> Option<&'static str> {
     Some(match word {
-        b"par" | b"line" | b"softline" | b"sect" | b"page" | b"column" | b"row" | b"nestrow" => "\n",
-        b"tab" | b"cell" | b"nestcell" => "\t",
+        b"tab" => "\t",
         b"emdash" => "—",
         b"endash" => "–",
         b"emspace" | b"enspace" | b"qmspace" => " ",

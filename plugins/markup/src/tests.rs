@@ -280,7 +280,7 @@ fn rtf_is_read_as_a_reader_sees_it() {
         ("{\\f4\\'94\\'78\\'94x gout}", "肺肺 gout"),
         (
             "\\trowd\\cellx1 Fever\\cell no\\cell\\row Cough\\cell yes\\cell\\row",
-            "Fever\tno\t\nCough\tyes\t\n",
+            "Fever\tno\nCough\tyes\n",
         ),
         (
             "a{\\*\\unknown gout}{\\pict\\wmetafile8 0100}{\\header gout}{\\footer gout}b",

@@ -13,7 +13,7 @@ mod example {
     /// Decodes a message, of these characters where it does not say its own.
     pub fn decode(bytes: &[u8], characters: usize) -> Option<Decoded> {
         let all = ["", "8859/1", "8859/15", "windows-1252"];
-        let characters = Characters::try_from(all[characters].to_owned()).ok();
+        let characters = Preset::try_from(all[characters].to_owned()).ok();
         let options = Options { characters };
         Hl7 { options }.decode(bytes, || Ok(())).ok()
     }
