@@ -54,6 +54,7 @@ struct Tag {
     is_hidden: bool,
     /// It is a box to tick, or one of several.
     is_box: bool,
+    /// The box is ticked, or the option chosen.
     is_ticked: bool,
 }
 
@@ -62,7 +63,7 @@ impl Tag {
         let value: Vec<u8> = value.to_ascii_lowercase();
         match name {
             b"hidden" => self.is_hidden = true,
-            b"checked" => self.is_ticked = true,
+            b"checked" | b"selected" => self.is_ticked = true,
             b"type" => self.is_box = matches!(&*value, b"checkbox" | b"radio"),
             b"style" => {
                 let style: Vec<u8> = value.into_iter().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -156,10 +157,8 @@ impl Kind {
             b"address" | b"article" | b"aside" | b"blockquote" | b"body" | b"caption" | b"center" | b"dd"
             | b"details" | b"dialog" | b"dir" | b"div" | b"dl" | b"dt" | b"fieldset" | b"figcaption"
             | b"figure" | b"footer" | b"form" | b"head" | b"header" | b"hgroup" | b"html" | b"legend"
-            | b"main" | b"menu" | b"nav" | b"ol" | b"optgroup" | b"option" | b"p" | b"search"
-            | b"section" | b"select" | b"summary" | b"table" | b"tbody" | b"tfoot" | b"thead" | b"ul" => {
-                Self::Block
-            }
+            | b"main" | b"menu" | b"nav" | b"ol" | b"optgroup" | b"p" | b"search" | b"section"
+            | b"summary" | b"table" | b"tbody" | b"tfoot" | b"thead" | b"ul" => Self::Block,
             _ => Self::Inline,
         }
     }
@@ -230,7 +229,8 @@ impl Page {
         {
             self.pop(flow);
         }
-        let is_hidden = kind == Kind::Hidden || tag.is_hidden;
+        let is_left = &*tag.name == b"option" && !tag.is_ticked;
+        let is_hidden = kind == Kind::Hidden || tag.is_hidden || is_left;
         if self.hidden == 0 && !is_hidden {
             match (&*tag.name, kind) {
                 (b"br", _) => flow.end_line(),

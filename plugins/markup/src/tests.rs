@@ -118,6 +118,8 @@ fn boxes_are_ticked_or_not() {
     let form =
         "<input type=checkbox checked>asthma<br><input type='CheckBox'/> gout <input type=text value=flu>";
     assert_eq!(text("html", form), "[x] asthma\n[ ]  gout\n");
+    let choice = "Side: <select><option>none<option value=l selected>left<option>right</select> knee";
+    assert_eq!(text("html", choice), "Side: left knee\n");
     let field = |state: &str| {
         format!(
             "{{\\rtf1 {{\\field{{\\*\\fldinst FORMCHECKBOX {{\\*\\formfield{{\\fftype1{state}{{\\*\\ffname Check1}}}}}}}}{{\\fldrslt }}}}gout}}"
