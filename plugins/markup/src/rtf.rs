@@ -484,7 +484,7 @@ impl<'b> Reader<'b> {
 
     /// A unit of UTF-16; those above 32,767 are written as negative numbers.
     fn unicode(&mut self, number: i32, begin: usize, end: usize) {
-        let unit = match u16::try_from(number).or_else(|_| u16::try_from(number + 65_536)) {
+        let unit = match u16::try_from(number).or_else(|_| u16::try_from(number.saturating_add(65_536))) {
             Ok(unit) => unit,
             // As some write it, whole.
             Err(_) => {

@@ -272,7 +272,7 @@ fn rtf_is_read_as_a_reader_sees_it() {
         ),
         ("{\\uc2\\u945ab\\u946cd}e\\u947\\par f", "αβeγ\nf"),
         ("\\u-10178?\\u-8780?", "🦴"),
-        ("\\u129460?", "🦴"),
+        ("\\u129460?\\u99999999999?a", "🦴\u{fffd}a"),
         ("a\\~b\\_c\\-d \\\\\\{\\}", "a\u{a0}b-cd \\{}"),
         ("a\\emdash b\\bullet\\tab c\\lquote d\\rquote", "a—b•\tc‘d’"),
         (
