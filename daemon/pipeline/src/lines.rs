@@ -36,12 +36,30 @@ pub fn with_plain_lines(text: &str) -> Cow<'_, str> {
     changed.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
+/// French and Italian articles and prepositions that lose their vowel before another one.
+const ELIDED: [&str; 11] = [
+    "all", "coll", "d", "dall", "dell", "l", "nell", "qu", "quell", "sull", "un",
+];
+
+/// What stands behind an article that is written in one with it: a classifier takes "L'amiodarone" for one word.
+fn without_article(words: &str) -> &str {
+    let Some((first, rest)) = words.split_once(['\'', '\u{2019}']) else {
+        return words;
+    };
+    // A sign that a Frenchman's name is another form of.
+    let is_name = rest.starts_with("ermitte") || rest.starts_with("hermitte");
+    match ELIDED.contains(&&*first.to_lowercase()) && rest.starts_with(char::is_alphabetic) && !is_name {
+        true => rest,
+        false => words,
+    }
+}
+
 /// A line so long may have been wrapped, where the next begins with a capital letter.
 const WRAPPED: usize = 40;
 
 /// The parts of what stands at these bytes, divided where a paragraph ends, and where a line does that nobody has wrapped: it is short, and
 /// the next begins with a capital letter, a digit or a bullet. A classifier sees no line ends: "gout" and below it "Fever" are one mention to it.
-/// Lines end with `\n`.
+/// Lines end with `\n`. An article that is written in one with a part is none of it.
 pub fn parts(text: &str, begin: usize, end: usize) -> Vec<(usize, usize)> {
     let mut parts = Vec::new();
     let mut from = begin;
@@ -62,9 +80,9 @@ pub fn parts(text: &str, begin: usize, end: usize) -> Vec<(usize, usize)> {
     }
     parts.push((from, end));
     let trimmed = parts.into_iter().filter_map(|(from, to)| {
-        let part = text.get(from..to)?;
-        let from = to - part.trim_start().len();
-        let to = from + part.trim().len();
+        let to = from + text.get(from..to)?.trim_end().len();
+        let part = without_article(text.get(from..to)?.trim_start());
+        let from = to - part.len();
         (to > from).then_some((from, to))
     });
     trimmed.collect()
@@ -90,6 +108,25 @@ mod tests {
             assert_eq!(with_plain_lines(text), plain, "{text:?}");
         }
         assert!(matches!(with_plain_lines("a\nb\r\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn an_article_is_no_part_of_what_stands_behind_it() {
+        for (text, parts) in [
+            ("L'hydroxychloroquine", &["hydroxychloroquine"][..]),
+            ("d\u{2019}asthme", &["asthme"]),
+            (" dell'ictus ", &["ictus"]),
+            ("Nell'ictus\n\nQu'angor", &["ictus", "angor"]),
+            ("L'hermitte", &["L'hermitte"]),
+            ("Crohn's disease", &["Crohn's disease"]),
+            ("d'", &["d'"]),
+            ("l'", &["l'"]),
+            ("N'golo", &["N'golo"]),
+        ] {
+            let found = super::parts(text, 0, text.len());
+            let found: Vec<&str> = found.iter().map(|(from, to)| &text[*from..*to]).collect();
+            assert_eq!(found, parts, "{text:?}");
+        }
     }
 
     #[test]
