@@ -105,14 +105,10 @@ pub(super) const AND: &[(Languages, &[&str])] = &[
     (PT, &["e"]),
 ];
 
-/// Whether a word is one of `list` in one of these languages. Where they may be any, an English "of" is no Dutch "or".
-pub(super) fn joins(list: &[(Languages, &[&str])], word: &str, languages: Languages) -> bool {
-    let is = |(language, words): &(Languages, &[&str])| {
-        language & languages != 0
-            && words.contains(&word)
-            && (*language != NL || languages & EN == 0 || word != "of")
-    };
-    list.iter().any(is)
+/// The languages in which a word is one of `list`.
+pub(super) fn joining(list: &[(Languages, &[&str])], word: &str) -> Languages {
+    let own = list.iter().filter(|(_, words)| words.contains(&word));
+    own.fold(0, |all, (language, _)| all | language)
 }
 
 /// "Il y a 3 ans" in figures: long ago, where "il y a 3 jours" is not, and "il y a une fracture" tells of no time.
