@@ -97,6 +97,7 @@ roots-test: build
 ## make deny        licences, sources, bans and advisories of all dependencies (needs cargo-deny and its network)
 deny:
 	$(CARGO) deny --locked check
+	$(CARGO) deny --locked --manifest-path tests/fuzz/Cargo.toml check --config deny.toml
 
 ## make setup       install what is missing: Debian packages, a Rust toolchain
 setup:

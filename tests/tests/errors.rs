@@ -557,6 +557,28 @@ fn every_error_answer_has_code_message_and_details() {
 }
 
 #[test]
+fn a_request_names_one_host() {
+    let daemon = Daemon::start(&Config::tiny());
+    for (start, status) in [
+        ("GET /healthz HTTP/1.1\r\n", 400),
+        ("GET /nowhere HTTP/1.1\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET /healthz HTTP/1.0\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nhost:\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n", 200),
+    ] {
+        let mut client = daemon.connect();
+        client.send(format!("{start}connection: close\r\n\r\n")).unwrap();
+        let told = String::from_utf8_lossy(&client.until_closed().unwrap()).into_owned();
+        let code = told.contains("invalid_host");
+        assert!(
+            told.contains(&format!(" {status} ")) && code == (status == 400),
+            "{start}: {told}"
+        );
+    }
+}
+
+#[test]
 fn a_compressed_body_is_415_and_says_so() {
     let daemon = Daemon::start(&Config::tiny());
     for route in ["/v1/annotate", "/v1/annotate/batch"] {

@@ -140,6 +140,14 @@ fn entities_are_linked_and_the_answer_says_by_what() {
         let body = json!({"text": SENTENCE, "link": wanted}).to_string();
         daemon.request("POST", "/v1/annotate", body).refused(422, code);
     }
+    // Whatever is no such number, the limit is told.
+    for top_k in [json!(1_u64 << 32), json!(-1), json!(1.5), json!("5")] {
+        let body = json!({"text": SENTENCE, "link": {"top_k": top_k}}).to_string();
+        let refused = daemon.request("POST", "/v1/annotate", body);
+        let told = String::from_utf8_lossy(&refused.body);
+        assert!(told.contains("between 1 and 100"), "{told}");
+        refused.refused(400, "invalid_field");
+    }
     // What the plugin counts and logs, under the names that its manifest declares.
     let counter = "mednerd_plugin_counter_total{plugin=\"example.csv\",name=\"hits\"}";
     eventually("the counter is there", || daemon.metric(counter) >= 2.0);

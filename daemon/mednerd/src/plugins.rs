@@ -16,7 +16,7 @@ use mednerd_plugin::contract::{self, Breach};
 use mednerd_plugin::package::{self, Manifest, PackageError};
 use mednerd_plugin::{AdapterFiles, Concept, Decoded, NormalizeOptions, Span, Task, Vocabulary, ability};
 use mednerd_plugin_host::data::{self, Stamp};
-use mednerd_plugin_host::protocol::{Fault, Outcome, Ready, Request, Start};
+use mednerd_plugin_host::protocol::{Asked, Fault, Outcome, Ready, Request, Start};
 use mednerd_worker::{CallError, Settings, StartError, State, Worker};
 use tokio::sync::oneshot;
 
@@ -24,11 +24,11 @@ use crate::config::{self, PluginPolicy};
 use crate::original::Source;
 use crate::sync::lock;
 use batches::{
-    Ask, Current, Item, Queue, Said, answered, at_once, digest, digests, encode, may_be_of_another,
-    next_batch, paced,
+    Abandoned, Ask, Current, Item, Queue, Said, answered, asked, at_once, digest, digests, encode,
+    may_be_of_another, next_batch, paced, took,
 };
 use heard::Heard;
-use killers::{Death, Digest, Killers, Standing};
+use killers::{Death, Killers, Standing};
 
 pub use batches::{Note, Spotted};
 pub use report::Figures;
@@ -425,7 +425,7 @@ impl Plugin {
             let _ = sender.send(result);
         });
         let answer = answer.recv().unwrap_or(Err(CallError::Cancelled));
-        let files = answered(answer).and_then(|(outcome, _)| match outcome {
+        let files = answered(answer, &Asked::Other).and_then(|(outcome, _)| match outcome {
             Outcome::Files(files) => Ok(files),
             _ => Err(AskError::Unreadable),
         });
@@ -530,14 +530,11 @@ impl Plugin {
     fn take(self: &Arc<Self>, result: Result<Vec<u8>, CallError>) {
         let mut queue = lock(&self.queue);
         let Some(current) = &mut queue.current else { return };
-        let (items, abandoned) = (
-            std::mem::take(&mut current.items),
-            std::mem::take(&mut current.abandoned),
-        );
-        let (documents, took) = (current.documents, current.sent.elapsed());
+        let (items, abandoned) = (std::mem::take(&mut current.items), current.abandoned.take());
+        let (documents, elapsed) = (current.documents, current.sent.elapsed());
         drop(queue);
         let read = match items.is_empty() {
-            true => answered(result).map(|(_, time)| (Vec::new(), time)),
+            true => took(result).map(|time| (Vec::new(), time)),
             false => self.read(result, &items),
         };
         let whole = read.is_err();
@@ -553,7 +550,7 @@ impl Plugin {
                     AskError::Call(CallError::DeadlinePassed | CallError::Overran)
                 );
                 let results = items.iter().map(|_| Err(error.clone())).collect();
-                (results, late.then(|| took.min(self.call_time)))
+                (results, late.then(|| elapsed.min(self.call_time)))
             }
         };
         let worn_out = {
@@ -601,16 +598,14 @@ impl Plugin {
     }
 
     /// Remembers the documents that the host died with, whether somebody still waits for them or not.
-    fn blame(&self, error: &AskError, items: &[Item], abandoned: Vec<Digest>) {
+    fn blame(&self, error: &AskError, items: &[Item], abandoned: Option<Abandoned>) {
         let death = match error {
             AskError::Call(CallError::Died(_)) => Death::Crashed,
             AskError::Call(CallError::Overran) => Death::Overran,
             _ => return,
         };
-        let had = match items {
-            [] => abandoned,
-            items => digests(items),
-        };
+        let own = || digests(items);
+        let had = abandoned.map_or_else(own, |abandoned| abandoned.wait().clone());
         lock(&self.killers).charge(&had, death, Instant::now());
     }
 
@@ -632,7 +627,7 @@ impl Plugin {
         batch: &[Item],
     ) -> Result<(Vec<Result<Said, AskError>>, Duration), AskError> {
         let breach = AskError::Breach;
-        let (outcome, time) = answered(result)?;
+        let (outcome, time) = answered(result, &asked(batch))?;
         let results = match (outcome, batch) {
             (Outcome::Linked(found), _) if found.len() == batch.len() => {
                 let vocabularies = self.vocabularies();
@@ -687,8 +682,9 @@ impl Plugin {
 
     /// Cancels the current batch where nobody waits for any of it.
     fn abandon(&self) {
-        let ticket = lock(&self.queue).current.as_mut().and_then(Current::abandon);
-        if let Some(ticket) = ticket {
+        let given_up = lock(&self.queue).current.as_mut().and_then(Current::abandon);
+        if let Some((ticket, items, abandoned)) = given_up {
+            abandoned.get_or_init(|| digests(&items));
             self.worker.cancel(ticket);
         }
     }
@@ -791,6 +787,52 @@ mod tests {
             queue: Mutex::default(),
             last_failure: Mutex::default(),
         })
+    }
+
+    #[test]
+    fn what_is_given_up_keeps_nobody_waiting() {
+        let plugin = out_of_service();
+        let item = |text: String| {
+            let (done, _) = oneshot::channel();
+            let source = Source::Text(text.into());
+            Item {
+                ask: Ask::Decode {
+                    format: "f".to_owned(),
+                    source,
+                    max_text: 1,
+                },
+                deadline: Instant::now(),
+                alone: false,
+                compared: 0,
+                done,
+            }
+        };
+        let ticket = plugin
+            .worker
+            .call_for(Vec::new(), Instant::now(), Duration::ZERO, |_| {});
+        let mut current = Current::new(vec![item("x".repeat(256 << 20))]);
+        current.ticket = Some(ticket);
+        lock(&plugin.queue).current = Some(current);
+        let giving_up = {
+            let plugin = Arc::clone(&plugin);
+            std::thread::spawn(move || plugin.abandon())
+        };
+        // While their digests are made, others come at the queue.
+        let mut free = false;
+        while !giving_up.is_finished() {
+            let queue = lock(&plugin.queue);
+            let abandoned = queue
+                .current
+                .as_ref()
+                .and_then(|current| current.abandoned.as_ref());
+            free |= abandoned.is_some_and(|abandoned| abandoned.get().is_none());
+        }
+        giving_up.join().unwrap();
+        assert!(free);
+        let queue = lock(&plugin.queue);
+        let current = queue.current.as_ref().unwrap();
+        assert!(current.items.is_empty());
+        assert_eq!(current.abandoned.as_ref().unwrap().wait().len(), 1);
     }
 
     #[test]

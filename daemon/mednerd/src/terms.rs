@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mednerd_pipeline::terms::{HIDING, RIGHT};
+use mednerd_pipeline::terms::{HIDING, RIGHT, is_found};
 use mednerd_pipeline::{Span, Term, TermError, Terms};
 use sha2::{Digest, Sha256};
 
@@ -430,6 +430,12 @@ impl Content {
                         }
                         None => {}
                     }
+                    // Words that are just right are looked for one by one.
+                    if term.label != RIGHT && !is_found(&term) {
+                        let doubt = "is never found, as no text has it as one name: write it without a dash or a row of spaces within";
+                        self.doubts
+                            .push(format!("{}, line {line}: {doubt}", path().display()));
+                    }
                     let is_known = self.joined.iter().any(|(label, ..)| label == term.joins);
                     if !is_known && !term.joins.is_empty() {
                         self.joined.push((term.joins.to_owned(), path(), line));
@@ -647,12 +653,14 @@ pub(crate) mod tests {
                 "GIT\tAnatomy",
                 "git\t-",
                 "GIT\tanatomy\t\tDisorder",
+                "knee - swelling\tDisease",
             ],
         )];
         let told = all[0].list.warnings(&all);
         let expected = [
             (5, "the name that line 3 hides"),
             (6, "hides the name that line 2 gives a label"),
+            (13, "is never found"),
             (9, "the label \"Disorder\""),
         ];
         assert_eq!(told.len(), expected.len(), "{told:?}");
@@ -666,7 +674,7 @@ pub(crate) mod tests {
         assert!(twice.ends_with("found as both: a.tsv, line 4"), "{twice}");
         // Files and lists may hide what others have, and join it.
         let more = [list("b.tsv", &["gout\t-", "ankle\tDisorder"]), all[0].clone()];
-        assert_eq!(all[0].list.warnings(&more).len(), 2);
-        assert_eq!(more[0].list.warnings(&more).len(), 2);
+        assert_eq!(all[0].list.warnings(&more).len(), 3);
+        assert_eq!(more[0].list.warnings(&more).len(), 3);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use mednerd_plugin::contract::Breach;
+use mednerd_plugin::contract::{self, Breach};
 use mednerd_plugin::package::{Manifest, Policy};
 use mednerd_plugin::{
     AdapterFiles, Concept, Decoded, Document, Error, NormalizeOptions, Span, Task, Vocabulary,
@@ -133,11 +133,113 @@ pub struct Reply {
     pub outcome: Outcome,
 }
 
+/// What lists an answer may have: a host that has run vendor code is not to be believed, and an empty list is a byte in a message and many in memory.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// Concepts.
+    Links {
+        /// For each document, of how many mentions.
+        mentions: Vec<usize>,
+        /// At most so many for each mention.
+        top_k: usize,
+    },
+    /// Spans, post-processed from so many.
+    Spans(usize),
+    /// What has no lists of lists.
+    Other,
+}
+
+/// Why a reply is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// It has more than was asked for.
+    #[error("{0}")]
+    Breach(#[from] Breach),
+    /// It is no reply.
+    #[error("{0}")]
+    Damaged(#[from] postcard::Error),
+}
+
+impl Reply {
+    /// Reads a reply to what was `asked`, up to the first list that is longer than it may be.
+    ///
+    /// # Errors
+    /// [`Unread`]
+    pub fn read(payload: &[u8], asked: &Asked) -> Result<Self, Unread> {
+        let mut input = postcard::Deserializer::from_bytes(payload);
+        let plugin_ns = u64::deserialize(&mut input)?;
+        // As postcard writes enumerations: the variant's number, then what it has.
+        let outcome = match (asked, u32::deserialize(&mut input)?) {
+            (Asked::Links { mentions, top_k }, LINKED) => {
+                Outcome::Linked(linked(&mut input, mentions, *top_k)?)
+            }
+            (Asked::Spans(before), SPANS) => {
+                let count = length(&mut input, "spans", contract::most_spans(*before))?;
+                Outcome::Spans(each(count, || Ok(Span::deserialize(&mut input)?))?)
+            }
+            (Asked::Other, _) => return Ok(postcard::from_bytes(payload)?),
+            _ => return Err(postcard::Error::DeserializeBadEnum.into()),
+        };
+        Ok(Self { plugin_ns, outcome })
+    }
+
+    /// How long the plugin took, of a reply whose outcome nobody wants any more.
+    ///
+    /// # Errors
+    /// What postcard says.
+    pub fn plugin_ns(payload: &[u8]) -> postcard::Result<u64> {
+        postcard::take_from_bytes(payload).map(|(plugin_ns, _)| plugin_ns)
+    }
+}
+
+/// The numbers of [`Outcome::Linked`] and [`Outcome::Spans`].
+const LINKED: u32 = 0;
+const SPANS: u32 = 2;
+
+type Input<'a> = postcard::Deserializer<'a, postcard::de_flavors::Slice<'a>>;
+
+/// How many items a list has, where it may have so many.
+fn length(input: &mut Input<'_>, what: &'static str, limit: usize) -> Result<usize, Unread> {
+    let found = usize::deserialize(input)?;
+    match found > limit {
+        true => Err(Breach::TooMany { what, found, limit }.into()),
+        false => Ok(found),
+    }
+}
+
+fn each<T>(count: usize, mut next: impl FnMut() -> Result<T, Unread>) -> Result<Vec<T>, Unread> {
+    (0..count).map(|_| next()).collect()
+}
+
+fn linked(input: &mut Input<'_>, mentions: &[usize], top_k: usize) -> Result<Linked, Unread> {
+    let documents = length(input, "documents", mentions.len())?;
+    let mut mentions = mentions.iter();
+    each(documents, || match u32::deserialize(&mut *input)? {
+        0 => {
+            let most = mentions.next().copied().unwrap_or(0);
+            let found = length(input, "mentions", most)?;
+            let candidates = || {
+                let count = length(input, "concepts for a mention", top_k)?;
+                each(count, || Ok(Concept::deserialize(&mut *input)?))
+            };
+            Ok(Ok(each(found, candidates)?))
+        }
+        1 => {
+            mentions.next();
+            Ok(Err(Fault::deserialize(&mut *input)?))
+        }
+        _ => Err(postcard::Error::DeserializeBadEnum.into()),
+    })
+}
+
+/// Of each document of a batch what it is linked to, for each mention its candidates.
+pub type Linked = Vec<Result<Vec<Vec<Concept>>, Fault>>;
+
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// For each document its own result.
-    Linked(Vec<Result<Vec<Vec<Concept>>, Fault>>),
+    Linked(Linked),
     /// The adapter's files.
     Files(AdapterFiles),
     /// Post-processed spans.
@@ -184,6 +286,87 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn concept() -> Concept {
+        Concept {
+            id: "C1".to_owned(),
+            vocabulary: "V".to_owned(),
+            name: "gout".to_owned(),
+            semantic_types: vec!["T047".to_owned()],
+            score: 0.5,
+            match_kind: "exact".to_owned(),
+            codings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_was_sent() {
+        let span = Span {
+            begin: 1,
+            end: 2,
+            label: "A".to_owned(),
+            score: 0.5,
+        };
+        let links = Asked::Links {
+            mentions: vec![2, 1, 0],
+            top_k: 2,
+        };
+        for (outcome, asked) in [
+            (
+                Outcome::Linked(vec![
+                    Ok(vec![vec![concept(); 2], Vec::new()]),
+                    Err(Fault::Unsupported),
+                    Ok(Vec::new()),
+                ]),
+                links,
+            ),
+            (Outcome::Spans(vec![span]), Asked::Spans(0)),
+            (Outcome::Decoded(Decoded::default()), Asked::Other),
+        ] {
+            let reply = Reply {
+                plugin_ns: 7,
+                outcome,
+            };
+            let bytes = postcard::to_allocvec(&reply).unwrap();
+            assert_eq!(Reply::read(&bytes, &asked), Ok(reply));
+            assert_eq!(Reply::plugin_ns(&bytes), Ok(7));
+        }
+    }
+
+    /// Its 23 MB would be more than half a gigabyte of empty lists.
+    #[test]
+    fn no_list_is_read_that_is_longer_than_was_asked_for() {
+        const MANY: usize = 23_000_000;
+        let asked = Asked::Links {
+            mentions: vec![3],
+            top_k: 5,
+        };
+        let read = |start: &[usize], asked: &Asked| {
+            // Numbers of seven bits are one byte each.
+            let mut bytes: Vec<u8> = start.iter().map(|number| *number as u8).collect();
+            bytes.extend(postcard::to_allocvec(&MANY).unwrap());
+            bytes.resize(bytes.len() + MANY, 0);
+            Reply::read(&bytes, asked).unwrap_err()
+        };
+        let breach = |what, limit| {
+            let found = MANY;
+            Unread::Breach(Breach::TooMany { what, found, limit })
+        };
+        assert_eq!(read(&[0, 0], &asked), breach("documents", 1));
+        assert_eq!(read(&[0, 0, 1, 0], &asked), breach("mentions", 3));
+        assert_eq!(
+            read(&[0, 0, 1, 0, 1], &asked),
+            breach("concepts for a mention", 5)
+        );
+        assert_eq!(read(&[0, 2], &Asked::Spans(1)), breach("spans", 20));
+        // Of one concept the semantic types.
+        let types = read(&[0, 0, 1, 0, 1, 1, 0, 0, 0], &asked);
+        assert!(matches!(types, Unread::Damaged(_)), "{types}");
+        assert!(
+            matches!(read(&[0, 1], &asked), Unread::Damaged(_)),
+            "files were not asked for"
+        );
+    }
 
     #[test]
     fn a_start_arrives_as_it_was_sent_whatever_the_manifest_leaves_out() {

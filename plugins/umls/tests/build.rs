@@ -633,6 +633,14 @@ fn dictionaries_are_read_as_people_write_them() {
         ),
         ("id,name\nD1,ok\nD2\n", "dictionary.csv:3:"),
         ("id,name\n,nameless\n", "dictionary.csv:2: the id is empty"),
+        (
+            &*format!("id,name,semantic_type\nD1,ok,T047|{}\n", "T".repeat(256)),
+            "dictionary.csv:2: the source or a semantic type is longer than 255 bytes",
+        ),
+        (
+            &*format!("id,name,source\nD1,ok,X\nD2,ok,{}\n", "X".repeat(256)),
+            "dictionary.csv:3: the source or a semantic type is longer than 255 bytes",
+        ),
     ] {
         let said = message(dictionary(text).1);
         assert!(said.contains(expected), "{text:?}: {said}");

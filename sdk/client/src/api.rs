@@ -449,6 +449,7 @@ pub const ERROR_CODES: &[&str] = &[
     "inference_failed",
     "internal",
     "invalid_field",
+    "invalid_host",
     "invalid_utf8",
     "malformed_json",
     "method_not_allowed",

@@ -1,6 +1,10 @@
 //! What must be true of a plugin's answers. Checked in its host and, since a host that has run vendor code is
 //! not to be believed, again in the daemon. No message quotes an answer.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::types::{Concept, Decoded, NormalizeOptions, Piece, Span, Task, Vocabulary};
@@ -180,6 +184,34 @@ impl From<Wire> for Breach {
     }
 }
 
+/// Reads a list of at most [`MAX_LIST`]: of nothings a message has more than memory.
+pub(crate) fn short_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Short<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Short<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "at most {MAX_LIST} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if all.len() == MAX_LIST {
+                    return Err(de::Error::invalid_length(MAX_LIST + 1, &self));
+                }
+                all.push(item);
+            }
+            Ok(all)
+        }
+    }
+    deserializer.deserialize_seq(Short(PhantomData))
+}
+
 fn string(what: &'static str, text: &str, may_be_empty: bool) -> Result<(), Breach> {
     let long = text.len() > MAX_STRING || (text.is_empty() && !may_be_empty);
     // Control characters could forge lines where a person reads them.
@@ -317,12 +349,17 @@ pub fn task(found: &Task) -> Result<(), Breach> {
     distinct("label", "labels", found.labels.iter().map(String::as_str))
 }
 
+/// How many spans may come of so many by post-processing.
+pub fn most_spans(before: usize) -> usize {
+    before.saturating_mul(10).saturating_add(10)
+}
+
 /// Spans after post-processing: at most ten times as many as before, and ten more.
 ///
 /// # Errors
 /// [`Breach`]
 pub fn spans(found: &[Span], text: &str, before: usize, task: &Task) -> Result<(), Breach> {
-    list("spans", found.len(), before.saturating_mul(10).saturating_add(10))?;
+    list("spans", found.len(), most_spans(before))?;
     for span in found {
         if span.begin >= span.end || text.get(span.begin..span.end).is_none() {
             return Err(Breach::Offsets);

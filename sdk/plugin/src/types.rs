@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::contract;
+
 /// Ids of the abilities that this version knows.
 pub mod ability {
     /// Mentions to concepts.
@@ -95,12 +97,14 @@ pub struct Concept {
     /// The preferred name.
     pub name: String,
     /// Such as `T047`.
+    #[serde(deserialize_with = "contract::short_list")]
     pub semantic_types: Vec<String>,
     /// Confidence, 0 to 1.
     pub score: f32,
     /// How it was found, such as `exact`: [a name](crate::contract::is_name).
     pub match_kind: String,
     /// The same concept in other code systems.
+    #[serde(deserialize_with = "contract::short_list")]
     pub codings: Vec<Coding>,
 }
 

@@ -165,6 +165,9 @@ pub enum ApiError {
         "neither a Content-Encoding nor a Transfer-Encoding other than chunked is supported; send the body as it is"
     )]
     ContentEncoding,
+    /// A request of HTTP/1.1 without a host, or with several (RFC 9112, 3.2).
+    #[error("a request has one header field Host; \"Host: localhost\" will do")]
+    Host,
     /// The connection broke in the middle of the body.
     #[error("the body ended before it was complete")]
     BodyIncomplete,
@@ -313,6 +316,7 @@ impl ApiError {
             Self::LoadFields => (StatusCode::BAD_REQUEST, "invalid_field"),
             Self::ModelRejected { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected"),
             Self::BodyIncomplete => (StatusCode::BAD_REQUEST, "body_incomplete"),
+            Self::Host => (StatusCode::BAD_REQUEST, "invalid_host"),
             Self::PeerNotAllowed { .. } => (StatusCode::FORBIDDEN, "peer_not_allowed"),
             Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "unknown_model"),

@@ -20,7 +20,7 @@ use axum::extract::{self, Extension, MatchedPath, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use mednerd_audit::Event;
 use mednerd_client::api::{HealthResponse, PluginsResponse, ServiceState};
 
@@ -72,7 +72,7 @@ async fn admit(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let encoded = is_encoded(request.headers());
+    let (hosted, encoded) = (has_host(&request), is_encoded(request.headers()));
     let action = format!("{} {}", request.method(), request.uri().path());
     let changes = door == Door::Admin && !request.method().is_safe();
     let response = if !app.generation().policy.allows(&peer, door) {
@@ -81,9 +81,10 @@ async fn admit(
         ApiError::PeerNotAllowed { uid: peer.uid }.into_response()
     } else {
         let answered = async move {
-            match encoded {
-                true => ApiError::ContentEncoding.into_response(),
-                false => next.run(request).await,
+            match (hosted, encoded) {
+                (false, _) => ApiError::Host.into_response(),
+                (true, true) => ApiError::ContentEncoding.into_response(),
+                (true, false) => next.run(request).await,
             }
         };
         if changes {
@@ -112,6 +113,14 @@ async fn admit(
         .get_or_create(&RequestLabels { route, status })
         .inc();
     response
+}
+
+/// Whether a request names one host, or none where HTTP/1.0 needs none; whichever it is.
+fn has_host(request: &extract::Request) -> bool {
+    match request.headers().get_all(header::HOST).iter().count() {
+        0 => request.version() < Version::HTTP_11,
+        count => count == 1,
+    }
 }
 
 /// Whether a body is not as it is: compressed as a whole, or on its way.

@@ -91,7 +91,7 @@ impl Request {
             offset_unit,
             link: fields.take(
                 "link",
-                "true, false, or an object with any of \"top_k\", \"vocabularies\" and \"code_systems\"",
+                "true, false, or an object with any of \"top_k\" (a whole number between 1 and 100), \"vocabularies\" and \"code_systems\" (arrays of strings)",
             )?,
             deadline_ms: fields.take("deadline_ms", "a whole number of milliseconds")?,
             context: fields.raw("context"),

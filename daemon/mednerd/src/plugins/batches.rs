@@ -1,10 +1,10 @@
 //! What waits for a plugin, and how it is put into batches: as many documents as a call can do at the plugin's own pace.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mednerd_plugin::{Decoded, Document, ErrorKind, Mention, NormalizeOptions, Span};
-use mednerd_plugin_host::protocol::{Fault, MAX_BATCH, Outcome, Reply, Request};
+use mednerd_plugin_host::protocol::{Asked, Fault, MAX_BATCH, Outcome, Reply, Request, Unread};
 use mednerd_worker::{CallError, Ticket};
 use tokio::sync::oneshot;
 
@@ -88,12 +88,15 @@ pub(super) struct Queue {
     pub(super) failures: u32,
 }
 
+/// The digests of documents that were given up, once they are made: by whoever gives them up, while others go on.
+pub(super) type Abandoned = Arc<OnceLock<Vec<Digest>>>;
+
 /// A batch that the host has.
 pub(super) struct Current {
     /// None any more where nobody waits for any of it.
     pub(super) items: Vec<Item>,
     /// What tells those that nobody waits for: the host may die of them yet.
-    pub(super) abandoned: Vec<Digest>,
+    pub(super) abandoned: Option<Abandoned>,
     pub(super) documents: usize,
     /// Once it is handed in.
     pub(super) ticket: Option<Ticket>,
@@ -105,21 +108,21 @@ impl Current {
         Self {
             documents: items.len(),
             items,
-            abandoned: Vec::new(),
+            abandoned: None,
             ticket: None,
             sent: Instant::now(),
         }
     }
 
-    /// Forgets its documents where nobody waits for any of them. Gives what is to be cancelled then.
-    pub(super) fn abandon(&mut self) -> Option<Ticket> {
+    /// Gives up its documents where nobody waits for any of them. Gives them, and what is to be cancelled then.
+    pub(super) fn abandon(&mut self) -> Option<(Ticket, Vec<Item>, Abandoned)> {
         let anybody = || self.items.iter().any(|item| !item.done.is_closed());
         if self.items.is_empty() || anybody() {
             return None;
         }
         let ticket = self.ticket?;
-        self.abandoned = digests(&std::mem::take(&mut self.items));
-        Some(ticket)
+        let abandoned = self.abandoned.insert(Abandoned::default());
+        Some((ticket, std::mem::take(&mut self.items), Arc::clone(abandoned)))
     }
 }
 
@@ -277,18 +280,55 @@ pub(super) fn document(note: &Note) -> Document<'_> {
     }
 }
 
-/// What a host says, with the time that the plugin took, or why it says nothing.
-pub(super) fn answered(result: Result<Vec<u8>, CallError>) -> Result<(Outcome, Duration), AskError> {
-    let payload = match result {
-        Ok(payload) => payload,
-        Err(CallError::Failed(payload)) => {
-            let fault = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
-            return Err(AskError::Fault(Fault::mute(fault)));
-        }
-        Err(error) => return Err(AskError::Call(error)),
-    };
-    let reply: Reply = postcard::from_bytes(&payload).map_err(|_| AskError::Unreadable)?;
+/// What lists may come of a batch.
+pub(super) fn asked(batch: &[Item]) -> Asked {
+    if let [
+        Item {
+            ask: Ask::Refine { spans, .. },
+            ..
+        },
+    ] = batch
+    {
+        return Asked::Spans(spans.len());
+    }
+    let links = batch.iter().filter_map(|item| match &item.ask {
+        Ask::Link { note, options } => Some((note.mentions.len(), options.top_k)),
+        _ => None,
+    });
+    let (mentions, most): (Vec<usize>, Vec<usize>) = links.unzip();
+    match most.first() {
+        Some(&top_k) => Asked::Links { mentions, top_k },
+        None => Asked::Other,
+    }
+}
+
+/// The reply of a host, or why there is none.
+pub(super) fn replied(result: Result<Vec<u8>, CallError>) -> Result<Vec<u8>, AskError> {
+    result.map_err(|error| match error {
+        CallError::Failed(payload) => match postcard::from_bytes(&payload) {
+            Ok(fault) => AskError::Fault(Fault::mute(fault)),
+            Err(_) => AskError::Unreadable,
+        },
+        error => AskError::Call(error),
+    })
+}
+
+/// What a host says of what it was `asked`, with the time that the plugin took, or why it says nothing.
+pub(super) fn answered(
+    result: Result<Vec<u8>, CallError>,
+    asked: &Asked,
+) -> Result<(Outcome, Duration), AskError> {
+    let reply = Reply::read(&replied(result)?, asked).map_err(|error| match error {
+        Unread::Breach(breach) => AskError::Breach(breach),
+        Unread::Damaged(_) => AskError::Unreadable,
+    })?;
     Ok((reply.outcome, Duration::from_nanos(reply.plugin_ns)))
+}
+
+/// The time that the plugin took for what nobody waits for any more.
+pub(super) fn took(result: Result<Vec<u8>, CallError>) -> Result<Duration, AskError> {
+    let time = Reply::plugin_ns(&replied(result)?).map_err(|_| AskError::Unreadable)?;
+    Ok(Duration::from_nanos(time))
 }
 
 /// Whether a document of a batch may have failed for another one of it: where the whole of the batch did, or where there was

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::hits::Hit;
 use super::is_mention;
-use super::lexicon::{AND, joins};
 use super::lists::{BEGUN, BY, FREQUENCY, REPLACING, STOPPED, TAKING, UNITS};
 use super::outcomes::is_over;
 use super::reach::MOST_LISTED;
@@ -169,7 +168,7 @@ impl Sentence {
             let next = at + 1;
             let drug = self.drugs.iter().find(|drug| drug.start == next);
             let goes_on = || begun(next) || (self.word(next) == "se" && begun(next + 1));
-            (joins(AND, self.word(*at), languages) && (goes_on() || drug.is_some_and(|drug| begun(drug.end))))
+            (self.is_and(*at, languages) && (goes_on() || drug.is_some_and(|drug| begun(drug.end))))
                 || (replacing && REPLACING.contains(&self.word(*at)))
         })
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::Kind;
+use super::outcomes::OVER;
 use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
 use crate::sections::PRESENT_BEGINS;
 
@@ -105,14 +106,10 @@ pub(super) const AND: &[(Languages, &[&str])] = &[
     (PT, &["e"]),
 ];
 
-/// Whether a word is one of `list` in one of these languages. Where they may be any, an English "of" is no Dutch "or".
-pub(super) fn joins(list: &[(Languages, &[&str])], word: &str, languages: Languages) -> bool {
-    let is = |(language, words): &(Languages, &[&str])| {
-        language & languages != 0
-            && words.contains(&word)
-            && (*language != NL || languages & EN == 0 || word != "of")
-    };
-    list.iter().any(is)
+/// The languages in which a word is one of `list`.
+pub(super) fn joining(list: &[(Languages, &[&str])], word: &str) -> Languages {
+    let own = list.iter().filter(|(_, words)| words.contains(&word));
+    own.fold(0, |all, (language, _)| all | language)
 }
 
 /// "Il y a 3 ans" in figures: long ago, where "il y a 3 jours" is not, and "il y a une fracture" tells of no time.
@@ -569,7 +566,7 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (NL, Cue(Historical, FAR, NO), "vg"),
     (EN, Cue(Historical, NEAR, NO), "from prior, from previous, from old, from remote, from past"),
     (EN, Cue(Historical, NEAR, NO), "used to have, used to get, formerly, cured of, interval resolution of, resolution of, old, healed, resolved, old healed, prior, previous, previously, remote, former, childhood, past"),
-    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, resolved, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, now resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, since resolved, hx, history, settled, has settled, have settled, had settled, cleared, has cleared, appears to have cleared, subsided, excised, as child, as a kid, cured, is cured, healed, has healed, have healed, has gone, have gone, is gone, are gone, now gone, has gone away, went away, has defervesced, now settled, has now resolved"),
+    (EN, Cue(Historical, NO, NEAR), "in the past, years ago, months ago, yrs ago, yr ago, year ago, which resolved, which has resolved, which have resolved, which settled, has resolved, have resolved, in childhood, as a child, previously, years before, years prior, years earlier, in infancy, hx, history, has settled, have settled, had settled, has cleared, appears to have cleared, subsided, excised, as child, as a kid, is cured, has healed, have healed, has gone, have gone, is gone, are gone, now gone, has gone away, went away, has defervesced, now settled, has now resolved"),
     (EN, Either(Historical), "years ago, year ago, yrs ago, months ago, last year, last month"),
     (DE, Either(Historical), "vor einem jahr, vor zwei jahren, vor drei jahren, vor vier jahren, vor funf jahren, vor zehn jahren, vor jahren, im letzten jahr, im vergangenen jahr, letztes jahr"),
     (FR, Either(Historical), "il y a un an, il y a deux ans, il y a trois ans, il y a cinq ans, il y a dix ans, l'an dernier, l'annee derniere"),
@@ -579,34 +576,34 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (PT, Either(Historical), "ha um ano, ha dois anos, ha tres anos, ha cinco anos, ha dez anos, no ano passado"),
     (DE, Cue(Historical, FAR, NO), "z.n., z. n., zustand nach, zn, status nach, st. n., st.n., stattgehabte, stattgehabter, stattgehabten, anamnestisch, in der vorgeschichte, vorgeschichte mit"),
     (DE, Cue(Historical, NEAR, NO), "fruhere, fruherer, fruheren, ehemals, ehemalige, alter, alte"),
-    (DE, Cue(Historical, NO, NEAR), "vor einem jahr, vor zwei jahren, vor drei jahren, vor vier jahren, vor funf jahren, vor zehn jahren, im letzten jahr, letztes jahr, vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, als kind, abgeklungen, verschwunden"),
+    (DE, Cue(Historical, NO, NEAR), "vor einem jahr, vor zwei jahren, vor drei jahren, vor vier jahren, vor funf jahren, vor zehn jahren, im letzten jahr, letztes jahr, vor jahren, in der vorgeschichte, anamnestisch, in der kindheit, im kindesalter, als kind, verschwunden"),
     (FR, Cue(Historical, FAR, NO), "antecedent de, antecedent d, antecedents de, antecedents d, antecedents, atcd, atcd de, atcd d, atcds de, histoire de, status post"),
-    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, gueri, guerie, resolu, resolue, corrige, corrigee, regresse, il y a longtemps, il y a un an, il y a deux ans, il y a trois ans, il y a quatre ans, il y a cinq ans, il y a six ans, il y a sept ans, il y a huit ans, il y a neuf ans, il y a dix ans, il y a quinze ans,
+    (FR, Cue(Historical, NO, NEAR), "ancien, ancienne, dans l'enfance, corrige, corrigee, regresse, il y a longtemps, il y a un an, il y a deux ans, il y a trois ans, il y a quatre ans, il y a cinq ans, il y a six ans, il y a sept ans, il y a huit ans, il y a neuf ans, il y a dix ans, il y a quinze ans,
         il y a vingt ans, il y a trente ans, il y a quelques annees, il y a plusieurs annees, il y a des annees, il y a 1 an, il y a un mois, il y a 1 mois, il y a quelques mois, il y a plusieurs mois, il y a des mois"),
     (FR, Cue(Historical, NO, NEAR), AGO),
     (ES, Cue(Historical, FAR, NO), "antecedente de, antecedentes de, antecedentes, historia de, antecedentes personales de, status post, con ap:, como ap:, ap de, historia previa de"),
-    (ES, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antiguo, antigua, hace, en la infancia, resuelto, resuelta, en el pasado, de nino, de nina"),
+    (ES, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antiguo, antigua, hace, en la infancia, en el pasado, de nino, de nina"),
     (ES, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antiguo, antigua"),
     (IT, Cue(Historical, FAR, NO), "storia di, anamnesi di, anamnesi positiva per, esiti di, stato dopo, in anamnesi, in apr, apr:"),
     (IT, Cue(Historical, NO, NEAR), "in anamnesi"),
     (IT, Cue(Historical, NEAR, NO), "pregresso, pregressa, pregressi, pregresse, precedente, precedenti"),
-    (IT, Cue(Historical, NO, NEAR), "pregresso, pregressa, anni fa, nel passato, in passato, risolto, risolta, regredito, regredita, in infanzia, da bambino, da bambina"),
+    (IT, Cue(Historical, NO, NEAR), "pregresso, pregressa, anni fa, nel passato, in passato, in infanzia, da bambino, da bambina"),
     (NL, Cue(Historical, FAR, NO), "voorgeschiedenis van, status na, st. na, status post, doorgemaakt, doorgemaakte, vg:, in voorgeschiedenis, in vg"),
     (NL, Cue(Historical, NEAR, NO), "vroegere, eerdere, oude, oud"),
-    (NL, Cue(Historical, NO, NEAR), "jaar geleden, jaren geleden, in verleden, in het verleden, in de voorgeschiedenis, in jeugd, genezen, hersteld, maanden geleden, lang geleden, als kind, in zijn jeugd, in haar jeugd, verdwenen"),
+    (NL, Cue(Historical, NO, NEAR), "jaar geleden, jaren geleden, in verleden, in het verleden, in de voorgeschiedenis, in jeugd, maanden geleden, lang geleden, als kind, in zijn jeugd, in haar jeugd"),
     (PT, Cue(Historical, FAR, NO), "historia de, antecedente de, antecedentes de, historico de, historia previa de, antecedentes, passado de, status pos, ap de"),
     (PT, Cue(Historical, NEAR, NO), "previo, previa, previos, previas, antigo, antiga"),
-    (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, resolvido, resolvida, com recuperacao, transitorio, transitoria, anos atras"),
+    (PT, Cue(Historical, NO, NEAR), "previo, previa, previos, previas, antigo, antiga, no passado, na infancia, com recuperacao, transitorio, transitoria, anos atras"),
 
     (DE, Cue(Historical, NEAR, NEAR), "fruher"),
     (NL, Cue(Historical, NEAR, NO), "vroeger"),
     (FR, Cue(Historical, NEAR, NO), "autrefois, jadis"),
     (NL, Cue(Historical, NO, NEAR), "in vg, in de vg"),
     (DE, Cue(Historical, FAR, NEAR), "anamn., anamn"),
-    (EN, Cue(Historical, NO, NEAR), "recovered, fully recovered, since recovered, has recovered, since corrected, now corrected"),
-    (DE, Cue(Historical, NO, NEAR), "ausgeheilt, abgeheilt, sistiert, sistierte, sistierten"),
+    (EN, Cue(Historical, NO, NEAR), "since recovered, has recovered, since corrected, now corrected"),
+    (DE, Cue(Historical, NO, NEAR), "sistierte, sistierten"),
     (DE, Cue(Historical, NEXT, NO), "passagere, passagerer, passageres, ausgeheilte, ausgeheilter, abgeheilte, abgeheilter"),
-    (NL, Cue(Historical, NO, NEAR), "opgelost, opgeklaard, verholpen"),
+    (NL, Cue(Historical, NO, NEAR), "opgeklaard, verholpen"),
 
     (FR, Cue(Historical, NEAR, NO), "precedemment, anterieurement"),
     (ES, Cue(Historical, NEAR, NO), "anteriormente, previamente"),
@@ -614,13 +611,9 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (NL, Cue(Historical, NEAR, NO), "voorheen, st na, st. na"),
     (FR, Cue(Historical, NEXT, NO), "ancien, ancienne, anciens, anciennes"),
     (PT, Cue(Historical, NEAR, NO), "anteriormente, previamente"),
-    (EN, Cue(Historical, NO, NEAR), "self limiting, self-limiting, self terminated, self-terminated, self resolved, self-resolved, self-limited, spontaneously resolved, resolved spontaneously"),
-    (DE, Cue(Historical, NO, NEAR), "durchgemacht, passager, spontan sistiert, behoben, folgenlos ausgeheilt, in der vergangenheit, in vergangenheit"),
-    (FR, Cue(Historical, NO, NEAR), "resolutif, resolutive, spontanement resolutif, spontanement resolutive, regressif, regressive, guerie, gueris, gueries"),
-    (ES, Cue(Historical, NO, NEAR), "ya resuelto, ya resuelta, resolvio, cedio, autolimitado, autolimitada, resueltos, resueltas, curado, curada"),
-    (IT, Cue(Historical, NO, NEAR), "autorisolto, autorisolta, autolimitato, autolimitata, guarito, guarita"),
+    (DE, Cue(Historical, NO, NEAR), "durchgemacht, passager, in der vergangenheit, in vergangenheit"),
     (NL, Cue(Historical, NO, NEAR), "spontaan gestopt"),
-    (PT, Cue(Historical, NO, NEAR), "resolveu, autolimitado, autolimitada, revertido, revertida, curado, curada, ja curado, ja curada, ja tratado, ja tratada"),
+    (PT, Cue(Historical, NO, NEAR), "ja tratado, ja tratada"),
 
     // Somebody else's.
     (EN, Cue(Family, FAR, NEXT), "mat gm, mat gf, pat gm, pat gf, mat aunt, pat aunt, co-twin, cotwin, twin brother, twin sister, twin 1 died, twin 2 died"),
@@ -809,7 +802,8 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
 /// All entries, by their first word; longer ones first.
 pub(super) static LEXICON: LazyLock<HashMap<&'static str, Vec<Entry>>> = LazyLock::new(|| {
     let mut by_name: HashMap<&'static str, Entry> = HashMap::new();
-    for (languages, role, list) in ENTRIES {
+    let over = OVER.map(|(languages, list)| (languages, Cue(Historical, NO, NEAR), list));
+    for (languages, role, list) in ENTRIES.iter().chain(&over) {
         for name in entries(list) {
             let entry = by_name.entry(name).or_insert_with(|| Entry {
                 words: words(name),

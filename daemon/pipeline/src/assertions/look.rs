@@ -22,21 +22,29 @@ const OF_DISEASES: [Role; 3] = [
     Role::Cue(Kind::Hypothetical, NEXT, None),
 ];
 
-/// What is said of a sentence's mentions: of each kind by the nearest cue, and how many words lie between.
-struct Nearest(Vec<BTreeMap<Kind, (usize, &'static str)>>);
+/// How near a cue stands to a mention: the words between, and its number among the hits. Of equally near ones the first counts.
+type Distance = (usize, usize);
+
+/// What is said of a sentence's mentions: of each kind by the nearest cue.
+struct Nearest(Vec<BTreeMap<Kind, (Distance, &'static str)>>);
 
 impl Nearest {
-    fn note(&mut self, index: usize, kind: Kind, apart: usize, cue: &'static str) {
-        if let Some(own) = self.0.get_mut(index) {
-            let place = own.entry(kind).or_insert((apart, cue));
-            if apart < place.0 {
-                *place = (apart, cue);
-            }
+    /// Whether no cue that stands nearer has said this of a mention.
+    fn lets(&self, index: usize, kind: Kind, distance: Distance) -> bool {
+        let nearest = self.0.get(index).and_then(|own| own.get(&kind));
+        nearest.is_none_or(|(own, _)| distance < *own)
+    }
+
+    fn note(&mut self, index: usize, kind: Kind, distance: Distance, cue: &'static str) {
+        if self.lets(index, kind, distance)
+            && let Some(own) = self.0.get_mut(index)
+        {
+            own.insert(kind, (distance, cue));
         }
     }
 
     fn into_assertions(self) -> Vec<Vec<Assertion>> {
-        let listed = |own: BTreeMap<Kind, (usize, &'static str)>| {
+        let listed = |own: BTreeMap<Kind, (Distance, &'static str)>| {
             let found = own.into_iter();
             found.map(|(kind, (_, cue))| Assertion { kind, cue }).collect()
         };
@@ -47,6 +55,8 @@ impl Nearest {
 /// What a hit says where it stands, and how many words ahead and back.
 struct Look<'a> {
     hit: &'a Hit,
+    /// Its number among the hits.
+    number: usize,
     kind: Kind,
     ahead: Option<usize>,
     back: Option<usize>,
@@ -59,8 +69,6 @@ struct Look<'a> {
 struct Scene<'a> {
     hits: &'a [Hit],
     mentions: &'a [Range<usize>],
-    /// Words of the longest mention.
-    longest: usize,
 }
 
 impl Sentence {
@@ -74,22 +82,30 @@ impl Sentence {
         let scene = Scene {
             hits: &self.hits(spoken, mentions, answers),
             mentions,
-            longest: mentions.iter().map(ExactSizeIterator::len).max().unwrap_or(0),
         };
         let mut nearest = Nearest(vec![BTreeMap::new(); mentions.len()]);
-        for (number, hit) in scene.hits.iter().enumerate() {
-            for role in &hit.roles {
-                if let Some(look) = self.look(hit, *role, mentions) {
-                    self.look_ahead(&scene, number, &look, &mut nearest);
-                    self.look_back(&scene, number, &look, &mut nearest);
-                }
-            }
-        }
+        let hits = scene.hits.iter().enumerate();
+        let roles = hits.flat_map(|(number, hit)| hit.roles.iter().map(move |role| (number, hit, *role)));
+        let looks: Vec<Look<'_>> = roles
+            .filter_map(|(number, hit, role)| self.look(number, hit, role, mentions))
+            .collect();
+        // The nearest first, so that others need not be asked how far they reach.
+        let back_to_front = looks.iter().rev();
+        back_to_front.for_each(|look| self.look_ahead(&scene, look, &mut nearest));
+        looks
+            .iter()
+            .for_each(|look| self.look_back(&scene, look, &mut nearest));
         nearest.into_assertions()
     }
 
     /// What a role of a hit says where it stands.
-    fn look<'a>(&self, hit: &'a Hit, role: Role, mentions: &[Range<usize>]) -> Option<Look<'a>> {
+    fn look<'a>(
+        &self,
+        number: usize,
+        hit: &'a Hit,
+        role: Role,
+        mentions: &[Range<usize>],
+    ) -> Option<Look<'a>> {
         let (kind, ahead, back) = match role {
             Role::Cue(kind, Some(_), back)
                 if BEFORE.contains(&hit.name) && self.word(hit.words.end) == ":" =>
@@ -131,6 +147,7 @@ impl Sentence {
         let answers = self.answers(hit, mentions);
         Some(Look {
             hit,
+            number,
             kind,
             ahead: ahead.filter(|_| !answers && self.may_look_ahead(hit, mentions)),
             back: back.filter(|_| answers || self.may_look_back(hit, mentions)),
@@ -152,38 +169,61 @@ impl Sentence {
     }
 
     /// Notes the mentions ahead of a hit that it reaches.
-    fn look_ahead(&self, scene: &Scene<'_>, number: usize, look: &Look<'_>, nearest: &mut Nearest) {
+    fn look_ahead(&self, scene: &Scene<'_>, look: &Look<'_>, nearest: &mut Nearest) {
         let Some(reach) = look.ahead else {
             return;
         };
         let (hit, &Scene { hits, mentions, .. }) = (look.hit, scene);
-        let end = self.ahead(hits, number, look.kind, reach, mentions);
         let first = mentions.partition_point(|mention| mention.start < hit.words.start);
         let here = mentions.iter().enumerate().skip(first);
-        for (index, mention) in here.take_while(|(_, mention)| mention.start < end) {
-            // Its first words may be the model's idea of the mention: "suspected PE".
-            let begins = mention.start == hit.words.start && mention.end > hit.words.end;
-            let behind = mention.start >= hit.words.end;
-            let said = match look.kind {
-                Kind::Negated => {
-                    let denied = behind && !self.in_brackets(hit.words.end, mention.start);
-                    (denied || (begins && DENYING.contains(&hit.name))) && !self.is_measured(hit, mention)
-                }
-                _ => behind || begins,
-            };
-            if said && self.is_asked(look, mention) {
-                let apart = mention.start.saturating_sub(hit.words.end);
-                nearest.note(index, look.kind, apart, hit.name);
-            }
+        let open = here.filter_map(|(index, mention)| {
+            let distance = (mention.start.saturating_sub(hit.words.end), look.number);
+            let open = nearest.lets(index, look.kind, distance) && self.is_said_ahead(look, mention);
+            open.then_some((index, mention.start, distance))
+        });
+        let open: Vec<(usize, usize, Distance)> = open.collect();
+        if open.is_empty() {
+            return;
+        }
+        let end = self.ahead(hits, look.number, look.kind, reach, mentions);
+        for (index, _, distance) in open.into_iter().filter(|(_, begin, _)| *begin < end) {
+            nearest.note(index, look.kind, distance, hit.name);
         }
     }
 
+    /// Whether a hit may say of a mention ahead what it says, however far it reaches.
+    fn is_said_ahead(&self, look: &Look<'_>, mention: &Range<usize>) -> bool {
+        let hit = look.hit;
+        // Its first words may be the model's idea of the mention: "suspected PE".
+        let begins = mention.start == hit.words.start && mention.end > hit.words.end;
+        let behind = mention.start >= hit.words.end;
+        let said = match look.kind {
+            Kind::Negated => {
+                let denied = behind && !self.in_brackets(hit.words.end, mention.start);
+                (denied || (begins && DENYING.contains(&hit.name))) && !self.is_measured(hit, mention)
+            }
+            _ => behind || begins,
+        };
+        said && self.is_asked(look, mention)
+    }
+
     /// Notes the mentions before a hit that it reaches.
-    fn look_back(&self, scene: &Scene<'_>, number: usize, look: &Look<'_>, nearest: &mut Nearest) {
+    fn look_back(&self, scene: &Scene<'_>, look: &Look<'_>, nearest: &mut Nearest) {
         let Some(reach) = look.back else {
             return;
         };
         let (hit, &Scene { hits, mentions, .. }) = (look.hit, scene);
+        let begun = mentions.partition_point(|mention| mention.start < hit.words.start);
+        let here = mentions.iter().enumerate().take(begun);
+        let open = here.filter_map(|(index, mention)| {
+            let distance = (hit.words.start.checked_sub(mention.end)?, look.number);
+            let open = nearest.lets(index, look.kind, distance) && self.is_asked(look, mention);
+            open.then_some((index, mention, distance))
+        });
+        let open: Vec<(usize, &Range<usize>, Distance)> = open.collect();
+        if open.is_empty() {
+            return;
+        }
         let cell = look.of_drugs.then(|| self.cell_of_drug(hit)).flatten();
         let reached = cell.unwrap_or_else(|| {
             let reach = if self.is_in_form(hit.words.start) {
@@ -192,15 +232,18 @@ impl Sentence {
                 reach
             };
             let dose = look.of_drugs.then(|| self.behind_dose(hit.words.start)).flatten();
-            let begin = self.back(hits, number, look.kind, reach.max(dose.unwrap_or(0)), mentions);
+            let begin = self.back(
+                hits,
+                look.number,
+                look.kind,
+                reach.max(dose.unwrap_or(0)),
+                mentions,
+            );
             begin.min(self.begin_of_course(hit, mentions))..hit.words.start
         });
-        let first = mentions.partition_point(|mention| mention.start + scene.longest < reached.start);
-        let here = mentions.iter().enumerate().skip(first);
-        for (index, mention) in here.take_while(|(_, mention)| mention.start < hit.words.start) {
-            let within = mention.end <= reached.end && mention.end > reached.start;
-            if within && self.is_asked(look, mention) {
-                nearest.note(index, look.kind, hit.words.start - mention.end, hit.name);
+        for (index, mention, distance) in open {
+            if mention.end <= reached.end && mention.end > reached.start {
+                nearest.note(index, look.kind, distance, hit.name);
             }
         }
     }

@@ -9,19 +9,19 @@ use super::lexicon::set;
 use super::lists::WITH;
 use super::sentence::Sentence;
 
-/// What says so.
-static OVER: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
-    set(&[
-        "self limiting, self-limiting, resolved, now resolved, since resolved, cleared, recovered, fully recovered, settled, healed, cured, self terminated, self-terminated, self resolved,
-         self-resolved, self-limited, spontaneously resolved, resolved spontaneously",
-        "sistiert, abgeklungen, abgeheilt, ausgeheilt, folgenlos ausgeheilt, spontan sistiert, behoben",
-        "gueri, guerie, gueris, gueries, resolu, resolue, resolutif, resolutive, spontanement resolutif, spontanement resolutive, regressif, regressive",
-        "ya resuelto, ya resuelta, resolvio, cedio, resuelto, resuelta, resueltos, resueltas, autolimitado, autolimitada, curado, curada",
-        "risolto, risolta, guarito, guarita, autorisolto, autorisolta, autolimitato, autolimitata, regredito, regredita",
-        "hersteld, genezen, opgelost, verdwenen",
-        "resolveu, resolvido, resolvida, curado, curada, ja curado, ja curada, autolimitado, autolimitada, revertido, revertida",
-    ])
-});
+use crate::languages::{DE, EN, ES, FR, IT, Languages, NL, PT};
+
+/// What says so: entries of the lexicon, which say of what stands before them that it is past.
+#[rustfmt::skip]
+pub(super) const OVER: [(Languages, &str); 7] = [
+    (EN, "self limiting, self-limiting, resolved, now resolved, since resolved, cleared, recovered, fully recovered, settled, healed, cured, self terminated, self-terminated, self resolved, self-resolved, self-limited, spontaneously resolved, resolved spontaneously"),
+    (DE, "sistiert, abgeklungen, abgeheilt, ausgeheilt, folgenlos ausgeheilt, spontan sistiert, behoben"),
+    (FR, "gueri, guerie, gueris, gueries, resolu, resolue, resolutif, resolutive, spontanement resolutif, spontanement resolutive, regressif, regressive"),
+    (ES, "ya resuelto, ya resuelta, resolvio, cedio, resuelto, resuelta, resueltos, resueltas, autolimitado, autolimitada, curado, curada"),
+    (IT, "risolto, risolta, guarito, guarita, autorisolto, autorisolta, autolimitato, autolimitata, regredito, regredita"),
+    (NL, "hersteld, genezen, opgelost, verdwenen"),
+    (PT, "resolveu, resolvido, resolvida, curado, curada, ja curado, ja curada, autolimitado, autolimitada, revertido, revertida"),
+];
 /// What stands before what is awaited: "colonoscopy once settled".
 static AWAITED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     set(&[
@@ -40,7 +40,8 @@ const COURSE: usize = 24;
 
 /// Whether a hit says that what it is said of is over.
 pub(super) fn is_over(hit: &Hit) -> bool {
-    OVER.contains(hit.name)
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(&OVER.map(|(_, list)| list)));
+    NAMES.contains(hit.name)
 }
 
 impl Sentence {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::hits::Hit;
-use super::lexicon::{AND, FAR, NEAR, OR, ORDERED, Role, joins};
+use super::lexicon::{FAR, NEAR, ORDERED, Role};
 use super::lists::{
     ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GROUPS, HABITS, IMAGES,
     KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
@@ -348,8 +348,8 @@ impl Sentence {
                     && self.word(mention.end + 1).starts_with(char::is_alphabetic));
             let drug =
                 self.word(mention.end) == "on" && self.drugs.iter().any(|drug| drug.start == mention.end + 1);
-            let behind_another = is_end(mention.start, mentions) && mention.start > words.start;
-            plus || ((drug || self.is_subject(mention)) && behind_another)
+            let behind_another = || is_end(mention.start, mentions) && mention.start > words.start;
+            plus || ((drug || self.is_subject(mention)) && behind_another())
                 || self.is_counted_from(words.start, mention, mentions)
         })
         .map(|mention| mention.start)
@@ -478,11 +478,11 @@ impl Sentence {
                 // "Headache CT negative".
                 word if !own
                     && !named
-                    && is_test(word)
                     && matches!(
                         hit.name,
                         "neg" | "negative" | "negativ" | "negatif" | "negativo" | "negativa" | "negatief"
-                    ) =>
+                    )
+                    && is_test(word) =>
                 {
                     return at + 1;
                 }
@@ -509,7 +509,7 @@ impl Sentence {
     fn begin_of_alternatives(&self, from: usize, languages: Languages, mentions: &[Range<usize>]) -> usize {
         let Some(or) = (from.saturating_sub(ALTERNATIVE)..from + 1)
             .rev()
-            .find(|at| joins(OR, self.word(*at), languages))
+            .find(|at| self.is_or(*at, languages))
         else {
             return from;
         };
@@ -595,7 +595,7 @@ impl Sentence {
         // "?EUPD, depression".
         if hit.name == "?" {
             let comma = first(&[","], hit.words.end);
-            let or = |comma: &usize| (*comma..end).any(|at| joins(OR, self.word(at), hit.languages));
+            let or = |comma: &usize| (*comma..end).any(|at| self.is_or(at, hit.languages));
             return comma.filter(|comma| !or(comma)).unwrap_or(end);
         }
         if BEFORE.contains(&hit.name) || hit.name.starts_with("old") {
@@ -685,9 +685,7 @@ impl Sentence {
     fn comma_of_risk(&self, hit: &Hit, words: Range<usize>) -> Option<usize> {
         let mut commas = words.clone().filter(|at| self.word(*at) == ",");
         let (first, others) = (commas.next(), commas.next());
-        let mut or = words
-            .clone()
-            .filter(|at| joins(OR, self.word(*at), hit.languages));
+        let mut or = words.clone().filter(|at| self.is_or(*at, hit.languages));
         first.filter(|_| AT_RISK.contains(&hit.name) && others.is_none() && or.next().is_none())
     }
 
@@ -703,7 +701,7 @@ impl Sentence {
         let is_there = |comma: &usize| {
             let item = comma + 1..list.end;
             self.is_counted(item.clone(), mentions)
-                && !item.clone().any(|at| joins(OR, self.word(at), languages))
+                && !item.clone().any(|at| self.is_or(at, languages))
                 && (list.start..*comma).any(|at| is_mention(at, mentions))
         };
         last.filter(is_there).unwrap_or(list.end)
@@ -733,18 +731,18 @@ impl Sentence {
             let last = item.clone().rev().find(|at| self.word(*at) != ".");
             let is_there = is_one(&item)
                 && last.is_some_and(|at| NOW.contains(&self.word(at)))
-                && !item.clone().any(|at| joins(OR, self.word(at), languages))
+                && !item.clone().any(|at| self.is_or(at, languages))
                 && !self.are_a_pair(comma);
             return if is_there { comma } else { list.end };
         }
-        let joined = list.clone().find(|at| joins(OR, self.word(*at), languages));
+        let joined = list.clone().find(|at| self.is_or(*at, languages));
         let behind = commas
             .iter()
             .copied()
             .filter(|comma| joined.is_some_and(|at| at < *comma));
         let mut named_nothing = behind.filter(|comma| {
             let item = item(*comma);
-            item.len() > 1 && !is_one(&item) && !item.clone().any(|at| joins(OR, self.word(at), languages))
+            item.len() > 1 && !is_one(&item) && !item.clone().any(|at| self.is_or(at, languages))
         });
         named_nothing.next().unwrap_or(list.end)
     }
@@ -791,7 +789,7 @@ impl Sentence {
             return from;
         }
         number
-            .find(|(_, word)| *word == "," || joins(OR, word, languages))
+            .find(|(at, word)| *word == "," || self.is_or(*at, languages))
             .map_or(from, |(at, _)| at + 1)
     }
 
@@ -801,7 +799,7 @@ impl Sentence {
         for at in from..self.words.len().min(from + MOST_LISTED) {
             if is_mention(at, mentions) {
                 end = at + 1;
-            } else if self.word(at) != "," && !joins(OR, self.word(at), languages) {
+            } else if self.word(at) != "," && !self.is_or(at, languages) {
                 break;
             }
         }
@@ -821,14 +819,14 @@ impl Sentence {
         languages: Languages,
         mentions: &[Range<usize>],
     ) -> bool {
-        let before = self.before(words.end, 1);
-        if joins(OR, before, languages) || words.is_empty() {
+        if words.is_empty() || self.is_or(words.end - 1, languages) {
             return false;
         }
+        let before = self.before(words.end, 1);
         if before == "," {
             // "Denies travel, taking pills, or swelling."
             let rest = (words.end..self.words.len()).take_while(|at| !matches!(self.word(*at), "." | ";"));
-            return !rest.into_iter().any(|at| joins(OR, self.word(at), languages));
+            return !rest.into_iter().any(|at| self.is_or(at, languages));
         }
         let begun = mentions.partition_point(|mention| mention.start < words.start);
         let mut behind = mentions
@@ -843,7 +841,7 @@ impl Sentence {
     fn is_no_item(&self, hit: &Hit, rest: Range<usize>, mentions: &[Range<usize>]) -> bool {
         let mut item = hit.words.end..rest.start;
         // "No tobacco, alcohol or drugs."
-        if rest.into_iter().any(|at| joins(OR, self.word(at), hit.languages)) {
+        if rest.into_iter().any(|at| self.is_or(at, hit.languages)) {
             return false;
         }
         // "Patient raucht nicht, COPD", "not feeling well, fever".
@@ -864,8 +862,8 @@ impl Sentence {
     /// shows it, "CT: no PE, pneumonia".
     fn is_found(&self, hit: &Hit, rest: Range<usize>, languages: Languages) -> bool {
         let (comma, end) = (rest.start, rest.end);
-        let mut behind = rest.skip(1).map(|at| self.word(at));
-        if self.are_a_pair(comma) || behind.any(|word| word == "," || joins(OR, word, languages)) {
+        let mut behind = rest.skip(1);
+        if self.are_a_pair(comma) || behind.any(|at| self.word(at) == "," || self.is_or(at, languages)) {
             return false;
         }
         let before = || {
@@ -903,7 +901,7 @@ impl Sentence {
             let first = items.first().and_then(|item| item.first());
             items.len() == 1 && first.is_some_and(|at| BEGINNING.contains(&self.word(*at)))
         };
-        all.iter().any(|at| joins(OR, self.word(*at), languages))
+        all.iter().any(|at| self.is_or(*at, languages))
             || longest == 1
             || (longest == 2 && items.len() > 2)
             || (named() && !begins_anew())
@@ -978,12 +976,6 @@ impl Sentence {
             begin = at;
         }
         (listed && begin == floor).then_some(begin)
-    }
-
-    /// Whether a word joins the last thing of a list to those before it.
-    pub(super) fn is_joint(&self, at: usize, languages: Languages) -> bool {
-        let word = self.word(at);
-        joins(OR, word, languages) || joins(AND, word, languages)
     }
 
     /// Whether a word begins something else: behind a comma, a dash that stands alone, or "and".

@@ -7,9 +7,11 @@ use super::WRAPPED;
 use super::answers::is_answer;
 use super::direction::replies;
 use super::headings::is_short_line;
+use super::lexicon::{AND, OR, joining};
 use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, SIDES, TIMES, WAYS};
 
 use crate::folding::{fold, words};
+use crate::languages::{EN, Languages};
 use crate::sentences::{Break, between, ends_with_full_stop};
 use crate::tokens::ByteSpan;
 
@@ -25,6 +27,9 @@ pub(super) struct Sentence {
     pub(super) folded: String,
     /// Where in `folded` each word ends.
     pub(super) ends: Vec<usize>,
+    /// The languages in which each word is "or", and in which it is "and".
+    pub(super) or: Vec<Languages>,
+    pub(super) and: Vec<Languages>,
     /// The words of its mentions that are drugs, in their order.
     pub(super) drugs: Vec<Range<usize>>,
     /// The words that are written in capitals, and whether any small letter is there.
@@ -126,6 +131,8 @@ impl Sentence {
         self.open.clear();
         self.folded.clear();
         self.ends.clear();
+        self.or.clear();
+        self.and.clear();
         self.cells.clear();
         self.loud.clear();
         self.affirmed.clear();
@@ -144,6 +151,10 @@ impl Sentence {
         });
         fold(text.get(word.range()).unwrap_or_default(), &mut self.folded);
         self.ends.push(self.folded.len());
+        let folded = self.word(self.ends.len() - 1);
+        let (or, and) = (joining(OR, folded), joining(AND, folded));
+        self.or.push(or);
+        self.and.push(and);
         let own = text.get(word.range()).unwrap_or_default();
         let small = own.contains(char::is_lowercase);
         self.small |= small;
@@ -181,6 +192,22 @@ impl Sentence {
     /// The word so many before another; nothing where there is none.
     pub(super) fn before(&self, at: usize, count: usize) -> &str {
         at.checked_sub(count).map_or("", |before| self.word(before))
+    }
+
+    /// Whether a word is "or" in one of these languages. Where they may be any, an English "of" is no Dutch one.
+    pub(super) fn is_or(&self, at: usize, languages: Languages) -> bool {
+        self.or.get(at).is_some_and(|own| own & languages != 0)
+            && (languages & EN == 0 || self.word(at) != "of")
+    }
+
+    /// Whether a word is "and" in one of these languages.
+    pub(super) fn is_and(&self, at: usize, languages: Languages) -> bool {
+        self.and.get(at).is_some_and(|own| own & languages != 0)
+    }
+
+    /// Whether a word joins the last thing of a list to those before it.
+    pub(super) fn is_joint(&self, at: usize, languages: Languages) -> bool {
+        self.is_or(at, languages) || self.is_and(at, languages)
     }
 
     /// The words before one in its clause, from the nearest on.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
-use super::lexicon::LEXICON;
+use super::lexicon::{LEXICON, NEAR, Role};
+use super::outcomes::OVER;
 use super::*;
 use crate::folding::fold;
 use crate::languages::EN;
@@ -373,6 +374,22 @@ fn every_entry_is_written_as_it_is_compared() {
         assert!(!entry.words.is_empty());
     }
     assert!(LEXICON.len() > 400);
+}
+
+#[test]
+fn what_is_over_is_in_one_list() {
+    for (languages, list) in OVER {
+        for name in list.split(',').map(str::trim) {
+            let mut entries = LEXICON.values().flatten();
+            let entry = entries.find(|entry| entry.name == name).expect(name);
+            let past = (languages, Role::Cue(Kind::Historical, None, NEAR));
+            assert_eq!(
+                entry.roles.iter().filter(|role| **role == past).count(),
+                1,
+                "{name}"
+            );
+        }
+    }
 }
 
 /// It would take hours if it were not linear.
@@ -1430,4 +1447,28 @@ fn weeks_and_months_ago_are_past() {
 fn a_text_of_one_line_is_read() {
     let text = format!("{}no fever", "well, cough ".repeat(250_000));
     assert_eq!(said(&text, "fever"), "N");
+}
+
+/// Each cue of a sentence was asked how far it reaches, word by word, whether a nearer one had said the same or not.
+#[test]
+fn a_sentence_of_nothing_but_cues_is_read_in_time_linear_in_them() {
+    let time = |word: &str| {
+        let text = format!("cough {}fever. ", word.repeat(390)).repeat(20);
+        let names = ["cough", "fever"].map(|name| text.match_indices(name));
+        let places = names.into_iter().flatten();
+        let places: Vec<(usize, usize)> = places.map(|(begin, name)| (begin, begin + name.len())).collect();
+        let begun = std::time::Instant::now();
+        assert_eq!(assertions(&text, &[], &places, |_| false).len(), 40);
+        begun.elapsed()
+    };
+    // The best of several, as the machine may have more to do.
+    let mut best = [std::time::Duration::MAX; 3];
+    for _ in 0..5 {
+        best = std::array::from_fn(|at| best[at].min(time(["it ", "no ", "vs "][at])));
+    }
+    let [plain, no, vs] = best;
+    assert!(
+        no.max(vs) < plain * 80,
+        "{no:?} and {vs:?}, and {plain:?} without cues"
+    );
 }

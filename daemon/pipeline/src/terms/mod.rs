@@ -21,7 +21,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use neighbours::Condition;
-pub use search::{Found, Name, find, find_while, meant};
+pub use search::{Found, Name, find, find_while, is_found, meant};
 use spelling::Spelling;
 use stems::stem;
 use words::{Words, is_in_capitals};

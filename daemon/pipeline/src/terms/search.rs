@@ -8,7 +8,7 @@ use super::persons::persons;
 use super::spelling::{LEAST_SCANNED, may_be_misspelt, scanned};
 use super::stems::stem;
 use super::words::{Words, is_in_capitals};
-use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Terms, bit, mix};
+use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Term, Terms, bit, mix};
 use crate::cover::Cover;
 use crate::languages::{ALL, CODES, EN, GERMANIC, Languages, NL, Spoken, Telling};
 
@@ -83,12 +83,59 @@ pub fn find(text: &str, lists: &[&Terms]) -> Found {
 
 /// The same, as long as it is `wanted`, which is asked every few thousand words; `None` where it is not.
 pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Option<Found> {
+    find_in(text, None, lists, wanted)
+}
+
+/// Whether a text of nothing but a name has it, where the text is in the name's language. A list's line of which that is not so is never
+/// found: of "knee - swelling" a text has two.
+pub fn is_found(term: &Term<'_>) -> bool {
+    let mut list = Terms::default();
+    // A name that joins others, hides, or stands beside something, as if it were one by itself.
+    let alone = Term {
+        label: "name",
+        joins: "",
+        beside: "",
+        ..*term
+    };
+    let spoken = CODES
+        .iter()
+        .position(|code| *code == term.language)
+        .map_or(ALL, bit);
+    let name = match term.name.strip_prefix('*') {
+        Some(ending) => format!("{}{}", "x".repeat(BEFORE_ENDING), ending.trim()),
+        None => term.name.to_owned(),
+    };
+    let words = Words::new(&name).words;
+    let ends = words.first().zip(words.last());
+    let found = list
+        .add(alone)
+        .ok()
+        .and_then(|_| find_in(&name, Some(spoken), &[&list], &|| true));
+    found.zip(ends).is_some_and(|(found, (first, last))| {
+        let (begin, end) = (first.span.begin, last.span.end);
+        let mut names = found.names.iter();
+        names.any(|name| (name.begin, name.end) == (begin, end))
+    })
+}
+
+/// What a text has of lists, in these languages, or else in those that it tells.
+fn find_in(
+    text: &str,
+    languages: Option<Languages>,
+    lists: &[&Terms],
+    wanted: &dyn Fn() -> bool,
+) -> Option<Found> {
     if lists.is_empty() {
         return Some(Found::default());
     }
     let mut search = Search::new(text, lists);
     let told = |by_names| move |languages| Spoken { languages, by_names };
     let mut spoken = search.tell().map(told(false));
+    if let Some(languages) = languages {
+        let all = search.words.words.iter_mut();
+        all.for_each(|word| word.spoken = languages);
+        spoken = Some(told(false)(languages));
+    }
     search.read_signs();
     if spoken.is_none() && search.is_tolerant() {
         // Lest "simétricos" among Spanish names is a German drug misspelt.
@@ -578,7 +625,6 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terms::Term;
     use crate::testing::list_of;
 
     #[test]
@@ -709,6 +755,45 @@ mod tests {
         assert_eq!(spoken("Lisinopril 10 mg. Gicht."), german);
         let hidden = find("creatininemia 1,4", &[&terms]);
         assert!(hidden.names.is_empty() && hidden.spoken.is_none());
+    }
+
+    #[test]
+    fn a_line_that_no_text_has_is_told() {
+        let is_found = |name: &str, label: &str, language: &str| {
+            is_found(&Term {
+                name,
+                label,
+                language,
+                ..Term::default()
+            })
+        };
+        for (name, label, language) in [
+            ("gout", "Disease", "en"),
+            ("Gicht", "Disease", "de"),
+            // Words of another language.
+            ("malattia with the", "Disease", "it"),
+            ("KRX", "Disease", ""),
+            ("PsA", "Disease", "en"),
+            ("DVTs", "Disease", "en"),
+            ("COVID-19.", "Disease", ""),
+            ("non-diabetic", "-", "en"),
+            ("eye contact", "-", "en"),
+            ("*zirkulose", "Disease", "de"),
+            ("fulminant", "", "en"),
+            ("Crohn's", "Disease", "en"),
+        ] {
+            assert!(is_found(name, label, language), "{name}");
+        }
+        for name in ["knee - swelling", "knee   swelling", "*", ""] {
+            assert!(!is_found(name, "Disease", "en"), "{name}");
+        }
+        let beside = Term {
+            name: "CAP",
+            label: "Chemical",
+            beside: "# mg _",
+            ..Term::default()
+        };
+        assert!(super::is_found(&beside));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{Builder, Filters, Seen, Watch};
 use crate::codings;
 use crate::error::Error;
 
+/// Bytes of an id, semantic type or source, at most.
+const LONGEST: usize = 255;
 /// What names without a source are of.
 const UNNAMED: &str = "dictionary";
 
@@ -155,8 +157,8 @@ impl<'a> Row<'a> {
         let at = |column: usize| cells.get(column).unwrap_or_default().trim();
         let cell = |column: Option<usize>| column.map(at).unwrap_or_default();
         let (id, name, synonyms) = (at(columns.id), at(columns.name), cell(columns.synonyms));
-        if id.is_empty() || id.len() > 255 {
-            return Err("the id is empty or longer than 255 bytes".to_owned());
+        if id.is_empty() || id.len() > LONGEST {
+            return Err(format!("the id is empty or longer than {LONGEST} bytes"));
         }
         if name.contains('\n') || synonyms.contains('\n') {
             return Err(
@@ -172,6 +174,11 @@ impl<'a> Row<'a> {
                 "the id, semantic type, source or system has a control character in it; write it without"
                     .to_owned(),
             );
+        }
+        if source.len() > LONGEST || kinds.split('|').any(|kind| kind.len() > LONGEST) {
+            return Err(format!(
+                "the source or a semantic type is longer than {LONGEST} bytes; a bar stands between two semantic types"
+            ));
         }
         let unknown =
             || format!("\"{system}\" is no code system that is known; write its URI, http://… or urn:…");
