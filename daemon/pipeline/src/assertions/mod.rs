@@ -26,6 +26,7 @@ mod outcomes;
 mod reach;
 mod sentence;
 mod signs;
+mod spoken;
 mod watched;
 mod years;
 
@@ -40,6 +41,7 @@ use histories::Histories;
 use lists::CONDITIONS;
 use sentence::Sentence;
 use signs::plus_answers;
+use spoken::Dictation;
 
 use crate::folding::words;
 use crate::languages::{Spoken, languages};
@@ -122,11 +124,16 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
     let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence {
         plus_answers: plus_answers(text),
+        dictation: Dictation::of(text),
         ..Sentence::default()
     };
     let mut all = words(text).peekable();
     let mut next_question = 0;
     while let Some(first) = all.next() {
+        if let Some(end) = sentence.dictation.end_at(text, first.begin) {
+            while all.next_if(|word| word.begin < end).is_some() {}
+            continue;
+        }
         if first.begin >= next_question {
             if !wanted() {
                 return None;

@@ -302,6 +302,16 @@ fn a_letter_behind_a_code_says_how_sure_it_is() {
 }
 
 #[test]
+fn lines_with_a_label_and_slashed_short_forms_end_sentences() {
+    assert_said(&[
+        "Gastric body - mild hyperaemia, two biopsies taken, antrum seen, no {ulcer|N}\n Duodenum - {erosions|}, photographed\n Fundus - {polyp|}",
+        "Abdomen soft this morning on the ward round, bowels not open, no {guarding|N}\nPrevious: {hernia|H}",
+        "Settled on the ward, kept on two litres of oxygen. No {desaturation|N} o/n. {Hypotension|} at six",
+        "1/ Pas de {fracture|N}\n2/ {Kyste|} du rein. La patiente est là.",
+    ]);
+}
+
+#[test]
 fn what_is_supposed_or_over_may_stand_last() {
     assert_said(&[
         "{Sleep apnea|U}, suspected - outpt PSG. {Cough|}, suspected {pneumonia|U}.",
