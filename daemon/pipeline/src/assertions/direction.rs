@@ -18,6 +18,12 @@ use crate::languages::EN;
 /// What is said of what stands before it, unless nothing does: "ruled out MI".
 const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
 
+/// What has still to be done about something, before that or behind it.
+#[rustfmt::skip]
+const DEFERRED: [&str; 8] = [
+    "a descartar", "da escludere", "a afastar", "para descartar", "para afastar", "per escludere", "p/ afastar", "p/ descartar",
+];
+
 /// What says behind a time that something began then, or was found, and not that it is over.
 #[rustfmt::skip]
 const LASTING: [&str; 12] = [
@@ -146,13 +152,19 @@ impl Sentence {
             "?" if (is_answer(next) || replies(next)) && self.ends(hit.words.end + 1) => false,
             // "EP ?", as French sets it.
             "?" if ends || !self.is_apart(hit.words.start) => true,
+            // "Seizure ?hypo ?meds": it stands right before what it asks.
+            "?" if self.are_joined(hit.words.start) => false,
             // "Infection urinaire ? pas d'ATB", and not "cough ? pneumonia".
             "?" => {
                 let next = hit.words.end..hit.words.end + BEHIND_QUESTION;
                 is_end(hit.words.start, mentions)
                     && first_from(hit.words.end, mentions).is_none_or(|own| !next.contains(&own.start))
             }
-            "vs" | "versus" | "favored over" | "favoured over" => true,
+            "vs" | "versus" | "favored over" | "favoured over" | "plutot que" | "piuttosto che" | "ofwel" => {
+                true
+            }
+            // "Tos ferina a descartar (PCR)", "neoplasia da escludere con PET".
+            _ if self.is_deferred(hit, mentions) => true,
             name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
             // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".
             name if (name.starts_with("vaccin") || name == "risk") && ahead && !ends => {
@@ -162,6 +174,12 @@ impl Sentence {
             _ if is_adjective_behind(hit, mentions) => true,
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" | "neen" => ends,
+            // "Stürze: nie".
+            "mai" | "jamais" | "nunca" | "nie" | "nooit" => ends && self.is_behind_question(hit.words.start),
+            // "DRESS sem critérios (eosinófilos N)", and not "HTA sin criterios de gravedad".
+            name if name.contains("criter") || name.contains("kriter") => {
+                (ends || next == "(") && is_end(hit.words.start, mentions)
+            }
             "nicht" | "niet" => false,
             "0" => self.is_short_answer(hit.words.end - 1, mentions) || hit.words.len() > 1,
             "no" | "non" | "nao" => {
@@ -235,11 +253,19 @@ impl Sentence {
         }
     }
 
+    /// Whether what has still to be done stands right behind what it is said of, and before no other: "TEP a descartar con TC".
+    fn is_deferred(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        DEFERRED.contains(&hit.name)
+            && is_end(hit.words.start, mentions)
+            && !mentions.iter().any(|next| next.start == hit.words.end)
+    }
+
     /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
     pub(super) fn may_look_ahead(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
+            _ if self.is_deferred(hit, mentions) => false,
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
                 !self.is_behind_question(hit.words.start) || !self.ends(hit.words.end)

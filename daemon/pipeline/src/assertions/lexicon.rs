@@ -240,6 +240,32 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ES, Cue(Negated, NO, NEAR), "nunca tuvo, nunca ha tenido, nunca presento"),
     (NL, Drug(Negated, NO, NEXT), "niet"),
 
+    // Before what is denied, or behind it at an end: "Meningitis: kein Anhalt", "fratura não se observa".
+    (EN, Cue(Negated, FAR, NEAR), "no evidence, no sign, no signs, no suspicion"),
+    (DE, Cue(Negated, FAR, NEAR), "kein anhalt, ohne anhalt, kein hinweis, keine hinweise, ohne hinweis, keine zeichen"),
+    (FR, Cue(Negated, FAR, NEAR), "pas d'argument, pas de signe, pas de signes, aucun signe, aucun argument, sans argument"),
+    (ES, Cue(Negated, FAR, NEAR), "sin evidencia, sin signos, sin datos, sin indicios, no se observa, no se observan, no se identifica, no se identifican, no se visualiza, no se visualizan, no se aprecia, no se aprecian, no se evidencia, no se evidencian, no se palpa, no se palpan, no se ve, no se ven"),
+    (IT, Cue(Negated, FAR, NEAR), "nessun segno, nessuna evidenza, senza segni, non si osserva, non si osservano, non si evidenzia, non si evidenziano, non si apprezza, non si apprezzano, non si rileva, non si rilevano, non si vede, non si vedono, non si palpa, non si palpano"),
+    (NL, Cue(Negated, FAR, NEAR), "geen aanwijzing, geen aanwijzingen, geen tekenen, zonder aanwijzingen"),
+    (PT, Cue(Negated, FAR, NEAR), "sem evidencia, sem sinais, nao se observa, nao se observam, nao se identifica, nao se identificam, nao se visualiza, nao se visualizam, nao se evidencia, nao se evidenciam, nao se palpa, nao se palpam, nao se ve, nao se veem"),
+    (DE, Cue(Negated, NO, NEAR), "nicht zu sehen, nicht sichtbar, nicht zu erkennen, nicht abgrenzbar, nicht zu tasten"),
+    (NL, Cue(Negated, NO, NEAR), "niet te zien, niet te voelen"),
+    // Criteria that are not met.
+    (DE, Cue(Negated, FAR, NEXT), "keine kriterien, ohne kriterien"),
+    (FR, Cue(Negated, FAR, NEXT), "pas de critere, pas de criteres, sans critere, sans criteres"),
+    (ES, Cue(Negated, FAR, NEXT), "sin criterios, no criterios"),
+    (IT, Cue(Negated, FAR, NEXT), "senza criteri, non criteri"),
+    (NL, Cue(Negated, FAR, NEXT), "geen criteria, zonder criteria"),
+    (PT, Cue(Negated, FAR, NEXT), "sem criterios"),
+    // Answers that say "never".
+    (FR, Cue(Negated, NO, NEXT), "jamais"),
+    (ES | PT, Cue(Negated, NO, NEXT), "nunca"),
+    (IT, Cue(Negated, NO, NEXT), "mai"),
+    (NL, Cue(Negated, NO, NEXT), "nooit"),
+    (DE, Cue(Negated, NO, NEXT), "nie"),
+    // Nobody has looked.
+    (EN, Nothing, "never tested, never been tested, not tested, not been tested, never screened, never investigated"),
+
     // Behind what is denied, in sentences of the past and of radiologists.
     (DE, Cue(Negated, NO, NEAR), "wurde verneint, wurden verneint, ist verneint, sind verneint, wurde glaubhaft verneint, wurden glaubhaft verneint, werden glaubhaft verneint, wird glaubhaft verneint, hat er nicht, hat sie nicht, habe er nicht, habe sie nicht, wird nicht angegeben, werden nicht angegeben, verneint er, verneint sie, verneint die patientin, verneint der patient, habe er nie gehabt, habe sie nie gehabt"),
     (NL, Cue(Negated, NO, NEAR), "heeft hij niet, heeft zij niet, heeft ze niet, had hij niet, had zij niet, ontkent hij, ontkent zij, ontkent ze, ontkent patient, ontkent patiente"),
@@ -392,6 +418,27 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (ES, Cue(Uncertain, NEXT, NO), "d/c"),
     (PT, Cue(Uncertain, FAR, NO), "dd, ddx, dx dif, dx diferencial"),
     (FR | ES | IT | NL | PT, Cue(Uncertain, FAR, NO), "dd:, ddx:"),
+
+    // What one has to think of, or what is still to be told apart.
+    (EN, Cue(Uncertain, NEAR, NO), "more likely, more likely to be, question mark"),
+    (EN, Cue(Uncertain, NO, NEXT), "needs clarifying, needs clarification, needs confirming, needs confirmation, to be confirmed"),
+    (DE, Cue(Uncertain, NEAR, NO), "konnte es sich um, konnte sich um, zu denken ist an, zu denken an"),
+    (DE, Cue(Uncertain, NO, NEXT), "fragezeichen, abklarungsbedurftig"),
+    (FR, Cue(Uncertain, FAR, NO), "pourrait s'agir de, pourrait s'agir d, il faut penser a, faire penser a, fait penser a, plutot que"),
+    (FR, Cue(Uncertain, NO, NEXT), "a confronter, point d'interrogation"),
+    (FR, Cue(Uncertain, NO, NEAR), "plutot que"),
+    (ES, Cue(Uncertain, FAR, NO), "hay que pensar en, habria que pensar en, podria tratarse de, puede tratarse de, podria ser, podria corresponder a, obliga a pensar en"),
+    (ES, Cue(Uncertain, NO, NEAR), "no descartable, no descartables"),
+    (ES, Cue(Uncertain, NO, NEXT), "por aclarar, a aclarar, a correlacionar, interrogante"),
+    (IT, Cue(Uncertain, FAR, NO), "potrebbe trattarsi di, puo trattarsi di, potrebbe essere, bisogna pensare a, fa pensare a, piuttosto che"),
+    (IT, Cue(Uncertain, NO, NEAR), "piuttosto che"),
+    (IT, Cue(Uncertain, NO, NEXT), "da chiarire, da correlare, punto interrogativo"),
+    (NL, Cue(Uncertain, FAR, NO), "zou kunnen gaan om, zou het kunnen gaan om, kan het gaan om, te denken aan, denken aan"),
+    (NL, Cue(Uncertain, NEXT, NEAR), "ofwel"),
+    (NL, Cue(Uncertain, NO, NEXT), "vraagteken, nog onduidelijk"),
+    (PT, Cue(Uncertain, FAR, NO), "pode tratar-se de, podera tratar-se de, poderia tratar-se de, poderia ser, ha que pensar em"),
+    (PT, Cue(Uncertain, NO, NEAR), "nao descartavel, nao descartaveis"),
+    (PT, Cue(Uncertain, NO, NEXT), "a correlacionar, ponto de interrogacao"),
 
     // Shortened, or asked to be looked at.
     (EN, Cue(Uncertain, NO, NEAR), "poss, prob, favoured, favored, is favoured, is favored, presumed"),

@@ -203,11 +203,11 @@ fn settled(mut said: Vec<Assertion>) -> Vec<Assertion> {
     {
         said.retain(|found| found.kind != Kind::Negated);
     }
-    // What is absent is neither past nor possible; nor is it asked whether a relative's is past.
+    // What is absent is neither past nor possible; nor is it asked whether a relative's is past, nor told who asks: "brother ?leukaemia".
     let absent = says(&said, Kind::Negated);
     let others = says(&said, Kind::Family);
     said.retain(|assertion| match assertion.kind {
-        Kind::Uncertain => !absent,
+        Kind::Uncertain => !absent && !(others && assertion.cue == "?"),
         Kind::Historical => !absent && !others,
         _ => true,
     });

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::hits::Hit;
 use super::lexicon::{AND, FAR, NEAR, OR, ORDERED, Role, joins};
 use super::lists::{
-    ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GROUPS, HABITS, IMAGES,
-    KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
+    ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GENITIVES, GROUPS,
+    HABITS, IMAGES, KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
 };
 use super::sentence::Sentence;
 use super::signs::NO_BEHIND_SPACE;
@@ -105,6 +105,19 @@ const LATER: [&str; 10] = [
 #[rustfmt::skip]
 const SUPPOSED: [&str; 12] = [
     "suspected", "is suspected", "presumed", "probable", "possible", "suspecte", "suspectee", "presumee", "vermutet", "vermoed", "probabile", "provavel",
+];
+
+/// What stands between something and its cause.
+#[rustfmt::skip]
+const CAUSED_BY: [&str; 14] = [
+    "from", "to", "durch", "infolge", "wegen", "bei", "par", "sur", "por", "da", "door", "bij", "dovuta", "dovuto",
+];
+
+/// What was looked for, before the comma of what came of that: "eschar searched for, not found".
+#[rustfmt::skip]
+const SOUGHT: [&str; 19] = [
+    "searched", "sought", "looked", "gesucht", "gefahndet", "recherche", "recherchee", "recherches", "recherchees", "buscado", "buscada", "cercato",
+    "cercata", "ricercato", "ricercata", "gezocht", "procurado", "procurada", "pesquisado",
 ];
 
 /// What an exclusion by something normal is told with, behind what is excluded: "Pneumonie bei unauffälligem Röntgen ausgeschlossen".
@@ -430,7 +443,10 @@ impl Sentence {
         let mut before = hits.iter().take(number).rev();
         // "Diabetes bei der Mutter."
         let of_relative = |before: &Hit| kind == Kind::Family && matches!(before.name, "bei" | "bij");
-        let stop = before.find(|before| before.roles.contains(&Role::Stop) && !of_relative(before));
+        let sought = directly.is_some_and(|at| self.word(at) == "," && self.is_sought(at));
+        let of_search = |before: &Hit| sought && Some(before.words.end) == directly;
+        let stop = before
+            .find(|before| before.roles.contains(&Role::Stop) && !of_relative(before) && !of_search(before));
         let floor = stop.map_or(0, |stop| stop.words.end);
         let begin = hit.words.start.saturating_sub(asked + reach);
         let begin = match kind {
@@ -459,6 +475,8 @@ impl Sentence {
         // "Fever, chills = emergency."
         let ordered = hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, ORDERED));
         let (mut listed, mut named, mut joined) = (ordered, false, true);
+        // "Anaemia from bleeding?" asks for the cause.
+        let mut caused = false;
         for at in (begin..hit.words.start - asked).rev() {
             let own = is_mention(at, mentions);
             match self.word(at) {
@@ -466,7 +484,7 @@ impl Sentence {
                 "/" => (listed, joined) = (true, true),
                 _ if self.is_joint(at, hit.languages) => (listed, joined) = (true, true),
                 // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
-                "," if listed || (of_the_last && Some(at) == directly) => joined = true,
+                "," if listed || ((of_the_last || sought) && Some(at) == directly) => joined = true,
                 "," => return at + 1,
                 "." | ";" => return at + 1,
                 // "Hyperkalaemia (diet?)" asks for the cause.
@@ -486,8 +504,16 @@ impl Sentence {
                 {
                     return at + 1;
                 }
-                word if !own && matches!(word, "of" | "in" | "on") => joined = true,
+                word if !own && (matches!(word, "of" | "in" | "on") || GENITIVES.contains(&word)) => {
+                    joined = true;
+                }
                 _ => {}
+            }
+            if hit.name == "?" {
+                if !own && caused && CAUSED_BY.contains(&self.word(at)) {
+                    return at + 1;
+                }
+                caused |= own;
             }
             if nearest && own {
                 let begins = is_end(at + 1, mentions)
@@ -516,6 +542,12 @@ impl Sentence {
         let between = (or + 1..from).any(|at| !self.word(at).starts_with(char::is_alphabetic));
         let own = mentions.iter().find(|mention| mention.end == or);
         own.filter(|_| !between).map_or(from, |own| own.start.min(from))
+    }
+
+    /// Whether what stands before a comma was looked for: "eschar looked for, not found".
+    fn is_sought(&self, comma: usize) -> bool {
+        let of_for = usize::from(matches!(self.before(comma, 1), "for" | "naar" | "nach"));
+        SOUGHT.contains(&self.before(comma, 1 + of_for))
     }
 
     /// Whether something before has its own answer here: "heartburn Y / constipation N".
@@ -592,9 +624,10 @@ impl Sentence {
         {
             return end;
         }
-        // "?EUPD, depression".
+        // "?EUPD, depression", "?NEC - distension".
         if hit.name == "?" {
-            let comma = first(&[","], hit.words.end);
+            let dash = |at: usize| self.word(at) == "-" && self.is_apart(at) && !self.are_joined(at);
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == "," || dash(*at));
             let or = |comma: &usize| (*comma..end).any(|at| joins(OR, self.word(at), hit.languages));
             return comma.filter(|comma| !or(comma)).unwrap_or(end);
         }

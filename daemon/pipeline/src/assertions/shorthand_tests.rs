@@ -312,6 +312,32 @@ fn lines_with_a_label_and_slashed_short_forms_end_sentences() {
 }
 
 #[test]
+fn what_an_image_shows_behind_a_denial_is_there() {
+    assert_said(&[
+        "Wrist x-ray 4/7 no {fracture|N}, {soft tissue swelling|}.",
+        "USG {gallstones|}, no {CBD dilatation|N}, {renal cyst|}.",
+        "{Lymphopenia|} 0,4; {neutropenia|} 0,7. {Cough|N} 0, {fever|N} 0",
+        "Never tested for {HIV|}, the patient is well.",
+    ]);
+}
+
+#[test]
+fn a_question_is_asked_of_what_it_stands_at() {
+    assert_said(&[
+        "FALL ?{SYNCOPE|U} ?LOW SUGAR. {HEADACHE|}",
+        "{COLLAPSE|} ?{SEPSIS|U} ?NEW TABLETS, is well",
+        "Day 3 ?{SBO|U} - {vomiting|} bile.",
+        "{Anaemia|} from {GI bleed|U}? The patient is well.",
+        "{Anemia|} da {sanguinamento|U}? Il paziente ha {tosse|}.",
+        "{Delirium|} bij {infectie|U}? De patiënt heeft {jicht|}.",
+        "{Aspiration pneumonia|U}? The patient is well.",
+        "Brother died at four, ?{sepsis|F}. The patient is well.",
+        "Troponin flat; more likely {pericarditis|U}. {Coeliac disease|U} more likely.",
+        "the patient has a {cough|} question mark {pertussis|U}",
+    ]);
+}
+
+#[test]
 fn what_is_supposed_or_over_may_stand_last() {
     assert_said(&[
         "{Sleep apnea|U}, suspected - outpt PSG. {Cough|}, suspected {pneumonia|U}.",
