@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
-use super::lexicon::{NEAR, Role, is_per, is_relative, is_somebody, reports};
+use super::lexicon::{NEAR, NEXT, Role, is_per, is_relative, is_somebody, reports};
 use super::lists::{
     ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, HIMSELF, NON, NOT_OLD, OF_EITHER,
     OF_WHAT, POSSESSIVES, REPLACED, RESULTS, STUDIES, TESTED_FOR, WITH,
@@ -23,6 +23,11 @@ const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
 const DEFERRED: [&str; 8] = [
     "a descartar", "da escludere", "a afastar", "para descartar", "para afastar", "per escludere", "p/ afastar", "p/ descartar",
 ];
+
+/// Words of what somebody is, between commas, at most, and what he or she has behind it.
+const APPOSITION: usize = 4;
+#[rustfmt::skip]
+const HAS: [&str; 12] = ["has", "had", "hat", "hatte", "a", "avait", "tiene", "tuvo", "ha", "heeft", "tem", "teve"];
 
 /// What says behind a time that something began then, or was found, and not that it is over.
 #[rustfmt::skip]
@@ -166,6 +171,16 @@ impl Sentence {
             // "Tos ferina a descartar (PCR)", "neoplasia da escludere con PET".
             _ if self.is_deferred(hit, mentions) => true,
             name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
+            // "Thrombose-Prophylaxe Heparin".
+            _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, NEXT))
+                && self.is_compound(hit.words.start, mentions) =>
+            {
+                true
+            }
+            // "Neumonía por Pneumocystis profilaxis con cotrimoxazol".
+            "profylaxe" | "profilassi" | "profilaxia" | "prophylaxie" | "profilaxis" => {
+                is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
+            }
             // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".
             name if (name.starts_with("vaccin") || name == "risk") && ahead && !ends => {
                 is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
@@ -251,6 +266,13 @@ impl Sentence {
             }
             _ => (!ahead || ends || self.is_of_age(hit)) && !self.is_onset(hit),
         }
+    }
+
+    /// Whether a word is the second of a compound with a mention: "Thrombose-Prophylaxe".
+    fn is_compound(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        at.checked_sub(1).is_some_and(|dash| {
+            self.word(dash) == "-" && self.are_joined(dash) && !self.is_apart(dash) && is_end(dash, mentions)
+        })
     }
 
     /// Whether what has still to be done stands right behind what it is said of, and before no other: "TEP a descartar con TC".
@@ -571,6 +593,18 @@ impl Sentence {
         has.then(|| (at..self.words.len()).find(is_over).unwrap_or(usize::MAX))
     }
 
+    /// One past the colon behind somebody's age, if that stands here: "zoon (8): krentenbaard", "zoon (8) mee: krentenbaard".
+    pub(super) fn end_of_age(&self, from: usize) -> usize {
+        let number = self.word(from + 1).starts_with(|c: char| c.is_ascii_digit());
+        let aged = self.word(from) == "(" && number && self.word(from + 2) == ")";
+        let colon = from + 3 + usize::from(self.word(from + 3) == "mee");
+        if aged && self.word(colon) == ":" {
+            colon + 1
+        } else {
+            from
+        }
+    }
+
     /// Whether an item begins with somebody and what he or she has, right behind or behind "with" or "has": "Mari démence", "Zoon met griep".
     pub(super) fn is_person_with(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let has = matches!(
@@ -586,9 +620,12 @@ impl Sentence {
 
     /// Whether a sentence begins with a relative, how that one is, and what he or she has: "Wife exhausted, has dementia".
     fn is_told_first(&self, hit: &Hit) -> bool {
-        let first = matches!(self.before(hit.words.start, 1), "" | "." | ";");
-        let comma = (hit.words.end + 1..hit.words.end + 3).find(|at| self.word(*at) == ",");
-        first && comma.is_some_and(|comma| matches!(self.word(comma + 1), "has" | "had"))
+        let own = usize::from(self.is_of_somebody(hit.words.start));
+        let first = matches!(self.before(hit.words.start, 1 + own), "" | "." | ";");
+        // "Son père, ancien mineur, a une silicose."
+        let from = hit.words.end + usize::from(self.word(hit.words.end) == ",");
+        let comma = (from + 1..from + 1 + APPOSITION).find(|at| self.word(*at) == ",");
+        first && comma.is_some_and(|comma| HAS.contains(&self.word(comma + 1)))
     }
 
     /// Whether the word before says whose relative this is, or the one before "maternal".

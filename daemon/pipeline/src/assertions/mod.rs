@@ -77,6 +77,8 @@ const MOST_NESTED: usize = 4;
 const WRAPPED: usize = 60;
 /// The sections that tell of what is still to come.
 const PLANS: [&str; 2] = ["plan", "assessment and plan"];
+/// How cues begin that tell of a vaccine, which is no past illness in a history: "Varizellen-Impfung fehlt".
+const PREVENTS: [&str; 4] = ["vac", "impf", "immuni", "gevac"];
 /// Bytes from one question whether more is wanted to the next: some milliseconds.
 const BETWEEN_QUESTIONS: usize = 16 << 10;
 
@@ -165,12 +167,17 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             said.extend(time.filter(|_| !feared));
             // "Mother: diabetes" is no history of the patient's.
             let others = says(&said, Kind::Family);
+            let prevented = said
+                .iter()
+                .any(|found| PREVENTS.iter().any(|start| found.cue.starts_with(start)));
             said.extend(
                 histories
                     .at(bytes.0)
                     .filter(|found| !others || found.kind == Kind::Family)
                     // "PMH: HTN on lisinopril"
-                    .filter(|found| found.kind != Kind::Historical || !sentence.is_taken(place)),
+                    .filter(|found| {
+                        found.kind != Kind::Historical || !(sentence.is_taken(place) || prevented)
+                    }),
             );
             let denied = if is_no(text, &answers, bytes) {
                 Some(TICKED_NO)

@@ -12,12 +12,12 @@ use super::sentence::Sentence;
 /// What says so.
 static OVER: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     set(&[
-        "self limiting, self-limiting, resolved, now resolved, since resolved, cleared, recovered, fully recovered, settled, healed, cured, self terminated, self-terminated, self resolved,
+        "gone, gone now, now gone, self limiting, self-limiting, resolved, now resolved, since resolved, cleared, recovered, fully recovered, settled, healed, cured, self terminated, self-terminated, self resolved,
          self-resolved, self-limited, spontaneously resolved, resolved spontaneously",
         "sistiert, abgeklungen, abgeheilt, ausgeheilt, folgenlos ausgeheilt, spontan sistiert, behoben",
         "gueri, guerie, gueris, gueries, resolu, resolue, resolutif, resolutive, spontanement resolutif, spontanement resolutive, regressif, regressive",
         "ya resuelto, ya resuelta, resolvio, cedio, resuelto, resuelta, resueltos, resueltas, autolimitado, autolimitada, curado, curada",
-        "risolto, risolta, guarito, guarita, autorisolto, autorisolta, autolimitato, autolimitata, regredito, regredita",
+        "riassorbito, riassorbita, risolto, risolta, guarito, guarita, autorisolto, autorisolta, autolimitato, autolimitata, regredito, regredita",
         "hersteld, genezen, opgelost, verdwenen",
         "resolveu, resolvido, resolvida, curado, curada, ja curado, ja curada, autolimitado, autolimitada, revertido, revertida",
     ])

@@ -80,8 +80,11 @@ const THEN: [&str; 13] = [
 /// Tests of which one word tells of many.
 const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
 
-/// Who is told what may come, in a list of nothing else.
-const COUNSELLED: [&str; 2] = ["counselled", "counseled"];
+/// Who is told what may come, or what is looked for, in a list of nothing else.
+#[rustfmt::skip]
+const COUNSELLED: [&str; 9] = [
+    "counselled", "counseled", "screening", "rastreio", "rastreamento", "cribado", "despistaje", "depistage", "screen",
+];
 
 /// What is told of a vaccine, behind the disease: "vaccin grippe fait, hépatite A non fait".
 #[rustfmt::skip]
@@ -111,6 +114,13 @@ const SUPPOSED: [&str; 12] = [
 #[rustfmt::skip]
 const CAUSED_BY: [&str; 14] = [
     "from", "to", "durch", "infolge", "wegen", "bei", "par", "sur", "por", "da", "door", "bij", "dovuta", "dovuto",
+];
+
+/// What is told of somebody dead.
+#[rustfmt::skip]
+const DIED: [&str; 22] = [
+    "died", "deceased", "starb", "verstarb", "gestorben", "verstorben", "decede", "decedee", "mort", "morte", "murio", "fallecio", "fallecido",
+    "fallecida", "morto", "morta", "deceduto", "deceduta", "overleden", "stierf", "morreu", "faleceu",
 ];
 
 /// What was looked for, before the comma of what came of that: "eschar searched for, not found".
@@ -217,6 +227,14 @@ impl Sentence {
         if kind == Kind::Hypothetical && reach == 1 {
             end = self.end_of_slashes(hit.words.end, mentions).max(end);
         }
+        // "Vaccino pneumococcico e herpes zoster."
+        if kind == Kind::Hypothetical
+            && reach == 1
+            && hit.name.starts_with("va")
+            && self.is_joint(hit.words.end + 1, hit.languages)
+        {
+            end = end.max((hit.words.end + 3).min(self.words.len()));
+        }
         // "Counseled rash, infusion reaction, cytopenias."
         if COUNSELLED.contains(&hit.name) {
             let list = self.end_of_list(hit.words.end, hit.languages, mentions);
@@ -248,6 +266,7 @@ impl Sentence {
                 }
                 Role::Anew => {
                     self.is_anew(next.words.start)
+                        && !(kind == Kind::Family && self.tells_of_dead(hit.words.end..next.words.start))
                         && !(kind == Kind::Family
                             && next.words.start <= hit.words.end + FIRST_TOLD
                             && told.is_some())
@@ -324,6 +343,11 @@ impl Sentence {
             }
         }
         end
+    }
+
+    /// Whether somebody has died in these words, so that what goes on behind "and" is told of the same: "sister died at 29 and was found to have".
+    fn tells_of_dead(&self, mut words: Range<usize>) -> bool {
+        words.any(|at| DIED.contains(&self.word(at)))
     }
 
     /// Whether "any" stands near behind "not", so that it denies a list: "does not think she has any reflux or heartburn".
@@ -450,7 +474,9 @@ impl Sentence {
         let floor = stop.map_or(0, |stop| stop.words.end);
         let begin = hit.words.start.saturating_sub(asked + reach);
         let begin = match kind {
-            Kind::Negated => self.begin_of_slashed(begin, mentions).max(floor),
+            // "HLD/ASCVD risk" has the first.
+            Kind::Hypothetical if hit.name == "risk" => begin.max(floor),
+            Kind::Negated | Kind::Hypothetical => self.begin_of_slashed(begin, mentions).max(floor),
             Kind::Uncertain => self
                 .begin_of_alternatives(begin, hit.languages, mentions)
                 .max(floor),

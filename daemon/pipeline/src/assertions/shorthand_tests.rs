@@ -338,6 +338,51 @@ fn a_question_is_asked_of_what_it_stands_at() {
 }
 
 #[test]
+fn what_threatens_is_feared() {
+    assert_said(&[
+        "Impending {airway obstruction|Y}. {Stridor|} at rest. {Wound infection|Y} to be looked for daily.",
+        "Safety netted for {drowsiness|Y} and {neck stiffness|Y}. Screened: {HBV|Y} / {HCV|Y} screen done.",
+        "Some patients develop {pneumonitis|Y} or, rarely, {colitis|Y}; she has {rash|}.",
+        "{Dyslipidaemia|}/{stroke|Y} risk: start a statin.",
+        "Drohende {Ruptur|Y}. {Embolie|Y}-Prophylaxe Dalteparin. Der Patient ist da.",
+        "{Ischémie|Y} à craindre. {Thrombose|Y} prophylaxie par énoxaparine. La patiente a une {toux|}.",
+        "{Parada|Y} inminente. {Trombosis|Y} profilaxis con enoxaparina. Cribado {hepatitis C|Y}, {sífilis|Y}. La paciente tiene {tos|}.",
+        "Imminente {rottura|Y}. Vaccino antinfluenzale e {zoster|Y}. Il paziente ha {tosse|}.",
+        "Wegens dreigende {ruptuur|Y}. Spoed bij {bloedbraken|Y}. De patiënt heeft {jicht|}.",
+        "Orientada sinais de {hipoglicemia|Y} e {infeção|Y}. Rastreio {hepatite C|Y}, {sífilis|Y}. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
+fn what_is_over_or_was_the_reason_to_stop_is_past() {
+    assert_said(&[
+        "The {drowsiness|H} of the second day has settled. {Rash|H} d3-6, gone now. {Abscess|H} resorbed.",
+        "{BCC|H} of the {nose|H}, excised 2019. {Lymphoma|} in 2015, in remission.",
+        "Sertraline after failure of citalopram ({nausea|H}) for {depression|}.",
+        "{Atemnot|H} in Ruhe weg seit gestern. Der Patient ist da.",
+        "Après échec du valproate ({tremblement|H}). {Hématome|H} résorbé. La patiente a une {toux|}.",
+        "Tras fracaso de litio ({temblor|H}). Ingreso neonatal 5 d por {sepsis|H}. La paciente tiene {tos|}.",
+        "Dopo fallimento di litio ({tremore|H}). {Versamento|H} riassorbito. Il paziente ha {tosse|}.",
+        "{Braken|H} nu over. Na falen van lithium ({tremor|H}). De patiënt heeft {jicht|}.",
+        "Após falha de lítio ({tremor|H}). {Hematoma|H} reabsorvido. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
+fn what_others_have_is_theirs() {
+    assert_said(&[
+        "Her brother died at 31 and was found to have {cardiomyopathy|F}. She has {palpitations|}.",
+        "Three in her class have had {measles|F}. Nursery: {scabies|F}.",
+        "Kita: {Hand-Fuß-Mund-Krankheit|F}. Frau auch {Erbrechen|F}. Der Patient ist mit der Tochter da.",
+        "Sa mère, ancienne coiffeuse, a un {asthme|F}. Colocataire avec {gale|F}. La patiente a une {toux|}.",
+        "Compañero de piso con {sarna|F}. La paciente tiene {tos|}.",
+        "Mamma {celiachia|F}. Coinquilino con {scabbia|F}. Il paziente ha {tosse|}.",
+        "Dochter (6): {waterpokken|F}. Huisgenoot met {schurft|F}. De patiënt heeft {jicht|}.",
+        "Colega de casa com {sarna|F}. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
 fn what_is_supposed_or_over_may_stand_last() {
     assert_said(&[
         "{Sleep apnea|U}, suspected - outpt PSG. {Cough|}, suspected {pneumonia|U}.",
