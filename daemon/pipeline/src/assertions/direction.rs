@@ -612,7 +612,9 @@ impl Sentence {
             "a" | "hat" | "tiene" | "ha" | "heeft" | "tem"
         );
         let with = usize::from(has || WITH.contains(&self.word(hit.words.end)));
-        matches!(self.before(hit.words.start, 1), "" | "." | ";" | "," | "(")
+        // "S: zoon (8): krentenbaard".
+        let aged = self.before(hit.words.end, 1) == ":" && self.before(hit.words.start, 1) == ":";
+        (aged || matches!(self.before(hit.words.start, 1), "" | "." | ";" | "," | "("))
             && mentions
                 .iter()
                 .any(|mention| mention.start == hit.words.end + with)

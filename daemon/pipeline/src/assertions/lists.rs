@@ -8,10 +8,10 @@ pub(super) const NON: [&str; 30] = [
     "ischemic", "ischaemic", "alcoholic", "diabetic", "traumatic", "displaced", "weight", "operative", "toxic",
     "insulin", "pitting",
 ];
-/// Short forms and a word of German, Dutch and Spanish that are others where nothing tells the language.
+/// Short forms and words of German, Dutch, Italian and Spanish that are others where nothing tells the language.
 #[rustfmt::skip]
-pub(super) const UNTOLD: [&str; 5] = [
-    "zn", "dd", "vg", "d/c", "falls",
+pub(super) const UNTOLD: [&str; 7] = [
+    "mama", "mamma", "zn", "dd", "vg", "d/c", "falls",
 ];
 /// Words of other languages than English that stay what they are in capitals.
 #[rustfmt::skip]

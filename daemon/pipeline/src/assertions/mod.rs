@@ -126,7 +126,7 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
     let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence {
         plus_answers: plus_answers(text),
-        dictation: Dictation::of(text),
+        dictation: Dictation::of(text, spoken.languages),
         ..Sentence::default()
     };
     let mut all = words(text).peekable();

@@ -373,10 +373,11 @@ fn what_others_have_is_theirs() {
     assert_said(&[
         "Her brother died at 31 and was found to have {cardiomyopathy|F}. She has {palpitations|}.",
         "Three in her class have had {measles|F}. Nursery: {scabies|F}.",
-        "Kita: {Hand-Fuß-Mund-Krankheit|F}. Frau auch {Erbrechen|F}. Der Patient ist mit der Tochter da.",
+        "Kita: {Hand-Fuß-Mund-Krankheit|F}. Frau auch {Erbrechen|F}. Mann zuh. auch {Husten|F}. Der Patient ist mit der Tochter da.",
         "Sa mère, ancienne coiffeuse, a un {asthme|F}. Colocataire avec {gale|F}. La patiente a une {toux|}.",
         "Compañero de piso con {sarna|F}. La paciente tiene {tos|}.",
         "Mamma {celiachia|F}. Coinquilino con {scabbia|F}. Il paziente ha {tosse|}.",
+        "S: zoon (3) mee: {oorpijn|F}. De patiënt heeft {jicht|}.",
         "Dochter (6): {waterpokken|F}. Huisgenoot met {schurft|F}. De patiënt heeft {jicht|}.",
         "Colega de casa com {sarna|F}. O doente tem {tosse|}.",
     ]);

@@ -3,16 +3,25 @@
 use super::sentence::folded;
 
 use crate::folding::words;
+use crate::languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
 
 /// Full stops and new lines as they are dictated, which are nothing else.
 #[rustfmt::skip]
-const SPOKEN_STOPS: &[&str] = &[
-    "full stop", "new line", "next line", "new paragraph", "next paragraph", "neue zeile", "neuer absatz", "nachste zeile", "point a la ligne",
-    "a la ligne", "punto y aparte", "punto y seguido", "punto final", "punto e a capo", "punto a capo", "a capo", "nieuwe regel", "nieuwe alinea",
-    "ponto final", "ponto paragrafo", "paragrafo", "nova linha", "ponto e virgula",
+const STOPS: &[&str] = &[
+    "full stop", "new paragraph", "next paragraph", "neue zeile", "neuer absatz", "nachste zeile", "point a la ligne", "punto y aparte",
+    "punto y seguido", "punto e a capo", "punto a capo", "nieuwe regel", "nieuwe alinea", "ponto final", "ponto paragrafo",
 ];
 /// The same, where they may be something else.
-const SPOKEN_WORDS: &[&str] = &["period", "punkt", "point", "punto", "punt", "ponto"];
+const NOUNS: &[(Languages, &[&str])] = &[
+    (EN, &["period", "new line", "next line"]),
+    (DE, &["punkt", "absatz"]),
+    (FR, &["point", "a la ligne"]),
+    (ES, &["punto", "punto final"]),
+    (IT, &["punto", "a capo"]),
+    (NL, &["punt"]),
+    (PT, &["ponto", "paragrafo", "nova linha"]),
+];
+
 /// Bytes of such words, at most.
 const LONGEST: usize = 24;
 
@@ -21,13 +30,14 @@ const LONGEST: usize = 24;
 pub(super) struct Dictation {
     /// Those that are nothing else.
     stops: bool,
-    /// Those that may be a noun as well: they come often, and full stops that are written do not.
-    words: bool,
+    /// The languages in which those are full stops that may be something else: they come often, and full stops that are written do not.
+    nouns: Languages,
 }
 
 impl Dictation {
     /// Takes time linear in the text.
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str, languages: Languages) -> Self {
+        let languages = if languages == ALL { EN } else { languages };
         let (mut stops, mut spoken, mut written) = (false, 0, 0);
         for word in words(text) {
             match text.get(word.range()) {
@@ -39,24 +49,27 @@ impl Dictation {
                     written += 1;
                 }
                 Some(own) if begins(own) => {
-                    stops |= length(text, word.begin, SPOKEN_STOPS).is_some();
-                    spoken += usize::from(length(text, word.begin, SPOKEN_WORDS).is_some());
+                    let is_stop = end(text, word.begin, &|phrase| has(phrase, 0)).is_some();
+                    stops |= is_stop;
+                    let is_noun = || end(text, word.begin, &|phrase| has(phrase, languages)).is_some();
+                    spoken += usize::from(is_stop || is_noun());
                 }
                 _ => {}
             }
         }
-        let words = spoken > 1 && spoken > written;
-        Self { stops, words }
+        let nouns = if spoken > 1 && spoken > written {
+            languages
+        } else {
+            0
+        };
+        Self { stops, nouns }
     }
 
-    /// One past the last byte of a spoken full stop or new line that begins at this byte, with the words of another one behind it.
+    /// One past the last byte of a spoken full stop or new line that begins at this byte.
     pub(super) fn end_at(self, text: &str, at: usize) -> Option<usize> {
-        let of_words = || self.words.then(|| length(text, at, SPOKEN_WORDS)).flatten();
-        let of_stops = || self.stops.then(|| length(text, at, SPOKEN_STOPS)).flatten();
-        let own = (self.stops || self.words) && begins(text.get(at..)?);
-        own.then(|| of_stops().or_else(of_words))
+        let own = (self.stops || self.nouns != 0) && begins(text.get(at..)?);
+        own.then(|| end(text, at, &|phrase| has(phrase, self.nouns)))
             .flatten()
-            .map(|length| at + length)
     }
 }
 
@@ -65,23 +78,33 @@ fn begins(word: &str) -> bool {
     word.starts_with(['f', 'F', 'n', 'N', 'p', 'P', 'a', 'A', '\u{e0}'])
 }
 
-/// How many bytes the words of the list have that begin at this byte, if they do.
-fn length(text: &str, at: usize, list: &[&str]) -> Option<usize> {
+/// Whether these words are one of them, and whether they begin one.
+fn has(words: &str, languages: Languages) -> (bool, bool) {
+    let nouns = NOUNS.iter().filter(|(of, _)| of & languages != 0);
+    let all = STOPS.iter().chain(nouns.flat_map(|(_, own)| own.iter()));
+    all.filter(|phrase| phrase.starts_with(words))
+        .fold((false, false), |(whole, _), phrase| {
+            (whole || *phrase == words, true)
+        })
+}
+
+/// One past the last byte of the longest that begins at this byte, of those that `is_one` knows.
+fn end(text: &str, at: usize, is_one: &dyn Fn(&str) -> (bool, bool)) -> Option<usize> {
     let rest = text.get(at..)?;
-    let rest = rest.get(..rest.floor_char_boundary(LONGEST + 1))?;
-    let own = |phrase: &&&str| {
-        let mut wanted = phrase.split(' ');
-        let mut end = 0;
-        for word in words(rest) {
-            match wanted.next() {
-                None => break,
-                Some(next) if folded(rest.get(word.range()).unwrap_or_default()) == next => end = word.end,
-                Some(_) => return None,
-            }
+    let rest = rest.get(..rest.floor_char_boundary(LONGEST))?;
+    let (mut seen, mut found) = (String::new(), None);
+    for word in words(rest) {
+        if !seen.is_empty() {
+            seen.push(' ');
         }
-        wanted.next().is_none().then_some(end)
-    };
-    list.iter().filter_map(|phrase| own(&phrase)).max()
+        seen.push_str(&folded(rest.get(word.range()).unwrap_or_default()));
+        match is_one(&seen) {
+            (true, _) => found = Some(at + word.end),
+            (_, true) => {}
+            _ => break,
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -107,6 +130,7 @@ mod tests {
     #[test]
     fn what_is_no_spoken_full_stop_ends_nothing() {
         assert_said(&[
+            "No new line {infection|N}, no point {tenderness|N}. The patient has a {cough|}.",
             "No {rash|N}, period {pain|N} or {fever|N}. Last period on Monday. The patient is well.",
             "De patiënt heeft geen {pijn|N} op dat punt of {koorts|N}. Punt van zorg. Hij is hier.",
         ]);
