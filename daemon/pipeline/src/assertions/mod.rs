@@ -214,7 +214,7 @@ fn settled(mut said: Vec<Assertion>) -> Vec<Assertion> {
     let absent = says(&said, Kind::Negated);
     let others = says(&said, Kind::Family);
     said.retain(|assertion| match assertion.kind {
-        Kind::Uncertain => !absent && !(others && assertion.cue == "?"),
+        Kind::Uncertain => !(absent || others && assertion.cue == "?"),
         Kind::Historical => !absent && !others,
         _ => true,
     });

@@ -83,9 +83,10 @@ impl Sentence {
             .filter(|next| next.start == mention.end && !self.is_drug(mention) && !self.is_drug(next));
         let from = next.map_or(mention.end, |next| next.end);
         // "Melanoma of the left calf, excised 2019".
-        let site = |mention: &&Range<usize>| (from + 1..from + 4).contains(&mention.start);
         let of_site = GENITIVES.contains(&self.word(from)) || self.word(from) == "of";
-        let site = mentions.iter().skip(begun).find(site).filter(|_| of_site);
+        let site = mentions
+            .get(begun)
+            .filter(|site| of_site && (from + 1..from + 4).contains(&site.start));
         let from = site.map_or(from, |site| site.end);
         for at in from..self.words.len().min(from + YEAR_REACH) {
             if self.is_year(at) {
