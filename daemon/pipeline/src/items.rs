@@ -18,9 +18,9 @@ pub(crate) fn begins_item(text: &str) -> bool {
         Some(first) if first.is_ascii_alphanumeric() => {
             let marker = text.split(char::is_whitespace).next().unwrap_or_default();
             marker.len() <= 4
-                && marker.ends_with(['.', ')'])
-                && marker.trim_end_matches(['.', ')']).len() + 1 == marker.len()
-                && (marker.len() == 2 || marker.starts_with(|c: char| c.is_ascii_digit()))
+                && marker.ends_with(['.', ')', '/'])
+                && marker.trim_end_matches(['.', ')', '/']).len() + 1 == marker.len()
+                && ((marker.len() == 2 && !marker.ends_with('/')) || first.is_ascii_digit())
         }
         _ => false,
     }
@@ -52,6 +52,7 @@ mod tests {
             "2. fever",
             "12) fever",
             "b) fever",
+            "2/ fever",
             "#3 fever",
         ] {
             assert!(begins_item(text), "{text:?}");
@@ -60,6 +61,8 @@ mod tests {
             "fever",
             "--- fever",
             "2 fever",
+            "3/7 fever",
+            "S/ fever",
             "10.5 mmol",
             "ab) fever",
             "#fever",

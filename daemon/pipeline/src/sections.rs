@@ -349,7 +349,9 @@ impl Line<'_> {
             }
             let next = rest.peek().map(|(_, next)| *next);
             let wide = c == '\t' || (c == ' ' && next == Some(' '));
-            if c == ':' {
+            // "[atcd] goutte".
+            let bracketed = c == ']' && start == Some(first) && self.slice(self.begin, first).ends_with('[');
+            if c == ':' || (bracketed && self.known(first, at).is_some()) {
                 // "Ant. familiares:" is one.
                 let is_free = marks.last().is_none_or(|mark| mark.heading.begin < first);
                 let whole = is_free.then(|| self.known(first, at)).flatten();
@@ -615,7 +617,7 @@ const HEADINGS: &[(&str, &str)] = &[
         pmh of note, pmhx of note, past medical history of note, vorerkr, vorerkrankungen, relevante vorerkrankungen, begleiterkrankungen, eigenanamnese, vorgeschichte, medizinische vorgeschichte,
         antecedents, antecedents medicaux, antecedents personnels, antecedents medicaux et chirurgicaux, atcd, atcds, comorbidites,
         antecedentes, antecedentes personales, antecedentes medicos, antecedentes patologicos, antecedentes personales patologicos,
-        anamnesi patologica remota, anamnesi remota, patologie pregresse, comorbilita,
+        anamnesi patologica remota, in anamnesi patologica remota, in anamnesi remota, pregr, antecedentes que constan, antecedentes conocidos, anamnesi remota, patologie pregresse, comorbilita,
         voorgeschiedenis, vg, vg int, vg intern, vg chir, vg alg, medische voorgeschiedenis, relevante voorgeschiedenis, comorbiditeit,
         antecedenten, medische antecedenten, persoonlijke antecedenten, ap, apr, app, ve, antecedentes pessoais, historia pregressa, historia medica pregressa, historia patologica pregressa, comorbidades,
         atcd medicaux, atcd perso, atcd pers, atcds pers, atcd personnels, antecedents pers, voorgesch, vorgesch, vorerkrankung, pat pregresse, ant pessoais, a pessoais,

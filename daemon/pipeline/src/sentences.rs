@@ -25,7 +25,7 @@ pub(crate) enum Break {
 }
 
 /// Words whose full stop does not end a sentence, in lower case and without it, sorted.
-const ABBREVIATIONS: [&str; 116] = [
+const ABBREVIATIONS: [&str; 117] = [
     "aanw",
     "abd",
     "adm",
@@ -141,6 +141,7 @@ const ABBREVIATIONS: [&str; 116] = [
     "vs",
     "wahrsch",
     "wt",
+    "zuh",
     "zust",
 ];
 

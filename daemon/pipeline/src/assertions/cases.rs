@@ -77,7 +77,13 @@ impl Sentence {
             .drugs
             .iter()
             .any(|drug| drug.start > from && clause().any(|at| at == drug.start));
-        let is_case = (only && (told || drug || self.ends(end)))
+        // "Bei Makrohämaturie oder Anämie Angiographie": nobody has one of two.
+        let either = end > own.end && (own.end..end).any(|at| matches!(self.word(at), "oder" | "od" | "of"));
+        // "Propylthiouracil alleen bij thyreotoxicose".
+        let behind_drug =
+            hit.words.start > 1 && self.drugs.iter().any(|drug| drug.end + 1 == hit.words.start);
+        let is_case = (only && (told || drug || behind_drug || self.ends(end)))
+            || (begins && self.planned && either && !self.ends(end))
             || (begins && comes && (told || drug) && (bare || self.planned))
             || (begins && has(&AT_ONCE))
             || (begins && again && self.planned && !self.ends(own.end));

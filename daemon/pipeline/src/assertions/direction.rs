@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::answers::{are_yes_and_no, is_answer};
 use super::hits::Hit;
-use super::lexicon::{NEAR, Role, is_per, is_relative, is_somebody, reports};
+use super::lexicon::{NEAR, NEXT, Role, is_per, is_relative, is_somebody, reports};
 use super::lists::{
     ADVISING, ANSWERS, AS_NEEDED, BEFORE, DENIES, GENITIVES, GIVEN, HIMSELF, NON, NOT_OLD, OF_EITHER,
     OF_WHAT, POSSESSIVES, REPLACED, RESULTS, STUDIES, TESTED_FOR, WITH,
@@ -17,6 +17,17 @@ use crate::languages::EN;
 
 /// What is said of what stands before it, unless nothing does: "ruled out MI".
 const BARE: [&str; 3] = ["ruled out", "excluded", "not excluded"];
+
+/// What has still to be done about something, before that or behind it.
+#[rustfmt::skip]
+const DEFERRED: [&str; 8] = [
+    "a descartar", "da escludere", "a afastar", "para descartar", "para afastar", "per escludere", "p/ afastar", "p/ descartar",
+];
+
+/// Words of what somebody is, between commas, at most, and what he or she has behind it.
+const APPOSITION: usize = 4;
+#[rustfmt::skip]
+const HAS: [&str; 12] = ["has", "had", "hat", "hatte", "a", "avait", "tiene", "tuvo", "ha", "heeft", "tem", "teve"];
 
 /// What says behind a time that something began then, or was found, and not that it is over.
 #[rustfmt::skip]
@@ -146,14 +157,30 @@ impl Sentence {
             "?" if (is_answer(next) || replies(next)) && self.ends(hit.words.end + 1) => false,
             // "EP ?", as French sets it.
             "?" if ends || !self.is_apart(hit.words.start) => true,
+            // "Seizure ?hypo ?meds": it stands right before what it asks.
+            "?" if self.are_joined(hit.words.start) => false,
             // "Infection urinaire ? pas d'ATB", and not "cough ? pneumonia".
             "?" => {
                 let next = hit.words.end..hit.words.end + BEHIND_QUESTION;
                 is_end(hit.words.start, mentions)
                     && first_from(hit.words.end, mentions).is_none_or(|own| !next.contains(&own.start))
             }
-            "vs" | "versus" | "favored over" | "favoured over" => true,
+            "vs" | "versus" | "favored over" | "favoured over" | "plutot que" | "piuttosto che" | "ofwel" => {
+                true
+            }
+            // "Tos ferina a descartar (PCR)", "neoplasia da escludere con PET".
+            _ if self.is_deferred(hit, mentions) => true,
             name if TESTED_FOR.contains(&name) => !self.has_result(hit.words.end),
+            // "Thrombose-Prophylaxe Heparin".
+            _ if hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, NEXT))
+                && self.is_compound(hit.words.start, mentions) =>
+            {
+                true
+            }
+            // "Neumonía por Pneumocystis profilaxis con cotrimoxazol".
+            "profylaxe" | "profilassi" | "profilaxia" | "prophylaxie" | "profilaxis" => {
+                is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
+            }
             // "Hep B vaccination due", where French has what it is for behind it, "bleeding risk 3", and not "risk bleeding explained".
             name if (name.starts_with("vaccin") || name == "risk") && ahead && !ends => {
                 is_end(hit.words.start, mentions) && !mentions.iter().any(|next| next.start == hit.words.end)
@@ -162,6 +189,12 @@ impl Sentence {
             _ if is_adjective_behind(hit, mentions) => true,
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" | "neen" => ends,
+            // "Stürze: nie".
+            "mai" | "jamais" | "nunca" | "nie" | "nooit" => ends && self.is_behind_question(hit.words.start),
+            // "DRESS sem critérios (eosinófilos N)", and not "HTA sin criterios de gravedad".
+            name if name.contains("criter") || name.contains("kriter") => {
+                (ends || next == "(") && is_end(hit.words.start, mentions)
+            }
             "nicht" | "niet" => false,
             "0" => self.is_short_answer(hit.words.end - 1, mentions) || hit.words.len() > 1,
             "no" | "non" | "nao" => {
@@ -235,11 +268,26 @@ impl Sentence {
         }
     }
 
+    /// Whether a word is the second of a compound with a mention: "Thrombose-Prophylaxe".
+    fn is_compound(&self, at: usize, mentions: &[Range<usize>]) -> bool {
+        at.checked_sub(1).is_some_and(|dash| {
+            self.word(dash) == "-" && self.are_joined(dash) && !self.is_apart(dash) && is_end(dash, mentions)
+        })
+    }
+
+    /// Whether what has still to be done stands right behind what it is said of, and before no other: "TEP a descartar con TC".
+    fn is_deferred(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
+        DEFERRED.contains(&hit.name)
+            && is_end(hit.words.start, mentions)
+            && !mentions.iter().any(|next| next.start == hit.words.end)
+    }
+
     /// Whether a cue that looks both ways may look ahead: a question mark at a word's end belongs to that word.
     pub(super) fn may_look_ahead(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
+            _ if self.is_deferred(hit, mentions) => false,
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {
                 !self.is_behind_question(hit.words.start) || !self.ends(hit.words.end)
@@ -545,6 +593,18 @@ impl Sentence {
         has.then(|| (at..self.words.len()).find(is_over).unwrap_or(usize::MAX))
     }
 
+    /// One past the colon behind somebody's age, if that stands here: "zoon (8): krentenbaard", "zoon (8) mee: krentenbaard".
+    pub(super) fn end_of_age(&self, from: usize) -> usize {
+        let number = self.word(from + 1).starts_with(|c: char| c.is_ascii_digit());
+        let aged = self.word(from) == "(" && number && self.word(from + 2) == ")";
+        let colon = from + 3 + usize::from(self.word(from + 3) == "mee");
+        if aged && self.word(colon) == ":" {
+            colon + 1
+        } else {
+            from
+        }
+    }
+
     /// Whether an item begins with somebody and what he or she has, right behind or behind "with" or "has": "Mari démence", "Zoon met griep".
     pub(super) fn is_person_with(&self, hit: &Hit, mentions: &[Range<usize>]) -> bool {
         let has = matches!(
@@ -552,7 +612,9 @@ impl Sentence {
             "a" | "hat" | "tiene" | "ha" | "heeft" | "tem"
         );
         let with = usize::from(has || WITH.contains(&self.word(hit.words.end)));
-        matches!(self.before(hit.words.start, 1), "" | "." | ";" | "," | "(")
+        // "S: zoon (8): krentenbaard".
+        let aged = self.before(hit.words.end, 1) == ":" && self.before(hit.words.start, 1) == ":";
+        (aged || matches!(self.before(hit.words.start, 1), "" | "." | ";" | "," | "("))
             && mentions
                 .iter()
                 .any(|mention| mention.start == hit.words.end + with)
@@ -560,9 +622,12 @@ impl Sentence {
 
     /// Whether a sentence begins with a relative, how that one is, and what he or she has: "Wife exhausted, has dementia".
     fn is_told_first(&self, hit: &Hit) -> bool {
-        let first = matches!(self.before(hit.words.start, 1), "" | "." | ";");
-        let comma = (hit.words.end + 1..hit.words.end + 3).find(|at| self.word(*at) == ",");
-        first && comma.is_some_and(|comma| matches!(self.word(comma + 1), "has" | "had"))
+        let own = usize::from(self.is_of_somebody(hit.words.start));
+        let first = matches!(self.before(hit.words.start, 1 + own), "" | "." | ";");
+        // "Son père, ancien mineur, a une silicose."
+        let from = hit.words.end + usize::from(self.word(hit.words.end) == ",");
+        let comma = (from + 1..from + 1 + APPOSITION).find(|at| self.word(*at) == ",");
+        first && comma.is_some_and(|comma| HAS.contains(&self.word(comma + 1)))
     }
 
     /// Whether the word before says whose relative this is, or the one before "maternal".

@@ -61,6 +61,13 @@ static UNITS: Words = LazyLock::new(|| {
      dias, semanas, meses, ieri, ore, giorni, settimane, mesi, gisteren, uur, dagen, weken, maanden, ontem",
 ])
 });
+/// What patients are allergic to stands behind.
+static ALLERGIES: Words = LazyLock::new(|| {
+    set(&[
+        "allergies, allergie, allergien, alergias, alergia, allergia, allergieen, nkda, intolerances, unvertraglichkeiten, intolerancias, intolerancia,
+         intolleranze, intolleranza, intoll, overgevoeligheid",
+    ])
+});
 /// Studies, beside images, that begin a sentence.
 const STUDIES: [&str; 6] = ["eeg", "ett", "tc", "ro", "sonographie", "labs"];
 /// What is measured of a patient, before its number.
@@ -442,11 +449,21 @@ impl Told {
         SINCE.contains(self.word(0)) && units()
     }
 
+    /// Whether it tells of allergies, which are there: "Allergic to penicillin", and not "Allergic rhinitis".
+    fn is_allergic(&self) -> bool {
+        let first = self.word(0);
+        let to = [
+            "to", "gegen", "auf", "op", "voor", "a", "au", "aux", "al", "alla", "ao", "aos",
+        ]
+        .contains(&self.word(1));
+        ALLERGIES.contains(first) || (to && (first.starts_with("allerg") || first.starts_with("alerg")))
+    }
+
     /// Whether a past history has ended before it. In `prose`, that the patient has something is no end.
     fn begins_the_present(&self, prose: bool) -> bool {
         let is = PATIENT.contains(self.word(0)) && self.word(1) == "is";
         let today = self.words.last().is_some_and(|last| last == "today");
-        self.tells() || self.is_recent() || (!prose && (self.has() || is || today))
+        self.tells() || self.is_recent() || self.is_allergic() || (!prose && (self.has() || is || today))
     }
 
     /// Whether a family history has ended before it, in which women and men were named last.

@@ -185,6 +185,9 @@ impl Sentence {
             if let Some(hit) = hit.as_mut().filter(|hit| AS_NEEDED.contains(&hit.name)) {
                 hit.words.end = self.end_of_frequency(hit.words.end);
             }
+            if let Some(hit) = hit.as_mut().filter(|hit| hit.roles.contains(&Role::Person)) {
+                hit.words.end = self.end_of_age(hit.words.end);
+            }
             if let Some(hit) = hit.as_mut()
                 && hit.roles.iter().any(|role| matches!(role, Role::Drug(..)))
             {

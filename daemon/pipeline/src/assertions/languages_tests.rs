@@ -38,6 +38,36 @@ fn what_is_absent_in_german_and_dutch() {
 }
 
 #[test]
+fn what_is_denied_at_the_end_is_denied() {
+    assert_said(&[
+        "{Meningitis|N}: kein Anhalt. Kein Anhalt für {Thrombose|N}. {Erguss|N} nicht zu sehen, der Patient ist da.",
+        "{Pericarditis|N}: no evidence. No sign of {sepsis|N}, the patient is well.",
+        "{Phlébite|N} : pas d'argument. {Vomissements|N} : jamais. La patiente a une {toux|}.",
+        "{Derrame|N} no se identifica. {Shock|N} sin criterios (lactato 1). La paciente tiene {tos|}.",
+        "{Versamento|N} non si osserva. {Sincope|N}: mai. Mai {febbre|N}. Il paziente ha {tosse|}.",
+        "{Trombose|N}: geen aanwijzingen. {Flauwvallen|N}: nooit. De patiënt heeft {jicht|}.",
+        "{Derrame|N} não se visualiza. {Sépsis|N} sem critérios (lactato 1). {Síncope|N}: nunca. O doente tem {tosse|}.",
+        "{Congestione|N} delle {vene|N} giugulari assente. {Ectasia|N} de la {aorta|N} descartada. Il paziente ha {tosse|}.",
+        "{HTA|} sin criterios de {preeclampsia|N}. La paciente tiene {tos|}.",
+        "{Node|N} searched for, not found. {Cough|}, not found at home.",
+        "{Ganglion|N} recherché, non retrouvé. La patiente a une {toux|}.",
+    ]);
+}
+
+#[test]
+fn what_one_has_to_think_of_is_uncertain() {
+    assert_said(&[
+        "Differenzialdiagnostisch könnte es sich um ein {Lymphom|U} handeln. {Knoten|U} abklärungsbedürftig. Der Patient ist da.",
+        "{Abcès|U} à confronter au scanner. Il pourrait s'agir d'une {sarcoïdose|U}. {Angiome|U} plutôt que {métastase|U}. La patiente a une {toux|}.",
+        "{Endocarditis|U} a descartar (ETE). Hay que pensar en {tuberculosis|U} y en {linfoma|U}. {Micosis|U} no descartable. La paciente tiene {tos|}.",
+        "{Linfoma|U} da escludere con biopsia. Potrebbe trattarsi di {vasculite|U}. {Angioma|U} piuttosto che {metastasi|U}. Il paziente ha {tosse|}.",
+        "Te denken aan {vasculitis|U}. Het effect ofwel {hyperthyreoïdie|U}. De patiënt heeft {jicht|}.",
+        "{Endocardite|U} a afastar por eco. Poderá tratar-se de {linfoma|U}. O doente tem {tosse|}.",
+        "A descartar {TEP|U}. La paciente tiene {tos|}.",
+    ]);
+}
+
+#[test]
 fn what_stands_behind_or_is_joined_is_denied() {
     assert_said(&[
         "{Dysurie|N} wurde verneint. {Fieber|N} und {Dyspnoe|N} wurden verneint.",

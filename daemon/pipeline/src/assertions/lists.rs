@@ -8,10 +8,10 @@ pub(super) const NON: [&str; 30] = [
     "ischemic", "ischaemic", "alcoholic", "diabetic", "traumatic", "displaced", "weight", "operative", "toxic",
     "insulin", "pitting",
 ];
-/// Short forms and a word of German, Dutch and Spanish that are others where nothing tells the language.
+/// Short forms and words of German, Dutch, Italian and Spanish that are others where nothing tells the language.
 #[rustfmt::skip]
-pub(super) const UNTOLD: [&str; 5] = [
-    "zn", "dd", "vg", "d/c", "falls",
+pub(super) const UNTOLD: [&str; 7] = [
+    "mama", "mamma", "zn", "dd", "vg", "d/c", "falls",
 ];
 /// Words of other languages than English that stay what they are in capitals.
 #[rustfmt::skip]
@@ -27,8 +27,8 @@ pub(super) const CELLS: [&str; 29] = [
 ];
 /// Cues of which the place decides whether they are said of what stands behind them, or before them.
 #[rustfmt::skip]
-pub(super) const BEFORE: [&str; 7] = [
-    "unlikely", "less likely", "not likely", "very unlikely", "highly unlikely", "resolved", "healed",
+pub(super) const BEFORE: [&str; 8] = [
+    "unlikely", "more likely", "less likely", "not likely", "very unlikely", "highly unlikely", "resolved", "healed",
 ];
 /// What goes on behind those.
 #[rustfmt::skip]
@@ -90,9 +90,10 @@ pub(super) const OF_EITHER: [&str; 12] = [
     "previos",
     "previas",
 ];
-/// What stands between a relative and whose that is.
-pub(super) const GENITIVES: [&str; 10] = [
-    "de", "del", "della", "dell", "des", "der", "da", "do", "van", "du",
+/// What stands between a relative, or an illness, and whose that is, or where.
+#[rustfmt::skip]
+pub(super) const GENITIVES: [&str; 18] = [
+    "de", "del", "della", "dell", "des", "der", "da", "do", "van", "du", "delle", "dei", "degli", "dello", "di", "das", "dos", "d",
 ];
 /// What says when somebody shall come back.
 pub(super) const ADVISING: [&str; 9] = [
@@ -247,9 +248,10 @@ pub(super) const FUNCTIONS: [&str; 34] = [
 ];
 /// What shows something, and is told of before what it shows.
 #[rustfmt::skip]
-pub(super) const IMAGES: [&str; 31] = [
+pub(super) const IMAGES: [&str; 34] = [
     "ct", "cta", "cth", "ctpa", "us", "uss", "cxr", "axr", "xr", "mri", "mra", "ekg", "ecg", "echo", "tte", "tee", "rx", "ultrasound",
     "tac", "rm", "irm", "tdm", "rontgen", "sono", "ecografia", "echographie", "radiographie", "kub", "mrt", "doppler", "duplex",
+    "usg", "ray", "xray",
 ];
 /// Other tests that have results of their own.
 #[rustfmt::skip]

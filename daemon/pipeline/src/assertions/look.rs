@@ -22,6 +22,12 @@ const OF_DISEASES: [Role; 3] = [
     Role::Cue(Kind::Hypothetical, NEXT, None),
 ];
 
+/// What stands in cues of a drug that was given up, whose reason is told in brackets.
+#[rustfmt::skip]
+const FAILED: [&str; 11] = [
+    "fail", "versagen", "unvertraglichkeit", "echec", "intoleran", "fracaso", "falliment", "intolleranz", "falen", "falha", "falencia",
+];
+
 /// How near a cue stands to a mention: the words between, and its number among the hits. Of equally near ones the first counts.
 type Distance = (usize, usize);
 
@@ -201,6 +207,10 @@ impl Sentence {
             Kind::Negated => {
                 let denied = behind && !self.in_brackets(hit.words.end, mention.start);
                 (denied || (begins && DENYING.contains(&hit.name))) && !self.is_measured(hit, mention)
+            }
+            // "After failure of sertraline (nausea)"
+            Kind::Historical if FAILED.iter().any(|word| hit.name.contains(word)) => {
+                behind && (self.is_drug(mention) || self.in_brackets(hit.words.end, mention.start))
             }
             _ => behind || begins,
         };

@@ -26,6 +26,7 @@ mod outcomes;
 mod reach;
 mod sentence;
 mod signs;
+mod spoken;
 mod watched;
 mod years;
 
@@ -40,6 +41,7 @@ use histories::Histories;
 use lists::CONDITIONS;
 use sentence::Sentence;
 use signs::plus_answers;
+use spoken::Dictation;
 
 use crate::folding::words;
 use crate::languages::{Spoken, languages};
@@ -75,6 +77,8 @@ const MOST_NESTED: usize = 4;
 const WRAPPED: usize = 60;
 /// The sections that tell of what is still to come.
 const PLANS: [&str; 2] = ["plan", "assessment and plan"];
+/// How cues begin that tell of a vaccine, which is no past illness in a history: "Varizellen-Impfung fehlt".
+const PREVENTS: [&str; 4] = ["vac", "impf", "immuni", "gevac"];
 /// Bytes from one question whether more is wanted to the next: some milliseconds.
 const BETWEEN_QUESTIONS: usize = 16 << 10;
 
@@ -122,11 +126,16 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
     let mut waiting = order.iter().copied().peekable();
     let mut sentence = Sentence {
         plus_answers: plus_answers(text),
+        dictation: Dictation::of(text, spoken.languages),
         ..Sentence::default()
     };
     let mut all = words(text).peekable();
     let mut next_question = 0;
     while let Some(first) = all.next() {
+        if let Some(end) = sentence.dictation.end_at(text, first.begin) {
+            while all.next_if(|word| word.begin < end).is_some() {}
+            continue;
+        }
         if first.begin >= next_question {
             if !wanted() {
                 return None;
@@ -158,12 +167,17 @@ pub fn assertions(text: &str, sections: &[Section], asked: &Asked<'_>) -> Option
             said.extend(time.filter(|_| !feared));
             // "Mother: diabetes" is no history of the patient's.
             let others = says(&said, Kind::Family);
+            let prevented = said
+                .iter()
+                .any(|found| PREVENTS.iter().any(|start| found.cue.starts_with(start)));
             said.extend(
                 histories
                     .at(bytes.0)
                     .filter(|found| !others || found.kind == Kind::Family)
                     // "PMH: HTN on lisinopril"
-                    .filter(|found| found.kind != Kind::Historical || !sentence.is_taken(place)),
+                    .filter(|found| {
+                        found.kind != Kind::Historical || !(sentence.is_taken(place) || prevented)
+                    }),
             );
             let denied = if is_no(text, &answers, bytes) {
                 Some(TICKED_NO)
@@ -196,11 +210,11 @@ fn settled(mut said: Vec<Assertion>) -> Vec<Assertion> {
     {
         said.retain(|found| found.kind != Kind::Negated);
     }
-    // What is absent is neither past nor possible; nor is it asked whether a relative's is past.
+    // What is absent is neither past nor possible; nor is it asked whether a relative's is past, nor told who asks: "brother ?leukaemia".
     let absent = says(&said, Kind::Negated);
     let others = says(&said, Kind::Family);
     said.retain(|assertion| match assertion.kind {
-        Kind::Uncertain => !absent,
+        Kind::Uncertain => !(absent || others && assertion.cue == "?"),
         Kind::Historical => !absent && !others,
         _ => true,
     });

@@ -8,7 +8,6 @@ use super::hits::Hit;
 use super::lexicon::set;
 use super::lists::WITH;
 use super::sentence::Sentence;
-
 use crate::languages::{DE, EN, ES, FR, IT, Languages, NL, PT};
 
 /// What says so: entries of the lexicon, which say of what stands before them that it is past.
@@ -22,6 +21,10 @@ pub(super) const OVER: [(Languages, &str); 7] = [
     (NL, "hersteld, genezen, opgelost, verdwenen"),
     (PT, "resolveu, resolvido, resolvida, curado, curada, ja curado, ja curada, autolimitado, autolimitada, revertido, revertida"),
 ];
+
+/// The same of what the lexicon lets reach less far.
+const GONE: &str = "gone, gone now, now gone, riassorbito, riassorbita";
+
 /// What stands before what is awaited: "colonoscopy once settled".
 static AWAITED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
     set(&[
@@ -40,7 +43,10 @@ const COURSE: usize = 24;
 
 /// Whether a hit says that what it is said of is over.
 pub(super) fn is_over(hit: &Hit) -> bool {
-    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| set(&OVER.map(|(_, list)| list)));
+    static NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+        let lists: Vec<&str> = OVER.iter().map(|(_, list)| *list).chain([GONE]).collect();
+        set(&lists)
+    });
     NAMES.contains(hit.name)
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::hits::Hit;
 use super::lexicon::{FAR, NEAR, ORDERED, Role};
 use super::lists::{
-    ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GROUPS, HABITS, IMAGES,
-    KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
+    ADJECTIVES, AS_NEEDED, BEFORE, BEGINNING, BY, DENIES, ENDING, FILLING, FUNCTIONS, GENITIVES, GROUPS,
+    HABITS, IMAGES, KINDS, NAMED, NOW, SITES, TESTS, WHEN, WITH,
 };
 use super::sentence::Sentence;
 use super::signs::NO_BEHIND_SPACE;
@@ -80,8 +80,11 @@ const THEN: [&str; 13] = [
 /// Tests of which one word tells of many.
 const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
 
-/// Who is told what may come, in a list of nothing else.
-const COUNSELLED: [&str; 2] = ["counselled", "counseled"];
+/// Who is told what may come, or what is looked for, in a list of nothing else.
+#[rustfmt::skip]
+const COUNSELLED: [&str; 9] = [
+    "counselled", "counseled", "screening", "rastreio", "rastreamento", "cribado", "despistaje", "depistage", "screen",
+];
 
 /// What is told of a vaccine, behind the disease: "vaccin grippe fait, hépatite A non fait".
 #[rustfmt::skip]
@@ -105,6 +108,26 @@ const LATER: [&str; 10] = [
 #[rustfmt::skip]
 const SUPPOSED: [&str; 12] = [
     "suspected", "is suspected", "presumed", "probable", "possible", "suspecte", "suspectee", "presumee", "vermutet", "vermoed", "probabile", "provavel",
+];
+
+/// What stands between something and its cause.
+#[rustfmt::skip]
+const CAUSED_BY: [&str; 14] = [
+    "from", "to", "durch", "infolge", "wegen", "bei", "par", "sur", "por", "da", "door", "bij", "dovuta", "dovuto",
+];
+
+/// What is told of somebody dead.
+#[rustfmt::skip]
+const DIED: [&str; 22] = [
+    "died", "deceased", "starb", "verstarb", "gestorben", "verstorben", "decede", "decedee", "mort", "morte", "murio", "fallecio", "fallecido",
+    "fallecida", "morto", "morta", "deceduto", "deceduta", "overleden", "stierf", "morreu", "faleceu",
+];
+
+/// What was looked for, before the comma of what came of that: "eschar searched for, not found".
+#[rustfmt::skip]
+const SOUGHT: [&str; 19] = [
+    "searched", "sought", "looked", "gesucht", "gefahndet", "recherche", "recherchee", "recherches", "recherchees", "buscado", "buscada", "cercato",
+    "cercata", "ricercato", "ricercata", "gezocht", "procurado", "procurada", "pesquisado",
 ];
 
 /// What an exclusion by something normal is told with, behind what is excluded: "Pneumonie bei unauffälligem Röntgen ausgeschlossen".
@@ -204,6 +227,14 @@ impl Sentence {
         if kind == Kind::Hypothetical && reach == 1 {
             end = self.end_of_slashes(hit.words.end, mentions).max(end);
         }
+        // "Vaccino pneumococcico e herpes zoster."
+        if kind == Kind::Hypothetical
+            && reach == 1
+            && hit.name.starts_with("va")
+            && self.is_joint(hit.words.end + 1, hit.languages)
+        {
+            end = end.max((hit.words.end + 3).min(self.words.len()));
+        }
         // "Counseled rash, infusion reaction, cytopenias."
         if COUNSELLED.contains(&hit.name) {
             let list = self.end_of_list(hit.words.end, hit.languages, mentions);
@@ -235,6 +266,7 @@ impl Sentence {
                 }
                 Role::Anew => {
                     self.is_anew(next.words.start)
+                        && !(kind == Kind::Family && self.tells_of_dead(hit.words.end..next.words.start))
                         && !(kind == Kind::Family
                             && next.words.start <= hit.words.end + FIRST_TOLD
                             && told.is_some())
@@ -311,6 +343,11 @@ impl Sentence {
             }
         }
         end
+    }
+
+    /// Whether somebody has died in these words, so that what goes on behind "and" is told of the same: "sister died at 29 and was found to have".
+    fn tells_of_dead(&self, mut words: Range<usize>) -> bool {
+        words.any(|at| DIED.contains(&self.word(at)))
     }
 
     /// Whether "any" stands near behind "not", so that it denies a list: "does not think she has any reflux or heartburn".
@@ -430,11 +467,16 @@ impl Sentence {
         let mut before = hits.iter().take(number).rev();
         // "Diabetes bei der Mutter."
         let of_relative = |before: &Hit| kind == Kind::Family && matches!(before.name, "bei" | "bij");
-        let stop = before.find(|before| before.roles.contains(&Role::Stop) && !of_relative(before));
+        let sought = directly.is_some_and(|at| self.word(at) == "," && self.is_sought(at));
+        let of_search = |before: &Hit| sought && Some(before.words.end) == directly;
+        let stop = before
+            .find(|before| before.roles.contains(&Role::Stop) && !of_relative(before) && !of_search(before));
         let floor = stop.map_or(0, |stop| stop.words.end);
         let begin = hit.words.start.saturating_sub(asked + reach);
         let begin = match kind {
-            Kind::Negated => self.begin_of_slashed(begin, mentions).max(floor),
+            // "HLD/ASCVD risk" has the first.
+            Kind::Hypothetical if hit.name == "risk" => begin.max(floor),
+            Kind::Negated | Kind::Hypothetical => self.begin_of_slashed(begin, mentions).max(floor),
             Kind::Uncertain => self
                 .begin_of_alternatives(begin, hit.languages, mentions)
                 .max(floor),
@@ -459,6 +501,8 @@ impl Sentence {
         // "Fever, chills = emergency."
         let ordered = hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, ORDERED));
         let (mut listed, mut named, mut joined) = (ordered, false, true);
+        // "Anaemia from bleeding?" asks for the cause.
+        let mut caused = false;
         for at in (begin..hit.words.start - asked).rev() {
             let own = is_mention(at, mentions);
             match self.word(at) {
@@ -466,7 +510,7 @@ impl Sentence {
                 "/" => (listed, joined) = (true, true),
                 _ if self.is_joint(at, hit.languages) => (listed, joined) = (true, true),
                 // "Acute kidney injury, resolved", "pneumonia, which was ruled out".
-                "," if listed || (of_the_last && Some(at) == directly) => joined = true,
+                "," if listed || ((of_the_last || sought) && Some(at) == directly) => joined = true,
                 "," => return at + 1,
                 "." | ";" => return at + 1,
                 // "Hyperkalaemia (diet?)" asks for the cause.
@@ -486,8 +530,16 @@ impl Sentence {
                 {
                     return at + 1;
                 }
-                word if !own && matches!(word, "of" | "in" | "on") => joined = true,
+                word if !own && (matches!(word, "of" | "in" | "on") || GENITIVES.contains(&word)) => {
+                    joined = true;
+                }
                 _ => {}
+            }
+            if hit.name == "?" {
+                if !own && caused && CAUSED_BY.contains(&self.word(at)) {
+                    return at + 1;
+                }
+                caused |= own;
             }
             if nearest && own {
                 let begins = is_end(at + 1, mentions)
@@ -516,6 +568,12 @@ impl Sentence {
         let between = (or + 1..from).any(|at| !self.word(at).starts_with(char::is_alphabetic));
         let own = mentions.iter().find(|mention| mention.end == or);
         own.filter(|_| !between).map_or(from, |own| own.start.min(from))
+    }
+
+    /// Whether what stands before a comma was looked for: "eschar looked for, not found".
+    fn is_sought(&self, comma: usize) -> bool {
+        let of_for = usize::from(matches!(self.before(comma, 1), "for" | "naar" | "nach"));
+        SOUGHT.contains(&self.before(comma, 1 + of_for))
     }
 
     /// Whether something before has its own answer here: "heartburn Y / constipation N".
@@ -592,9 +650,10 @@ impl Sentence {
         {
             return end;
         }
-        // "?EUPD, depression".
+        // "?EUPD, depression", "?NEC - distension".
         if hit.name == "?" {
-            let comma = first(&[","], hit.words.end);
+            let dash = |at: usize| self.word(at) == "-" && self.is_apart(at) && !self.are_joined(at);
+            let comma = (hit.words.end..end).find(|at| self.word(*at) == "," || dash(*at));
             let or = |comma: &usize| (*comma..end).any(|at| self.is_or(at, hit.languages));
             return comma.filter(|comma| !or(comma)).unwrap_or(end);
         }

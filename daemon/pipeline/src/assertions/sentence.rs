@@ -9,6 +9,7 @@ use super::direction::replies;
 use super::headings::is_short_line;
 use super::lexicon::{AND, OR, joining};
 use super::lists::{CELLS, ENDING_SENTENCES, MEASURES, SIDES, TIMES, WAYS};
+use super::spoken::Dictation;
 
 use crate::folding::{fold, words};
 use crate::languages::{EN, Languages};
@@ -45,6 +46,8 @@ pub(super) struct Sentence {
     pub(super) affirmed: Vec<usize>,
     /// Whether a plus stands behind something anywhere in the text: "cough +".
     pub(super) plus_answers: bool,
+    /// Which full stops the text has that are words.
+    pub(super) dictation: Dictation,
     /// Whether it stands in a plan, and tells of what is still to come.
     pub(super) planned: bool,
 }
@@ -88,6 +91,26 @@ fn begins_anew(text: &str, next: ByteSpan) -> bool {
     word || (spaced && LETTERS.contains(&own))
 }
 
+/// Bytes of a label that begins a line, at most, and of its words.
+const LABEL: usize = 32;
+const LABEL_WORDS: usize = 4;
+
+/// Whether a line begins with a label, in front of a colon or a dash that stands free: "Rectum - polyp", "Prev: asthma".
+fn begins_label(line: &str) -> bool {
+    let line = line.get(..line.floor_char_boundary(LABEL)).unwrap_or_default();
+    let colon = line.find(": ");
+    let dash = [" - ", " \u{2013} "]
+        .iter()
+        .filter_map(|sign| line.find(sign))
+        .min();
+    let label = colon.into_iter().chain(dash).min().and_then(|at| line.get(..at));
+    line.starts_with(char::is_uppercase)
+        && label.is_some_and(|label| {
+            let letter = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '-' | '/');
+            label.chars().all(letter) && label.split_whitespace().count() <= LABEL_WORDS
+        })
+}
+
 /// Words that no sentence ends with.
 const OPEN: [&str; 24] = [
     "of", "for", "with", "and", "or", "the", "a", "no", "to", "de", "von", "mit", "und", "et", "y", "e",
@@ -116,6 +139,7 @@ impl Sentence {
                 within = within.max(*end);
             }
             let ends = border.is_some_and(|border| border <= next.begin)
+                || self.dictation.end_at(text, next.begin).is_some()
                 || !self.goes_on(text, *next)
                 || self.is_over(text, *next, within);
             if ends && within <= next.begin {
@@ -279,7 +303,10 @@ impl Sentence {
                         && self.letters.last() != self.words.len().checked_sub(1).as_ref()
                         && !(is_answer(word) && own.starts_with(char::is_uppercase) && line < WRAPPED))
                     || (small && line >= WRAPPED / 2)
-                    || (line >= WRAPPED && !capitals && !begins_anew(text, next))
+                    || (line >= WRAPPED
+                        && !capitals
+                        && !begins_anew(text, next)
+                        && !begins_label(text.get(next.begin..).unwrap_or_default()))
             }
             // Columns.
             _ => !is_column(gap) || self.is_cell(text, next),
@@ -318,6 +345,12 @@ impl Sentence {
         let of_side = matches!(before, "a" | "in" | "leg" | "arm") || told;
         let sided = SIDES.contains(&own) && self.letters.last() == stop.checked_sub(1).as_ref() && of_side;
         let answered = matches!(own, "neg" | "pos") && told;
+        // "No vomiting o/n. Rash", "wheeze b/l. Cough".
+        let slashed = before == "/"
+            && own.len() == 1
+            && stop
+                .checked_sub(3)
+                .is_some_and(|at| self.word(at).len() == 1 && self.are_joined(at));
         let shortened = ENDING_SENTENCES.contains(&own)
             || (matches!(own, "rt" | "lt") && matches!(before, "on" | "in" | "of" | "to"));
         is_begun
@@ -328,6 +361,7 @@ impl Sentence {
                 || given
                 || capital
                 || shortened
+                || slashed
                 || mention_end == begin)
     }
 

@@ -302,6 +302,88 @@ fn a_letter_behind_a_code_says_how_sure_it_is() {
 }
 
 #[test]
+fn lines_with_a_label_and_slashed_short_forms_end_sentences() {
+    assert_said(&[
+        "Gastric body - mild hyperaemia, two biopsies taken, antrum seen, no {ulcer|N}\n Duodenum - {erosions|}, photographed\n Fundus - {polyp|}",
+        "Abdomen soft this morning on the ward round, bowels not open, no {guarding|N}\nPrevious: {hernia|H}",
+        "Settled on the ward, kept on two litres of oxygen. No {desaturation|N} o/n. {Hypotension|} at six",
+        "1/ Pas de {fracture|N}\n2/ {Kyste|} du rein. La patiente est là.",
+    ]);
+}
+
+#[test]
+fn what_an_image_shows_behind_a_denial_is_there() {
+    assert_said(&[
+        "Wrist x-ray 4/7 no {fracture|N}, {soft tissue swelling|}.",
+        "USG {gallstones|}, no {CBD dilatation|N}, {renal cyst|}.",
+        "{Lymphopenia|} 0,4; {neutropenia|} 0,7. {Cough|N} 0, {fever|N} 0",
+        "Never tested for {HIV|}, the patient is well.",
+    ]);
+}
+
+#[test]
+fn a_question_is_asked_of_what_it_stands_at() {
+    assert_said(&[
+        "FALL ?{SYNCOPE|U} ?LOW SUGAR. {HEADACHE|}",
+        "{COLLAPSE|} ?{SEPSIS|U} ?NEW TABLETS, is well",
+        "Day 3 ?{SBO|U} - {vomiting|} bile.",
+        "{Anaemia|} from {GI bleed|U}? The patient is well.",
+        "{Anemia|} da {sanguinamento|U}? Il paziente ha {tosse|}.",
+        "{Delirium|} bij {infectie|U}? De patiënt heeft {jicht|}.",
+        "{Aspiration pneumonia|U}? The patient is well.",
+        "Brother died at four, ?{sepsis|F}. The patient is well.",
+        "Troponin flat; more likely {pericarditis|U}. {Coeliac disease|U} more likely.",
+        "the patient has a {cough|} question mark {pertussis|U}",
+    ]);
+}
+
+#[test]
+fn what_threatens_is_feared() {
+    assert_said(&[
+        "Impending {airway obstruction|Y}. {Stridor|} at rest. {Wound infection|Y} to be looked for daily.",
+        "Safety netted for {drowsiness|Y} and {neck stiffness|Y}. Screened: {HBV|Y} / {HCV|Y} screen done.",
+        "Some patients develop {pneumonitis|Y} or, rarely, {colitis|Y}; she has {rash|}.",
+        "{Dyslipidaemia|}/{stroke|Y} risk: start a statin.",
+        "Drohende {Ruptur|Y}. {Embolie|Y}-Prophylaxe Dalteparin. Der Patient ist da.",
+        "{Ischémie|Y} à craindre. {Thrombose|Y} prophylaxie par énoxaparine. La patiente a une {toux|}.",
+        "{Parada|Y} inminente. {Trombosis|Y} profilaxis con enoxaparina. Cribado {hepatitis C|Y}, {sífilis|Y}. La paciente tiene {tos|}.",
+        "Imminente {rottura|Y}. Vaccino antinfluenzale e {zoster|Y}. Il paziente ha {tosse|}.",
+        "Wegens dreigende {ruptuur|Y}. Spoed bij {bloedbraken|Y}. De patiënt heeft {jicht|}.",
+        "Orientada sinais de {hipoglicemia|Y} e {infeção|Y}. Rastreio {hepatite C|Y}, {sífilis|Y}. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
+fn what_is_over_or_was_the_reason_to_stop_is_past() {
+    assert_said(&[
+        "The {drowsiness|H} of the second day has settled. {Rash|H} d3-6, gone now. {Abscess|H} resorbed.",
+        "{BCC|H} of the {nose|H}, excised 2019. {Lymphoma|} in 2015, in remission.",
+        "Sertraline after failure of citalopram ({nausea|H}) for {depression|}.",
+        "{Atemnot|H} in Ruhe weg seit gestern. Der Patient ist da.",
+        "Après échec du valproate ({tremblement|H}). {Hématome|H} résorbé. La patiente a une {toux|}.",
+        "Tras fracaso de litio ({temblor|H}). Ingreso neonatal 5 d por {sepsis|H}. La paciente tiene {tos|}.",
+        "Dopo fallimento di litio ({tremore|H}). {Versamento|H} riassorbito. Il paziente ha {tosse|}.",
+        "{Braken|H} nu over. Na falen van lithium ({tremor|H}). De patiënt heeft {jicht|}.",
+        "Após falha de lítio ({tremor|H}). {Hematoma|H} reabsorvido. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
+fn what_others_have_is_theirs() {
+    assert_said(&[
+        "Her brother died at 31 and was found to have {cardiomyopathy|F}. She has {palpitations|}.",
+        "Three in her class have had {measles|F}. Nursery: {scabies|F}.",
+        "Kita: {Hand-Fuß-Mund-Krankheit|F}. Frau auch {Erbrechen|F}. Mann zuh. auch {Husten|F}. Der Patient ist mit der Tochter da.",
+        "Sa mère, ancienne coiffeuse, a un {asthme|F}. Colocataire avec {gale|F}. La patiente a une {toux|}.",
+        "Compañero de piso con {sarna|F}. La paciente tiene {tos|}.",
+        "Mamma {celiachia|F}. Coinquilino con {scabbia|F}. Il paziente ha {tosse|}.",
+        "S: zoon (3) mee: {oorpijn|F}. De patiënt heeft {jicht|}.",
+        "Dochter (6): {waterpokken|F}. Huisgenoot met {schurft|F}. De patiënt heeft {jicht|}.",
+        "Colega de casa com {sarna|F}. O doente tem {tosse|}.",
+    ]);
+}
+
+#[test]
 fn what_is_supposed_or_over_may_stand_last() {
     assert_said(&[
         "{Sleep apnea|U}, suspected - outpt PSG. {Cough|}, suspected {pneumonia|U}.",

@@ -134,11 +134,20 @@ impl Sentence {
         }
     }
 
+    /// Whether a comma or full stop and digits go on with a number: "neutrophils 0,9".
+    fn is_decimal(&self, at: usize) -> bool {
+        matches!(self.word(at + 1), "," | ".")
+            && self.are_joined(at)
+            && self.are_joined(at + 1)
+            && self.word(at + 2).starts_with(|c: char| c.is_ascii_digit())
+    }
+
     /// Whether a nought stands free, and is no part of a number: "pain 0/10".
     fn is_zero(&self, at: usize) -> bool {
         let next = self.word(at + 1);
         matches!(self.word(at), "0" | "\u{f8}" | "\u{2205}")
             && self.is_apart(at)
+            && !self.is_decimal(at)
             && !(self.are_joined(at) && next.starts_with(|c: char| !matches!(c, ',' | ';' | '.' | ')')))
             && next != "/"
     }
@@ -177,6 +186,7 @@ impl Sentence {
         let dash = usize::from(matches!(self.before(at, 1), "-" | "\u{2013}") && self.is_apart(at));
         let end = at + 1;
         let ends = match self.word(end) {
+            _ if self.is_decimal(at) => false,
             "" | "," | ";" | ")" | "|" => true,
             "." => end + 1 == self.words.len(),
             "/" | "-" => !self.are_joined(at),

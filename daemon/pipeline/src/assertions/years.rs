@@ -5,7 +5,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::LazyLock;
 
 use super::lexicon::set;
-use super::lists::UNITS;
+use super::lists::{GENITIVES, UNITS};
 use super::sentence::Sentence;
 use super::{Assertion, Kind};
 
@@ -61,6 +61,9 @@ static TREATED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 /// Words from "had" to what was had removed, at most.
 const HAD: usize = 4;
 
+/// Words from a year to the remission behind it, at most.
+const REMISSION: usize = 6;
+
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 5;
 
@@ -79,6 +82,12 @@ impl Sentence {
             .get(begun)
             .filter(|next| next.start == mention.end && !self.is_drug(mention) && !self.is_drug(next));
         let from = next.map_or(mention.end, |next| next.end);
+        // "Melanoma of the left calf, excised 2019".
+        let of_site = GENITIVES.contains(&self.word(from)) || self.word(from) == "of";
+        let site = mentions
+            .get(begun)
+            .filter(|site| of_site && (from + 1..from + 4).contains(&site.start));
+        let from = site.map_or(from, |site| site.end);
         for at in from..self.words.len().min(from + YEAR_REACH) {
             if self.is_year(at) {
                 // A number behind a drug that stands bare is a dose, or a time.
@@ -87,12 +96,14 @@ impl Sentence {
                 let is_time = matches!(self.word(at + 1), "given" | "gave" | "administered" | "medicated");
                 let is_one = !self.counts(at) && (joined || (may_be_bare && !is_time));
                 let kind = Kind::Historical;
-                let is_one = is_one && !self.tells_onset(mention.start);
+                let is_one = is_one && !self.tells_onset(mention.start) && !self.is_in_remission(at);
                 return is_one.then_some(Assertion { kind, cue: YEAR });
             }
             match self.word(at) {
                 "in" | "(" | "-" | "im" | "en" | "nel" | "em" | "year" | "jahr" | "jaar" => joined = true,
                 "'" | ":" => {}
+                // "SCC, excised 2022".
+                "," if TREATED.contains(self.word(at + 1)) => {}
                 // "TB treated 2005", "PE postpartum 2018".
                 word if TREATED.contains(word) => {}
                 // "Pneumonia 3/2021".
@@ -149,6 +160,12 @@ impl Sentence {
         let is_told = || (0..self.words.len()).any(|at| COMING.contains(&self.word(at)));
         let kind = Kind::Historical;
         (is_past && !self.tells_onset(at) && !is_told()).then_some(Assertion { kind, cue: TIME })
+    }
+
+    /// Whether something is in remission, behind its year: it is there still.
+    fn is_in_remission(&self, year: usize) -> bool {
+        let mut clause = (year + 1..self.words.len()).take(REMISSION);
+        clause.any(|at| self.word(at).starts_with("remis"))
     }
 
     /// Whether words before this one say when something began or was found out, and not that it is over: "diagnosed 10 years ago".
