@@ -113,6 +113,12 @@ pub(crate) static XLM_ROBERTA: Builder = Builder {
     classes: &["XLMRobertaTokenizer"],
 };
 
+/// CamemBERT.
+pub(crate) static CAMEMBERT: Builder = Builder {
+    build: super::unigram::camembert_unigram,
+    classes: &["CamembertTokenizer"],
+};
+
 /// DeBERTa-v2 and -v3.
 pub(crate) static DEBERTA: Builder = Builder {
     build: super::unigram::deberta_unigram,

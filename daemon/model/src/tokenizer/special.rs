@@ -37,6 +37,12 @@ impl TokenizerFiles {
         }
     }
 
+    /// Whether a file says of the special token of this key how it is looked for, and not its text alone.
+    pub(super) fn describes(&self, key: &str) -> bool {
+        let value = self.special_places().find_map(|object| object.get(key));
+        value.is_some_and(Value::is_object)
+    }
+
     /// The special token of this key with its id, which has to be in the vocabulary.
     pub(super) fn require(
         &self,

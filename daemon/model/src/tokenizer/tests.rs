@@ -162,6 +162,7 @@ fn damaged_byte_level_vocabularies_name_the_file() {
 fn damaged_sentencepiece_models_name_the_file() {
     for (fixture, name) in [
         ("xlm-roberta/bf16-vocab-only", "sentencepiece.bpe.model"),
+        ("camembert/bf16-vocab-only", "sentencepiece.bpe.model"),
         ("deberta-v2/c2p-only", "spm.model"),
     ] {
         let copy = Copy::of(fixture);
@@ -375,6 +376,7 @@ fn vocabulary_files_of_another_class_are_refused() {
         ("electra/vocab-only", "ElectraTokenizerFast"),
         ("roberta/bf16-vocab-only", "LongformerTokenizerFast"),
         ("xlm-roberta/bf16-vocab-only", "XLMRobertaTokenizer"),
+        ("camembert/bf16-vocab-only", "CamembertTokenizerFast"),
         ("deberta-v2/c2p-only", "DebertaV2TokenizerFast"),
     ] {
         for (own, model) in [(Some(class), None), (None, Some(class)), (None, None)] {
@@ -389,6 +391,7 @@ fn vocabulary_files_of_another_class_are_refused() {
         ("roberta/bf16-vocab-only", "PhobertTokenizer"),
         ("roberta/bf16-vocab-only", "GPT2TokenizerFast"),
         ("xlm-roberta/bf16-vocab-only", "MBartTokenizer"),
+        ("camembert/bf16-vocab-only", "XLMRobertaTokenizer"),
         ("deberta-v2/c2p-only", "DebertaTokenizer"),
     ] {
         for (own, model, file) in [
