@@ -1,6 +1,6 @@
-//! Answers like the Python reference, for `tests/bench/parity.py`: `parity DIR [ADAPTER]` opens the checkpoint, with a
+//! Answers like the Python reference, for `tests/bench/parity.py` and `random_models.py`: `parity DIR [ADAPTER]` opens the checkpoint, with a
 //! task adapter over it, and prints one JSON line about it; then every JSON line on standard input gets one. A list of
-//! token ids gets their logits; a text gets its ids, offsets, logits and entities, with places in code points.
+//! token ids gets their logits; a text gets its ids, offsets, logits and, by each strategy, entities, with places in code points.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -13,6 +13,13 @@ use mednerd_pipeline::{Aggregation, LabelScheme, Logits, OffsetMap, OffsetUnit, 
 use serde_json::{Value, json};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const STRATEGIES: [(&str, Aggregation); 4] = [
+    ("simple", Aggregation::Simple),
+    ("first", Aggregation::First),
+    ("average", Aggregation::Average),
+    ("max", Aggregation::Max),
+];
 
 struct Model {
     checkpoint: Checkpoint,
@@ -48,7 +55,10 @@ fn main() -> Outcome<()> {
 
 impl Model {
     fn open(dir: &Path, adapter: Option<&Path>) -> Outcome<Self> {
-        let checkpoint = Checkpoint::open(dir)?;
+        let checkpoint = match adapter {
+            None => Checkpoint::open(dir)?,
+            Some(_) => Checkpoint::open_base(dir)?,
+        };
         let base = TractModel::load(&checkpoint, &Options::default())?;
         let (engine, scheme) = match adapter {
             None => (base, LabelScheme::from_labels(checkpoint.labels())?),
@@ -80,13 +90,15 @@ impl Model {
         answer["logits"] = logits.values().into();
         let (before, after) = (self.tokenizer.prefix().len(), self.tokenizer.suffix().len());
         let probabilities = logits.without_specials(before, after)?.softmax()?;
-        let spans = decode(text, &tokens, &probabilities, &self.scheme, Aggregation::Simple)?;
         let map = OffsetMap::new(text);
         let place = |byte| map.convert(byte, OffsetUnit::UnicodeCodePoint);
-        let entities = spans
-            .iter()
-            .map(|span| json!([*span.label, place(span.begin), place(span.end), span.score]));
-        answer["entities"] = entities.collect();
+        for (name, aggregation) in STRATEGIES {
+            let spans = decode(text, &tokens, &probabilities, &self.scheme, aggregation)?;
+            let entities = spans
+                .iter()
+                .map(|span| json!([*span.label, place(span.begin), place(span.end), span.score]));
+            answer["entities"][name] = entities.collect();
+        }
         Ok(answer)
     }
 }

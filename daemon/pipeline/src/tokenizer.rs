@@ -324,12 +324,20 @@ fn words_at_once(words: &[&str]) -> usize {
 /// Switches off that byte-level post-processors trim spans: they take off as many bytes as a token has space marks, also
 /// where the mark stands for no byte of the text (`add_prefix_space` behind a special token), and lose a letter.
 fn leave_spans(inner: &mut Tokenizer) {
-    let changed: PostProcessorWrapper = match inner.get_post_processor() {
-        Some(PostProcessorWrapper::Roberta(roberta)) => roberta.clone().trim_offsets(false).into(),
-        Some(PostProcessorWrapper::ByteLevel(bytes)) => (*bytes).trim_offsets(false).into(),
-        _ => return,
+    let Some(mut processor) = inner.get_post_processor().cloned() else {
+        return;
     };
-    inner.with_post_processor(Some(changed));
+    untrim(&mut processor);
+    inner.with_post_processor(Some(processor));
+}
+
+fn untrim(processor: &mut PostProcessorWrapper) {
+    match processor {
+        PostProcessorWrapper::Roberta(roberta) => roberta.trim_offsets = false,
+        PostProcessorWrapper::ByteLevel(bytes) => bytes.trim_offsets = false,
+        PostProcessorWrapper::Sequence(all) => all.as_mut().iter_mut().for_each(untrim),
+        PostProcessorWrapper::Bert(_) | PostProcessorWrapper::Template(_) => {}
+    }
 }
 
 /// Runs the post-processor on one stand-in token: what it puts before, around and after.
@@ -507,7 +515,9 @@ fn space_between(text: &str, left: &RawToken, right: &RawToken) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
     use tokenizers::pre_tokenizers::metaspace::PrependScheme;
+    use tokenizers::processors::sequence::Sequence as Processors;
     use tokenizers::{AddedToken, PaddingParams, TruncationParams};
 
     use super::*;
@@ -697,6 +707,18 @@ mod tests {
         assert_eq!(
             slices(&metaspace(PrependScheme::Always, true), "the diabetes")[..],
             ["the", "diabetes"]
+        );
+    }
+
+    #[test]
+    fn spans_are_left_as_they_are_in_sequences_too() {
+        let mut raw = byte_level_raw(true, true);
+        let bytes = ByteLevel::new(true, true, true);
+        raw.with_post_processor(Some(Processors::new(vec![bytes.into()])));
+        // The space mark before the first letter stands for no space.
+        assert_eq!(
+            slices(&TextTokenizer::new(raw).unwrap(), "<mask>ka"),
+            ["<mask>", "k", "k", "a"]
         );
     }
 

@@ -38,7 +38,7 @@ pub(super) const CAMEMBERT: Family = Family {
     name: "camembert",
     prefix: "roberta.",
     describe: |source| describe(source, &BERT_KEYS, "roberta."),
-    tokenizer: &tokenizer::ONLY_JSON,
+    tokenizer: &tokenizer::CAMEMBERT,
     class: Some("CamembertTokenizer"),
     idle: &[],
 };

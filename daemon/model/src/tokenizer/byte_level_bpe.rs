@@ -27,23 +27,32 @@ pub(crate) fn byte_level_bpe(files: &TokenizerFiles) -> Result<Tokenizer, ModelE
     let mut tokenizer = Tokenizer::new(model.map_err(|e| fault(path, &e))?);
     let cls = files.require(&tokenizer, path, "cls_token", "<s>")?;
     let sep = files.require(&tokenizer, path, "sep_token", "</s>")?;
+    begin(&files.config, &mut tokenizer)?;
     surround(&files.config, &mut tokenizer, (sep, cls))?;
     files.add_special(&mut tokenizer, &SENTENCE_MARKS)?;
     Ok(tokenizer)
 }
 
-/// What comes before and after the model: bytes as characters, and the special tokens `(sep, cls)` around them.
+/// What comes before the model: bytes as characters, with a space before the text where that is asked for.
+pub(super) fn begin(config: &Object, tokenizer: &mut Tokenizer) -> Result<(), ModelError> {
+    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(space(config)?, true, true)));
+    Ok(())
+}
+
+/// What comes after the model: the special tokens `(sep, cls)` around the text.
 pub(super) fn surround(
     config: &Object,
     tokenizer: &mut Tokenizer,
     (sep, cls): ((String, u32), (String, u32)),
 ) -> Result<(), ModelError> {
-    let space = config.flag("add_prefix_space")?.unwrap_or(false);
     let trim = config.flag("trim_offsets")?.unwrap_or(true);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(space, true, true)));
-    let ends = RobertaProcessing::new(sep, cls);
-    tokenizer.with_post_processor(Some(ends.trim_offsets(trim).add_prefix_space(space)));
+    let ends = RobertaProcessing::new(sep, cls).trim_offsets(trim);
+    tokenizer.with_post_processor(Some(ends.add_prefix_space(space(config)?)));
     Ok(())
+}
+
+fn space(config: &Object) -> Result<bool, ModelError> {
+    Ok(config.flag("add_prefix_space")?.unwrap_or(false))
 }
 
 fn vocabulary(object: &Object) -> Result<Vocab, ModelError> {

@@ -113,6 +113,12 @@ pub(crate) static XLM_ROBERTA: Builder = Builder {
     classes: &["XLMRobertaTokenizer"],
 };
 
+/// CamemBERT.
+pub(crate) static CAMEMBERT: Builder = Builder {
+    build: super::unigram::camembert_unigram,
+    classes: &["CamembertTokenizer"],
+};
+
 /// DeBERTa-v2 and -v3.
 pub(crate) static DEBERTA: Builder = Builder {
     build: super::unigram::deberta_unigram,
@@ -196,11 +202,13 @@ impl TokenizerFiles {
                 .map_err(|e| fault(&self.source(), &e))?;
         }
         if OWN_SPACE.contains(&class.name)
-            && let (Some(PreTokenizerWrapper::ByteLevel(_)), Some(PostProcessorWrapper::Roberta(found))) =
-                (tokenizer.get_pre_tokenizer(), tokenizer.get_post_processor())
+            && let Some(PreTokenizerWrapper::ByteLevel(_)) = tokenizer.get_pre_tokenizer()
         {
-            let ends = (found.get_sep_copy(), found.get_cls_copy());
-            byte_level_bpe::surround(&self.config, tokenizer, ends)?;
+            byte_level_bpe::begin(&self.config, tokenizer)?;
+            if let Some(PostProcessorWrapper::Roberta(found)) = tokenizer.get_post_processor() {
+                let ends = (found.get_sep_copy(), found.get_cls_copy());
+                byte_level_bpe::surround(&self.config, tokenizer, ends)?;
+            }
         }
         Ok(())
     }

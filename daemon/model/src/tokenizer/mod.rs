@@ -20,7 +20,7 @@ use crate::families::Family;
 use crate::files::{self, JSON_LIMIT, Small, VOCABULARY_LIMIT};
 use crate::json::Object;
 
-pub(crate) use class::{AS_IT_IS, BERT, Builder, DEBERTA, ONLY_JSON, ROBERTA, XLM_ROBERTA};
+pub(crate) use class::{AS_IT_IS, BERT, Builder, CAMEMBERT, DEBERTA, ONLY_JSON, ROBERTA, XLM_ROBERTA};
 
 /// The files that a vocabulary is read from where there is no `tokenizer.json`, in the order of the digest.
 const VOCABULARY_FILES: [&str; 5] = [

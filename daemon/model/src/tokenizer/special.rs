@@ -37,6 +37,12 @@ impl TokenizerFiles {
         }
     }
 
+    /// Whether a file says of the special token of this key how it is looked for, and not its text alone.
+    pub(super) fn describes(&self, key: &str) -> bool {
+        let value = self.special_places().find_map(|object| object.get(key));
+        value.is_some_and(Value::is_object)
+    }
+
     /// The special token of this key with its id, which has to be in the vocabulary.
     pub(super) fn require(
         &self,
@@ -89,15 +95,25 @@ impl TokenizerFiles {
         Ok(listed)
     }
 
-    /// `added_tokens.json`: token to id.
+    /// `added_tokens.json`: token to id. One that is special by its default alone is looked for in the normalised text.
     fn encoder(&self, named: &[AddedToken]) -> Result<Vec<(u32, AddedToken)>, ModelError> {
         let each = |(token, value): (&str, &Value)| {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
             let id = id.ok_or_else(|| self.added.wrong(token, "an id", value))?;
             let special = named.iter().any(|named| named.content == token);
-            Ok((id, AddedToken::from(token, special)))
+            let written = special && self.writes(token);
+            Ok((id, AddedToken::from(token, special).normalized(!written)))
         };
         self.added.iter().map(each).collect()
+    }
+
+    /// Whether a file names this token as a special one.
+    fn writes(&self, content: &str) -> bool {
+        let is = |value: &Value| token(value, true).is_some_and(|token| token.content == content);
+        self.special_places().flat_map(Object::iter).any(|(key, value)| {
+            let listed = || EXTRA.contains(&key) && value.as_array().is_some_and(|list| list.iter().any(is));
+            key.ends_with("_token") && is(value) || listed()
+        })
     }
 
     /// Further special tokens, of the map where that counts, or of the configuration.

@@ -162,6 +162,7 @@ fn damaged_byte_level_vocabularies_name_the_file() {
 fn damaged_sentencepiece_models_name_the_file() {
     for (fixture, name) in [
         ("xlm-roberta/bf16-vocab-only", "sentencepiece.bpe.model"),
+        ("camembert/bf16-vocab-only", "sentencepiece.bpe.model"),
         ("deberta-v2/c2p-only", "spm.model"),
     ] {
         let copy = Copy::of(fixture);
@@ -194,6 +195,11 @@ fn tokens_listed_the_old_way_are_added() {
         tokenizer.encode("a[SITE]", false).unwrap().get_ids().last(),
         Some(&301)
     );
+    // What no file calls special is looked for when the text has been normalised, so that the space is a token.
+    let tokens = |tokenizer: &Tokenizer| tokenizer.encode(" [MASK]", false).unwrap().get_tokens().to_vec();
+    assert_eq!(tokens(&tokenizer), ["\u{2581}", "[MASK]"]);
+    copy.write("special_tokens_map.json", r#"{"mask_token": "[MASK]"}"#);
+    assert_eq!(tokens(&copy.open().unwrap()), ["[MASK]"]);
     copy.write("added_tokens.json", r#"{"[MASK]": 305}"#);
     copy.refused(&["added_tokens.json", "[MASK]", "305"]);
     copy.write("added_tokens.json", r#"{"[MASK]": "300"}"#);
@@ -221,6 +227,21 @@ fn tokens_listed_the_old_way_are_added() {
     assert!(listed.special && !listed.normalized);
 }
 
+/// A `TemplateProcessing` with these tokens around a text.
+fn template(before: &str, first: u32, behind: &str, last: u32) -> Value {
+    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let defined = |token: &str, id: u32| json!({"id": token, "ids": [id], "tokens": [token]});
+    let single = [
+        special(before),
+        json!({"Sequence": {"id": "A", "type_id": 0}}),
+        special(behind),
+    ];
+    json!({
+        "type": "TemplateProcessing", "single": single, "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {before: defined(before, first), behind: defined(behind, last)},
+    })
+}
+
 /// As `transformers` 4 and 5 do: the class decides, and a key that is absent has the class's default.
 #[test]
 fn the_class_wins_over_tokenizer_json() {
@@ -246,9 +267,17 @@ fn the_class_wins_over_tokenizer_json() {
         copy.write("tokenizer_config.json", config.to_string());
         copy.open().unwrap().encode("fever", false).unwrap().get_tokens()[0].clone()
     };
-    assert!(first(json!({"tokenizer_class": "TokenizersBackend"})).starts_with('\u{120}'));
-    assert!(first(json!({"add_prefix_space": true})).starts_with('\u{120}'));
-    assert!(!first(json!({})).starts_with('\u{120}'));
+    // As RoBERTa's own tokenizer puts the special tokens around a text, and as one that was trained by itself does.
+    for other in [false, true] {
+        if other {
+            copy.json("tokenizer.json", |t| {
+                t["post_processor"] = template("<s>", 0, "</s>", 2)
+            });
+        }
+        assert!(first(json!({"tokenizer_class": "TokenizersBackend"})).starts_with('\u{120}'));
+        assert!(first(json!({"add_prefix_space": true})).starts_with('\u{120}'));
+        assert!(!first(json!({})).starts_with('\u{120}'));
+    }
 }
 
 /// What `AutoTokenizer` of `transformers` 5.23 makes of each: the class by itself, that of `config.json`, the family's.
@@ -347,6 +376,7 @@ fn vocabulary_files_of_another_class_are_refused() {
         ("electra/vocab-only", "ElectraTokenizerFast"),
         ("roberta/bf16-vocab-only", "LongformerTokenizerFast"),
         ("xlm-roberta/bf16-vocab-only", "XLMRobertaTokenizer"),
+        ("camembert/bf16-vocab-only", "CamembertTokenizerFast"),
         ("deberta-v2/c2p-only", "DebertaV2TokenizerFast"),
     ] {
         for (own, model) in [(Some(class), None), (None, Some(class)), (None, None)] {
@@ -361,6 +391,7 @@ fn vocabulary_files_of_another_class_are_refused() {
         ("roberta/bf16-vocab-only", "PhobertTokenizer"),
         ("roberta/bf16-vocab-only", "GPT2TokenizerFast"),
         ("xlm-roberta/bf16-vocab-only", "MBartTokenizer"),
+        ("camembert/bf16-vocab-only", "XLMRobertaTokenizer"),
         ("deberta-v2/c2p-only", "DebertaTokenizer"),
     ] {
         for (own, model, file) in [

@@ -1,4 +1,4 @@
-//! SentencePiece unigram (Kudo 2018): XLM-RoBERTa and DeBERTa, as the conversions in `transformers` build them.
+//! SentencePiece unigram (Kudo 2018): XLM-RoBERTa, CamemBERT and DeBERTa, as the conversions in `transformers` build them.
 
 use std::panic::catch_unwind;
 
@@ -21,29 +21,74 @@ use crate::files::Small;
 /// What stands for a space.
 const SPACE: char = '\u{2581}';
 
+/// What fairseq's numbering has before the pieces of a file.
+enum Before {
+    /// The special token of this key, or this one.
+    Special(&'static str, &'static str),
+    /// A token that no text gives, and its score.
+    Unused(&'static str, f64),
+}
+
+use Before::{Special, Unused};
+
 /// Builds XLM-RoBERTa's tokenizer from `sentencepiece.bpe.model` (a unigram model, whatever its name). The ids are
 /// fairseq's: `<s>`, `<pad>`, `</s>`, `<unk>`, the pieces after the file's first three, `<mask>`.
 pub(crate) fn xlm_roberta_unigram(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
+    let before = [
+        Special("bos_token", "<s>"),
+        Special("pad_token", "<pad>"),
+        Special("eos_token", "</s>"),
+        Special("unk_token", "<unk>"),
+    ];
+    fairseq_unigram(files, &before, 3, |_, _| Ok(()))
+}
+
+/// Builds CamemBERT's tokenizer: as XLM-RoBERTa's, but before the pieces after the file's first stand five others, three
+/// of them unused, and `<mask>` takes the space before it, unless a file says otherwise.
+pub(crate) fn camembert_unigram(files: &TokenizerFiles) -> Result<Tokenizer, ModelError> {
+    let before = [
+        Unused("<s>NOTUSED", 0.0),
+        Special("pad_token", "<pad>"),
+        Unused("</s>NOTUSED", 0.0),
+        Special("unk_token", "<unk>"),
+        Unused("<unk>NOTUSED", -100.0),
+    ];
+    fairseq_unigram(files, &before, 1, |file, tokenizer| {
+        if files.describes("mask_token") {
+            return Ok(());
+        }
+        let mask = files.special("mask_token", "<mask>")?.lstrip(true);
+        let added = tokenizer.add_special_tokens([mask]);
+        added.map(|_| ()).map_err(|e| fault(&file.path, &e))
+    })
+}
+
+/// `before`, then the pieces without the file's first `left_out`, then `<mask>`; `first` may add special tokens before the others.
+fn fairseq_unigram(
+    files: &TokenizerFiles,
+    before: &[Before],
+    left_out: usize,
+    first: impl FnOnce(&Small, &mut Tokenizer) -> Result<(), ModelError>,
+) -> Result<Tokenizer, ModelError> {
     let file = files.vocabulary(
         "sentencepiece.bpe.model",
         "tokenizer.json or sentencepiece.bpe.model",
     )?;
     let model = Model::parse(&file.path, &file.bytes)?;
-    let first = |at: usize| model.pieces.get(at).map(|piece| piece.kind);
-    if [0, 1, 2].map(first) != [UNKNOWN, CONTROL, CONTROL].map(Some) {
-        let problem = "its first pieces are not <unk>, <s> and </s>, as XLM-RoBERTa's are";
+    let kind = |at: usize| model.pieces.get(at).map(|piece| piece.kind);
+    if [0, 1, 2].map(kind) != [UNKNOWN, CONTROL, CONTROL].map(Some) {
+        let problem =
+            "its first pieces are not <unk>, <s> and </s>, as those of XLM-RoBERTa and CamemBERT are";
         return Err(fault(&file.path, &problem));
     }
-    let mut vocabulary = Vec::with_capacity(model.pieces.len().saturating_add(2));
-    for (key, default) in [
-        ("bos_token", "<s>"),
-        ("pad_token", "<pad>"),
-        ("eos_token", "</s>"),
-        ("unk_token", "<unk>"),
-    ] {
-        vocabulary.push((files.special(key, default)?.content, 0.0));
+    let mut vocabulary = Vec::with_capacity(model.pieces.len().saturating_add(5));
+    for token in before {
+        vocabulary.push(match token {
+            Special(key, default) => (files.special(key, default)?.content, 0.0),
+            Unused(text, score) => ((*text).to_owned(), *score),
+        });
     }
-    vocabulary.extend(model.pieces.iter().skip(3).map(entry));
+    vocabulary.extend(model.pieces.iter().skip(left_out).map(entry));
     vocabulary.push((files.special("mask_token", "<mask>")?.content, 0.0));
     let mut tokenizer = unigram(file, vocabulary, 3)?;
     if !model.charsmap.is_empty() {
@@ -57,6 +102,7 @@ pub(crate) fn xlm_roberta_unigram(files: &TokenizerFiles) -> Result<Tokenizer, M
     let bos = files.require(&tokenizer, &file.path, "bos_token", "<s>")?;
     let eos = files.require(&tokenizer, &file.path, "eos_token", "</s>")?;
     tokenizer.with_post_processor(Some(BertProcessing::new(eos, bos)));
+    first(file, &mut tokenizer)?;
     add_special(files, &mut tokenizer, &model, &SENTENCE_MARKS)?;
     Ok(tokenizer)
 }
