@@ -248,9 +248,27 @@ pub(crate) struct TensorKernel {
     pub(crate) shared: usize,
 }
 
-/// Those for heads of `width`: the one whose warps have 32 queries, for launches that fill the GPU, and the one whose warps have 16, for others.
-/// Both compute the same to the last bit.
-pub(crate) fn tensor_kernels(width: usize, relative: bool) -> Option<[TensorKernel; 2]> {
+/// Those for heads of `width`: the one whose warps, or blocks where `warpgroups` multiply, have more queries, for launches that fill the GPU, and
+/// the one that has fewer, for others. Both compute the same to the last bit.
+pub(crate) fn tensor_kernels(width: usize, relative: bool, warpgroups: bool) -> Option<[TensorKernel; 2]> {
+    if warpgroups && !relative {
+        // Two tiles.
+        let kernel = |name, block| TensorKernel {
+            name,
+            block,
+            shared: 2 * 64 * width,
+        };
+        match width {
+            64 => {
+                return Some([
+                    kernel("attend_groups_64", 256),
+                    kernel("attend_groups_few_64", 128),
+                ]);
+            }
+            128 => return Some([kernel("attend_groups_few_128", 128); 2]),
+            _ => {}
+        }
+    }
     let content = 64 * (width + 8);
     // 128 places, and the products of 64 rows; see `PLACES_GROUP` there.
     let of_places = if relative {
@@ -486,7 +504,7 @@ impl<'a, D: Device> Lowering<'a, D> {
             turns,
             key_tile,
             // They take the largest product for the largest score.
-            tensor: tensor_kernels(width, relative.is_some())
+            tensor: tensor_kernels(width, relative.is_some(), self.device.warpgroups())
                 .filter(|_| self.device.tensor_cores() && attention.scale > 0.0),
             relative,
         })
