@@ -18,7 +18,7 @@ template <int D> struct Padded {
     static __device__ __forceinline__ int at(int row, int column) { return row * ROW + column; }
 };
 
-// What a block has to do: a head and up to OWN queries of a sequence from `first` on, of which a warp has those from `own` on; keys from
+// What a block has to do: a head and up to OWN queries of a sequence from `first` on, where the tile of that number begins, of which a warp has those from `own` on; keys from
 // `from` to `to`. Rows are `stride` apart, which within a sequence 32 bits hold.
 template <typename T> struct Work {
     index_t sequence;
@@ -27,11 +27,11 @@ template <typename T> struct Work {
     const T *queries, *keys, *values;
 };
 template <typename T, int D, int M, int OWN = 64>
-__device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *tiles, const index_t *starts, int heads,
-                                                 int kv_heads, int reach) {
+__device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *tiles, int number, const index_t *starts,
+                                                 int heads, int kv_heads, int reach) {
     Work<T> work;
-    work.sequence = tiles[2 * blockIdx.x];
-    work.first = tiles[2 * blockIdx.x + 1];
+    work.sequence = tiles[2 * number];
+    work.first = tiles[2 * number + 1];
     work.begin = starts[work.sequence];
     work.length = starts[work.sequence + 1] - starts[work.sequence];
     work.own = work.first + threadIdx.x / 32 * M * 16;

@@ -1,22 +1,22 @@
 // Attention on sm_90a's products by warpgroups, for heads of 64 or 128: what `attend_on_tensor_cores` computes, in the same steps. Other chips have none of these
 // kernels.
 //
-// One block for each head and each 64 queries of one sequence for each of WARPGROUPS warpgroups: they share what is staged, which is a tile of
-// keys and values while the one before is computed. Sixteen queries, keys and values of them all are a warp's, as there.
+// One block for each head and each WARPGROUPS tiles of 64 queries, one for each of its warpgroups: they share what is staged, which is a tile of
+// keys and values while the one before is computed. A warp has sixteen queries, as there.
 #include "wgmma.cuh"
 
 #if defined(MEDNERD_EMULATED) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+// Of that number and those behind it up to WARPGROUPS tiles of one sequence, where the first is one of each so many of it; others are done with those before them.
 template <typename T, int D, int WARPGROUPS>
-__device__ __forceinline__ void attend_by_warpgroups(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts,
-                                                     int heads, int kv_heads, float scale, int reach) {
+__device__ __forceinline__ void attend_to_tiles(const T *qkv, const T *bias, T *out, const index_t *tiles, int number,
+                                                const index_t *starts, int heads, int kv_heads, float scale, int reach) {
     const int KEYS = 64, OWN = 64 * WARPGROUPS, THREADS = 128 * WARPGROUPS, ROOM = 2 * KEYS * D;
     SHARED_TILES(shared);
     // Two rooms, each for keys and the values behind them.
     T *rooms = reinterpret_cast<T *>(shared);
-    const Work<T> work = work_of_block<T, D, 1, OWN>(qkv, tiles, starts, heads, kv_heads, reach);
+    const Work<T> work = work_of_block<T, D, 1, OWN>(qkv, tiles, number, starts, heads, kv_heads, reach);
     // Tiles begin where they do for other blocks, so that nothing depends on which queries share one.
     const int first = work.first, length = work.length, from = work.from / KEYS * KEYS, to = work.to, stride = work.stride;
-    // Each 64 queries have a block, of which the first of WARPGROUPS has all of theirs.
     if (first >= length || first % OWN != 0)
         return;
     const auto stage_tile = [&](T *room, int tile) {
@@ -79,17 +79,30 @@ __device__ __forceinline__ void attend_by_warpgroups(const T *qkv, const T *bias
     write<T, D, 1>(work, known, rooms, out, bias);
 }
 
-// The second has one warpgroup for as many queries as others have tiles of, and is for launches that leave room on a chip.
+// A sequence's last tile may be left alone beside the next one's first: then these are done one after the other.
+template <typename T, int D, int WARPGROUPS>
+__device__ __forceinline__ void attend_by_warpgroups(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts,
+                                                     int heads, int kv_heads, float scale, int reach, int count) {
+    ROLLED
+    for (int number = blockIdx.x * WARPGROUPS; number < min(count, (int(blockIdx.x) + 1) * WARPGROUPS); number++) {
+        attend_to_tiles<T, D, WARPGROUPS>(qkv, bias, out, tiles, number, starts, heads, kv_heads, scale, reach);
+        // Where outputs were, the next keys come.
+        if (WARPGROUPS > 1)
+            __syncthreads();
+    }
+}
+
+// The second has one warpgroup, and is for launches that leave room on a chip. `count` is how many tiles there are.
 #define KERNEL(T, S, NAME, D, WARPGROUPS, BLOCKS)                                                                          \
     extern "C" __global__ void BOUNDS(128 * WARPGROUPS, BLOCKS)                                                            \
         NAME##_##S(const T *qkv, const T *bias, T *out, const index_t *tiles, const index_t *starts, int heads,        \
-                   int kv_heads, float scale, int reach) {                                                             \
-        attend_by_warpgroups<T, D, WARPGROUPS>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach);              \
+                   int kv_heads, float scale, int reach, int count) {                                                  \
+        attend_by_warpgroups<T, D, WARPGROUPS>(qkv, bias, out, tiles, starts, heads, kv_heads, scale, reach, count);       \
     }
 #define KERNELS(T, S)                                                                                                  \
     KERNEL(T, S, attend_groups_64, 64, 2, 2)                                                                           \
     KERNEL(T, S, attend_groups_few_64, 64, 1, 4)                                                                       \
-    KERNEL(T, S, attend_groups_few_128, 128, 1, 2)
+    KERNEL(T, S, attend_groups_few_128, 128, 1, 3)
 KERNELS(half_t, f16)
 KERNELS(bfloat_t, bf16)
 #undef KERNELS

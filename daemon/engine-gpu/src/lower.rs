@@ -246,26 +246,35 @@ pub(crate) struct TensorKernel {
     /// Floats of shared memory: keys and values of two bytes, and with relative places a table's rows as well, products with them,
     /// and where the rows begin. See there.
     pub(crate) shared: usize,
+    /// Where products are made by warpgroups, how many a block has, each for a tile of its own. Such kernels are told how many tiles there are.
+    pub(crate) warpgroups: Option<usize>,
+}
+
+impl TensorKernel {
+    /// Of so many tiles.
+    pub(crate) fn launch(&self, tiles: usize, heads: usize) -> Launch {
+        Launch {
+            grid: (tiles.div_ceil(self.warpgroups.unwrap_or(1)), heads),
+            block: self.block,
+            shared: self.shared,
+        }
+    }
 }
 
 /// Those for heads of `width`: the one whose warps, or blocks where `warpgroups` multiply, have more queries, for launches that fill the GPU, and
 /// the one that has fewer, for others. Both compute the same to the last bit.
 pub(crate) fn tensor_kernels(width: usize, relative: bool, warpgroups: bool) -> Option<[TensorKernel; 2]> {
     if warpgroups && !relative {
-        // Two tiles.
-        let kernel = |name, block| TensorKernel {
+        // Keys and values of two tiles.
+        let kernel = |name, warpgroups| TensorKernel {
             name,
-            block,
+            block: 128 * warpgroups,
             shared: 2 * 64 * width,
+            warpgroups: Some(warpgroups),
         };
         match width {
-            64 => {
-                return Some([
-                    kernel("attend_groups_64", 256),
-                    kernel("attend_groups_few_64", 128),
-                ]);
-            }
-            128 => return Some([kernel("attend_groups_few_128", 128); 2]),
+            64 => return Some([kernel("attend_groups_64", 2), kernel("attend_groups_few_64", 1)]),
+            128 => return Some([kernel("attend_groups_few_128", 1); 2]),
             _ => {}
         }
     }
@@ -280,6 +289,7 @@ pub(crate) fn tensor_kernels(width: usize, relative: bool, warpgroups: bool) -> 
         name,
         block,
         shared: content + of_places,
+        warpgroups: None,
     };
     Some(match (width, relative) {
         (32, false) => [kernel("attend_32", 64), kernel("attend_few_32", 128)],

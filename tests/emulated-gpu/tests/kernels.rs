@@ -31,7 +31,7 @@ fn every_kernel_is_its_definition() {
 fn attention_by_warpgroups_is_its_definition() {
     for precision in [Precision::Fp16, Precision::Bf16] {
         let device = Emulated::new(precision, 9).watched().by_warpgroups();
-        checks::kernel(&device, "attend_tensor", precision as u64, 24);
+        checks::kernel(&device, "attend_tensor", precision as u64, 12);
     }
     let device = Emulated::new(Precision::Bf16, 9).by_warpgroups();
     checks::kernel(&device, "attend_long", 4, 1);
