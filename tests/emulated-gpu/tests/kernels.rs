@@ -239,7 +239,7 @@ const TURNED: Asked = Asked {
 fn product_by_warpgroup(precision: Precision, asked: Asked) -> Result<(), String> {
     let device = Emulated::new(precision, 5).watched();
     let columns = asked.columns;
-    let number = |place: usize| ((place * 2_654_435_761 >> 13) % 31) as f32 / 8.0 - 1.875;
+    let number = |place: usize| (((place * 2_654_435_761) >> 13) % 31) as f32 / 8.0 - 1.875;
     let a: Vec<f32> = (0..64 * 64).map(number).collect();
     let b = |k: usize, n: usize| number(7919 + k * 128 + n);
     let mut image = vec![0.0; 64 * columns];
