@@ -59,7 +59,11 @@ const ON_TENSOR_CORES: [Module; 3] = [
 /// Those for sm_90a alone, whose products are a warpgroup's.
 const BY_WARPGROUPS: Module = (
     include_bytes!(concat!(env!("OUT_DIR"), "/wgmma.fatbin")),
-    &["attend_groups_64", "attend_groups_few_64", "attend_groups_few_128"],
+    &[
+        "attend_groups_64",
+        "attend_groups_few_64",
+        "attend_groups_few_128",
+    ],
 );
 
 /// Whether these are used without being asked for: not before they were measured. `WGMMA=1` asks for them in checks.
