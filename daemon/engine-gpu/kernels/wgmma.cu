@@ -6,7 +6,8 @@
 #include "wgmma.cuh"
 
 #if defined(MEDNERD_EMULATED) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
-// Of that number and those behind it up to WARPGROUPS tiles of one sequence, where the first is one of each so many of it; others are done with those before them.
+// Does the tile of that number and those of its sequence behind it, one for each of WARPGROUPS, where so many, or a multiple, are before it in the sequence;
+// any other is done with the one before.
 template <typename T, int D, int WARPGROUPS>
 __device__ __forceinline__ void attend_to_tiles(const T *qkv, const T *bias, T *out, const index_t *tiles, int number,
                                                 const index_t *starts, int heads, int kv_heads, float scale, int reach) {
