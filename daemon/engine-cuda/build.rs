@@ -23,6 +23,7 @@ fn main() -> std::io::Result<()> {
         "norm",
         "places",
         "tensor",
+        "wgmma",
         "zero_shot",
     ] {
         let compiled = kernels.join(name).with_extension("fatbin");

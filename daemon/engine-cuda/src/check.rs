@@ -1,5 +1,5 @@
 //! `mednerd-cuda-check`: what `tests/gpu/run` runs on a GPU. See [`mednerd_engine_gpu::checks::main`]. With PLAIN in the environment
-//! nothing is recorded.
+//! nothing is recorded, and with WGMMA attention's products are made by warpgroups, where the chip has them.
 #![allow(clippy::panic)]
 
 use mednerd_engine_cuda::open;
@@ -16,6 +16,9 @@ fn main() {
         found.device.record_or_fail();
         if std::env::var_os("PLAIN").is_some() {
             found.device.record_nothing();
+        }
+        if std::env::var_os("WGMMA").is_some() {
+            found.device.use_warpgroups();
         }
         let ready = found.ready;
         let about = format!(

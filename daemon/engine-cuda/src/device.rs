@@ -56,6 +56,19 @@ const ON_TENSOR_CORES: [Module; 3] = [
     ),
 ];
 
+/// Those for sm_90a alone, whose products are a warpgroup's.
+const BY_WARPGROUPS: Module = (
+    include_bytes!(concat!(env!("OUT_DIR"), "/wgmma.fatbin")),
+    &[
+        "attend_groups_64",
+        "attend_groups_few_64",
+        "attend_groups_few_128",
+    ],
+);
+
+/// Whether these are used without being asked for: not before they were measured. `WGMMA=1` asks for them in checks.
+const USE_WARPGROUPS: bool = false;
+
 /// The others.
 const MODULES: [Module; 5] = [
     (
@@ -225,6 +238,7 @@ pub struct Cuda {
     shared_limit: usize,
     multiprocessors: (usize, usize),
     tensor_cores: bool,
+    warpgroups: bool,
     /// cuBLAS's handle is for one thread at a time, and so is what a call enqueues.
     gate: Mutex<()>,
 }
@@ -363,7 +377,9 @@ impl Cuda {
             Precision::Bf16 | Precision::Fp8 => capability >= (8, 0),
         };
         let on_tensor_cores = ON_TENSOR_CORES.iter().filter(|_| tensor_cores);
-        for (image, names) in MODULES.iter().chain(on_tensor_cores) {
+        let has_warpgroups = tensor_cores && capability == (9, 0);
+        let by_warpgroups = has_warpgroups.then_some(&BY_WARPGROUPS);
+        for (image, names) in MODULES.iter().chain(on_tensor_cores).chain(by_warpgroups) {
             let module = context
                 .load_module(Ptx::from_binary(image.to_vec()))
                 .map_err(failed)?;
@@ -415,6 +431,7 @@ impl Cuda {
             shared_limit,
             multiprocessors,
             tensor_cores,
+            warpgroups: USE_WARPGROUPS && has_warpgroups,
             gate: Mutex::new(()),
         };
         new.warm()?;
@@ -473,6 +490,13 @@ impl Cuda {
     #[cfg(feature = "checks")]
     pub fn record_nothing(&self) {
         self.failed_captures.store(FAILED_CAPTURES, Ordering::Relaxed);
+    }
+
+    /// From now on attention's products are made by warpgroups, where the chip has them.
+    #[cfg(feature = "checks")]
+    pub fn use_warpgroups(&mut self) {
+        let (_, names) = BY_WARPGROUPS;
+        self.warpgroups = names.iter().all(|name| self.functions.contains_key(name));
     }
 
     /// Work as a graph; what it leaves in its buffer is there when that has been launched.
@@ -760,6 +784,10 @@ impl Device for Cuda {
 
     fn tensor_cores(&self) -> bool {
         self.tensor_cores
+    }
+
+    fn warpgroups(&self) -> bool {
+        self.warpgroups
     }
 
     fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {

@@ -83,7 +83,7 @@ attend_with_places(const T *qkv, const T *bias, T *out, const index_t *tiles, co
     T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * ROW_OF(D), *places = v + KEYS * ROW_OF(D);
     half_t *of_places = reinterpret_cast<half_t *>(places + 128 * ROW_OF(D));
     unsigned int *rows = reinterpret_cast<unsigned int *>(of_places + 4 * PLACES_GROUP);
-    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, starts, heads, kv_heads, reach);
+    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, blockIdx.x, starts, heads, kv_heads, reach);
     const int first = work.first, length = work.length, own = work.own, from = work.from, to = work.to;
     const int head = work.head, stride = work.stride;
     const T *keys = work.keys, *values = work.values;

@@ -12,7 +12,7 @@ attend_on_tensor_cores(const T *qkv, const T *bias, T *out, const index_t *tiles
     const int KEYS = 64, THREADS = 128 / M;
     SHARED_FLOATS(shared);
     T *k = reinterpret_cast<T *>(shared), *v = k + KEYS * ROW_OF(D);
-    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, starts, heads, kv_heads, reach);
+    const Work<T> work = work_of_block<T, D, M>(qkv, tiles, blockIdx.x, starts, heads, kv_heads, reach);
     const int first = work.first, length = work.length, own = work.own, from = work.from, to = work.to;
     const int head = work.head, stride = work.stride;
     const T *keys = work.keys, *values = work.values;

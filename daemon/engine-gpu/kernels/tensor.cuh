@@ -13,26 +13,30 @@ template <typename T> __device__ __forceinline__ unsigned int word(const T *from
 
 // A row of keys or values in shared memory.
 #define ROW_OF(D) ((D) + 8)
+template <int D> struct Padded {
+    static const int ROW = ROW_OF(D);
+    static __device__ __forceinline__ int at(int row, int column) { return row * ROW + column; }
+};
 
-// What a block has to do: a head and up to 64 queries of a sequence from `first` on, of which a warp has those from `own` on; keys from `from` to
-// `to`. Rows are `stride` apart, which within a sequence 32 bits hold.
+// What a block has to do: a head and up to OWN queries of a sequence from `first` on, where the tile of that number begins, of which a warp has those from `own` on; keys from
+// `from` to `to`. Rows are `stride` apart, which within a sequence 32 bits hold.
 template <typename T> struct Work {
     index_t sequence;
     int first, length, own, from, to, heads, kv_heads, head, kv_head, stride;
     size_t begin;
     const T *queries, *keys, *values;
 };
-template <typename T, int D, int M>
-__device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *tiles, const index_t *starts, int heads,
-                                                 int kv_heads, int reach) {
+template <typename T, int D, int M, int OWN = 64>
+__device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *tiles, int number, const index_t *starts,
+                                                 int heads, int kv_heads, int reach) {
     Work<T> work;
-    work.sequence = tiles[2 * blockIdx.x];
-    work.first = tiles[2 * blockIdx.x + 1];
+    work.sequence = tiles[2 * number];
+    work.first = tiles[2 * number + 1];
     work.begin = starts[work.sequence];
     work.length = starts[work.sequence + 1] - starts[work.sequence];
     work.own = work.first + threadIdx.x / 32 * M * 16;
     work.from = reach < 0 ? 0 : max(0, work.first - reach);
-    work.to = reach < 0 ? work.length : min(work.length, work.first + 64 + reach);
+    work.to = reach < 0 ? work.length : min(work.length, work.first + OWN + reach);
     work.heads = heads;
     work.kv_heads = kv_heads;
     work.head = blockIdx.y;
@@ -45,17 +49,17 @@ __device__ __forceinline__ Work<T> work_of_block(const T *qkv, const index_t *ti
 }
 
 // Begins to copy rows of D, `stride` apart, of which `there` are there; the last of those again in place of the others.
-template <typename T, int D, int COUNT, int THREADS>
+template <typename T, int D, int COUNT, int THREADS, typename Layout = Padded<D>>
 __device__ __forceinline__ void stage(T *to, const T *from, int stride, int there) {
     const int AT_A_TIME = THREADS / (D / 8);
     const int row = threadIdx.x / (D / 8), column = threadIdx.x % (D / 8) * 8;
-    to += row * ROW_OF(D) + column;
+    to += Layout::at(row, column);
     // One instruction for each address.
     const char *begin = reinterpret_cast<const char *>(from + column);
     const unsigned int bytes = stride * sizeof(T);
     UNROLL
     for (int n = 0; n < COUNT; n += AT_A_TIME)
-        copy_16_bytes(to + n * ROW_OF(D), begin + size_t(static_cast<unsigned int>(min(n + row, there - 1))) * bytes);
+        copy_16_bytes(to + n * Layout::ROW, begin + size_t(static_cast<unsigned int>(min(n + row, there - 1))) * bytes);
 }
 
 // What a warp knows of its queries.
@@ -81,14 +85,14 @@ template <int D, int M> struct Queries {
 };
 
 // Rows of shared memory as the first factor of products, with `bias` added, which may be null.
-template <typename T, int D, int M>
+template <typename T, int D, int M, typename Layout = Padded<D>>
 __device__ __forceinline__ void load_rows(unsigned int (&to)[M][D / 16][4], const T *from, const T *bias) {
     const int lane = threadIdx.x % 32;
     UNROLL
     for (int m = 0; m < M; m++)
         UNROLL
         for (int step = 0; step < D / 16; step++)
-            load_matrices(to[m][step], from + (m * 16 + lane % 16) * ROW_OF(D) + step * 16 + lane / 16 * 8);
+            load_matrices(to[m][step], from + Layout::at(m * 16 + lane % 16, step * 16 + lane / 16 * 8));
     if (bias == nullptr)
         return;
     UNROLL
@@ -198,8 +202,18 @@ __device__ __forceinline__ void weigh(float (&s)[M][KEYS / 8][4], Queries<D, M> 
         }
 }
 
-// Adds the values of a tile by their weights, and these to their sum: as they are rounded for both, so that a weight that stands out
-// is not more or less than its share.
+// The weights of sixteen keys, whose scores lie just so, as the first factor of products; adds them to their sum as they are rounded for both, so
+// that a weight that stands out is not more or less than its share.
+template <typename T>
+__device__ __forceinline__ void take_weights(unsigned int (&a)[4], const float (&low)[4], const float (&high)[4], float (&total)[4]) {
+    a[0] = pair<T>(low[0], low[1]);
+    a[1] = pair<T>(low[2], low[3]);
+    a[2] = pair<T>(high[0], high[1]);
+    a[3] = pair<T>(high[2], high[3]);
+    multiply<T>(a, pair<T>(1, 1), pair<T>(1, 1), total);
+}
+
+// Adds the values of a tile by their weights.
 template <typename T, int D, int M, int KEYS>
 __device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (&s)[M][KEYS / 8][4], const T *v) {
     const int lane = threadIdx.x % 32;
@@ -209,15 +223,8 @@ __device__ __forceinline__ void add_values(Queries<D, M> &queries, const float (
     for (int step = 0; step < KEYS / 16; step++) {
         unsigned int a[M][4];
         UNROLL
-        for (int m = 0; m < M; m++) {
-            // As they lie, the scores of sixteen keys are what this product takes.
-            const float *low = s[m][2 * step], *high = s[m][2 * step + 1];
-            a[m][0] = pair<T>(low[0], low[1]);
-            a[m][1] = pair<T>(low[2], low[3]);
-            a[m][2] = pair<T>(high[0], high[1]);
-            a[m][3] = pair<T>(high[2], high[3]);
-            multiply<T>(a[m], pair<T>(1, 1), pair<T>(1, 1), queries.total[m]);
-        }
+        for (int m = 0; m < M; m++)
+            take_weights<T>(a[m], s[m][2 * step], s[m][2 * step + 1], queries.total[m]);
         UNROLL
         for (int n = 0; n < D / 8; n += 2) {
             unsigned int b[4];

@@ -137,6 +137,9 @@ pub trait Device: Sized + Send + Sync + 'static {
     /// Whether it has the kernels on tensor cores, for its precision.
     fn tensor_cores(&self) -> bool;
 
+    /// Whether attention goes to the kernels whose products are a warpgroup's: of sm_90a, for its precision, and asked for.
+    fn warpgroups(&self) -> bool;
+
     /// Does `work`, which brings a model's memory, beside what other threads ask for: neither waits for the other. What it brings is
     /// there for all when this returns, and may go when nothing is under way that uses it.
     ///

@@ -246,11 +246,38 @@ pub(crate) struct TensorKernel {
     /// Floats of shared memory: keys and values of two bytes, and with relative places a table's rows as well, products with them,
     /// and where the rows begin. See there.
     pub(crate) shared: usize,
+    /// Where products are made by warpgroups, how many a block has, each for a tile of its own. Such kernels are told how many tiles there are.
+    pub(crate) warpgroups: Option<usize>,
 }
 
-/// Those for heads of `width`: the one whose warps have 32 queries, for launches that fill the GPU, and the one whose warps have 16, for others.
-/// Both compute the same to the last bit.
-pub(crate) fn tensor_kernels(width: usize, relative: bool) -> Option<[TensorKernel; 2]> {
+impl TensorKernel {
+    /// Of so many tiles.
+    pub(crate) fn launch(&self, tiles: usize, heads: usize) -> Launch {
+        Launch {
+            grid: (tiles.div_ceil(self.warpgroups.unwrap_or(1)), heads),
+            block: self.block,
+            shared: self.shared,
+        }
+    }
+}
+
+/// Those for heads of `width`: the one whose warps, or blocks where `warpgroups` multiply, have more queries, for launches that fill the GPU, and
+/// the one that has fewer, for others. Both compute the same to the last bit.
+pub(crate) fn tensor_kernels(width: usize, relative: bool, warpgroups: bool) -> Option<[TensorKernel; 2]> {
+    if warpgroups && !relative {
+        // Keys and values of two tiles.
+        let kernel = |name, warpgroups| TensorKernel {
+            name,
+            block: 128 * warpgroups,
+            shared: 2 * 64 * width,
+            warpgroups: Some(warpgroups),
+        };
+        match width {
+            64 => return Some([kernel("attend_groups_64", 2), kernel("attend_groups_few_64", 1)]),
+            128 => return Some([kernel("attend_groups_few_128", 1); 2]),
+            _ => {}
+        }
+    }
     let content = 64 * (width + 8);
     // 128 places, and the products of 64 rows; see `PLACES_GROUP` there.
     let of_places = if relative {
@@ -262,6 +289,7 @@ pub(crate) fn tensor_kernels(width: usize, relative: bool) -> Option<[TensorKern
         name,
         block,
         shared: content + of_places,
+        warpgroups: None,
     };
     Some(match (width, relative) {
         (32, false) => [kernel("attend_32", 64), kernel("attend_few_32", 128)],
@@ -486,7 +514,7 @@ impl<'a, D: Device> Lowering<'a, D> {
             turns,
             key_tile,
             // They take the largest product for the largest score.
-            tensor: tensor_kernels(width, relative.is_some())
+            tensor: tensor_kernels(width, relative.is_some(), self.device.warpgroups())
                 .filter(|_| self.device.tensor_cores() && attention.scale > 0.0),
             relative,
         })

@@ -443,7 +443,7 @@ impl<D: Device> Run<'_, D> {
         };
         let columns = relative.map(|relative| &*relative.columns);
         let tensor = attention.tensor.filter(|_| self.queries == TENSOR_QUERIES);
-        let (kernel, block, shared) = if let Some([many, few]) = tensor {
+        let (kernel, launch) = if let Some([many, few]) = tensor {
             arguments.extend([scale, reach]);
             if let Some(columns) = columns {
                 arguments.extend(of_places(Arg::Buffer(Some(columns))));
@@ -453,17 +453,20 @@ impl<D: Device> Run<'_, D> {
             let blocks = room / (4 * many.shared + SHARED_OF_SYSTEM);
             let fills = blocks >= 3 && self.stage.tiles * heads > 2 * count;
             let kernel = if fills { many } else { few };
-            (kernel.name, kernel.block, kernel.shared)
+            if kernel.warpgroups.is_some() {
+                arguments.push(Arg::Int(self.stage.tiles));
+            }
+            (kernel.name, kernel.launch(self.stage.tiles, heads))
         } else {
             arguments.extend([Arg::Int(width), scale, reach, Arg::Int(attention.key_tile)]);
             arguments.extend(of_places(Arg::Buffer(columns)));
             let shared = attention_shared(width, attention.key_tile, relative.is_some());
-            ("attend", ATTENTION_BLOCK, shared)
-        };
-        let launch = Launch {
-            grid: (self.stage.tiles, heads),
-            block,
-            shared,
+            let launch = Launch {
+                grid: (self.stage.tiles, heads),
+                block: ATTENTION_BLOCK,
+                shared,
+            };
+            ("attend", launch)
         };
         self.device.launch(kernel, launch, &arguments)?;
         Ok(out)

@@ -1,5 +1,6 @@
 #include "watch.h"
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -20,6 +21,8 @@ struct Access {
 // its block and another block, which is all that it takes to tell whether a write comes too early.
 struct Byte {
     Access write, read, by_lane, by_warp, by_block;
+    // How often the thread that wrote had shown what it wrote to products.
+    uint32_t shown;
 };
 
 const size_t PAGE = 256, MOST_PAGES = 8192;
@@ -35,6 +38,23 @@ uintptr_t last_number;
 Page *last_page;
 char found[400];
 
+// For each thread of a block, in which intervals it showed what it had written to products, and when it began some: a number that grows.
+std::vector<std::vector<uint32_t>> &shown = *new std::vector<std::vector<uint32_t>>;
+std::vector<uint32_t> &begun = *new std::vector<uint32_t>;
+uint32_t now = 1;
+// When each word of fibres' stacks was touched last, or that a product has it.
+const uint32_t PENDING = UINT32_MAX;
+uint32_t *registers;
+
+template <typename F> void each_register(const void *at, size_t size, F use) {
+    if (registers == nullptr)
+        // Pages that nobody touches are none.
+        registers = static_cast<uint32_t *>(std::calloc((watch.stacks_end - watch.stacks) / 4, sizeof *registers));
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(at) - watch.stacks;
+    for (uintptr_t i = begin / 4; i <= (begin + size - 1) / 4; i++)
+        use(registers[i]);
+}
+
 Page &page_of(uintptr_t number) {
     if (last_page == nullptr || number != last_number) {
         std::unique_ptr<Page> &page = pages[number];
@@ -49,8 +69,8 @@ Page &page_of(uintptr_t number) {
 bool in_launch(const Access &access) { return access.interval >= of_launch; }
 bool of_other_block(const Access &access) { return in_launch(access) && access.interval < of_block; }
 
-// A copy under way is of a thread of its own, of no warp.
-const uint32_t COPIES = 1 << 16;
+// A copy under way is of a thread of its own, of no warp, and so is a product.
+const uint32_t COPIES = 1 << 16, PRODUCTS = 1 << 17;
 
 bool meets(const Access &before, uint32_t thread) {
     if (before.interval != watch.interval)
@@ -63,16 +83,16 @@ void tell(const Access &before, bool wrote, bool writes, uint32_t where, uintptr
         return;
     const bool is_shared = at - watch.shared < watch.shared_end - watch.shared;
     std::snprintf(found, sizeof found, "thread %u %s at +0x%x, thread %u of %s %s at +0x%x, and no barrier between them: %s %#zx",
-                  before.thread % COPIES, before.thread >= COPIES ? "has a copy begun" : wrote ? "writes" : "reads", before.where, watch.thread,
+                  before.thread % COPIES, before.thread >= PRODUCTS ? "has a product that reads" : before.thread >= COPIES ? "has a copy begun" : wrote ? "writes" : "reads", before.where, watch.thread,
                   before.interval == watch.interval ? "its block" : "another block", writes ? "writes" : "reads", where,
                   is_shared ? "byte of shared memory" : "address", size_t(is_shared ? at - watch.shared : at));
 }
 
 } // namespace
 
-void watch_launch() {
+void watch_launch(size_t shared) {
     of_launch = of_block = ++watch.interval;
-    shared_bytes.resize(watch.shared_end - watch.shared);
+    shared_bytes.resize(shared);
     if (pages.size() > MOST_PAGES) {
         pages.clear();
         last_page = nullptr;
@@ -80,7 +100,11 @@ void watch_launch() {
     found[0] = 0;
 }
 
-void watch_block() { of_block = ++watch.interval; }
+void watch_block() {
+    of_block = ++watch.interval;
+    shown.clear();
+    begun.clear();
+}
 
 const char *watch_found() { return found[0] == 0 ? nullptr : found; }
 
@@ -93,8 +117,15 @@ namespace {
 // By `thread`, which is the one that runs, or that of its copies; `settles`: it ends a copy of its own.
 void access_by(uint32_t thread, const void *at, size_t size, bool writes, const void *where, bool settles) {
     const uintptr_t begin = reinterpret_cast<uintptr_t>(at);
-    if (!watch.on || begin - watch.stacks < watch.stacks_end - watch.stacks)
+    if (!watch.on)
         return;
+    if (begin - watch.stacks < watch.stacks_end - watch.stacks)
+        return each_register(at, size, [](uint32_t &touched) {
+            if (touched == PENDING)
+                watch_tell("touches registers of a product before it was waited for");
+            else
+                touched = now;
+        });
     const bool is_shared = begin - watch.shared < watch.shared_end - watch.shared;
     const Access access = {watch.interval, watch.step, thread, uint32_t(static_cast<const char *>(where) - &__ehdr_start)};
     for (uintptr_t i = begin; i < begin + size; i++) {
@@ -114,6 +145,7 @@ void access_by(uint32_t thread, const void *at, size_t size, bool writes, const 
                 if (comes_too_early(*read))
                     tell(*read, false, true, access.where, i);
             byte.write = access;
+            byte.shown = thread < shown.size() ? uint32_t(shown[thread].size()) : 0;
             continue;
         }
         const Access &last = byte.read;
@@ -154,6 +186,42 @@ void watch_copy(const void *to, const void *from, const void *where) {
 void watch_copied(const void *to, const void *from, const void *where) {
     access_by(watch.thread, from, 16, false, where, false);
     access_by(watch.thread, to, 16, true, where, true);
+}
+
+void watch_product(const void *at, size_t size, const void *where) {
+    const uint32_t thread = watch.thread / 128 * 128;
+    access_by(PRODUCTS + thread, at, size, false, where, false);
+    for (uintptr_t i = reinterpret_cast<uintptr_t>(at); watch.on && i < reinterpret_cast<uintptr_t>(at) + size; i++) {
+        const Byte &byte = shared_bytes[i - watch.shared];
+        if (byte.write.interval < of_block)
+            continue;
+        const uint32_t writer = byte.write.thread % COPIES;
+        if (writer >= shown.size() || byte.shown >= shown[writer].size() || shown[writer][byte.shown] >= watch.interval)
+            watch_tell("has a product of what was written and not shown to products before a barrier");
+    }
+}
+
+void watch_show_to_products() {
+    if (shown.size() <= watch.thread)
+        shown.resize(watch.thread + 1);
+    shown[watch.thread].push_back(watch.interval);
+}
+
+void watch_registers(const void *at, size_t size, bool pending) {
+    if (!watch.on)
+        return;
+    const uint32_t since = watch.thread < begun.size() ? begun[watch.thread] : 0;
+    each_register(at, size, [&](uint32_t &touched) {
+        if (pending && touched != PENDING && touched >= since)
+            watch_tell("has a product of registers that were touched since it began products");
+        touched = pending ? PENDING : 0;
+    });
+}
+
+void watch_begin_products() {
+    if (begun.size() <= watch.thread)
+        begun.resize(watch.thread + 1);
+    begun[watch.thread] = ++now;
 }
 } // namespace emulated
 

@@ -16,7 +16,7 @@ struct Watch {
 };
 extern Watch watch;
 
-void watch_launch();
+void watch_launch(size_t shared);
 void watch_block();
 // As if the kernel did so at this place.
 void watch_access(const void *at, size_t size, bool writes, const void *where);
@@ -28,6 +28,13 @@ void watch_aligned(const void *at, size_t size);
 // change: until then nobody may touch them, nor the thread that asked for it.
 void watch_copy(const void *to, const void *from, const void *where);
 void watch_copied(const void *to, const void *from, const void *where);
+// A product by a warpgroup reads there: what was written there, its thread must have shown to products, with a barrier behind that.
+void watch_product(const void *at, size_t size, const void *where);
+void watch_show_to_products();
+// What a fibre has on its stack as registers of a product, from when it is asked for until it was waited for: its thread must have begun products since it touched
+// them last, and touches none of them meanwhile.
+void watch_registers(const void *at, size_t size, bool pending);
+void watch_begin_products();
 // What no access is, but is wrong as well.
 void watch_tell(const char *what);
 // What was wrong since the launch, or null.

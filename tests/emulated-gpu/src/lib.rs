@@ -45,6 +45,7 @@ pub struct Emulated {
     shared_limit: usize,
     seed: AtomicU64,
     watched: bool,
+    warpgroups: bool,
     counts: Arc<Counts>,
 }
 
@@ -138,6 +139,7 @@ impl Emulated {
             shared_limit: 64 << 10,
             seed: AtomicU64::new(seed),
             watched: false,
+            warpgroups: false,
             counts: Arc::default(),
         }
     }
@@ -146,6 +148,13 @@ impl Emulated {
     #[must_use]
     pub fn watched(mut self) -> Self {
         self.watched = true;
+        self
+    }
+
+    /// Has attention's products made by warpgroups.
+    #[must_use]
+    pub fn by_warpgroups(mut self) -> Self {
+        self.warpgroups = true;
         self
     }
 
@@ -222,6 +231,10 @@ impl Device for Emulated {
 
     fn tensor_cores(&self) -> bool {
         self.precision != Precision::Fp32
+    }
+
+    fn warpgroups(&self) -> bool {
+        self.warpgroups && self.tensor_cores()
     }
 
     fn allocate(&self, kind: Kind, count: usize) -> Result<Buffer, DeviceError> {

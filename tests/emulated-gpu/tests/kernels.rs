@@ -27,6 +27,16 @@ fn every_kernel_is_its_definition() {
     checks::kernel(&Emulated::new(Precision::Fp8, 9).watched(), "in_8_bits", 3, 16);
 }
 
+#[test]
+fn attention_by_warpgroups_is_its_definition() {
+    for precision in [Precision::Fp16, Precision::Bf16] {
+        let device = Emulated::new(precision, 9).watched().by_warpgroups();
+        checks::kernel(&device, "attend_tensor", precision as u64, 12);
+    }
+    let device = Emulated::new(Precision::Bf16, 9).by_warpgroups();
+    checks::kernel(&device, "attend_long", 4, 1);
+}
+
 fn out(device: &Emulated, count: usize) -> Buffer {
     device.allocate(Kind::Elements, count).unwrap()
 }
@@ -191,4 +201,139 @@ fn threads_that_meet_without_a_barrier_are_noticed() {
     gate(&device, 1).unwrap();
     let why = gate(&device, 2).unwrap_err().to_string();
     assert!(why.contains("no barrier between them"), "{why}");
+}
+
+/// A product by a warpgroup: what memory it is told of, and what is done otherwise than it should be.
+#[derive(Clone, Copy)]
+struct Asked {
+    columns: usize,
+    turned: bool,
+    begin: usize,
+    growth: usize,
+    leading: usize,
+    stride: usize,
+    swizzle: usize,
+    wrong: usize,
+}
+
+/// Of 64 columns, each a row of shared memory.
+const ROWS: Asked = Asked {
+    columns: 64,
+    turned: false,
+    begin: 0,
+    growth: 32,
+    leading: 16,
+    stride: 1024,
+    swizzle: 1,
+    wrong: 0,
+};
+
+/// Of 64 columns that are columns there too.
+const TURNED: Asked = Asked {
+    turned: true,
+    growth: 2048,
+    ..ROWS
+};
+
+/// What comes of it, and what should: all numbers are eighths below 2, so that sums are exact.
+fn product_by_warpgroup(precision: Precision, asked: Asked) -> Result<(), String> {
+    let device = Emulated::new(precision, 5).watched();
+    let columns = asked.columns;
+    let number = |place: usize| (((place * 2_654_435_761) >> 13) % 31) as f32 / 8.0 - 1.875;
+    let a: Vec<f32> = (0..64 * 64).map(number).collect();
+    let b = |k: usize, n: usize| number(7919 + k * 128 + n);
+    let mut image = vec![0.0; 64 * columns];
+    for k in 0..64 {
+        for n in 0..columns {
+            // As the PTX manual writes the layouts of 128-byte swizzles, in bytes.
+            let plain = match asked.turned {
+                false => n * 128 + k * 2,
+                true => n / 64 * 8192 + k * 128 + n % 64 * 2,
+            };
+            image[(plain ^ (plain >> 7 & 7) << 4) / 2] = b(k, n);
+        }
+    }
+    let [on_a, on_image] = [&a, &image].map(|values| device.upload(Values::Elements(values)).unwrap());
+    let out = device.allocate(Kind::Floats, 64 * columns).unwrap();
+    let Asked {
+        begin,
+        growth,
+        leading,
+        stride,
+        swizzle,
+        wrong,
+        ..
+    } = asked;
+    let numbers = [
+        image.len(),
+        begin,
+        growth,
+        leading,
+        stride,
+        swizzle,
+        usize::from(asked.turned),
+        wrong,
+    ];
+    let buffers = [&on_a, &on_image, &out].map(|buffer| Arg::Buffer(Some(buffer)));
+    let arguments: Vec<_> = buffers.into_iter().chain(numbers.map(Arg::Int)).collect();
+    let launch = Launch {
+        grid: (1, 1),
+        block: 128,
+        shared: image.len() / 2,
+    };
+    let launched = device.launch(&format!("product_{columns}"), launch, &arguments);
+    launched.map_err(|error| error.to_string())?;
+    let expected: Vec<f32> = (0..64 * columns)
+        .map(|place| {
+            let (row, n) = (place / columns, place % columns);
+            (0..64).map(|k| a[row * 64 + k] * b(k, n)).sum()
+        })
+        .collect();
+    assert_eq!(
+        device.values(&out),
+        expected,
+        "{columns} columns, turned: {}",
+        asked.turned
+    );
+    Ok(())
+}
+
+#[test]
+fn a_warpgroup_multiplies_matrices() {
+    for precision in [Precision::Fp16, Precision::Bf16] {
+        product_by_warpgroup(precision, ROWS).unwrap();
+        product_by_warpgroup(precision, TURNED).unwrap();
+        let wide = Asked {
+            columns: 128,
+            leading: 8192,
+            ..TURNED
+        };
+        product_by_warpgroup(precision, wide).unwrap();
+    }
+}
+
+#[test]
+fn what_a_warpgroup_may_not_do_is_noticed() {
+    let wrong = |wrong: usize| Asked { wrong, ..ROWS };
+    let begin = |begin: usize| Asked { begin, ..ROWS };
+    let cases = [
+        (wrong(1), "beyond the 128 bytes of its rows"),
+        (wrong(2), "not shown to products before a barrier"),
+        (wrong(3), "no barrier between them"),
+        (wrong(4), "touched since it began products"),
+        (wrong(5), "touched since it began products"),
+        (wrong(6), "before it was waited for"),
+        (wrong(7), "before it was waited for"),
+        (wrong(8), "no barrier between them"),
+        (wrong(9), "not all of its warpgroup have"),
+        (begin(128), "begin elsewhere than at a whole multiple of 1,024"),
+        (begin(16), "beyond the 128 bytes of its rows"),
+        (begin(1024), "not in its shared memory"),
+        (Asked { swizzle: 2, ..ROWS }, "layout that is not emulated"),
+        (Asked { begin: 16, ..TURNED }, "beyond the 128 bytes of its rows"),
+    ];
+    for (asked, expected) in cases {
+        let why = product_by_warpgroup(Precision::Bf16, asked).unwrap_err();
+        assert!(why.contains(expected), "{expected}: {why}");
+    }
 }

@@ -807,7 +807,9 @@ fn attend_tensor<D: Device>(device: &D, seed: u64) {
         return;
     }
     let mut random = Random(seed ^ 0x5555);
-    let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(150)).collect();
+    // One now and then of many tiles.
+    let longest = if random.below(8) == 0 { 600 } else { 150 };
+    let lengths: Vec<usize> = (0..=random.below(2)).map(|_| 1 + random.below(longest)).collect();
     let shape = (1 + random.below(2), 1 + random.below(2), 32 << random.below(3));
     let reach = random.coin().then(|| random.below(80));
     attention_case(device, &lengths, shape, None, reach, [false, false], 128, seed);
@@ -885,6 +887,28 @@ fn attend_long<D: Device>(device: &D, seed: u64) {
         128,
         seed,
     );
+    if device.tensor_cores() {
+        attention_case(
+            device,
+            &[1, 1024, 3],
+            (1, 1, 64),
+            None,
+            None,
+            [false, false],
+            128,
+            seed,
+        );
+        attention_case(
+            device,
+            &[8192],
+            (1, 1, 64),
+            None,
+            Some(16),
+            [false, false],
+            128,
+            seed,
+        );
+    }
 }
 
 /// Without a tile of keys, on tensor cores.
@@ -992,9 +1016,13 @@ fn attention_case<D: Device>(
         if relative {
             arguments.extend(of_places(Arg::Buffer(Some(&on_columns))));
         }
-        let kernels = tensor_kernels(d, relative).unwrap();
+        let kernels = tensor_kernels(d, relative, device.warpgroups()).unwrap();
+        if kernels[0].warpgroups.is_some() {
+            arguments.push(Arg::Int(tiles.len() / 2));
+        }
         let [many, few] = kernels.map(|kernel| {
-            bench.launch(kernel.name, grid, kernel.block, kernel.shared, &arguments);
+            let launch = kernel.launch(tiles.len() / 2, heads);
+            bench.device.launch(kernel.name, launch, &arguments).unwrap();
             bench.device.download(&out).unwrap()().unwrap()
         });
         assert!(

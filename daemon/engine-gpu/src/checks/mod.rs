@@ -296,6 +296,12 @@ pub fn main<D: Device>(open: impl Fn(Precision) -> (D, String)) {
                     "| {name} | {} | {seconds:.0} | {own:.0} | {share:.0} % |",
                     spent.calls
                 );
+                // Of which there are several to choose from.
+                if name.starts_with("attend") {
+                    println!(
+                        "ok      {dir} {of}, {count} x {length}: {name} {seconds:.0} µs, floor {own:.0}"
+                    );
+                }
             }
             let (share, all, floor) = (100.0 * floor / all, 1e6 * all, 1e6 * floor);
             println!(

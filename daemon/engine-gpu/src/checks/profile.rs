@@ -225,6 +225,10 @@ impl<D: Device> Device for Profiled<D> {
         self.inner.tensor_cores()
     }
 
+    fn warpgroups(&self) -> bool {
+        self.inner.warpgroups()
+    }
+
     fn load<T>(&self, work: impl FnOnce() -> T) -> Result<T, DeviceError> {
         self.inner.load(work)
     }
