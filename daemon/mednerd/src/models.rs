@@ -849,8 +849,8 @@ mod tests {
         for entity in entities {
             let [begin, end] = ["begin", "end"].map(|key| entity[key].as_u64().unwrap() as usize);
             let taken = mentions.last().map_or(0, |((_, _, end), _)| *end);
-            let part = &text[begin..end];
-            let begin = taken.max(end - part.trim_start().len());
+            let part = &text[begin.max(taken).min(end)..end];
+            let begin = end - part.trim_start().len();
             let end = end - (part.len() - part.trim_end().len());
             if begin < end {
                 let label = entity["label"].as_str().unwrap().to_owned();
