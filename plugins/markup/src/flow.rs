@@ -2,6 +2,8 @@
 
 use mednerd_plugin::Decoded;
 
+use crate::pieces::Pieces;
+
 /// What stands between two words; the strongest of those that are asked for counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Break {
@@ -16,15 +18,13 @@ enum Break {
 
 /// The text of a document as it grows.
 pub struct Flow {
-    decoded: Decoded,
+    pieces: Pieces,
     /// What the next word is parted by from the last one.
     between: Break,
     /// Where white space stood in the source that parts them.
     space: (usize, usize),
     /// Stands before the next word: of an item.
     marker: &'static str,
-    /// The last piece is what stands in the source, and ends there.
-    copied: Option<usize>,
     /// A row has text in a cell.
     in_row: bool,
     /// A cell has begun, and nothing is in it.
@@ -35,11 +35,10 @@ impl Flow {
     /// Nothing yet.
     pub fn new() -> Self {
         Self {
-            decoded: Decoded::default(),
+            pieces: Pieces::default(),
             between: Break::Nothing,
             space: (0, 0),
             marker: "",
-            copied: None,
             in_row: false,
             cell_is_empty: false,
         }
@@ -47,11 +46,11 @@ impl Flow {
 
     /// All of it.
     pub fn finish(mut self) -> Decoded {
-        if !self.decoded.text.is_empty() {
-            let end = self.decoded.pieces.last().map_or(0, |piece| piece.source_end);
-            self.decoded.replace("\n", end, end);
+        if !self.pieces.is_empty() {
+            let end = self.pieces.end();
+            self.pieces.replace("\n", end, end);
         }
-        self.decoded
+        self.pieces.finish()
     }
 
     /// Text that stands in the source at `at`, its white space as it may be.
@@ -61,7 +60,7 @@ impl Flow {
         for part in text.split_inclusive(|c| is_space(c) || is_nothing(c)) {
             let word = part.trim_end_matches(|c| is_space(c) || is_nothing(c));
             if !word.is_empty() {
-                self.word(word, at, at + word.len());
+                self.verbatim(word, at);
             }
             let rest = part.get(word.len()..).unwrap_or_default();
             if rest.contains(is_space) {
@@ -78,28 +77,15 @@ impl Flow {
             () if characters.chars().all(is_space) => self.space(begin, end),
             () => {
                 self.part(begin);
-                self.decoded.replace(characters, begin, end);
-                self.copied = None;
+                self.pieces.replace(characters, begin, end);
             }
         }
     }
 
     /// Text that stands in the source at `at`, and means each of its spaces and line ends.
     pub fn verbatim(&mut self, text: &str, at: usize) {
-        self.word(text, at, at + text.len());
-    }
-
-    fn word(&mut self, word: &str, begin: usize, end: usize) {
-        self.part(begin);
-        match self.decoded.pieces.last_mut() {
-            Some(last) if self.copied == Some(begin) => {
-                self.decoded.text.push_str(word);
-                last.text_end += word.len();
-                last.source_end = end;
-            }
-            _ => self.decoded.copy(word, begin),
-        }
-        self.copied = Some(end);
+        self.part(at);
+        self.pieces.copy(text, at);
     }
 
     fn space(&mut self, begin: usize, end: usize) {
@@ -117,11 +103,10 @@ impl Flow {
     fn part(&mut self, at: usize) {
         let (begin, end) = self.space;
         let separator = match std::mem::replace(&mut self.between, Break::Nothing) {
-            _ if self.decoded.text.is_empty() => "",
+            _ if self.pieces.is_empty() => "",
             Break::Nothing => "",
             Break::Space => {
-                self.decoded.replace(" ", begin, end);
-                self.copied = None;
+                self.pieces.replace(" ", begin, end);
                 ""
             }
             Break::Tab => "\t",
@@ -130,8 +115,7 @@ impl Flow {
         };
         for inserted in [separator, std::mem::take(&mut self.marker)] {
             if !inserted.is_empty() {
-                self.decoded.replace(inserted, at, at);
-                self.copied = None;
+                self.pieces.replace(inserted, at, at);
             }
         }
         self.in_row = true;

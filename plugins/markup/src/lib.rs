@@ -16,6 +16,7 @@ mod cda;
 mod flow;
 mod fonts;
 mod html;
+mod pieces;
 mod rtf;
 
 use mednerd_plugin::characters::{Characters, Named, Source};

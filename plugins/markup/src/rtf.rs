@@ -9,6 +9,7 @@ use mednerd_plugin::{Decoded, Error};
 
 use crate::code;
 use crate::fonts::Page;
+use crate::pieces::Pieces;
 
 /// Groups in groups; Word has a few dozen.
 const DEEPEST: usize = 10_000;
@@ -38,7 +39,7 @@ pub fn decode(bytes: &[u8], check: impl Fn() -> Result<(), Error>) -> Result<Dec
         reader.read(token, begin, &mut tokens)?;
         if reader.groups.is_empty() {
             reader.part();
-            return Ok(reader.decoded);
+            return Ok(reader.pieces.finish());
         }
     }
 }
@@ -190,7 +191,7 @@ struct Reader<'b> {
     bytes: &'b [u8],
     /// All is UTF-8, and not ASCII alone: such bytes are no code page's.
     is_utf8: bool,
-    decoded: Decoded,
+    pieces: Pieces,
     groups: Vec<Group>,
     page: Page,
     /// What the bytes of each font stand for; `None`: what the document's do.
@@ -205,8 +206,6 @@ struct Reader<'b> {
     tick: Tick,
     /// What stands behind the last text and was not written yet, each with its place.
     partings: Vec<(Parting, usize, usize)>,
-    /// The last piece is what stands in the source, and ends there.
-    copied: Option<usize>,
 }
 
 impl<'b> Reader<'b> {
@@ -214,7 +213,7 @@ impl<'b> Reader<'b> {
         Self {
             bytes,
             is_utf8: std::str::from_utf8(bytes).is_ok(),
-            decoded: Decoded::default(),
+            pieces: Pieces::default(),
             groups: Vec::new(),
             page: Page::WESTERN,
             fonts: HashMap::new(),
@@ -224,7 +223,6 @@ impl<'b> Reader<'b> {
             half: None,
             tick: Tick::default(),
             partings: Vec::new(),
-            copied: None,
         }
     }
 
@@ -582,8 +580,7 @@ impl<'b> Reader<'b> {
     fn part(&mut self) {
         for (parting, begin, end) in self.partings.drain(..) {
             let text = if parting == Parting::Cell { "\t" } else { "\n" };
-            self.decoded.replace(text, begin, end);
-            self.copied = None;
+            self.pieces.replace(text, begin, end);
         }
     }
 
@@ -593,16 +590,7 @@ impl<'b> Reader<'b> {
         }
         self.half = None;
         self.part();
-        let end = begin + text.len();
-        match self.decoded.pieces.last_mut() {
-            Some(last) if self.copied == Some(begin) => {
-                self.decoded.text.push_str(text);
-                last.text_end += text.len();
-                last.source_end = end;
-            }
-            _ => self.decoded.copy(text, begin),
-        }
-        self.copied = Some(end);
+        self.pieces.copy(text, begin);
     }
 
     fn write(&mut self, text: &str, begin: usize, end: usize) {
@@ -615,8 +603,7 @@ impl<'b> Reader<'b> {
         if self.is_visible() {
             self.half = None;
             self.part();
-            self.decoded.replace(text, begin, end);
-            self.copied = None;
+            self.pieces.replace(text, begin, end);
         }
     }
 }
