@@ -469,7 +469,7 @@ left=$(comm -13 "$place/before" "$place/after" | grep -v '^/etc/\(passwd\|group\
 [ -z "$left" ] || die "nothing is left after a purge: $left"
 pass "is purged, and nothing is left but the user who was there before"
 
-# The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a model, a note.
+# The guide, on this server that has no mednerd: a user and a service of an EHR system, a release of the UMLS, a model, a note, a letter.
 inside useradd mirth
 inside mkdir -p /root/guide /srv/umls/2026AA /srv/copied /var/lib/node_exporter
 inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/system/mirthconnect.service
@@ -477,7 +477,8 @@ inside sh -c 'printf "[Service]\nExecStart=/bin/sleep infinity\n" >/run/systemd/
     ln -s /usr/share/mednerd/vocabularies/demo /srv/umls/2026AA/META
     ln -s /usr/share/mednerd/models/biomed-small /srv/copied/pathology
     echo "Type 2 diabetes." >/root/guide/note.txt
-    cp /root/new/mednerd.deb /root/guide/mednerd_1_amd64.deb; cp /root/new/mednerd-umls.deb /root/guide/mednerd-umls_1_amd64.deb'
+    printf "%s" "{\\rtf1 Type 2 {\\b diabetes}.}" >/root/guide/letter.rtf
+    for package in mednerd mednerd-umls mednerd-markup; do cp "/root/new/$package.deb" "/root/guide/${package}_1_amd64.deb"; done'
 cp "$here/guide.py" "$here/../../packaging/doc/administrator-guide.md" "$place/root/root/"
 followed=$(inside sh -c 'cd /root/guide && python3 ../guide.py ../administrator-guide.md') || die "the guide can be followed"
 pass "the administrator's guide is followed: $followed commands"
