@@ -7,7 +7,7 @@ use quick_xml::{Reader, XmlVersion};
 
 use crate::code;
 use crate::flow::Flow;
-use crate::html::references;
+use crate::html;
 
 /// The text of a document.
 ///
@@ -50,12 +50,7 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
                     element.kind.end(&mut flow);
                 }
             }
-            Event::Text(_) | Event::GeneralRef(_) if is_read => {
-                references(source, begin, |part, at, meaning| match meaning {
-                    Some(meaning) => flow.meaning(meaning, at, at + part.len()),
-                    None => flow.text(part, at),
-                });
-            }
+            Event::Text(_) | Event::GeneralRef(_) if is_read => html::write(&mut flow, source, begin, false),
             Event::CData(_) if is_read => {
                 let text = source.strip_prefix("<![CDATA[").unwrap_or_default();
                 flow.text(

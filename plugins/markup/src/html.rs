@@ -207,8 +207,8 @@ fn ends_before(open: &[u8], next: &[u8]) -> bool {
 
 struct Open {
     name: Box<[u8]>,
+    kind: Kind,
     is_hidden: bool,
-    is_verbatim: bool,
 }
 
 /// The elements that are open.
@@ -247,14 +247,13 @@ impl Page {
         if tag.closes_itself || is_void(&tag.name) {
             return;
         }
-        let is_verbatim = kind == Kind::Verbatim;
         self.hidden += usize::from(is_hidden);
-        self.verbatim += usize::from(is_verbatim);
+        self.verbatim += usize::from(kind == Kind::Verbatim);
         *self.names.entry(tag.name.clone()).or_default() += 1;
         self.open.push(Open {
             name: tag.name,
+            kind,
             is_hidden,
-            is_verbatim,
         });
     }
 
@@ -271,33 +270,37 @@ impl Page {
     fn pop(&mut self, flow: &mut Flow) -> Option<Box<[u8]>> {
         let ended = self.open.pop()?;
         self.hidden -= usize::from(ended.is_hidden);
-        self.verbatim -= usize::from(ended.is_verbatim);
+        self.verbatim -= usize::from(ended.kind == Kind::Verbatim);
         if let Some(open) = self.names.get_mut(&ended.name) {
             *open -= 1;
         }
         if self.hidden == 0 && !ended.is_hidden {
-            Kind::of(&ended.name).parts(flow);
+            ended.kind.parts(flow);
         }
         Some(ended.name)
     }
 
     fn text(&self, flow: &mut Flow, text: &str, at: usize) {
-        if self.hidden > 0 {
-            return;
+        if self.hidden == 0 {
+            write(flow, text, at, self.verbatim > 0);
         }
-        references(text, at, |part, at, meaning| match meaning {
-            Some(meaning) => flow.meaning(meaning, at, at + part.len()),
-            None if self.verbatim > 0 => flow.verbatim(part, at),
-            None => flow.text(part, at),
-        });
     }
+}
+
+/// Writes text with references to characters, which stands in the source at `at`.
+pub fn write(flow: &mut Flow, text: &str, at: usize, is_verbatim: bool) {
+    references(text, at, |part, at, meaning| match meaning {
+        Some(meaning) => flow.meaning(meaning, at, at + part.len()),
+        None if is_verbatim => flow.verbatim(part, at),
+        None => flow.text(part, at),
+    });
 }
 
 /// The longest name is of 33 characters, its `&` and `;` included.
 const LONGEST: usize = 40;
 
 /// Gives a text in parts, each with its place: references to characters (13.5) with what they mean, and what stands between them.
-pub fn references(text: &str, at: usize, mut each: impl FnMut(&str, usize, Option<&str>)) {
+fn references(text: &str, at: usize, mut each: impl FnMut(&str, usize, Option<&str>)) {
     let mut from = 0;
     let mut plain = 0;
     while let Some(found) = text.get(from..).and_then(|rest| rest.find('&')) {
