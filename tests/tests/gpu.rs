@@ -637,6 +637,56 @@ fn the_cuda_worker_loads_beside_batches() {
     assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
 }
 
+/// Where products are large for the chip, cuBLASLt's ways to make them are tried when a model is loaded, and the fastest is taken that
+/// gives the same bits: not one that is faster still and gives others, nor one that is refused. Small batches are not recorded here: what is has
+/// cuBLAS's own choice.
+#[test]
+fn the_cuda_worker_takes_the_fastest_products_that_change_no_answer() {
+    let Some(worker) = cuda_worker() else { return };
+    let driver = emulated_driver();
+    let (library, worker) = (driver.path().display(), worker.display());
+    let file = driver.path().join("ways");
+    let config =
+        || Config::without_models().model("small", &root().join("packaging/models/biomed-small"), true);
+    let annotate = |multiprocessors: usize| {
+        let engine = "device = \"cuda\"\ngpu_precision = \"bf16\"\ngpu_call_ms = 60000\n";
+        let host = Host::with_worker(config(), engine, |_| {
+            format!(
+                "env LD_LIBRARY_PATH='{library}' MEDNERD_EMULATED_WAYS='{}' MEDNERD_EMULATED_GRAPHS=0 MEDNERD_EMULATED_MULTIPROCESSORS={multiprocessors} '{worker}'",
+                file.display()
+            )
+        });
+        let daemon = host.start(1);
+        let ways = || {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let counts = text.split_whitespace().map(|count| count.parse().unwrap());
+            counts.collect::<Vec<usize>>()
+        };
+        let loaded = ways();
+        let answer = daemon.annotate(SENTENCE);
+        assert_eq!(answer.engine, Some(Engine::Cuda));
+        assert_eq!(daemon.status().engine.gpus[0].deaths, 0);
+        (loaded, ways(), answer.entities)
+    };
+    // On a chip like an H100 a width of 256 is nothing.
+    let (none, still_none, usual) = annotate(132);
+    assert_eq!((none.len(), still_none.len()), (0, 0));
+    assert!(!usual.is_empty());
+    let (loaded, after, entities) = annotate(1);
+    assert_eq!(entities, usual);
+    // Four kinds of products, each of three numbers of rows.
+    let [slower, other_bits, refused, faster] = loaded[..] else {
+        panic!("{loaded:?}")
+    };
+    assert_eq!((other_bits, refused), (12, 12));
+    assert!(slower > 12 && faster > 12, "{loaded:?}");
+    assert_eq!(after[..3], loaded[..3]);
+    assert!(
+        after[3] > faster,
+        "none of the batch's products was made so: {after:?}"
+    );
+}
+
 /// In fp8 the shipped model's large products have 8 bits, on chips that have them; others are told in a line, and the CPU answers.
 #[test]
 fn the_cuda_worker_multiplies_in_8_bits_where_the_chip_can() {

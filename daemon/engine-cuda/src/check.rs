@@ -1,5 +1,5 @@
 //! `mednerd-cuda-check`: what `tests/gpu/run` runs on a GPU. See [`mednerd_engine_gpu::checks::main`]. With PLAIN in the environment
-//! nothing is recorded, and with WGMMA attention's products are made by warpgroups, where the chip has them.
+//! nothing is recorded, with WGMMA attention's products are made by warpgroups, where the chip has them, and with USUAL no products are tried.
 #![allow(clippy::panic)]
 
 use mednerd_engine_cuda::open;
@@ -19,6 +19,9 @@ fn main() {
         }
         if std::env::var_os("WGMMA").is_some() {
             found.device.use_warpgroups();
+        }
+        if std::env::var_os("USUAL").is_some() {
+            found.device.try_nothing();
         }
         let ready = found.ready;
         let about = format!(

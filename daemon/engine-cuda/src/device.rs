@@ -1,6 +1,8 @@
 //! [`Device`] on candle: a buffer is a tensor of one dimension, a product is cuBLAS's, a kernel is launched on the device's one stream.
 //! A recording is a CUDA graph, captured on a stream of its own and launched on that one. Models are loaded on a third stream.
 
+mod trial;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -20,11 +22,13 @@ use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Storage, Tensor};
 use half::{bf16, f16};
 use mednerd_engine_gpu::{
-    Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
+    Arg, Copied, Device, DeviceError, Fastest, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3,
+    kernel_name,
 };
 use mednerd_gpu::protocol::Precision;
 
-use crate::eight::{Eight, Operands};
+use crate::eight::Eight;
+use crate::lt::{Algorithm, Lt, Operands};
 
 /// Kernels as nvcc made them, and their names without the suffix of the precision.
 type Module = (&'static [u8], &'static [&'static str]);
@@ -225,6 +229,8 @@ pub struct Cuda {
     workspaces: [Tensor; 3],
     /// Where products have 8 bits.
     eight: Option<Eight>,
+    /// Where they have 16.
+    tried: Option<(Lt, Fastest<Algorithm>)>,
     arena: Arc<Arena>,
     pool: Pool,
     /// For loads: nobody waits for their copies.
@@ -421,6 +427,9 @@ impl Cuda {
             loads_blas,
             workspaces: [workspace?, captured_workspace?, loads_workspace?],
             eight: (precision == Precision::Fp8).then(Eight::new).transpose()?,
+            tried: matches!(precision, Precision::Fp16 | Precision::Bf16)
+                .then(|| Ok::<_, DeviceError>((Lt::new()?, Fastest::new(multiprocessors.0))))
+                .transpose()?,
             arena: Arc::default(),
             pool: Pool::new(PINNED.0),
             loads_pool,
@@ -497,6 +506,12 @@ impl Cuda {
     pub fn use_warpgroups(&mut self) {
         let (_, names) = BY_WARPGROUPS;
         self.warpgroups = names.iter().all(|name| self.functions.contains_key(name));
+    }
+
+    /// From now on products are made as cuBLAS chooses, for comparison.
+    #[cfg(feature = "checks")]
+    pub fn try_nothing(&mut self) {
+        self.tried = None;
     }
 
     /// Work as a graph; what it leaves in its buffer is there when that has been launched.
@@ -585,12 +600,7 @@ impl Cuda {
         y: &Buffer,
         shape: (usize, usize, usize),
     ) -> Result<bool, DeviceError> {
-        let [workspace, captured_workspace, loads_workspace] = &self.workspaces;
-        let (stream, workspace) = match mode {
-            Mode::Do | Mode::Rehearse => (&self.stream, workspace),
-            Mode::Capture => (&self.captured, captured_workspace),
-            Mode::Load => (&self.loads, loads_workspace),
-        };
+        let (stream, workspace) = self.room(mode);
         let at = |buffer: &Buffer| Ok::<u64, DeviceError>(self.place(buffer)?.0);
         let operands = Operands {
             x: at(x[0])?,
@@ -609,6 +619,16 @@ impl Cuda {
         // SAFETY: the buffers have as many rows as the shape says, those of `x` and `y` in whole blocks, and a scale for each; they live
         // until the call returns, and are freed on the same stream behind it. The gate is held.
         unsafe { eight.multiply(shape, &operands) }
+    }
+
+    /// The stream of a mode, and what cuBLASLt may use on it.
+    fn room(&self, mode: Mode) -> (&Arc<CudaStream>, &Tensor) {
+        let [workspace, captured_workspace, loads_workspace] = &self.workspaces;
+        match mode {
+            Mode::Do | Mode::Rehearse => (&self.stream, workspace),
+            Mode::Capture => (&self.captured, captured_workspace),
+            Mode::Load => (&self.loads, loads_workspace),
+        }
     }
 
     /// The stream for what this thread asks for, and its cuBLAS.
@@ -1002,15 +1022,22 @@ impl Device for Cuda {
         outputs: usize,
     ) -> Result<Buffer, DeviceError> {
         let out = self.allocate(Kind::Elements, rows.len() * outputs)?;
-        self.multiply(
-            self.here().1,
-            x,
-            rows.start,
-            weight,
-            &out,
-            (rows.len(), inputs, outputs),
-        )?;
+        let shape = (rows.len(), inputs, outputs);
+        if MODE.get() == Mode::Do
+            && let Some((lt, fastest)) = &self.tried
+            && let Some((tried, algorithm)) = fastest.of(shape)
+        {
+            if self.multiply_by((lt, &algorithm), (x, rows.start), weight, &out, shape)? {
+                return Ok(out);
+            }
+            fastest.forget(tried);
+        }
+        self.multiply(self.here().1, x, rows.start, weight, &out, shape)?;
         Ok(out)
+    }
+
+    fn try_products(&self, weight: &Buffer, inputs: usize, outputs: usize) -> Result<(), DeviceError> {
+        self.try_algorithms(weight, inputs, outputs)
     }
 
     fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {

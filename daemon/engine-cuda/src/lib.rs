@@ -4,6 +4,7 @@
 
 mod device;
 mod eight;
+mod lt;
 mod open;
 
 pub use device::Cuda;

@@ -234,6 +234,12 @@ pub trait Device: Sized + Send + Sync + 'static {
         outputs: usize,
     ) -> Result<Self::Buffer, DeviceError>;
 
+    /// Prepares products of many rows with this weight, `[outputs, inputs]`, where the device can do better than without. It changes no result.
+    ///
+    /// # Errors
+    /// [`DeviceError`]
+    fn try_products(&self, weight: &Self::Buffer, inputs: usize, outputs: usize) -> Result<(), DeviceError>;
+
     /// Whether [`Self::scaled_product`] has products of so many inputs and outputs. It is asked before rows are scaled for one.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod changes;
 pub mod checks;
 mod device;
 mod engine;
+mod fastest;
 mod lower;
 mod pack;
 mod run;
@@ -19,3 +20,4 @@ pub use device::{
     Arg, Copied, Device, DeviceError, Kind, Launch, ROWS_AT_ONCE, Recorded, Values, e4m3, kernel_name,
 };
 pub use engine::GpuEngine;
+pub use fastest::{Fastest, Shape};

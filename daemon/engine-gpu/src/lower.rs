@@ -705,7 +705,11 @@ impl<'a, D: Device> Lowering<'a, D> {
         let outputs = parts.iter().map(|part| part.outputs).sum();
         let fits = 4 * scaled::shared(inputs) <= self.device.shared_limit();
         let scaled = fits && self.device.scales(inputs, outputs)?;
-        self.matrix_in(parts, scaled)
+        let matrix = self.matrix_in(parts, scaled)?;
+        if !scaled {
+            self.device.try_products(&matrix.weight, inputs, outputs)?;
+        }
+        Ok(matrix)
     }
 
     fn matrix_in(&mut self, parts: &[&Linear], scaled: bool) -> Lowered<Matrix<D::Buffer>> {

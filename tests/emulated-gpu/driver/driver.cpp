@@ -9,9 +9,12 @@
 // a stream waits before it is done. MEDNERD_EMULATED_IDLE: a file that has, after each copy to the host, how many there were, and microseconds for
 // which the stream had nothing to do since the first, and since when. MEDNERD_EMULATED_CHIP: its compute capability (9.0). MEDNERD_EMULATED_OUTER_ROWS: for
 // fewer rows, cuBLASLt refuses a product with a scale for each row, which its heuristic named, as H100's does where inputs are many.
-// MEDNERD_EMULATED_DEAF: so often its heuristic fails at first, as 13.3's does while any stream captures.
+// MEDNERD_EMULATED_DEAF: so often its heuristic fails at first, as 13.3's does while any stream captures. MEDNERD_EMULATED_MULTIPROCESSORS: how many
+// it has (132). Products of 16 bits cuBLASLt makes in four ways: slower than cuBLAS, with other bits, not at all, and in half the time; MEDNERD_EMULATED_WAYS: a file
+// that has, after each of them, how often each way was asked for.
 #include "../emulation/fibres.cpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -53,6 +56,9 @@ long setting(const char *name) {
 }
 
 long long microseconds(Clock::duration time) { return std::chrono::duration_cast<std::chrono::microseconds>(time).count(); }
+
+// Milliseconds that products took on the stream whose thread this is, as events tell them.
+thread_local float spent = 0;
 
 // What is enqueued is done by its thread, or captured.
 struct Stream {
@@ -120,6 +126,8 @@ struct Moment {
     std::mutex one;
     std::condition_variable changed;
     uint64_t recorded = 0, done = 0;
+    // What had been spent then.
+    float spent = 0;
     void wait(uint64_t until) {
         std::unique_lock<std::mutex> lock(one);
         changed.wait(lock, [&] { return done >= until; });
@@ -317,7 +325,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
     const std::pair<int, int> known[] = {
         {1, 1024},   // threads of a block
         {10, 32},    // threads of a warp
-        {16, 132},   // multiprocessors
+        {16, setting("MEDNERD_EMULATED_MULTIPROCESSORS") ? int(setting("MEDNERD_EMULATED_MULTIPROCESSORS")) : 132},
         {75, chip() / 10}, // compute capability
         {76, chip() % 10},
         {81, 233472}, // shared memory of a multiprocessor
@@ -417,6 +425,7 @@ int cuEventRecord(void *handle, void *stream) {
         {
             std::lock_guard<std::mutex> one(moment->one);
             moment->done = now;
+            moment->spent = spent;
         }
         moment->changed.notify_all();
         return int(OK);
@@ -436,6 +445,12 @@ int cuEventSynchronize(void *handle) {
     }();
     moment->wait(until);
     return broken;
+}
+int cuEventElapsedTime_v2(float *milliseconds, void *begin, void *end) {
+    if (int error = cuEventQuery(end))
+        return error;
+    *milliseconds = event(end)->spent - event(begin)->spent;
+    return OK;
 }
 int cuEventDestroy_v2(void *handle) {
     delete static_cast<Event *>(handle);
@@ -615,6 +630,7 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
 }
 
 // cuBLAS.
+const float TIME_OF_CUBLAS = 1;
 int cublasCreate_v2(void **found) {
     *found = new Blas{};
     return OK;
@@ -656,6 +672,7 @@ int cublasGemmEx(void *handle, int across_a, int across_b, int m, int n, int k, 
     if (!fits(a, across_a ? k : m, across_a ? m : k, lda) || !fits(b, across_b ? n : k, across_b ? k : n, ldb) || !fits(c, m, n, ldc))
         return 7;
     return enqueue(static_cast<Blas *>(handle)->stream, [=] {
+        spent += TIME_OF_CUBLAS;
         std::vector<float> left(size_t(m) * size_t(k)), right(size_t(n) * size_t(k));
         for (size_t i = 0; i < size_t(m); i++)
             for (size_t p = 0; p < size_t(k); p++)
@@ -680,7 +697,7 @@ int cublasGemmEx(void *handle, int across_a, int across_b, int m, int n, int k, 
     });
 }
 
-// cuBLASLt: products in 8 bits, as its manual describes them.
+// cuBLASLt: products in 8 bits, as its manual describes them, and in 16.
 struct Layout {
     int type;
     uint64_t rows, columns;
@@ -691,8 +708,8 @@ struct Operation {
     const float *a_scales, *b_scales;
 };
 struct Algorithm {
-    // Whose heuristic gave it; for scales of rows; for which sizes.
-    uint64_t magic, outer, m, k, rest[4];
+    // Whose heuristic gave it; for scales of rows; for which sizes; which way.
+    uint64_t magic, outer, m, k, way, rest[3];
 };
 struct Heuristic {
     Algorithm algorithm;
@@ -703,6 +720,14 @@ struct Heuristic {
 };
 enum { LT_INVALID = 7, LT_INTERNAL = 14, LT_UNSUPPORTED = 15, OUTER_VECTOR = 3 };
 const uint64_t LT_MAGIC = 0x6c745f3866626974, LT_WORKSPACE = 1 << 20;
+enum { SLOWER, OTHER_BITS, REFUSED, FASTER, WAYS };
+const float TIME_OF_WAYS[] = {1.2f, 0.1f, 0.1f, 0.5f};
+struct Preference {
+    size_t workspace;
+    // Of 16 bits: sums that are made in parts are none of ours.
+    uint32_t reductions;
+};
+bool is_half(int type) { return type == 2 || type == 14; }
 
 size_t cublasLtGetVersion() { return 130000; }
 int cublasLtCreate(void **found) {
@@ -740,30 +765,36 @@ int cublasLtMatmulDescSetAttribute(void *operation, int attribute, const void *v
     return LT_INVALID;
 }
 int cublasLtMatmulPreferenceCreate(void **found) {
-    *found = new size_t{};
+    *found = new Preference{0, ~0u};
     return OK;
 }
 int cublasLtMatmulPreferenceDestroy(void *preference) {
-    delete static_cast<size_t *>(preference);
+    delete static_cast<Preference *>(preference);
     return OK;
 }
 int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const void *value, size_t size) {
-    if (attribute != 1 || size != sizeof(size_t))
+    auto *of = static_cast<Preference *>(preference);
+    if (attribute == 1 && size == sizeof of->workspace)
+        std::memcpy(&of->workspace, value, size);
+    else if (attribute == 3 && size == sizeof of->reductions)
+        std::memcpy(&of->reductions, value, size);
+    else
         return LT_INVALID;
-    std::memcpy(preference, value, size);
     return OK;
 }
 
 // What there are products for: e4m3 from 8.9 on, the left side across, whole multiples of 16, a scale for each row on 9.0 alone.
 static int lt_supports(const Operation &of, const Layout &a, const Layout &b, const Layout &d) {
     const bool outer = of.a_mode == OUTER_VECTOR;
-    if (chip() < 89 || a.type != 28 || b.type != 28 || d.type != 14 || of.across_a != 1 || of.across_b != 0 || of.a_mode != of.b_mode ||
-        (outer ? chip() != 90 : of.a_mode != 0 || of.a_scales || of.b_scales))
+    const bool half = is_half(a.type);
+    if (half ? b.type != a.type || d.type != a.type || of.a_mode != 0 : chip() < 89 || a.type != 28 || b.type != 28 || d.type != 14)
+        return LT_UNSUPPORTED;
+    if (of.across_a != 1 || of.across_b != 0 || of.a_mode != of.b_mode || (outer ? chip() != 90 : of.a_mode != 0 || of.a_scales || of.b_scales))
         return LT_UNSUPPORTED;
     if (a.rows != b.rows || a.columns != d.rows || b.columns != d.columns)
         return LT_INVALID;
     for (const Layout *one : {&a, &b, &d})
-        if (one->rows % 16 || one->columns % 16 || one->apart != int64_t(one->rows))
+        if ((!half && (one->rows % 16 || one->columns % 16)) || one->apart != int64_t(one->rows))
             return LT_UNSUPPORTED;
     return OK;
 }
@@ -776,10 +807,14 @@ int cublasLtMatmulAlgoGetHeuristic(void *, void *operation, void *a, void *b, vo
     static std::atomic<long> asked{0};
     if (asked++ < setting("MEDNERD_EMULATED_DEAF"))
         return LT_INTERNAL;
-    if (error != OK || wanted < 1 || *static_cast<size_t *>(preference) < LT_WORKSPACE)
+    const auto &preferred = *static_cast<Preference *>(preference);
+    const bool half = is_half(left.type);
+    if (error != OK || wanted < 1 || preferred.workspace < LT_WORKSPACE || (half && preferred.reductions != 0))
         return error != OK ? error : LT_UNSUPPORTED;
-    *found = {{LT_MAGIC, of.a_mode == OUTER_VECTOR, left.columns, left.rows, {}}, LT_WORKSPACE, OK, 1, {}};
-    *count = 1;
+    for (int way = 0; way < (half ? WAYS : 1) && way < wanted; way++) {
+        found[way] = {{LT_MAGIC, of.a_mode == OUTER_VECTOR, left.columns, left.rows, uint64_t(way), {}}, LT_WORKSPACE, OK, 1, {}};
+        *count = way + 1;
+    }
     return OK;
 }
 int cublasLtMatmul(void *, void *operation, const void *alpha, const void *a, void *a_layout, const void *b, void *b_layout,
@@ -794,22 +829,37 @@ int cublasLtMatmul(void *, void *operation, const void *alpha, const void *a, vo
     const bool outer = of.a_mode == OUTER_VECTOR;
     if (outer && long(n) < setting("MEDNERD_EMULATED_OUTER_ROWS"))
         return LT_UNSUPPORTED;
+    const bool half = is_half(left.type);
+    const size_t read = half ? 2 : 1;
     auto fits = [](const void *place, size_t size) {
         const auto address = reinterpret_cast<uintptr_t>(place);
         return address % 16 == 0 && holds(address, size);
     };
     if (*static_cast<const float *>(alpha) != 1 || *static_cast<const float *>(beta) != 0 || algorithm->magic != LT_MAGIC ||
         algorithm->outer != outer || algorithm->m != m || algorithm->k != k || bytes < LT_WORKSPACE || !fits(workspace, bytes) ||
-        !fits(a, m * k) || !fits(b, n * k) || !fits(d, 2 * m * n) || (outer && (!fits(of.a_scales, 4 * m) || !fits(of.b_scales, 4 * n))))
+        !fits(a, read * m * k) || !fits(b, read * n * k) || !fits(d, 2 * m * n) || (outer && (!fits(of.a_scales, 4 * m) || !fits(of.b_scales, 4 * n))))
         return LT_INVALID;
-    return enqueue(stream, [=] {
-        float number[256];
+    const uint64_t way = algorithm->way;
+    if (half) {
+        static std::array<size_t, WAYS> asked{};
+        asked[way]++;
+        if (const char *path = std::getenv("MEDNERD_EMULATED_WAYS"))
+            if (FILE *file = std::fopen(path, "w")) {
+                std::fprintf(file, "%zu %zu %zu %zu", asked[SLOWER], asked[OTHER_BITS], asked[REFUSED], asked[FASTER]);
+                std::fclose(file);
+            }
+        if (way == REFUSED)
+            return LT_UNSUPPORTED;
+    }
+    return enqueue(stream, [=, type = left.type] {
+        spent += TIME_OF_WAYS[way];
+        float e4m3[256];
         for (int bits = 0; bits < 256; bits++)
-            number[bits] = widen(e4m3_t{uint8_t(bits)});
+            e4m3[bits] = widen(e4m3_t{uint8_t(bits)});
         auto widened = [&](const void *from, size_t count) {
             std::vector<float> values(count);
             for (size_t i = 0; i < count; i++)
-                values[i] = number[static_cast<const uint8_t *>(from)[i]];
+                values[i] = half ? number(from, type, i) : e4m3[static_cast<const uint8_t *>(from)[i]];
             return values;
         };
         const std::vector<float> weight = widened(a, m * k), x = widened(b, n * k);
@@ -818,7 +868,14 @@ int cublasLtMatmul(void *, void *operation, const void *alpha, const void *a, vo
                 float sum = 0;
                 for (size_t p = 0; p < k; p++)
                     sum += weight[i * k + p] * x[j * k + p];
-                narrow(static_cast<bfloat_t *>(d) + i + j * m, outer ? sum * of.a_scales[i] * of.b_scales[j] : sum);
+                if (outer)
+                    sum = sum * of.a_scales[i] * of.b_scales[j];
+                if (half && way == OTHER_BITS)
+                    sum *= 1.02f;
+                if (type == 2)
+                    narrow(static_cast<half_t *>(d) + i + j * m, sum);
+                else
+                    narrow(static_cast<bfloat_t *>(d) + i + j * m, sum);
             }
         // Whatever was in there.
         std::memset(workspace, 0xff, LT_WORKSPACE);

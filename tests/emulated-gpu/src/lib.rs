@@ -407,6 +407,10 @@ impl Device for Emulated {
         Ok(buffer)
     }
 
+    fn try_products(&self, _: &Self::Buffer, _: usize, _: usize) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
     fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
         let whole = [inputs, outputs].iter().all(|size| size % ROWS_AT_ONCE == 0);
         Ok(whole && self.precision == Precision::Fp8)

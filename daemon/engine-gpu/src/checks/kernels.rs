@@ -1,5 +1,7 @@
 //! Each kernel against its definition in double precision, with random shapes and poisoned outputs.
 
+use std::ops::Range;
+
 use mednerd_gpu::protocol::Precision;
 use mednerd_model::{Disentangled, Table};
 
@@ -482,6 +484,47 @@ fn in_8_bits<D: Device>(device: &D, seed: u64) {
 fn many_in_8_bits<D: Device>(device: &D, seed: u64) {
     let rows = [16, 64, 128, 256][(seed % 4) as usize];
     product_in_8_bits(&mut Bench::new(device, seed), 128, (rows, 4096, 1024));
+}
+
+/// Products of many rows: the same bits before the device has tried its ways to make them and after, whatever the number of rows.
+fn tried_products<D: Device>(device: &D, seed: u64) {
+    let mut bench = Bench::new(device, seed);
+    let (multiprocessors, _) = device.multiprocessors();
+    // As wide, and of as many rows, as is worth trying on this chip.
+    let inputs = 64 * (1..).find(|width| width * width >= multiprocessors).unwrap_or(1);
+    let outputs = inputs * [1, 3, 4][bench.random.below(3)];
+    let most = 72 * multiprocessors;
+    let (x, _) = bench.elements(most * inputs, 2.0);
+    let (weight, _) = bench.elements(outputs * inputs, 1.0 / (inputs as f32).sqrt());
+    let ranges: Vec<Range<usize>> = (0..4)
+        .map(|_| {
+            let rows = 1 + bench.random.below(most);
+            let first = bench.random.below(most - rows + 1);
+            first..first + rows
+        })
+        .collect();
+    let products = || {
+        let product = |rows: &Range<usize>| {
+            device
+                .product(&x, rows.clone(), &weight, inputs, outputs)
+                .unwrap()
+        };
+        let products = ranges.iter().map(|rows| bench.values(&product(rows)));
+        products.collect::<Vec<_>>()
+    };
+    let before = products();
+    device
+        .load(|| device.try_products(&weight, inputs, outputs))
+        .unwrap()
+        .unwrap();
+    for ((rows, before), after) in ranges.iter().zip(&before).zip(&products()) {
+        let same = before.iter().zip(after).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(
+            same,
+            "product {inputs} to {outputs} of {} rows has other bits once others were tried",
+            rows.len()
+        );
+    }
 }
 
 fn product_in_8_bits<D: Device>(
@@ -1412,6 +1455,7 @@ checks![
     finish_and_gate,
     in_8_bits,
     many_in_8_bits,
+    tried_products,
     rotate_and_unfold,
     low_rank_changes,
     low_rank_tensor,

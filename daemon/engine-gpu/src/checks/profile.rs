@@ -351,6 +351,10 @@ impl<D: Device> Device for Profiled<D> {
         Ok(Buffer { inner, count })
     }
 
+    fn try_products(&self, weight: &Self::Buffer, inputs: usize, outputs: usize) -> Result<(), DeviceError> {
+        self.inner.try_products(&weight.inner, inputs, outputs)
+    }
+
     fn scales(&self, inputs: usize, outputs: usize) -> Result<bool, DeviceError> {
         self.inner.scales(inputs, outputs)
     }
