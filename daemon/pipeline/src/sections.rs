@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::folding::{fold, push_without_accent, words};
-use crate::languages::{ALL, DE, EN, IT, NL, PT, languages};
+use crate::languages::{ALL, DE, EN, ES, IT, NL, PT, languages};
 use crate::tokens::ByteSpan;
 
 /// Bytes of a heading at most.
@@ -87,6 +87,10 @@ pub fn sections(text: &str) -> Vec<Section> {
         let is_other = match own {
             Some("MH") => told & EN != 0,
             Some("HPP") => told & PT == 0,
+            // The left ventricle, in French.
+            Some("VG") => told & (DE | NL) == 0,
+            // A fibrillation, and what a heart ejects, in English.
+            Some("AF" | "EF") => told & (ES | PT) == 0 || told & EN != 0,
             // Angina, in Dutch.
             Some("AP") => told == NL,
             _ => false,
@@ -658,7 +662,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("family history", "family history, f/h, ahf, an fam, anamn fam, anamnesi fam, famanamnese, family hx, fam hx, fh, fhx, family, fam, familienanamnese, antecedents familiaux,
         antecedentes familiares, historia familiar, anamnesi familiare, familieanamnese, familiaire anamnese,
         atcd familiaux, atcd fam, histoire familiale, contexte familial, familiare anamnese, familiare belastung, fam anamnese, ant familiares,
-        antec familiares, a familiares, familiarita, h familiar"),
+        antec familiares, a familiares, familiarita, h familiar, af"),
     ("social history", "social history, social hx, soc hx, sh, shx, soc, social, sozialanamnese, soziale anamnese, mode de vie,
         habitudes de vie, contexte social, antecedentes sociales, historia social, habitos, habitos toxicos, anamnesi sociale,
         abitudini di vita, sociale anamnese, sociale voorgeschiedenis, intoxicaties, habitos de vida, antecedentes sociais"),
@@ -673,7 +677,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("physical examination", "physical examination, physical exam, physical, examination, exam, on examination, o/e, pe,
         clinical examination, korperliche untersuchung, korperlicher untersuchungsbefund, untersuchungsbefund, klinischer befund,
         aufnahmebefund, status praesens, examen clinique, examen physique, examen, exploracion fisica, exploracion, examen fisico,
-        esame obiettivo, lichamelijk onderzoek, lo, exame fisico, exame objetivo, exame objectivo"),
+        esame obiettivo, ef, lichamelijk onderzoek, lo, exame fisico, exame objetivo, exame objectivo"),
     ("mental state examination", "mental state examination, mental state, mental status, mental status exam,
         mental status examination, mse, psychopathologischer befund, psychischer befund, examen mental, esame psichico,
         psychiatrisch onderzoek, exame do estado mental"),
@@ -994,6 +998,12 @@ mod tests {
             ),
             ("ATCD chir : hernie", "hernie", Some("past surgical history")),
             ("Vordiagnosen: Gicht", "Gicht", Some("past medical history")),
+            (
+                "VG: hypertensie, geen operaties",
+                "hyper",
+                Some("past medical history"),
+            ),
+            ("VG : dilaté, pas de trouble de la cinétique", "dilat", None),
             ("Dauermed.: ASS", "ASS", Some("medications")),
             ("Tto. habitual: AAS", "AAS", Some("medications")),
             ("MH: depression. She is well and has no pain.", "depression", None),

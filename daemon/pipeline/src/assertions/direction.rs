@@ -165,6 +165,8 @@ impl Sentence {
                 is_end(hit.words.start, mentions)
                     && first_from(hit.words.end, mentions).is_none_or(|own| !next.contains(&own.start))
             }
+            // "Aneurysm stable vs 2022" is compared with before.
+            "vs" | "versus" if self.is_year(hit.words.end) => false,
             "vs" | "versus" | "favored over" | "favoured over" | "plutot que" | "piuttosto che" | "ofwel" => {
                 true
             }
@@ -190,7 +192,15 @@ impl Sentence {
             name if OF_EITHER.contains(&name) => ends || is_end(hit.words.start, mentions),
             "nein" | "nee" | "neen" => ends,
             // "Stürze: nie".
-            "mai" | "jamais" | "nunca" | "nie" | "nooit" => ends && self.is_behind_question(hit.words.start),
+            // And "Helm niet, anafylaxie nooit".
+            "mai" | "jamais" | "nunca" | "nie" | "nooit" => {
+                let begins = || {
+                    mentions
+                        .iter()
+                        .any(|own| own.end == hit.words.start && self.begins_item(own))
+                };
+                ends && (self.is_behind_question(hit.words.start) || begins())
+            }
             // "DRESS sem critérios (eosinófilos N)", and not "HTA sin criterios de gravedad".
             name if name.contains("criter") || name.contains("kriter") => {
                 (ends || next == "(") && is_end(hit.words.start, mentions)
@@ -287,6 +297,14 @@ impl Sentence {
         let before = self.before(hit.words.start, 1);
         match hit.name {
             "?" => self.is_apart(hit.words.start) && !self.ends(hit.words.end),
+            "vs" | "versus" if self.is_year(hit.words.end) => false,
+            // "Solifenacina no (glaucoma)": the reason stands in brackets.
+            "no" | "non" | "nao" | "nein" | "nee" | "niet"
+                if self.word(hit.words.end) == "("
+                    && self.drugs.iter().any(|drug| drug.end == hit.words.start) =>
+            {
+                false
+            }
             _ if self.is_deferred(hit, mentions) => false,
             // "Fever: denies, cough: yes"
             name if DENIES.contains(&name) => {

@@ -284,8 +284,16 @@ impl<'a> Histories<'a> {
             let bullet = own.find(char::is_alphabetic).unwrap_or(0);
             let leads = || folded(own).last().is_some_and(|last| last == "for");
             let relative = || kind == Kind::Family && folded(own).iter().any(|word| is_relative(word));
+            // "Somat.: 61 kg"; a history has dots of its own.
+            let cut = kind == Kind::Family
+                && label
+                    .split('.')
+                    .skip(1)
+                    .all(|part| part.is_empty() || part.starts_with(' '));
+            let plain = cut || !label.contains('.');
             label.len() <= LABEL
-                && !label.contains([',', '.', '('])
+                && !label.contains([',', '('])
+                && plain
                 && !self.is_named(begin + bullet)
                 && !leads()
                 && !relative()
@@ -478,7 +486,7 @@ impl Told {
         };
         let verb = HAS.contains(self.word(0));
         let named = self.words.iter().any(|word| PATIENT.contains(word.as_str()));
-        pronoun || verb || named || self.tells() || self.is_recent()
+        pronoun || verb || named || self.tells() || self.is_recent() || self.is_allergic()
     }
 }
 

@@ -404,7 +404,7 @@ fn what_is_absent_is_told_behind_it_too() {
         "{Pneumothorax|N} nil residual.",
         "{Effusion|N} nil significant.",
         "{Wheeze|N} nil audible.",
-        "{Wegraking|N} niet waarschijnlijk.",
+        "{Wegraking|U} niet waarschijnlijk.",
     ]);
 }
 
@@ -495,5 +495,67 @@ fn what_is_to_be_done_where_something_comes_is_feared() {
         "Bei {Fieber|} seit gestern stellt sich der Patient vor.",
         "Patient hat bei {Unruhe|} {Lorazepam|!} erhalten.",
         "Bij {koorts|} gisteren {paracetamol|!} gekregen.",
+    ]);
+}
+
+#[test]
+fn what_is_past_is_told_by_ages_years_and_each_by_itself() {
+    assert_said(&[
+        "Leberzysten, Z.n. {Hirnblutung|H} 2005, {Gicht|}, {RLS|}.",
+        "Z.n. {BNS-Anfällen|H} im Säuglingsalter, {Rhabdomyome|}.",
+        "In 2017 {BPPV|H} rechts.",
+        "Nel 2019 {polmonite|H}, ora bene.",
+        "Seen in 2017 with {BPPV|}.",
+        "{Salpingite|H} a 20 anni.",
+        "{Asthma|H} mit 6 Jahren.",
+        "{Anemia|H} em mar/24.",
+        "{Asma|H} en infancia.",
+        "Born 31/40 - {NEC|H} as neonate.",
+        "{Hypertension|} as well as a baby aspirin.",
+        "{Maagbloeding|H} gehad van Brufen.",
+        "Já teve {erisipela|H}.",
+    ]);
+}
+
+#[test]
+fn what_is_not_sure_is_told_in_passing() {
+    assert_said(&[
+        "{Zika|U} menos prov.",
+        "{Miocarditis|U} poco probable.",
+        "{Schistosomiase|U} à chercher, sérologie.",
+        "Hémocultures en cours pour {typhoïde|U}.",
+        "Evt {OSAS|U} - eigen huisarts.",
+        "Verdachtsdg.: {Intoxikation|U}, {Krise|U}.",
+        "{Aspiration|U} mögl.",
+        "{Microcitoma|U} da considerare.",
+        "Main prob: {cough|} since Monday.",
+        "{Obesity hypoventilation|U} needs excluding.",
+        "Risiken: {Narbe|Y}, {Parese|Y}.",
+        "Mucosa indenne da {colite|N}.",
+        "Helm niet, {anafylaxie|N} nooit.",
+        "Marido teve {chikungunya|F} mês passado.",
+        "Dengue c/ sinais de alarme. {Hepatite|}.",
+        "({Anévrisme|} stable vs 2022).",
+        "Pas de {cavité|N} = {abcès|} débutant.",
+        "Vena mesenterica niet opgevuld \u{2192} {tromboflebitis|}.",
+        "{Solifenacina|!} no ({glaucoma|}).",
+    ]);
+}
+
+#[test]
+fn a_line_begins_anew_with_a_day_or_a_letter_before_a_slash() {
+    assert_said(&[
+        "No {febbre|N}, no {calo ponderale|N}. Muscoril e Dicloreum per 6 giorni. {Artrite|N}? no\n15/02 tel: {prurito|}",
+        "E/ urolithiasis rechts met kolieken, nu onder controle, geen {koorts|N}\nP/ {diclofenac|!}, terug bij {koorts|Y}",
+    ]);
+}
+
+#[test]
+fn family_histories_end_with_labels_that_are_cut_short() {
+    assert_said(&[
+        "Fam: Mutter {Depression|F}, Onkel {Suizid|F}. Entwickl.: {ADHS|H} als Kind.\nSomat.: 61 kg, {Tachykardie|} 112.",
+        "AF: madre {ca ovario|F}. EF: no {adenopatías|N}, {linfedema|} brazo izquierdo.",
+        "AF: mãe {câncer de ovário|F}. Alergia dipirona ({edema|}).",
+        "{AF|}: rate controlled with bisoprolol.",
     ]);
 }

@@ -77,6 +77,12 @@ const THEN: [&str; 13] = [
     "then", "after", "until", "dann", "danach", "anschliessend", "puis", "ensuite", "luego", "despues", "poi", "daarna", "depois",
 ];
 
+/// What is written before each thing that is past, and not before a list of them.
+#[rustfmt::skip]
+const ONE_EACH: [&str; 14] = [
+    "z.n.", "z. n.", "zn", "zustand nach", "status nach", "st. n.", "st.n.", "st. p.", "st.p.", "stp", "stp.", "zust. n.", "zust.n.", "zustand n.",
+];
+
 /// Tests of which one word tells of many.
 const TESTS_FOR_MANY: [&str; 4] = ["serologies", "serologias", "sierologie", "sorologias"];
 
@@ -180,6 +186,36 @@ fn is_leading(kind: Kind, word: &str) -> bool {
 /// Whether a word says of what kind a history is: "psychiatric", "documented".
 fn tells_of_what_kind(word: &str) -> bool {
     KINDS.contains(&word) || (word.len() > 4 && ADJECTIVES.iter().any(|ending| word.ends_with(ending)))
+}
+
+/// Whether a cue says that something is unlikely: of what stands nearest, as an exclusion is.
+fn is_unlikely(name: &str) -> bool {
+    [
+        "less likely",
+        "unlikely",
+        "not likely",
+        "improbable",
+        "improbabile",
+        "improvavel",
+        "unwahrscheinlich",
+        "onwaarschijnlijk",
+    ]
+    .iter()
+    .any(|own| name.ends_with(own))
+        || [
+            "peu probable",
+            "poco prob",
+            "pouco prov",
+            "niet w",
+            "menos prob",
+            "menos prov",
+            "moins prob",
+            "meno prob",
+            "minder w",
+            "weniger w",
+        ]
+        .iter()
+        .any(|own| name.starts_with(own))
 }
 
 /// Whether a word is a test that has results of its own: "cultures negative" says nothing of the pneumonia before it.
@@ -314,6 +350,13 @@ impl Sentence {
             }
         }
         let end = self.own_end(hit, kind, end, mentions);
+        // "Z.n. Hirnblutung 2005, Gicht, RLS": each has its own.
+        let end = match ONE_EACH.contains(&hit.name) {
+            true => (hit.words.end..end)
+                .find(|at| self.word(*at) == ",")
+                .unwrap_or(end),
+            false => end,
+        };
         let end = if kind == Kind::Negated {
             self.end_before_asked(hit.words.end..end, mentions)
         } else {
@@ -496,7 +539,7 @@ impl Sentence {
             || BY.contains(&next);
         let of_the_last = of_the_last && stops_it;
         // "Dyspnea: PE ruled out", "chest pain, MI ruled out", "headache CT negative": what stands nearest is meant, and what is listed with it.
-        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus" | "less likely");
+        let nearest = kind == Kind::Negated || matches!(hit.name, "vs" | "versus") || is_unlikely(hit.name);
         let chosen = self.is_chosen(hit.words.start);
         // "Fever, chills = emergency."
         let ordered = hit.roles.contains(&Role::Cue(Kind::Hypothetical, None, ORDERED));

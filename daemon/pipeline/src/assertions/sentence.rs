@@ -88,7 +88,35 @@ fn begins_anew(text: &str, next: ByteSpan) -> bool {
     let own = text.get(next.range()).unwrap_or_default();
     let spaced = text.get(next.end..).is_some_and(|behind| behind.starts_with(' '));
     let word = own.len() > 1 && own.starts_with(char::is_uppercase) && BEGINNING.contains(&&*folded(own));
-    word || (spaced && LETTERS.contains(&own))
+    // "P/ paracetamol".
+    let slashed = text
+        .get(next.end..)
+        .is_some_and(|behind| behind.starts_with("/ "));
+    word || ((spaced || slashed) && LETTERS.contains(&own))
+}
+
+/// Whether a line begins with a day, as the next entry of a record does: "15/02 tel: rash".
+fn begins_dated(line: &str) -> bool {
+    let mut parts = line.split(['/', '.']);
+    let mut number = || {
+        let part = parts.next()?;
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        Some((part, digits))
+    };
+    let Some((day, digits)) = number() else {
+        return false;
+    };
+    if !(1..=2).contains(&digits) || day.len() != digits {
+        return false;
+    }
+    let Some((month, digits)) = number() else {
+        return false;
+    };
+    let (month, rest) = month.split_at(digits);
+    let rest = rest.trim_start_matches([':', ' ', '-']);
+    month.parse().is_ok_and(|month: u8| (1..=12).contains(&month))
+        && digits == 2
+        && rest.starts_with(char::is_alphabetic)
 }
 
 /// Bytes of a label that begins a line, at most, and of its words.
@@ -296,6 +324,9 @@ impl Sentence {
                 let capitals =
                     own.chars().filter(|c| c.is_uppercase()).count() > 1 && !own.contains(char::is_lowercase);
                 let word = self.before(self.words.len(), 1);
+                if begins_dated(text.get(next.begin..).unwrap_or_default()) {
+                    return false;
+                }
                 before.ends_with([',', '/'])
                     // "Fever  No", and below it "Cough  Yes".
                     || (OPEN.contains(&word)

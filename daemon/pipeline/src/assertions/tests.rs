@@ -109,7 +109,7 @@ fn what_a_sentence_says_of_a_mention() {
         ("Astma als kind.", "Astma", "H"),
         ("No clinical evidence for stroke.", "stroke", "N"),
         ("Failed to demonstrate any arrhythmia.", "arrhythmia", "N"),
-        ("PE was felt to be unlikely.", "PE", "N"),
+        ("PE was felt to be unlikely.", "PE", "U"),
         ("Treated for pneumonia, which was ruled out.", "pneumonia", "N"),
         ("Nothing to suggest pneumonia, no e/o stroke.", "stroke", "N"),
         ("Was not found to have cancer.", "cancer", "N"),
@@ -128,7 +128,7 @@ fn what_a_sentence_says_of_a_mention() {
         ("No leukocytosis and a productive cough.", "cough", ""),
         ("Not clear whether he has pneumonia.", "pneumonia", "U"),
         ("No previous stroke.", "stroke", "N"),
-        ("Unlikely to be pneumonia.", "pneumonia", "N"),
+        ("Unlikely to be pneumonia.", "pneumonia", "U"),
         ("Cancer is not suspected.", "Cancer", "N"),
         ("No reports of bleeding.", "bleeding", "N"),
         ("No abnormalities to explain the pain.", "pain", ""),
@@ -726,12 +726,12 @@ fn what_is_resolved_or_unlikely_stands_before_or_behind() {
         "{Rash|H}, resolved yesterday",
         "{Fever|H}, resolved x 2 days",
         "{HTN|}; {DM2|}; {AKI|H}, resolved 5/2; {PNA|H} resolved",
-        "{PE|N} - unlikely b/c low Wells score",
-        "{PE|N}, unlikely per CT",
+        "{PE|U} - unlikely b/c low Wells score",
+        "{PE|U}, unlikely per CT",
         "{ACS|U}, less likely per cardiology",
-        "{Fever|} unlikely due to {UTI|N}",
+        "{Fever|} unlikely due to {UTI|U}",
         "{Weakness|} unlikely {stroke|N} given MRI negative",
-        "{Abdominal pain|} unlikely from {appendicitis|N}.",
+        "{Abdominal pain|} unlikely from {appendicitis|U}.",
         "Resolved acute {AKI|H}",
     ]);
 }
@@ -782,7 +782,7 @@ fn what_is_unlikely_of_something_is_not_that() {
         "The patient has {chest pain|}, unlikely ischemic.",
         "{Lung nodule|}, unlikely malignant.",
         "{Thrombocytopenia|}, likely due to {sepsis|U}, unlikely drug-induced.",
-        "{PE|N}, unlikely given the CT",
+        "{PE|U}, unlikely given the CT",
         "Resolved: {pneumonia|H}, {AKI|H}. Active: {CHF|}.",
         "- Resolved: {Gestational diabetes|H}",
         "Compared to prior, {effusion|} larger.",
@@ -944,22 +944,22 @@ fn a_past_event_ends_where_the_complaint_begins() {
 }
 
 #[test]
-fn what_is_unlikely_is_absent() {
+fn what_is_unlikely_is_not_absent() {
     assert_said(&[
-        "Unlikely {PE|N}.",
+        "Unlikely {PE|U}.",
         "Less likely {cellulitis|U}",
-        "Not likely {gout|N}",
-        "Low probability of {DVT|N}",
-        "Low likelihood of {ACS|N}",
-        "Low pretest probability for {PE|N}",
-        "{PE|N} is unlikely.",
+        "Not likely {gout|U}",
+        "Low probability of {DVT|U}",
+        "Low likelihood of {ACS|U}",
+        "Low pretest probability for {PE|U}",
+        "{PE|U} is unlikely.",
         "{PE|U} more likely than {gout|}",
-        "{PE|N} unlikely, {pneumonia|} treated",
+        "{PE|U} unlikely, {pneumonia|} treated",
         "{Cellulitis|U} less likely, {gout|U} likely",
         "{Gout|U} likely, {cellulitis|U} less likely",
         "Unlikely to be admitted with {asthma|}.",
-        "Unlikely {PE|N}, {DVT|} on heparin.",
-        "{Pneumonia|N} unlikely. {CHF|U} less likely.",
+        "Unlikely {PE|U}, {DVT|} on heparin.",
+        "{Pneumonia|U} unlikely. {CHF|U} less likely.",
         "Unlikely cause of {pain|}",
     ]);
 }
@@ -1027,7 +1027,7 @@ fn signs_that_stand_free_are_read() {
         "{Fever|}, - {cough|}",
         "Resp: - {stridor|N}, + {wheeze|}",
         "+ {cough|}, {fever|}, - {SOB|N}, {chills|}",
-        "{PE|N} unlikely given normal CT",
+        "{PE|U} unlikely given normal CT",
         "{AKI|H}, resolved with fluids, {nausea|}",
         "Most likely {gout|U}, less likely {cellulitis|U}",
         "old {bruise|}, soft",
@@ -1415,7 +1415,7 @@ fn what_is_less_likely_is_uncertain() {
         "{malignancy|}, less likely {infection|U}",
         "{PE|U} - less likely",
         "{Abdominal pain|} {appendicitis|U} less likely",
-        "{PE|N} unlikely",
+        "{PE|U} unlikely",
     ]);
 }
 

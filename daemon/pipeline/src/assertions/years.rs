@@ -67,6 +67,16 @@ const REMISSION: usize = 6;
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 5;
 
+/// Whether a number may be an age at which something was.
+fn is_age(number: &str) -> bool {
+    number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a number is a year without its century.
+fn is_short_year(number: &str) -> bool {
+    number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Whether a number is that of a month.
 fn is_month(number: &str) -> bool {
     number.len() <= 2 && number.parse().is_ok_and(|month: u8| (1..=12).contains(&month))
@@ -88,6 +98,20 @@ impl Sentence {
             .get(begun)
             .filter(|site| of_site && (from + 1..from + 4).contains(&site.start));
         let from = site.map_or(from, |site| site.end);
+        // "In 2017 BPPV": behind other words it tells when something else was.
+        let led = self.is_year(mention.start.wrapping_sub(1))
+            && matches!(
+                self.before(mention.start, 2),
+                "in" | "im" | "jahr" | "en" | "nel" | "em"
+            )
+            && matches!(
+                self.before(mention.start, 3),
+                "" | "." | "," | ";" | "(" | ":" | "im"
+            );
+        if led {
+            let kind = Kind::Historical;
+            return Some(Assertion { kind, cue: YEAR });
+        }
         for at in from..self.words.len().min(from + YEAR_REACH) {
             if self.is_year(at) {
                 // A number behind a drug that stands bare is a dose, or a time.
@@ -110,6 +134,16 @@ impl Sentence {
                 "/" if joined => {}
                 number if is_month(number) && self.word(at + 1) == "/" && self.is_year(at + 2) => {
                     joined = true
+                }
+                // "Anemia em mar/24".
+                month
+                    if (MONTHS.contains(&month) || MONTHS_ELSEWHERE.contains(month))
+                        && self.word(at + 1) == "/"
+                        && self.are_joined(at + 1)
+                        && is_short_year(self.word(at + 2)) =>
+                {
+                    let kind = Kind::Historical;
+                    return (!self.tells_onset(mention.start)).then_some(Assertion { kind, cue: YEAR });
                 }
                 // "Rejection Jan 2020".
                 month if MONTHS.contains(&month) || MONTHS_ELSEWHERE.contains(month) => joined = true,
@@ -139,6 +173,10 @@ impl Sentence {
                     || (date && next.bytes().all(|byte| byte.is_ascii_digit()))
             }
             "at" => next == "age",
+            // "Salpingite a 20 anni", "Asthma mit 6 Jahren".
+            "a" | "ai" | "con" | "mit" | "aos" if is_age(next) => {
+                matches!(third, "anni" | "ans" | "anos" | "jahren")
+            }
             // And not "age 60 yo", which is the patient's.
             "age" | "aged" => next.starts_with(|c: char| c.is_ascii_digit()) && !third.starts_with('y'),
             "as" => {
