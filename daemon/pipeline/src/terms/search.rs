@@ -89,6 +89,10 @@ pub fn find_while(text: &str, lists: &[&Terms], wanted: &dyn Fn() -> bool) -> Op
 /// Whether a text of nothing but a name has it, where the text is in the name's language. A list's line of which that is not so is never
 /// found: of "knee - swelling" a text has two.
 pub fn is_found(term: &Term<'_>) -> bool {
+    // Nearly all are.
+    if is_plain(term.name) {
+        return true;
+    }
     let mut list = Terms::default();
     // A name that joins others, hides, or stands beside something, as if it were one by itself.
     let alone = Term {
@@ -116,6 +120,13 @@ pub fn is_found(term: &Term<'_>) -> bool {
         let mut names = found.names.iter();
         names.any(|name| (name.begin, name.end) == (begin, end))
     })
+}
+
+/// Whether a name is words of Latin letters and digits with one space between them, which every text that has them has as one name.
+fn is_plain(name: &str) -> bool {
+    let latin = |c: char| c.is_alphanumeric() && c < '\u{250}';
+    name.split(' ')
+        .all(|word| !word.is_empty() && word.chars().all(latin))
 }
 
 /// What a text has of lists, in these languages, or else in those that it tells.
