@@ -559,9 +559,9 @@ impl<'a> Search<'a> {
         taken
     }
 
-    /// Whether these words join names of a label.
-    fn joins(&self, first: usize, last: usize, label: Option<usize>) -> bool {
-        let spoken = self.spoken(first);
+    /// Whether these words join names of a label in one of these languages.
+    fn joins(&self, first: usize, last: usize, label: Option<usize>, languages: Languages) -> bool {
+        let spoken = self.spoken(first) & languages;
         let sources = self.sources.iter();
         let mut sources = sources.filter(|source| source.language == 0 || source.language & spoken != 0);
         let words = &self.words;
@@ -603,7 +603,7 @@ impl<'a> Search<'a> {
         let least = from.max(own.first.saturating_sub(MOST_JOINED));
         while first > least && words.words.get(first).is_some_and(|word| word.follows) {
             let joins = |begin: &usize| {
-                words.are_together(*begin, first - 1) && self.joins(*begin, first - 1, own.label)
+                words.are_together(*begin, first - 1) && self.joins(*begin, first - 1, own.label, GERMANIC)
             };
             match (least..first).find(joins) {
                 Some(begin) => first = begin,
@@ -622,8 +622,9 @@ impl<'a> Search<'a> {
         let words = &self.words;
         let most = to.min(own.last + 1 + MOST_JOINED);
         while last + 1 < most && words.words.get(last + 1).is_some_and(|word| word.follows) {
-            let joins =
-                |end: &usize| words.are_together(last + 1, *end) && self.joins(last + 1, *end, own.label);
+            let joins = |end: &usize| {
+                words.are_together(last + 1, *end) && self.joins(last + 1, *end, own.label, !GERMANIC)
+            };
             match (last + 1..most).rev().find(joins) {
                 Some(end) => last = end,
                 None => break,

@@ -201,6 +201,25 @@ fn one_name_may_mean_two_things() {
 }
 
 #[test]
+fn what_joins_in_spanish_joins_what_stands_before_it_alone() {
+    let terms = list(&[
+        ("retina", "Anatomy", "", ""),
+        ("der", "", "es", "Anatomy"),
+        ("linken", "", "de", "Anatomy"),
+    ]);
+    // In so few words no language is told.
+    assert_eq!(
+        found(&terms, "Hamartom der linken Retina", "Anatomy"),
+        ["linken Retina"]
+    );
+    assert_eq!(
+        found(&terms, "tiene dolor en la retina der desde ayer", "Anatomy"),
+        ["retina der"]
+    );
+    assert_eq!(found(&terms, "Hamartom Retina linken", "Anatomy"), ["Retina"]);
+}
+
+#[test]
 fn names_that_are_written_alike_are_told() {
     let mut terms = Terms::default();
     let mut add = |name, language, label| {
