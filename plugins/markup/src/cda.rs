@@ -176,6 +176,19 @@ fn is_deleted(start: &BytesStart<'_>) -> Result<bool, Error> {
     Ok(value == "delete")
 }
 
+/// Whether the first element of a document is that of CDA.
+pub fn is_cda(document: &str) -> bool {
+    let mut reader = Reader::from_str(document);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => return start.local_name().as_ref() == "ClinicalDocument",
+            Ok(Event::Decl(_) | Event::PI(_) | Event::Comment(_) | Event::DocType(_)) => {}
+            Ok(Event::Text(text)) if text.trim_ascii().is_empty() => {}
+            _ => return false,
+        }
+    }
+}
+
 /// What the XML declaration says of the characters.
 pub fn named_characters(bytes: &[u8]) -> Option<&[u8]> {
     const KEY: &[u8] = b"encoding";

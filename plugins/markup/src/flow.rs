@@ -22,7 +22,7 @@ pub struct Flow {
     /// What the next word is parted by from the last one.
     between: Break,
     /// Where white space stood in the source that parts them.
-    space: (usize, usize),
+    space: Option<(usize, usize)>,
     /// Stands before the next word: of an item.
     marker: &'static str,
     /// A row has text in a cell.
@@ -37,7 +37,7 @@ impl Flow {
         Self {
             pieces: Pieces::default(),
             between: Break::Nothing,
-            space: (0, 0),
+            space: None,
             marker: "",
             in_row: false,
             cell_is_empty: false,
@@ -89,19 +89,27 @@ impl Flow {
     }
 
     fn space(&mut self, begin: usize, end: usize) {
-        match self.between {
-            Break::Nothing => {
-                self.between = Break::Space;
-                self.space = (begin, end);
-            }
-            Break::Space => self.space.1 = end,
-            _ => {}
+        if self.between <= Break::Space {
+            self.between = Break::Space;
+            self.space = Some((self.space.map_or(begin, |space| space.0), end));
+        }
+    }
+
+    /// What comes next stands apart within its line.
+    pub fn apart(&mut self) {
+        self.ask(Break::Space);
+    }
+
+    /// What comes next stands above the line.
+    pub fn raise(&mut self) {
+        if self.between == Break::Nothing {
+            self.pieces.raise();
         }
     }
 
     /// Writes what stands before a word that begins at `at`.
     fn part(&mut self, at: usize) {
-        let (begin, end) = self.space;
+        let (begin, end) = self.space.take().unwrap_or((at, at));
         let separator = match std::mem::replace(&mut self.between, Break::Nothing) {
             _ if self.pieces.is_empty() => "",
             Break::Nothing => "",
@@ -152,6 +160,12 @@ impl Flow {
         self.marker = "- ";
     }
 
+    /// An item ends, and perhaps had nothing in it.
+    pub fn end_item(&mut self) {
+        self.line();
+        self.marker = "";
+    }
+
     /// A row of a table begins or ends.
     pub fn row(&mut self) {
         self.cell_is_empty = false;
@@ -176,7 +190,10 @@ fn is_space(c: char) -> bool {
     c.is_whitespace()
 }
 
-/// Characters that nobody sees: where a word may be parted, or must not be.
-fn is_nothing(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\0')
+/// Characters that nobody sees: where a word may be parted, or must not be, and which way it is written.
+pub fn is_nothing(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}' | '\0'
+    )
 }

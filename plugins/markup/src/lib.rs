@@ -18,6 +18,7 @@ mod fonts;
 mod html;
 mod pieces;
 mod rtf;
+mod style;
 
 use mednerd_plugin::characters::{Characters, Named, Source};
 use mednerd_plugin::{Call, Decoded, DocumentFormat, Error, Host, Settings};

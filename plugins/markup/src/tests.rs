@@ -65,6 +65,25 @@ fn html_is_read_as_a_browser_shows_it() {
             "",
         ),
         ("plain < 5 and > 3", "plain < 5 and > 3\n"),
+        ("No fever</br>Asthma</p>Gout", "No fever\nAsthma\nGout\n"),
+        ("<ul><li></li></ul><p>No fever", "No fever\n"),
+        ("a\u{202a}b\u{202c} pneu\u{200e}monia", "ab pneumonia\n"),
+        // As XHTML has them, in HTML too.
+        (
+            "<head><title/><script src='x'/><style/></head><p>fever<textarea/>",
+            "fever\n",
+        ),
+        ("<b>Plan<p>No</b> fever</p>gout", "Plan\nNo fever\ngout\n"),
+        ("<del><p>gout</del> asthma</p>", "asthma\n"),
+        (
+            "<div><table><tr><td>No</div> fever<td>gout</table></div>",
+            "No fever\tgout\n",
+        ),
+        ("a<table><td>b<td>c</table>d", "a\nb\tc\nd\n"),
+        (
+            "<p>10<sup>9</sup>/L, 10<sup>-3</sup> g, 20 m<sup>2</sup>, gout<sup>1</sup>, Ca<sup>2+</sup> <sup>131</sup>I 1<sup>st</sup>",
+            "10^9/L, 10^-3 g, 20 m2, gout^1, Ca2+ 131I 1st\n",
+        ),
         ("caf\u{e9} 🦴", "café 🦴\n"),
     ] {
         assert_eq!(text("html", document), expected, "{document}");
@@ -102,7 +121,7 @@ fn what_nobody_sees_in_html_and_what_is_struck_through_is_no_text() {
         ("<p>a <s>gout</p>b", "a\nb\n"),
         ("<div>a<del>gout</div>b</del>c", "a\nbc\n"),
         ("a <s>gout", "a\n"),
-        ("a</s></p>b", "ab\n"),
+        ("a</s></i>b", "ab\n"),
         ("a<s/>b", "ab\n"),
         (
             "a<template><p>gout</p></template>b<svg><text>gout</text></svg>c",
@@ -114,10 +133,94 @@ fn what_nobody_sees_in_html_and_what_is_struck_through_is_no_text() {
 }
 
 #[test]
+fn styles_say_where_lines_end_and_what_is_seen() {
+    for (document, expected) in [
+        (
+            "<div style='white-space: pre-wrap'>No fever\n  Asthma<p style='white-space:normal'>a\nb</div>",
+            "No fever\n  Asthma\na b\n",
+        ),
+        (
+            "<span style='display:block'>Fever</span><span style='display: block'>Gout</span>",
+            "Fever\nGout\n",
+        ),
+        (
+            "<span style='display:inline-block'>Fever</span><span style='display:inline-block'>no</span>",
+            "Fever no\n",
+        ),
+        (
+            "<div style='display:flex'><span>Fever</span><span>no</span></div>",
+            "Fever no\n",
+        ),
+        (
+            "a<div style='display:table'><i style='display:table-row'><b style='display:table-cell'>Fever</b><b style='display:table-cell'>no</b></i></div>b",
+            "a\nFever\tno\nb\n",
+        ),
+        (
+            "<i style='position:absolute;left:1px'>Fever</i><i style='position:absolute'>Gout</i><i style='float:right'>no</i>",
+            "Fever\nGout\nno\n",
+        ),
+        (
+            "<style>.t {vertical-align:super}</style><p><i style='float:left;display:block'>1.</i>Gout 10<i class=t>9</i>/L",
+            "1. Gout 10^9/L\n",
+        ),
+        (
+            "<div style=display:inline>pneu</div><p style=display:inline>monia",
+            "pneumonia\n",
+        ),
+        (
+            "<i style='visibility:hidden'>gout<b style='visibility:visible'>a</b></i>b",
+            "ab\n",
+        ),
+        (
+            "<style>\n.no { display: none } p.w, .v {white-space:pre}</style>a <i class='x NO'>gout</i><p class=w>b\nc",
+            "a\nb\nc\n",
+        ),
+        (
+            "<style media=print>.no {display:none}</style><i class=no>a",
+            "a\n",
+        ),
+        (
+            "<style>.no {display:none}</style><i class=no style='display:inline'>a",
+            "a\n",
+        ),
+        ("<p style='mso-display:none'>a", "a\n"),
+    ] {
+        assert_eq!(text("html", document), expected, "{document}");
+    }
+}
+
+#[test]
+fn what_was_entered_into_a_form_is_read() {
+    let form = "<p><label>Allergy</label><input value='Penicillin &amp; latex'><input type=hidden value=gout><input type=submit value=Save>!";
+    assert_eq!(text("html", form), "Allergy Penicillin & latex !\n");
+    assert_eq!(
+        source("html", form, "Penicillin & latex"),
+        "Penicillin &amp; latex"
+    );
+    assert_eq!(source("html", "<input value=gout type=text>", "gout"), "gout");
+}
+
+#[test]
+fn what_is_no_html_is_refused() {
+    for document in [
+        "{\\rtf1 gout}",
+        "%PDF-1.7",
+        "PK\u{3}\u{4}",
+        " \u{feff}<?xml version='1.0'?><!-- a --><h:ClinicalDocument>",
+    ] {
+        assert_eq!(
+            decode("html", document.as_bytes()),
+            Err(code::OTHER_FORMAT),
+            "{document}"
+        );
+    }
+}
+
+#[test]
 fn boxes_are_ticked_or_not() {
     let form =
         "<input type=checkbox checked>asthma<br><input type='CheckBox'/> gout <input type=text value=flu>";
-    assert_eq!(text("html", form), "[x] asthma\n[ ]  gout\n");
+    assert_eq!(text("html", form), "[x] asthma\n[ ] gout flu\n");
     let choice = "Side: <select><option>none<option value=l selected>left<option>right</select> knee";
     assert_eq!(text("html", choice), "Side: left knee\n");
     let field = |state: &str| {
@@ -167,6 +270,16 @@ fn documents_say_which_characters_they_are_of() {
             "html",
             b"<meta charset = \"latin1\">caf\xe9 &eacute;",
             Ok("café é\n"),
+        ),
+        (
+            "html",
+            b"<?xml version='1.0' encoding='ISO-8859-1'?><p>caf\xe9",
+            Ok("café\n"),
+        ),
+        (
+            "html",
+            b"<meta name=generator content='charset tool'><meta charset=latin1>caf\xe9",
+            Ok("café\n"),
         ),
         ("html", b"\xff\xfec\0a\0f\0\xe9\0", Ok("café\n")),
         ("html", b"\xef\xbb\xbfgout", Ok("gout\n")),
@@ -392,6 +505,14 @@ fn time_is_linear_in_the_length_of_a_document() {
         ("html", "<!--"),
         ("html", " \u{ad}"),
         ("html", "<a style='"),
+        ("html", "<b><p></b>"),
+        ("html", "<b><div>"),
+        ("html", "<td></p>"),
+        ("html", "<input value=a>"),
+        ("html", "<i class='a b c d'>"),
+        ("html", "<style>.a{display:none}</style>"),
+        ("html", "<style>@a{"),
+        ("html", "<sup>1"),
         ("rtf", "{\\f1"),
         ("rtf", "\\'94"),
         ("rtf", "\\u55360"),
