@@ -4,14 +4,21 @@ use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 
+use crate::dos;
+
 /// Which characters bytes stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
     Known(&'static Encoding),
+    /// Of DOS: the characters from 0x80 on.
+    Dos(&'static str),
     /// Adobe's and Windows' Symbol: Greek letters and mathematical signs.
     Symbol,
-    /// Wingdings and its like: boxes, ticks, arrows.
+    /// Wingdings, Wingdings 2 and 3, Webdings: boxes, ticks, arrows.
     Wingdings,
+    Wingdings2,
+    Wingdings3,
+    Webdings,
     /// One that is not known here.
     Unknown,
 }
@@ -20,6 +27,8 @@ impl Page {
     /// Windows' for western Europe.
     pub const WESTERN: Self = Self::Known(encoding_rs::WINDOWS_1252);
 
+    pub const UTF_8: Self = Self::Known(encoding_rs::UTF_8);
+
     /// A code page by its number, as Windows counts them.
     pub fn by_number(number: i32) -> Self {
         let label = match number {
@@ -27,14 +36,18 @@ impl Page {
             42 => return Self::Symbol,
             874 | 1250..=1258 => format!("windows-{number}"),
             866 => "ibm866".to_owned(),
+            20866 => "koi8-r".to_owned(),
+            21866 => "koi8-u".to_owned(),
             932 => "shift_jis".to_owned(),
             936 => "gbk".to_owned(),
             949 => "euc-kr".to_owned(),
             950 => "big5".to_owned(),
+            54936 => "gb18030".to_owned(),
             10000 => "macintosh".to_owned(),
+            10007 => "x-mac-cyrillic".to_owned(),
             28591..=28606 => format!("iso-8859-{}", number - 28590),
             65001 => "utf-8".to_owned(),
-            _ => return Self::Unknown,
+            _ => return dos::upper(number).map_or(Self::Unknown, Self::Dos),
         };
         Encoding::for_label(label.as_bytes()).map_or(Self::Unknown, Self::Known)
     }
@@ -66,23 +79,60 @@ impl Page {
         Some(Self::by_number(number))
     }
 
+    /// That of a font of signs, by its name in small letters.
+    pub fn of_signs(name: &[u8]) -> Option<Self> {
+        let is = |what: &[u8]| name.windows(what.len()).any(|part| part == what);
+        Some(match () {
+            () if is(b"wingdings 2") => Self::Wingdings2,
+            () if is(b"wingdings 3") => Self::Wingdings3,
+            () if is(b"wingdings") => Self::Wingdings,
+            () if is(b"webdings") => Self::Webdings,
+            () if is(b"symbol") => Self::Symbol,
+            () => return None,
+        })
+    }
+
+    /// Whether its characters are signs, ASCII's too.
+    pub fn has_signs(self) -> bool {
+        !matches!(self, Self::Known(_) | Self::Dos(_) | Self::Unknown)
+    }
+
     /// Whether a character may be of several bytes.
     pub fn is_wide(self) -> bool {
         matches!(self, Self::Known(set) if !set.is_single_byte())
+    }
+
+    /// The character that bytes stand for, if it is whole.
+    pub fn whole(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Known(set) => set.decode_without_bom_handling_and_without_replacement(bytes),
+            _ => self.decode(bytes),
+        }
     }
 
     /// What bytes stand for; `None` where that is not known.
     pub fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match self {
             Self::Known(set) => Some(set.decode_without_bom_handling(bytes).0),
+            Self::Dos(upper) => Some(bytes.iter().map(|byte| dos_character(upper, *byte)).collect()),
             Self::Symbol => Some(bytes.iter().map(|byte| symbol(*byte)).collect()),
             Self::Wingdings => Some(bytes.iter().map(|byte| wingding(*byte)).collect()),
+            Self::Wingdings2 => Some(bytes.iter().map(|byte| wingding_2(*byte)).collect()),
+            Self::Wingdings3 => Some(bytes.iter().map(|byte| wingding_3(*byte)).collect()),
+            Self::Webdings => Some(bytes.iter().map(|byte| webding(*byte)).collect()),
             Self::Unknown => std::str::from_utf8(bytes)
                 .ok()
                 .filter(|text| text.is_ascii())
                 .map(Cow::Borrowed),
         }
     }
+}
+
+fn dos_character(upper: &str, byte: u8) -> char {
+    let at = byte.checked_sub(0x80).map(usize::from);
+    at.map_or(char::from(byte), |at| {
+        upper.chars().nth(at).unwrap_or(char::REPLACEMENT_CHARACTER)
+    })
 }
 
 /// From 0x20 on, as Adobe's Symbol has them.
@@ -113,7 +163,7 @@ fn symbol(byte: u8) -> char {
 fn wingding(byte: u8) -> char {
     match byte {
         b' ' => ' ',
-        0x6f | 0x71 | 0xa8 => '☐',
+        0x6f | 0x71 | 0x72 | 0xa8 => '☐',
         0x78 | 0xfd => '☒',
         0xfe => '☑',
         0xfc => '✓',
@@ -122,6 +172,41 @@ fn wingding(byte: u8) -> char {
         0xd8 | 0xe0 | 0xe8 | 0xf0 => '→',
         0xe1 | 0xe9 | 0xf1 => '↑',
         0xe2 | 0xea | 0xf2 => '↓',
+        _ => '•',
+    }
+}
+
+fn wingding_2(byte: u8) -> char {
+    match byte {
+        b' ' => ' ',
+        0x4f => '✗',
+        0x50 => '✓',
+        0x51 | 0x53 | 0x54 => '☒',
+        0x52 => '☑',
+        0xa3 => '☐',
+        _ => '•',
+    }
+}
+
+fn wingding_3(byte: u8) -> char {
+    match byte {
+        b' ' => ' ',
+        0x70 => '▲',
+        0x71 => '▼',
+        _ => '•',
+    }
+}
+
+fn webding(byte: u8) -> char {
+    match byte {
+        b' ' => ' ',
+        0x33 => '◀',
+        0x34 => '▶',
+        0x35 => '▲',
+        0x36 => '▼',
+        0x61 => '✓',
+        0x63 => '☐',
+        0x72 => '✗',
         _ => '•',
     }
 }
@@ -165,8 +250,11 @@ mod tests {
         assert_eq!(Page::by_number(1250).decode(b"\xb3"), Some("ł".into()));
         assert_eq!(Page::by_number(28605).decode(b"\xa4"), Some("€".into()));
         assert_eq!(Page::by_number(932).decode(b"\x94\x78"), Some("肺".into()));
-        assert_eq!(Page::by_number(437).decode(b"\x82"), None);
-        assert_eq!(Page::by_number(437).decode(b"gout"), Some("gout".into()));
+        assert_eq!(Page::by_number(437).decode(b"Gr\x94\xe1e"), Some("Größe".into()));
+        assert_eq!(Page::by_number(850).decode(b"\xb5"), Some("Á".into()));
+        assert_eq!(Page::by_number(852).decode(b"\x88\x9f"), Some("łč".into()));
+        assert_eq!(Page::by_number(864).decode(b"\x82"), None);
+        assert_eq!(Page::by_number(864).decode(b"gout"), Some("gout".into()));
         assert_eq!(Page::by_font(1), None);
         assert_eq!(Page::by_font(204), Some(Page::by_number(1251)));
     }

@@ -13,6 +13,7 @@
 )]
 
 mod cda;
+mod dos;
 mod flow;
 mod fonts;
 mod html;

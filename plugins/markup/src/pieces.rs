@@ -61,6 +61,11 @@ impl Pieces {
         self.decoded.text.is_empty()
     }
 
+    /// Whether nothing stands before what comes next in its line.
+    pub fn is_at_line(&self) -> bool {
+        self.is_empty() || self.decoded.text.ends_with('\n')
+    }
+
     /// Where in the source the last piece ends.
     pub fn end(&self) -> usize {
         self.decoded.pieces.last().map_or(0, |piece| piece.source_end)

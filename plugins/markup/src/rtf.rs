@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use mednerd_plugin::{Decoded, Error};
 
 use crate::code;
+use crate::flow::is_nothing;
 use crate::fonts::Page;
 use crate::pieces::Pieces;
 
@@ -151,7 +152,20 @@ enum Destination {
     Instruction,
     /// What Word says of a field of a form.
     FormField,
+    /// One of those that a field of a form has to choose from.
+    Choice,
+    /// Twice the same: as it is in the code page, and as it is.
+    Twice,
     Nothing,
+}
+
+/// What stands in a text and is no part of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Insert {
+    /// A footnote, which is told in brackets.
+    Note,
+    /// A box with text, which has lines of its own.
+    Box,
 }
 
 /// What holds to the end of a group.
@@ -166,14 +180,26 @@ struct Group {
     is_hidden: bool,
     is_struck: bool,
     is_deleted: bool,
+    /// Stands above the line.
+    is_raised: bool,
+    insert: Option<Insert>,
 }
 
-/// A box to tick, as a field of a form.
-#[derive(Clone, Copy, Default)]
-struct Tick {
-    is_box: bool,
+/// A field of a form.
+#[derive(Default)]
+struct Form {
+    /// 1 is a box to tick, 2 a list to choose from.
+    kind: Option<i32>,
     result: Option<i32>,
     preset: Option<i32>,
+    choices: Vec<Placed>,
+}
+
+/// Characters, and what stands for them.
+struct Placed {
+    text: String,
+    begin: usize,
+    end: usize,
 }
 
 /// What parts lines and cells.
@@ -185,6 +211,8 @@ enum Parting {
     Cell,
     /// The end of a row.
     Row,
+    Begins(Insert),
+    Ends(Insert),
 }
 
 struct Reader<'b> {
@@ -203,7 +231,13 @@ struct Reader<'b> {
     instead: usize,
     /// The first half of a pair, and where it begins.
     half: Option<(u16, usize)>,
-    tick: Tick,
+    form: Form,
+    /// How the text of the field is made that is read.
+    instruction: Option<Placed>,
+    /// The field was read, and its text stands for it once more.
+    is_field_read: bool,
+    /// The last text stood above the line.
+    was_raised: bool,
     /// What stands behind the last text and was not written yet, each with its place.
     partings: Vec<(Parting, usize, usize)>,
 }
@@ -221,7 +255,10 @@ impl<'b> Reader<'b> {
             font_name: Vec::new(),
             instead: 0,
             half: None,
-            tick: Tick::default(),
+            form: Form::default(),
+            instruction: None,
+            is_field_read: false,
+            was_raised: false,
             partings: Vec::new(),
         }
     }
@@ -298,6 +335,8 @@ impl<'b> Reader<'b> {
                 is_hidden: false,
                 is_struck: false,
                 is_deleted: false,
+                is_raised: false,
+                insert: None,
             },
             |group| Group {
                 is_optional: false,
@@ -309,23 +348,98 @@ impl<'b> Reader<'b> {
     }
 
     fn end(&mut self, at: usize) {
-        let ended = self.groups.pop();
-        let was = ended.map(|group| group.destination);
-        let is = self.groups.last().map(|group| group.destination);
-        if was == Some(Destination::FormField) && is != was {
-            let tick = std::mem::take(&mut self.tick);
-            // 25: what it was set to at first.
-            let result = tick.result.filter(|result| *result != 25).or(tick.preset);
-            if tick.is_box {
-                let sign = if result == Some(1) { "[x] " } else { "[ ] " };
-                self.write_visible(sign, at, at);
+        let Some(ended) = self.groups.pop() else {
+            return;
+        };
+        let Some(&around) = self.groups.last() else {
+            return;
+        };
+        if let Some(insert) = ended.insert.filter(|_| around.insert.is_none()) {
+            self.end_insert(insert, at);
+        }
+        if around.destination != ended.destination {
+            match ended.destination {
+                Destination::FormField => self.end_form(at),
+                Destination::Instruction => self.end_instruction(at),
+                _ => {}
             }
         }
     }
 
+    fn begin_insert(&mut self, insert: Insert, at: usize) {
+        if self.is_visible()
+            && let Some(group) = self.groups.last_mut()
+            && group.insert.is_none()
+        {
+            group.insert = Some(insert);
+            self.partings.push((Parting::Begins(insert), at, at));
+        }
+    }
+
+    fn end_insert(&mut self, insert: Insert, at: usize) {
+        let begun = self
+            .partings
+            .iter()
+            .rposition(|parting| parting.0 == Parting::Begins(insert));
+        if let Some(begun) = begun {
+            // Nothing was in it.
+            self.partings.truncate(begun);
+            return;
+        }
+        while self.partings.pop_if(|last| last.0 == Parting::Line).is_some() {}
+        self.partings.push((Parting::Ends(insert), at, at));
+    }
+
+    fn end_form(&mut self, at: usize) {
+        let form = std::mem::take(&mut self.form);
+        // 25: what it was set to at first.
+        let result = form.result.filter(|result| *result != 25).or(form.preset);
+        match form.kind {
+            Some(1) => {
+                let sign = if result == Some(1) { "[x] " } else { "[ ] " };
+                self.write_visible(sign, at, at);
+            }
+            Some(2) => {
+                let chosen = usize::try_from(result.unwrap_or(0)).ok();
+                if let Some(chosen) = chosen.and_then(|chosen| form.choices.get(chosen)) {
+                    self.write_visible(&chosen.text, chosen.begin, chosen.end);
+                    self.is_field_read = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A sign of a font, which Word gives by its number: `SYMBOL 179 \f "Symbol"`.
+    fn end_instruction(&mut self, at: usize) {
+        let Some(instruction) = self.instruction.take() else {
+            return;
+        };
+        let mut words = instruction.text.split_ascii_whitespace();
+        let is_symbol = words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("SYMBOL"));
+        let number = words.next().and_then(|number| match number.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => number.parse().ok(),
+        });
+        let Some(number) = number.filter(|_| is_symbol) else {
+            return;
+        };
+        let font = instruction.text.split_once("\\f").map_or("", |(_, font)| font);
+        let font = font.to_ascii_lowercase();
+        let page = Page::of_signs(font.as_bytes()).unwrap_or(Page::WESTERN);
+        let sign = match u8::try_from(number) {
+            Ok(byte) => page.decode(&[byte]).map(|sign| sign.into_owned()),
+            Err(_) => char::from_u32(number).map(String::from),
+        };
+        self.write(&sign.unwrap_or_default(), instruction.begin, at);
+        self.is_field_read = true;
+    }
+
     fn text(&mut self, text: &[u8], begin: usize) -> Result<(), Error> {
         match self.groups.last().map(|group| group.destination) {
-            Some(Destination::Body) => {}
+            Some(Destination::Body | Destination::Choice | Destination::Instruction) => {}
             Some(Destination::Fonts) => {
                 self.name_font(text);
                 return Ok(());
@@ -333,70 +447,82 @@ impl<'b> Reader<'b> {
             _ => return Ok(()),
         }
         let page = self.current();
-        let has_signs = matches!(page, Page::Symbol | Page::Wingdings);
-        if let Some(text) = std::str::from_utf8(text)
-            .ok()
-            .filter(|text| self.is_utf8 || text.is_ascii())
-        {
-            if !has_signs {
-                self.copy(text, begin);
-                return Ok(());
-            }
-            for (at, c) in text.char_indices() {
-                let (mut bytes, at) = ([0; 4], begin + at);
-                let same = c.encode_utf8(&mut bytes);
-                match page.decode(same.as_bytes()).filter(|_| c.is_ascii()) {
-                    Some(sign) => self.write(&sign, at, at + 1),
-                    // In any font it is what it is.
-                    None => self.copy(same, at),
+        let is_unicode = self.is_utf8 || text.is_ascii();
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+            let plain = match page.has_signs() {
+                true => "",
+                false if is_unicode => std::str::from_utf8(rest).unwrap_or_default(),
+                false => {
+                    let length = rest.iter().take_while(|byte| byte.is_ascii()).count();
+                    std::str::from_utf8(rest.get(..length).unwrap_or_default()).unwrap_or_default()
                 }
-            }
-            return Ok(());
-        }
-        if page.is_wide() {
-            let decoded = page.decode(text).unwrap_or_default();
-            self.write(&decoded, begin, begin + text.len());
-            return Ok(());
-        }
-        for (index, byte) in text.iter().enumerate() {
-            let at = begin + index;
-            let decoded = page.decode(std::slice::from_ref(byte));
-            let decoded = decoded.ok_or(Error::input(code::CHARACTERS_UNKNOWN))?;
-            self.write(&decoded, at, at + 1);
+            };
+            let length = match plain.is_empty() {
+                false => {
+                    self.write(plain, begin + at, begin + at + plain.len());
+                    plain.len()
+                }
+                true => self.character(page, rest, is_unicode, begin + at)?,
+            };
+            at += length;
         }
         Ok(())
     }
 
+    /// Writes the first character of a text that is no plain text, and tells its length.
+    fn character(&mut self, page: Page, text: &[u8], is_unicode: bool, at: usize) -> Result<usize, Error> {
+        // In a font of signs too it is what it is.
+        let is_itself = is_unicode && text.first().is_some_and(|byte| !byte.is_ascii());
+        let of = |page: Page, length| Some((length, page.whole(text.get(..length)?)?));
+        let found = match is_itself {
+            true => (1..=4).find_map(|length| of(Page::UTF_8, length)),
+            false => (1..=4).find_map(|length| of(page, length)),
+        };
+        let (length, character) = match found {
+            Some((length, character)) => (length, character),
+            None if page == Page::Unknown => return Err(Error::input(code::CHARACTERS_UNKNOWN)),
+            None => (1, char::REPLACEMENT_CHARACTER.to_string().into()),
+        };
+        self.write(&character, at, at + length);
+        Ok(length)
+    }
+
+    /// A byte, and those that follow it and are of the same character, as they are or escaped.
     fn byte(&mut self, byte: u8, begin: usize, tokens: &mut Tokens<'_>) -> Result<(), Error> {
-        if !self.is_body() || byte == 0 {
+        if !self.is_read() || byte == 0 {
             return Ok(());
         }
         let page = self.current();
         let mut bytes = vec![byte];
-        // The bytes of a character may follow as they are or escaped; what follows at once is read with it.
-        if page.is_wide() && !byte.is_ascii() {
-            loop {
-                let at = tokens.at;
-                match tokens.next()? {
-                    Some(Token::Byte(byte)) => bytes.push(byte),
-                    Some(Token::Text([next, ..]))
-                        if (next.is_ascii() || !self.is_utf8) && is_cut(page, &bytes) =>
-                    {
-                        bytes.push(*next);
-                        tokens.at = at + 1;
-                        break;
-                    }
-                    _ => {
-                        tokens.at = at;
-                        break;
-                    }
+        let behind_first = tokens.at;
+        while bytes.len() < 4 && page.is_wide() && page.whole(&bytes).is_none() {
+            let at = tokens.at;
+            match tokens.next()? {
+                Some(Token::Byte(byte)) => bytes.push(byte),
+                Some(Token::Text([next, ..])) if next.is_ascii() || !self.is_utf8 => {
+                    bytes.push(*next);
+                    tokens.at = at + 1;
+                }
+                _ => {
+                    tokens.at = at;
+                    break;
                 }
             }
         }
-        let decoded = page
-            .decode(&bytes)
-            .ok_or(Error::input(code::CHARACTERS_UNKNOWN))?;
-        self.write(&decoded, begin, tokens.at);
+        if let Some(character) = page.whole(&bytes) {
+            self.write(&character, begin, tokens.at);
+            return Ok(());
+        }
+        if page == Page::Unknown {
+            return Err(Error::input(code::CHARACTERS_UNKNOWN));
+        }
+        tokens.at = behind_first;
+        self.write(
+            char::REPLACEMENT_CHARACTER.encode_utf8(&mut [0; 4]),
+            begin,
+            tokens.at,
+        );
         Ok(())
     }
 
@@ -427,23 +553,45 @@ impl<'b> Reader<'b> {
             return;
         };
         let is_optional = std::mem::take(&mut group.is_optional);
+        let is_body = group.destination == Destination::Body;
         match word {
             b"fonttbl" => group.destination = Destination::Fonts,
-            b"fldinst" if group.destination == Destination::Body => {
-                group.destination = Destination::Instruction
+            b"fldinst" if is_body => {
+                group.destination = Destination::Instruction;
+                self.instruction = None;
+                self.is_field_read = false;
+            }
+            b"fldrslt" if is_body && std::mem::take(&mut self.is_field_read) => {
+                group.destination = Destination::Nothing;
             }
             b"formfield" if group.destination == Destination::Instruction => {
                 group.destination = Destination::FormField;
             }
-            // A box with text in it.
-            b"shpinst" => {}
+            b"ffl" if group.destination == Destination::FormField => {
+                group.destination = Destination::Choice;
+                self.form.choices.push(Placed {
+                    text: String::new(),
+                    begin: end,
+                    end,
+                });
+            }
+            b"upr" if is_body => group.destination = Destination::Twice,
+            b"ud" if group.destination == Destination::Twice => group.destination = Destination::Body,
+            b"footnote" if is_body => self.begin_insert(Insert::Note, begin),
+            b"shptxt" | b"dptxbxtext" if is_body => self.begin_insert(Insert::Box, begin),
+            // What is in them is read: boxes, the ends of rows in rows.
+            b"shpinst" | b"do" | b"nesttableprops" => {}
             _ if is_optional || is_left_out(word) => group.destination = Destination::Nothing,
             b"v" => group.is_hidden = is_on,
             b"strike" | b"striked" => group.is_struck = is_on,
-            b"deleted" => group.is_deleted = is_on,
+            b"deleted" | b"mvf" => group.is_deleted = is_on,
+            b"super" => group.is_raised = is_on,
+            b"up" => group.is_raised = number != Some(0),
+            b"nosupersub" | b"sub" | b"dn" => group.is_raised = false,
             b"plain" => {
                 group.is_hidden = false;
                 group.is_struck = false;
+                group.is_raised = false;
                 group.font = -1;
             }
             b"f" => {
@@ -459,9 +607,9 @@ impl<'b> Reader<'b> {
             b"cpg" if group.destination == Destination::Fonts => {
                 self.fonts.insert(group.font, number.map(Page::by_number));
             }
-            b"fftype" if group.destination == Destination::FormField => self.tick.is_box = number == Some(1),
-            b"ffres" if group.destination == Destination::FormField => self.tick.result = number,
-            b"ffdefres" if group.destination == Destination::FormField => self.tick.preset = number,
+            b"fftype" if group.destination == Destination::FormField => self.form.kind = number,
+            b"ffres" if group.destination == Destination::FormField => self.form.result = number,
+            b"ffdefres" if group.destination == Destination::FormField => self.form.preset = number,
             b"uc" => group.instead = usize::try_from(number.unwrap_or(1)).unwrap_or(0),
             b"u" => {
                 self.instead = group.instead;
@@ -505,10 +653,8 @@ impl<'b> Reader<'b> {
             (0xd800..=0xdbff, _) => self.half = Some((unit, begin)),
             // Where Windows keeps the signs of such fonts.
             (0xf020..=0xf0ff, _) => {
-                let page = match self.current() {
-                    Page::Wingdings => Page::Wingdings,
-                    _ => Page::Symbol,
-                };
+                let page = Some(self.current()).filter(|page| page.has_signs());
+                let page = page.unwrap_or(Page::Symbol);
                 let bytes = [unit.to_be_bytes()[1]];
                 let decoded = page.decode(&bytes).unwrap_or_default();
                 self.write(&decoded, begin, end);
@@ -530,13 +676,13 @@ impl<'b> Reader<'b> {
                 continue;
             }
             let name = std::mem::take(&mut self.font_name);
-            let is = |what: &[u8]| name.windows(what.len()).any(|part| part == what);
             let page = self.fonts.entry(font).or_default();
             *page = match *page {
-                _ if is(b"wingdings") || is(b"webdings") => Some(Page::Wingdings),
                 // Fonts of signs that are not known have letters, perhaps.
-                Some(Page::Symbol) if !is(b"symbol") => None,
-                page => page,
+                Some(Page::Symbol) => Page::of_signs(&name),
+                page => Page::of_signs(&name)
+                    .filter(|page| *page != Page::Symbol)
+                    .or(page),
             };
         }
     }
@@ -554,64 +700,101 @@ impl<'b> Reader<'b> {
             .is_some_and(|group| group.destination == Destination::Body)
     }
 
+    /// Whether text that stands here is one for someone.
+    fn is_read(&self) -> bool {
+        self.groups.last().is_some_and(|group| {
+            matches!(
+                group.destination,
+                Destination::Body | Destination::Choice | Destination::Instruction
+            )
+        })
+    }
+
     fn is_visible(&self) -> bool {
         self.groups
             .last()
             .is_some_and(|group| !(group.is_hidden || group.is_struck || group.is_deleted))
     }
 
-    /// A paragraph that ends where its cell does ends no line, nor does a cell that ends where its row does begin another one.
+    /// A paragraph that ends where its cell does ends no line, nor does a cell that ends where its row does begin another one, or a box
+    /// that ends where its paragraph does.
     fn parting(&mut self, parting: Parting, begin: usize, end: usize) {
         if !(self.is_body() && self.is_visible()) {
             return;
         }
-        let ended = match parting {
-            Parting::Line => None,
-            Parting::Cell => Some(Parting::Line),
-            Parting::Row => Some(Parting::Cell),
+        let is_ended = |last: Parting| match parting {
+            Parting::Line => last == Parting::Ends(Insert::Box),
+            Parting::Cell => matches!(last, Parting::Line | Parting::Ends(Insert::Box)),
+            Parting::Row => last == Parting::Cell,
+            _ => false,
         };
-        while ended.is_some() && self.partings.last().map(|last| last.0) == ended {
-            self.partings.pop();
-        }
+        while self.partings.pop_if(|last| is_ended(last.0)).is_some() {}
         self.partings.push((parting, begin, end));
     }
 
     /// Writes what parts the next text from the last one.
     fn part(&mut self) {
         for (parting, begin, end) in self.partings.drain(..) {
-            let text = if parting == Parting::Cell { "\t" } else { "\n" };
+            let text = match parting {
+                Parting::Cell => "\t",
+                Parting::Begins(Insert::Note) => " [",
+                Parting::Ends(Insert::Note) => "]",
+                Parting::Begins(Insert::Box) | Parting::Ends(Insert::Box) if self.pieces.is_at_line() => "",
+                _ => "\n",
+            };
             self.pieces.replace(text, begin, end);
         }
     }
 
-    fn copy(&mut self, text: &str, begin: usize) {
-        if !self.is_visible() {
-            return;
-        }
-        self.half = None;
-        self.part();
-        self.pieces.copy(text, begin);
-    }
-
+    /// Writes what `begin..end` stands for, or is.
     fn write(&mut self, text: &str, begin: usize, end: usize) {
-        if self.is_body() {
-            self.write_visible(text, begin, end);
+        match self.groups.last().map(|group| group.destination) {
+            Some(Destination::Body) => self.write_visible(text, begin, end),
+            Some(Destination::Choice) => {
+                if let Some(choice) = self.form.choices.last_mut() {
+                    choice.text.push_str(text);
+                    choice.end = end;
+                }
+            }
+            Some(Destination::Instruction) => {
+                let instruction = self.instruction.get_or_insert_with(|| Placed {
+                    text: String::new(),
+                    begin,
+                    end,
+                });
+                instruction.text.push_str(text);
+            }
+            _ => {}
         }
     }
 
     fn write_visible(&mut self, text: &str, begin: usize, end: usize) {
-        if self.is_visible() {
-            self.half = None;
-            self.part();
+        if !self.is_visible() || text.is_empty() {
+            return;
+        }
+        self.half = None;
+        if text.chars().all(is_nothing) {
+            return;
+        }
+        self.part();
+        let is_raised = self.groups.last().is_some_and(|group| group.is_raised);
+        if is_raised && !std::mem::replace(&mut self.was_raised, is_raised) {
+            self.pieces.raise();
+        }
+        self.was_raised = is_raised;
+        if self.bytes.get(begin..end) != Some(text.as_bytes()) {
             self.pieces.replace(text, begin, end);
+            return;
+        }
+        let mut at = begin;
+        for part in text.split_inclusive(is_nothing) {
+            let plain = part.trim_end_matches(is_nothing);
+            if !plain.is_empty() {
+                self.pieces.copy(plain, at);
+            }
+            at += part.len();
         }
     }
-}
-
-/// Whether bytes end within a character.
-fn is_cut(page: Page, bytes: &[u8]) -> bool {
-    page.decode(bytes)
-        .is_some_and(|text| text.ends_with(char::REPLACEMENT_CHARACTER))
 }
 
 /// Destinations without `\*` whose text is not the body's.
@@ -645,6 +828,7 @@ fn is_left_out(word: &[u8]) -> bool {
             | b"info"
             | b"listoverridetable"
             | b"listtable"
+            | b"nonesttables"
             | b"nonshppict"
             | b"objdata"
             | b"pict"
@@ -667,7 +851,7 @@ fn is_left_out(word: &[u8]) -> bool {
 /// What a command that ends something ends.
 fn parting(word: &[u8]) -> Option<Parting> {
     Some(match word {
-        b"par" | b"line" | b"softline" | b"sect" | b"page" | b"column" => Parting::Line,
+        b"par" | b"line" | b"lbr" | b"softline" | b"sect" | b"page" | b"column" => Parting::Line,
         b"cell" | b"nestcell" => Parting::Cell,
         b"row" | b"nestrow" => Parting::Row,
         _ => return None,

@@ -237,6 +237,15 @@ fn boxes_are_ticked_or_not() {
         assert_eq!(text("rtf", &field(state)), format!("{sign} gout"), "{state}");
     }
     assert_eq!(text("rtf", &field("").replace("fftype1", "fftype0")), "gout");
+    let list = |state: &str| {
+        format!(
+            "{{\\rtf1 Gout: {{\\field{{\\*\\fldinst FORMDROPDOWN {{\\*\\formfield{{\\fftype2{state}\\ffhaslistbox{{\\*\\ffl yes}}{{\\*\\ffl n\\'f6}}}}}}}}{{\\fldrslt n\\'f6}}}}.}}"
+        )
+    };
+    assert_eq!(text("rtf", &list("\\ffres1\\ffdefres0")), "Gout: nö.");
+    assert_eq!(text("rtf", &list("\\ffres25\\ffdefres0")), "Gout: yes.");
+    assert_eq!(text("rtf", &list("\\ffres9")), "Gout: nö.");
+    assert_eq!(source("rtf", &list("\\ffres1"), "nö"), "n\\'f6");
     let header = "{\\rtf1 {\\header {\\field{\\*\\fldinst {\\*\\formfield{\\fftype1\\ffres1}}}}}a}";
     assert_eq!(text("rtf", header), "a");
 }
@@ -369,7 +378,7 @@ fn what_is_no_cda_is_refused() {
 
 fn rtf(body: &str) -> String {
     format!(
-        "{{\\rtf1\\ansi\\ansicpg1252\\deff0{{\\fonttbl{{\\f0\\fnil\\fcharset0 Arial;}}{{\\f1\\ftech\\fcharset2 Symbol;}}{{\\f2\\fnil\\fcharset2 Wingdings;}}{{\\f3\\fnil\\fcharset238{{\\*\\falt Times}}Times CE;}}{{\\f4\\fnil\\fcharset128 Mincho;}}}}\r\n{{\\colortbl;\\red0\\green0\\blue0;}}{{\\stylesheet{{\\s0 Gout;}}}}{{\\*\\generator Gout 1;}}{{\\info{{\\title Gout}}}}\\viewkind4\\uc1\\pard\\f0\\fs20 {body}\\par\r\n}}"
+        "{{\\rtf1\\ansi\\ansicpg1252\\deff0{{\\fonttbl{{\\f0\\fnil\\fcharset0 Arial;}}{{\\f1\\ftech\\fcharset2 Symbol;}}{{\\f2\\fnil\\fcharset2 Wingdings;}}{{\\f3\\fnil\\fcharset238{{\\*\\falt Times}}Times CE;}}{{\\f4\\fnil\\fcharset128 Mincho;}}{{\\f5\\fnil\\fcharset2 Wingdings 2;}}{{\\f6\\fnil\\fcharset2 Webdings;}}}}\r\n{{\\colortbl;\\red0\\green0\\blue0;}}{{\\stylesheet{{\\s0 Gout;}}}}{{\\*\\generator Gout 1;}}{{\\info{{\\title Gout}}}}\\viewkind4\\uc1\\pard\\f0\\fs20 {body}\\par\r\n}}"
     )
 }
 
@@ -412,10 +421,42 @@ fn rtf_is_read_as_a_reader_sees_it() {
         ),
         (
             "{\\listtext\\f1\\'b7\\tab}gout{\\footnote note}{\\*\\annotation gout}",
-            "•\tgoutnote",
+            "•\tgout [note]",
         ),
         ("a{\\pict\\bin5 {}}}\\}b", "ab"),
         ("\\'zzx", "zzx"),
+        (
+            "no fever{\\super\\chftn}{\\*\\footnote\\pard\\plain{\\super\\chftn} since May\\par} or gout{\\footnote\\par}",
+            "no fever [ since May] or gout",
+        ),
+        (
+            "a{\\shp{\\*\\shpinst{\\sp{\\sn x}}{\\shptxt box\\par}}{\\shprslt{\\*\\do{\\dptxbxtext box}}}}b",
+            "a\nbox\nb",
+        ),
+        (
+            "a{\\*\\do\\dobxpage{\\dptxbxtext\\pard box\\par}\\dpx0}b",
+            "a\nbox\nb",
+        ),
+        ("no {\\shp{\\*\\shpinst{\\shptxt\\par}}}fever", "no fever"),
+        (
+            "\\trowd\\cellx1 Fever\\par\\itap2 a\\nestcell b\\nestcell{\\*\\nesttableprops\\trowd\\nestrow}{\\nonesttables\\par}c\\nestcell{\\*\\nesttableprops\\nestrow}\\cell no\\cell\\row",
+            "Fever\na\tb\nc\n\tno\n",
+        ),
+        ("{\\upr{Szcz?cin}{\\*\\ud{Szcz\\u281?cin}}}", "Szczęcin"),
+        (
+            "Temp {\\field{\\*\\fldinst {SYMBOL 179 \\\\f \"Symbol\" \\\\s 10}}{\\fldrslt\\f1 x}} 38 {\\field{\\*\\fldinst SYMBOL 8805 \\\\u}{\\fldrslt}}",
+            "Temp ≥ 38 ≥",
+        ),
+        ("\\f5 R\\'a3 \\f6 a\\f1 b", "☑☐ ✓β"),
+        (
+            "10{\\super 9}/L, 10\\up6 -3\\up0  g, m\\super 2\\nosupersub , gout{\\super 1}, H{\\sub 2}O",
+            "10^9/L, 10^-3 g, m2, gout^1, H2O",
+        ),
+        (
+            "pneu\\'admonia pneu\\u8203?monia\\lbr0 b{\\mvf gout}",
+            "pneumonia pneumonia\nb",
+        ),
+        ("{\\f4 \\'94x\\'ff\\'94\\'78}", "肺\u{fffd}肺"),
         ("é café \\é {\\f1 é a}", "é café é é α"),
     ] {
         let document = rtf(body);
@@ -426,6 +467,9 @@ fn rtf_is_read_as_a_reader_sees_it() {
         "pneu\\b mo\\b0 nia"
     );
     assert_eq!(source("rtf", &rtf("caf\\'e9 au"), "café au"), "caf\\'e9 au");
+    // A character of several bytes has a place of its own.
+    let wide = rtf("\\f4 \\'94\\'78\\'89\\'8a\\'82\\'cd");
+    assert_eq!(source("rtf", &wide, "炎"), "\\'89\\'8a");
     assert_eq!(
         source("rtf", &rtf("\\u-10178?\\u-8780? x"), "🦴 x"),
         "\\u-10178?\\u-8780? x"
@@ -440,8 +484,16 @@ fn rtf_of_other_code_pages_is_read_or_refused() {
         ("\\ansicpg65001", "é".as_bytes(), Ok("é")),
         ("\\mac", b"\\'8e", Ok("é")),
         ("\\ansicpg850", b"gout", Ok("gout")),
-        ("\\ansicpg850", b"\\'82", Err(code::CHARACTERS_UNKNOWN)),
-        ("\\pc", b"\x82", Err(code::CHARACTERS_UNKNOWN)),
+        ("\\ansicpg850", b"\\'82 \xb5", Ok("é Á")),
+        ("\\ansicpg852", b"\\'88", Ok("ł")),
+        ("\\pc", b"Gr\x94\\'e1e", Ok("Größe")),
+        ("\\pca", b"\x9b", Ok("ø")),
+        ("\\ansicpg932", b"\x94\x78 \x89\x8a", Ok("肺 炎")),
+        ("\\ansicpg936", b"\\'b7\\'ce \xd1\xd7", Ok("肺 炎")),
+        ("\\ansicpg65001", b"\\'e8\\'82\\'ba", Ok("肺")),
+        ("\\ansicpg864", b"gout", Ok("gout")),
+        ("\\ansicpg864", b"\\'82", Err(code::CHARACTERS_UNKNOWN)),
+        ("\\ansicpg864", b"\x82", Err(code::CHARACTERS_UNKNOWN)),
         ("", b"caf\xe9", Ok("café")),
     ] {
         let decoded = decode("rtf", &of(page, body)).map(|decoded| decoded.text);
@@ -519,6 +571,12 @@ fn time_is_linear_in_the_length_of_a_document() {
         ("rtf", "\\uc99999 \\u1 abc"),
         ("rtf", "{}"),
         ("rtf", "{\\fonttbl\\f1 a"),
+        ("rtf", "{\\footnote\\par "),
+        ("rtf", "\\par{\\footnote}"),
+        ("rtf", "{\\*\\fldinst SYMBOL 9 "),
+        ("rtf", "{\\*\\fldinst{\\*\\formfield\\fftype2{\\*\\ffl a}"),
+        ("rtf", "\\f4\\'94\\u1"),
+        ("rtf", "\\super 9\\sub "),
         ("cda", "<a>"),
         ("cda", "<section><text>"),
         ("cda", "<!--"),
@@ -551,6 +609,8 @@ proptest! {
             "<input type=checkbox checked>", "&nbsp;", "&shy;", "&amp", "&#x1F9B4;", "<textarea>", "<plaintext>", "<![CDATA[", "]]>",
             "<section>", "<text>", "</text>", "<title>", "<content revised='delete'>", "</content>", "\\par ", "\\'e9", "\\u233?", "\\uc2",
             "\\u-10178", "{\\f1 ", "{\\f4 ", "\\'94", "\\v ", "\\bin3 ", "{\\*\\formfield", "\\fftype1", "{\\*\\fldinst", "{\\fonttbl", "\\fcharset2", "}",
+            "{\\footnote ", "{\\shptxt ", "{\\upr ", "{\\*\\ud ", "SYMBOL 179 ", "{\\*\\ffl ", "\\fftype2", "{\\fldrslt ", "\\super ", "\\cell ", "\\row ",
+            "<sup>", "<style>.a{display:none}</style>", "<b class=a>", "</b>", "<input value='a&amp;b'>", "</div>", "<div style='white-space:pre'>",
         ]).prop_map(str::to_owned),
     ], 0..40)) {
         let body = pieces.concat();
