@@ -1,5 +1,8 @@
 //! The narrative of HL7 CDA (Release 2): titles and texts of the sections, as the Narrative Block of 4.3.5 is rendered. What is coded
-//! beside it, the header and what was deleted (`revised`) are no text.
+//! beside it, the header and what was deleted (`revised`) are no text. Elements of HTML, which some systems put into the narrative,
+//! are what they are there.
+//!
+//! A body that is no structured one (`nonXMLBody`) is read where it is plain text that stands there as it is.
 
 use mednerd_plugin::{Decoded, Error};
 use quick_xml::events::{BytesStart, Event};
@@ -29,6 +32,7 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
         let (begin, source) = (before + at, xml.get(at..end).unwrap_or_default());
         at = end;
         let is_read = open.last().is_some_and(|element| element.is_read);
+        let is_verbatim = open.last().is_some_and(|element| element.is_verbatim);
         match event {
             Event::Start(start) => {
                 is_cda |= open.is_empty() && start.local_name().as_ref() == "ClinicalDocument";
@@ -50,13 +54,19 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
                     element.kind.end(&mut flow);
                 }
             }
-            Event::Text(_) | Event::GeneralRef(_) if is_read => html::write(&mut flow, source, begin, false),
+            Event::Text(_) | Event::GeneralRef(_) if is_read => {
+                html::write(&mut flow, source, begin, is_verbatim)
+            }
             Event::CData(_) if is_read => {
                 let text = source.strip_prefix("<![CDATA[").unwrap_or_default();
-                flow.text(
+                let (text, begin) = (
                     text.strip_suffix("]]>").unwrap_or_default(),
                     begin + "<![CDATA[".len(),
                 );
+                match is_verbatim {
+                    true => flow.verbatim(text, begin),
+                    false => flow.text(text, begin),
+                }
             }
             Event::Eof => break,
             _ => {}
@@ -76,6 +86,8 @@ enum Kind {
     Inline,
     /// A section, whose children are looked at.
     Section,
+    /// A body that is another file, or plain text.
+    OtherBody,
     Title,
     /// The narrative of a section, paragraphs and the like.
     Block,
@@ -83,25 +95,46 @@ enum Kind {
     Item,
     Row,
     Cell,
+    /// Stands above the line.
+    Raised,
 }
 
 impl Kind {
+    /// Of an element of the narrative; `None`: it is withdrawn.
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "paragraph" | "list" | "thead" | "tbody" | "tfoot" | "caption" | "footnote"
+            | "renderMultiMedia" | "pre" | "p" | "div" | "ul" | "ol" | "dl" | "dt" | "dd" | "blockquote"
+            | "center" | "hr" => Self::Block,
+            "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => Self::Title,
+            "br" => Self::Break,
+            "item" | "li" => Self::Item,
+            "table" | "tr" => Self::Row,
+            "td" | "th" => Self::Cell,
+            "sup" => Self::Raised,
+            "del" | "s" | "strike" | "script" | "style" => return None,
+            _ => Self::Inline,
+        })
+    }
+
     fn begin(self, flow: &mut Flow) {
         match self {
-            Self::Inline | Self::Section => {}
+            Self::Inline | Self::Section | Self::OtherBody => {}
             Self::Title => flow.blank(),
             Self::Block => flow.line(),
             Self::Break => flow.end_line(),
             Self::Item => flow.item(),
             Self::Row => flow.row(),
             Self::Cell => flow.cell(),
+            Self::Raised => flow.raise(),
         }
     }
 
     fn end(self, flow: &mut Flow) {
         match self {
-            Self::Inline | Self::Section | Self::Break | Self::Cell => {}
-            Self::Title | Self::Block | Self::Item => flow.line(),
+            Self::Inline | Self::Section | Self::OtherBody | Self::Break | Self::Cell | Self::Raised => {}
+            Self::Title | Self::Block => flow.line(),
+            Self::Item => flow.end_item(),
             Self::Row => flow.row(),
         }
     }
@@ -113,6 +146,8 @@ struct Element {
     kind: Kind,
     /// Its characters are text.
     is_read: bool,
+    /// Its white space is meant.
+    is_verbatim: bool,
 }
 
 impl Element {
@@ -121,59 +156,67 @@ impl Element {
     fn within(parent: Option<&Self>, start: &BytesStart<'_>) -> Result<Self, Error> {
         let name = start.local_name();
         let name = name.as_ref();
-        let other = Self {
-            kind: Kind::Inline,
-            is_read: false,
+        let element = |kind, is_read| Self {
+            kind,
+            is_read,
+            is_verbatim: false,
         };
         let Some(parent) = parent else {
-            return Ok(other);
+            return Ok(element(Kind::Inline, false));
         };
         if parent.is_read {
-            let kind = match name {
-                "paragraph" | "list" | "table" | "thead" | "tbody" | "tfoot" | "caption" | "footnote"
-                | "renderMultiMedia" => Kind::Block,
-                "br" => Kind::Break,
-                "item" => Kind::Item,
-                "tr" => Kind::Row,
-                "td" | "th" => Kind::Cell,
-                _ => Kind::Inline,
-            };
+            // The body is a file beside the document.
+            if parent.kind == Kind::OtherBody && name == "reference" {
+                return Err(Error::input(code::NO_TEXT));
+            }
+            let is_deleted = attribute(start, "revised")?.is_some_and(|revised| revised == "delete");
+            let kind = Kind::of(name).filter(|_| !is_deleted);
             return Ok(Self {
-                kind,
-                is_read: !is_deleted(start)?,
+                is_verbatim: parent.is_verbatim || name == "pre",
+                ..element(kind.unwrap_or(Kind::Inline), kind.is_some())
             });
         }
         Ok(match name {
-            "section" => Self {
-                kind: Kind::Section,
-                is_read: false,
-            },
-            "title" if parent.kind == Kind::Section => Self {
-                kind: Kind::Title,
-                is_read: true,
-            },
-            "text" if parent.kind == Kind::Section => Self {
-                kind: Kind::Block,
-                is_read: true,
-            },
-            "nonXMLBody" => return Err(Error::input(code::NO_TEXT)),
-            _ => other,
+            "section" => element(Kind::Section, false),
+            "title" if parent.kind == Kind::Section => element(Kind::Title, true),
+            "text" if parent.kind == Kind::Section => element(Kind::Block, true),
+            "nonXMLBody" => element(Kind::OtherBody, false),
+            "text" if parent.kind == Kind::OtherBody => {
+                is_plain(start)?;
+                Self {
+                    is_verbatim: true,
+                    ..element(Kind::OtherBody, true)
+                }
+            }
+            _ => element(Kind::Inline, false),
         })
     }
 }
 
-fn is_deleted(start: &BytesStart<'_>) -> Result<bool, Error> {
-    let malformed = |_| Error::input(code::MALFORMED);
-    let revised = start
-        .try_get_attribute("revised")
-        .map_err(|_| Error::input(code::MALFORMED))?;
-    let Some(revised) = revised else {
-        return Ok(false);
+/// # Errors
+/// Where the body that begins so is no plain text, or is coded.
+fn is_plain(start: &BytesStart<'_>) -> Result<(), Error> {
+    let is_coded = attribute(start, "representation")?.is_some_and(|coded| coded == "B64");
+    let media = attribute(start, "mediaType")?.map(|media| media.to_ascii_lowercase());
+    // As the data type ED has it where nothing is said.
+    match media.as_deref().unwrap_or("text/plain") {
+        "text/plain" if !is_coded => Ok(()),
+        "text/plain" | "text/html" | "application/xhtml+xml" | "text/rtf" | "application/rtf" => {
+            Err(Error::input(code::TEXT_WITHIN))
+        }
+        _ => Err(Error::input(code::NO_TEXT)),
+    }
+}
+
+fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error> {
+    let malformed = || Error::input(code::MALFORMED);
+    let Some(attribute) = start.try_get_attribute(name).map_err(|_| malformed())? else {
+        return Ok(None);
     };
-    let value = revised
+    let value = attribute
         .normalized_value(XmlVersion::Implicit1_0)
-        .map_err(malformed)?;
-    Ok(value == "delete")
+        .map_err(|_| malformed())?;
+    Ok(Some(value.into_owned()))
 }
 
 /// Whether the first element of a document is that of CDA.

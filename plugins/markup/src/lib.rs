@@ -42,6 +42,8 @@ mod code {
     pub const MALFORMED: i32 = 4;
     /// Its body is another file, such as a PDF within CDA.
     pub const NO_TEXT: i32 = 5;
+    /// Its body is another text, HTML or RTF within CDA or coded, which has to be sent by itself.
+    pub const TEXT_WITHIN: i32 = 6;
 }
 
 /// `[plugins.settings]`

@@ -359,6 +359,63 @@ fn the_narrative_of_cda_is_read_and_mapped_back() {
 }
 
 #[test]
+fn what_systems_add_to_the_narrative_is_what_it_is_in_html() {
+    let narrative =
+        |body: &str| format!("<ClinicalDocument><section><text>{body}</text></section></ClinicalDocument>");
+    for (body, expected) in [
+        (
+            "<p>No fever</p><div>Gout</div><ul><li>a</li><li/></ul><h3>History</h3>b <s>gout</s>",
+            "No fever\nGout\n- a\n\nHistory\nb\n",
+        ),
+        ("<pre>Na\t140\n<b>K</b>\t4</pre>x", "Na\t140\nK\t4\nx\n"),
+        (
+            "10<sup>9</sup>/L<list><item/></list><paragraph>No fever</paragraph>",
+            "10^9/L\nNo fever\n",
+        ),
+        ("a<table><td>b</td><td>c</td></table>", "a\nb\tc\n"),
+    ] {
+        assert_eq!(text("cda", &narrative(body)), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_body_of_plain_text_is_read_and_any_other_refused() {
+    let body = |text: &str| {
+        format!("<ClinicalDocument><component><nonXMLBody>{text}</nonXMLBody></component></ClinicalDocument>")
+    };
+    for plain in [
+        "<text>No fever\n  BP &lt; 120 &amp;</text>",
+        "<text mediaType='text/plain' representation='TXT'><![CDATA[No fever\n  BP < 120 &]]></text>",
+    ] {
+        assert_eq!(text("cda", &body(plain)), "No fever\n  BP < 120 &\n", "{plain}");
+    }
+    for (other, code) in [
+        (
+            "<text mediaType='application/pdf' representation='B64'>AAAA</text>",
+            code::NO_TEXT,
+        ),
+        (
+            "<text mediaType='text/plain'><reference value='note.txt'/></text>",
+            code::NO_TEXT,
+        ),
+        (
+            "<text mediaType='text/plain' representation='B64'>bm8gZmV2ZXI=</text>",
+            code::TEXT_WITHIN,
+        ),
+        (
+            "<text mediaType='text/html'><![CDATA[<p>a]]></text>",
+            code::TEXT_WITHIN,
+        ),
+        (
+            "<text mediaType='application/rtf' representation='B64'>e1xydGYx</text>",
+            code::TEXT_WITHIN,
+        ),
+    ] {
+        assert_eq!(decode("cda", body(other).as_bytes()), Err(code), "{other}");
+    }
+}
+
+#[test]
 fn what_is_no_cda_is_refused() {
     for (document, code) in [
         ("<html><body>gout</body></html>", code::OTHER_FORMAT),
