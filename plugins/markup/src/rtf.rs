@@ -354,15 +354,15 @@ impl<'b> Reader<'b> {
         let Some(&around) = self.groups.last() else {
             return;
         };
-        if let Some(insert) = ended.insert.filter(|_| around.insert.is_none()) {
-            self.end_insert(insert, at);
-        }
         if around.destination != ended.destination {
             match ended.destination {
                 Destination::FormField => self.end_form(at),
                 Destination::Instruction => self.end_instruction(at),
                 _ => {}
             }
+        }
+        if let Some(insert) = ended.insert.filter(|_| around.insert.is_none()) {
+            self.end_insert(insert, at);
         }
     }
 
@@ -433,7 +433,9 @@ impl<'b> Reader<'b> {
             Ok(byte) => page.decode(&[byte]).map(|sign| sign.into_owned()),
             Err(_) => char::from_u32(number).map(String::from),
         };
-        self.write(&sign.unwrap_or_default(), instruction.begin, at);
+        // A field of a form may stand within it.
+        let begin = instruction.begin.max(self.pieces.end());
+        self.write(&sign.unwrap_or_default(), begin, at);
         self.is_field_read = true;
     }
 

@@ -246,6 +246,10 @@ fn boxes_are_ticked_or_not() {
     assert_eq!(text("rtf", &list("\\ffres25\\ffdefres0")), "Gout: yes.");
     assert_eq!(text("rtf", &list("\\ffres9")), "Gout: nö.");
     assert_eq!(source("rtf", &list("\\ffres1"), "nö"), "n\\'f6");
+    let both = "{\\rtf1 {\\field{\\*\\fldinst SYMBOL 179 {\\*\\formfield{\\fftype1\\ffres1}} \\\\f Symbol}}}";
+    assert_eq!(text("rtf", both), "[x] ≥");
+    let noted = "{\\rtf1 {\\footnote a\\*\\fldinst SYMBOL 179 \\\\f Symbol}b}";
+    assert_eq!(text("rtf", noted), " [a≥]b");
     let header = "{\\rtf1 {\\header {\\field{\\*\\fldinst {\\*\\formfield{\\fftype1\\ffres1}}}}}a}";
     assert_eq!(text("rtf", header), "a");
 }
