@@ -27,7 +27,12 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
     let mut at = 0;
     loop {
         check()?;
-        let event = reader.read_event().map_err(|_| Error::input(code::MALFORMED))?;
+        // Broken XML, or none.
+        let wrong = match is_cda {
+            true => code::MALFORMED,
+            false => code::OTHER_FORMAT,
+        };
+        let event = reader.read_event().map_err(|_| Error::input(wrong))?;
         let end = usize::try_from(reader.buffer_position()).map_err(|_| Error::input(code::MALFORMED))?;
         let (begin, source) = (before + at, xml.get(at..end).unwrap_or_default());
         at = end;
@@ -36,6 +41,9 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
         match event {
             Event::Start(start) => {
                 is_cda |= open.is_empty() && start.local_name().as_ref() == "ClinicalDocument";
+                if !is_cda {
+                    return Err(Error::input(code::OTHER_FORMAT));
+                }
                 let element = Element::within(open.last(), &start)?;
                 if element.is_read {
                     element.kind.begin(&mut flow);
@@ -221,7 +229,8 @@ fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>, Error
 
 /// Whether the first element of a document is that of CDA.
 pub fn is_cda(document: &str) -> bool {
-    let mut reader = Reader::from_str(document);
+    let mut reader =
+        Reader::from_str(document.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}'));
     loop {
         match reader.read_event() {
             Ok(Event::Start(start)) => return start.local_name().as_ref() == "ClinicalDocument",

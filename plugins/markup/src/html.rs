@@ -13,9 +13,9 @@ use crate::{cda, code};
 /// The text of a document.
 ///
 /// # Errors
-/// Where it is of another format that is known; those of `check`, which is asked at each piece of markup.
+/// Where it is CDA; those of `check`, which is asked at each piece of markup.
 pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<Decoded, Error> {
-    if is_other_format(document) {
+    if cda::is_cda(document) {
         return Err(Error::input(code::OTHER_FORMAT));
     }
     let mut page = Page::new(document);
@@ -33,13 +33,6 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
     }
     page.text(&mut flow, at, document.len());
     Ok(flow.finish())
-}
-
-/// Whether this is what programs take for HTML by mistake: RTF, PDF, files of Office, CDA.
-fn is_other_format(document: &str) -> bool {
-    let document = document.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let begins = ["{\\rtf", "%PDF-", "PK\u{3}\u{4}"];
-    begins.iter().any(|begin| document.starts_with(begin)) || cda::is_cda(document)
 }
 
 /// A tag, a comment or the like, and where it stands.

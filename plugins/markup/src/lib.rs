@@ -91,6 +91,9 @@ impl Options {
         if format == "rtf" {
             return rtf::decode(bytes, check);
         }
+        if is_other_file(bytes) {
+            return Err(Error::input(code::OTHER_FORMAT));
+        }
         let is_html = format == "html";
         let source = self.read(
             bytes,
@@ -119,6 +122,22 @@ impl Options {
         let characters = characters.ok_or(Error::input(code::CHARACTERS_UNNAMED))?;
         Ok(Source::of(bytes, characters))
     }
+}
+
+/// Whether this is what is sent as HTML or CDA by mistake: RTF, PDF, files of Office, old ones and new ones, and mails.
+fn is_other_file(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 5] = [
+        br"{\rtf",
+        b"%PDF-",
+        b"PK\x03\x04",
+        b"\xd0\xcf\x11\xe0",
+        b"MIME-Version:",
+    ];
+    let bytes = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(bytes)
+        .trim_ascii_start();
+    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
 }
 
 #[cfg(test)]

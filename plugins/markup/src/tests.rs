@@ -203,17 +203,17 @@ fn what_was_entered_into_a_form_is_read() {
 #[test]
 fn what_is_no_html_is_refused() {
     for document in [
-        "{\\rtf1 gout}",
-        "%PDF-1.7",
-        "PK\u{3}\u{4}",
-        " \u{feff}<?xml version='1.0'?><!-- a --><h:ClinicalDocument>",
+        &b"%PDF-1.7\n%\xe2\xe3"[..],
+        b"PK\x03\x04\xff",
+        b"\xd0\xcf\x11\xe0\xa1",
+        b"MIME-Version: 1.0",
+        b"\xef\xbb\xbf {\\rtf1 gout}",
     ] {
-        assert_eq!(
-            decode("html", document.as_bytes()),
-            Err(code::OTHER_FORMAT),
-            "{document}"
-        );
+        assert_eq!(decode("html", document), Err(code::OTHER_FORMAT));
+        assert_eq!(decode("cda", document), Err(code::OTHER_FORMAT));
     }
+    let cda = " \u{feff}<?xml version='1.0'?><!-- a --><h:ClinicalDocument>";
+    assert_eq!(decode("html", cda.as_bytes()), Err(code::OTHER_FORMAT));
 }
 
 #[test]
@@ -425,6 +425,8 @@ fn what_is_no_cda_is_refused() {
         ("<html><body>gout</body></html>", code::OTHER_FORMAT),
         ("gout", code::OTHER_FORMAT),
         ("", code::OTHER_FORMAT),
+        ("<!doctype html><html><p>gout<br></html>", code::OTHER_FORMAT),
+        ("MSH|^~\\&|LAB|<a|", code::OTHER_FORMAT),
         (&CDA[..CDA.len() / 2], code::MALFORMED),
         ("<ClinicalDocument><section></ClinicalDocument>", code::MALFORMED),
         ("<ClinicalDocument><section><text>a<", code::MALFORMED),
