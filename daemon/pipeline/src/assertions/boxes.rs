@@ -12,7 +12,8 @@ pub(super) fn has_empty_box(text: &str, answers: &[Answer], (begin, end): (usize
     let whole = text.get(line..to).unwrap_or_default();
     let whole = whole.split('\n').next().unwrap_or_default().trim();
     let mut boxes = EMPTY.iter().chain(&TICKED);
-    if !boxes.clone().any(|form| whole.starts_with(form)) && boxes.any(|form| whole.ends_with(form)) {
+    let is_led = boxes.clone().any(|form| whole.starts_with(form));
+    if !is_led && boxes.any(|form| whole.ends_with(form)) {
         let behind = text.get(end..).unwrap_or_default().trim_start_matches([' ', ':']);
         return EMPTY.iter().any(|form| behind.starts_with(form))
             && TICKED.iter().any(|form| whole.contains(form));
@@ -29,6 +30,11 @@ pub(super) fn has_empty_box(text: &str, answers: &[Answer], (begin, end): (usize
         return false;
     };
     let between = before.get(place + length..).unwrap_or_default();
+    // A cell of its own, or a tab: "[ ]\tangina". Elsewhere a cell behind a box has something else in it.
+    let between = match is_led {
+        true => between.trim_start_matches(['\t', ' ']),
+        false => between,
+    };
     last(&TICKED).is_none_or(|(ticked, _)| ticked < place)
         && group_at(answers, from + place).is_none()
         && !between.contains(['\n', '\t', ',', ':', ';', '.', '[', '('])
