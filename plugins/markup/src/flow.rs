@@ -29,6 +29,8 @@ pub struct Flow {
     in_row: bool,
     /// A cell has begun, and nothing is in it.
     cell_is_empty: bool,
+    /// The cell has several lines.
+    has_lines: bool,
 }
 
 impl Flow {
@@ -41,6 +43,7 @@ impl Flow {
             marker: "",
             in_row: false,
             cell_is_empty: false,
+            has_lines: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Flow {
     /// Text that stands in the source at `at`, and means each of its spaces and line ends.
     pub fn verbatim(&mut self, text: &str, at: usize) {
         self.part(at);
+        self.has_lines |= text.contains('\n');
         self.pieces.copy(text, at);
     }
 
@@ -110,6 +114,7 @@ impl Flow {
     /// Writes what stands before a word that begins at `at`.
     fn part(&mut self, at: usize) {
         let (begin, end) = self.space.take().unwrap_or((at, at));
+        self.has_lines |= self.between >= Break::Line && !self.cell_is_empty;
         let separator = match std::mem::replace(&mut self.between, Break::Nothing) {
             _ if self.pieces.is_empty() => "",
             Break::Nothing => "",
@@ -173,15 +178,16 @@ impl Flow {
         self.in_row = false;
     }
 
-    /// A cell of a row begins.
+    /// A cell of a row begins. Behind one of several lines it is on a line of its own, or what it says would be said of the last of them.
     pub fn cell(&mut self) {
-        match self.in_row {
+        match self.in_row && !self.has_lines {
             // Blocks that end in a cell do not end the row.
             true => self.between = Break::Tab,
             false => self.line(),
         }
         self.marker = "";
         self.cell_is_empty = true;
+        self.has_lines = false;
     }
 }
 

@@ -182,6 +182,8 @@ struct Group {
     is_deleted: bool,
     /// Stands above the line.
     is_raised: bool,
+    /// The paragraph is in a table.
+    is_in_table: bool,
     insert: Option<Insert>,
 }
 
@@ -209,6 +211,8 @@ enum Parting {
     Line,
     /// The end of a cell.
     Cell,
+    /// The end of a cell of several lines, behind which the next one is on a line of its own, or what it says would be said of the last.
+    LongCell,
     /// The end of a row.
     Row,
     Begins(Insert),
@@ -238,6 +242,8 @@ struct Reader<'b> {
     is_field_read: bool,
     /// The last text stood above the line.
     was_raised: bool,
+    /// Lines that have ended in the cell.
+    lines: usize,
     /// What stands behind the last text and was not written yet, each with its place.
     partings: Vec<(Parting, usize, usize)>,
 }
@@ -259,6 +265,7 @@ impl<'b> Reader<'b> {
             instruction: None,
             is_field_read: false,
             was_raised: false,
+            lines: 0,
             partings: Vec::new(),
         }
     }
@@ -336,6 +343,7 @@ impl<'b> Reader<'b> {
                 is_struck: false,
                 is_deleted: false,
                 is_raised: false,
+                is_in_table: false,
                 insert: None,
             },
             |group| Group {
@@ -590,6 +598,8 @@ impl<'b> Reader<'b> {
             b"super" => group.is_raised = is_on,
             b"up" => group.is_raised = number != Some(0),
             b"nosupersub" | b"sub" | b"dn" => group.is_raised = false,
+            b"pard" => group.is_in_table = false,
+            b"intbl" => group.is_in_table = true,
             b"plain" => {
                 group.is_hidden = false;
                 group.is_struck = false;
@@ -727,10 +737,22 @@ impl<'b> Reader<'b> {
         let is_ended = |last: Parting| match parting {
             Parting::Line => last == Parting::Ends(Insert::Box),
             Parting::Cell => matches!(last, Parting::Line | Parting::Ends(Insert::Box)),
-            Parting::Row => last == Parting::Cell,
+            Parting::Row => matches!(last, Parting::Cell | Parting::LongCell),
             _ => false,
         };
-        while self.partings.pop_if(|last| is_ended(last.0)).is_some() {}
+        let mut lines = self.lines;
+        while let Some((ended, ..)) = self.partings.pop_if(|last| is_ended(last.0)) {
+            lines = lines.saturating_sub(usize::from(ended == Parting::Line));
+        }
+        let is_in_table = self.groups.last().is_some_and(|group| group.is_in_table);
+        self.lines = match parting {
+            Parting::Line if is_in_table => lines + 1,
+            _ => 0,
+        };
+        let parting = match parting {
+            Parting::Cell if lines > 0 => Parting::LongCell,
+            parting => parting,
+        };
         self.partings.push((parting, begin, end));
     }
 

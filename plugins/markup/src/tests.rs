@@ -98,6 +98,9 @@ fn html_rows_are_lines_and_cells_are_parted() {
     assert_eq!(text("html", layout), "a\tb\nc\nd\ne\n");
     let items = "<table><tr><td><ul><li>a</li></ul></td><td>b</td></tr></table>";
     assert_eq!(text("html", items), "- a\tb\n");
+    // Nobody shall read that there is no cough.
+    let aside = "x<p>y<table><tr><td>Fever<br>Cough<td>No<br>Yes<td>z<tr><td>a<br><td>b</table>";
+    assert_eq!(text("html", aside), "x\ny\nFever\nCough\nNo\nYes\nz\na\tb\n");
 }
 
 #[test]
@@ -468,6 +471,10 @@ fn rtf_is_read_as_a_reader_sees_it() {
         (
             "\\trowd\\cellx1 Fever\\cell no\\cell\\row Cough\\cell yes\\cell\\row",
             "Fever\tno\nCough\tyes\n",
+        ),
+        (
+            "x\\par\\trowd\\pard\\intbl Fever\\par Cough\\par\\cell No\\line Yes\\cell z\\cell\\row\\intbl a\\par\\cell b\\cell\\row\\pard",
+            "x\nFever\nCough\nNo\nYes\nz\na\tb\n",
         ),
         (
             "a{\\*\\unknown gout}{\\pict\\wmetafile8 0100}{\\header gout}{\\footer gout}b",
