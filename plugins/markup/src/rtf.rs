@@ -182,8 +182,8 @@ struct Group {
     is_deleted: bool,
     /// Stands above the line.
     is_raised: bool,
-    /// The paragraph is in a table.
-    is_in_table: bool,
+    /// In how many tables, one in the other, the paragraph is.
+    tables: i32,
     insert: Option<Insert>,
 }
 
@@ -242,8 +242,8 @@ struct Reader<'b> {
     is_field_read: bool,
     /// The last text stood above the line.
     was_raised: bool,
-    /// Lines that have ended in the cell.
-    lines: usize,
+    /// Lines that have ended in the cell, and in how many tables that is.
+    lines: (i32, usize),
     /// What stands behind the last text and was not written yet, each with its place.
     partings: Vec<(Parting, usize, usize)>,
 }
@@ -265,7 +265,7 @@ impl<'b> Reader<'b> {
             instruction: None,
             is_field_read: false,
             was_raised: false,
-            lines: 0,
+            lines: (0, 0),
             partings: Vec::new(),
         }
     }
@@ -343,7 +343,7 @@ impl<'b> Reader<'b> {
                 is_struck: false,
                 is_deleted: false,
                 is_raised: false,
-                is_in_table: false,
+                tables: 0,
                 insert: None,
             },
             |group| Group {
@@ -598,8 +598,9 @@ impl<'b> Reader<'b> {
             b"super" => group.is_raised = is_on,
             b"up" => group.is_raised = number != Some(0),
             b"nosupersub" | b"sub" | b"dn" => group.is_raised = false,
-            b"pard" => group.is_in_table = false,
-            b"intbl" => group.is_in_table = true,
+            b"pard" => group.tables = 0,
+            b"intbl" => group.tables = group.tables.max(1),
+            b"itap" => group.tables = number.unwrap_or(1),
             b"plain" => {
                 group.is_hidden = false;
                 group.is_struck = false;
@@ -740,14 +741,14 @@ impl<'b> Reader<'b> {
             Parting::Row => matches!(last, Parting::Cell | Parting::LongCell),
             _ => false,
         };
-        let mut lines = self.lines;
+        let tables = self.groups.last().map_or(0, |group| group.tables);
+        let mut lines = if self.lines.0 == tables { self.lines.1 } else { 0 };
         while let Some((ended, ..)) = self.partings.pop_if(|last| is_ended(last.0)) {
             lines = lines.saturating_sub(usize::from(ended == Parting::Line));
         }
-        let is_in_table = self.groups.last().is_some_and(|group| group.is_in_table);
         self.lines = match parting {
-            Parting::Line if is_in_table => lines + 1,
-            _ => 0,
+            Parting::Line if tables > 0 => (tables, lines + 1),
+            _ => (tables, 0),
         };
         let parting = match parting {
             Parting::Cell if lines > 0 => Parting::LongCell,

@@ -509,7 +509,7 @@ fn rtf_is_read_as_a_reader_sees_it() {
         ),
         ("no {\\shp{\\*\\shpinst{\\shptxt\\par}}}fever", "no fever"),
         (
-            "\\trowd\\cellx1 Fever\\par\\itap2 a\\nestcell b\\nestcell{\\*\\nesttableprops\\trowd\\nestrow}{\\nonesttables\\par}c\\nestcell{\\*\\nesttableprops\\nestrow}\\cell no\\cell\\row",
+            "\\trowd\\cellx1\\intbl Fever\\par\\itap2 a\\nestcell b\\nestcell{\\*\\nesttableprops\\trowd\\nestrow}{\\nonesttables\\par}c\\nestcell{\\*\\nesttableprops\\nestrow}\\cell no\\cell\\row",
             "Fever\na\tb\nc\n\tno\n",
         ),
         ("{\\upr{Szcz?cin}{\\*\\ud{Szcz\\u281?cin}}}", "Szczęcin"),
