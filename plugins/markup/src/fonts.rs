@@ -97,6 +97,20 @@ impl Page {
         !matches!(self, Self::Known(_) | Self::Dos(_) | Self::Unknown)
     }
 
+    /// The number that a character stands for in a font of signs: its own, or that which Windows' set for western Europe has for it.
+    pub fn number(c: char) -> Option<u8> {
+        let number = match u32::from(c) {
+            own @ 0xf020..=0xf0ff => own - 0xf000,
+            own => own,
+        };
+        let other = || {
+            let mut bytes = [0; 4];
+            let (encoded, _, is_lost) = encoding_rs::WINDOWS_1252.encode(c.encode_utf8(&mut bytes));
+            encoded.first().copied().filter(|_| !is_lost)
+        };
+        u8::try_from(number).ok().or_else(other)
+    }
+
     /// Whether a character may be of several bytes.
     pub fn is_wide(self) -> bool {
         matches!(self, Self::Known(set) if !set.is_single_byte())

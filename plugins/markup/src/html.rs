@@ -7,7 +7,8 @@ use html5gum::{Span, State, Tokenizer, naive_next_state};
 use mednerd_plugin::{Decoded, Error};
 
 use crate::flow::Flow;
-use crate::style::{Display, Sheet, Style, is_read};
+use crate::fonts::Page;
+use crate::style::{Display, Sheet, Style, is_read, signs};
 use crate::{cda, code};
 
 /// The text of a document.
@@ -18,20 +19,20 @@ pub fn decode(document: &str, check: impl Fn() -> Result<(), Error>) -> Result<D
     if cda::is_cda(document) {
         return Err(Error::input(code::OTHER_FORMAT));
     }
-    let mut page = Page::new(document);
+    let mut elements = Elements::new(document);
     let mut flow = Flow::new();
     let mut at = 0;
     for markup in markup(document) {
         check()?;
-        page.text(&mut flow, at, markup.begin);
+        elements.text(&mut flow, at, markup.begin);
         at = markup.end.max(at);
         match markup.what {
-            What::Begins(tag) => page.begin(&mut flow, tag, (markup.begin, markup.end)),
-            What::Ends(name) => page.end(&mut flow, &name),
+            What::Begins(tag) => elements.begin(&mut flow, tag, (markup.begin, markup.end)),
+            What::Ends(name) => elements.end(&mut flow, &name),
             What::Nothing => {}
         }
     }
-    page.text(&mut flow, at, document.len());
+    elements.text(&mut flow, at, document.len());
     Ok(flow.finish())
 }
 
@@ -77,6 +78,7 @@ struct Tag {
     classes: String,
     identifier: String,
     media: String,
+    face: String,
 }
 
 impl Tag {
@@ -98,6 +100,7 @@ impl Tag {
             b"class" => self.classes = text(),
             b"id" => self.identifier = text(),
             b"media" => self.media = text(),
+            b"face" => self.face = text(),
             _ => {}
         }
     }
@@ -196,7 +199,7 @@ impl Kind {
             b"li" => Self::Item,
             b"table" | b"tr" => Self::Row,
             b"td" | b"th" => Self::Cell,
-            b"button" | b"img" | b"input" | b"select" => Self::Apart,
+            b"button" | b"img" | b"input" | b"option" | b"select" => Self::Apart,
             b"sup" => Self::Raised,
             b"pre" | b"textarea" | b"listing" | b"xmp" | b"plaintext" => Self::Verbatim,
             b"script" | b"style" | b"title" | b"template" | b"noscript" | b"iframe" | b"object" | b"svg"
@@ -296,6 +299,8 @@ struct Open {
     is_hidden: bool,
     is_invisible: bool,
     is_verbatim: bool,
+    /// The signs of its font.
+    signs: Option<Page>,
     /// Its elements stand apart.
     is_flex: bool,
     /// A style sheet for readers at a screen.
@@ -305,7 +310,7 @@ struct Open {
 }
 
 /// The elements that are open.
-struct Page<'d> {
+struct Elements<'d> {
     document: &'d str,
     open: Vec<Open>,
     /// Where those of each name are that are not over.
@@ -317,7 +322,7 @@ struct Page<'d> {
     sheet: Sheet,
 }
 
-impl<'d> Page<'d> {
+impl<'d> Elements<'d> {
     fn new(document: &'d str) -> Self {
         Self {
             document,
@@ -338,7 +343,10 @@ impl<'d> Page<'d> {
         }
         let name = String::from_utf8_lossy(&tag.name);
         let style = self.sheet.of(&name, &tag.classes, &tag.identifier);
-        let style = style.with(Style::read(&tag.style));
+        let mut style = style.with(Style::read(&tag.style));
+        if &*tag.name == b"font" && !tag.face.is_empty() {
+            style.signs = style.signs.or(Some(signs(&tag.face)));
+        }
         let around = self.open.last();
         let mut kind = Kind::of(&tag.name).styled(style);
         if kind == Kind::Inline && around.is_some_and(|around| around.is_flex) {
@@ -356,6 +364,9 @@ impl<'d> Page<'d> {
                 Kind::Verbatim => style.is_verbatim != Some(false),
                 _ => inherited(style.is_verbatim, |around| around.is_verbatim),
             },
+            signs: style
+                .signs
+                .unwrap_or_else(|| around.and_then(|around| around.signs)),
             is_flex: style.display == Some(Display::Flex),
             is_sheet: &*tag.name == b"style" && is_read(&tag.media),
             is_over: false,
@@ -458,9 +469,30 @@ impl<'d> Page<'d> {
             self.sheet.read(text);
         }
         if self.hidden == 0 && !last.is_some_and(|last| last.is_invisible) {
-            write(flow, text, begin, last.is_some_and(|last| last.is_verbatim));
+            match last.and_then(|last| last.signs) {
+                Some(page) => write_signs(flow, text, begin, page),
+                None => write(flow, text, begin, last.is_some_and(|last| last.is_verbatim)),
+            }
         }
     }
+}
+
+/// Writes text of a font of signs: as Word does, by the characters of Windows that have their numbers.
+fn write_signs(flow: &mut Flow, text: &str, at: usize, page: Page) {
+    references(text, at, |part, at, meaning| {
+        let characters = meaning.unwrap_or(part);
+        for (index, c) in characters.char_indices() {
+            let place = match meaning {
+                Some(_) => (at, at + part.len()),
+                None => (at + index, at + index + c.len_utf8()),
+            };
+            let number = [Page::number(c).filter(|_| !c.is_whitespace()).unwrap_or_default()];
+            match page.decode(&number).filter(|_| number != [0]) {
+                Some(sign) => flow.meaning(&sign, place.0, place.1),
+                None => flow.meaning(c.encode_utf8(&mut [0; 4]), place.0, place.1),
+            }
+        }
+    });
 }
 
 /// Writes text with references to characters, which stands in the source at `at`.

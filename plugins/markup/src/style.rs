@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use crate::fonts::Page;
+
 /// How an element stands among others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
@@ -34,6 +36,8 @@ pub struct Style {
     pub is_raised: Option<bool>,
     /// Its white space is meant.
     pub is_verbatim: Option<bool>,
+    /// Its font is one of signs, or is none.
+    pub signs: Option<Option<Page>>,
 }
 
 impl Style {
@@ -55,6 +59,7 @@ impl Style {
                 "white-space" => {
                     style.is_verbatim = Some(value.starts_with("pre") || value == "break-spaces");
                 }
+                "font-family" | "font" => style.signs = Some(signs(value)),
                 "position" => style.is_away = Some(matches!(value, "absolute" | "fixed")),
                 "float" => style.is_afloat = Some(matches!(value, "left" | "right")),
                 _ => {}
@@ -73,8 +78,26 @@ impl Style {
             is_invisible: other.is_invisible.or(self.is_invisible),
             is_struck: other.is_struck.or(self.is_struck),
             is_verbatim: other.is_verbatim.or(self.is_verbatim),
+            signs: other.signs.or(self.signs),
         }
     }
+}
+
+/// The signs of the first of these fonts, which may have a size and the like before it.
+pub fn signs(fonts: &str) -> Option<Page> {
+    let first = fonts.split(',').next().unwrap_or_default();
+    let first = first.trim().trim_end_matches(['"', '\'']);
+    let name = ["symbol", "wingdings", "wingdings 2", "wingdings 3", "webdings"]
+        .into_iter()
+        .find(|name| {
+            let before = first.strip_suffix(name).map(|before| before.chars().next_back());
+            // Not that of "Segoe UI Symbol".
+            before.is_some_and(|before| {
+                before.is_none_or(|c| matches!(c, '"' | '\''))
+                    || first.starts_with(|c: char| c.is_ascii_digit())
+            })
+        })?;
+    Page::of_signs(name.as_bytes())
 }
 
 fn display(value: &str) -> Option<Display> {
@@ -230,6 +253,18 @@ mod tests {
         );
         assert_eq!(Style::read("white-space: pre-wrap").is_verbatim, Some(true));
         assert_eq!(Style::read("white-space:nowrap").is_verbatim, Some(false));
+        for (font, signs) in [
+            ("wingdings", Some(Page::Wingdings)),
+            ("'wingdings 2', serif", Some(Page::Wingdings2)),
+            ("\"symbol\"", Some(Page::Symbol)),
+            ("7.0pt symbol", Some(Page::Symbol)),
+            ("segoe ui symbol", None),
+            ("'segoe ui symbol'", None),
+            ("7.0pt \"times new roman\"", None),
+            ("arial, symbol", None),
+        ] {
+            assert_eq!(super::signs(font), signs, "{font}");
+        }
     }
 
     #[test]

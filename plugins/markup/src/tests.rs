@@ -187,6 +187,19 @@ fn styles_say_where_lines_end_and_what_is_seen() {
             "a\n",
         ),
         ("<p style='mso-display:none'>a", "a\n"),
+        // As Word and Outlook write signs.
+        (
+            "<span style='font-family:Wingdings'>&thorn;o</span> asthma <span style='font-family:Wingdings;mso-x:y'>\u{e0}</span> gout <font face='Wingdings 2'>R\u{a3}</font><font face=Symbol>\u{b3}&nbsp;\u{f061}</font>",
+            "☑☐ asthma → gout ☑☐≥ α\n",
+        ),
+        (
+            "<i style='font-family:Symbol'>\u{b7}<b style='font:7.0pt \"Times New Roman\"'>&nbsp;x</b></i>a <i style=\"font-family:'Segoe UI Symbol'\">b",
+            "• xa b\n",
+        ),
+        (
+            "<select multiple><option selected>Fever<option selected>Cough</select>",
+            "Fever Cough\n",
+        ),
     ] {
         assert_eq!(text("html", document), expected, "{document}");
     }
