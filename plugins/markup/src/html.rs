@@ -479,17 +479,19 @@ impl<'d> Elements<'d> {
 
 /// Writes text of a font of signs: as Word does, by the characters of Windows that have their numbers.
 fn write_signs(flow: &mut Flow, text: &str, at: usize, page: Page) {
-    references(text, at, |part, at, meaning| {
-        let characters = meaning.unwrap_or(part);
-        for (index, c) in characters.char_indices() {
-            let place = match meaning {
-                Some(_) => (at, at + part.len()),
-                None => (at + index, at + index + c.len_utf8()),
-            };
-            let number = [Page::number(c).filter(|_| !c.is_whitespace()).unwrap_or_default()];
-            match page.decode(&number).filter(|_| number != [0]) {
-                Some(sign) => flow.meaning(&sign, place.0, place.1),
-                None => flow.meaning(c.encode_utf8(&mut [0; 4]), place.0, place.1),
+    let sign = |c: char| {
+        let number = Page::number(c).filter(|_| !c.is_whitespace());
+        let sign = number.and_then(|number| page.decode(&[number]).map(|sign| sign.into_owned()));
+        sign.unwrap_or_else(|| c.into())
+    };
+    references(text, at, |part, at, meaning| match meaning {
+        Some(meaning) => {
+            let signs: String = meaning.chars().map(sign).collect();
+            flow.meaning(&signs, at, at + part.len());
+        }
+        None => {
+            for (index, c) in part.char_indices() {
+                flow.meaning(&sign(c), at + index, at + index + c.len_utf8());
             }
         }
     });
@@ -525,8 +527,12 @@ fn references(text: &str, at: usize, mut each: impl FnMut(&str, usize, Option<&s
             if plain < begin {
                 each(text.get(plain..begin).unwrap_or_default(), at + plain, None);
             }
-            each(reference, at + begin, Some(&meaning));
-            plain = end;
+            // `&nbspfever`: what is behind the name stands for itself.
+            let same = reference.bytes().rev().zip(meaning.bytes().rev());
+            let same = same.take_while(|(a, b)| a == b && a.is_ascii()).count();
+            let (reference, _) = reference.split_at(reference.len() - same);
+            each(reference, at + begin, meaning.get(..meaning.len() - same));
+            plain = end - same;
         }
         from = end;
     }

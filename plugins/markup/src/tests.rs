@@ -196,6 +196,7 @@ fn styles_say_where_lines_end_and_what_is_seen() {
             "<i style='font-family:Symbol'>\u{b7}<b style='font:7.0pt \"Times New Roman\"'>&nbsp;x</b></i>a <i style=\"font-family:'Segoe UI Symbol'\">b",
             "• xa b\n",
         ),
+        ("<font face=Symbol>&nvlt;", "<⃒\n"),
         (
             "<select multiple><option selected>Fever<option selected>Cough</select>",
             "Fever Cough\n",
@@ -272,12 +273,14 @@ fn boxes_are_ticked_or_not() {
 
 #[test]
 fn words_have_their_places_in_html() {
-    let document = "<p>Type 2 <b>diabetes</b>\n mellitus &amp; men&eacute;trier, <i>café</i> au lait";
+    let document = "<p>Type 2 <b>diabetes</b>\n mellitus &amp; men&eacute;trier, <i>café</i> au lait &nbspgout &copyasthma";
     for (words, stands) in [
         ("diabetes", "diabetes"),
         ("Type 2 diabetes mellitus", "Type 2 <b>diabetes</b>\n mellitus"),
         ("& menétrier", "&amp; men&eacute;trier"),
         ("café au lait", "café</i> au lait"),
+        ("gout", "gout"),
+        ("asthma", "asthma"),
     ] {
         assert_eq!(source("html", document, words), stands);
     }
@@ -693,7 +696,7 @@ proptest! {
             "<section>", "<text>", "</text>", "<title>", "<content revised='delete'>", "</content>", "\\par ", "\\'e9", "\\u233?", "\\uc2",
             "\\u-10178", "{\\f1 ", "{\\f4 ", "\\'94", "\\v ", "\\bin3 ", "{\\*\\formfield", "\\fftype1", "{\\*\\fldinst", "{\\fonttbl", "\\fcharset2", "}",
             "{\\footnote ", "{\\shptxt ", "{\\upr ", "{\\*\\ud ", "SYMBOL 179 ", "{\\*\\ffl ", "\\fftype2", "{\\fldrslt ", "\\super ", "\\cell ", "\\row ",
-            "<sup>", "<style>.a{display:none}</style>", "<b class=a>", "</b>", "<input value='a&amp;b'>", "</div>", "<div style='white-space:pre'>",
+            "<sup>", "<style>.a{display:none}</style>", "<b class=a>", "</b>", "<input value='a&amp;b'>", "</div>", "<div style='white-space:pre'>", "<font face=Symbol>", "&nvlt;", "&nbspa",
         ]).prop_map(str::to_owned),
     ], 0..40)) {
         let body = pieces.concat();
