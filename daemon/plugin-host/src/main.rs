@@ -9,7 +9,10 @@ mod privileges;
 mod sandbox;
 mod serve;
 
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,14 +63,25 @@ fn check(arguments: &[&str]) -> ExitCode {
 
 /// Runs with a socket as standard input.
 fn as_child(run: impl FnOnce() -> std::io::Result<()>) -> ExitCode {
+    if !is_started_by_another() {
+        return say(USAGE);
+    }
     // Vendor code may panic with a note in the message.
     std::panic::set_hook(Box::new(|_| {}));
     // The thread that started this process lives as long as its worker.
     let bound = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     match bound.map_err(Into::into).and_then(|()| run()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) => say(USAGE),
+        // Who started it has gone, or knows.
+        Err(_) => ExitCode::from(2),
     }
+}
+
+/// Whether standard input is a socket, which nobody has who calls a program by hand.
+fn is_started_by_another() -> bool {
+    let input = std::io::stdin().as_fd().try_clone_to_owned();
+    let metadata = input.and_then(|input| File::from(input).metadata());
+    metadata.is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// Prints the report as JSON. Exit code 0 where the plugin conforms, 1 where it does not, 2 where there is none.
