@@ -8,16 +8,20 @@ use super::words::{Words, is_in_capitals};
 const TITLES: &[&str] = &[
     "Dr", "Pr", "prof", "mevr", "Enf", "Mr", "Mrs", "Ms", "Miss", "Prof", "Herr", "Herrn", "Hr", "Frau", "Mme", "Mlle", "Madame", "Monsieur", "Dra", "Sr", "Sra", "Srta",
     "Señor", "Señora", "Senhor", "Senhora", "Dott", "Sig", "Signor", "Signora", "Dhr", "dhr", "Mevr", "Mw", "mw", "Mevrouw", "mevrouw",
-    "Meneer", "meneer",
+    "Meneer", "meneer", "dott", "sig", "dottor", "dottore", "dottoressa", "signor", "signora", "Docteur", "docteur", "Doctor", "doctora", "Doutor", "doutor",
+    "doutora", "Infermiera", "infermiera", "infermiere", "enfermera", "enfermero", "enfermeira", "enfermeiro", "infirmière", "infirmier",
+    "Verpleegkundige", "verpleegkundige", "familie",
 ];
 /// What stands before one as well, but for what else is written so: a size in French, "the lord".
 const DOUBTFUL: [&str; 2] = ["Fr", "heer"];
 /// What a title goes on with: "Dr. med.", "Dott.ssa", "Sig.ra".
-const ENDINGS: [(&str, &[&str]); 4] = [
+const ENDINGS: [(&str, &[&str]); 6] = [
     ("Dr", &["med", "in"]),
     ("Dott", &["ssa"]),
+    ("dott", &["ssa"]),
     ("Prof", &["ssa"]),
     ("Sig", &["ra", "na"]),
+    ("sig", &["ra", "na"]),
 ];
 /// Surnames that are names of diseases, drugs and parts of bodies as well.
 #[rustfmt::skip]
@@ -32,7 +36,10 @@ const CREDENTIALS: [&str; 12] = ["MD", "GP", "RN", "PA", "NP", "DO", "PhD", "DPM
 /// Initials of a name at most.
 const INITIALS: usize = 2;
 /// What a field that holds a person's name alone is called, folded, before its colon.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 26] = [
+    "betreuer",
+    "betreuerin",
+    "mantelzorger",
     "surname",
     "pcp",
     "attending",
@@ -58,7 +65,8 @@ const FIELDS: [&str; 23] = [
     "apelido",
 ];
 /// The last of two words that one is called; drugs have names, too, and pain is eased by something.
-const FIELDS_OF_TWO: [(&str, &[&str]); 2] = [
+const FIELDS_OF_TWO: [(&str, &[&str]); 3] = [
+    ("kin", &["of"]),
     (
         "name",
         &["patient", "pt", "last", "first", "full", "family", "given"],
@@ -283,6 +291,14 @@ mod tests {
             "Dott.ssa Bocca",
             "Sig.ra Bocca",
             "Sig. Bocca",
+            "dott. Bocca",
+            "sig.ra Bocca",
+            "Le docteur Herz",
+            "infermiera Bocca",
+            "verpleegkundige Hand",
+            "familie Hand",
+            "Next of kin: Graves",
+            "Betreuer: Herz",
             "Mrs Anna B. Hand",
             "Mrs Anna Burns, MD",
             "Dr. Anna Gout MD",
