@@ -100,9 +100,15 @@ pub enum TermError {
     Labels,
     /// What is to stand beside a name, and says nothing.
     #[error(
-        "what stands beside a name is written with one _ for the name in each part, such as: no _; _ by mouth; # mg _"
+        "what stands beside a name is written with one _ for the name and a word in each part, such as: no _; _ by mouth; # mg _; signs are no words"
     )]
     Beside,
+    /// So much may not stand beside one name.
+    #[error(
+        "what stands beside a name has more than {} bytes: divide it among several lines of the name",
+        neighbours::LONGEST
+    )]
+    LongBeside,
     /// Too many of them.
     #[error("names stand beside more than {MOST_CONDITIONS} different things")]
     Conditions,

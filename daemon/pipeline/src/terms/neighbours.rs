@@ -8,7 +8,7 @@ const NAME: &str = "_";
 /// Any number: a word that begins with a digit.
 const NUMBER: &str = "#";
 /// Bytes of what a line says of them at most.
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 
 /// One of several things of which one must stand beside a name.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -35,7 +35,7 @@ impl Condition {
             return Ok(None);
         }
         if written.len() > LONGEST {
-            return Err(TermError::Beside);
+            return Err(TermError::LongBeside);
         }
         let all: Option<Vec<Beside>> = written.split(';').map(Beside::read).collect();
         all.map(|all| Some(Self(all))).ok_or(TermError::Beside)

@@ -273,6 +273,7 @@ fn what_is_no_term_is_refused_and_changes_nothing() {
         (beside("no _; "), TermError::Beside),
         (beside("no _ or _"), TermError::Beside),
         (beside(&long), TermError::Beside),
+        (beside(&"no _; ".repeat(200)), TermError::LongBeside),
     ] {
         assert_eq!(terms.add(wrong), Err(expected));
     }
