@@ -253,6 +253,8 @@ fn told_among(folded: &str, own: &str, before: &str, behind: &str) -> Languages 
         "si" if own.contains(['\u{ed}', '\u{cd}']) => ES,
         "si" if own.contains(['\u{ec}', '\u{cc}']) => IT,
         "sem" if is_of_weeks(before, behind) => 0,
+        // The left side, "Gonarthrosis sin."
+        "sin" if behind.starts_with('.') => 0,
         _ => known(folded),
     }
 }
@@ -328,6 +330,8 @@ mod tests {
                 EN,
             ),
             ("Ext w/o edema. Abd w/o guarding. Chest w/o wheeze.", EN),
+            ("Gonarthrosis sin., Ulcus cruris sin., Lumboischialgie sin.", ALL),
+            ("Acude sin fiebre, sin tos, sin disnea.", ES),
             (
                 "34M w/ L ankle pain after fall. XR L ankle: no fx. L knee is fine.",
                 EN,

@@ -536,6 +536,7 @@ fn what_is_not_sure_is_told_in_passing() {
         "Marido teve {chikungunya|F} mês passado.",
         "Dengue c/ sinais de alarme. {Hepatite|}.",
         "({Anévrisme|} stable vs 2022).",
+        "{Gonarthrosis|} sin., {Husten|}, {Fieber|}.",
         "Pas de {cavité|N} = {abcès|} débutant.",
         "Vena mesenterica niet opgevuld \u{2192} {tromboflebitis|}.",
         "{Solifenacina|!} no ({glaucoma|}).",

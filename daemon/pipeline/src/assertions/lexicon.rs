@@ -906,6 +906,8 @@ const ENTRIES: &[(Languages, Role, &str)] = &[
     (NL, Anew, "met, heeft, lichte, matige, bekende, bekend, is, was, patient, patiente, sinds, chronische, acute, nu"),
     (PT, Stop, "mas, porem, exceto, salvo, devido a, por, ;, secundario a, secundaria a, apesar de, no contexto de"),
     (PT, Anew, "com, apresenta, refere, leve, moderada, moderado, conhecida, conhecido, tem, doente, paciente, desde, cronica, aguda"),
+    // The left side.
+    (ALL, Nothing, "sin."),
     // How notes of many specialties say it in passing.
     (EN, Nothing, "main prob, main problem, presenting prob, prob:, probs:"),
     (EN, Cue(Family, FAR, NEXT), "grandad, granddad, granny, gran"),
