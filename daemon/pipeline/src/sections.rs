@@ -89,8 +89,8 @@ pub fn sections(text: &str) -> Vec<Section> {
             Some("HPP") => told & PT == 0,
             // The left ventricle, in French.
             Some("VG") => told & (DE | NL) == 0,
-            // A fibrillation, and what a heart ejects, in English.
-            Some("AF" | "EF") => told & (ES | PT) == 0 || told & EN != 0,
+            // What a heart ejects, in English.
+            Some("EF") => told & (ES | PT) == 0 || told & EN != 0,
             // Angina, in Dutch.
             Some("AP") => told == NL,
             _ => false,
@@ -662,7 +662,7 @@ const HEADINGS: &[(&str, &str)] = &[
     ("family history", "family history, f/h, ahf, an fam, anamn fam, anamnesi fam, famanamnese, family hx, fam hx, fh, fhx, family, fam, familienanamnese, antecedents familiaux,
         antecedentes familiares, historia familiar, anamnesi familiare, familieanamnese, familiaire anamnese,
         atcd familiaux, atcd fam, histoire familiale, contexte familial, familiare anamnese, familiare belastung, fam anamnese, ant familiares,
-        antec familiares, a familiares, familiarita, h familiar, af"),
+        antec familiares, a familiares, familiarita, h familiar"),
     ("social history", "social history, social hx, soc hx, sh, shx, soc, social, sozialanamnese, soziale anamnese, mode de vie,
         habitudes de vie, contexte social, antecedentes sociales, historia social, habitos, habitos toxicos, anamnesi sociale,
         abitudini di vita, sociale anamnese, sociale voorgeschiedenis, intoxicaties, habitos de vida, antecedentes sociais"),

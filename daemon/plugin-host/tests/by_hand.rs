@@ -18,6 +18,6 @@ fn by_hand_it_says_how_it_is_used_and_to_a_socket_that_is_closed_nothing() {
     assert!(usage.contains("mednerd starts this program"), "{usage}");
     let (own, other) = UnixStream::pair().unwrap();
     drop(other);
-    let (_, nothing) = said(Stdio::from(OwnedFd::from(own)));
-    assert_eq!(nothing, "");
+    let (code, nothing) = said(Stdio::from(OwnedFd::from(own)));
+    assert_eq!((code, nothing.as_str()), (Some(2), ""));
 }

@@ -206,8 +206,12 @@ impl Element {
 fn is_plain(start: &BytesStart<'_>) -> Result<(), Error> {
     let is_coded = attribute(start, "representation")?.is_some_and(|coded| coded == "B64");
     let media = attribute(start, "mediaType")?.map(|media| media.to_ascii_lowercase());
-    // As the data type ED has it where nothing is said.
-    match media.as_deref().unwrap_or("text/plain") {
+    // "text/plain; charset=UTF-8" is "text/plain", and so is nothing, as the data type ED has it.
+    let media = media
+        .as_deref()
+        .and_then(|media| media.split(';').next())
+        .map(str::trim);
+    match media.unwrap_or("text/plain") {
         "text/plain" if !is_coded => Ok(()),
         "text/plain" | "text/html" | "application/xhtml+xml" | "text/rtf" | "application/rtf" => {
             Err(Error::input(code::TEXT_WITHIN))

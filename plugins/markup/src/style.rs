@@ -94,7 +94,8 @@ pub fn signs(fonts: &str) -> Option<Page> {
             // Not that of "Segoe UI Symbol".
             before.is_some_and(|before| {
                 before.is_none_or(|c| matches!(c, '"' | '\''))
-                    || first.starts_with(|c: char| c.is_ascii_digit())
+                    // "12pt symbol"
+                    || (first.starts_with(|c: char| c.is_ascii_digit()) && !first.contains(['"', '\'']))
             })
         })?;
     Page::of_signs(name.as_bytes())
@@ -103,7 +104,7 @@ pub fn signs(fonts: &str) -> Option<Page> {
 fn display(value: &str) -> Option<Display> {
     Some(match value {
         "none" => Display::None,
-        "inline" | "contents" => Display::Inline,
+        "inline" | "contents" | "initial" | "unset" => Display::Inline,
         "flex" | "inline-flex" | "grid" | "inline-grid" => Display::Flex,
         "table" | "inline-table" => Display::Table,
         "table-row" => Display::Row,
@@ -155,7 +156,8 @@ impl Sheet {
         for selector in selectors.split(',').map(str::trim) {
             let of_class = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
             let names = selector.split(['.', '#']).skip(1).count();
-            if names > 1 || !selector.chars().all(|c| of_class(c) || matches!(c, '.' | '#')) {
+            let is_empty = selector.ends_with(['.', '#']);
+            if names > 1 || is_empty || !selector.chars().all(|c| of_class(c) || matches!(c, '.' | '#')) {
                 continue;
             }
             let rule = self.rules.entry(selector.to_owned()).or_default();

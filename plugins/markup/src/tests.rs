@@ -187,6 +187,13 @@ fn styles_say_where_lines_end_and_what_is_seen() {
             "a\n",
         ),
         ("<p style='mso-display:none'>a", "a\n"),
+        ("<style>#{display:none} p#{display:none}</style><p>a", "a\n"),
+        (
+            "<style>p{display:none}</style><p style='display:initial'>a",
+            "a\n",
+        ),
+        ("<p style=\"font:12pt 'Segoe UI Symbol'\">a", "a\n"),
+        ("<p style='font:12pt symbol'>a", "\u{3b1}\n"),
         // As Word and Outlook write signs.
         (
             "<span style='font-family:Wingdings'>&thorn;o</span> asthma <span style='font-family:Wingdings;mso-x:y'>\u{e0}</span> gout <font face='Wingdings 2'>R\u{a3}</font><font face=Symbol>\u{b3}&nbsp;\u{f061}</font>",

@@ -17,6 +17,8 @@ use crate::tokens::ByteSpan;
 const LONGEST: usize = 8 << 10;
 /// Bytes of a label within one, at most.
 const LABEL: usize = 24;
+/// Bytes of what a label has that a relative is looked for in.
+const TOLD: usize = 96;
 /// How headings begin that stand over what a patient still has.
 const PRESENT: [&str; 5] = ["comorb", "co-morb", "co morb", "background", "begleit"];
 /// Words of a sentence that a verb is near its beginning within, and from a word of time to its unit.
@@ -372,7 +374,20 @@ impl<'a> Histories<'a> {
         let part = label
             .first()
             .is_some_and(|word| PARTS.iter().any(|start| word.starts_with(start)));
-        line.starts_with(char::is_uppercase) && !part && self.is_label(begin, line, kind)
+        line.starts_with(char::is_uppercase)
+            && !part
+            && !(kind == Kind::Family && self.tells_of_relatives(begin))
+            && self.is_label(begin, line, kind)
+    }
+
+    /// Whether a relative stands not far behind this byte, in its line.
+    fn tells_of_relatives(&self, begin: usize) -> bool {
+        let end = self
+            .text
+            .floor_char_boundary(begin.saturating_add(TOLD).min(self.text.len()));
+        let line = self.text.get(begin..end).unwrap_or_default();
+        let line = line.split('\n').next().unwrap_or_default();
+        folded(line).iter().any(|word| is_relative(word))
     }
 
     fn begins_sentence(&self, last: ByteSpan, word: ByteSpan) -> bool {

@@ -512,7 +512,10 @@ fn what_is_past_is_told_by_ages_years_and_each_by_itself() {
         "{Asma|H} en infancia.",
         "Born 31/40 - {NEC|H} as neonate.",
         "{Hypertension|} as well as a baby aspirin.",
-        "{Maagbloeding|H} gehad van Brufen.",
+        "Z.n. {Appendizitis|H}, {Cholezystitis|H} und {Pankreatitis|H}.",
+        "Z.n.: {Apoplex|H}, {Hepatitis|H}.",
+        "In 2017 {diabetes|} was diagnosed.",
+        "{Artrite|} a 20 anni dalla diagnosi.",
         "Já teve {erisipela|H}.",
     ]);
 }
@@ -537,8 +540,9 @@ fn what_is_not_sure_is_told_in_passing() {
         "Dengue c/ sinais de alarme. {Hepatite|}.",
         "({Anévrisme|} stable vs 2022).",
         "{Gonarthrosis|} sin., {Husten|}, {Fieber|}.",
-        "Pas de {cavité|N} = {abcès|} débutant.",
-        "Vena mesenterica niet opgevuld \u{2192} {tromboflebitis|}.",
+        "Denies {chest pain|N}, {fever|N} (T=37.0), {cough|N}.",
+        "Dor lombar prov. {litíase renal|}.",
+        "Chimiothérapie en cours pour {cancer|}.",
         "{Solifenacina|!} no ({glaucoma|}).",
     ]);
 }
@@ -555,8 +559,8 @@ fn a_line_begins_anew_with_a_day_or_a_letter_before_a_slash() {
 fn family_histories_end_with_labels_that_are_cut_short() {
     assert_said(&[
         "Fam: Mutter {Depression|F}, Onkel {Suizid|F}. Entwickl.: {ADHS|H} als Kind.\nSomat.: 61 kg, {Tachykardie|} 112.",
-        "AF: madre {ca ovario|F}. EF: no {adenopatías|N}, {linfedema|} brazo izquierdo.",
-        "AF: mãe {câncer de ovário|F}. Alergia dipirona ({edema|}).",
-        "{AF|}: rate controlled with bisoprolol.",
+        "Antecedentes familiares: madre {ca ovario|F}. EF: no {adenopatías|N}, {linfedema|} brazo izquierdo.",
+        "Antecedentes familiares: mãe {câncer de ovário|F}. Alergia dipirona ({edema|}).",
+        "Familienanamnese: {Brustkrebs|F} (Mutter). Kardiovask.: {Hypertonie|F} (Vater).",
     ]);
 }

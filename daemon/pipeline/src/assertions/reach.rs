@@ -352,9 +352,7 @@ impl Sentence {
         let end = self.own_end(hit, kind, end, mentions);
         // "Z.n. Hirnblutung 2005, Gicht, RLS": each has its own.
         let end = match ONE_EACH.contains(&hit.name) {
-            true => (hit.words.end..end)
-                .find(|at| self.word(*at) == ",")
-                .unwrap_or(end),
+            true => self.end_of_one(hit, end),
             false => end,
         };
         let end = if kind == Kind::Negated {
@@ -386,6 +384,15 @@ impl Sentence {
             }
         }
         end
+    }
+
+    /// The first comma behind a cue that is said of one thing, but where it heads a list, or "und" makes one.
+    fn end_of_one(&self, hit: &Hit, end: usize) -> usize {
+        let first = hit.words.end;
+        let heads = matches!(self.word(first), ":" | "(");
+        let comma = (first..end).find(|at| self.word(*at) == "," && self.before(*at, 1) != "-");
+        let joins = |from: usize| (from..end).any(|at| matches!(self.word(at), "und" | "sowie" | "u"));
+        comma.filter(|comma| !(heads || joins(*comma))).unwrap_or(end)
     }
 
     /// Whether somebody has died in these words, so that what goes on behind "and" is told of the same: "sister died at 29 and was found to have".

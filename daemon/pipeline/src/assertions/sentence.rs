@@ -95,9 +95,14 @@ fn begins_anew(text: &str, next: ByteSpan) -> bool {
     word || ((spaced || slashed) && LETTERS.contains(&own))
 }
 
+/// Bytes of a day and of what stands behind it that are looked at.
+const DATED: usize = 16;
+
 /// Whether a line begins with a day, as the next entry of a record does: "15/02 tel: rash".
 fn begins_dated(line: &str) -> bool {
-    let mut parts = line.split(['/', '.']);
+    // No more than a day and what is behind it, as each line is looked at.
+    let line = line.get(..line.floor_char_boundary(DATED)).unwrap_or_default();
+    let mut parts = line.split('/');
     let mut number = || {
         let part = parts.next()?;
         let digits = part.bytes().take_while(u8::is_ascii_digit).count();
@@ -106,7 +111,8 @@ fn begins_dated(line: &str) -> bool {
     let Some((day, digits)) = number() else {
         return false;
     };
-    if !(1..=2).contains(&digits) || day.len() != digits {
+    // "2/10 pain" is none.
+    if digits != 2 || day.len() != digits || !day.parse().is_ok_and(|day: u8| (1..=31).contains(&day)) {
         return false;
     }
     let Some((month, digits)) = number() else {
@@ -324,7 +330,7 @@ impl Sentence {
                 let capitals =
                     own.chars().filter(|c| c.is_uppercase()).count() > 1 && !own.contains(char::is_lowercase);
                 let word = self.before(self.words.len(), 1);
-                if begins_dated(text.get(next.begin..).unwrap_or_default()) {
+                if begins_dated(text.get(next.begin..).unwrap_or_default()) && !before.ends_with(',') {
                     return false;
                 }
                 before.ends_with([',', '/'])

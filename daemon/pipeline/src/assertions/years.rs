@@ -107,7 +107,13 @@ impl Sentence {
             && matches!(
                 self.before(mention.start, 3),
                 "" | "." | "," | ";" | "(" | ":" | "im"
-            );
+            )
+            // "In 2017 diabetes was diagnosed."
+            && (self.ends(mention.end)
+                || matches!(
+                    self.word(mention.end),
+                    "rechts" | "links" | "re" | "li" | "("
+                ));
         if led {
             let kind = Kind::Historical;
             return Some(Assertion { kind, cue: YEAR });
@@ -140,7 +146,8 @@ impl Sentence {
                     if (MONTHS.contains(&month) || MONTHS_ELSEWHERE.contains(month))
                         && self.word(at + 1) == "/"
                         && self.are_joined(at + 1)
-                        && is_short_year(self.word(at + 2)) =>
+                        && is_short_year(self.word(at + 2))
+                        && (self.ends(at + 3) || self.word(at + 3) == "(") =>
                 {
                     let kind = Kind::Historical;
                     return (!self.tells_onset(mention.start)).then_some(Assertion { kind, cue: YEAR });
@@ -173,9 +180,9 @@ impl Sentence {
                     || (date && next.bytes().all(|byte| byte.is_ascii_digit()))
             }
             "at" => next == "age",
-            // "Salpingite a 20 anni", "Asthma mit 6 Jahren".
-            "a" | "ai" | "con" | "mit" | "aos" if is_age(next) => {
-                matches!(third, "anni" | "ans" | "anos" | "jahren")
+            // "Salpingite a 20 anni", and not "a 20 anni dalla diagnosi".
+            "a" | "mit" if is_age(next) => {
+                matches!(third, "anni" | "ans" | "anos" | "jahren") && self.ends(at + 3)
             }
             // And not "age 60 yo", which is the patient's.
             "age" | "aged" => next.starts_with(|c: char| c.is_ascii_digit()) && !third.starts_with('y'),

@@ -10,10 +10,13 @@ const TITLES: &[&str] = &[
     "Señor", "Señora", "Senhor", "Senhora", "Dott", "Sig", "Signor", "Signora", "Dhr", "dhr", "Mevr", "Mw", "mw", "Mevrouw", "mevrouw",
     "Meneer", "meneer", "dott", "sig", "dottor", "dottore", "dottoressa", "signor", "signora", "Docteur", "docteur", "Doctor", "doctora", "Doutor", "doutor",
     "doutora", "Infermiera", "infermiera", "infermiere", "enfermera", "enfermero", "enfermeira", "enfermeiro", "infirmière", "infirmier",
-    "Verpleegkundige", "verpleegkundige", "familie",
+    "Verpleegkundige", "verpleegkundige",
 ];
 /// What stands before one as well, but for what else is written so: a size in French, "the lord".
 const DOUBTFUL: [&str; 2] = ["Fr", "heer"];
+/// Bytes of titles that are cut short, and have a point; and those that are not.
+const SHORT: usize = 4;
+const WHOLE: [&str; 4] = ["Miss", "Herr", "Frau", "heer"];
 /// What a title goes on with: "Dr. med.", "Dott.ssa", "Sig.ra".
 const ENDINGS: [(&str, &[&str]); 6] = [
     ("Dr", &["med", "in"]),
@@ -106,7 +109,12 @@ fn named(words: &Words<'_>, title: usize) -> Option<(usize, usize)> {
     if !(TITLES.contains(&own) || DOUBTFUL.contains(&own) && is_title(words, title)) {
         return None;
     }
-    let mut first = behind_point(words, title + 1);
+    // "Gesproken met mevrouw. Pneumonie": no point stands behind a whole word.
+    let is_cut = own.len() <= SHORT && !WHOLE.contains(&own);
+    let mut first = match is_cut {
+        true => behind_point(words, title + 1),
+        false => title + 1,
+    };
     let ending = ENDINGS.iter().find(|(of, _)| *of == own);
     if ending.is_some_and(|(_, endings)| endings.contains(&words.written_as(first))) {
         first = behind_point(words, first + 1);
@@ -296,7 +304,6 @@ mod tests {
             "Le docteur Herz",
             "infermiera Bocca",
             "verpleegkundige Hand",
-            "familie Hand",
             "Next of kin: Graves",
             "Betreuer: Herz",
             "Mrs Anna B. Hand",
@@ -319,6 +326,8 @@ mod tests {
             ("Ms. White Anemia, CKD.", 1),
             ("Ms. White Anemia, gout", 2),
             ("16 Fr. Asthma", 1),
+            ("Gesproken met mevrouw. Asthma besproken", 1),
+            ("Vista por la doctora. Asma estable", 1),
             ("Fr Asthma", 1),
             ("Mr Jones Burns to both arms", 1),
             ("Mr Jones A Gout", 1),

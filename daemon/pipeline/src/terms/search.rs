@@ -122,9 +122,9 @@ pub fn is_found(term: &Term<'_>) -> bool {
     })
 }
 
-/// Whether a name is words of Latin letters and digits with one space between them, which every text that has them has as one name.
+/// Whether a name is words of Latin letters and digits with one space between them, which a text of nothing else has as one name.
 fn is_plain(name: &str) -> bool {
-    let latin = |c: char| c.is_alphanumeric() && c < '\u{250}';
+    let latin = |c: char| c.is_ascii_digit() || (c.is_alphabetic() && c < '\u{250}');
     name.split(' ')
         .all(|word| !word.is_empty() && word.chars().all(latin))
 }
