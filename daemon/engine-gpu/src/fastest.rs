@@ -93,13 +93,7 @@ impl<A: Copy> Fastest<A> {
 
 /// For how many rows algorithms are tried: powers of two, so that chips of a kind try the same.
 fn rows(multiprocessors: usize) -> [usize; 3] {
-    let least = (ROWS * multiprocessors.max(1)).next_power_of_two();
-    // The power of two below, where it is none.
-    let least = if least > ROWS * multiprocessors {
-        least / 2
-    } else {
-        least
-    };
+    let least = 1 << (ROWS * multiprocessors.max(1)).ilog2();
     [1, 2, 4].map(|times| times * least)
 }
 

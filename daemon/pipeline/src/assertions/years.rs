@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::lexicon::set;
 use super::lists::{GENITIVES, UNITS};
-use super::sentence::Sentence;
+use super::sentence::{Sentence, is_number};
 use super::{Assertion, Kind};
 
 /// What says that something is past by the year that stands behind it.
@@ -67,14 +67,9 @@ const REMISSION: usize = 6;
 /// Words from a mention to a year behind it, at most.
 const YEAR_REACH: usize = 5;
 
-/// Whether a number may be an age at which something was.
-fn is_age(number: &str) -> bool {
-    number.len() <= 2 && number.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// Whether a number is a year without its century.
 fn is_short_year(number: &str) -> bool {
-    number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+    number.len() == 2 && is_number(number)
 }
 
 /// Whether a number is that of a month.
@@ -181,7 +176,7 @@ impl Sentence {
             }
             "at" => next == "age",
             // "Salpingite a 20 anni", and not "a 20 anni dalla diagnosi".
-            "a" | "mit" if is_age(next) => {
+            "a" | "mit" if is_number(next) => {
                 matches!(third, "anni" | "ans" | "anos" | "jahren") && self.ends(at + 3)
             }
             // And not "age 60 yo", which is the patient's.
