@@ -2,22 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::folding::letters;
 use crate::lines::with_plain_lines;
 use crate::tick_boxes::without_tick_boxes;
 use crate::tokens::{ByteSpan, Token, TokenError, Tokens};
-
-/// A ligature of three bytes, as PDF files have them, and its letters.
-pub(crate) fn letters(c: char) -> Option<&'static str> {
-    Some(match c {
-        '\u{fb00}' => "ff",
-        '\u{fb01}' => "fi",
-        '\u{fb02}' => "fl",
-        '\u{fb03}' => "ffi",
-        '\u{fb04}' => "ffl",
-        '\u{fb05}' | '\u{fb06}' => "st",
-        _ => return None,
-    })
-}
 
 /// A text to be tokenised, and where its bytes stand in the text as received.
 #[derive(Clone, Debug)]

@@ -14,10 +14,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
+use mednerd_languages::Languages;
+
 use crate::error::Error;
 use crate::index::{Index, Table};
 use crate::linker::similarity::{Weighed, Weights};
-use crate::text::Forms;
+use crate::text::{self, Forms};
 
 /// Names and blocks of the hospital.
 #[derive(Debug, Default)]
@@ -37,6 +39,8 @@ pub(crate) struct Local {
     unknown: BTreeSet<String>,
     concepts: u32,
     lines: usize,
+    /// Those that the names may be in.
+    languages: Languages,
 }
 
 /// A concept that a name stands for, and how often it was given.
@@ -88,14 +92,15 @@ impl Columns {
 /// A line of the file.
 struct Line<'a> {
     name: &'a str,
-    forms: Forms,
+    /// In each language that it may be in; those that are the same once.
+    forms: Vec<Forms>,
     ids: &'a str,
     block: bool,
 }
 
 impl<'a> Line<'a> {
     /// What the cells say, or what is wrong with them.
-    fn of(cells: &[&'a str], columns: Columns) -> Result<Self, String> {
+    fn of(cells: &[&'a str], columns: Columns, languages: Languages) -> Result<Self, String> {
         let cell = |at: usize| cells.get(at).copied().unwrap_or_default();
         let (name, ids) = (cell(columns.name), cell(columns.id));
         if name.is_empty() || ids.is_empty() {
@@ -110,8 +115,11 @@ impl<'a> Line<'a> {
             "block" => true,
             other => return Err(format!("action \"{other}\" is neither add nor block")),
         };
-        let forms = Forms::of(name);
-        if forms.exact.is_empty() {
+        let mut forms: Vec<Forms> = text::each(languages)
+            .map(|language| Forms::of(name, language))
+            .collect();
+        forms.dedup();
+        if forms.iter().any(|forms| forms.exact.is_empty()) {
             return Err("the name has no letter or digit".to_owned());
         }
         Ok(Self {
@@ -134,6 +142,7 @@ impl Local {
     pub(crate) fn read(
         path: &Path,
         index: &Index,
+        usual: Languages,
         map: &HashMap<String, Vec<String>>,
     ) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read {
@@ -142,6 +151,7 @@ impl Local {
         })?;
         let mut local = Self {
             concepts: index.record().concepts as u32,
+            languages: if usual == 0 { index.languages() } else { usual },
             ..Self::default()
         };
         let mut columns: Option<Columns> = None;
@@ -171,7 +181,7 @@ impl Local {
                     first
                 }
             };
-            let line = Line::of(&cells, known).map_err(wrong)?;
+            let line = Line::of(&cells, known, local.languages).map_err(wrong)?;
             local.take(&line, index, map, &mut weights);
         }
         for entries in local.tables.iter_mut().flat_map(HashMap::values_mut) {
@@ -191,7 +201,8 @@ impl Local {
             self.lines += 1;
             match resolve(index, id) {
                 Some(concept) if line.block => {
-                    self.blocked.insert((line.forms.exact.clone(), concept));
+                    let exact = line.forms.first().map(|forms| forms.exact.clone());
+                    self.blocked.extend(exact.map(|exact| (exact, concept)));
                 }
                 Some(concept) => self.add(line.name, &line.forms, concept, weights),
                 // Blocking what is not there.
@@ -216,20 +227,28 @@ impl Local {
         concept
     }
 
-    fn add(&mut self, name: &str, forms: &Forms, concept: u32, weights: &mut Weights<'_>) {
+    fn add(&mut self, name: &str, forms: &[Forms], concept: u32, weights: &mut Weights<'_>) {
         *self.given.entry(concept).or_default() += 1;
-        let mut entries = self.entries(Table::Exact, forms).iter();
+        let entries = forms.first().map(|forms| self.entries(Table::Exact, forms));
+        let mut entries = entries.unwrap_or_default().iter();
         let known = entries.find(|entry| entry.concept == concept).copied();
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
-            let words = Weighed::of(name, weights);
+            let words = Weighed::of(name, text::read_in(self.languages, 0), weights);
             self.names.push((name.to_owned(), words, concept));
-            for stem in forms.stems.iter().collect::<HashSet<_>>() {
+            for stem in forms
+                .iter()
+                .flat_map(|forms| &forms.stems)
+                .collect::<HashSet<_>>()
+            {
                 self.by_word.entry(stem.clone()).or_default().push(number);
             }
         }
-        for table in Table::ALL {
-            let form = table.form(forms).to_owned();
+        let forms = Table::ALL.iter().flat_map(|&table| {
+            let own: HashSet<&str> = forms.iter().map(|forms| table.form(forms)).collect();
+            own.into_iter().map(move |form| (table, form.to_owned()))
+        });
+        for (table, form) in forms.collect::<Vec<_>>() {
             let entries = self.tables[table as usize].entry(form).or_default();
             match entries.iter_mut().find(|entry| entry.concept == concept) {
                 Some(entry) => entry.count += 1,
@@ -240,6 +259,11 @@ impl Local {
                 }),
             }
         }
+    }
+
+    /// The languages that the names may be in.
+    pub(crate) fn languages(&self) -> Languages {
+        self.languages
     }
 
     /// How many lines took effect.

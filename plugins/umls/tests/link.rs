@@ -3,6 +3,7 @@
 
 mod common;
 
+use mednerd_languages::EN;
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
@@ -612,10 +613,10 @@ fn many_readers_get_what_one_gets() {
 
 /// The strict stages by comparing the mention with every name.
 fn strictest(names: &[String], mention: &str) -> BTreeMap<String, Stage> {
-    let wanted = Forms::of(mention);
+    let wanted = Forms::of(mention, EN);
     let mut found: BTreeMap<String, Stage> = BTreeMap::new();
     for (i, name) in names.iter().enumerate() {
-        let forms = Forms::of(name);
+        let forms = Forms::of(name, EN);
         let stage = if forms.exact == wanted.exact {
             Stage::Exact
         } else if forms.key == wanted.key {

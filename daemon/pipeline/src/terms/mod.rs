@@ -11,7 +11,6 @@ mod neighbours;
 mod persons;
 mod search;
 mod spelling;
-mod stems;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -20,10 +19,10 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use mednerd_languages::stem;
 use neighbours::Condition;
 pub use search::{Found, Name, find, find_while, is_found, meant};
 use spelling::Spelling;
-use stems::stem;
 use words::{Words, is_in_capitals};
 
 use crate::drugs::is_drug;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::fractures::fractures;
 use super::persons::persons;
 use super::spelling::{LEAST_SCANNED, may_be_misspelt, scanned};
-use super::stems::stem;
 use super::words::{Words, is_in_capitals};
 use super::{BEFORE_ENDING, Case, Form, HIDING, Meaning, Table, Term, Terms, bit, mix};
 use crate::cover::Cover;
 use crate::languages::{ALL, CODES, EN, GERMANIC, Languages, NL, Spoken, Telling};
+use mednerd_languages::stem;
 
 /// Words that join one name, on one side, at most.
 const MOST_JOINED: usize = 4;

@@ -13,8 +13,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::sync::OnceLock;
 
 use super::mix;
-use super::stems::stem;
 use crate::languages::Languages;
+use mednerd_languages::stem;
 
 /// Letters of a word that may be written with a wrong one, at least: shorter words are too often other words.
 const LEAST: usize = 7;

@@ -1,10 +1,10 @@
 //! The words of a text as names are compared with them.
 
-use super::stems::stem;
 use super::{Case, Form, mix};
 use crate::folding::{fold, words};
 use crate::languages::{Languages, hinted_by, told_by};
 use crate::tokens::ByteSpan;
+use mednerd_languages::stem;
 
 /// A line so long may have been wrapped within a name, where the next begins small, and where it begins with a capital letter.
 const WRAPPED: usize = 24;

@@ -1,12 +1,14 @@
 //! Reads a dictionary: CSV with the header `id,name,semantic_type,source`; the last two columns may be missing. The
 //! first row of an id is its preferred name, further ones are synonyms; a column `synonyms` may hold more of them, with
-//! bars between. Ids are codes of the system that a column `system` names, or of the one that the source is.
+//! bars between. A column `language` (ISO 639-1) has the language of each, English where it has none. Ids are codes of the system that a column `system` names, or of the one that the source is.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::{Builder, Filters, Seen, Watch};
+use mednerd_languages::{CODES, EN, Languages};
+
+use super::{Builder, Filters, Seen, Watch, language_of};
 use crate::codings;
 use crate::error::Error;
 
@@ -105,6 +107,7 @@ struct Columns {
     source: Option<usize>,
     synonyms: Option<usize>,
     system: Option<usize>,
+    language: Option<usize>,
     count: usize,
 }
 
@@ -121,6 +124,7 @@ impl Columns {
             source: column("source"),
             synonyms: column("synonyms"),
             system: column("system"),
+            language: column("language"),
             count: header.len(),
         })
     }
@@ -135,6 +139,7 @@ struct Row<'a> {
     source: &'a str,
     /// With bars between.
     synonyms: &'a str,
+    language: Languages,
     /// The vocabulary whose codes ids are that do not tell it by themselves.
     coded: Option<&'a str>,
 }
@@ -186,10 +191,23 @@ impl<'a> Row<'a> {
             "" => codings::named(source),
             system => Some(codings::named(system).ok_or_else(unknown)?),
         };
+        let language = match cell(columns.language) {
+            "" => EN,
+            code => match language_of(code) {
+                0 => {
+                    return Err(format!(
+                        "\"{code}\" is no language that is known; write one of {}",
+                        CODES.join(", ")
+                    ));
+                }
+                language => language,
+            },
+        };
         Ok(Self {
             id,
             name,
             kinds,
+            language,
             source: if source.is_empty() { UNNAMED } else { source },
             synonyms,
             // Other ids tell their system by themselves: "MESH:D003920".
@@ -218,9 +236,9 @@ impl<'a> Row<'a> {
         if let Some(coded) = self.coded {
             builder.code(concept, coded, self.id, self.name, quality)?;
         }
-        builder.name(concept, vocabulary, self.name, quality)?;
+        builder.name(concept, vocabulary, self.language, self.name, quality)?;
         for synonym in self.synonyms.split('|') {
-            builder.name(concept, vocabulary, synonym, 1)?;
+            builder.name(concept, vocabulary, self.language, synonym, 1)?;
         }
         Ok(())
     }

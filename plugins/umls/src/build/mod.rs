@@ -16,6 +16,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use mednerd_languages::{CODES, Languages};
+
 use crate::error::{Error, first_of};
 use crate::index::format::Section;
 use crate::index::{Record, Source};
@@ -285,18 +287,32 @@ impl Builder {
 
     /// Adds a name of a concept, also as it is written where there are no umlauts. One without a letter or digit is left out; control
     /// characters and line ends become spaces.
-    fn name(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
+    fn name(
+        &mut self,
+        concept: u32,
+        vocabulary: u16,
+        language: Languages,
+        name: &str,
+        quality: u16,
+    ) -> Result<(), Error> {
         let name = &printable(name);
         let name = without_tag(name);
-        self.spelling(concept, vocabulary, name, quality)?;
+        self.spelling(concept, vocabulary, language, name, quality)?;
         match text::without_umlauts(name) {
             // Of less standing: the concept is called by the other.
-            Some(spelt) => self.spelling(concept, vocabulary, &spelt, quality.saturating_sub(1)),
+            Some(spelt) => self.spelling(concept, vocabulary, language, &spelt, quality.saturating_sub(1)),
             None => Ok(()),
         }
     }
 
-    fn spelling(&mut self, concept: u32, vocabulary: u16, name: &str, quality: u16) -> Result<(), Error> {
+    fn spelling(
+        &mut self,
+        concept: u32,
+        vocabulary: u16,
+        language: Languages,
+        name: &str,
+        quality: u16,
+    ) -> Result<(), Error> {
         let exact = text::exact_form(name);
         if exact.is_empty() || exact.len() > MAX_NAME {
             return Ok(());
@@ -306,7 +322,7 @@ impl Builder {
         }
         self.concepts.add_source(concept, vocabulary);
         self.record.links += 1;
-        self.names.add(&exact, concept, quality, name)
+        self.names.add(&exact, concept, quality, language, name)
     }
 
     /// Adds a code of a concept; `name` is what its vocabulary calls it.
@@ -349,6 +365,7 @@ impl Builder {
 
         watch.begin("Writing the index", 10);
         names.write_links(&mut file)?;
+        record.languages = names.write_languages(&mut file)?;
         let by_form = names.write_tables(&mut file)?;
         watch.at(3);
         let words = names.write_words(&mut file)?;
@@ -371,6 +388,19 @@ impl Builder {
         watch.at(10);
         Ok(record)
     }
+}
+
+/// The languages that are known, as LAT has them, in the order of [`CODES`].
+const LATS: [&str; CODES.len()] = ["ENG", "GER", "FRE", "SPA", "ITA", "DUT", "POR"];
+
+/// The language of a code of LAT or ISO 639-1, or none of those that are known.
+fn language_of(code: &str) -> Languages {
+    let is = |known: &&str| known.eq_ignore_ascii_case(code);
+    let at = LATS
+        .iter()
+        .position(|lat| is(&lat))
+        .or_else(|| CODES.iter().position(|own| is(&own)));
+    at.map_or(0, |at| 1 << at)
 }
 
 /// Longer names are sentences; nobody writes them into a note.

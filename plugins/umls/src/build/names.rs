@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use mednerd_languages::{CODES, Languages};
+
 use super::sort::Sorter;
 use super::writer::{Writer, table};
 use super::{Watch, offset};
@@ -20,14 +22,21 @@ impl Spellings {
         Self(Sorter::new(folder, memory))
     }
 
-    /// Adds a name of a concept by its exact form.
-    pub(super) fn add(&mut self, form: &str, concept: u32, quality: u16, name: &str) -> Result<(), Error> {
+    /// Adds a name of a concept by its exact form, in one language or one that nothing is known of.
+    pub(super) fn add(
+        &mut self,
+        form: &str,
+        concept: u32,
+        quality: u16,
+        language: Languages,
+        name: &str,
+    ) -> Result<(), Error> {
         self.0.push(&[
             form.as_bytes(),
             &[0],
             &concept.to_be_bytes(),
             &(!quality).to_be_bytes(),
-            &[u8::from(text::is_acronym(name))],
+            &[u8::from(text::is_acronym(name)), language as u8],
             name.as_bytes(),
         ])
     }
@@ -40,7 +49,7 @@ impl Spellings {
         watch: &mut dyn Watch,
     ) -> Result<Names, Error> {
         let mut names = Names {
-            best: vec![(0, u32::MAX); concepts],
+            best: vec![NONE; concepts],
             counts: vec![0; concepts],
             ..Names::default()
         };
@@ -79,6 +88,11 @@ pub(super) struct Names {
     postings: Postings,
     /// Per concept the standing of its best name, and that name.
     best: Vec<(u16, u32)>,
+    /// The same in each language.
+    best_in: [Vec<(u16, u32)>; CODES.len()],
+    /// Of each name that is closed its languages, and those of the one that is open.
+    languages: Vec<u8>,
+    spoken: Languages,
     /// Names per concept.
     counts: Vec<u32>,
     /// The concepts whose best name so far is the open one, and how they write it.
@@ -93,7 +107,7 @@ impl Names {
             return Ok(());
         };
         let (form, rest) = sorted.split_at(end);
-        let Some((head, name)) = rest.split_at_checked(8) else {
+        let Some((head, name)) = rest.split_at_checked(9) else {
             return Ok(());
         };
         if self.text.is_some() && form != self.form {
@@ -108,6 +122,12 @@ impl Names {
         if self.text.as_ref().is_none_or(|(known, _)| quality > *known) {
             self.text = Some((quality, name.to_owned()));
         }
+        let language = Languages::from(head[8]);
+        self.spoken |= language;
+        if let Some(best) = self.best_in.get_mut(language.trailing_zeros() as usize) {
+            best.resize(self.counts.len(), NONE);
+            take_better(&mut best[concept as usize], quality, self.count);
+        }
         // The best row of a concept comes first.
         if self.last_concept != Some(concept) {
             self.last_concept = Some(concept);
@@ -115,9 +135,7 @@ impl Names {
             self.links.extend(concept.to_le_bytes());
             self.links.extend(quality.to_le_bytes());
             self.links.extend(u16::from(head[7] == 1).to_le_bytes());
-            let best = &mut self.best[concept as usize];
-            if best.1 == u32::MAX || quality > best.0 {
-                *best = (quality, self.count);
+            if take_better(&mut self.best[concept as usize], quality, self.count) {
                 self.called.push((concept, name.to_owned()));
             }
         }
@@ -142,10 +160,22 @@ impl Names {
         self.ends.push(offset(self.length, "text")?);
         self.link_ends.push(offset(self.links.len() / LINK, "links")?);
         self.last_concept = None;
-        let mut forms = Forms::of(&name);
+        let spoken = std::mem::take(&mut self.spoken);
+        self.languages.push(spoken as u8);
+        let mut readings: Vec<Forms> = text::each(spoken)
+            .map(|language| Forms::of(&name, language))
+            .collect();
         for (hashes, table) in self.hashes.iter_mut().zip(Table::ALL) {
-            hashes.push((text::hash(table.form(&forms)), number));
+            let mut own: Vec<u64> = readings
+                .iter()
+                .map(|forms| text::hash(table.form(forms)))
+                .collect();
+            own.sort_unstable();
+            own.dedup();
+            hashes.extend(own.into_iter().map(|hash| (hash, number)));
         }
+        // It is retrieved by its words in the first of them.
+        let mut forms = readings.swap_remove(0);
         forms.stems.sort_unstable();
         forms.stems.dedup();
         let mut words: Vec<u32> = Vec::with_capacity(forms.stems.len());
@@ -209,6 +239,25 @@ impl Names {
         file.section(Section::Links, &std::mem::take(&mut self.links))
     }
 
+    /// Writes their languages, and where there are several what each concept is called in each. Gives the codes of those languages.
+    pub(super) fn write_languages(&mut self, file: &mut Writer<'_>) -> Result<Vec<String>, Error> {
+        file.section(Section::NameLanguages, &std::mem::take(&mut self.languages))?;
+        let best_in = std::mem::take(&mut self.best_in);
+        let has_names = |at: &usize| !best_in[*at].is_empty();
+        let spoken: Vec<usize> = (0..CODES.len()).filter(has_names).collect();
+        let several = spoken.len() > 1;
+        let mut starts = vec![0_u32];
+        let mut pairs = Vec::new();
+        for best in best_in.iter().filter(|_| several) {
+            let named = (0_u32..).zip(best).filter(|(_, best)| **best != NONE);
+            pairs.extend(named.flat_map(|(concept, (_, name))| [concept, *name]));
+            starts.push(offset(pairs.len() / 2, "names of languages")?);
+        }
+        let preferred = several.then(|| starts.into_iter().chain(pairs));
+        file.numbers(Section::LanguagePreferred, preferred.into_iter().flatten())?;
+        Ok(spoken.into_iter().map(|at| CODES[at].to_owned()).collect())
+    }
+
     /// Writes the tables of their forms. Gives the names by the hashes of their exact ones.
     pub(super) fn write_tables(&mut self, file: &mut Writer<'_>) -> Result<Vec<(u64, u32)>, Error> {
         let hashes = std::mem::take(&mut self.hashes);
@@ -263,6 +312,18 @@ impl Names {
             own.iter().map(|(_, name)| name.as_str()),
         )
     }
+}
+
+/// The standing of a best name, and it, where there is none yet.
+const NONE: (u16, u32) = (0, u32::MAX);
+
+/// Whether a name is the best so far, which it is from now on.
+fn take_better(best: &mut (u16, u32), quality: u16, name: u32) -> bool {
+    let is_better = *best == NONE || quality > best.0;
+    if is_better {
+        *best = (quality, name);
+    }
+    is_better
 }
 
 /// Bytes of a link: the concept, the standing of the name, whether it is written like an acronym.

@@ -450,7 +450,7 @@ impl Rows<'_> {
         if let Some(coded) = coded {
             builder.code(concept, coded, code, name, quality)?;
         }
-        builder.name(concept, source, name, quality)
+        builder.name(concept, source, super::language_of(language), name, quality)
     }
 
     /// How good names of a term type of a vocabulary are; higher is better.

@@ -14,7 +14,7 @@ use crate::error::Damage;
 /// The first bytes of every index.
 pub(crate) const MAGIC: [u8; 16] = *b"mednerd-umls\0\0\0\0";
 /// The version of the format; another one is refused.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// Sections begin at multiples of this.
 pub(crate) const ALIGN: u64 = 64;
 
@@ -69,6 +69,8 @@ sections! {
     OwnNameConcepts = 29, "concepts that write their name otherwise";
     OwnNameOffsets = 30, "offsets of names so written";
     OwnNames = 31, "names so written";
+    NameLanguages = 32, "languages of names";
+    LanguagePreferred = 33, "preferred names of languages";
 }
 
 /// The length of a header with all sections.

@@ -7,6 +7,7 @@ mod map;
 
 use std::path::{Path, PathBuf};
 
+use mednerd_languages::{CODES, Languages};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -35,6 +36,9 @@ pub struct Record {
     pub filters: Vec<String>,
     /// The vocabularies with their versions and how many names came from each.
     pub vocabularies: Vec<Source>,
+    /// The languages of its names that are known (ISO 639-1).
+    #[serde(default)]
+    pub languages: Vec<String>,
     /// Concepts.
     pub concepts: u64,
     /// Distinct names.
@@ -107,11 +111,13 @@ impl Table {
         }
     }
 
-    /// Whether `text` has this form.
-    fn has(self, text: &str, form: &str) -> bool {
+    /// Whether `text` has this form in one of its languages.
+    fn has(self, text: &str, languages: Languages, form: &str) -> bool {
         match self {
             Self::Exact => text::exact_form(text) == form,
-            Self::Key | Self::Stem => self.form(&Forms::of(text)) == form,
+            Self::Key | Self::Stem => {
+                text::each(languages).any(|language| self.form(&Forms::of(text, language)) == form)
+            }
         }
     }
 }
@@ -352,6 +358,46 @@ impl Index {
         self.string(Section::NameOffsets, Section::Names, name)
     }
 
+    /// The languages of its names that are known.
+    pub(crate) fn languages(&self) -> Languages {
+        let has = |code: &&str| self.record.languages.iter().any(|own| own == code);
+        let codes = CODES.iter().enumerate().filter(|(_, code)| has(code));
+        codes.fold(0, |all, (at, _)| all | 1 << at)
+    }
+
+    /// The languages that have a name; none where nothing is known of those that do.
+    pub(crate) fn languages_of(&self, name: u32) -> Languages {
+        let languages = self.section(Section::NameLanguages).get(name as usize);
+        languages.copied().unwrap_or_default().into()
+    }
+
+    /// Whether a name is the one that a concept is called by, in one of these languages or at all.
+    pub(crate) fn is_preferred(&self, concept: u32, name: u32, languages: Languages) -> bool {
+        let in_language = |language| self.preferred_in(concept, language) == Some(name);
+        name == self.preferred(concept) || text::each(languages).any(in_language)
+    }
+
+    /// The name that a concept is called by in a language, of an index of several.
+    pub(crate) fn preferred_in(&self, concept: u32, language: Languages) -> Option<u32> {
+        let section = self.section(Section::LanguagePreferred);
+        let at = language.trailing_zeros() as usize;
+        let starts = |at: usize| u32_at(section, at).map(|start| start as usize);
+        let range = starts(at).zip(starts(at + 1)).filter(|_| at < CODES.len())?;
+        let pairs = section
+            .get(4 * (CODES.len() + 1)..)?
+            .get(8 * range.0..8 * range.1)?;
+        let (mut low, mut high) = (0, pairs.len() / 8);
+        while low < high {
+            let middle = low.midpoint(high);
+            if u32_at(pairs, 2 * middle)? < concept {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (u32_at(pairs, 2 * low)? == concept).then(|| u32_at(pairs, 2 * low + 1))?
+    }
+
     /// What a name stands for: of many concepts those of the best standing.
     pub(crate) fn best_links(&self, name: u32) -> Vec<Link> {
         let mut links: Vec<Link> = self.links(name).collect();
@@ -394,7 +440,9 @@ impl Index {
     pub(crate) fn lookup(&self, table: Table, form: &str, known: &[u32]) -> Vec<u32> {
         // Names that share a key are few; the bound keeps a hostile vocabulary from making a mention slow.
         self.bucket(table.section(), text::hash(form))
-            .filter(|name| known.contains(name) || table.has(self.name(*name), form))
+            .filter(|name| {
+                known.contains(name) || table.has(self.name(*name), self.languages_of(*name), form)
+            })
             .take(24)
             .collect()
     }

@@ -4,6 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use mednerd_languages::{EN, Languages};
+
 use super::confidence::{Evidence, confidence};
 use super::groups::{Allowed, Fit};
 use super::similarity::{self, Likeness, Weighed, likeness, synonyms};
@@ -15,9 +17,14 @@ use crate::text::words::Synonym;
 /// Names that are less alike are no candidates.
 const LEAST_ALIKE: f32 = 0.3;
 
+/// Ways of reading a mention that names are retrieved by, at most.
+const MOST_READINGS: usize = 3;
+
 /// A text that names are compared with.
 struct Asked<'a> {
     text: &'a str,
+    /// Those that it is read in.
+    languages: Languages,
     exact: String,
     words: Weighed,
     synonyms: Vec<&'static [Synonym]>,
@@ -45,6 +52,8 @@ struct Pooled {
     best: Likeness,
     /// The similarity of the next one.
     second: f32,
+    /// The reading of the mention that it is like.
+    reading: usize,
 }
 
 /// The concepts of which names were retrieved.
@@ -54,28 +63,34 @@ impl Sieve<'_> {
     /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
     pub(super) fn retrieve(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let mut pool = Pool::new();
-        let asked = self.asked(text, allowed);
-        self.retrieve_into(&asked, &mut pool);
-        if let Some(apart) = self.taken_apart(&asked.words) {
-            self.retrieve_into(&self.asked(&apart, allowed), &mut pool);
+        let readings = self.readings(text).into_iter().take(MOST_READINGS);
+        let asked: Vec<Asked<'_>> = readings
+            .map(|reading| self.asked(text, reading.languages, allowed))
+            .collect();
+        for (reading, asked) in asked.iter().enumerate() {
+            self.retrieve_into(asked, reading, &mut pool);
+            if let Some(apart) = self.taken_apart(&asked.words) {
+                self.retrieve_into(&self.asked(&apart, EN, allowed), reading, &mut pool);
+            }
         }
         let mut pool: Vec<Pooled> = pool.into_values().collect();
         pool.sort_by(|a, b| self.order(&a.found, &b.found));
         pool.truncate(self.depth.1);
-        let trigrams = trigrams(&asked.exact);
+        let trigrams = trigrams(&text::exact_form(text));
         let mut found: Vec<Found> = pool
             .into_iter()
-            .map(|pooled| self.ranked(pooled, &asked, &trigrams))
+            .filter_map(|pooled| Some(self.ranked(asked.get(pooled.reading)?, pooled, &trigrams)))
             .collect();
-        self.rate_ranked(&mut found, asked.short);
+        self.rate_ranked(&mut found, text::is_short_acronym(text));
         descend(&mut found);
         found
     }
 
-    fn asked<'a>(&self, text: &'a str, allowed: Allowed) -> Asked<'a> {
-        let words = self.weighed(text);
+    fn asked<'a>(&self, text: &'a str, languages: Languages, allowed: Allowed) -> Asked<'a> {
+        let words = self.weighed(text, text::read_in(languages, self.languages));
         Asked {
             text,
+            languages,
             exact: text::exact_form(text),
             synonyms: synonyms(&words.stems),
             words,
@@ -84,17 +99,23 @@ impl Sieve<'_> {
         }
     }
 
-    fn weighed(&self, text: &str) -> Weighed {
-        Weighed::of(text, &mut self.weights.borrow_mut())
+    fn weighed(&self, text: &str, language: Languages) -> Weighed {
+        Weighed::of(text, language, &mut self.weights.borrow_mut())
     }
 
-    fn retrieve_into(&self, asked: &Asked<'_>, pool: &mut Pool) {
+    /// A name of the index, read as a mention is that it is compared with.
+    fn weighed_name(&self, name: u32, asked: &Asked<'_>) -> Weighed {
+        let language = text::read_in(self.index.languages_of(name), asked.languages);
+        self.weighed(self.index.name(name), language)
+    }
+
+    fn retrieve_into(&self, asked: &Asked<'_>, reading: usize, pool: &mut Pool) {
         for hit in self
             .index
             .search_names(&self.query(&asked.words.stems), self.depth.0)
         {
             let written = self.index.name(hit.document);
-            let name = self.weighed(written);
+            let name = self.weighed_name(hit.document, asked);
             if similarity::is_mere_eponym((asked.text, &asked.words), (written, &name)) {
                 continue;
             }
@@ -107,7 +128,7 @@ impl Sieve<'_> {
             };
             for link in links {
                 let found = self.indexed(hit.document, link, Stage::Fuzzy, asked.allowed);
-                self.offer(found, alike, asked, pool);
+                self.offer(found, alike, asked, reading, pool);
             }
         }
         for number in self.local_names(&asked.words.stems) {
@@ -117,13 +138,13 @@ impl Sieve<'_> {
             let substance = self.is_substance(*concept, asked.allowed);
             if let Some(alike) = asked.alike(written, name, substance) {
                 let found = self.found(*concept, Name::Local(number), Stage::Fuzzy, asked.allowed);
-                self.offer(found, alike, asked, pool);
+                self.offer(found, alike, asked, reading, pool);
             }
         }
     }
 
     /// Keeps of each concept the name most alike, and how alike the next one is.
-    fn offer(&self, found: Found, best: Likeness, asked: &Asked<'_>, pool: &mut Pool) {
+    fn offer(&self, found: Found, best: Likeness, asked: &Asked<'_>, reading: usize, pool: &mut Pool) {
         // What is merely alike must fit: "chest" is no chest pain.
         if found.fit == Fit::Foreign || self.local.is_blocked(&asked.exact, found.concept) {
             return;
@@ -136,6 +157,7 @@ impl Sieve<'_> {
             found,
             best,
             second: 0.0,
+            reading,
         };
         match pool.get_mut(&found.concept) {
             Some(known) if self.order(&found, &known.found) == Ordering::Less => {
@@ -224,13 +246,17 @@ impl Sieve<'_> {
     }
 
     /// A concept with its score; `own` are the trigrams of the mention.
-    fn ranked(&self, pooled: Pooled, asked: &Asked<'_>, own: &[u32]) -> Found {
-        let Pooled { found, best, second } = pooled;
-        let preferred = self.index.preferred(found.concept);
+    fn ranked(&self, asked: &Asked<'_>, pooled: Pooled, own: &[u32]) -> Found {
+        let Pooled {
+            found, best, second, ..
+        } = pooled;
+        let in_language = |language| self.index.preferred_in(found.concept, language);
+        let preferred = text::each(asked.languages).find_map(in_language);
+        let preferred = preferred.unwrap_or_else(|| self.index.preferred(found.concept));
         let of_preferred = if found.preferred || self.local.own(found.concept).is_some() {
             found.similarity
         } else {
-            let name = self.weighed(self.index.name(preferred));
+            let name = self.weighed_name(preferred, asked);
             likeness(&asked.words, &asked.synonyms, &name, false).similarity
         };
         let features = ranker::Evidence {

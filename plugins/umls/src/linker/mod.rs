@@ -22,6 +22,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use mednerd_languages::{CODES, EN, Languages, languages};
 use serde::{Deserialize, Serialize};
 
 use crate::codings::{self, Coding};
@@ -29,6 +30,7 @@ use crate::error::Error;
 use crate::eval::AUTO_ACCEPT;
 use crate::index::{Index, Link};
 use crate::local::Local;
+use crate::text::{self, Forms};
 use confidence::ESTABLISHED;
 use groups::{Allowed, Fit};
 use similarity::Weights;
@@ -50,6 +52,9 @@ pub struct Settings {
     /// The FHIR system of a UMLS concept's own coding; the default is FHIR's.
     #[serde(default)]
     pub system: Option<String>,
+    /// The language (ISO 639-1) of notes that do not tell it, and of the hospital's own names.
+    #[serde(default)]
+    pub language: Option<String>,
     /// Candidates with less confidence are not given; the default is 0.3.
     #[serde(default)]
     pub threshold: Option<f32>,
@@ -191,6 +196,8 @@ pub struct Candidate {
 pub struct Linker {
     index: Index,
     settings: Settings,
+    /// The language of the settings; none where they have none.
+    usual: Languages,
     map: HashMap<String, Vec<String>>,
     /// Locked for as long as it takes to copy or swap the pointer.
     local: RwLock<Arc<Local>>,
@@ -257,10 +264,24 @@ impl Linker {
                 problem: "must be between 0 and 1".to_owned(),
             });
         }
+        let usual = match settings.language.as_deref() {
+            None => 0,
+            Some(code) => {
+                let at = CODES
+                    .iter()
+                    .position(|known| *known == code)
+                    .ok_or_else(|| Error::Setting {
+                        name: "language",
+                        problem: format!("must be one of {}", CODES.join(", ")),
+                    })?;
+                1 << at
+            }
+        };
         let index = Index::open(&settings.index)?;
         let linker = Self {
             index,
             settings,
+            usual,
             map,
             local: RwLock::default(),
         };
@@ -275,7 +296,7 @@ impl Linker {
     /// [`Error::Read`], [`Error::Line`]
     pub fn reload(&self) -> Result<usize, Error> {
         let local = match &self.settings.synonyms {
-            Some(path) => Local::read(path, &self.index, &self.map)?,
+            Some(path) => Local::read(path, &self.index, self.usual, &self.map)?,
             None => Local::default(),
         };
         let lines = local.lines();
@@ -334,6 +355,7 @@ impl Linker {
             weights: RefCell::new(Weights::new(&self.index)),
             ranked: record.kind == "umls",
             several,
+            languages: self.spoken(document.text),
         };
         let threshold = self
             .settings
@@ -351,6 +373,21 @@ impl Linker {
             .into_iter()
             .map(|found| wanted().then(|| candidates(found)))
             .collect()
+    }
+
+    /// The languages that a text is read in: those that it tells; where it may be in several, the usual one or those of the index.
+    fn spoken(&self, text: &str) -> Languages {
+        let told = languages(text);
+        let known = if self.usual == 0 {
+            self.index.languages()
+        } else {
+            self.usual
+        };
+        match told & known {
+            _ if told.count_ones() == 1 => told,
+            0 => told,
+            both => both,
+        }
     }
 
     fn candidate(&self, sieve: &Sieve<'_>, found: Found, options: &Options) -> Candidate {
@@ -446,6 +483,13 @@ enum Enough {
     Strict,
 }
 
+/// A way to read a text, the same in some languages.
+#[derive(Debug)]
+struct Reading {
+    languages: Languages,
+    forms: Forms,
+}
+
 /// The index and the hospital's own names as they were when a document came in.
 struct Sieve<'a> {
     index: &'a Index,
@@ -456,6 +500,8 @@ struct Sieve<'a> {
     weights: RefCell<Weights<'a>>,
     /// The release ranks its sources (MRRANK): that goes before how many names a concept has.
     ranked: bool,
+    /// Those that the document may be in.
+    languages: Languages,
     /// It is of so many vocabularies that how many of them have a concept tells how established it is.
     several: bool,
 }
@@ -498,6 +544,25 @@ impl Sieve<'_> {
         found
     }
 
+    /// The ways to read a text in the languages of the document, English too, each once.
+    fn readings(&self, text: &str) -> Vec<Reading> {
+        let mut readings: Vec<Reading> = Vec::new();
+        let english = (self.languages & EN == 0).then_some(EN);
+        for language in text::each(self.languages).chain(english) {
+            let forms = Forms::of(text, language);
+            let same =
+                |known: &&mut Reading| known.forms.words == forms.words && known.forms.cause == forms.cause;
+            match readings.iter_mut().find(same) {
+                Some(known) => known.languages |= language,
+                None => readings.push(Reading {
+                    languages: language,
+                    forms,
+                }),
+            }
+        }
+        readings
+    }
+
     /// A match of which no more is known than what matched and by which stage.
     fn found(&self, concept: u32, name: Name, stage: Stage, allowed: Allowed) -> Found {
         Found {
@@ -506,7 +571,7 @@ impl Sieve<'_> {
             stage,
             similarity: 1.0,
             quality: 0,
-            preferred: name == Name::Index(self.index.preferred(concept)),
+            preferred: false,
             expanded: false,
             initials: false,
             fit: self.fit(concept, allowed),
@@ -521,6 +586,7 @@ impl Sieve<'_> {
     fn indexed(&self, name: u32, link: Link, stage: Stage, allowed: Allowed) -> Found {
         Found {
             quality: link.quality,
+            preferred: self.index.is_preferred(link.concept, name, self.languages),
             ..self.found(link.concept, Name::Index(name), stage, allowed)
         }
     }

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use mednerd_languages::Languages;
+
 use crate::index::Index;
 use crate::text::words::{self, Synonym};
 use crate::text::{self, akin};
@@ -26,13 +28,13 @@ pub(crate) struct Weighed {
 }
 
 impl Weighed {
-    /// The words of `text`.
-    pub(crate) fn of(text: &str, weights: &mut Weights<'_>) -> Self {
-        Self::by(text, |stem| weights.of(stem))
+    /// The words of `text`, which is in this language.
+    pub(crate) fn of(text: &str, language: Languages, weights: &mut Weights<'_>) -> Self {
+        Self::by(text, language, |stem| weights.of(stem))
     }
 
-    fn by(text: &str, weigh: impl FnMut(&String) -> f32) -> Self {
-        let text::Words { words, stems, cause } = text::Words::of(text);
+    fn by(text: &str, language: Languages, weigh: impl FnMut(&String) -> f32) -> Self {
+        let text::Words { words, stems, cause } = text::Words::of(text, language);
         // A mention may have pages of them.
         let mut capitals = text::capitals(text);
         capitals.sort_unstable();
@@ -464,9 +466,10 @@ fn edits(a: &[u8], b: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mednerd_languages::EN;
 
     fn alike(a: &str, b: &str) -> f32 {
-        let weigh = |text: &str| Weighed::by(text, |stem| 100.0 * words::information(stem));
+        let weigh = |text: &str| Weighed::by(text, EN, |stem| 100.0 * words::information(stem));
         let mention = weigh(a);
         likeness(&mention, &synonyms(&mention.stems), &weigh(b), false).similarity
     }
@@ -583,7 +586,7 @@ mod tests {
 
     #[test]
     fn what_a_name_adds_is_told() {
-        let weigh = |text: &str| Weighed::by(text, |_| 1.0);
+        let weigh = |text: &str| Weighed::by(text, EN, |_| 1.0);
         let mention = weigh("fatigue");
         let added = |name: &str| likeness(&mention, &synonyms(&mention.stems), &weigh(name), false);
         assert_eq!(added("Chronic fatigue syndrome").telling, 0);

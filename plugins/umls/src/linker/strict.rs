@@ -3,9 +3,11 @@
 
 use std::cmp::Ordering;
 
+use mednerd_languages::Languages;
+
 use super::confidence::{ESTABLISHED, Evidence, confidence};
 use super::groups::{Allowed, Fit};
-use super::{Found, LOOSE, Name, Sieve, Stage, composite};
+use super::{Found, LOOSE, Name, Reading, Sieve, Stage, composite};
 use crate::index::{Link, Table};
 use crate::text::{self, Forms};
 
@@ -13,23 +15,25 @@ use crate::text::{self, Forms};
 struct Formed<'a> {
     table: Table,
     text: &'a str,
-    forms: &'a Forms,
+    reading: &'a Reading,
     allowed: Allowed,
 }
 
 impl Formed<'_> {
     /// Whether a name that has the form means something else all the same. A short form has no plural but one in a small letter:
     /// "AIDS" is not "AID".
-    fn is_another(&self, name: &str) -> bool {
+    fn is_another(&self, name: &str, languages: Languages) -> bool {
+        let forms = &self.reading.forms;
+        let read = || Forms::of(name, text::read_in(languages, self.reading.languages));
         match self.table {
             Table::Exact => false,
             Table::Key => {
                 text::differ_by_capital_s(self.text, name)
-                    || (self.forms.cause.is_some() && self.forms.is_swapped(&Forms::of(name)))
+                    || (forms.cause.is_some() && forms.is_swapped(&read()))
             }
             Table::Stem => {
-                let name = Forms::of(name);
-                !self.forms.is_akin(&name) || self.forms.is_swapped(&name)
+                let name = read();
+                !forms.is_akin(&name) || forms.is_swapped(&name)
             }
         }
     }
@@ -60,26 +64,34 @@ impl Sieve<'_> {
     }
 
     fn sieved(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let forms = Forms::of(text);
-        if forms.exact.is_empty() {
-            return Vec::new();
-        }
+        let readings = self.readings(text);
         let mut found: Vec<Found> = Vec::new();
-        let mut names: Vec<u32> = Vec::new();
+        let mut names: Vec<Vec<u32>> = vec![Vec::new(); readings.len()];
         for table in Table::ALL {
             // A short form has no adjective.
             if table == Table::Stem && text::is_short_acronym(text) {
                 continue;
             }
-            let mention = Formed {
-                table,
-                text,
-                forms: &forms,
-                allowed,
+            // All readings have the same exact form.
+            let readings = if table == Table::Exact {
+                &readings[..1]
+            } else {
+                &readings
             };
-            found.extend(self.of_hospital(&mention, &found));
-            names = self.index.lookup(table, table.form(&forms), &names);
-            found.extend(self.of_index(&mention, &names, &found));
+            for (reading, names) in readings.iter().zip(&mut names) {
+                if reading.forms.exact.is_empty() {
+                    return Vec::new();
+                }
+                let mention = Formed {
+                    table,
+                    text,
+                    reading,
+                    allowed,
+                };
+                found.extend(self.of_hospital(&mention, &found));
+                *names = self.index.lookup(table, table.form(&reading.forms), names);
+                found.extend(self.of_index(&mention, names, &found));
+            }
         }
         self.sort(&mut found);
         if let [best, rival, ..] = &mut found[..]
@@ -95,11 +107,11 @@ impl Sieve<'_> {
     /// What the hospital's own names say of a mention, but for concepts that are `known`.
     fn of_hospital(&self, mention: &Formed<'_>, known: &[Found]) -> Vec<Found> {
         let mut found = Vec::new();
-        for entry in self.local.entries(mention.table, mention.forms) {
+        for entry in self.local.entries(mention.table, &mention.reading.forms) {
             let name = Name::Local(entry.name);
             if known.iter().any(|known| known.concept == entry.concept)
-                || mention.is_another(self.name_of(name))
-                || self.local.is_blocked(&mention.forms.exact, entry.concept)
+                || mention.is_another(self.name_of(name), self.local.languages())
+                || self.local.is_blocked(&mention.reading.forms.exact, entry.concept)
             {
                 continue;
             }
@@ -122,14 +134,14 @@ impl Sieve<'_> {
         let mut found: Vec<Found> = Vec::new();
         let meant = names
             .iter()
-            .filter(|name| !mention.is_another(self.index.name(**name)));
+            .filter(|name| !mention.is_another(self.index.name(**name), self.index.languages_of(**name)));
         let links = meant.flat_map(|&name| {
             let links = self.index.best_links(name).into_iter();
             links.map(move |link| (name, link))
         });
         for (name, link) in links {
             if known.iter().any(|known| known.concept == link.concept)
-                || self.local.is_blocked(&mention.forms.exact, link.concept)
+                || self.local.is_blocked(&mention.reading.forms.exact, link.concept)
                 || (mention.table == Table::Stem && !self.is_varied(mention.text, link, mention.allowed))
             {
                 continue;

@@ -4,7 +4,10 @@
 
 mod fold;
 mod stem;
+mod translation;
 pub mod words;
+
+use mednerd_languages::{EN, Languages};
 
 pub(crate) use stem::are_substances;
 pub use stem::{akin, derive, inflect};
@@ -27,12 +30,11 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// Analyses `text`.
-    pub fn of(text: &str) -> Self {
-        let tokens = fold::tokens(text);
-        let Words { words, stems, cause } = Words::from_tokens(&tokens);
+    /// Analyses `text`, which is in this language: one bit, or none for a language that nothing is known of.
+    pub fn of(text: &str, language: Languages) -> Self {
+        let Words { words, stems, cause } = Words::of(text, language);
         Self {
-            exact: tokens.join(" "),
+            exact: exact_form(text),
             key: sorted(&words, &words),
             stem_key: sorted(&stems, &words),
             words,
@@ -67,12 +69,8 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    pub(crate) fn of(text: &str) -> Self {
-        Self::from_tokens(&fold::tokens(text))
-    }
-
-    fn from_tokens(tokens: &[String]) -> Self {
-        let (words, cause) = unify(tokens);
+    pub(crate) fn of(text: &str, language: Languages) -> Self {
+        let (words, cause) = unify(&translation::tokens(text, language));
         Self {
             stems: words.iter().map(|word| derive(word)).collect(),
             words,
@@ -105,6 +103,19 @@ pub(crate) fn capitals(text: &str) -> Vec<String> {
         .filter(|token| is_acronym(token) && token.chars().all(char::is_alphabetic))
         .flat_map(|token| unify(&fold::tokens(token)).0)
         .collect()
+}
+
+/// Each of some languages by itself; of none the one that nothing is known of.
+pub(crate) fn each(languages: Languages) -> impl Iterator<Item = Languages> {
+    let bits = (0..Languages::BITS).map(|bit| 1 << bit);
+    let known = bits.filter(move |bit| languages & bit != 0);
+    known.chain((languages == 0).then_some(0))
+}
+
+/// The language that a name is read in which is one of `name` where its reader has one of `wanted`.
+pub(crate) fn read_in(name: Languages, wanted: Languages) -> Languages {
+    let common = name & wanted;
+    each(if common == 0 { name } else { common }).next().unwrap_or(EN)
 }
 
 /// `word` without `ending`. Most endings of a list differ in their last letter already.
@@ -395,7 +406,7 @@ mod tests {
             ("\u{2126} 3 fatty acid", "omega-3 fatty acids"),
             ("Sjögren’s syndrome", "Sjogren syndrome"),
         ] {
-            assert_eq!(Forms::of(a).key, Forms::of(b).key, "{a} / {b}");
+            assert_eq!(Forms::of(a, EN).key, Forms::of(b, EN).key, "{a} / {b}");
         }
     }
 
@@ -411,7 +422,7 @@ mod tests {
             ("metastatic", "metastases"),
             ("malignant", "malignancy"),
         ] {
-            assert_eq!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
+            assert_eq!(Forms::of(a, EN).stem_key, Forms::of(b, EN).stem_key, "{a} / {b}");
         }
     }
 
@@ -447,7 +458,7 @@ mod tests {
             ("2,4-D", "2.4 D"),
             ("insulin 1.000 UNT", "insulin 1 UNT"),
         ] {
-            assert_ne!(Forms::of(a).stem_key, Forms::of(b).stem_key, "{a} / {b}");
+            assert_ne!(Forms::of(a, EN).stem_key, Forms::of(b, EN).stem_key, "{a} / {b}");
         }
     }
 
@@ -530,7 +541,7 @@ mod tests {
 
     #[test]
     fn what_is_due_to_what_is_told_apart() {
-        let swapped = |a: &str, b: &str| Forms::of(a).is_swapped(&Forms::of(b));
+        let swapped = |a: &str, b: &str| Forms::of(a, EN).is_swapped(&Forms::of(b, EN));
         let name = "Anemia due to chronic kidney disease";
         assert!(swapped("chronic kidney disease due to anemia", name));
         assert!(swapped("kidney disease from anemia", name));
@@ -584,7 +595,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_forms_and_the_exact_form_is_stable(text in "\\PC{0,60}") {
-            let forms = Forms::of(&text);
+            let forms = Forms::of(&text, EN);
             prop_assert_eq!(exact_form(&forms.exact), forms.exact.clone());
             prop_assert_eq!(forms.words.len(), forms.stems.len());
             prop_assert!(!forms.exact.contains('\0'));
@@ -599,7 +610,7 @@ mod tests {
         #[test]
         fn case_and_punctuation_do_not_matter(words in prop::collection::vec("[a-z]{1,9}", 1..6)) {
             let plain = words.join(" ");
-            prop_assert_eq!(Forms::of(&plain), Forms::of(&words.join("-").to_uppercase()));
+            prop_assert_eq!(Forms::of(&plain, EN), Forms::of(&words.join("-").to_uppercase(), EN));
         }
     }
 }

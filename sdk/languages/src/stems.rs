@@ -1,10 +1,10 @@
 //! What is left of a folded word without the endings of its language's plural, gender and case: always its beginning, so that a name
 //! and a text need only be cut alike, not well. After the light stemmers of Savoy (2006), with fewer steps.
 
-use crate::languages::{DE, EN, ES, FR, IT, Languages, NL, PT};
+use crate::{DE, EN, ES, FR, IT, Languages, NL, PT};
 
-/// The stem of a word, which is [folded](crate::folding::fold), in one language; 0 for a name that belongs to none.
-pub(super) fn stem(word: &str, language: Languages) -> &str {
+/// The stem of a word, which is [folded](crate::fold), in one language; 0 for a name that belongs to none.
+pub fn stem(word: &str, language: Languages) -> &str {
     // Short words, abbreviations and numbers are what they are.
     if word.len() < 4 || !word.bytes().all(|b| b.is_ascii_alphabetic()) {
         return word;
