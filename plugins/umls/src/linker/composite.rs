@@ -1,14 +1,18 @@
 //! Mentions that name several things at once: "breast and ovarian cancer", "cancer of the breast or ovary".
 
+use mednerd_languages::{DE, ES, FR, IT, Languages, NL, PT};
+
+use crate::text;
+
 /// What has more bytes is a list or a paragraph and no mention that shares words; reading it takes more than linear time.
 const LONGEST: usize = 1_000;
 
 /// The ways in which `text` can be read as several names, the likeliest first; each way has at least two.
-pub(super) fn readings(text: &str) -> Vec<Vec<String>> {
+pub(super) fn readings(text: &str, languages: Languages) -> Vec<Vec<String>> {
     if text.len() > LONGEST {
         return Vec::new();
     }
-    let segments = segments(text);
+    let segments = segments(text, languages);
     let [first, .., last] = &segments[..] else {
         return Vec::new();
     };
@@ -47,11 +51,27 @@ pub(super) fn substances(text: &str) -> Option<Vec<String>> {
     (names.len() > 1 && names.iter().all(is_name)).then_some(names)
 }
 
-fn segments(text: &str) -> Vec<String> {
+/// The words of a language that stand between what is named together.
+fn conjunctions(language: Languages) -> &'static [&'static str] {
+    match language {
+        DE => &["und", "oder", "sowie", "bzw.", "u."],
+        FR => &["et", "ou"],
+        ES => &["y", "e", "o", "u"],
+        IT => &["e", "ed", "o"],
+        NL => &["en", "of"],
+        PT => &["e", "ou"],
+        _ => &[],
+    }
+}
+
+fn segments(text: &str, languages: Languages) -> Vec<String> {
     // Of the same length: the marks are ASCII.
     let small = text.to_ascii_lowercase();
     let mut marked = text.to_owned();
-    for mark in ["and/or", " and ", " or ", " & ", "/", ", "] {
+    let words = text::each(languages).flat_map(conjunctions);
+    let between: Vec<String> = words.map(|word| format!(" {word} ")).collect();
+    let marks = ["and/or", " and ", " or ", " & ", " + ", "/", ", "];
+    for mark in marks.into_iter().chain(between.iter().map(String::as_str)) {
         for (at, _) in small.match_indices(mark) {
             marked.replace_range(at..at + mark.len(), &"\0".repeat(mark.len()));
         }
@@ -73,9 +93,10 @@ fn segments(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mednerd_languages::EN;
 
     fn reads(text: &str, names: &[&str]) -> bool {
-        readings(text).iter().any(|reading| reading == names)
+        readings(text, EN).iter().any(|reading| reading == names)
     }
 
     #[test]
@@ -124,8 +145,8 @@ mod tests {
         ));
         assert!(reads("NAUSEA AND VOMITING", &["NAUSEA", "VOMITING"]));
         assert!(reads("PAIN, FEVER, AND/OR CHILLS", &["PAIN", "FEVER", "CHILLS"]));
-        assert!(readings("breast cancer").is_empty());
+        assert!(readings("breast cancer", EN).is_empty());
         let list = |times: usize| "pain, ".repeat(times) + &"ache ".repeat(times);
-        assert!(!readings(&list(10)).is_empty() && readings(&list(500)).is_empty());
+        assert!(!readings(&list(10), EN).is_empty() && readings(&list(500), EN).is_empty());
     }
 }

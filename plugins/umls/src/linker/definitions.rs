@@ -76,40 +76,45 @@ impl Definitions {
     /// The text with its short forms of several letters written out, and without one that stands in brackets behind its long form;
     /// none where nothing changes.
     pub(super) fn expand(&self, text: &str, begin: usize) -> Option<String> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let long_form = |word: &str| {
-            let short = word.trim_matches(|c: char| !c.is_alphanumeric());
-            self.long_form(short, begin)
-                .filter(|_| short.chars().nth(1).is_some())
-        };
-        let mut changed = false;
-        // Each is looked for once, however often its short form is there.
-        let mut within: HashMap<&str, bool> = HashMap::new();
-        let mut words: Vec<String> = Vec::new();
-        for word in text.split_whitespace() {
-            if word.starts_with(['(', '[']) && !words.is_empty() && long_form(word).is_some() {
-                changed = true;
-                continue;
-            }
-            let mut elsewhere = |word: &str| {
-                let long = long_form(word)?;
-                let within = *within.entry(long).or_insert_with(|| text.contains(long));
-                (!within).then_some(long)
-            };
-            let expanded = match elsewhere(word) {
-                Some(long) => long.to_owned(),
-                None => {
-                    let parts = word.split('-').map(|part| elsewhere(part).unwrap_or(part));
-                    parts.collect::<Vec<_>>().join("-")
-                }
-            };
-            changed |= expanded != word;
-            words.push(expanded);
-        }
-        changed.then(|| words.join(" "))
+        written_out(text, |short| self.long_form(short, begin))
     }
+}
+
+/// The text with its short forms of several letters written out, and without one that stands in brackets behind its long form; none where
+/// nothing changes.
+pub(super) fn written_out<'a>(text: &str, long_form: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let long_form = |word: &str| {
+        let short = word.trim_matches(|c: char| !c.is_alphanumeric());
+        long_form(short).filter(|_| short.chars().nth(1).is_some())
+    };
+    let mut changed = false;
+    // Each is looked for once, however often its short form is there.
+    let mut within: HashMap<&str, bool> = HashMap::new();
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        if word.starts_with(['(', '[']) && !words.is_empty() && long_form(word).is_some() {
+            changed = true;
+            continue;
+        }
+        let mut elsewhere = |word: &str| {
+            let long = long_form(word)?;
+            let within = *within.entry(long).or_insert_with(|| text.contains(long));
+            (!within).then_some(long)
+        };
+        let expanded = match elsewhere(word) {
+            Some(long) => long.to_owned(),
+            None => {
+                let parts = word.split('-').map(|part| elsewhere(part).unwrap_or(part));
+                parts.collect::<Vec<_>>().join("-")
+            }
+        };
+        changed |= expanded != word;
+        words.push(expanded);
+    }
+    changed.then(|| words.join(" "))
 }
 
 /// Whether the initials of `long`, small words left out or not, are the letters of `short`.

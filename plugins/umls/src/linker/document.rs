@@ -5,12 +5,14 @@
 use std::collections::HashMap;
 
 use super::confidence;
-use super::definitions::{Definitions, Initials};
+use mednerd_abbreviations::without_plural;
+
+use super::definitions::{Definitions, Initials, written_out};
 use super::groups::{Allowed, Fit};
 use super::{
-    BY_INITIALS, Document, Found, LOOSE, Mention, SPOKEN_OF, Sieve, Stage, descend, leave_what_is_left,
+    BY_INITIALS, Document, Found, LOOSE, Mention, Name, SPOKEN_OF, Sieve, Stage, descend, leave_what_is_left,
 };
-use crate::text;
+use crate::text::{self, usual::Meaning};
 
 /// What each text was found to stand for, by what its label allows.
 type Known = HashMap<Allowed, HashMap<String, Vec<Found>>>;
@@ -67,8 +69,60 @@ impl Sieve<'_> {
                 mark_expanded(&mut expanded);
                 merge(expanded, direct)
             }
-            _ => direct,
+            _ => self.usual(text, allowed, direct, known),
         }
+    }
+
+    /// What was found for a text; where no name is that text, what it usually stands for in notes of these languages goes before.
+    fn usual(&self, text: &str, allowed: Allowed, direct: Vec<Found>, known: &mut Known) -> Vec<Found> {
+        let is_named =
+            |best: &Found| best.stage < Stage::Composite && (!text::is_acronym(text) || self.is_own(best));
+        if direct.first().is_some_and(is_named) {
+            return direct;
+        }
+        let mut usual = Vec::new();
+        for (rank, meaning) in self.meanings(text).into_iter().enumerate() {
+            let mut found = self.lookup(&meaning, allowed, known);
+            for one in &mut found {
+                one.usual = true;
+                let share = if rank == 0 { 0.95 } else { 0.4 };
+                one.confidence = (share * one.confidence).min(confidence::LESS_THAN_SURE);
+            }
+            usual = merge(usual, found);
+        }
+        // What it is short for in another language is an afterthought.
+        let mut direct = direct;
+        if !usual.is_empty() {
+            for one in direct.iter_mut().filter(|one| !self.is_own(one)) {
+                one.confidence *= 0.2;
+            }
+        }
+        merge(usual, direct)
+    }
+
+    /// Whether a name is the hospital's, or of a language that the document may be in.
+    fn is_own(&self, one: &Found) -> bool {
+        match one.name {
+            Name::Local(_) => true,
+            Name::Index(name) => {
+                let languages = self.index.languages_of(name);
+                languages == 0 || languages & self.languages != 0
+            }
+        }
+    }
+
+    /// What a text may stand for: as a whole, or with the short forms in it written out.
+    fn meanings(&self, text: &str) -> Vec<String> {
+        let of = |short: &str| text::usual::meanings(short, self.languages);
+        let long = |meaning: &Meaning| meaning.long.to_owned();
+        let whole: Vec<String> = of(without_plural(text)).iter().map(long).collect();
+        if !whole.is_empty() || !text.contains(|c: char| !c.is_alphanumeric()) {
+            return whole;
+        }
+        let is_short = |word: &str| text::is_acronym(without_plural(word));
+        let first = |word: &str| of(without_plural(word)).first().map(|meaning| meaning.long);
+        let out = written_out(text, |word| is_short(word).then(|| first(word)).flatten());
+        out.into_iter().collect()
     }
 
     /// Whether a mention is a short form that the document uses and does not define.

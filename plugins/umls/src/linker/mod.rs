@@ -213,6 +213,8 @@ struct Found {
     quality: u16,
     preferred: bool,
     expanded: bool,
+    /// Found by what the text usually stands for in notes of its language.
+    usual: bool,
     /// Found by another mention whose initials the short form is.
     initials: bool,
     /// How it fits the mention's label.
@@ -402,6 +404,9 @@ impl Linker {
         if found.expanded {
             reason.push_str(", through a short form that the document defines");
         }
+        if found.usual {
+            reason.push_str(", by what the short form or brand usually stands for");
+        }
         if found.initials {
             reason.push_str(", by the initials of another mention");
         }
@@ -417,7 +422,7 @@ impl Linker {
                     .collect(),
             },
             score: found.confidence,
-            matched: if found.expanded {
+            matched: if found.expanded || found.usual {
                 "abbreviation"
             } else {
                 found.stage.name()
@@ -573,6 +578,7 @@ impl Sieve<'_> {
             quality: 0,
             preferred: false,
             expanded: false,
+            usual: false,
             initials: false,
             fit: self.fit(concept, allowed),
             class: LOOSE,

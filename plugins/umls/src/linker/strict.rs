@@ -212,15 +212,17 @@ impl Sieve<'_> {
 
     /// Readings of a mention that names several things.
     pub(super) fn composite(&self, text: &str, allowed: Allowed) -> Vec<Found> {
-        let several = composite::readings(text).into_iter().find_map(|reading| {
-            let part = |part: &String| {
-                // "Pancreatitis, alcoholic" is no alcoholism.
-                let turned = text.contains(',') && !part.contains(' ');
-                let loosest = if turned { Stage::Key } else { Stage::Variant };
-                self.part(part, loosest, allowed)
-            };
-            reading.iter().map(part).collect::<Option<Vec<Found>>>()
-        });
+        let several = composite::readings(text, self.languages)
+            .into_iter()
+            .find_map(|reading| {
+                let part = |part: &String| {
+                    // "Pancreatitis, alcoholic" is no alcoholism.
+                    let turned = text.contains(',') && !part.contains(' ');
+                    let loosest = if turned { Stage::Key } else { Stage::Variant };
+                    self.part(part, loosest, allowed)
+                };
+                reading.iter().map(part).collect::<Option<Vec<Found>>>()
+            });
         let combined = || {
             let is_substance = |one: &Found| self.is_substance(one.concept, allowed);
             let part = |part: &String| self.part(part, Stage::Key, allowed).filter(is_substance);

@@ -5,6 +5,7 @@
 mod fold;
 mod stem;
 mod translation;
+pub(crate) mod usual;
 pub mod words;
 
 use mednerd_languages::{EN, Languages};
