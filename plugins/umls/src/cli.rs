@@ -76,7 +76,7 @@ struct BuildOptions {
     /// Index to write; an older one is replaced when the new one is complete.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Languages of the names to take, as LAT has them; "all" for all. Codes are taken whatever the language of their names.
+    /// Languages of the names to take, as LAT has them; "all" for all; not for a dictionary, which has a column of that name. Codes are taken whatever the language of their names.
     #[arg(long, value_name = "LAT", value_delimiter = ',', default_value = "ENG")]
     language: Vec<String>,
     /// Vocabularies to take names and codes of, as SAB has them [default: all].
@@ -113,6 +113,9 @@ struct QueryOptions {
     /// Names and blocks of your own: name, tab, concept id, optionally tab and add or block.
     #[arg(long, value_name = "TSV")]
     synonyms: Option<PathBuf>,
+    /// Language (ISO 639-1) of texts that do not tell it, and of your own names [default: those of the index].
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
     /// How many candidates to show.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     top: u16,
@@ -155,6 +158,9 @@ struct EvalOptions {
     /// Count mentions of these types alone [default: all].
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
+    /// Language (ISO 639-1) of texts that do not tell it, and of your own names [default: those of the index].
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
     /// Measure what a request for so many candidates gets [default: 50 candidates, searched for thoroughly].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     top_k: Option<u16>,
@@ -282,6 +288,7 @@ fn query(options: QueryOptions) -> Result<String, Error> {
     let linker = Linker::open(Settings {
         index: options.index.index,
         synonyms: options.synonyms,
+        language: options.language,
         ..Settings::default()
     })?;
     warn_of_unknown(&linker);
@@ -355,6 +362,7 @@ fn info(options: &InfoOptions) -> Result<String, Error> {
         ("release", record.release.clone()),
         ("built by", format!("mednerd {}", record.builder)),
         ("filters", record.filters.join(" ")),
+        ("languages", record.languages.join(" ")),
         ("concepts", record.concepts.to_string()),
         ("names", record.names.to_string()),
         ("links", record.links.to_string()),
@@ -401,6 +409,7 @@ fn evaluate(options: EvalOptions) -> Result<String, Error> {
     let settings = Settings {
         index: options.index.index,
         synonyms: options.synonyms,
+        language: options.language,
         ..Settings::default()
     };
     let linker = Linker::open_mapped(settings, map.clone())?;

@@ -225,10 +225,15 @@ impl<'a> Row<'a> {
         if !wanted || !filters.takes_vocabulary(self.source) {
             return Ok(());
         }
-        // The first name of an id is its preferred one.
+        // The first name of an id is its preferred one, and its first one in a language what it is called there.
         let new = builder.concepts.known(self.id).is_none();
-        let quality = if new { 2 } else { 1 };
         let concept = builder.concepts.number(self.id)?;
+        let first = builder.called.insert((concept, self.language));
+        let quality = match (new, first) {
+            (true, _) => 3,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
         let vocabulary = builder.vocabulary(self.source)?;
         for kind in kinds.filter(|kind| !kind.is_empty()) {
             builder.concepts.add_type(concept, kind)?;

@@ -253,6 +253,8 @@ struct Builder {
     concepts: Concepts,
     vocabularies: HashMap<String, u16>,
     names: Spellings,
+    /// The concepts of a dictionary that have a name, in each language.
+    called: HashSet<(u32, Languages)>,
     codes: Codes,
 }
 
@@ -267,6 +269,7 @@ impl Builder {
             concepts: Concepts::default(),
             vocabularies: HashMap::new(),
             names: Spellings::new(folder, memory),
+            called: HashSet::new(),
             codes: Codes::new(folder, memory / 4),
         }
     }
@@ -352,6 +355,7 @@ impl Builder {
             mut concepts,
             vocabularies: _,
             names,
+            called: _,
             codes,
         } = self;
         concepts.close();

@@ -28,11 +28,9 @@ pub(super) fn of(word: &str, language: Languages) -> Option<&'static str> {
         let silent = || (language == IT).then(|| heard(&format!("h{sound}"))).flatten();
         heard(&sound).or_else(silent)
     };
-    let mut ended = endings::english(word, language);
-    ended
-        .find_map(|english| find(&english))
-        .or_else(|| find(word))
-        .or_else(|| find(stem(word, language)))
+    // As it is before all: "fracture" is not "fractured".
+    let ended = || endings::english(word, language).find_map(|english| find(&english));
+    find(word).or_else(ended).or_else(|| find(stem(word, language)))
 }
 
 fn table() -> &'static HashMap<String, &'static str> {

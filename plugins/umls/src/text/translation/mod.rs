@@ -185,10 +185,13 @@ impl Lexicon {
 
     /// What a word is in the lexicon.
     fn known(&self, word: &str) -> Option<&[String]> {
+        let cut = stem(word, self.language);
+        // "Halses" is cut to "Hals", which is cut to "Hal" itself.
         let found = self
             .written
             .get(word)
-            .or_else(|| self.stemmed.get(stem(word, self.language)));
+            .or_else(|| self.written.get(cut))
+            .or_else(|| self.stemmed.get(cut));
         found.map(Vec::as_slice)
     }
 

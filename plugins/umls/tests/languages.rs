@@ -1,0 +1,278 @@
+//! Names and mentions of other languages than English.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{dictionary, link_in, link_labelled, open};
+use mednerd_languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
+use mednerd_umls::linker::{Candidate, Linker, Options, Settings, Stage};
+use mednerd_umls::text::Forms;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+/// English names alone, each a concept of its own with the name as its id.
+fn english(names: &[&str]) -> (TempDir, Linker) {
+    let rows: String = names.iter().map(|name| format!("{name},{name}\n")).collect();
+    written(&format!("id,name\n{rows}"))
+}
+
+fn written(csv: &str) -> (TempDir, Linker) {
+    let (folder, record) = dictionary(csv);
+    record.unwrap();
+    let linker = open(&folder.path().join("index"), None);
+    (folder, linker)
+}
+
+/// The candidates of a mention in a sentence of its language.
+fn said(linker: &Linker, language: Languages, mention: &str) -> Vec<Candidate> {
+    let sentence = match language {
+        DE => "Der Patient wurde heute wegen {} gesehen und wird wieder einbestellt.",
+        FR => "Le patient est vu ce jour pour {} et sera revu dans un mois.",
+        ES => "El paciente fue visto hoy por {} y se revisará en un mes.",
+        IT => "Il paziente è stato visto oggi per {} e sarà rivisto tra un mese.",
+        NL => "De patiënt werd vandaag gezien wegens {} en komt over een maand terug.",
+        PT => "O doente foi visto hoje por {} e será reavaliado dentro de um mês.",
+        _ => "The patient was seen today for {} and will be reviewed in a month.",
+    };
+    let text = sentence.replace("{}", mention);
+    let options = Options {
+        top_k: 5,
+        ..Options::default()
+    };
+    link_in(linker, &text, &[mention], &options).remove(0)
+}
+
+#[track_caller]
+fn assert_id(found: &[Candidate], id: &str, mention: &str) {
+    let best = found.first().map_or("NIL", |best| best.id.as_str());
+    assert_eq!(best, id, "{mention}: {found:?}");
+}
+
+#[test]
+fn mentions_of_six_languages_meet_english_names() {
+    let (_folder, linker) = english(&[
+        "Chronic kidney insufficiency",
+        "Femoral neck fracture",
+        "Atrial fibrillation",
+        "Acute bronchitis",
+        "Pulmonary embolism",
+        "Liver cirrhosis",
+        "Type 2 diabetes mellitus",
+        "Fever",
+        "Metformin",
+        "Malaria",
+    ]);
+    for (language, mention, id) in [
+        (
+            DE,
+            "chronischer Niereninsuffizienz",
+            "Chronic kidney insufficiency",
+        ),
+        (
+            DE,
+            "Niereninsuffizienz, chronisch",
+            "Chronic kidney insufficiency",
+        ),
+        (DE, "Leberzirrhose", "Liver cirrhosis"),
+        (DE, "akuten Bronchitiden", "Acute bronchitis"),
+        (DE, "Diabetes mellitus Typ II", "Type 2 diabetes mellitus"),
+        (DE, "Fieber", "Fever"),
+        (FR, "fractures du col du fémur", "Femoral neck fracture"),
+        (FR, "bronchites aiguës", "Acute bronchitis"),
+        (FR, "embolies pulmonaires", "Pulmonary embolism"),
+        (FR, "fièvre", "Fever"),
+        (ES, "fractura del cuello del fémur", "Femoral neck fracture"),
+        (ES, "bronquitis aguda", "Acute bronchitis"),
+        (ES, "embolia pulmonar", "Pulmonary embolism"),
+        (ES, "diabetes mellitus tipo 2", "Type 2 diabetes mellitus"),
+        (IT, "fibrillazione atriale", "Atrial fibrillation"),
+        (IT, "metformina", "Metformin"),
+        (NL, "atriumfibrilleren", "Atrial fibrillation"),
+        (NL, "acute bronchitis", "Acute bronchitis"),
+        (NL, "levercirrose", "Liver cirrhosis"),
+        (PT, "fibrilhação auricular", "Atrial fibrillation"),
+        (PT, "fibrilação atrial", "Atrial fibrillation"),
+        (PT, "bronquite aguda", "Acute bronchitis"),
+        (PT, "embolia pulmonar", "Pulmonary embolism"),
+    ] {
+        let found = said(&linker, language, mention);
+        assert_id(&found, id, mention);
+    }
+    // Every word counts, and what only begins like a name is none.
+    for (language, mention) in [(DE, "Nierenbecken"), (ES, "malar"), (FR, "seau"), (NL, "kamer")] {
+        let found = said(&linker, language, mention);
+        assert!(
+            found
+                .iter()
+                .all(|one| one.stage == Stage::Fuzzy && one.score < 0.5),
+            "{mention}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn names_of_a_language_are_found_in_other_forms() {
+    let (_folder, linker) = written(
+        "id,name,language\n\
+         1,\"Niereninsuffizienz, akute\",de\n2,Trikuspidalklappenstenose,de\n3,Fraktur des Oberschenkelhalses,de\n\
+         4,Insuffisance cardiaque,fr\n5,Úlcera gástrica,es\n6,Kreislaufstörung,de\n7,Hepatitis,en\n",
+    );
+    for (language, mention, id) in [
+        (DE, "akuter Niereninsuffizienz", "1"),
+        (DE, "Stenose der Trikuspidalklappe", "2"),
+        (DE, "Oberschenkelhalsfraktur", "3"),
+        (DE, "Oberschenkelhalsfrakturen", "3"),
+        (FR, "l’insuffisance cardiaque", "4"),
+        (FR, "insuffisances cardiaques", "4"),
+        (ES, "úlceras gástricas", "5"),
+        (DE, "Kreislaufstoerungen", "6"),
+        (DE, "Hepatitis", "7"),
+    ] {
+        assert_id(&said(&linker, language, mention), id, mention);
+    }
+}
+
+#[test]
+fn what_a_concept_is_called_in_its_language_is_sure() {
+    let (_folder, linker) = written(
+        "id,name,language\nD1,Hypertension,en\nD1,High blood pressure,en\nD1,Hypertonie,de\nD1,Bluthochdruck,de\n",
+    );
+    let sure = |mention: &str, language| {
+        let found = said(&linker, language, mention);
+        assert_id(&found, "D1", mention);
+        // What answers call it is its first name of all.
+        assert_eq!(found[0].name, "Hypertension");
+        found[0].score
+    };
+    let (preferred, other) = (sure("Hypertonie", DE), sure("Bluthochdruck", DE));
+    assert!(preferred > other, "{preferred} {other}");
+    assert_eq!(preferred, sure("Hypertension", EN));
+    assert!(preferred > 0.9 && other < 0.9);
+}
+
+#[test]
+fn short_forms_and_brands_mean_what_their_language_means() {
+    let (_folder, linker) = english(&[
+        "Coronary heart disease",
+        "Metamizole",
+        "Atrial fibrillation",
+        "KHK",
+    ]);
+    let disease = |language, mention: &str| said(&linker, language, mention);
+    assert_id(&disease(DE, "VHF"), "Atrial fibrillation", "VHF");
+    assert_id(&disease(DE, "Novalgin"), "Metamizole", "Novalgin");
+    // A name of another language is an afterthought, whose reason is told.
+    let found = disease(DE, "KHK");
+    assert_id(&found, "Coronary heart disease", "KHK");
+    assert_eq!(found[0].matched, "abbreviation");
+    assert!(found[0].reason.contains("usually stands for"), "{found:?}");
+    assert!(found[0].score < 0.9);
+    // In English they mean nothing of the kind.
+    assert_id(&disease(EN, "VHF"), "NIL", "VHF");
+    assert_id(&disease(EN, "KHK"), "KHK", "KHK");
+    // What the text defines goes before.
+    let text =
+        "Der Patient hat eine koronare Herzkrankheit (VHF). Die VHF ist mit und ohne Belastung bekannt.";
+    let found = link_in(&linker, text, &["VHF"], &Options::default());
+    assert_id(&found[0], "Coronary heart disease", "VHF");
+}
+
+#[test]
+fn several_things_are_joined_by_the_words_of_their_language() {
+    let (_folder, linker) = english(&["Nausea", "Vomiting", "Breast cancer", "Ovary cancer"]);
+    for (language, mention, ids) in [
+        (DE, "Übelkeit und Erbrechen", ["Nausea", "Vomiting"]),
+        (FR, "nausées et vomissements", ["Nausea", "Vomiting"]),
+        (ES, "náuseas y vómitos", ["Nausea", "Vomiting"]),
+        (IT, "nausea e vomito", ["Nausea", "Vomiting"]),
+        (NL, "misselijkheid en braken", ["Nausea", "Vomiting"]),
+        (PT, "náuseas e vómitos", ["Nausea", "Vomiting"]),
+    ] {
+        let found = said(&linker, language, mention);
+        let found: Vec<&str> = found.iter().take(2).map(|one| one.id.as_str()).collect();
+        assert_eq!(found, ids, "{mention}");
+    }
+}
+
+#[test]
+fn a_text_that_tells_no_language_is_in_that_of_the_settings() {
+    let (folder, linker) = english(&["Fever"]);
+    let none = link_labelled(&linker, "Fieber", &[("Fieber", "Disease")], &Options::default());
+    assert!(none[0].is_empty(), "{none:?}");
+    let open = |language: &str| {
+        Linker::open(Settings {
+            index: folder.path().join("index"),
+            language: Some(language.to_owned()),
+            ..Settings::default()
+        })
+    };
+    let german = open("de").unwrap();
+    let found = link_labelled(&german, "Fieber", &[("Fieber", "Disease")], &Options::default());
+    assert_id(&found[0], "Fever", "Fieber");
+    // What tells its language is in that.
+    assert_id(&said(&german, FR, "fièvre"), "Fever", "fièvre");
+    let refused = open("deutsch").unwrap_err().to_string();
+    assert!(
+        refused.contains("language") && refused.contains("de, fr"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_hospitals_own_names_are_found_in_other_forms_of_its_language() {
+    let (folder, _) = english(&["Dyspnea"]);
+    let synonyms = folder.path().join("own.tsv");
+    std::fs::write(&synonyms, "schlechte Luft\tDyspnea\n").unwrap();
+    let linker = Linker::open(Settings {
+        index: folder.path().join("index"),
+        synonyms: Some(synonyms),
+        language: Some("de".to_owned()),
+        ..Settings::default()
+    })
+    .unwrap();
+    let found = said(&linker, DE, "schlechter Luft");
+    assert_id(&found, "Dyspnea", "schlechter Luft");
+    assert_eq!(found[0].matched, "synonym");
+}
+
+#[test]
+fn a_dictionary_tells_the_languages_of_its_names() {
+    let (_folder, refused) = dictionary("id,name,language\n1,Fieber,klingon\n");
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("klingon") && refused.contains(".csv:2"),
+        "{refused}"
+    );
+    for code in ["de", "GER", "Ger"] {
+        let (_folder, record) = dictionary(&format!("id,name,language\n1,Fieber,{code}\n2,Fever,\n"));
+        assert_eq!(record.unwrap().languages, ["en", "de"], "{code}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_has_forms_in_every_language(text in "\\PC{0,80}", bit in 0_u32..8) {
+        let language = if bit == 7 { 0 } else { 1 << bit };
+        let forms = Forms::of(&text, language);
+        // The exact form is of no language, and there are words wherever there is a form.
+        prop_assert_eq!(&forms.exact, &Forms::of(&text, EN).exact);
+        prop_assert_eq!(forms.exact.is_empty(), forms.key.is_empty());
+        prop_assert_eq!(forms.words.len(), forms.stems.len());
+        prop_assert!(language & !ALL == 0);
+    }
+
+    #[test]
+    fn order_does_not_change_a_key(words in prop::collection::vec("[a-zäöüéñç]{5,14}", 2..4)) {
+        for language in [DE, FR, ES, IT, NL, PT] {
+            // Words that no lexicon joins: each by itself.
+            let alone: Vec<Forms> = words.iter().map(|word| Forms::of(word, language)).collect();
+            let one = Forms::of(&words.join(" "), language);
+            let count: usize = alone.iter().map(|forms| forms.words.len()).sum();
+            if one.words.len() == count {
+                let mut turned = words.clone();
+                turned.reverse();
+                prop_assert_eq!(one.key, Forms::of(&turned.join(" "), language).key);
+            }
+        }
+    }
+}
