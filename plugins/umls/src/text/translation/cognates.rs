@@ -56,6 +56,11 @@ fn sound(word: &str) -> String {
     let mut sound: Vec<u8> = Vec::with_capacity(letters.len());
     let mut i = match (at(0), at(1), at(2)) {
         (b'p', b'n' | b's' | b't', _) => 1,
+        // "Desorientado".
+        (b'd', b'e', b's') => {
+            sound.extend(b"dis");
+            3
+        }
         // Spanish and Portuguese words do not begin with an s before a consonant.
         (b'e', b's', next) if next != 0 && !is_vowel(next) && next != b's' => 1,
         _ => 0,

@@ -192,7 +192,18 @@ impl Lexicon {
             .get(word)
             .or_else(|| self.written.get(cut))
             .or_else(|| self.stemmed.get(cut));
-        found.map(Vec::as_slice)
+        found.map(Vec::as_slice).or_else(|| self.singular(word))
+    }
+
+    /// What the singular of an Italian plural is that has lost a letter: "polpacci", "cosce".
+    fn singular(&self, word: &str) -> Option<&[String]> {
+        if self.language != IT {
+            return None;
+        }
+        let of_io = word.ends_with('i').then(|| format!("{word}o"));
+        let of_ia = || word.strip_suffix('e').map(|root| format!("{root}ia"));
+        let found = self.written.get(&of_io.or_else(of_ia)?)?;
+        Some(found)
     }
 
     fn word(&self, word: &str, english: &mut Vec<String>) {
