@@ -133,6 +133,33 @@ fn mentions_get_concepts_with_codes_and_the_answer_says_from_which_vocabulary() 
 }
 
 #[test]
+fn notes_of_other_languages_are_linked_to_english_names() {
+    let lists = format!(
+        "[[terms]]\nname = \"lists\"\npath = \"{}\"\ndefault = true\n",
+        root().join("packaging/terms").display()
+    );
+    let daemon = linking_with(&lists, "");
+    for (note, concepts) in [
+        (
+            "Der Patient ist mit Vorhofflimmern und einer chronischen Niereninsuffizienz bekannt. Keine Atemnot.",
+            ["Atrial Fibrillation", "Renal Insufficiency, Chronic", "Dyspnea"],
+        ),
+        (
+            "Patiente suivie pour une fibrillation auriculaire, un diabète de type 2 et une insuffisance cardiaque.",
+            ["Atrial Fibrillation", "Diabetes Mellitus, Type 2", "Heart Failure"],
+        ),
+    ] {
+        let answer = link(&daemon, note, json!(true));
+        assert!(answer.degraded.is_empty(), "{:?}", answer.degraded);
+        for concept in concepts {
+            let linked = answer.entities.iter().flat_map(|entity| entity.concepts.first());
+            let names: Vec<&str> = linked.map(|best| best.name.as_str()).collect();
+            assert!(names.contains(&concept), "{concept}: {names:?}");
+        }
+    }
+}
+
+#[test]
 fn an_encoder_orders_uncertain_concepts_again_and_leaves_certain_ones() {
     let encoder = root().join("tests/fixtures/bert/fp32");
     // Few candidates of so small a vocabulary reach the usual threshold.

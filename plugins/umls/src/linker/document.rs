@@ -80,12 +80,18 @@ impl Sieve<'_> {
         if direct.first().is_some_and(is_named) {
             return direct;
         }
+        let meanings = self.meanings(text);
+        let shares = match meanings.len() {
+            1 => &[0.95][..],
+            _ => &[0.75, 0.4],
+        };
         let mut usual = Vec::new();
-        for (rank, meaning) in self.meanings(text).into_iter().enumerate() {
-            let mut found = self.lookup(&meaning, allowed, known);
+        for (meaning, share) in meanings.iter().zip(shares) {
+            let mut found = self.lookup(meaning, allowed, known);
+            // Of several meanings the label chooses: "K" as a drug is no cancer.
+            found.retain(|one| one.fit < Fit::Foreign);
             for one in &mut found {
                 one.usual = true;
-                let share = if rank == 0 { 0.95 } else { 0.4 };
                 one.confidence = (share * one.confidence).min(confidence::LESS_THAN_SURE);
             }
             usual = merge(usual, found);

@@ -386,7 +386,7 @@ const CLASSES: &[(f32, &str)] = &[
     (0.9, "smell olfaction olfactory"),
     (0.9, "taste gustatory"),
     (0.85, "stone calculus calculi lithiasis"),
-    (0.9, "jaundice icterus"),
+    (0.9, "jaundice icterus icteric"),
     (0.9, "pallor pale"),
     (0.85, "fever febrile"),
     (0.85, "rash exanthema exanthem eruption"),
