@@ -146,7 +146,11 @@ fn notes_of_other_languages_are_linked_to_english_names() {
         ),
         (
             "Patiente suivie pour une fibrillation auriculaire, un diabète de type 2 et une insuffisance cardiaque.",
-            ["Atrial Fibrillation", "Diabetes Mellitus, Type 2", "Heart Failure"],
+            [
+                "Atrial Fibrillation",
+                "Diabetes Mellitus, Type 2",
+                "Heart Failure",
+            ],
         ),
     ] {
         let answer = link(&daemon, note, json!(true));
