@@ -1,6 +1,8 @@
 //! Prints how texts are read in a language: `cargo run --release --example read -- de "Niereninsuffizienz" …`; with no texts, each line of the standard
 //! input. For those who change a lexicon.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::BufRead;
 
 use mednerd_languages::CODES;

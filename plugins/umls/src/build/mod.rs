@@ -399,11 +399,11 @@ const LATS: [&str; CODES.len()] = ["ENG", "GER", "FRE", "SPA", "ITA", "DUT", "PO
 
 /// The language of a code of LAT or ISO 639-1, or none of those that are known.
 fn language_of(code: &str) -> Languages {
-    let is = |known: &&str| known.eq_ignore_ascii_case(code);
+    let is = |known: &str| known.eq_ignore_ascii_case(code);
     let at = LATS
         .iter()
-        .position(|lat| is(&lat))
-        .or_else(|| CODES.iter().position(|own| is(&own)));
+        .position(|lat| is(lat))
+        .or_else(|| CODES.iter().position(|own| is(own)));
     at.map_or(0, |at| 1 << at)
 }
 
