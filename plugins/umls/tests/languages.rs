@@ -171,10 +171,11 @@ fn short_forms_and_brands_mean_what_their_language_means() {
     assert_id(&disease(EN, "VHF"), "NIL", "VHF");
     assert_id(&disease(EN, "KHK"), "KHK", "KHK");
     // What the text defines goes before.
-    let text =
-        "Der Patient hat eine koronare Herzkrankheit (VHF). Die VHF ist mit und ohne Belastung bekannt.";
-    let found = link_in(&linker, text, &["VHF"], &Options::default());
-    assert_id(&found[0], "Coronary heart disease", "VHF");
+    let (_folder, linker) = english(&["Pericardial effusion", "Pulmonary embolism"]);
+    assert_id(&said(&linker, DE, "PE"), "Pulmonary embolism", "PE");
+    let text = "Der Patient hat einen Perikarderguss (PE). Der PE ist mit und ohne Belastung bekannt.";
+    let found = link_in(&linker, text, &["PE"], &Options::default());
+    assert_id(&found[0], "Pericardial effusion", "PE");
 }
 
 #[test]
