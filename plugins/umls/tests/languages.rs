@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use common::{dictionary, link_in, link_labelled, open};
 use mednerd_languages::{ALL, DE, EN, ES, FR, IT, Languages, NL, PT};
 use mednerd_umls::linker::{Candidate, Linker, Options, Settings, Stage};
@@ -25,6 +28,23 @@ fn written(csv: &str) -> (TempDir, Linker) {
 
 /// The candidates of a mention in a sentence of its language.
 fn said(linker: &Linker, language: Languages, mention: &str) -> Vec<Candidate> {
+    let options = Options {
+        top_k: 5,
+        ..Options::default()
+    };
+    said_with(linker, language, mention, &options)
+}
+
+/// Those that people would choose among.
+fn thoroughly(linker: &Linker, language: Languages, mention: &str) -> Vec<Candidate> {
+    let options = Options {
+        thorough: true,
+        ..Options::default()
+    };
+    said_with(linker, language, mention, &options)
+}
+
+fn said_with(linker: &Linker, language: Languages, mention: &str, options: &Options) -> Vec<Candidate> {
     let sentence = match language {
         DE => "Der Patient wurde heute wegen {} gesehen und wird wieder einbestellt.",
         FR => "Le patient est vu ce jour pour {} et sera revu dans un mois.",
@@ -35,11 +55,7 @@ fn said(linker: &Linker, language: Languages, mention: &str) -> Vec<Candidate> {
         _ => "The patient was seen today for {} and will be reviewed in a month.",
     };
     let text = sentence.replace("{}", mention);
-    let options = Options {
-        top_k: 5,
-        ..Options::default()
-    };
-    link_in(linker, &text, &[mention], &options).remove(0)
+    link_in(linker, &text, &[mention], options).remove(0)
 }
 
 #[track_caller]
@@ -247,6 +263,69 @@ fn a_dictionary_tells_the_languages_of_its_names() {
     for code in ["de", "GER", "Ger"] {
         let (_folder, record) = dictionary(&format!("id,name,language\n1,Fieber,{code}\n2,Fever,\n"));
         assert_eq!(record.unwrap().languages, ["en", "de"], "{code}");
+    }
+}
+
+/// Concepts that an answer may have: several of a mention, or some that are as good.
+fn meant(cell: &str) -> Vec<&str> {
+    cell.split(['|', '~']).map(str::trim).collect()
+}
+
+#[test]
+fn mentions_of_notes_are_linked_as_well_as_the_manual_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("eval/languages");
+    let read = |name: String| std::fs::read_to_string(folder.join(name)).unwrap();
+    let quoted = |cell: &str| format!("\"{}\"", cell.replace('"', "\"\""));
+    for (code, language) in [
+        ("de", DE),
+        ("fr", FR),
+        ("es", ES),
+        ("it", IT),
+        ("nl", NL),
+        ("pt", PT),
+    ] {
+        let (names, gold) = (
+            read(format!("names.{code}.tsv")),
+            read(format!("gold.{code}.tsv")),
+        );
+        // To English names alone, and to those of the language alone.
+        for (of_language, least) in [(false, 0.74), (true, 0.81)] {
+            let mut csv = String::from("id,name,language\n");
+            let mut known = HashSet::new();
+            for line in names.lines() {
+                let cells: Vec<&str> = line.split('\t').collect();
+                let own = if of_language { &cells[2..] } else { &cells[1..2] };
+                let code = if of_language { code } else { "en" };
+                for name in own {
+                    csv += &format!("{},{},{code}\n", quoted(cells[1]), quoted(name));
+                    known.insert(cells[1]);
+                }
+            }
+            let (_folder, linker) = written(&csv);
+            let (mut all, mut right) = (0, 0);
+            for line in gold.lines() {
+                let cells: Vec<&str> = line.split('\t').collect();
+                let meant: Vec<&str> = meant(cells[2])
+                    .into_iter()
+                    .filter(|id| known.contains(id))
+                    .collect();
+                if cells[0] != "disease" || meant.is_empty() {
+                    continue;
+                }
+                let found = thoroughly(&linker, language, cells[1]);
+                all += 1;
+                right += usize::from(
+                    found
+                        .first()
+                        .is_some_and(|best| meant.contains(&best.id.as_str())),
+                );
+            }
+            let share = right as f64 / all as f64;
+            assert!(
+                all > 300 && share >= least,
+                "{code}, {of_language}: {right} of {all}"
+            );
+        }
     }
 }
 
