@@ -404,6 +404,8 @@ fn opposite(a: &str, b: &str) -> bool {
     const PAIRS: &[(&str, &str)] = &[
         ("hyper", "hypo"),
         ("macro", "micro"),
+        // As American spelling leaves them: "macr(o)edema".
+        ("macr", "micr"),
         ("pre", "post"),
         ("intra", "inter"),
         ("supra", "infra"),

@@ -35,6 +35,8 @@ const LEAST_COMPOUND: usize = 7;
 /// The front of a compound that no lexicon has, and its end, have so many letters at least.
 const LEAST_FRONT: usize = 5;
 const LEAST_END: usize = 6;
+/// And so many where it is no word of the lexicon: the end of "Makrohämaturie" is not "mature".
+const LEAST_COGNATE_END: usize = 8;
 /// A longer word is none that anybody takes apart.
 const LONGEST_COMPOUND: usize = 60;
 
@@ -273,14 +275,22 @@ impl Lexicon {
         }
     }
 
-    /// Of a compound whose end is known: "Mitralinsuffizienz". A combining form of Greek is no word: "Kardiomyopathie".
+    /// Of a compound whose end is known, and long enough not to be there by chance: "Mitralinsuffizienz". A combining form of Greek is no
+    /// word: "Kardiomyopathie".
     fn with_unknown_front(&self, word: &str) -> Option<Vec<String>> {
         for at in LEAST_FRONT..=word.len().saturating_sub(LEAST_END) {
             let (front, end) = word.split_at(at);
             if front.ends_with('o') {
                 continue;
             }
-            if let Some(end) = self.part(end) {
+            let end = match end.len() {
+                LEAST_COGNATE_END.. => self.part(end),
+                _ => self
+                    .known(end)
+                    .filter(|known| !known.is_empty())
+                    .map(<[String]>::to_vec),
+            };
+            if let Some(end) = end {
                 return Some([vec![front.to_owned()], end].concat());
             }
         }
