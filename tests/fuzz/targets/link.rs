@@ -17,9 +17,12 @@ const LABELS: [&str; 4] = ["", "Disease", "Chemical", "Anatomy"];
 
 fuzz_target!(
     init: {
-        let text = b"Heart attack (MI), type 2 diabetes mellitus and cold. Diabetic foot ulcer (DFU); asprin. DFU heals. No MI.";
+        let text: &[u8] = b"Heart attack (MI), type 2 diabetes mellitus and cold. Diabetic foot ulcer (DFU); asprin. DFU heals. No MI.";
         let header = [5, 0, 1, 0, 4, 0, 0, 12, 14, 2, 19, 24, 48, 4, 54, 19, 75, 3, 81, 6];
-        seeds([[&header[..], text].concat()].into_iter().chain(notes().take(10).map(|note| [&header[..], &note].concat())));
+        let german = "Der Patient hat KHK, Z. n. Herzinfarkt (HI) und eine Niereninsuffizienz, chronisch. Übelkeit und Erbrechen; Novalgin, ASS.".as_bytes();
+        let texts = [text, german].map(|text| [&header[..], text].concat());
+        // Some of each language.
+        seeds(texts.into_iter().chain(notes().step_by(7).map(|note| [&header[..], &note].concat())));
     },
     |bytes: &[u8]| {
         let mut input = Input(bytes);
