@@ -14,7 +14,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use mednerd_languages::Languages;
+use mednerd_languages::{EN, Languages};
 
 use crate::error::Error;
 use crate::index::{Index, Table};
@@ -39,8 +39,9 @@ pub(crate) struct Local {
     unknown: BTreeSet<String>,
     concepts: u32,
     lines: usize,
-    /// Those that the names may be in.
+    /// Those that the names may be in, and the one that they are in most probably; none where nothing says.
     languages: Languages,
+    usual: Languages,
 }
 
 /// A concept that a name stands for, and how often it was given.
@@ -151,7 +152,8 @@ impl Local {
         })?;
         let mut local = Self {
             concepts: index.record().concepts as u32,
-            languages: if usual == 0 { index.languages() } else { usual },
+            languages: usual | index.languages() | EN,
+            usual,
             ..Self::default()
         };
         let mut columns: Option<Columns> = None;
@@ -234,7 +236,7 @@ impl Local {
         let known = entries.find(|entry| entry.concept == concept).copied();
         let number = known.map_or(self.names.len() as u32, |entry| entry.name);
         if known.is_none() {
-            let words = Weighed::of(name, text::read_in(self.languages, 0), weights);
+            let words = Weighed::of(name, text::read_in(self.languages, self.usual), weights);
             self.names.push((name.to_owned(), words, concept));
             for stem in forms
                 .iter()

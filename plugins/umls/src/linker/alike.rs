@@ -9,7 +9,7 @@ use mednerd_languages::{EN, Languages};
 use super::confidence::{Evidence, confidence};
 use super::groups::{Allowed, Fit};
 use super::similarity::{self, Likeness, Weighed, likeness, synonyms};
-use super::{Found, Name, Sieve, Stage, descend, ranker};
+use super::{Found, Name, Reading, Sieve, Stage, descend, ranker};
 use crate::index::inverted::Query;
 use crate::text;
 use crate::text::words::Synonym;
@@ -63,8 +63,13 @@ impl Sieve<'_> {
     /// The names that share rare words with the mention, compared word by word, and their concepts ranked.
     pub(super) fn retrieve(&self, text: &str, allowed: Allowed) -> Vec<Found> {
         let mut pool = Pool::new();
-        let readings = self.readings(text).into_iter().take(MOST_READINGS);
+        let readings = self.readings(text);
+        // Whose words are known in the text's language, it is not English misspelt: "ascitis".
+        let own = |reading: &&Reading| reading.languages & self.languages != 0;
+        let is_known = readings.iter().filter(own).any(|reading| reading.forms.is_known);
+        let readings = readings.iter().filter(|reading| own(reading) || !is_known);
         let asked: Vec<Asked<'_>> = readings
+            .take(MOST_READINGS)
             .map(|reading| self.asked(text, reading.languages, allowed))
             .collect();
         for (reading, asked) in asked.iter().enumerate() {

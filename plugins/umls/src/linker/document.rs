@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 
-use super::confidence;
 use mednerd_abbreviations::without_plural;
+use mednerd_languages::EN;
 
+use super::confidence;
 use super::definitions::{Definitions, Initials, written_out};
 use super::groups::{Allowed, Fit};
 use super::{
-    BY_INITIALS, Document, Found, LOOSE, Mention, Name, SPOKEN_OF, Sieve, Stage, descend, leave_what_is_left,
+    BY_INITIALS, Document, Found, LOOSE, Mention, SPOKEN_OF, Sieve, Stage, descend, leave_what_is_left,
 };
 use crate::text::{self, usual::Meaning};
 
@@ -73,11 +74,12 @@ impl Sieve<'_> {
         }
     }
 
-    /// What was found for a text; where no name is that text, what it usually stands for in notes of these languages goes before.
+    /// What was found for a text; where no name of its language is that text, what it usually stands for in notes of this language goes before. English
+    /// texts have names enough.
     fn usual(&self, text: &str, allowed: Allowed, direct: Vec<Found>, known: &mut Known) -> Vec<Found> {
         let is_named =
             |best: &Found| best.stage < Stage::Composite && (!text::is_acronym(text) || self.is_own(best));
-        if direct.first().is_some_and(is_named) {
+        if self.languages & EN != 0 || direct.first().is_some_and(is_named) {
             return direct;
         }
         let meanings = self.meanings(text);
@@ -106,18 +108,7 @@ impl Sieve<'_> {
         merge(usual, direct)
     }
 
-    /// Whether a name is the hospital's, or of a language that the document may be in.
-    fn is_own(&self, one: &Found) -> bool {
-        match one.name {
-            Name::Local(_) => true,
-            Name::Index(name) => {
-                let languages = self.index.languages_of(name);
-                languages == 0 || languages & self.languages != 0
-            }
-        }
-    }
-
-    /// What a text may stand for: as a whole, or with the short forms in it written out.
+    /// What a text usually stands for: as a whole, or with the short forms in it written out.
     fn meanings(&self, text: &str) -> Vec<String> {
         let of = |short: &str| text::usual::meanings(short, self.languages);
         let long = |meaning: &Meaning| meaning.long.to_owned();

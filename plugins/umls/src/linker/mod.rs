@@ -380,10 +380,10 @@ impl Linker {
     /// The languages that a text is read in: those that it tells; where it may be in several, the usual one or those of the index.
     fn spoken(&self, text: &str) -> Languages {
         let told = languages(text);
-        let known = if self.usual == 0 {
-            self.index.languages()
-        } else {
-            self.usual
+        let known = match (self.usual, self.index.languages()) {
+            (0, 0) => EN,
+            (0, known) => known,
+            (usual, _) => usual,
         };
         match told & known {
             _ if told.count_ones() == 1 => told,
@@ -512,6 +512,17 @@ struct Sieve<'a> {
 }
 
 impl Sieve<'_> {
+    /// Whether a name is the hospital's, or of a language that the document may be in.
+    fn is_own(&self, one: &Found) -> bool {
+        match one.name {
+            Name::Local(_) => true,
+            Name::Index(name) => {
+                let languages = self.index.languages_of(name);
+                languages == 0 || languages & self.languages != 0
+            }
+        }
+    }
+
     /// Whether the name that matched is written like an acronym.
     fn is_short(&self, found: &Found) -> bool {
         match found.name {
@@ -549,7 +560,7 @@ impl Sieve<'_> {
         found
     }
 
-    /// The ways to read a text in the languages of the document, English too, each once.
+    /// The ways to read a text in the languages of the document, and behind them in English, each once.
     fn readings(&self, text: &str) -> Vec<Reading> {
         let mut readings: Vec<Reading> = Vec::new();
         let english = (self.languages & EN == 0).then_some(EN);

@@ -9,7 +9,7 @@ use mednerd_languages::Languages;
 
 use crate::index::Index;
 use crate::text::words::{self, Synonym};
-use crate::text::{self, akin};
+use crate::text::{self, MAX_WORD, akin, edits};
 
 /// How much a part of the mention that the name leaves out counts, beside a part that the name adds; F-measure's
 /// beta squared. Chosen on the development splits.
@@ -34,7 +34,9 @@ impl Weighed {
     }
 
     fn by(text: &str, language: Languages, weigh: impl FnMut(&String) -> f32) -> Self {
-        let text::Words { words, stems, cause } = text::Words::of(text, language);
+        let text::Words {
+            words, stems, cause, ..
+        } = text::Words::of(text, language);
         // A mention may have pages of them.
         let mut capitals = text::capitals(text);
         capitals.sort_unstable();
@@ -344,9 +346,6 @@ const ONE_LETTER: f32 = 0.95;
 /// What a compound has before another word has at least so many letters: "twitching" is no itching.
 const LEAST_PART: usize = 3;
 
-/// Longer words are not compared letter by letter.
-const MAX_WORD: usize = 63;
-
 /// Which letters a word has, as bits.
 fn letters(word: &str) -> u32 {
     word.bytes().fold(0, |bits, byte| bits | 1 << (byte & 31))
@@ -434,35 +433,6 @@ fn opposite(a: &str, b: &str) -> bool {
         )
     };
     prefixed || negated(a, b) || negated(b, a)
-}
-
-/// Edit distance with transpositions of neighbours; of words of at most [`MAX_WORD`] bytes.
-fn edits(a: &[u8], b: &[u8]) -> usize {
-    let (a, b) = (&a[..a.len().min(MAX_WORD)], &b[..b.len().min(MAX_WORD)]);
-    let mut rows = [[0_u8; MAX_WORD + 1]; 3];
-    for (j, cell) in rows[0].iter_mut().enumerate() {
-        *cell = j as u8;
-    }
-    for i in 1..=a.len() {
-        let [before, above, row] = {
-            let [x, y, z] = &mut rows;
-            match i % 3 {
-                0 => [y, z, x],
-                1 => [z, x, y],
-                _ => [x, y, z],
-            }
-        };
-        row[0] = i as u8;
-        for j in 1..=b.len() {
-            let change = above[j - 1] + u8::from(a[i - 1] != b[j - 1]);
-            let mut least = change.min(above[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(before[j - 2] + 1);
-            }
-            row[j] = least;
-        }
-    }
-    usize::from(rows[a.len() % 3][b.len()])
 }
 
 #[cfg(test)]
@@ -594,12 +564,5 @@ mod tests {
         assert_eq!(added("Chronic fatigue syndrome").telling, 0);
         assert_eq!(added("Muscle fatigue").telling, 1);
         assert!((added("Muscle fatigue").covering - 0.5).abs() < 1e-6);
-    }
-
-    #[test]
-    fn edits_count_transpositions_once() {
-        assert_eq!(edits(b"kitten", b"sitting"), 3);
-        assert_eq!(edits(b"abcd", b"abdc"), 1);
-        assert_eq!(edits(b"", b"abc"), 3);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use mednerd_languages::Languages;
+use mednerd_languages::{EN, Languages};
 
 use super::confidence::{ESTABLISHED, Evidence, confidence};
 use super::groups::{Allowed, Fit};
@@ -64,35 +64,13 @@ impl Sieve<'_> {
     }
 
     fn sieved(&self, text: &str, allowed: Allowed) -> Vec<Found> {
+        // Where one reading finds something, no other is asked.
         let readings = self.readings(text);
-        let mut found: Vec<Found> = Vec::new();
-        let mut names: Vec<Vec<u32>> = vec![Vec::new(); readings.len()];
-        for table in Table::ALL {
-            // A short form has no adjective.
-            if table == Table::Stem && text::is_short_acronym(text) {
-                continue;
-            }
-            // All readings have the same exact form.
-            let readings = if table == Table::Exact {
-                &readings[..1]
-            } else {
-                &readings
-            };
-            for (reading, names) in readings.iter().zip(&mut names) {
-                if reading.forms.exact.is_empty() {
-                    return Vec::new();
-                }
-                let mention = Formed {
-                    table,
-                    text,
-                    reading,
-                    allowed,
-                };
-                found.extend(self.of_hospital(&mention, &found));
-                *names = self.index.lookup(table, table.form(&reading.forms), names);
-                found.extend(self.of_index(&mention, names, &found));
-            }
-        }
+        let found = readings.iter().map(|reading| self.read(text, reading, allowed));
+        let mut found = found
+            .into_iter()
+            .find(|found| !found.is_empty())
+            .unwrap_or_default();
         self.sort(&mut found);
         if let [best, rival, ..] = &mut found[..]
             && best.class != rival.class
@@ -100,6 +78,50 @@ impl Sieve<'_> {
             && rival.fit < Fit::Foreign
         {
             best.confidence *= 0.9;
+        }
+        found
+    }
+
+    /// What the tables have of a text in one reading.
+    fn read(&self, text: &str, reading: &Reading, allowed: Allowed) -> Vec<Found> {
+        let mut found: Vec<Found> = Vec::new();
+        let mut names: Vec<u32> = Vec::new();
+        if reading.forms.exact.is_empty() {
+            return found;
+        }
+        let mut foreign: Vec<Found> = Vec::new();
+        for table in Table::ALL {
+            // A short form has no adjective.
+            if table == Table::Stem && text::is_short_acronym(text) {
+                continue;
+            }
+            let mention = Formed {
+                table,
+                text,
+                reading,
+                allowed,
+            };
+            found.extend(self.of_hospital(&mention, &found));
+            names = self.index.lookup(table, table.form(&reading.forms), &names);
+            found.extend(self.of_index(&mention, &names, &found));
+            if table == Table::Exact && self.languages & EN == 0 {
+                let (own, others) = found.into_iter().partition(|one| self.is_own(one));
+                (found, foreign) = (own, others);
+            }
+        }
+        // What is written like a name of another language is that, unless the words say something else in their own: "rubéola".
+        let says_other = !found.is_empty();
+        for mut one in foreign {
+            match found.iter_mut().find(|known| known.concept == one.concept) {
+                Some(known) => *known = one,
+                None => {
+                    if says_other {
+                        one.confidence *= 0.4;
+                        one.class = LOOSE;
+                    }
+                    found.push(one);
+                }
+            }
         }
         found
     }

@@ -2,6 +2,7 @@
 //! names when the index is built and over mentions when they are linked, so they must never depend on
 //! anything but their input.
 
+mod edits;
 mod fold;
 mod stem;
 mod translation;
@@ -10,6 +11,7 @@ pub mod words;
 
 use mednerd_languages::{EN, Languages};
 
+pub(crate) use edits::{MAX_WORD, edits};
 pub(crate) use stem::are_substances;
 pub use stem::{akin, derive, inflect};
 
@@ -28,12 +30,19 @@ pub struct Forms {
     pub stems: Vec<String>,
     /// How many of them stand before the word that leads to a cause or companion ("due", "with"), where one does.
     pub cause: Option<usize>,
+    /// Whether each word of the text was known in its language, where that is another one than English.
+    pub is_known: bool,
 }
 
 impl Forms {
     /// Analyses `text`, which is in this language: one bit, or none for a language that nothing is known of.
     pub fn of(text: &str, language: Languages) -> Self {
-        let Words { words, stems, cause } = Words::of(text, language);
+        let Words {
+            words,
+            stems,
+            cause,
+            is_known,
+        } = Words::of(text, language);
         Self {
             exact: exact_form(text),
             key: sorted(&words, &words),
@@ -41,6 +50,7 @@ impl Forms {
             words,
             stems,
             cause,
+            is_known,
         }
     }
 
@@ -67,15 +77,18 @@ pub(crate) struct Words {
     pub(crate) words: Vec<String>,
     pub(crate) stems: Vec<String>,
     pub(crate) cause: Option<usize>,
+    pub(crate) is_known: bool,
 }
 
 impl Words {
     pub(crate) fn of(text: &str, language: Languages) -> Self {
-        let (words, cause) = unify(&translation::tokens(text, language));
+        let translation::Translation { tokens, is_known } = translation::translated(text, language);
+        let (words, cause) = unify(&tokens);
         Self {
             stems: words.iter().map(|word| derive(word)).collect(),
             words,
             cause,
+            is_known,
         }
     }
 }

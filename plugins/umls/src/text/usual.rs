@@ -29,23 +29,48 @@ pub(crate) struct Meaning {
     pub(crate) long: &'static str,
 }
 
-/// Meanings by exact forms.
+/// Meanings by exact forms, of each the likelier first.
 type Table = HashMap<String, Vec<Meaning>>;
 
 /// What `short` usually stands for in notes of these languages, the likelier first: what is written with the same capitals, "PsA" and not
-/// "PSA", where there is such a thing.
+/// "PSA", where there is such a thing. A word of the language is no short form in small letters: "ira" is no IRA.
 pub(crate) fn meanings(short: &str, languages: Languages) -> Vec<Meaning> {
+    let dotless = without_dots(short);
+    let short = dotless.as_deref().unwrap_or(short);
     let form = exact_form(short);
-    let tables = each(languages)
-        .filter(|language| *language != EN)
-        .filter_map(table);
-    let brands = (languages & !EN != 0).then(brands);
-    let found = tables.chain(brands).filter_map(|table| table.get(&form));
-    let mut found: Vec<Meaning> = found.flatten().copied().collect();
+    let in_capitals = super::is_acronym(short);
+    let small = !short.contains(char::is_uppercase);
+    let mut found: Vec<Meaning> = Vec::new();
+    for language in each(languages).filter(|language| *language != EN) {
+        let own = table(language).and_then(|table| table.get(&form));
+        let is_free =
+            || small && short.chars().count() >= LEAST_SMALL && !super::translation::is_word(short, language);
+        let written = |meaning: &&Meaning| meaning.short == short || in_capitals || is_free();
+        found.extend(own.into_iter().flatten().filter(written));
+        found.extend(brands().get(&form).into_iter().flatten());
+    }
     if found.iter().any(|meaning| meaning.short == short) {
         found.retain(|meaning| meaning.short == short);
     }
+    let mut seen: Vec<String> = Vec::new();
+    found.retain(|meaning| {
+        let form = exact_form(meaning.long);
+        let is_new = !seen.contains(&form);
+        seen.extend(is_new.then_some(form));
+        is_new
+    });
     found
+}
+
+/// A short form in small letters has so many of them.
+const LEAST_SMALL: usize = 3;
+
+/// A short form without the dots behind its letters: "E.P.O.C."; none where it has none.
+fn without_dots(text: &str) -> Option<String> {
+    let letters: String = text.chars().step_by(2).collect();
+    let dots = text.chars().skip(1).step_by(2);
+    let is_short = letters.chars().all(char::is_alphabetic) && dots.clone().all(|c| c == '.');
+    (letters.chars().count() > 1 && is_short).then_some(letters)
 }
 
 fn table(language: Languages) -> Option<&'static Table> {
@@ -104,5 +129,14 @@ mod tests {
         assert!(of("KHK", DE).contains(&"koronare Herzkrankheit") && of("KHK", ES).is_empty());
         assert_eq!(of("novalgin", DE), ["metamizole"]);
         assert!(of("Novalgin", EN).is_empty() && of("KHK", EN).is_empty());
+        // A word is none in small letters.
+        assert!(of("ira", ES).is_empty() && !of("IRA", ES).is_empty());
+        assert_eq!(of("E.P.O.C.", ES), of("EPOC", ES));
+        assert_eq!(without_dots("a.m"), Some("am".to_owned()));
+        assert!(
+            ["KHK", "Nr. 5", "5.3", "", "."]
+                .iter()
+                .all(|text| without_dots(text).is_none())
+        );
     }
 }

@@ -3,44 +3,100 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use mednerd_languages::{IT, Languages, stem};
+use mednerd_languages::{DE, ES, IT, Languages, NL, PT, stem};
 
 use super::endings;
+use crate::text::edits;
 use crate::text::fold::american;
+use crate::text::words;
 
 /// What sounds like less is like too much.
 const LEAST: usize = 4;
+/// Of words that sound alike, one is meant that is written with no more other letters; of a long word that is the only one, one in so many.
+const MOST_EDITS: usize = 2;
+const LETTERS_PER_EDIT: usize = 3;
 
 /// The English word that a word of another language is, spelt and ended in its own way; both folded.
 pub(super) fn of(word: &str, language: Languages) -> Option<&'static str> {
     if word.len() <= LEAST || !word.is_ascii() {
         return None;
     }
-    let table = table();
-    let heard = |sound: &str| {
-        (sound.len() >= LEAST)
-            .then(|| table.get(sound).copied())
-            .flatten()
-    };
-    let find = |word: &str| {
-        let sound = sound(word);
-        // Italian has lost it: "emorragia".
-        let silent = || (language == IT).then(|| heard(&format!("h{sound}"))).flatten();
-        heard(&sound).or_else(silent)
-    };
     // As it is before all: "fracture" is not "fractured".
-    let ended = || endings::english(word, language).find_map(|english| find(&english));
-    find(word).or_else(ended).or_else(|| find(stem(word, language)))
+    let as_it_is = Some(word.to_owned()).into_iter();
+    let cut = Some(stem(word, language).to_owned()).into_iter();
+    let mut all = as_it_is.chain(endings::english(word, language)).chain(cut);
+    all.find_map(|word| heard(&word, language))
 }
 
-fn table() -> &'static HashMap<String, &'static str> {
-    static TABLE: OnceLock<HashMap<String, &'static str>> = OnceLock::new();
-    TABLE.get_or_init(|| {
-        let mut table = HashMap::new();
+/// The word that sounds as one that has English endings already.
+fn heard(word: &str, language: Languages) -> Option<&'static str> {
+    let table = table(language);
+    let find = |spelt: &str| {
+        let sound = sound(spelt, language);
+        let words = table.get(&sound).filter(|_| sound.len() >= LEAST)?;
+        nearest(words, spelt)
+    };
+    find(word).or_else(|| spellings(word, language).iter().find_map(|spelt| find(spelt)))
+}
+
+/// How else English may spell what a language spells so.
+fn spellings(word: &str, language: Languages) -> Vec<String> {
+    match language {
+        // "Hypoglykämie", "Hyperparathyreoidismus".
+        DE | NL => {
+            let mut soft = String::with_capacity(word.len());
+            for (at, c) in word.char_indices() {
+                let is_soft = c == 'k' && word[at + 1..].starts_with(['e', 'i', 'y', 'a', 'o']);
+                let before_e = !word[at + 1..].starts_with(['a', 'o']) || word[at + 2..].starts_with('e');
+                soft.push(if is_soft && before_e { 'c' } else { c });
+            }
+            vec![soft.replace("thyreo", "thyro")]
+        }
+        // Their words do not begin with an s before a consonant: "esclerosis".
+        ES | PT => word
+            .strip_prefix('e')
+            .filter(|rest| rest.starts_with('s'))
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
+        // It has lost the h at their beginning: "emorragia".
+        IT => vec![format!("h{word}")],
+        _ => Vec::new(),
+    }
+}
+
+/// Of words that sound alike the one that is written so, "aseptic" and not "acetic", else the commonest, where it is written much alike: "Makrohae-" is
+/// not "macro".
+fn nearest(words: &[&'static str], spelt: &str) -> Option<&'static str> {
+    if let Some(same) = words.iter().find(|word| **word == spelt) {
+        return Some(same);
+    }
+    let (commonest, others) = words.split_first()?;
+    let most = match others {
+        [] => MOST_EDITS.max(spelt.len() / LETTERS_PER_EDIT),
+        _ => MOST_EDITS,
+    };
+    let apart = edits(
+        american((*commonest).to_owned()).as_bytes(),
+        american(spelt.to_owned()).as_bytes(),
+    );
+    (apart <= most).then_some(commonest)
+}
+
+/// The words by their sounds; Italian has one for several.
+fn table(language: Languages) -> &'static HashMap<String, Vec<&'static str>> {
+    static TABLES: [OnceLock<HashMap<String, Vec<&'static str>>>; 2] = [const { OnceLock::new() }; 2];
+    TABLES[usize::from(language == IT)].get_or_init(|| {
+        let mut table: HashMap<String, Vec<&'static str>> = HashMap::new();
         for word in include_str!("../cognates.txt").lines() {
-            let sound = sound(word);
-            if sound.len() >= LEAST {
-                table.entry(sound).or_insert(word);
+            let sound = sound(word, language);
+            if sound.len() < LEAST {
+                continue;
+            }
+            let alike = table.entry(sound).or_default();
+            // The commonest spelling of a word stands for all: "oedema" and "oedeme" are "edema".
+            if alike.is_empty() || words::is_known(word) {
+                alike.push(word);
             }
         }
         table
@@ -48,7 +104,7 @@ fn table() -> &'static HashMap<String, &'static str> {
 }
 
 /// How a word of Greek or Latin origin sounds, roughly, however its language spells it; without an a, e or o at its end.
-fn sound(word: &str) -> String {
+fn sound(word: &str, language: Languages) -> String {
     let word = american(word.to_owned());
     let letters = word.as_bytes();
     let at = |i: usize| letters.get(i).copied().unwrap_or(0);
@@ -61,8 +117,6 @@ fn sound(word: &str) -> String {
             sound.extend(b"dis");
             3
         }
-        // Spanish and Portuguese words do not begin with an s before a consonant.
-        (b'e', b's', next) if next != 0 && !is_vowel(next) && next != b's' => 1,
         _ => 0,
     };
     while i < letters.len() {
@@ -76,11 +130,12 @@ fn sound(word: &str) -> String {
             (b'c', b'k') => (b"k", 2),
             (b's', b'c') if matches!(at(i + 2), b'e' | b'i' | b'y') => (b"s", 2),
             (b'c', b'e' | b'i' | b'y') => (b"s", 1),
-            // Italian has double letters and others have two: "infetto", "ottico", "ostruzione", "trasfusione", "lussazione".
+            // Italian has double letters and others have two: "infetto", "ottico", "ostruzione", "trasfusione".
             (b'c' | b'k' | b'p', b't') if i > 0 => (b"", 1),
             (b'b' | b'n', b's') if !is_vowel(at(i + 2)) && at(i + 2) != 0 && i > 0 => (b"", 1),
             (b'c' | b'k', _) => (b"k", 1),
-            (b'x', _) => (b"s", 1),
+            // "Lussazione", "esantema".
+            (b'x', _) if language == IT => (b"s", 1),
             (b'z', _) => (b"s", 1),
             (b'y' | b'j', _) => (b"i", 1),
             (b'w', _) => (b"v", 1),
@@ -158,6 +213,17 @@ mod tests {
             ("obesidad", ES, "obesity"),
             ("cavite", FR, "cavity"),
             ("thrombozytopenie", DE, "thrombocytopenia"),
+            ("exotropie", DE, "exotropia"),
+            ("esotropie", FR, "esotropia"),
+            ("citaloprame", FR, "citalopram"),
+            ("escitalopram", ES, "escitalopram"),
+            ("zopiclona", ES, "zopiclone"),
+            ("aseptische", DE, "aseptic"),
+            ("addiction", FR, "addiction"),
+            ("hypoglykaemie", DE, "hypoglycemia"),
+            ("hyperparathyreoidismus", DE, "hyperparathyroidism"),
+            ("emorragia", IT, "hemorrhage"),
+            ("lussazione", IT, "luxation"),
         ] {
             if of(word, language) != Some(english) {
                 others.push((word, of(word, language)));
