@@ -266,6 +266,115 @@ fn a_dictionary_tells_the_languages_of_its_names() {
     }
 }
 
+#[test]
+fn letters_and_short_forms_are_no_words() {
+    let (_folder, linker) = english(&[
+        "Hepatitis",
+        "Hepatitis A",
+        "Hepatitis B",
+        "Hepatitis E",
+        "Hemophilia",
+        "Hemophilia A",
+        "Vitamin A deficiency",
+        "Vitamin E deficiency",
+        "Avitaminosis",
+        "HIV infection",
+        "Factor V Leiden",
+    ]);
+    for (language, mention, id) in [
+        (FR, "HEMOPHILIE A", "Hemophilia A"),
+        (ES, "hemofilia a", "Hemophilia A"),
+        (PT, "hepatite a", "Hepatitis A"),
+        (IT, "epatite E", "Hepatitis E"),
+        (PT, "HEPATITE E", "Hepatitis E"),
+        (FR, "CARENCE EN VITAMINE A", "Vitamin A deficiency"),
+        (PT, "deficiência de vitamina E", "Vitamin E deficiency"),
+        (ES, "infección por VIH", "HIV infection"),
+        (DE, "Faktor-V-Leiden", "Factor V Leiden"),
+    ] {
+        assert_id(&said(&linker, language, mention), id, mention);
+    }
+    let found = said(&linker, FR, "hépatites A et B");
+    let ids: Vec<&str> = found.iter().take(2).map(|one| one.id.as_str()).collect();
+    assert_eq!(ids, ["Hepatitis A", "Hepatitis B"]);
+}
+
+#[test]
+fn words_of_a_language_go_before_what_another_writes_so() {
+    let (_folder, linker) = english(&[
+        "Rubella",
+        "Rubeola",
+        "Malaria",
+        "Fasciitis",
+        "Esotropia",
+        "Exotropia",
+        "Anus disease",
+    ]);
+    for (language, mention, id) in [
+        (ES, "rubéola", "Rubella"),
+        (EN, "rubeola", "Rubeola"),
+        (DE, "Exotropie", "Exotropia"),
+        (FR, "ésotropie", "Esotropia"),
+        (ES, "ascitis", "NIL"),
+        (ES, "enfermedad de un año", "NIL"),
+        (ES, "enfermedad del ano", "Anus disease"),
+    ] {
+        assert_id(&said(&linker, language, mention), id, mention);
+    }
+    // What both say is as sure as in English.
+    let score = |language| said(&linker, language, "Malaria")[0].score;
+    assert_eq!(score(DE), score(EN));
+}
+
+#[test]
+fn the_label_chooses_among_what_a_short_form_usually_means() {
+    let (_folder, linker) = written(
+        "id,name,semantic_type\n1,Mitral valve insufficiency,T047\n2,Myocardial infarction,T047\n3,Kalium,T109\n4,Cancer,T047\n",
+    );
+    let first = |label: &str, mention: &str| {
+        let text = format!("Le patient est vu ce jour pour {mention} et sera revu dans un mois.");
+        let found = link_labelled(&linker, &text, &[(mention, label)], &Options::default()).remove(0);
+        found.first().map(|best| (best.id.clone(), best.score))
+    };
+    // Of two meanings neither is as sure as an only one.
+    let (id, score) = first("Disease", "IM").unwrap();
+    assert!(["1", "2"].contains(&id.as_str()) && score < 0.7, "{id} {score}");
+    assert!(first("Chemical", "IM").is_none());
+}
+
+#[test]
+fn english_texts_are_linked_as_if_there_were_no_other_language() {
+    let names = [
+        "Heart failure",
+        "Atrial fibrillation",
+        "Fever",
+        "Chronic kidney disease",
+    ];
+    let english_names: String = names.iter().map(|name| format!("{name},{name},en\n")).collect();
+    let others = "Fever,Fieber,de\nFever,Fièvre,fr\nHeart failure,Herzinsuffizienz,de\nX1,Brust,de\nX2,Arm,de\nX3,Rash,de\n";
+    let (_one, alone) = written(&format!("id,name,language\n{english_names}"));
+    let (_two, beside) = written(&format!("id,name,language\n{english_names}{others}"));
+    for mention in [
+        "heart failures",
+        "fibrillation, atrial",
+        "fever",
+        "CKD",
+        "failure of heart",
+        "KHK",
+        "ASS",
+        "chronic renal disease",
+    ] {
+        let of = |linker| {
+            let found = said(linker, EN, mention);
+            found
+                .first()
+                .filter(|best| best.stage < Stage::Fuzzy)
+                .map(|best| (best.id.clone(), best.score, best.reason.clone()))
+        };
+        assert_eq!(of(&alone), of(&beside), "{mention}");
+    }
+}
+
 /// Concepts that an answer may have: several of a mention, or some that are as good.
 fn meant(cell: &str) -> Vec<&str> {
     cell.split(['|', '~']).map(str::trim).collect()

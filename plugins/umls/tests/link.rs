@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use common::{Release, dictionary, first, link, link_as, link_in, link_labelled, open};
-use mednerd_umls::linker::{Candidate, Document, Linker, Mention, Options, Stage};
+use mednerd_umls::linker::{Candidate, Document, Linker, Mention, Options, Settings, Stage};
 use mednerd_umls::text::Forms;
 use nix::time::{ClockId, clock_gettime};
 use proptest::prelude::*;
@@ -914,9 +914,19 @@ fn the_time_of_many_mentions_is_linear_and_each_pass_over_them_can_be_ended() {
 #[test]
 fn a_mention_of_pages_takes_no_longer_than_its_length() {
     type Repeat = fn(usize) -> String;
-    let (_folder, linker) = named(&["Pain", "Ache", "Section 1.1"]);
+    let (folder, _) = named(&[
+        "Pain",
+        "Ache",
+        "Section 1.1",
+        "Liver cirrhosis",
+        "Coronary heart disease",
+    ]);
     // Numbers of many points, lists whose ends share words, compounds, short forms behind their long ones, each word another one.
-    let texts: [(usize, Repeat); 6] = [
+    let texts: [(usize, Repeat); 8] = [
+        (50, |times| {
+            "Leberentzündungsverdachtsdiagnosenunsinn ".repeat(times)
+        }),
+        (50, |times| "KHK, sek. HPT ".repeat(times)),
         (2_000, |times| "1.".repeat(times)),
         (50, |times| "pain, ".repeat(times) + &"ache ".repeat(times)),
         (50, |times| "ache ".repeat(times) + &", pain".repeat(times)),
@@ -929,12 +939,23 @@ fn a_mention_of_pages_takes_no_longer_than_its_length() {
             words.map(|word| String::from_iter(word) + " ").collect()
         }),
     ];
-    for (times, text) in texts {
+    let linkers = ["en", "de", "fr"].map(|language| {
+        let settings = Settings {
+            index: folder.path().join("index"),
+            language: Some(language.to_owned()),
+            ..Settings::default()
+        };
+        (language, Linker::open(settings).unwrap())
+    });
+    for ((times, text), (language, linker)) in texts
+        .iter()
+        .flat_map(|text| linkers.iter().map(move |linker| (*text, linker)))
+    {
         let least = |times: usize| {
             let text = text(times);
             let run = || {
                 let begun = processor_time();
-                link(&linker, &text);
+                link(linker, &text);
                 processor_time() - begun
             };
             (0..3).map(|_| run()).min().unwrap()
@@ -942,7 +963,7 @@ fn a_mention_of_pages_takes_no_longer_than_its_length() {
         let (few, many) = (least(times), least(16 * times));
         assert!(
             many < 100 * few,
-            "{}: 16 times as long: {few:?}, then {many:?}",
+            "{language}, {}: 16 times as long: {few:?}, then {many:?}",
             text(1)
         );
     }

@@ -161,6 +161,9 @@ impl Index {
         index.check(Section::Record).map_err(damaged)?;
         index.record =
             serde_json::from_slice(index.section(Section::Record)).map_err(|_| damaged(Damage::Record))?;
+        if index.extent(Section::NameLanguages).length != index.record.names {
+            return Err(damaged(Damage::Checksum(Section::NameLanguages.what())));
+        }
         if index.map.len() <= SMALL {
             index.verify()?;
         }

@@ -105,6 +105,7 @@ fn with_unknown_front(lexicon: &Lexicon, word: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

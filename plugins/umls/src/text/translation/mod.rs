@@ -151,6 +151,23 @@ fn without_elisions(text: &str) -> Option<String> {
     (spelt != text).then_some(spelt)
 }
 
+/// The English short form of one that Romance languages turn round.
+fn in_english(symbol: &str) -> &str {
+    const TURNED: [(&str, &str); 9] = [
+        ("vih", "hiv"),
+        ("sida", "aids"),
+        ("adn", "dna"),
+        ("arn", "rna"),
+        ("vha", "hav"),
+        ("vhb", "hbv"),
+        ("vhc", "hcv"),
+        ("vph", "hpv"),
+        ("vrs", "rsv"),
+    ];
+    let turned = TURNED.iter().find(|(own, _)| *own == symbol);
+    turned.map_or(symbol, |(_, english)| english)
+}
+
 /// The English of a language's words.
 struct Lexicon {
     language: Languages,
@@ -228,12 +245,12 @@ impl Lexicon {
         while let Some(token) = tokens.get(at) {
             let phrases = (2..=self.longest.min(tokens.len() - at)).rev();
             let mut known = phrases.filter_map(|count| Some((self.phrase(&tokens[at..at + count])?, count)));
-            if token.is_symbol || (token.folded.len() == 1 && Self::takes_letters(english.last())) {
-                english.push(token.folded.clone());
-                at += 1;
-            } else if let Some((phrase, count)) = known.next() {
+            if let Some((phrase, count)) = known.next() {
                 english.extend_from_slice(phrase);
                 at += count;
+            } else if token.is_symbol || (token.folded.len() == 1 && Self::takes_letters(english.last())) {
+                english.push(in_english(&token.folded).to_owned());
+                at += 1;
             } else {
                 is_known &= self.word(token, &mut english);
                 at += 1;
@@ -267,14 +284,12 @@ impl Lexicon {
     }
 
     fn phrase(&self, tokens: &[Token]) -> Option<&[String]> {
-        if tokens.iter().any(|token| token.is_symbol) {
-            return None;
-        }
+        let has_symbol = tokens.iter().any(|token| token.is_symbol);
         let words = tokens.iter().map(|token| token.folded.as_str());
         let stems = words.clone().map(|word| stem(word, self.language));
         let join = |words: Vec<&str>| words.join(" ");
         let found = self.folded.get(&join(words.collect()));
-        let found = found.or_else(|| self.stemmed.get(&join(stems.collect())));
+        let found = found.or_else(|| self.stemmed.get(&join(stems.collect())).filter(|_| !has_symbol));
         found.map(Vec::as_slice)
     }
 
