@@ -8,7 +8,7 @@ use std::path::Path;
 
 use mednerd_languages::{CODES, EN, Languages};
 
-use super::{Builder, Filters, Seen, Watch, language_of};
+use super::{Builder, Filters, Naming, Seen, Watch, language_of};
 use crate::codings;
 use crate::error::Error;
 
@@ -241,9 +241,15 @@ impl<'a> Row<'a> {
         if let Some(coded) = self.coded {
             builder.code(concept, coded, self.id, self.name, quality)?;
         }
-        builder.name(concept, vocabulary, self.language, self.name, quality)?;
+        let of = Naming {
+            concept,
+            vocabulary,
+            language: self.language,
+            quality,
+        };
+        builder.name(self.name, of)?;
         for synonym in self.synonyms.split('|') {
-            builder.name(concept, vocabulary, self.language, synonym, 1)?;
+            builder.name(synonym, Naming { quality: 1, ..of })?;
         }
         Ok(())
     }

@@ -246,6 +246,17 @@ fn listed(names: &HashSet<String>) -> String {
     }
 }
 
+/// What a name is a name of.
+#[derive(Clone, Copy)]
+struct Naming {
+    concept: u32,
+    vocabulary: u16,
+    /// One, or none that is known.
+    language: Languages,
+    /// Its standing; more is better.
+    quality: u16,
+}
+
 /// Collects what the readers find and writes it.
 struct Builder {
     seen: Seen,
@@ -290,42 +301,29 @@ impl Builder {
 
     /// Adds a name of a concept, also as it is written where there are no umlauts. One without a letter or digit is left out; control
     /// characters and line ends become spaces.
-    fn name(
-        &mut self,
-        concept: u32,
-        vocabulary: u16,
-        language: Languages,
-        name: &str,
-        quality: u16,
-    ) -> Result<(), Error> {
+    fn name(&mut self, name: &str, of: Naming) -> Result<(), Error> {
         let name = &printable(name);
         let name = without_tag(name);
-        self.spelling(concept, vocabulary, language, name, quality)?;
-        match text::without_umlauts(name) {
-            // Of less standing: the concept is called by the other.
-            Some(spelt) => self.spelling(concept, vocabulary, language, &spelt, quality.saturating_sub(1)),
-            None => Ok(()),
-        }
+        self.spelling(name, of)?;
+        let Some(spelt) = text::without_umlauts(name) else {
+            return Ok(());
+        };
+        // Of less standing: the concept is called by the other.
+        let quality = of.quality.saturating_sub(1);
+        self.spelling(&spelt, Naming { quality, ..of })
     }
 
-    fn spelling(
-        &mut self,
-        concept: u32,
-        vocabulary: u16,
-        language: Languages,
-        name: &str,
-        quality: u16,
-    ) -> Result<(), Error> {
+    fn spelling(&mut self, name: &str, of: Naming) -> Result<(), Error> {
         let exact = text::exact_form(name);
         if exact.is_empty() || exact.len() > MAX_NAME {
             return Ok(());
         }
-        if let Some(source) = self.record.vocabularies.get_mut(usize::from(vocabulary)) {
+        if let Some(source) = self.record.vocabularies.get_mut(usize::from(of.vocabulary)) {
             source.rows += 1;
         }
-        self.concepts.add_source(concept, vocabulary);
+        self.concepts.add_source(of.concept, of.vocabulary);
         self.record.links += 1;
-        self.names.add(&exact, concept, quality, language, name)
+        self.names.add(&exact, name, of)
     }
 
     /// Adds a code of a concept; `name` is what its vocabulary calls it.

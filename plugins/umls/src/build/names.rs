@@ -7,7 +7,7 @@ use mednerd_languages::{CODES, Languages};
 
 use super::sort::Sorter;
 use super::writer::{Writer, table};
-use super::{Watch, offset};
+use super::{Naming, Watch, offset};
 use crate::error::Error;
 use crate::index::format::Section;
 use crate::index::inverted::Postings;
@@ -22,21 +22,14 @@ impl Spellings {
         Self(Sorter::new(folder, memory))
     }
 
-    /// Adds a name of a concept by its exact form, in one language or one that nothing is known of.
-    pub(super) fn add(
-        &mut self,
-        form: &str,
-        concept: u32,
-        quality: u16,
-        language: Languages,
-        name: &str,
-    ) -> Result<(), Error> {
+    /// Adds a name by its exact form.
+    pub(super) fn add(&mut self, form: &str, name: &str, of: Naming) -> Result<(), Error> {
         self.0.push(&[
             form.as_bytes(),
             &[0],
-            &concept.to_be_bytes(),
-            &(!quality).to_be_bytes(),
-            &[u8::from(text::is_acronym(name)), language as u8],
+            &of.concept.to_be_bytes(),
+            &(!of.quality).to_be_bytes(),
+            &[u8::from(text::is_acronym(name)), of.language as u8],
             name.as_bytes(),
         ])
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use super::{Builder, Filters, Seen, Watch};
+use super::{Builder, Filters, Naming, Seen, Watch, language_of};
 use crate::codings;
 use crate::error::Error;
 
@@ -450,7 +450,13 @@ impl Rows<'_> {
         if let Some(coded) = coded {
             builder.code(concept, coded, code, name, quality)?;
         }
-        builder.name(concept, source, super::language_of(language), name, quality)
+        let of = Naming {
+            concept,
+            vocabulary: source,
+            language: language_of(language),
+            quality,
+        };
+        builder.name(name, of)
     }
 
     /// How good names of a term type of a vocabulary are; higher is better.

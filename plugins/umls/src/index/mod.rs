@@ -289,16 +289,7 @@ impl Index {
     fn successor(&self, id: &str) -> Option<u32> {
         let cui = codings::cui(id)?;
         let retired = self.section(Section::Retired);
-        let (mut low, mut high) = (0, retired.len() / 8);
-        while low < high {
-            let middle = low.midpoint(high);
-            if u32_at(retired, 2 * middle)? < cui {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (u32_at(retired, 2 * low)? == cui).then(|| u32_at(retired, 2 * low + 1))?
+        value_of(retired, cui)
     }
 
     fn concept_field(&self, concept: u32, field: usize) -> u32 {
@@ -389,16 +380,7 @@ impl Index {
         let pairs = section
             .get(4 * (CODES.len() + 1)..)?
             .get(8 * range.0..8 * range.1)?;
-        let (mut low, mut high) = (0, pairs.len() / 8);
-        while low < high {
-            let middle = low.midpoint(high);
-            if u32_at(pairs, 2 * middle)? < concept {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (u32_at(pairs, 2 * low)? == concept).then(|| u32_at(pairs, 2 * low + 1))?
+        value_of(pairs, concept)
     }
 
     /// What a name stands for: of many concepts those of the best standing.
@@ -529,6 +511,20 @@ fn position(numbers: &[u8], wanted: u32) -> Option<u32> {
         }
     }
     None
+}
+
+/// The second number of the pair that begins with `key`, among pairs of 32-bit numbers in order.
+fn value_of(pairs: &[u8], key: u32) -> Option<u32> {
+    let (mut low, mut high) = (0, pairs.len() / 8);
+    while low < high {
+        let middle = low.midpoint(high);
+        if u32_at(pairs, 2 * middle)? < key {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    (u32_at(pairs, 2 * low)? == key).then(|| u32_at(pairs, 2 * low + 1))?
 }
 
 /// The weight of a word that `count` of `names` names have.

@@ -91,6 +91,25 @@ const FRENCH: Endings = &[
     (&["aines", "aine"], &["ain", "ane", "aine"]),
 ];
 
+/// Of Spanish and Portuguese alike.
+const IBERIAN: Endings = &[
+    (&["encias", "encia"], &["ency", "ence"]),
+    (&["ancias", "ancia"], &["ancy", "ance"]),
+    (&["ismos", "ismo"], &["ism"]),
+    (&["omas", "oma"], &["oma", "ome"]),
+    (&["emas", "ema"], &["ema"]),
+    (&["icos", "icas", "ico", "ica"], &["ic", "ical"]),
+    (&["arios", "arias", "ario", "aria"], &["ary", "aria"]),
+    (&["ares", "ar"], &["ar", "ary"]),
+    (&["osos", "osas", "oso", "osa"], &["ous", "osal", "osa"]),
+    (&["ivos", "ivas", "ivo", "iva"], &["ive"]),
+    (&["ados", "adas", "ado", "ada"], &["ated", "ed"]),
+    (&["eas", "ea"], &["ea", "eal", "ean"]),
+    (&["eos", "eo"], &["eal", "ean", "eous"]),
+    (&["ias", "ia"], &["ia", "y", "e"]),
+    (&["uras", "ura"], &["ure"]),
+];
+
 const SPANISH: Endings = &[
     (&["itis"], &["itis"]),
     (&["osis"], &["osis"]),
@@ -98,24 +117,9 @@ const SPANISH: Endings = &[
     (&["siones", "sion"], &["sion"]),
     (&["xiones", "xion"], &["xion", "ction"]),
     (&["idades", "idad"], &["ity"]),
-    (&["encias", "encia"], &["ency", "ence"]),
-    (&["ancias", "ancia"], &["ancy", "ance"]),
-    (&["ismos", "ismo"], &["ism"]),
-    (&["omas", "oma"], &["oma", "ome"]),
-    (&["emas", "ema"], &["ema"]),
-    (&["icos", "icas", "ico", "ica"], &["ic", "ical"]),
     (&["ales", "al"], &["al"]),
-    (&["arios", "arias", "ario", "aria"], &["ary", "aria"]),
-    (&["ares", "ar"], &["ar", "ary"]),
-    (&["osos", "osas", "oso", "osa"], &["ous", "osal", "osa"]),
-    (&["ivos", "ivas", "ivo", "iva"], &["ive"]),
     (&["oides", "oide", "oideo", "oidea"], &["oid"]),
-    (&["ados", "adas", "ado", "ada"], &["ated", "ed"]),
     (&["idos", "idas", "ido", "ida"], &["ide", "id", "ed"]),
-    (&["eas", "ea"], &["ea", "eal", "ean"]),
-    (&["eos", "eo"], &["eal", "ean", "eous"]),
-    (&["ias", "ia"], &["ia", "y", "e"]),
-    (&["uras", "ura"], &["ure"]),
 ];
 
 const ITALIAN: Endings = &[
@@ -155,39 +159,24 @@ const PORTUGUESE: Endings = &[
     (&["soes", "sao"], &["sion"]),
     (&["xoes", "xao"], &["xion", "ction"]),
     (&["idades", "idade"], &["ity"]),
-    (&["encias", "encia"], &["ency", "ence"]),
-    (&["ancias", "ancia"], &["ancy", "ance"]),
-    (&["ismos", "ismo"], &["ism"]),
-    (&["omas", "oma"], &["oma", "ome"]),
-    (&["emas", "ema"], &["ema"]),
-    (&["icos", "icas", "ico", "ica"], &["ic", "ical"]),
     (&["ais", "al"], &["al"]),
-    (&["arios", "arias", "ario", "aria"], &["ary", "aria"]),
-    (&["ares", "ar"], &["ar", "ary"]),
-    (&["osos", "osas", "oso", "osa"], &["ous", "osal", "osa"]),
-    (&["ivos", "ivas", "ivo", "iva"], &["ive"]),
     (&["oides", "oide", "oideia", "oideo"], &["oid"]),
-    (&["ados", "adas", "ado", "ada"], &["ated", "ed"]),
-    (&["eas", "ea"], &["ea", "eal", "ean"]),
-    (&["eos", "eo"], &["eal", "ean", "eous"]),
     (&["eia", "eias"], &["ea", "ia"]),
-    (&["ias", "ia"], &["ia", "y", "e"]),
-    (&["uras", "ura"], &["ure"]),
 ];
 
 /// The word with English endings for each of its own that it may have, the longest first.
 pub(super) fn english(word: &str, language: Languages) -> impl Iterator<Item = String> {
-    let endings: Endings = match language {
-        DE => GERMAN,
-        NL => DUTCH,
-        FR => FRENCH,
-        ES => SPANISH,
-        IT => ITALIAN,
-        PT => PORTUGUESE,
+    let endings: &[Endings] = match language {
+        DE => &[GERMAN],
+        NL => &[DUTCH],
+        FR => &[FRENCH],
+        ES => &[SPANISH, IBERIAN],
+        IT => &[ITALIAN],
+        PT => &[PORTUGUESE, IBERIAN],
         _ => &[],
     };
     let mut found: Vec<(&str, &[&str])> = Vec::new();
-    for (own, english) in endings {
+    for (own, english) in endings.iter().copied().flatten() {
         let cut = own.iter().filter_map(|ending| word.strip_suffix(ending));
         found.extend(cut.map(|root| (root, *english)));
     }
