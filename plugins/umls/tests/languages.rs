@@ -150,7 +150,7 @@ fn names_of_a_language_are_found_in_other_forms() {
 
 #[test]
 fn what_a_concept_is_called_in_its_language_is_sure() {
-    let (_folder, linker) = written(
+    let (folder, linker) = written(
         "id,name,language\nD1,Hypertension,en\nD1,High blood pressure,en\nD1,Hypertonie,de\nD1,Bluthochdruck,de\n",
     );
     let sure = |mention: &str, language| {
@@ -164,6 +164,15 @@ fn what_a_concept_is_called_in_its_language_is_sure() {
     assert!(preferred > other, "{preferred} {other}");
     assert_eq!(preferred, sure("Hypertension", EN));
     assert!(preferred > 0.9 && other < 0.9);
+    // Or by its name in the language that the settings have.
+    for (code, name) in [("de", "Hypertonie"), ("fr", "Hypertension")] {
+        let linker = Linker::open(Settings {
+            index: folder.path().join("index"),
+            language: Some(code.to_owned()),
+            ..Settings::default()
+        });
+        assert_eq!(said(&linker.unwrap(), DE, "Bluthochdruck")[0].name, name);
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub struct Settings {
     /// The FHIR system of a UMLS concept's own coding; the default is FHIR's.
     #[serde(default)]
     pub system: Option<String>,
-    /// The language (ISO 639-1) of notes that do not tell it, and of the hospital's own names.
+    /// The language (ISO 639-1) of notes that do not tell it, of the hospital's own names, and in which concepts are called.
     #[serde(default)]
     pub language: Option<String>,
     /// Candidates with less confidence are not given; the default is 0.3.
@@ -396,7 +396,7 @@ impl Linker {
         let matched_name = sieve.name_of(found.name);
         let own = sieve.local.own(found.concept);
         let id = own.map_or_else(|| self.index.concept_id(found.concept), |(id, _)| id);
-        let name = own.map_or_else(|| self.index.preferred_name(found.concept), |(_, name)| name);
+        let name = own.map_or_else(|| self.called(found.concept), |(_, name)| name);
         let mut reason = format!("{}: \"{matched_name}\"", found.stage.name());
         if found.stage == Stage::Fuzzy {
             reason.push_str(&format!(", similarity {:.2}", found.similarity));
@@ -437,6 +437,15 @@ impl Linker {
             stage: found.stage,
             features: found.features,
         }
+    }
+
+    /// What a concept is called in the usual language, where that has a name for it, else at all.
+    fn called(&self, concept: u32) -> &str {
+        let own = self.index.preferred_in(concept, self.usual);
+        own.map_or_else(
+            || self.index.preferred_name(concept),
+            |name| self.index.name(name),
+        )
     }
 
     fn codings(&self, concept: u32, id: &str, options: &Options) -> Vec<Coding> {
