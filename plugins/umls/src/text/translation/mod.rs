@@ -12,7 +12,7 @@ mod endings;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use mednerd_languages::{CODES, DE, FR, IT, Languages, stem};
+use mednerd_languages::{CODES, DE, FR, IT, Languages, NL, stem};
 
 use super::{fold, is_acronym, is_short_acronym, without_umlauts};
 
@@ -296,11 +296,12 @@ impl Lexicon {
     /// What a word without accents is in the lexicon.
     fn known(&self, word: &str) -> Option<&[String]> {
         let cut = stem(word, self.language);
-        // "Halses" is cut to "Hals", which is cut to "Hal" itself.
+        // "Halses" is cut to "Hals", which is cut to "Hal" itself; but "arterial" is no "arteria".
+        let uncut = || self.folded.get(cut).filter(|_| matches!(self.language, DE | NL));
         let found = self
             .folded
             .get(word)
-            .or_else(|| self.folded.get(cut))
+            .or_else(uncut)
             .or_else(|| self.stemmed.get(cut));
         found.map(Vec::as_slice).or_else(|| self.singular(word))
     }
