@@ -37,14 +37,16 @@ pub struct Forms {
 impl Forms {
     /// Analyses `text`, which is in this language: one bit, or none for a language that nothing is known of.
     pub fn of(text: &str, language: Languages) -> Self {
+        let tokens = fold::tokens(text);
+        let exact = tokens.join(" ");
         let Words {
             words,
             stems,
             cause,
             is_known,
-        } = Words::of(text, language);
+        } = Words::of_tokens(text, tokens, language);
         Self {
-            exact: exact_form(text),
+            exact,
             key: sorted(&words, &words),
             stem_key: sorted(&stems, &words),
             words,
@@ -82,7 +84,12 @@ pub(crate) struct Words {
 
 impl Words {
     pub(crate) fn of(text: &str, language: Languages) -> Self {
-        let translation::Translation { tokens, is_known } = translation::translated(text, language);
+        Self::of_tokens(text, fold::tokens(text), language)
+    }
+
+    /// Of a text whose tokens are known.
+    fn of_tokens(text: &str, tokens: Vec<String>, language: Languages) -> Self {
+        let translation::Translation { tokens, is_known } = translation::translated(text, tokens, language);
         let (words, cause) = unify(&tokens);
         Self {
             stems: words.iter().map(|word| derive(word)).collect(),

@@ -59,13 +59,13 @@ pub(super) struct Translation {
     pub(super) is_known: bool,
 }
 
-/// The tokens of a text in one of the languages that have a lexicon, in English; as they are in all others.
-pub(super) fn translated(text: &str, language: Languages) -> Translation {
+/// A text in one of the languages that have a lexicon, in English; its `tokens` as they are in all others.
+pub(super) fn translated(text: &str, tokens: Vec<String>, language: Languages) -> Translation {
     let lexicon = Lexicon::of(language).filter(|_| text.len() <= LONGEST && !is_short_acronym(text));
     match lexicon {
-        Some(lexicon) => lexicon.translate(&tokens(text, language)),
+        Some(lexicon) => lexicon.translate(&read(text, language)),
         None => Translation {
-            tokens: fold::tokens(text),
+            tokens,
             is_known: true,
         },
     }
@@ -87,7 +87,7 @@ struct Token {
 }
 
 /// The tokens of a text, spelt as the lexicon of its language is.
-fn tokens(text: &str, language: Languages) -> Vec<Token> {
+fn read(text: &str, language: Languages) -> Vec<Token> {
     let spelt = spelt(text, language);
     let text = spelt.as_deref().unwrap_or(text);
     // In a text that is in capitals as a whole they tell nothing.
